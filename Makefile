@@ -1,0 +1,87 @@
+# Everything happens in .venv, which the first target that needs it makes.
+# Needed beforehand: make, and Python >= 3.11 with pip and venv.
+
+PYTHON ?= python3
+ARGS ?=
+COVERAGE ?= --cov
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
+	@exec $(BIN)/inventory-grpc serve $(ARGS)
+
+.PHONY: check
+check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
+	$(BIN)/buf lint protos
+	$(BIN)/buf format -d --exit-code protos
+	$(BIN)/python scripts/protos.py --check
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: test
+test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without coverage
+	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
+
+.PHONY: protos
+protos: .venv/.dev ## Make generated/ from protos/
+	$(BIN)/python scripts/protos.py
+
+.PHONY: format
+format: .venv/.dev ## Format code and protos, mend what can be mended
+	$(BIN)/buf format -w protos
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: replay
+replay: .venv/.bench ## Replay real retail transactions against a server: ARGS="--help"
+	$(BIN)/python scripts/replay_retail.py $(ARGS)
+
+.PHONY: bench
+bench: .venv/.bench ## Measure: ARGS="--help"
+	$(BIN)/python scripts/bench.py $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what the targets above have made, but for generated/ and databases
+	rm -rf .venv .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "There is no $(PYTHON) here. Install Python 3.11 or newer (Debian, Ubuntu: apt install python3 python3-venv)"; \
+	  echo "or name another: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1). Install a newer one"; \
+	  echo "and name it: make PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) comes without venv or pip. Install them (Debian, Ubuntu: apt install python3-venv)"; exit 1; } >&2
+	@echo "Making .venv"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.run: .venv/.made pyproject.toml
+	@echo "Installing what serving needs"
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/.dev: .venv/.made pyproject.toml
+	@echo "Installing what checks and tests need"
+	@$(INSTALL) -e '.[dev]'
+	@touch $@
+
+.venv/.bench: .venv/.made pyproject.toml
+	@echo "Installing what measuring needs"
+	@$(INSTALL) -e '.[bench]'
+	@touch $@

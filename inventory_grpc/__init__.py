@@ -1,0 +1,1 @@
+"""An inventory service for retailers with many stores, spoken to over gRPC."""

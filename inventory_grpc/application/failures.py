@@ -1,0 +1,133 @@
+"""When is the answer no for reasons that are not the trade's?
+
+Refusal
+RequestIdReused     the request id was used for something else
+PositionAhead       the log does not reach that far
+OtherLog            the position belongs to another log
+Unavailable         try again, later
+Overloaded          more is waiting than can be done in time
+WritesRefused       storage is in trouble: no writes until it works again
+StorageFull         the disk is full: no writes until there is room
+ShuttingDown        this server is going away
+OutcomeUnknown      it may have been recorded, or not
+LogDamaged          what is stored is not what was written
+Internal            a bug; the server's log knows more
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from inventory_grpc.domain.refusals import Refusal
+
+
+@dataclass(eq=False)
+class RequestIdReused(Refusal):
+    """Another request was recorded under this id."""
+
+    request_id: str
+
+    def __str__(self) -> str:
+        return f"request id {self.request_id} was used for another request"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"request_id": self.request_id}
+
+
+@dataclass(eq=False)
+class PositionAhead(Refusal):
+    """The position is beyond the end of the log."""
+
+    position: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"position {self.position} is beyond the log, which ends at {self.head}"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"position": str(self.position), "head_position": str(self.head)}
+
+
+@dataclass(eq=False)
+class OtherLog(Refusal):
+    """The caller followed another log: its positions mean nothing here."""
+
+    asked: str
+    log_id: str
+
+    def __str__(self) -> str:
+        return f"this log is {self.log_id}, not {self.asked}; start from the beginning"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"log_id": self.log_id, "asked_log_id": self.asked}
+
+
+@dataclass(eq=False)
+class Unavailable(Refusal):
+    """Nothing was done; the same request may be sent again after a while."""
+
+    retry_seconds: float
+
+    def facts(self) -> Mapping[str, str]:
+        return {"retry_ms": str(round(self.retry_seconds * 1000))}
+
+
+class Overloaded(Unavailable):
+    def __str__(self) -> str:
+        return "more is waiting than can be done in time; try again"
+
+
+@dataclass(eq=False)
+class WritesRefused(Unavailable):
+    why: str
+
+    def __str__(self) -> str:
+        return f"writes are refused: {self.why}"
+
+    def facts(self) -> Mapping[str, str]:
+        return {**super().facts(), "why": self.why}
+
+
+class StorageFull(Unavailable):
+    def __str__(self) -> str:
+        return "the disk is full; writes are refused until there is room"
+
+
+class ShuttingDown(Unavailable):
+    def __str__(self) -> str:
+        return "this server is shutting down; connect again"
+
+
+@dataclass(eq=False)
+class OutcomeUnknown(Refusal):
+    """Storage failed while recording: the request may have been recorded, or not."""
+
+    request_id: str
+
+    def __str__(self) -> str:
+        if self.request_id:
+            return "storage failed while recording; send the same request again to learn more"
+        return (
+            "storage failed while recording; read before you send this again, "
+            "or send a request_id, which makes it safe"
+        )
+
+    def facts(self) -> Mapping[str, str]:
+        return {"request_id": self.request_id} if self.request_id else {}
+
+
+class LogDamaged(Refusal):
+    def __str__(self) -> str:
+        return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
+
+
+@dataclass(eq=False)
+class Internal(Refusal):
+    """Something nobody thought of. Its story is in the server's log, under the id."""
+
+    error_id: str
+
+    def __str__(self) -> str:
+        return f"internal error {self.error_id}; see the server's log"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"error_id": self.error_id}

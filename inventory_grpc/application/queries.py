@@ -1,0 +1,168 @@
+"""What is so, as far as the log says, at a position the answer names?"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.ports import (
+    EventLog,
+    Listing,
+    Product,
+    Reading,
+    ReservationQuery,
+    StockQuery,
+    T,
+    Views,
+)
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import Cart, Instant, ReservationId, StockId
+
+
+class StockCache(Protocol):
+    """Stocks as they were read, until an event says that they have moved."""
+
+    def get(self, stock_id: StockId) -> Reading[Stock | None] | None: ...
+
+    def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None: ...
+
+
+class Availability(NamedTuple):
+    """How one line of a cart could be met."""
+
+    stock_id: StockId
+    requested: int
+    available: int
+
+    @property
+    def shortfall(self) -> int:
+        return max(0, self.requested - self.available)
+
+
+class Queries:
+    """The reading side. Every answer is the log as recorded at `as_of`.
+
+    Every method takes `min_position`, and answers from a state at least that new.
+
+    Raises:
+        PositionAhead: the log does not reach to `min_position`.
+    """
+
+    def __init__(self, views: Views, log: EventLog, cache: StockCache) -> None:
+        self._views = views
+        self._log = log
+        self._cache = cache
+
+    def stock(self, stock_id: StockId, min_position: int) -> Reading[Stock]:
+        """Return one stock, without awaiting anything.
+
+        Raises:
+            StockNotFound: it has no history.
+        """
+        reading = self._cache.get(stock_id)
+        if reading is None or reading.as_of < min_position:
+            reading = _at_least(min_position, self._views.stock(stock_id))
+            self._cache.put(stock_id, reading)
+        return _found(stock_id, reading)
+
+    async def stock_at_position(
+        self, stock_id: StockId, position: int, min_position: int
+    ) -> Reading[Stock]:
+        """Return one stock as it was right after *position*.
+
+        Raises:
+            StockNotFound: it had no history then.
+            PositionAhead: that is still to come.
+        """
+        self._reach(max(position, min_position))
+        return _found(stock_id, await self._views.stock_as_of(stock_id, position))
+
+    async def stock_at_time(
+        self, stock_id: StockId, time: Instant, min_position: int
+    ) -> Reading[Stock]:
+        """Return one stock as it was at *time*, what was recorded at that instant included.
+
+        Raises:
+            StockNotFound: it had no history then.
+        """
+        self._reach(min_position)
+        position = await self._log.position_before(Instant(time + 1))
+        return _found(stock_id, await self._views.stock_as_of(stock_id, position))
+
+    async def stocks(
+        self, stock_ids: Sequence[StockId], min_position: int
+    ) -> Reading[Mapping[StockId, Stock]]:
+        """Return those of the stocks that have a history, all as of one position."""
+        reading = await self._views.stocks(stock_ids, None)
+        return _at_least(min_position, Reading(reading.value.stocks, reading.as_of))
+
+    async def availability(
+        self, cart: Cart, reservation_id: ReservationId | None, min_position: int
+    ) -> Reading[Sequence[Availability]]:
+        """Return what of *cart* could be had, the holds of a reservation of one's own included.
+
+        Raises:
+            ReservationNotFound: there is no such reservation.
+        """
+        reading = _at_least(min_position, await self._views.stocks(list(cart), reservation_id))
+        stocks, own = reading.value
+        if reservation_id is not None and own is None:
+            raise ReservationNotFound(reservation_id)
+        held = own.holds() if own else {}
+        lines = []
+        for stock_id, requested in cart.items():
+            stock = stocks.get(stock_id)
+            available = 0
+            if stock is not None:
+                promised = stock.levels.reserved - held.get(stock_id, 0)
+                available = max(0, stock.levels.on_hand - promised)
+            lines.append(Availability(stock_id, requested, available))
+        return Reading(lines, reading.as_of)
+
+    async def product(
+        self, product_id: str, after_store: str, limit: int, min_position: int
+    ) -> Reading[Product]:
+        """Return a product's stocks by store, from one store on, and the sums over all stores."""
+        return _at_least(min_position, await self._views.product(product_id, after_store, limit))
+
+    async def list_stock(
+        self, query: StockQuery, limit: int, min_position: int
+    ) -> Reading[Listing[Stock]]:
+        """Return stocks by product, then store."""
+        return _at_least(min_position, await self._views.list_stock(query, limit))
+
+    def reservation(self, reservation_id: ReservationId, min_position: int) -> Reading[Reservation]:
+        """Return one reservation, without awaiting anything.
+
+        Raises:
+            ReservationNotFound: there is none.
+        """
+        reservation, as_of = _at_least(min_position, self._views.reservation(reservation_id))
+        if reservation is None:
+            raise ReservationNotFound(reservation_id)
+        return Reading(reservation, as_of)
+
+    async def list_reservations(
+        self, query: ReservationQuery, limit: int, min_position: int
+    ) -> Reading[Listing[tuple[int, Reservation]]]:
+        """Return reservations, newest first, each with the number to go on from."""
+        return _at_least(min_position, await self._views.list_reservations(query, limit))
+
+    def _reach(self, position: int) -> None:
+        """Refuse a position that is still to come; the head is read from storage to be sure."""
+        if position > (head := self._log.head()):
+            raise PositionAhead(position, head)
+
+
+def _at_least(min_position: int, reading: Reading[T]) -> Reading[T]:
+    """Return *reading*: read from storage, it is as new as the log, or the log ends before."""
+    if min_position > reading.as_of:
+        raise PositionAhead(min_position, reading.as_of)
+    return reading
+
+
+def _found(stock_id: StockId, reading: Reading[Stock | None]) -> Reading[Stock]:
+    if reading.value is None:
+        raise StockNotFound(stock_id)
+    return Reading(reading.value, reading.as_of)

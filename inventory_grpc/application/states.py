@@ -1,0 +1,139 @@
+"""Which aggregates does the writer have at hand?"""
+
+from collections.abc import Callable, Hashable
+from typing import Final, Generic, TypeVar
+
+from inventory_grpc.domain.events import (
+    Event,
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationFact,
+    ReservationReleased,
+    StockReserved,
+)
+from inventory_grpc.domain.inventory import Inventory
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import ReservationId, StockId
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_RESERVATION_FACTS: Final = (
+    StockReserved,
+    ReservationCommitted,
+    ReservationReleased,
+    ReservationExpired,
+    ReservationExtended,
+)
+
+
+def reservation_fact(event: Event) -> ReservationFact | None:
+    """Return the fact of *event* if it is one of a reservation."""
+    fact = event.fact
+    return fact if isinstance(fact, _RESERVATION_FACTS) else None
+
+
+class Recent(Generic[K, V]):
+    """At most so many values, those used last."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        value = self._values.pop(key, None)
+        if value is not None:
+            self._values[key] = value
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        self._values.pop(key, None)
+        self._values[key] = value
+        if len(self._values) > self._limit:
+            del self._values[next(iter(self._values))]
+
+    def evict(self, key: K) -> None:
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._values.clear()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class States:
+    """Aggregates folded from the log, kept current event by event.
+
+    What a transaction changes is remembered until it is kept or undone: after a
+    rollback the changed ones are folded anew when they are next needed.
+    """
+
+    def __init__(self, max_stocks: int, max_reservations: int) -> None:
+        self.position = 0
+        """Everything up to here has been applied."""
+        self._stocks: Recent[StockId, Inventory] = Recent(max_stocks)
+        self._reservations: Recent[ReservationId, Reservation] = Recent(max_reservations)
+        self._touched: set[StockId | ReservationId] = set()
+
+    def inventory(self, stock_id: StockId, fold: Callable[[StockId], Inventory]) -> Inventory:
+        inventory = self._stocks.get(stock_id)
+        if inventory is None:
+            inventory = fold(stock_id)
+            self._stocks.put(stock_id, inventory)
+        return inventory
+
+    def reservation(
+        self,
+        reservation_id: ReservationId,
+        fold: Callable[[ReservationId], Reservation | None],
+    ) -> Reservation | None:
+        reservation = self._reservations.get(reservation_id)
+        if reservation is None:
+            reservation = fold(reservation_id)
+            if reservation is not None:
+                self._reservations.put(reservation_id, reservation)
+        return reservation
+
+    def apply(self, event: Event) -> None:
+        """Bring what is at hand up to date with *event*, which was recorded elsewhere."""
+        inventory = self._stocks.get(event.stock_id)
+        if inventory is not None:
+            self._touched.add(event.stock_id)
+            inventory.evolve(event.fact, event.version, event.record_time)
+        if fact := reservation_fact(event):
+            reservation = self._reservations.get(fact.reservation_id)
+            if reservation is not None:
+                self._touched.add(fact.reservation_id)
+                reservation.evolve(event, fact)
+        self.position = event.position
+
+    def begin(self, first: Event) -> Reservation:
+        """Take in the reservation that *first* begins."""
+        reservation = Reservation.begin(first)
+        self._reservations.put(reservation.reservation_id, reservation)
+        return reservation
+
+    def touch(self, key: StockId | ReservationId) -> None:
+        """Note that the transaction at hand changes this one."""
+        self._touched.add(key)
+
+    def keep(self) -> None:
+        """Stand by what the transaction changed: it was committed."""
+        self._touched.clear()
+
+    def undo(self) -> None:
+        """Let go of what the transaction changed: it was rolled back."""
+        for key in self._touched:
+            if isinstance(key, StockId):
+                self._stocks.evict(key)
+            else:
+                self._reservations.evict(key)
+        self._touched.clear()
+
+    def clear(self) -> None:
+        """Forget everything; it is folded anew when it is needed."""
+        self._stocks.clear()
+        self._reservations.clear()
+        self._touched.clear()

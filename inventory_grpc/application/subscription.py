@@ -1,0 +1,122 @@
+"""How does a follower get every event, once, in order, and never wait for what is there?
+
+The log is the queue. Nothing is held per follower, so one that is slow costs no memory
+and misses nothing, and one that comes back names the position it reached. There is no
+seam between history and live, because there is only one way to read.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ports import EventFilter, EventLog
+from inventory_grpc.domain.values import Instant
+
+WINDOW: Final = 5_000
+"""Positions scanned in one read, also if the filter matches none of them."""
+
+MAX_BYTES: Final = 256 * 1024
+"""Where a message stops taking more commands."""
+
+REPORT_EVERY: Final = 1_000
+REPORT_AFTER_SECONDS: Final = 1.0
+"""Progress without matches is told every so many positions, or after so long."""
+
+
+class Progress(NamedTuple):
+    """One message to a follower. Everything up to `position` has been considered."""
+
+    events: Sequence[bytes]
+    position: int
+    head: int
+    caught_up: bool
+
+
+class Start(NamedTuple):
+    """Where a follower begins: after a position, a time, or what is there now."""
+
+    after_position: int = 0
+    after_time: Instant | None = None
+    from_now: bool = False
+
+
+class Followers:
+    """Serves followers of one log."""
+
+    def __init__(self, log: EventLog, head: Head) -> None:
+        self._log = log
+        self._head = head
+
+    async def resolve(self, start: Start, log_id: str) -> tuple[int, int]:
+        """Return the position to begin after, and where the log ends now.
+
+        Raises:
+            OtherLog: the follower's position belongs to another log.
+            PositionAhead: it is past the end of this one.
+        """
+        if log_id and log_id != self._log.log_id:
+            raise OtherLog(log_id, self._log.log_id)
+        end = self._log.head()
+        if start.from_now:
+            return end, end
+        if start.after_time is not None:
+            return await self._log.position_before(Instant(start.after_time + 1)), end
+        if start.after_position > end:
+            raise PositionAhead(start.after_position, end)
+        return start.after_position, end
+
+    async def follow(
+        self,
+        after: int,
+        matching: EventFilter,
+        *,
+        max_events: int,
+        heartbeat_seconds: float,
+        stop_at: int | None,
+    ) -> AsyncIterator[Progress]:
+        """Yield whole commands after a position, then each new one; end only at *stop_at*.
+
+        The first message comes at once. When *heartbeat_seconds* pass without news, one
+        without events says so.
+
+        Raises:
+            ShuttingDown: the server is going away; the last message said where to resume.
+        """
+        head, position, told, live = self._head, after, -1, False
+        last_told = 0.0
+        while True:
+            moved = head.moved  # first the signal, then the value: see Head
+            end = head.position if stop_at is None else min(head.position, stop_at)
+            if head.closing:
+                if position != told:
+                    yield Progress([], position, head.position, caught_up=False)
+                raise ShuttingDown(1.0)
+            events: Sequence[bytes] = []
+            if position < end and told >= 0:
+                page = await self._log.page(
+                    position, min(end, position + WINDOW), matching, max_events, MAX_BYTES
+                )
+                events, position = page.events, page.scanned
+            reached = position >= (end if stop_at is None else stop_at)
+            silent = time.monotonic() - last_told
+            if (
+                events
+                or told < 0
+                or (reached and not live)
+                or position - told >= REPORT_EVERY
+                or silent >= (heartbeat_seconds if position == told else REPORT_AFTER_SECONDS)
+            ):
+                yield Progress(events, position, max(head.position, position), reached and not live)
+                told, last_told, silent = position, time.monotonic(), 0.0
+            live = reached
+            if reached and stop_at is not None:
+                return
+            if position >= end and told >= 0:
+                wait = heartbeat_seconds if position == told else REPORT_AFTER_SECONDS
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, wait - silent)):
+                        await moved.wait()

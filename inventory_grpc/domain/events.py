@@ -1,0 +1,132 @@
+"""What may have happened?
+
+The names of the facts and of their fields are what is stored, for ever: a fact or a
+field is only ever added, and a new meaning is a new fact.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inventory_grpc.domain.values import (
+    CustomerId,
+    Instant,
+    OrderId,
+    ReservationId,
+    StockId,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StockAdded:
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockRemoved:
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockAdjusted:
+    """`counted` is the on hand that was asked for, where one was."""
+
+    delta: int
+    counted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockReserved:
+    """`expire_time` is the first moment at which the hold no longer counts."""
+
+    reservation_id: ReservationId
+    customer_id: CustomerId
+    order_id: OrderId | None
+    quantity: int
+    expire_time: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationCommitted:
+    reservation_id: ReservationId
+    order_id: OrderId | None
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationReleased:
+    reservation_id: ReservationId
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationExpired:
+    reservation_id: ReservationId
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationExtended:
+    """`quantity` is what the line still held."""
+
+    reservation_id: ReservationId
+    quantity: int
+    expire_time: Instant | None
+
+
+StockFact = StockAdded | StockRemoved | StockAdjusted
+ReservationFact = (
+    StockReserved
+    | ReservationCommitted
+    | ReservationReleased
+    | ReservationExpired
+    | ReservationExtended
+)
+Fact = StockFact | ReservationFact
+
+
+class Movement(NamedTuple):
+    """What a decision says should be recorded: one fact of one stock."""
+
+    stock_id: StockId
+    fact: Fact
+
+
+class Cause(NamedTuple):
+    """Who asked, under which request, and why. Empty where nobody said."""
+
+    request_id: str = ""
+    actor: str = ""
+    reason: str = ""
+    reference: str = ""
+    occur_time: Instant | None = None
+
+
+class Levels(NamedTuple):
+    """How much of a stock there is, and how much of it is promised."""
+
+    on_hand: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """What a reserve may take now."""
+        return max(0, self.on_hand - self.reserved)
+
+    @property
+    def shortfall(self) -> int:
+        """What is promised and cannot be met."""
+        return max(0, self.reserved - self.on_hand)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact in its place in the log: what happened, when, why, and what was so after it."""
+
+    position: int
+    command_position: int
+    stock_id: StockId
+    version: int
+    record_time: Instant
+    cause: Cause
+    fact: Fact
+    after: Levels

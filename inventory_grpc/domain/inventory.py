@@ -1,0 +1,86 @@
+"""The aggregate of a stock: what one store has of one product."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, assert_never
+
+from inventory_grpc.domain.events import (
+    Fact,
+    Levels,
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationReleased,
+    StockAdded,
+    StockAdjusted,
+    StockRemoved,
+    StockReserved,
+)
+from inventory_grpc.domain.values import Instant, StockId
+
+
+class Stock(NamedTuple):
+    """A stock as it was right after its last event; version 0 has no history."""
+
+    stock_id: StockId
+    levels: Levels
+    version: int
+    update_time: Instant | None
+
+
+class EventOutOfOrder(Exception):
+    """An event was missed, or applied twice: a bug, never a caller's doing."""
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What one store has of one product, and how much of it is promised."""
+
+    stock_id: StockId
+    on_hand: int = 0
+    reserved: int = 0
+    version: int = 0
+    update_time: Instant | None = None
+
+    @property
+    def levels(self) -> Levels:
+        return Levels(self.on_hand, self.reserved)
+
+    @property
+    def available(self) -> int:
+        return max(0, self.on_hand - self.reserved)
+
+    @property
+    def stock(self) -> Stock:
+        """What it is now, for keeps."""
+        return Stock(self.stock_id, self.levels, self.version, self.update_time)
+
+    def evolve(self, fact: Fact, version: int, record_time: Instant) -> None:
+        """Become what it is once *fact* has happened. Facts are never refused."""
+        if version != self.version + 1:
+            raise EventOutOfOrder(f"{self.stock_id}: {version} after {self.version}")
+        on_hand, reserved = moves(fact)
+        self.on_hand += on_hand
+        self.reserved += reserved
+        self.version = version
+        self.update_time = record_time
+
+
+def moves(fact: Fact) -> tuple[int, int]:
+    """Return by how much *fact* moves what is on hand, and what is reserved."""
+    match fact:
+        case StockAdded(quantity=units):
+            return units, 0
+        case StockRemoved(quantity=units):
+            return -units, 0
+        case StockAdjusted(delta=delta):
+            return delta, 0
+        case StockReserved(quantity=units):
+            return 0, units
+        case ReservationCommitted(quantity=units):
+            return -units, -units
+        case ReservationReleased(quantity=units) | ReservationExpired(quantity=units):
+            return 0, -units
+        case ReservationExtended():
+            return 0, 0
+        case _:
+            assert_never(fact)
