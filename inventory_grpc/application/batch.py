@@ -96,7 +96,7 @@ class Batch:
             answered = Answered(request.fingerprint, self.recorded[-len(movements)].position, None)
         else:
             outcome = self._as_it_is(command)
-            answered = Answered(request.fingerprint, 0, outcome)
+            answered = Answered(request.fingerprint, self.head, outcome)
         if request_id:
             self._transaction.remember(actor, request_id, answered)
         return outcome
@@ -213,7 +213,7 @@ class Batch:
         """Return the answer that was given first, as it was then."""
         if answered.outcome is not None:
             return answered.outcome._replace(replayed=True)
-        events = self._transaction.command(answered.command_position)
+        events = self._transaction.command(answered.position)
         last = events[-1]
         fact = reservation_fact(last)
         return Outcome(

@@ -1,17 +1,17 @@
 """When is the answer no for reasons that are not the trade's?
 
 Refusal
-RequestIdReused     the request id was used for something else
-PositionAhead       the log does not reach that far
-OtherLog            the position belongs to another log
-Unavailable         try again, later
-Overloaded          more is waiting than can be done in time
-WritesRefused       storage is in trouble: no writes until it works again
-StorageFull         the disk is full: no writes until there is room
-ShuttingDown        this server is going away
-OutcomeUnknown      it may have been recorded, or not
-LogDamaged          what is stored is not what was written
-Internal            a bug; the server's log knows more
+  RequestIdReused     the request id was used for something else
+  PositionAhead       the log does not reach that far
+  OtherLog            the position belongs to another log
+  Unavailable         try again, later
+    Overloaded          more is waiting than can be done in time
+    WritesRefused       storage is in trouble: no writes until it works again
+    StorageFull         the disk is full: no writes until there is room
+    ShuttingDown        this server is going away
+  OutcomeUnknown      it may have been recorded, or not
+  LogDamaged          what is stored is not what was written
+  Internal            a bug; the server's log knows more
 """
 
 from collections.abc import Mapping

@@ -36,8 +36,8 @@ class Answered(NamedTuple):
     """How a request was answered that was recorded before."""
 
     fingerprint: bytes
-    command_position: int
-    """Of its first event, from which the answer is made again; 0 if it has none."""
+    position: int
+    """Of its first event, from which the answer is made again; else the head as it was."""
     outcome: Outcome | None
     """The answer itself, where there are no events to make it from."""
 

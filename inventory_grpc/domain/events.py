@@ -5,7 +5,7 @@ field is only ever added, and a new meaning is a new fact.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from inventory_grpc.domain.values import (
     CustomerId,
@@ -82,6 +82,7 @@ ReservationFact = (
     | ReservationExtended
 )
 Fact = StockFact | ReservationFact
+FACTS: Final[tuple[type[Fact], ...]] = get_args(Fact)
 
 
 class Movement(NamedTuple):

@@ -1,15 +1,15 @@
 """When is the answer no, and what does the caller need to know then?
 
-    Refusal
-      InvalidValue           a value is not of its type, or out of its bounds
-      StockNotFound          nothing ever happened to this stock
-      ReservationNotFound    nobody made this reservation
-      ReservationExists      it was made, for something else
-      ReservationClosed      it was made, and is over
-      ExceedsReservation     it does not hold that much
-      InsufficientStock      the stock does not have that much
-      LevelTooHigh           the stock would have more than can be counted
-      VersionConflict        the stock is not as the caller saw it
+Refusal
+  InvalidValue           a value is not of its type, or out of its bounds
+  StockNotFound          nothing ever happened to this stock
+  ReservationNotFound    nobody made this reservation
+  ReservationExists      it was made, for something else
+  ReservationClosed      it was made, and is over
+  ExceedsReservation     it does not hold that much
+  InsufficientStock      the stock does not have that much
+  LevelTooHigh           the stock would have more than can be counted
+  VersionConflict        the stock is not as the caller saw it
 
 A refusal is raised before anything is recorded: what was refused has left no trace.
 Its message is made from its fields, and `facts` are those of them that travel beside

@@ -1,0 +1,1 @@
+"""The ports, kept: by SQLite on disk, and by plain lists in memory."""

@@ -1,0 +1,66 @@
+"""Which stocks need not be read again?"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ports import EventBus, Reading, Skipped
+from inventory_grpc.domain.events import FACTS, Event
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.values import StockId
+
+TTL_SECONDS: Final = 30.0
+"""A second line of defence: events keep entries right, this bounds what a bug could do."""
+
+
+class _Entry(NamedTuple):
+    stock: Stock | None
+    as_of: int
+    fresh_until: float
+
+
+class TtlStockCache:
+    """The stocks asked for last, each until an event moves it or its time is over.
+
+    An entry was read at `as_of`, and every event since then has been looked at: so it
+    is also true at the published head.
+    """
+
+    def __init__(self, head: Head, limit: int, clock: Callable[[], float]) -> None:
+        self._head = head
+        self._limit = limit
+        self._clock = clock
+        self._entries: OrderedDict[StockId, _Entry] = OrderedDict()
+
+    def listen(self, bus: EventBus) -> None:
+        """Have *bus* say what moves."""
+        for kind in FACTS:
+            bus.subscribe(kind, self._on_event)
+        bus.subscribe(Skipped, self._on_skipped)
+
+    def get(self, stock_id: StockId) -> Reading[Stock | None] | None:
+        entry = self._entries.get(stock_id)
+        if entry is None:
+            return None
+        if entry.fresh_until < self._clock():
+            del self._entries[stock_id]
+            return None
+        self._entries.move_to_end(stock_id)
+        return Reading(entry.stock, max(entry.as_of, self._head.position))
+
+    def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None:
+        """Keep what was read from storage just now, on the event loop."""
+        entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
+        self._entries[stock_id] = entry
+        self._entries.move_to_end(stock_id)
+        if len(self._entries) > self._limit:
+            self._entries.popitem(last=False)
+
+    def _on_event(self, event: Event) -> None:
+        entry = self._entries.get(event.stock_id)
+        if entry is not None and entry.as_of < event.position:
+            del self._entries[event.stock_id]
+
+    def _on_skipped(self, _: Skipped) -> None:
+        self._entries.clear()
