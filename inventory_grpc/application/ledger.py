@@ -118,6 +118,19 @@ class Ledger:
         self._expire_at = 0.0
         self._forget_at = 0.0
 
+    async def start(self) -> None:
+        """Take up where the log ends. What was read of it before is not known here.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        head = await self._storage.observe(lambda transaction: transaction.head())
+        self._states.clear()
+        self._states.position = head.position
+        self._bus.publish(Skipped(head.position))
+        self._head.advance(head.position)
+        self._moved_elsewhere = True
+
     async def record(self, command: Command, request: Request) -> Outcome:
         """Do what *command* asks, once, however often the same request is sent.
 
@@ -300,17 +313,11 @@ class Ledger:
         try:
             async with self._breaker.probing():
                 await self._storage.recover()
-                self._states.clear()
-                head = await self._storage.observe(lambda transaction: transaction.head())
+                await self.start()
         except StorageError as error:
             _log.error("storage cannot be reopened: %s", error)
             if self._breaker.is_hopeless(GIVE_UP_SECONDS):
                 raise LedgerBroken(str(error)) from error
-        else:
-            self._states.position = head.position
-            self._bus.publish(Skipped(head.position))
-            self._head.advance(head.position)
-            self._moved_elsewhere = True
 
     def _refuse_waiting(self) -> None:
         while self._mailbox:

@@ -1,0 +1,196 @@
+"""What can be done from a shell?"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import apsw
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from inventory_grpc.application.ledger import LedgerBroken
+from inventory_grpc.application.ports import EventFilter, StorageError
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.infrastructure.sqlite.opening import InUse, rebuild_alone
+from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
+from inventory_grpc.infrastructure.sqlite.verify import verify as differences
+from inventory_grpc.logs import set_up_logging
+from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.tail import print_events
+
+app = typer.Typer(
+    help="An inventory service for many stores: carts, counts and an event log, over gRPC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+_screen = Console(stderr=True)
+
+DatabaseOption = Annotated[
+    Path | None,
+    typer.Option("--database", "-d", help="The file. [INVENTORY_DATABASE; else inventory.db]"),
+]
+
+
+@app.command()
+def serve(
+    listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT. [INVENTORY_LISTEN; else 127.0.0.1:50051]")
+    ] = None,
+    database: DatabaseOption = None,
+    durability: Annotated[
+        Durability | None,
+        typer.Option(help="`full`: on disk before it is answered. `relaxed`: soon after."),
+    ] = None,
+    allow_plaintext: Annotated[
+        bool | None,
+        typer.Option("--allow-plaintext", help="Serve other machines without encryption."),
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="`json`, `console` or `auto`.")] = None,
+) -> None:
+    """Serve the API until SIGTERM or Ctrl-C; a second one leaves at once.
+
+    Every setting can also be given as INVENTORY_ and its name; the README has them all.
+    """
+    with _errors():
+        settings = Settings.load(
+            listen=listen,
+            database=database,
+            durability=durability,
+            allow_plaintext=allow_plaintext,
+            log_format=log_format,
+        )
+        set_up_logging(settings.log_format)
+        from inventory_grpc.bootstrap import serve_until_stopped  # noqa: PLC0415  grpc takes a while to import, and `--help` need not wait
+
+        asyncio.run(serve_until_stopped(settings))
+
+
+@app.command()
+def events(
+    database: DatabaseOption = None,
+    after: Annotated[int, typer.Option(min=0, help="Start after this position.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new events as they are recorded.")
+    ] = False,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only these facts, such as StockReserved.")
+    ] = None,
+    product: Annotated[list[str] | None, typer.Option(help="Only of these products.")] = None,
+    store: Annotated[list[str] | None, typer.Option(help="Only of these stores.")] = None,
+    reservation: Annotated[
+        list[str] | None, typer.Option(help="Only of these reservations.")
+    ] = None,
+) -> None:
+    """Print the event log as JSON lines, oldest first; servers may go on meanwhile."""
+    if unknown := sorted(set(event_type or ()) - set(KIND_BY_NAME)):
+        raise typer.BadParameter(
+            f"unknown fact {unknown[0]}; choose from {', '.join(KIND_BY_NAME)}", param_hint="--type"
+        )
+    matching = EventFilter(
+        frozenset(event_type or ()),
+        frozenset(product or ()),
+        frozenset(store or ()),
+        frozenset(reservation or ()),
+    )
+    with _errors():
+        asyncio.run(print_events(_existing(database), after, matching, follow=follow))
+
+
+@app.command()
+def verify(database: DatabaseOption = None) -> None:
+    """Check the hash chain and every table against the log; exit with 1 if anything differs."""
+    found = 0
+    with _errors(), _bar("checking") as progress:
+        for difference in differences(_existing(database), progress.at):
+            found += 1
+            print(difference)  # noqa: T201  the answer
+    if found:
+        _screen.print(f"[red]{found} differences[/]: restore a backup, or `rebuild` the tables")
+        raise typer.Exit(1)
+    _screen.print(f"0 differences in {progress.position:,} events")
+
+
+@app.command()
+def rebuild(database: DatabaseOption = None) -> None:
+    """Make the tables that queries read again from the log; no server may be running."""
+    with _errors(), _bar("rebuilding") as progress:
+        position = rebuild_alone(_existing(database), progress.at)
+    _screen.print(f"tables rebuilt from {position:,} events")
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist.")],
+    database: DatabaseOption = None,
+) -> None:
+    """Copy the database as it is at one moment; servers may go on meanwhile."""
+    with _errors(), _bar("copying") as progress:
+        copy = back_up(_existing(database), target, progress.of)
+    _screen.print(f"{copy.path} holds log {copy.log_id} up to position {copy.position:,}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _existing(database: Path | None) -> Database:
+    path = Settings.load(database=database).database
+    if not check_header(path):
+        raise NotOurs(f"there is no database at {path}; name one with --database")
+    return Database(path)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Say in one line what is wrong and what to do about it; exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        # whoever read our lines has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (
+        BadSetting,
+        NotOurs,
+        InUse,
+        LogInconsistent,
+        LedgerBroken,
+        StorageError,
+        Refusal,
+        OSError,
+        apsw.Error,
+    ) as error:
+        _screen.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+class _Bar:
+    """How far a long task has come."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=None)
+        self.position = 0
+
+    def at(self, position: int) -> None:
+        self.position = position
+        self._progress.update(self._task, completed=position)
+
+    def of(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[_Bar]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=_screen, transient=True) as progress:
+        yield _Bar(progress, what)

@@ -1,0 +1,1 @@
+"""Every port in lists and dicts: a fast target of tests, and all that a store has to do."""

@@ -1,0 +1,145 @@
+"""What has to be kept? The log, and where in it to look.
+
+Nothing here is read from anywhere but the log, except the requests, which are truth.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from inventory_grpc.application.ports import Answered
+from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.infrastructure.codec import encode
+
+K = TypeVar("K")
+
+
+class Numbered(NamedTuple):
+    """A reservation, and the position at which it began."""
+
+    number: int
+    reservation: Reservation
+
+
+class Due(NamedTuple):
+    """When a reservation is over; of several at once, the one made first is first."""
+
+    expire_time: Instant
+    number: int
+    reservation_id: ReservationId
+
+
+class Tables:
+    """The log, and where in it the events of a stock and of a reservation are."""
+
+    def __init__(self, log_id: str) -> None:
+        self.log_id = log_id
+        self.events: list[Event] = []
+        self.encoded: list[bytes] = []
+        self.stocks: dict[StockId, list[int]] = {}
+        """The positions of each one's events: the last has the version of their number."""
+        self.begun: dict[ReservationId, list[int]] = {}
+        """The positions of each one's events, in the order in which they were made."""
+        self.requests: dict[tuple[str, str], Answered] = {}
+        """In the order in which they were answered."""
+        self._reservations: dict[ReservationId, Numbered] = {}
+        self._due: dict[StockId | None, list[Due]] = {}
+
+    @property
+    def head(self) -> int:
+        return len(self.events)
+
+    def time_of(self, position: int) -> Instant:
+        """Return when the event at *position* was recorded; before the first, long ago."""
+        return self.events[position - 1].record_time if position else Instant(0)
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add one command's events."""
+        for event in events:
+            positions = self.stocks.setdefault(event.stock_id, [])
+            assert event.position == self.head + 1, f"{event.position} after {self.head}"
+            assert event.version == len(positions) + 1, f"{event.stock_id}: {event.version}"
+            assert min(event.after) >= 0, f"{event.stock_id} would be at {event.after}"
+            self.encoded.append(encode(event, self.log_id))
+            self.events.append(event)
+            positions.append(event.position)
+            if fact := reservation_fact(event):
+                self.begun.setdefault(fact.reservation_id, []).append(event.position)
+        self._fold_again(events)
+
+    def truncate(self, position: int) -> None:
+        """Take back every event after *position*."""
+        gone = self.events[position:]
+        del self.events[position:], self.encoded[position:]
+        for event in gone:
+            _shorten(self.stocks, event.stock_id)
+            if fact := reservation_fact(event):
+                _shorten(self.begun, fact.reservation_id)
+        self._fold_again(gone)
+
+    def stock(self, stock_id: StockId, upto: int) -> Stock | None:
+        """Return a stock as its last event up to a position says, if there is one."""
+        positions = self.stocks.get(stock_id, [])
+        version = bisect_left(positions, upto + 1)
+        if not version:
+            return None
+        last = self.events[positions[version - 1] - 1]
+        return Stock(stock_id, last.after, version, last.record_time)
+
+    def inventory(self, stock_id: StockId) -> Inventory:
+        stock = self.stock(stock_id, self.head)
+        if stock is None:
+            return Inventory(stock_id)
+        return Inventory(stock_id, *stock.levels, stock.version, stock.update_time)
+
+    def reservation(self, reservation_id: ReservationId, upto: int) -> Reservation | None:
+        """Return a reservation folded from its events up to a position, if there are any."""
+        if upto >= self.head and (numbered := self._reservations.get(reservation_id)):
+            return numbered.reservation.copy()
+        reservation = None
+        for position in self.begun.get(reservation_id, ()):
+            event = self.events[position - 1]
+            fact = reservation_fact(event)
+            if position > upto or fact is None:
+                break
+            reservation = reservation or Reservation.begin(event)
+            reservation.evolve(event, fact)
+        return reservation
+
+    def newest(self) -> Iterator[Numbered]:
+        """Yield all reservations, the one made last first."""
+        return (self._reservations[reservation_id] for reservation_id in reversed(self.begun))
+
+    def due(self, stock_id: StockId | None) -> Sequence[Due]:
+        """Return what is held of a stock, or (None) of any: what is over first is first."""
+        return self._due.get(stock_id, ())
+
+    def _fold_again(self, events: Iterable[Event]) -> None:
+        facts = map(reservation_fact, events)
+        for reservation_id in {fact.reservation_id for fact in facts if fact}:
+            if before := self._reservations.pop(reservation_id, None):
+                for due, entry in self._lists(before):
+                    del due[bisect_left(due, entry)]
+            if now := self.reservation(reservation_id, self.head):
+                numbered = Numbered(self.begun[reservation_id][0], now)
+                self._reservations[reservation_id] = numbered
+                for due, entry in self._lists(numbered):
+                    insort(due, entry)
+
+    def _lists(self, numbered: Numbered) -> Iterator[tuple[list[Due], Due]]:
+        """Yield each list of what is due that a reservation belongs into, and as what."""
+        number, reservation = numbered
+        if reservation.held and reservation.expire_time is not None:
+            entry = Due(reservation.expire_time, number, reservation.reservation_id)
+            for stock_id in (None, *reservation.holds()):
+                yield self._due.setdefault(stock_id, []), entry
+
+
+def _shorten(positions: dict[K, list[int]], key: K) -> None:
+    positions[key].pop()
+    if not positions[key]:
+        del positions[key]

@@ -1,0 +1,124 @@
+"""What is so now, or was at a position? Whatever the last events up to there say."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from inventory_grpc.application.ports import (
+    Listing,
+    Product,
+    Reading,
+    ReservationQuery,
+    StockQuery,
+    Stocks,
+    T,
+)
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.infrastructure.memory.tables import Numbered, Tables
+
+
+class MemoryViews:
+    """`Views` that look into the log itself: nothing can be out of step with it."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+        return self._now(self._stock(stock_id))
+
+    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
+        return self._now(self._tables.reservation(reservation_id, self._tables.head))
+
+    async def stocks(
+        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
+    ) -> Reading[Stocks]:
+        await asyncio.sleep(0)
+        found = {stock_id: stock for stock_id in stock_ids if (stock := self._stock(stock_id))}
+        own = self.reservation(reservation_id).value if reservation_id is not None else None
+        return self._now(Stocks(found, own))
+
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+        await asyncio.sleep(0)
+        return self._now(self._tables.stock(stock_id, position))
+
+    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
+        await asyncio.sleep(0)
+        stocks = [stock for stock in self._stocks() if stock.stock_id.product_id == product_id]
+        levels = [stock.levels for stock in stocks]
+        following = [stock for stock in stocks if stock.stock_id.store_id > after_store]
+        return self._now(
+            Product(
+                on_hand=sum(level.on_hand for level in levels),
+                reserved=sum(level.reserved for level in levels),
+                available=sum(level.available for level in levels),
+                shortfall=sum(level.shortfall for level in levels),
+                stocks=_listing(following, limit),
+            )
+        )
+
+    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock]]:
+        await asyncio.sleep(0)
+        rows = (stock for stock in self._stocks() if _is_wanted(stock, query))
+        return self._now(_listing(rows, limit))
+
+    async def list_reservations(
+        self, query: ReservationQuery, limit: int
+    ) -> Reading[Listing[tuple[int, Reservation]]]:
+        await asyncio.sleep(0)
+        rows = (
+            (numbered.number, numbered.reservation.copy())
+            for numbered in self._tables.newest()
+            if _is_asked_for(numbered, query)
+        )
+        return self._now(_listing(rows, limit))
+
+    async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
+        await asyncio.sleep(0)
+        moved: dict[StockId, Stock] = {}
+        for event in reversed(self._tables.events):
+            if len(moved) == limit:
+                break
+            if event.stock_id not in moved:
+                stock = Stock(event.stock_id, event.after, event.version, event.record_time)
+                moved[event.stock_id] = stock
+        return self._now(list(moved.values()))
+
+    def _stock(self, stock_id: StockId) -> Stock | None:
+        return self._tables.stock(stock_id, self._tables.head)
+
+    def _stocks(self) -> Iterable[Stock]:
+        return filter(None, map(self._stock, sorted(self._tables.stocks)))
+
+    def _now(self, value: T) -> Reading[T]:
+        return Reading(value, self._tables.head)
+
+
+def _listing(rows: Iterable[T], limit: int) -> Listing[T]:
+    page = list(islice(rows, limit + 1))
+    return Listing(page[:limit], more=len(page) > limit)
+
+
+def _is_wanted(stock: Stock, query: StockQuery) -> bool:
+    product_id, store_id = stock.stock_id
+    return (
+        (not query.product_ids or product_id in query.product_ids)
+        and (not query.store_ids or store_id in query.store_ids)
+        and (query.max_available is None or stock.levels.available <= query.max_available)
+        and (query.after is None or (product_id, store_id) > query.after)
+    )
+
+
+def _is_asked_for(numbered: Numbered, query: ReservationQuery) -> bool:
+    number, reservation = numbered
+    return (
+        (query.before is None or number < query.before)
+        and query.customer_id in {"", reservation.customer_id}
+        and query.order_id in {"", reservation.order_id}
+        and (not query.states or reservation.state in query.states)
+        and any(
+            query.product_id in {"", product_id} and query.store_id in {"", store_id}
+            for product_id, store_id in reservation.lines
+        )
+    )

@@ -1,0 +1,52 @@
+"""How is the file copied while it is in use?"""
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from inventory_grpc.infrastructure.sqlite.chain import check_tail
+from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.readers import one_state
+from inventory_grpc.infrastructure.sqlite.storage import TAIL
+
+STEP_PAGES: Final = 1_000
+
+
+class Backup(NamedTuple):
+    """What a copy holds: the log up to a position, and everything that goes with it."""
+
+    path: Path
+    log_id: str
+    position: int
+
+
+def back_up(database: Database, target: Path, progress: Callable[[int, int], None]) -> Backup:
+    """Copy the file as it is at one moment, check the end of its log, and only then name it.
+
+    *progress* is called with the pages that are done and those there are.
+
+    Raises:
+        FileExistsError: there is something at *target*; nothing is overwritten.
+        StorageError: the file cannot be read, or the copy not be written.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} exists; choose another name, or move it away")
+    partial = Database(target.with_name(target.name + ".partial"), vfs=database.vfs)
+    partial.path.unlink(missing_ok=True)
+    try:
+        with (
+            storage_errors(),
+            closing(database.reader()) as source,
+            closing(partial.writer()) as copy,
+        ):
+            with one_state(source), copy.backup("main", source, "main") as backup:
+                head, log_id = read_head(source), read_log_id(source)
+                while not backup.step(STEP_PAGES):
+                    progress(backup.page_count - backup.remaining, backup.page_count)
+            check_tail(copy, log_id, TAIL)
+        partial.path.rename(target)
+    finally:
+        partial.path.unlink(missing_ok=True)
+    return Backup(target, log_id, head)

@@ -1,0 +1,138 @@
+"""How is the file opened, and what do its errors mean?"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import apsw
+import apsw.sqlite_extra
+
+from inventory_grpc.application.ports import Fault, StorageError
+
+OLDEST_SQLITE: Final = (3, 51, 3)
+"""Before it, a WAL with several connections could be reset under one of them."""
+
+BUSY_SECONDS: Final = 5.0
+"""How long the write lock of another process is waited for."""
+
+WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
+CHECKSUM_VFS: Final = "cksmvfs"
+CHECKSUM_BYTES: Final = 8
+
+
+class Durability(Enum):
+    """What is on disk when a command is answered."""
+
+    FULL = "full"
+    """All of it: it survives the death of the process, of the system, and of the power."""
+    RELAXED = "relaxed"
+    """It survives the death of the process. After a power cut the last seconds may be gone."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A file, and the way it is opened."""
+
+    path: Path
+    durability: Durability = Durability.FULL
+    vfs: str = CHECKSUM_VFS
+    """Every page carries a checksum that is verified when it is read (`cksumvfs`)."""
+
+    def writer(self) -> apsw.Connection:
+        """Open the connection that writes, and checkpoints; creates the file."""
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = self._open(flags)
+        if not self.path.stat().st_size:
+            connection.reserve_bytes("main", CHECKSUM_BYTES)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full" if self.durability is Durability.FULL else "normal")
+        connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
+        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
+        connection.pragma("foreign_keys", 0)
+        return connection
+
+    def reader(self) -> apsw.Connection:
+        """Open a connection that reads; it never checkpoints, not even when it is closed."""
+        connection = self._open(apsw.SQLITE_OPEN_READWRITE)
+        connection.pragma("query_only", 1)
+        connection.wal_autocheckpoint(0)
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return connection
+
+    def _open(self, flags: int) -> apsw.Connection:
+        _load_checksum_vfs()
+        connection = apsw.Connection(str(self.path), flags=flags, vfs=self.vfs)
+        connection.set_busy_handler(_patience())
+        connection.pragma("cache_size", -16_000)
+        connection.pragma("temp_store", "memory")
+        return connection
+
+
+def _load_checksum_vfs() -> None:
+    if tuple(map(int, apsw.sqlite_lib_version().split("."))) < OLDEST_SQLITE:
+        version = ".".join(map(str, OLDEST_SQLITE))
+        raise RuntimeError(
+            f"SQLite {apsw.sqlite_lib_version()} is too old; install apsw with {version}"
+        )
+    if CHECKSUM_VFS not in apsw.vfs_names():
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+
+
+def _patience() -> Callable[[int], bool]:
+    """Return a busy handler that asks often, at uneven times: SQLite's own is not fair."""
+    started = 0.0
+
+    def wait(attempt: int) -> bool:
+        nonlocal started
+        if attempt == 0:
+            started = time.monotonic()
+        time.sleep(random.uniform(0.0005, 0.002))  # noqa: S311  not a secret
+        return time.monotonic() - started < BUSY_SECONDS
+
+    return wait
+
+
+@contextmanager
+def storage_errors(*, committing: bool = False) -> Iterator[None]:
+    """Raise what goes wrong with the file as `StorageError`; a bug stays what it is.
+
+    Raises:
+        StorageError: the file, the disk or a lock is not as it should be.
+    """
+    try:
+        yield
+    except apsw.Error as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise
+        raise StorageError(fault, committing) from error
+
+
+def fault_of(error: apsw.Error) -> Fault | None:
+    """Return what is wrong with storage, or None: then the program is wrong."""
+    match error:
+        case apsw.BusyError() | apsw.LockedError():
+            return Fault.BUSY
+        case apsw.FullError():
+            return Fault.FULL
+        case apsw.CorruptError() | apsw.NotADBError():
+            return Fault.DAMAGED
+        case apsw.IOError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+            return Fault.DAMAGED
+        case (
+            apsw.IOError()
+            | apsw.CantOpenError()
+            | apsw.ReadOnlyError()
+            | apsw.NoMemError()
+            | apsw.InterruptError()
+            | apsw.ConnectionClosedError()
+            | apsw.PermissionsError()
+        ):
+            return Fault.BROKEN
+        case _:
+            return None

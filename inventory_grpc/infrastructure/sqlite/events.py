@@ -1,0 +1,183 @@
+"""How do events get into the file, and out of it?"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import apsw
+
+from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time
+
+MAX_COMMAND_EVENTS: Final = 500
+MAX_COMMAND_BYTES: Final = 1_572_864
+"""Of one command's events, 1.5 MiB: a message of whole commands then always fits."""
+
+
+class Row(NamedTuple):
+    """An event in the file, before it is opened."""
+
+    position: int
+    ordinal: int
+    event: bytes
+
+
+class Tail(NamedTuple):
+    """The end of the log: what the next event is chained to."""
+
+    position: int
+    hash: bytes
+    record_time: Instant
+
+
+class CommandTooLarge(Exception):
+    """A command would record more than followers could be sent: a limit was missed before."""
+
+
+def link(previous: bytes, event: bytes) -> bytes:
+    """Return the hash that proves *event* and everything before it."""
+    return hashlib.sha256(previous + event).digest()
+
+
+def read_log_id(connection: apsw.Connection) -> str:
+    """Return the name of the log; it is also the first link of its chain."""
+    log_id: str = connection.execute("SELECT log_id FROM log").get
+    return log_id
+
+
+def read_head(connection: apsw.Connection) -> int:
+    """Return the position of the last event; 0 in an empty log."""
+    head: int | None = connection.execute("SELECT max(position) FROM events").get
+    return head or 0
+
+
+def read_tail(connection: apsw.Connection, log_id: str) -> Tail:
+    """Return the end of the log."""
+    row = connection.execute(
+        "SELECT position, hash, event FROM events ORDER BY position DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return Tail(0, log_id.encode(), Instant(0))
+    return Tail(row[0], row[1], record_time(row[2]))
+
+
+def find_stream(connection: apsw.Connection, stock_id: StockId) -> int | None:
+    """Return the stream of a stock, if it has a history."""
+    stream: int | None = connection.execute(
+        "SELECT stream FROM streams WHERE product_id = ? AND store_id = ?", stock_id
+    ).get
+    return stream
+
+
+def find_reservation(connection: apsw.Connection, reservation_id: ReservationId) -> int | None:
+    """Return the number of a reservation, if it was made."""
+    number: int | None = connection.execute(
+        "SELECT reservation FROM reservations WHERE reservation_id = ?", (reservation_id,)
+    ).get
+    return number
+
+
+class Recorded(NamedTuple):
+    """An event with the keys it is found by."""
+
+    event: Event
+    stream: int
+    reservation: int | None
+
+
+def append(
+    connection: apsw.Connection, log_id: str, tail: Tail, recorded: Sequence[Recorded]
+) -> Tail:
+    """Add the events of one command to the log; return its new end."""
+    encoded = [encode(event, log_id) for event, _, _ in recorded]
+    if len(encoded) > MAX_COMMAND_EVENTS or sum(map(len, encoded)) > MAX_COMMAND_BYTES:
+        raise CommandTooLarge(f"{len(encoded)} events of {sum(map(len, encoded))} bytes")
+    digest, rows = tail.hash, []
+    for (event, stream, reservation), data in zip(recorded, encoded, strict=True):
+        digest = link(digest, data)
+        ordinal = event.position - event.command_position
+        rows.append(
+            (
+                event.position,
+                stream,
+                event.version,
+                ordinal,
+                KIND[type(event.fact)],
+                reservation,
+                data,
+                digest,
+            )
+        )
+        if event.version == 1:
+            connection.execute("INSERT INTO streams VALUES (?, ?, ?)", (stream, *event.stock_id))
+    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    last = recorded[-1].event
+    return Tail(last.position, digest, last.record_time)
+
+
+def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:
+    """Yield the next events of the log."""
+    rows = connection.execute(
+        "SELECT event FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
+    )
+    return (decode(data) for (data,) in rows)
+
+
+def events_of_command(connection: apsw.Connection, position: int) -> Sequence[Event]:
+    """Return the events of the command whose first is at *position*."""
+    events: list[Event] = []
+    for event in events_after(connection, position - 1, MAX_COMMAND_EVENTS):
+        if event.command_position != position:
+            break
+        events.append(event)
+    return events
+
+
+def events_of_stream(connection: apsw.Connection, stream: int, after: int) -> Iterator[Event]:
+    """Yield a stock's events after a version."""
+    rows = connection.execute(
+        "SELECT event FROM events WHERE stream = ? AND version > ? ORDER BY version",
+        (stream, after),
+    )
+    return (decode(data) for (data,) in rows)
+
+
+def events_of_reservation(
+    connection: apsw.Connection, reservation: int, after: int, upto: int
+) -> Iterator[Event]:
+    """Yield the events that carry a reservation's id, between two positions."""
+    rows = connection.execute(
+        "SELECT event FROM events WHERE reservation = ? AND position > ? AND position <= ? "
+        "ORDER BY position",
+        (reservation, after, upto),
+    )
+    return (decode(data) for (data,) in rows)
+
+
+def version_at(connection: apsw.Connection, stream: int, position: int) -> int:
+    """Return the version a stream had right after *position*: versions rise with positions."""
+    latest: int = connection.execute(
+        "SELECT max(version) FROM events WHERE stream = ?", (stream,)
+    ).get
+
+    def position_of(version: int) -> int:
+        found: int = connection.execute(
+            "SELECT position FROM events WHERE stream = ? AND version = ?", (stream, version)
+        ).get
+        return found
+
+    return bisect_right(range(1, latest + 1), position, key=position_of)
+
+
+def position_before(connection: apsw.Connection, time: Instant) -> int:
+    """Return the position of the last event recorded before *time*: times never fall."""
+
+    def time_of(position: int) -> int:
+        data: bytes = connection.execute(
+            "SELECT event FROM events WHERE position = ?", (position,)
+        ).get
+        return record_time(data)
+
+    return bisect_right(range(1, read_head(connection) + 1), time - 1, key=time_of)

@@ -1,0 +1,28 @@
+"""Has another process recorded anything?"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.readers import Readers
+
+POLL_SECONDS: Final = 0.02
+"""How late news of other processes may be; a look costs about ten microseconds."""
+
+
+async def poll_head(readers: Readers, head: Head, moved: Callable[[int], None]) -> None:
+    """Call *moved* with where the log ends whenever that is beyond *head*, for ever."""
+    seen = -1
+    while True:
+        await asyncio.sleep(POLL_SECONDS)
+        try:
+            version = readers.point(lambda connection: connection.pragma("data_version"))
+            # it also moves with commits of our own, which need no telling
+            if version != seen and (end := readers.point(read_head)) > head.position:
+                moved(end)
+            seen = version
+        except StorageError:
+            continue  # whoever writes will find out, too

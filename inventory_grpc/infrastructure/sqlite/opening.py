@@ -1,0 +1,96 @@
+"""What has to be so before a file is served, and who may replace its tables?"""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.replay import Progress, rebuild
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long a start waits for another process that is making or rebuilding the file."""
+
+
+class InUse(Exception):
+    """Another process uses the database in a way that does not go together with this one."""
+
+
+@contextmanager
+def prepare(database: Database, now: int) -> Iterator[None]:
+    """Have a file of ours, of this version, and the servers' shared lock on it.
+
+    A missing file is made, read models of an older version are made again.
+
+    Raises:
+        NotOurs: there is a file of something else, or of a newer version.
+        InUse: another process has been making or replacing it for too long.
+    """
+    if not schema.check_header(database.path):
+        database.path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(database, exclusive=True):
+            if not schema.check_header(database.path):
+                with storage_errors(), closing(database.writer()) as connection:
+                    schema.create(connection, now)
+    if schema.read_models_of(database) < schema.READ_MODELS:
+        _log.warning("the tables are those of an older version: rebuilding them from the log")
+        rebuild_alone(database, lambda _: None)
+    with locked(database, exclusive=False):
+        yield
+
+
+def rebuild_alone(database: Database, progress: Progress) -> int:
+    """Make the read models again while no server is running; return the position reached.
+
+    Raises:
+        InUse: a server is running.
+        LogInconsistent: the log contradicts itself; nothing was changed.
+    """
+    with (
+        locked(database, exclusive=True),
+        storage_errors(),
+        closing(database.writer()) as connection,
+    ):
+        head = read_head(connection)
+        rebuild(connection, head, progress)
+        return head
+
+
+@contextmanager
+def locked(database: Database, *, exclusive: bool) -> Iterator[None]:
+    """Hold the lock beside the database: shared by servers, exclusive for who replaces tables.
+
+    It belongs to this process, and is gone when the process is, however it ends.
+
+    Raises:
+        InUse: others have held it for too long.
+    """
+    path = database.path.with_name(database.path.name + ".lock")
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _wait_for(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, path)
+        yield
+    finally:
+        os.close(file)
+
+
+def _wait_for(file: int, how: int, path: Path) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up:
+                what = "a server is running" if how == fcntl.LOCK_EX else "it is being rebuilt"
+                raise InUse(f"{path.with_suffix('')} is in use: {what}") from None
+            time.sleep(0.02)
+        else:
+            return

@@ -1,0 +1,109 @@
+"""Who reads the file, on which thread, and how are they sent away?"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+import apsw
+
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+
+T = TypeVar("T")
+
+THREADS: Final = 2
+"""Scans and pages read at a time; more wait their turn."""
+
+
+@contextmanager
+def one_state(connection: apsw.Connection) -> Iterator[None]:
+    """Have everything that is read inside be of one state of the file."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(apsw.Error):  # the read is over, one way or another
+            connection.execute("ROLLBACK")
+
+
+class Readers:
+    """Short reads: points on the event loop, scans and pages on a few threads of their own.
+
+    Every read is one transaction, and none is held while anything is sent: a reader
+    that lingers would keep the WAL from being emptied.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sqlite-reader")
+        self._local = threading.local()
+        self._opened: list[apsw.Connection] = []
+        self._here: apsw.Connection | None = None
+        self._reading = 0
+        self._idle = asyncio.Event()
+        self._open = asyncio.Event()
+        self.open()
+
+    def open(self) -> None:
+        """Let readers in."""
+        with storage_errors():
+            self._here = self._database.reader()
+        self._open.set()
+
+    def point(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run *work* here and now: a look-up or two, on the event loop.
+
+        Raises:
+            StorageError: it cannot be read, or storage is just being reopened.
+        """
+        if self._here is None:
+            raise StorageError(Fault.BROKEN)
+        with storage_errors():
+            return work(self._here)
+
+    async def scan(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run *work* off the loop, in one read transaction.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        await self._open.wait()
+        self._reading += 1
+        loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._pool, self._read, work)
+        # counted until the thread is done, also if the caller has gone by then
+        running.add_done_callback(self._done)
+        return await running
+
+    def _done(self, _: object) -> None:
+        self._reading -= 1
+        if not self._reading:
+            self._idle.set()
+
+    def _read(self, work: Callable[[apsw.Connection], T]) -> T:
+        with storage_errors():
+            connection: apsw.Connection | None = getattr(self._local, "connection", None)
+            if connection is None or connection not in self._opened:
+                connection = self._local.connection = self._database.reader()
+                self._opened.append(connection)
+            with one_state(connection):
+                return work(connection)
+
+    async def close(self) -> None:
+        """Send readers away: wait for those at work, and close every connection."""
+        self._open.clear()
+        if self._here is not None:
+            self._here.close()
+            self._here = None
+        while self._reading:
+            self._idle.clear()
+            await self._idle.wait()
+        while self._opened:
+            self._opened.pop().close(force=True)
+
+    def shut_down(self) -> None:
+        """End the threads, after `close`."""
+        self._pool.shutdown()

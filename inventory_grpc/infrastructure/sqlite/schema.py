@@ -1,0 +1,111 @@
+"""Is this file ours, and of which format?"""
+
+import secrets
+import string
+from contextlib import closing
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+
+APPLICATION_ID: Final = 0x496E7674
+"""`Invt`, in the header of every file of ours."""
+
+FORMAT: Final = 1
+"""Of the log: see log.sql. A file of a newer one is not touched."""
+
+READ_MODELS: Final = 1
+"""Of read_models.sql. Raise it with every change there: older ones are then rebuilt."""
+
+LOG_ID_LENGTH: Final = 12
+READ_MODEL_TABLES: Final = (
+    "stocks",
+    "reservations",
+    "reservation_lines",
+    "stock_snapshots",
+    "reservation_snapshots",
+)
+
+_HEADER_BYTES: Final = 100
+
+
+class NotOurs(Exception):
+    """The file is something else, or of a newer version; it was not touched."""
+
+
+def check_header(path: Path) -> bool:
+    """Return whether there is a file of ours, from its first bytes; nothing is opened.
+
+    Raises:
+        NotOurs: there is a file of something else, or of a newer format.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    application_id = int.from_bytes(header[68:72], "big")
+    if not header.startswith(b"SQLite format 3\0") or application_id != APPLICATION_ID:
+        raise NotOurs(f"{path} is not an inventory database; it was left as it is")
+    stored_format = int.from_bytes(header[60:64], "big")
+    if stored_format > FORMAT:
+        raise NotOurs(
+            f"{path} has format {stored_format}, this program knows up to {FORMAT}: "
+            "use a newer inventory-grpc; the file was left as it is"
+        )
+    return True
+
+
+def create(connection: apsw.Connection, now: int) -> None:
+    """Make an empty log, and have it in the main file before anything else happens."""
+    with connection:
+        connection.execute(_sql("log.sql"))
+        create_read_models(connection)
+        connection.execute(
+            "INSERT INTO log (one, log_id, create_time, read_models) VALUES (1, ?, ?, ?)",
+            (new_log_id(), now, READ_MODELS),
+        )
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", FORMAT)
+    # so that the header says what the file is, also to those who do not read the WAL
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def read_models_of(database: Database) -> int:
+    """Return the version of the tables that are made from the log.
+
+    Raises:
+        NotOurs: it is newer than this program's.
+        StorageError: the file cannot be read.
+    """
+    with storage_errors(), closing(database.reader()) as connection:
+        stored: int = connection.execute("SELECT read_models FROM log").get
+    if stored > READ_MODELS:
+        raise NotOurs(
+            f"{database.path} has read models {stored}, this program knows {READ_MODELS}: "
+            "use a newer inventory-grpc; the file was left as it is"
+        )
+    return stored
+
+
+def create_read_models(connection: apsw.Connection) -> None:
+    """Make the tables that are made from the log, empty."""
+    connection.execute(_sql("read_models.sql"))
+
+
+def drop_read_models(connection: apsw.Connection) -> None:
+    """Remove every table that is made from the log."""
+    for table in READ_MODEL_TABLES:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def new_log_id() -> str:
+    """Return a name for a log that no other log has: 60 random bits and more."""
+    alphabet = string.ascii_lowercase + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(LOG_ID_LENGTH))
+
+
+def _sql(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,150 @@
+"""Where does a transaction run, and what happens when the file fails under it?"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import apsw
+
+from inventory_grpc.application.ports import Fault, StorageError, Transaction
+from inventory_grpc.infrastructure.sqlite.chain import check_tail
+from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.events import read_log_id
+from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+TAIL: Final = 1_000
+"""Events at the end of the log that are checked whenever the file is opened."""
+
+
+class SqliteStorage:
+    """A `Storage` with one thread and one connection that write."""
+
+    def __init__(self, database: Database, readers: Readers) -> None:
+        self._database = database
+        self._readers = readers
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._connection: apsw.Connection | None = None
+        self.log_id = ""
+
+    async def open(self) -> None:
+        """Open the file and check the end of the log.
+
+        Raises:
+            StorageError: it cannot be read, or is damaged.
+        """
+        await self._run(self._open)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        return await self._run(lambda: self._transact(work))
+
+    async def observe(self, work: Callable[[Transaction], T]) -> T:
+        return await self._run(lambda: self._observe(work))
+
+    async def recover(self) -> None:
+        """Reopen everything, as after a crash; then write a little, to see whether that works.
+
+        A commit that failed may be in the WAL or not: with every connection of this
+        process closed, the next one reads what is really there. The checkpoint syncs it
+        before anybody is shown it.
+        """
+        await self._readers.close()
+        try:
+            await self._run(self._recover)
+        finally:
+            self._readers.open()
+
+    async def close(self) -> None:
+        """Checkpoint and close the file; nothing may be running any more."""
+        await self._readers.close()
+        self._readers.shut_down()
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Run *work* on the writer's thread; a caller that gives up does not stop it."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.shield(running)
+
+    def _open(self) -> None:
+        with storage_errors():
+            self._connection = self._database.writer()
+            self.log_id = read_log_id(self._connection)
+            check_tail(self._connection, self.log_id, TAIL)
+
+    def _transact(self, work: Callable[[Transaction], T]) -> T:
+        connection = self._connected()
+        with storage_errors():
+            connection.execute("BEGIN IMMEDIATE")
+        try:
+            with storage_errors():
+                result = work(SqliteTransaction(connection, self.log_id, writable=True))
+                _check_open(connection)
+            with storage_errors(committing=True):
+                connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        return result
+
+    def _observe(self, work: Callable[[Transaction], T]) -> T:
+        connection = self._connected()
+        with storage_errors():
+            connection.execute("BEGIN")
+            try:
+                return work(SqliteTransaction(connection, self.log_id, writable=False))
+            finally:
+                self._roll_back(connection)
+
+    def _connected(self) -> apsw.Connection:
+        if self._connection is None:
+            raise StorageError(Fault.BROKEN)
+        return self._connection
+
+    def _roll_back(self, connection: apsw.Connection) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error:
+            _log.exception("a transaction could not be rolled back; the file is closed")
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close(force=True)
+            self._connection = None
+
+    def _recover(self) -> None:
+        self._disconnect()
+        self._open()
+        connection = self._connected()
+        with storage_errors():
+            connection.execute("UPDATE log SET probe = probe + 1")
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _close(self) -> None:
+        if self._connection is None:
+            return
+        try:
+            with storage_errors():
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except StorageError as error:
+            # nothing is lost: what is not in the main file yet is in the WAL
+            _log.warning("the file was closed without a checkpoint: %s", error)
+        self._disconnect()
+
+
+def _check_open(connection: apsw.Connection) -> None:
+    """Make sure that the transaction is still there.
+
+    On some errors SQLite rolls all of it back by itself; what followed would then have
+    been committed statement by statement, without what came before.
+    """
+    if not connection.in_transaction:
+        raise StorageError(Fault.BROKEN)

@@ -1,0 +1,181 @@
+"""What does the writer see and do inside one transaction?"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from inventory_grpc.application.ports import Answered, Head
+from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.domain.events import Event, StockReserved
+from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.infrastructure import states_json
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.read_models import project
+
+SNAPSHOT_EVERY: Final = 500
+"""Events, so that folding costs the same on a stock with ten events and with a million."""
+
+_NO_END: Final = 2**62
+
+
+class SqliteTransaction:
+    """A `Transaction` on the writer's connection."""
+
+    def __init__(self, connection: apsw.Connection, log_id: str, *, writable: bool) -> None:
+        self._connection = connection
+        self._log_id = log_id
+        self._writable = writable
+        self._tail = log.read_tail(connection, log_id)
+
+    def head(self) -> Head:
+        return Head(self._tail.position, self._tail.record_time)
+
+    def events_after(self, position: int, limit: int) -> Sequence[Event]:
+        return list(log.events_after(self._connection, position, limit))
+
+    def command(self, position: int) -> Sequence[Event]:
+        return log.events_of_command(self._connection, position)
+
+    def inventory(self, stock_id: StockId) -> Inventory:
+        """Fold a stock from its latest snapshot and the events after it."""
+        stream = log.find_stream(self._connection, stock_id)
+        if stream is None:
+            return Inventory(stock_id)
+        state = self._connection.execute(
+            "SELECT state FROM stock_snapshots WHERE stream = ?", (stream,)
+        ).get
+        inventory = states_json.load_inventory(state) if state else Inventory(stock_id)
+        begun = inventory.version
+        for event in log.events_of_stream(self._connection, stream, begun):
+            inventory.evolve(event.fact, event.version, event.record_time)
+        if inventory.version - begun > SNAPSHOT_EVERY:
+            self._keep_stock(stream, inventory.stock)
+        return inventory
+
+    def reservation(
+        self, reservation_id: ReservationId, upto: int | None = None
+    ) -> Reservation | None:
+        """Fold a reservation from its latest snapshot, if that is not too late, and on."""
+        number = log.find_reservation(self._connection, reservation_id)
+        if number is None:
+            return None
+        end = _NO_END if upto is None else upto
+        state = self._connection.execute(
+            "SELECT state FROM reservation_snapshots WHERE reservation = ? AND position <= ?",
+            (number, end),
+        ).get
+        reservation = states_json.load_reservation(state) if state else None
+        after = reservation.position if reservation else 0
+        folded = 0
+        for event in log.events_of_reservation(self._connection, number, after, end):
+            reservation = reservation or Reservation.begin(event)
+            fact = reservation_fact(event)
+            assert fact is not None
+            reservation.evolve(event, fact)
+            folded += 1
+        if folded > SNAPSHOT_EVERY and upto is None and reservation:
+            self._keep_reservation(number, reservation)
+        return reservation
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add one command's events to the log, and move the read models."""
+        recorded = [
+            log.Recorded(event, self._stream(event), self._number(event)) for event in events
+        ]
+        self._tail = log.append(self._connection, self._log_id, self._tail, recorded)
+        project(self._connection, recorded)
+        for event, stream, _ in recorded:
+            if event.version % SNAPSHOT_EVERY == 0:
+                stock = Stock(event.stock_id, event.after, event.version, event.record_time)
+                self._keep_stock(stream, stock)
+
+    def _stream(self, event: Event) -> int:
+        if event.version == 1:
+            return event.position
+        stream = log.find_stream(self._connection, event.stock_id)
+        assert stream is not None
+        return stream
+
+    def _number(self, event: Event) -> int | None:
+        fact = reservation_fact(event)
+        if fact is None:
+            return None
+        if isinstance(fact, StockReserved):
+            return event.command_position
+        return log.find_reservation(self._connection, fact.reservation_id)
+
+    def _keep_stock(self, stream: int, stock: Stock) -> None:
+        if self._writable:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO stock_snapshots VALUES (?, ?, ?)",
+                (stream, stock.version, states_json.dump_inventory(stock)),
+            )
+
+    def _keep_reservation(self, number: int, reservation: Reservation) -> None:
+        if self._writable:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO reservation_snapshots VALUES (?, ?, ?)",
+                (number, reservation.position, states_json.dump_reservation(reservation)),
+            )
+
+    def answered(self, actor: str, request_id: str) -> Answered | None:
+        row = self._connection.execute(
+            "SELECT fingerprint, position, outcome FROM requests "
+            "WHERE actor = ? AND request_id = ?",
+            (actor, request_id),
+        ).fetchone()
+        if row is None:
+            return None
+        fingerprint, position, outcome = row
+        return Answered(
+            fingerprint, position, states_json.load_outcome(outcome) if outcome else None
+        )
+
+    def remember(self, actor: str, request_id: str, answered: Answered) -> None:
+        outcome = states_json.dump_outcome(answered.outcome) if answered.outcome else None
+        self._connection.execute(
+            "INSERT INTO requests (actor, request_id, fingerprint, position, outcome) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (actor, request_id, answered.fingerprint, answered.position, outcome),
+        )
+
+    def forget(self, before: Instant, limit: int) -> int:
+        oldest = self._connection.execute("SELECT position FROM requests ORDER BY request LIMIT 1")
+        first = oldest.get
+        if first is None or first > (last := log.position_before(self._connection, before)):
+            return 0
+        self._connection.execute(
+            "DELETE FROM requests WHERE request IN "
+            "(SELECT request FROM requests ORDER BY request LIMIT ?) AND position <= ?",
+            (limit, last),
+        )
+        return self._connection.changes()
+
+    def earliest_expiry(self) -> Instant | None:
+        time: int | None = self._connection.execute(
+            "SELECT min(expire_time) FROM reservations "
+            "WHERE state = 'active' AND expire_time IS NOT NULL"
+        ).get
+        return None if time is None else Instant(time)
+
+    def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
+        rows = self._connection.execute(
+            "SELECT reservation_id FROM reservations WHERE state = 'active' "
+            "AND expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?",
+            (now, limit),
+        )
+        return [ReservationId(reservation_id) for (reservation_id,) in rows]
+
+    def due_on(self, stock_id: StockId, now: Instant, limit: int) -> Sequence[ReservationId]:
+        stream = log.find_stream(self._connection, stock_id)
+        rows = self._connection.execute(
+            "SELECT reservation_id FROM reservations WHERE reservation IN ("
+            "SELECT reservation FROM reservation_lines WHERE stream = ? AND held > 0 "
+            "AND expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?"
+            ") ORDER BY expire_time",
+            (stream, now, limit),
+        )
+        return [ReservationId(reservation_id) for (reservation_id,) in rows]

@@ -1,0 +1,136 @@
+"""Is everything in the file what the log says it should be?"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.infrastructure import states_json
+from inventory_grpc.infrastructure.codec import decode
+from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.chain import broken_links
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.events import (
+    events_of_reservation,
+    read_head,
+    read_log_id,
+)
+from inventory_grpc.infrastructure.sqlite.readers import one_state
+from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, play
+
+SHOWN: Final = 20
+"""Differences told of one table; more are of the same kind."""
+
+COMPARED: Final = ("stocks", "reservations", "reservation_lines")
+
+
+def verify(database: Database, progress: Progress) -> Iterator[str]:
+    """Yield every difference between the log, its chain, and the tables made from it.
+
+    Servers may go on meanwhile: the log is read in pages, and the tables are compared
+    in one short read transaction, to which the log is played on first.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="inventory-verify-") as folder,
+        closing(database.reader()) as source,
+        closing(apsw.Connection(str(Path(folder) / "fresh.db"))) as fresh,
+    ):
+        fresh.pragma("journal_mode", "off")
+        fresh.pragma("synchronous", "off")
+        schema.create_read_models(fresh)
+        pinned = read_head(source)
+        yield from _links(source, pinned)
+        yield from _played(source, fresh, 0, pinned, progress)
+        source.execute("ATTACH ? AS fresh", (str(Path(folder) / "fresh.db"),))
+        with one_state(source):
+            head = read_head(source)
+            yield from _links(source, head, after=pinned)
+            yield from _played(source, fresh, pinned, head, progress)
+            for table in COMPARED:
+                yield from _differences(source, table)
+            yield from _snapshots(source)
+            yield from _requests(source)
+        yield from _pages(source)
+
+
+def _links(source: apsw.Connection, upto: int, after: int = 0) -> Iterator[str]:
+    log_id = read_log_id(source)
+    while after < upto:
+        end = min(after + PAGE, upto)
+        for position in broken_links(source, log_id, after, end):
+            yield f"event {position}: is missing, or not what was chained"
+        after = end
+
+
+def _played(
+    source: apsw.Connection, fresh: apsw.Connection, after: int, upto: int, progress: Progress
+) -> Iterator[str]:
+    with fresh:
+        try:
+            yield from play(source, fresh, after, upto, progress)
+        except apsw.ConstraintError as error:
+            yield f"the log cannot be played to its end: {error}"
+
+
+def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
+    """Yield the rows that only the file has, and those that only the log makes."""
+    for word, one, other in (("unexpected", "main", "fresh"), ("missing", "fresh", "main")):
+        rows = source.execute(
+            f"SELECT * FROM {one}.{table} EXCEPT SELECT * FROM {other}.{table} LIMIT {SHOWN}"  # noqa: S608  our own tables
+        )
+        for row in rows:
+            yield f"{table}: {word} row {row}"
+
+
+def _snapshots(source: apsw.Connection) -> Iterator[str]:
+    """Yield the snapshots that are not what folding the log gives."""
+    for stream, state, data in source.execute(
+        "SELECT stream, state, event FROM stock_snapshots LEFT JOIN events USING (stream, version)"
+    ):
+        event = decode(data) if data else None
+        if event is None or state != states_json.dump_inventory(
+            Stock(event.stock_id, event.after, event.version, event.record_time)
+        ):
+            yield f"stock_snapshots: {stream} is not what the log says"
+    for number, position, state in source.execute(
+        "SELECT reservation, position, state FROM reservation_snapshots"
+    ):
+        if state != _fold(source, number, position):
+            yield f"reservation_snapshots: {number} is not what the log says"
+
+
+def _fold(source: apsw.Connection, number: int, position: int) -> str:
+    reservation: Reservation | None = None
+    for event in events_of_reservation(source, number, 0, position):
+        reservation = reservation or Reservation.begin(event)
+        if fact := reservation_fact(event):
+            reservation.evolve(event, fact)
+    return states_json.dump_reservation(reservation) if reservation else ""
+
+
+def _requests(source: apsw.Connection) -> Iterator[str]:
+    """Yield the requests that are remembered with other events than their own."""
+    for actor, request_id, position, data in source.execute(
+        "SELECT actor, request_id, requests.position, event FROM requests "
+        "LEFT JOIN events USING (position) WHERE outcome IS NULL"
+    ):
+        event = decode(data) if data else None
+        if event is None or (event.cause.actor, event.cause.request_id, event.command_position) != (
+            actor,
+            request_id,
+            position,
+        ):
+            yield f"requests: {request_id} is not that of event {position}"
+
+
+def _pages(source: apsw.Connection) -> Iterator[str]:
+    """Yield what SQLite itself finds wrong; reading every page also checks its checksum."""
+    for problem in source.execute("PRAGMA main.integrity_check(20)"):
+        if problem != ("ok",):
+            yield f"file: {problem[0]}"

@@ -1,0 +1,47 @@
+"""What do log lines look like, and where do they go?"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def set_up_logging(how: str) -> None:
+    """Write one line an entry to standard error: JSON, or readable on a terminal.
+
+    The lines of the standard library's `logging`, which the inner layers use, look the same.
+    """
+    readable = sys.stderr.isatty() if how == "auto" else how == "console"
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+    )
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, _exceptions(readable=readable), renderer],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _exceptions(readable=readable),
+                renderer,
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+
+
+def _exceptions(*, readable: bool) -> Any:  # noqa: ANN401  structlog's processors are of no one type
+    """Return what turns an exception into text; the console renderer does it by itself."""
+    if readable:
+        return lambda _logger, _name, entry: entry
+    return structlog.processors.format_exc_info

@@ -1,0 +1,50 @@
+"""How does the event log reach a shell?"""
+
+import asyncio
+import sys
+from typing import Final
+
+from google.protobuf.json_format import MessageToJson
+
+from inventory.v1.events_pb2 import Event
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.subscription import Followers, Start
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
+from inventory_grpc.infrastructure.sqlite.events import read_log_id
+from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
+from inventory_grpc.infrastructure.sqlite.readers import Readers
+
+MAX_EVENTS: Final = 512
+
+
+async def print_events(
+    database: Database, after: int, matching: EventFilter, *, follow: bool
+) -> None:
+    """Print matching events as JSON lines: those there are, and with *follow* new ones.
+
+    Raises:
+        PositionAhead: *after* is past the end of the log.
+    """
+    readers = Readers(database)
+    event_log = SqliteEventLog(readers, readers.point(read_log_id))
+    head = Head(event_log.head())
+    followers = Followers(event_log, head)
+    position, end = await followers.resolve(Start(after_position=after), "")
+    polling = asyncio.create_task(poll_head(readers, head, head.advance))
+    try:
+        async for progress in followers.follow(
+            position,
+            matching,
+            max_events=MAX_EVENTS,
+            heartbeat_seconds=60.0,
+            stop_at=None if follow else end,
+        ):
+            for event in progress.events:
+                sys.stdout.write(MessageToJson(Event.FromString(event), indent=None) + "\n")
+            sys.stdout.flush()
+    finally:
+        polling.cancel()
+        await readers.close()
+        readers.shut_down()
