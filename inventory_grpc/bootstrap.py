@@ -2,18 +2,25 @@
 
 import asyncio
 import logging
+import os
 import random
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
 
-from inventory_grpc.application.circuit_breaker import CircuitBreaker
+import grpc.aio
+
+from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ledger import Ledger
 from inventory_grpc.application.ports import Reading, WallClock
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries import Queries as Answers
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.infrastructure import clocks
@@ -26,9 +33,24 @@ from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from inventory_grpc.presentation.admin import Admin, ServerFacts
+from inventory_grpc.presentation.commands import Commands
+from inventory_grpc.presentation.events import Events
+from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.queries import Queries
+from inventory_grpc.presentation.server import (
+    SERVICES,
+    Servicers,
+    build_server,
+    drain,
+    running_calls,
+)
 from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+SWITCH_SECONDS: Final = 0.0005
+"""How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +58,7 @@ class Engine:
     """The service without a server: what servicers call."""
 
     ledger: Ledger
-    queries: Queries
+    queries: Answers
     followers: Followers
     event_log: SqliteEventLog
     head: Head
@@ -85,7 +107,7 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
         try:
             yield Engine(
                 ledger,
-                Queries(views, event_log, cache),
+                Answers(views, event_log, cache),
                 Followers(event_log, head),
                 event_log,
                 head,
@@ -98,3 +120,110 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
             ledger.close()
             await asyncio.wait([running, polling])
             await storage.close()
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncIterator["Served"]:
+    """Serve from the database in *settings*; yield where, and what ends it.
+
+    On leaving, calls that were taken are answered, for as long as `drain_seconds`.
+
+    Raises:
+        OSError: the address cannot be had.
+    """
+    async with engine(settings, wall=wall) as parts:
+        health = Health(SERVICES)
+        parts.breaker.on_change(
+            lambda state: health.set_writes_accepted(state is BreakerState.CLOSED)
+        )
+        calls = running_calls()
+        facts = ServerFacts(
+            version=version("inventory-grpc"),
+            log_id=parts.event_log.log_id,
+            durability=settings.durability.value,
+            start_time=wall(),
+            breaker=parts.breaker,
+            head=parts.event_log.head,
+            expiry_lag=parts.ledger.expiry_lag,
+            clock_difference=parts.clock.difference,
+        )
+        server = build_server(
+            Servicers(
+                commands=Commands(parts.ledger, wall),
+                queries=Queries(parts.queries),
+                events=Events(parts.followers, parts.event_log, wall),
+                admin=Admin(facts),
+                health=health,
+            ),
+            parts.breaker,
+            calls,
+            is_loopback=settings.is_loopback,
+            with_reflection=settings.serves_reflection,
+            max_streams=settings.max_streams,
+        )
+        address = _bind(server, settings)
+        await server.start()
+        _log.info(
+            "serving on %s from %s (log %s, position %s, durability %s)",
+            address,
+            settings.database,
+            facts.log_id,
+            parts.head.position,
+            facts.durability,
+        )
+        try:
+            yield Served(address, parts.running)
+        finally:
+            await drain(server, calls, parts.head, health, settings.drain_seconds)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server at work."""
+
+    address: str
+    ledger: asyncio.Task[None]
+    """Ends by itself only when storage is beyond help."""
+
+
+async def serve_until_stopped(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+
+    Raises:
+        LedgerBroken: storage has failed for too long.
+    """
+    # a thread that comes back from the disk otherwise waits for up to 5 ms to go on
+    sys.setswitchinterval(SWITCH_SECONDS)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stop)
+    async with serving(settings) as served:
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopping, served.ledger], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        _log.info("draining: calls that were taken are answered; once more to leave at once")
+        if served.ledger.done():
+            await served.ledger
+    _log.info("stopped")
+
+
+def _stop(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        _log.warning("leaving at once; what was acknowledged is on disk")
+        os._exit(1)
+    stop.set()
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> str:
+    """Return the address that was bound, with the port that was chosen."""
+    try:
+        port = server.add_insecure_port(settings.listen)
+    except RuntimeError as error:
+        raise OSError(
+            f"cannot listen on {settings.listen}: the port is in use, or the address not ours"
+        ) from error
+    host, _, _ = settings.listen.rpartition(":")
+    if not settings.is_loopback:
+        _log.warning("%s can be reached from other machines, and nothing is encrypted", host)
+    return f"{host}:{port}"

@@ -1,6 +1,8 @@
 """What can be done from a shell?"""
 
 import asyncio
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -57,8 +57,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        host = self.host
-        if not self.allow_plaintext and not _is_loopback(host):
+        if not self.allow_plaintext and not self.is_loopback:
             raise BadSetting(
                 f"listen: {self.listen} can be reached from other machines, and nothing would be "
                 "encrypted; choose a loopback address, or set INVENTORY_ALLOW_PLAINTEXT=1 "
@@ -78,8 +77,12 @@ class Settings:
         return host.strip("[]")
 
     @property
+    def is_loopback(self) -> bool:
+        return _is_loopback(self.host)
+
+    @property
     def serves_reflection(self) -> bool:
-        return _is_loopback(self.host) if self.reflection is None else self.reflection
+        return self.is_loopback if self.reflection is None else self.reflection
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **chosen: object) -> "Settings":

@@ -49,7 +49,7 @@ class SubscribeRequest(_message.Message):
     max_batch: _builtins.int
     """Events at which a message stops taking more, 1 to 512; 256 KiB is the other
     such mark. It always takes whole commands and at least one, so it may hold
-    more. 0 or unset: 512.
+    more. 0 or unset: 256.
     """
     stop_at_head: _builtins.bool
     """Whether to end the stream, with OK, at the end of the log as it is when the
