@@ -122,7 +122,9 @@ class MemoryTransaction:
     def reservation(
         self, reservation_id: ReservationId, upto: int | None = None
     ) -> Reservation | None:
-        return self._tables.reservation(reservation_id, self._tables.head if upto is None else upto)
+        if upto is None:
+            return self._tables.reservation(reservation_id)
+        return self._tables.reservation_at(reservation_id, upto)
 
     def append(self, events: Sequence[Event]) -> None:
         self._tables.append(events)

@@ -4,7 +4,7 @@ Nothing here is read from anywhere but the log, except the requests, which are t
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from inventory_grpc.application.ports import Answered
@@ -58,7 +58,8 @@ class Tables:
         return self.events[position - 1].record_time if position else Instant(0)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add one command's events."""
+        """Add one command's events; those of reservations are all of the same one."""
+        reservation: Reservation | None = None
         for event in events:
             positions = self.stocks.setdefault(event.stock_id, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
@@ -68,18 +69,25 @@ class Tables:
             self.events.append(event)
             positions.append(event.position)
             if fact := reservation_fact(event):
-                self.begun.setdefault(fact.reservation_id, []).append(event.position)
-        self._fold_again(events)
+                name = fact.reservation_id
+                reservation = reservation or self.reservation(name) or Reservation.begin(event)
+                reservation.evolve(event, fact)
+                self.begun.setdefault(name, []).append(event.position)
+        if reservation:
+            self._show(reservation.reservation_id, reservation)
 
     def truncate(self, position: int) -> None:
         """Take back every event after *position*."""
         gone = self.events[position:]
         del self.events[position:], self.encoded[position:]
+        touched: set[ReservationId] = set()
         for event in gone:
             _shorten(self.stocks, event.stock_id)
             if fact := reservation_fact(event):
                 _shorten(self.begun, fact.reservation_id)
-        self._fold_again(gone)
+                touched.add(fact.reservation_id)
+        for reservation_id in touched:
+            self._show(reservation_id, self.reservation_at(reservation_id, position))
 
     def stock(self, stock_id: StockId, upto: int) -> Stock | None:
         """Return a stock as its last event up to a position says, if there is one."""
@@ -96,10 +104,13 @@ class Tables:
             return Inventory(stock_id)
         return Inventory(stock_id, *stock.levels, stock.version, stock.update_time)
 
-    def reservation(self, reservation_id: ReservationId, upto: int) -> Reservation | None:
+    def reservation(self, reservation_id: ReservationId) -> Reservation | None:
+        """Return a reservation as it is now, for the caller to keep."""
+        numbered = self._reservations.get(reservation_id)
+        return numbered.reservation.copy() if numbered else None
+
+    def reservation_at(self, reservation_id: ReservationId, upto: int) -> Reservation | None:
         """Return a reservation folded from its events up to a position, if there are any."""
-        if upto >= self.head and (numbered := self._reservations.get(reservation_id)):
-            return numbered.reservation.copy()
         reservation = None
         for position in self.begun.get(reservation_id, ()):
             event = self.events[position - 1]
@@ -118,17 +129,16 @@ class Tables:
         """Return what is held of a stock, or (None) of any: what is over first is first."""
         return self._due.get(stock_id, ())
 
-    def _fold_again(self, events: Iterable[Event]) -> None:
-        facts = map(reservation_fact, events)
-        for reservation_id in {fact.reservation_id for fact in facts if fact}:
-            if before := self._reservations.pop(reservation_id, None):
-                for due, entry in self._lists(before):
-                    del due[bisect_left(due, entry)]
-            if now := self.reservation(reservation_id, self.head):
-                numbered = Numbered(self.begun[reservation_id][0], now)
-                self._reservations[reservation_id] = numbered
-                for due, entry in self._lists(numbered):
-                    insort(due, entry)
+    def _show(self, reservation_id: ReservationId, now: Reservation | None) -> None:
+        """Have a reservation be as it is *now*, also in the lists of what is due."""
+        if before := self._reservations.pop(reservation_id, None):
+            for due, entry in self._lists(before):
+                del due[bisect_left(due, entry)]
+        if now:
+            numbered = Numbered(self.begun[reservation_id][0], now)
+            self._reservations[reservation_id] = numbered
+            for due, entry in self._lists(numbered):
+                insort(due, entry)
 
     def _lists(self, numbered: Numbered) -> Iterator[tuple[list[Due], Due]]:
         """Yield each list of what is due that a reservation belongs into, and as what."""

@@ -29,7 +29,7 @@ class MemoryViews:
         return self._now(self._stock(stock_id))
 
     def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
-        return self._now(self._tables.reservation(reservation_id, self._tables.head))
+        return self._now(self._tables.reservation(reservation_id))
 
     async def stocks(
         self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
@@ -41,7 +41,7 @@ class MemoryViews:
 
     async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
         await asyncio.sleep(0)
-        return self._now(self._tables.stock(stock_id, position))
+        return Reading(self._tables.stock(stock_id, position), position)
 
     async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
         await asyncio.sleep(0)

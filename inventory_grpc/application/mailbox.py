@@ -1,0 +1,79 @@
+"""What are callers waiting for?"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from inventory_grpc.application.batch import Request
+from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.refusals import Refusal
+
+MAX_WAITING: Final = 4_096
+"""Commands in the mailbox; one more is refused with `Overloaded`."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A command, and the caller who waits for its answer, or has stopped waiting."""
+
+    command: Command
+    request: Request
+    caller: asyncio.Future[Outcome]
+
+    def answer(self, answer: Outcome | Refusal) -> None:
+        if self.caller.done():
+            return
+        if isinstance(answer, Refusal):
+            self.caller.set_exception(answer)
+        else:
+            self.caller.set_result(answer)
+
+
+class Mailbox:
+    """Commands in the order they came."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, command: Command, request: Request) -> asyncio.Future[Outcome]:
+        """Take a command in; its answer will be the result of what is returned.
+
+        Raises:
+            Overloaded: there are too many.
+        """
+        if len(self._entries) >= MAX_WAITING:
+            raise Overloaded(0.1)
+        caller: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._entries.append(Entry(command, request, caller))
+        return caller
+
+    def take(self, most: int) -> list[Entry]:
+        """Hand out the next entries, except what nobody is waiting for any more."""
+        now = asyncio.get_running_loop().time()
+        taken: list[Entry] = []
+        while self._entries and len(taken) < most:
+            entry = self._entries.popleft()
+            deadline = entry.request.deadline
+            if entry.caller.done():
+                continue
+            if deadline is not None and deadline <= now:
+                entry.caller.set_exception(TimeoutError("its deadline passed before it was begun"))
+                continue
+            taken.append(entry)
+        return taken
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """Have *entries* be the next that are handed out."""
+        self._entries.extendleft(reversed(entries))
+
+    def refuse_all(self, refusal: Refusal) -> None:
+        """Answer everybody with no."""
+        while self._entries:
+            self._entries.popleft().answer(refusal)

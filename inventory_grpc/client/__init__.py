@@ -1,0 +1,76 @@
+"""A client of the inventory service, for programs that use it.
+
+    async with InventoryClient("127.0.0.1:50051") as inventory:
+        await inventory.add_stock(product_id="kettle", store_id="lisbon", quantity=5)
+        try:
+            await inventory.reserve_stock(
+                lines=[Line("kettle", "lisbon", 6)], customer_id="ana"
+            )
+        except InsufficientStock as refused:
+            print(refused.lines[0].available)
+
+It knows nothing of the server but the contract: the generated code is all it shares.
+"""
+
+from inventory_grpc.client.client import InventoryClient
+from inventory_grpc.client.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    ExceedsReservation,
+    InsufficientStock,
+    Internal,
+    InvalidValue,
+    InventoryError,
+    LevelTooHigh,
+    LogDamaged,
+    OtherLog,
+    OutcomeUnknown,
+    Overloaded,
+    PositionAhead,
+    Refused,
+    RequestIdReused,
+    ReservationClosed,
+    ReservationExists,
+    ReservationNotFound,
+    ShuttingDown,
+    StockNotFound,
+    StorageFull,
+    TurnedAway,
+    Unavailable,
+    VersionConflict,
+    Violation,
+    WritesRefused,
+)
+from inventory_grpc.client.messages import Key, Line
+
+__all__ = [
+    "Cancelled",
+    "DeadlineExceeded",
+    "ExceedsReservation",
+    "InsufficientStock",
+    "Internal",
+    "InvalidValue",
+    "InventoryClient",
+    "InventoryError",
+    "Key",
+    "LevelTooHigh",
+    "Line",
+    "LogDamaged",
+    "OtherLog",
+    "OutcomeUnknown",
+    "Overloaded",
+    "PositionAhead",
+    "Refused",
+    "RequestIdReused",
+    "ReservationClosed",
+    "ReservationExists",
+    "ReservationNotFound",
+    "ShuttingDown",
+    "StockNotFound",
+    "StorageFull",
+    "TurnedAway",
+    "Unavailable",
+    "VersionConflict",
+    "Violation",
+    "WritesRefused",
+]

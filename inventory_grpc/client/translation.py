@@ -1,0 +1,100 @@
+"""What does a failed call say?"""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from inventory.v1.errors_pb2 import ErrorReason
+from inventory_grpc.client import details, errors
+from inventory_grpc.client.errors import InventoryError
+
+DOMAIN: Final = "inventory.v1"
+
+BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
+    ErrorReason.ERROR_REASON_INVALID_VALUE: errors.InvalidValue,
+    ErrorReason.ERROR_REASON_STOCK_NOT_FOUND: errors.StockNotFound,
+    ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND: errors.ReservationNotFound,
+    ErrorReason.ERROR_REASON_RESERVATION_EXISTS: errors.ReservationExists,
+    ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: errors.RequestIdReused,
+    ErrorReason.ERROR_REASON_INSUFFICIENT_STOCK: errors.InsufficientStock,
+    ErrorReason.ERROR_REASON_EXCEEDS_RESERVATION: errors.ExceedsReservation,
+    ErrorReason.ERROR_REASON_RESERVATION_CLOSED: errors.ReservationClosed,
+    ErrorReason.ERROR_REASON_LEVEL_TOO_HIGH: errors.LevelTooHigh,
+    ErrorReason.ERROR_REASON_OTHER_LOG: errors.OtherLog,
+    ErrorReason.ERROR_REASON_VERSION_CONFLICT: errors.VersionConflict,
+    ErrorReason.ERROR_REASON_POSITION_AHEAD: errors.PositionAhead,
+    ErrorReason.ERROR_REASON_OVERLOADED: errors.Overloaded,
+    ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN: errors.OutcomeUnknown,
+    ErrorReason.ERROR_REASON_WRITES_REFUSED: errors.WritesRefused,
+    ErrorReason.ERROR_REASON_STORAGE_FULL: errors.StorageFull,
+    ErrorReason.ERROR_REASON_SHUTTING_DOWN: errors.ShuttingDown,
+    ErrorReason.ERROR_REASON_LOG_DAMAGED: errors.LogDamaged,
+    ErrorReason.ERROR_REASON_INTERNAL: errors.Internal,
+}
+"""The class of each reason."""
+
+_BY_NAME: Final = {
+    ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): kind
+    for reason, kind in BY_REASON.items()
+}
+
+_WITHOUT_REASON: Final[Mapping[grpc.StatusCode, type[InventoryError]]] = {
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: errors.Cancelled,
+}
+"""What the ways between client and service have to say."""
+
+
+_DETAILS: Final = "grpc-status-details-bin"
+_PUSHBACK: Final = "grpc-retry-pushback-ms"
+
+
+def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> InventoryError:
+    """Return the failure that *error* stands for. What nobody can read of it is left out."""
+    trailers = dict(error.trailing_metadata() or ())
+    carried = _carried(trailers.get(_DETAILS))
+    info = details.first(ErrorInfo, carried)
+    if info is None or info.domain != DOMAIN:
+        # It comes from the connection, or from somebody between here and there.
+        info = ErrorInfo()
+        kind = _WITHOUT_REASON.get(error.code(), InventoryError)
+    else:
+        kind = _BY_NAME.get(info.reason, InventoryError)
+    return kind(
+        error.code(),
+        info.reason,
+        error.details() or "",
+        info.metadata,
+        carried=carried,
+        retry_after=_retry_after(details.first(RetryInfo, carried), trailers.get(_PUSHBACK)),
+        request_id=request_id,
+    )
+
+
+def _carried(value: str | bytes | None) -> Sequence[Packed]:
+    status = Status()
+    with suppress(DecodeError, TypeError):
+        status.ParseFromString(value or b"")
+    return [*status.details]
+
+
+def _retry_after(info: RetryInfo | None, pushback: str | bytes | None) -> float | None:
+    waits = [] if info is None else [info.retry_delay.ToTimedelta().total_seconds()]
+    if pushback is not None:
+        waits.append(_pushback_seconds(pushback))
+    return max(waits, default=None)
+
+
+def _pushback_seconds(milliseconds: str | bytes) -> float:
+    # By the rules of gRPC, a negative one forbids a retry; its core makes one of what is
+    # no number.
+    wait = int(milliseconds)
+    return wait / 1000 if wait >= 0 else math.inf

@@ -1,0 +1,62 @@
+"""How is the server doing, as gRPC asks it?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from inventory.v1 import admin_pb2 as pb
+from inventory.v1.admin_pb2_grpc import InventoryAdminServicer
+from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.presentation.filling import fill_span, fill_time
+from inventory_grpc.presentation.grpc_types import Context
+
+_STATES: Final = {
+    BreakerState.CLOSED: pb.CIRCUIT_BREAKER_STATE_CLOSED,
+    BreakerState.OPEN: pb.CIRCUIT_BREAKER_STATE_OPEN,
+    BreakerState.HALF_OPEN: pb.CIRCUIT_BREAKER_STATE_HALF_OPEN,
+}
+
+_DURABILITIES: Final = {"full": pb.DURABILITY_FULL, "relaxed": pb.DURABILITY_RELAXED}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What there is to know about this server; microseconds where it is time."""
+
+    version: str
+    log_id: str
+    durability: Literal["full", "relaxed"]
+    start_time: Instant
+    breaker: CircuitBreaker
+    head: Callable[[], int]
+    expiry_lag: Callable[[], int]
+    clock_difference: Callable[[], int]
+
+
+class Admin(InventoryAdminServicer):
+    """Serves `InventoryAdmin`."""
+
+    def __init__(self, facts: ServerFacts) -> None:
+        self._facts = facts
+
+    async def GetServerInfo(
+        self, _request: pb.GetServerInfoRequest, _context: Context
+    ) -> pb.GetServerInfoResponse:
+        facts, breaker = self._facts, self._facts.breaker
+        closed = breaker.state is BreakerState.CLOSED
+        response = pb.GetServerInfoResponse(
+            version=facts.version,
+            log_id=facts.log_id,
+            head_position=facts.head(),
+            durability=_DURABILITIES[facts.durability],
+            writes=pb.WRITES_ACCEPTED if closed else pb.WRITES_REFUSED,
+            writes_refused_reason="" if closed else str(breaker.refusal()),
+            circuit_breaker=pb.CircuitBreaker(state=_STATES[breaker.state]),
+        )
+        fill_time(response.start_time, facts.start_time)
+        retry_seconds = breaker.retry_seconds() if breaker.state is BreakerState.OPEN else 0.0
+        fill_span(response.circuit_breaker.retry_delay, round(retry_seconds * 1e6))
+        fill_span(response.expiry_lag, facts.expiry_lag())
+        fill_span(response.clock_difference, facts.clock_difference())
+        return response

@@ -1,0 +1,166 @@
+"""How does a refusal reach its caller?
+
+Trailers are small: above 8 KiB they do not arrive, and the caller sees something else
+than what happened. So all details together stay under 4 KiB, and the message is short.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Never
+
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from inventory.v1 import errors_pb2 as pb
+from inventory.v1.stock_pb2 import Stock
+from inventory_grpc.application.failures import (
+    Internal,
+    LogDamaged,
+    OtherLog,
+    OutcomeUnknown,
+    Overloaded,
+    PositionAhead,
+    RequestIdReused,
+    ShuttingDown,
+    StorageFull,
+    Unavailable,
+    WritesRefused,
+)
+from inventory_grpc.domain.refusals import (
+    ExceedsReservation,
+    InsufficientStock,
+    InvalidValue,
+    LevelTooHigh,
+    Refusal,
+    ReservationClosed,
+    ReservationExists,
+    ReservationNotFound,
+    ShortLine,
+    ShortLines,
+    StockNotFound,
+    VersionConflict,
+)
+from inventory_grpc.presentation.call_notes import note
+from inventory_grpc.presentation.filling import fill_span, fill_stock
+from inventory_grpc.presentation.form import MAX_VIOLATIONS
+from inventory_grpc.presentation.grpc_types import Context
+
+DOMAIN: Final = "inventory.v1"
+
+STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]]] = {
+    InvalidValue: (StatusCode.INVALID_ARGUMENT, pb.ERROR_REASON_INVALID_VALUE),
+    StockNotFound: (StatusCode.NOT_FOUND, pb.ERROR_REASON_STOCK_NOT_FOUND),
+    ReservationNotFound: (StatusCode.NOT_FOUND, pb.ERROR_REASON_RESERVATION_NOT_FOUND),
+    ReservationExists: (StatusCode.ALREADY_EXISTS, pb.ERROR_REASON_RESERVATION_EXISTS),
+    RequestIdReused: (StatusCode.ALREADY_EXISTS, pb.ERROR_REASON_REQUEST_ID_REUSED),
+    InsufficientStock: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_INSUFFICIENT_STOCK),
+    ExceedsReservation: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_EXCEEDS_RESERVATION),
+    ReservationClosed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_RESERVATION_CLOSED),
+    LevelTooHigh: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_LEVEL_TOO_HIGH),
+    OtherLog: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_OTHER_LOG),
+    VersionConflict: (StatusCode.ABORTED, pb.ERROR_REASON_VERSION_CONFLICT),
+    PositionAhead: (StatusCode.OUT_OF_RANGE, pb.ERROR_REASON_POSITION_AHEAD),
+    Overloaded: (StatusCode.RESOURCE_EXHAUSTED, pb.ERROR_REASON_OVERLOADED),
+    OutcomeUnknown: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_OUTCOME_UNKNOWN),
+    WritesRefused: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_WRITES_REFUSED),
+    StorageFull: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_STORAGE_FULL),
+    ShuttingDown: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_SHUTTING_DOWN),
+    LogDamaged: (StatusCode.DATA_LOSS, pb.ERROR_REASON_LOG_DAMAGED),
+    Internal: (StatusCode.INTERNAL, pb.ERROR_REASON_INTERNAL),
+}
+"""Every refusal and its status. An error that is not here is a bug, and is `Internal`."""
+
+_PREFIX: Final = "ERROR_REASON_"
+_MAX_MESSAGE: Final = 512
+_MAX_ROWS_BYTES: Final = 3 * 1024
+"""The room for violations or short lines; what else there is fits into the last KiB."""
+
+_CODES: Final = {code.value[0]: code for code in StatusCode}
+
+
+async def refuse(context: Context, refusal: Refusal, code: StatusCode | None = None) -> Never:
+    """End the call with the status of *refusal*, or with another *code*.
+
+    Raises:
+        grpc.aio.AbortError: always; it must not be kept from gRPC.
+    """
+    status = status_of(refusal)
+    if code is not None:
+        status.code = code.value[0]
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status.SerializeToString())
+    ]
+    if isinstance(refusal, Unavailable):
+        trailers.append(("grpc-retry-pushback-ms", str(round(refusal.retry_seconds * 1000))))
+    note(reason=reason_of(refusal))
+    await context.abort(_CODES[status.code], status.message, tuple(trailers))
+    raise AssertionError("abort raises")
+
+
+def reason_of(refusal: Refusal) -> str:
+    """Return the reason of *refusal*, as clients see it."""
+    _, reason = STATUS[type(refusal)]
+    return pb.ErrorReason.Name(reason).removeprefix(_PREFIX)
+
+
+def status_of(refusal: Refusal) -> Status:
+    """Return *refusal* as the message that travels in the trailers."""
+    code, _ = STATUS[type(refusal)]
+    status = Status(code=code.value[0], message=_short(str(refusal)))
+    info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=refusal.facts())
+    for detail in (info, *_details(refusal)):
+        status.details.add().Pack(detail)
+    return status
+
+
+def _details(refusal: Refusal) -> Iterable[Message]:
+    match refusal:
+        case InvalidValue(violations):
+            yield _bad_request(violations)
+        case ShortLines(lines):
+            yield _short_lines(lines)
+        case VersionConflict(stock=current):
+            stock = Stock()
+            fill_stock(stock, current)
+            yield stock
+        case Unavailable(retry_seconds):
+            retry = RetryInfo()
+            fill_span(retry.retry_delay, round(retry_seconds * 1e6))
+            yield retry
+        case _:
+            return
+
+
+def _bad_request(violations: Iterable[tuple[str, str]]) -> BadRequest:
+    """Name as many violations as fit."""
+    bad = BadRequest()
+    for field, problem in violations:
+        bad.field_violations.add(field=field, description=problem)
+        if len(bad.field_violations) > MAX_VIOLATIONS or bad.ByteSize() > _MAX_ROWS_BYTES:
+            del bad.field_violations[-1]
+            break
+    return bad
+
+
+def _short_lines(lines: Iterable[ShortLine]) -> pb.ShortLines:
+    """Name as many short lines as fit."""
+    message = pb.ShortLines()
+    for line in lines:
+        message.lines.add(
+            product_id=line.stock_id.product_id,
+            store_id=line.stock_id.store_id,
+            asked=line.asked,
+            available=line.available,
+            shortfall=line.shortfall,
+        )
+        if message.ByteSize() > _MAX_ROWS_BYTES:
+            del message.lines[-1]
+            break
+    return message
+
+
+def _short(message: str) -> str:
+    """Return *message* in as many printable ASCII characters as a status may have."""
+    text = message.encode("unicode_escape").decode("ascii")
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 3]}..."

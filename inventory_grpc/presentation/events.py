@@ -1,0 +1,71 @@
+"""What has happened, as gRPC calls it.
+
+Its methods answer with bytes: events are passed on as they are stored.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import cast
+
+from inventory.v1 import events_pb2 as pb
+from inventory_grpc.application.ports import EventLog, WallClock
+from inventory_grpc.application.subscription import Followers, Progress
+from inventory_grpc.presentation import call_notes, page_tokens, relay
+from inventory_grpc.presentation import mapping_events as mapping
+from inventory_grpc.presentation.filling import fill_time
+from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.grpc_types import Context
+
+
+class Events:
+    """Serves `InventoryEvents` from the log."""
+
+    def __init__(self, followers: Followers, log: EventLog, now: WallClock) -> None:
+        self._followers = followers
+        self._log = log
+        self._now = now
+
+    async def Subscribe(
+        self, request: pb.SubscribeRequest, _context: Context
+    ) -> AsyncIterator[bytes]:
+        with Form() as form:
+            asked = mapping.subscription(form, request)
+        after, end = await self._followers.resolve(asked.start, asked.log_id)
+        call_notes.note(position=after)
+        following = self._followers.follow(
+            after,
+            asked.matching,
+            max_events=asked.max_events,
+            heartbeat_seconds=asked.heartbeat_seconds,
+            stop_at=end if request.stop_at_head else None,
+        )
+        async with aclosing(cast("AsyncGenerator[Progress, None]", following)) as stretches:
+            async for progress in stretches:
+                yield self._told(progress)
+                call_notes.note(position=progress.position)
+
+    async def ListEvents(self, request: pb.ListEventsRequest, _context: Context) -> bytes:
+        with Form() as form:
+            asked = mapping.stretch(form, request)
+        rows = await self._log.list_events(
+            asked.matching,
+            asked.after,
+            asked.before,
+            asked.size + 1,  # to know whether there are more
+            newest_first=request.newest_first,
+        )
+        shown = mapping.page(rows, asked.size)
+        rest = pb.ListEventsResponse(head_position=self._log.head())
+        if len(shown) < len(rows):
+            rest.next_page_token = page_tokens.token(request, shown[-1][0])
+        return relay.response((event for _, event in shown), rest)
+
+    def _told(self, progress: Progress) -> bytes:
+        rest = pb.SubscribeResponse(
+            position=progress.position,
+            head_position=progress.head,
+            caught_up=progress.caught_up,
+            log_id=self._log.log_id,
+        )
+        fill_time(rest.server_time, self._now())
+        return relay.response(progress.events, rest)

@@ -1,0 +1,72 @@
+"""How do stocks and reservations look on the wire?
+
+Fields are assigned one by one: measured, that takes half the time of building messages
+from keywords.
+"""
+
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory.v1 import stock_pb2 as pb
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.values import StockId
+
+STATES: Final = {
+    ReservationState.ACTIVE: pb.RESERVATION_STATE_ACTIVE,
+    ReservationState.COMMITTED: pb.RESERVATION_STATE_COMMITTED,
+    ReservationState.RELEASED: pb.RESERVATION_STATE_RELEASED,
+    ReservationState.EXPIRED: pb.RESERVATION_STATE_EXPIRED,
+}
+
+
+def fill_time(message: Timestamp, micros: int) -> None:
+    """Write a moment, of any century."""
+    seconds, rest = divmod(micros, 1_000_000)
+    message.seconds = seconds
+    message.nanos = rest * 1_000
+
+
+def fill_span(message: Duration, micros: int) -> None:
+    """Write a length of time; both parts have the sign of the whole, as `Duration` wants it."""
+    seconds, rest = divmod(abs(micros), 1_000_000)
+    sign = -1 if micros < 0 else 1
+    message.seconds = sign * seconds
+    message.nanos = sign * rest * 1_000
+
+
+def fill_stock(message: pb.Stock, stock: Stock) -> None:
+    """Write a stock."""
+    (message.product_id, message.store_id), (on_hand, reserved), version, update_time = stock
+    message.on_hand = on_hand
+    message.reserved = reserved
+    message.version = version
+    message.available = stock.levels.available
+    message.shortfall = stock.levels.shortfall
+    if update_time is not None:
+        fill_time(message.update_time, update_time)
+
+
+def fill_key(message: pb.StockKey, stock_id: StockId) -> None:
+    """Write the name of a stock."""
+    message.product_id, message.store_id = stock_id
+
+
+def fill_reservation(message: pb.Reservation, reservation: Reservation) -> None:
+    """Write a reservation, all lines."""
+    message.reservation_id = reservation.reservation_id
+    message.customer_id = reservation.customer_id
+    message.order_id = reservation.order_id or ""
+    message.state = STATES[reservation.state]
+    message.reference = reservation.reference
+    fill_time(message.create_time, reservation.create_time)
+    if reservation.expire_time is not None:
+        fill_time(message.expire_time, reservation.expire_time)
+    for (product_id, store_id), line in reservation.lines.items():
+        added = message.lines.add()
+        added.product_id = product_id
+        added.store_id = store_id
+        added.quantity, added.committed, added.released, added.expired = line
+        added.held = line.held

@@ -1,0 +1,161 @@
+"""What does a request say, and what is wrong with it?"""
+
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self, TypeVar, cast
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory_grpc.domain.refusals import InvalidValue, Violation
+from inventory_grpc.domain.values import (
+    MAX_LINES,
+    Cart,
+    Instant,
+    Malformed,
+    ProductId,
+    Quantity,
+    Span,
+    StockId,
+    StoreId,
+    summed,
+)
+
+V = TypeVar("V")
+T = TypeVar("T")
+
+MAX_VIOLATIONS: Final = 20
+"""Violations told at once; a status has little room."""
+
+_FIRST_SECOND: Final = -62_135_596_800
+_LAST_SECOND: Final = 253_402_300_799
+_NANOS: Final = 999_999_999
+
+
+class Key(Protocol):
+    """A message that names a stock."""
+
+    product_id: str
+    store_id: str
+
+
+class Line(Key, Protocol):
+    """A message that names units of a stock."""
+
+    quantity: int
+
+
+class Form:
+    """A request while it is read. On leaving it says what was wrong, all at once.
+
+    What is wrong is noted, and a stand-in goes on in its place; it never gets out.
+
+    Raises:
+        InvalidValue: something was.
+    """
+
+    __slots__ = ("_violations",)
+
+    def __init__(self) -> None:
+        self._violations: list[Violation] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._violations:
+            raise InvalidValue(self._violations)
+
+    def wrong(self, field: str, problem: str) -> None:
+        """Note that *field* is wrong."""
+        if len(self._violations) < MAX_VIOLATIONS:
+            self._violations.append(Violation(field, problem))
+
+    def take(self, kind: Callable[[V], T], field: str, value: V) -> T:
+        """Return *value* as what it should be."""
+        try:
+            return kind(value)
+        except Malformed as error:
+            self.wrong(field, str(error))
+            return cast("T", value)
+
+    def take_if_any(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
+        """Return *value* as what it should be, or nothing if it is empty."""
+        return self.take(kind, field, value) if value else None
+
+    def stock_id(self, key: Key, at: str = "") -> StockId:
+        """Return the stock that *key*, found *at* a path, names."""
+        return StockId(
+            self.take(ProductId, at + "product_id", key.product_id),
+            self.take(StoreId, at + "store_id", key.store_id),
+        )
+
+    def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
+        """Return *value*, from *low* to *high*."""
+        if value < low or (high is not None and value > high):
+            self.wrong(
+                field,
+                f"must be {low:,} or more" if high is None else f"must be from {low:,} to {high:,}",
+            )
+        return value
+
+    def cart(self, lines: Sequence[Line], at_least: int = 0) -> Cart:
+        """Return *lines* with those of the same stock summed."""
+        if not at_least <= len(lines) <= MAX_LINES:
+            self.wrong("lines", f"must be {at_least} to {MAX_LINES} lines")
+            return {}
+        taken = []
+        for index, line in enumerate(lines):
+            at = f"lines[{index}]."
+            quantity = self.take(Quantity, at + "quantity", line.quantity)
+            taken.append((self.stock_id(line, at), quantity))
+        try:
+            return summed(taken)
+        except Malformed:
+            self._name_sums(taken)
+            return {}
+
+    def _name_sums(self, lines: Iterable[tuple[StockId, int]]) -> None:
+        sums: dict[StockId, int] = {}
+        for index, (stock_id, quantity) in enumerate(lines):
+            if not 1 <= quantity <= Quantity.MAX:
+                continue  # named already
+            sums[stock_id] = sums.get(stock_id, 0) + quantity
+            if sums[stock_id] > Quantity.MAX:
+                self.wrong(
+                    f"lines[{index}].quantity",
+                    f"with the lines before it, makes more than {Quantity.MAX:,} of the stock",
+                )
+
+    def values(
+        self, kind: Callable[[str], T], field: str, values: Sequence[str], most: int
+    ) -> frozenset[T]:
+        """Return the values of a filter."""
+        if len(values) > most:
+            self.wrong(field, f"must be at most {most} values")
+            return frozenset()
+        if not values:
+            return frozenset()
+        return frozenset(
+            self.take(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
+        )
+
+    def instant(self, field: str, time: Timestamp) -> Instant:
+        """Return *time*, cut to microseconds."""
+        seconds, nanos = time.seconds, time.nanos
+        if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos <= _NANOS):
+            self.wrong(field, "must be a time from year 1 to 9999, nanos from 0 to 999,999,999")
+        return Instant(seconds * 1_000_000 + nanos // 1_000)
+
+    def span(self, field: str, length: Duration, low: Span, high: Span) -> Span:
+        """Return *length*, cut to microseconds, from *low* to *high*."""
+        seconds, nanos = length.seconds, length.nanos
+        span = Span(seconds * 1_000_000 + nanos // 1_000)
+        if not (low <= span <= high and 0 <= nanos <= _NANOS):
+            self.wrong(field, f"must be from {low // 1_000_000:,} to {high // 1_000_000:,} seconds")
+        return span

@@ -1,0 +1,72 @@
+"""Is it worth calling this server? `grpc.health.v1`, by full service name.
+
+The servicer that comes with gRPC holds a lock while it writes to a watcher, and so lets
+one that reads nothing keep everybody from hearing that the server shuts down.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Final
+
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2 as pb
+from grpc_health.v1 import health_pb2_grpc
+
+from inventory_grpc.application.failures import ShuttingDown
+from inventory_grpc.presentation.grpc_types import Context
+
+SERVING: Final = pb.HealthCheckResponse.SERVING
+NOT_SERVING: Final = pb.HealthCheckResponse.NOT_SERVING
+UNKNOWN: Final = pb.HealthCheckResponse.SERVICE_UNKNOWN
+
+COMMANDS: Final = "inventory.v1.InventoryCommands"
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """Serves the status of each service; the empty name is the server as a whole."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self._statuses: dict[str, int] = {service: SERVING for service in ("", *services)}  # noqa: C420  so that its values may change
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def set_writes_accepted(self, accepted: bool) -> None:  # noqa: FBT001  a handler of states
+        """Say whether commands are worth sending; reads go on, and so does the server."""
+        if not self._closed:
+            self._statuses[COMMANDS] = SERVING if accepted else NOT_SERVING
+            self._wake()
+
+    def close(self) -> None:
+        """Say of everything, for good, that it does not serve any more."""
+        self._closed = True
+        for service in self._statuses:
+            self._statuses[service] = NOT_SERVING
+        self._wake()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def Check(
+        self, request: pb.HealthCheckRequest, context: Context
+    ) -> pb.HealthCheckResponse:
+        status = self._statuses.get(request.service)
+        if status is None:
+            await context.abort(StatusCode.NOT_FOUND, "there is no such service here")
+        return pb.HealthCheckResponse(status=status)
+
+    async def Watch(
+        self, request: pb.HealthCheckRequest, _context: Context
+    ) -> AsyncIterator[pb.HealthCheckResponse]:
+        told = None
+        while not (self._closed and told == NOT_SERVING):
+            changed = self._changed  # first the signal, then the value
+            status = self._statuses.get(request.service, UNKNOWN)
+            if self._closed:
+                status = NOT_SERVING
+            if status == told:
+                await changed.wait()
+            else:
+                yield pb.HealthCheckResponse(status=status)
+                told = status
+        raise ShuttingDown(1.0)

@@ -1,0 +1,1 @@
+"""What happens around every call, one idea a file. `server` says in which order."""

@@ -1,0 +1,77 @@
+"""How does something happen around a method, whatever its kind?
+
+gRPC has four kinds of methods, and asks the interceptors anew for each call. Here a
+method of any kind is one coroutine function, and it is wrapped once.
+"""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from inventory_grpc.presentation.grpc_types import Behaviour, Handler, MaybeHandler
+
+_MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+class Around(grpc.aio.ServerInterceptor):
+    """An interceptor that does something around each call.
+
+    Handlers are told apart by identity, so those below must hand out the same one for
+    every call of a method, as a server does.
+    """
+
+    def __init__(self) -> None:
+        self._wrapped: dict[int, tuple[Handler, Handler]] = {}
+
+    @abstractmethod
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+        """Return what to do in place of *call*; *streams* if it may go on for ever."""
+
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """Return the handler to use in place of *handler*."""
+        call = behaviour_of(handler)
+        around = self.around(method, call, streams=handler.response_streaming)
+        return handler if around is call else remade(handler, around)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> MaybeHandler:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        known = self._wrapped.get(id(handler))
+        if known is None:
+            # the one that is wrapped is kept as well: its id must not become another's
+            known = (handler, self.wrap(handler_call_details.method, handler))
+            self._wrapped[id(handler)] = known
+        return known[1]
+
+
+def behaviour_of(handler: Handler) -> Behaviour:
+    """Return what *handler* does."""
+    call: Any = (
+        handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+    )
+    behaviour: Behaviour = call
+    return behaviour
+
+
+def remade(
+    handler: Handler, behaviour: Behaviour, decode: Callable[[bytes], Any] | None = None
+) -> Handler:
+    """Return a handler like *handler* that does something else, or decodes otherwise."""
+    return _MAKERS[handler.request_streaming, handler.response_streaming](
+        behaviour,
+        request_deserializer=decode or handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )

@@ -1,0 +1,126 @@
+"""What does a caller get to see of an error?
+
+A refusal as what it is; everything else as `Internal`, under an id that the log has.
+Left alone, gRPC would send the text of an unexpected exception, answer undecodable bytes
+with `UNKNOWN`, and not answer at all where a handler raises `CancelledError` by itself
+(grpc/grpc#29248).
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import grpc.aio
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+
+from inventory_grpc.application.circuit_breaker import refusal_of
+from inventory_grpc.application.failures import Internal, Overloaded, ShuttingDown
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
+from inventory_grpc.presentation.errors import refuse
+from inventory_grpc.presentation.grpc_types import Behaviour, Context, Handler
+from inventory_grpc.presentation.interceptors.around import Around, behaviour_of, remade
+from inventory_grpc.presentation.interceptors.sending import ReaderStalled
+
+_log = logging.getLogger(__name__)
+
+_UNDECODABLE: Final = object()
+"""Stands for a request that could not be decoded, on its way to where it is refused."""
+
+READ_RETRY_SECONDS: Final = 0.5
+"""When to ask again after storage has failed a read."""
+
+GOODBYE_SECONDS: Final = 1.0
+"""How long to try to tell a reader that takes nothing that it is closed."""
+
+
+class Ended(Protocol):
+    """Knows which calls were ended by us; see `registry`."""
+
+    def is_ended(self, task: asyncio.Task[Any]) -> bool: ...
+
+
+class TranslateErrors(Around):
+    """Ends a call that raised with the status that belongs to what it raised."""
+
+    def __init__(self, ended: Ended) -> None:
+        super().__init__()
+        self._ended = ended
+
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        decode = handler.request_deserializer
+        handler = super().wrap(method, handler)
+        if handler.request_streaming or decode is None:
+            return handler
+        return remade(handler, behaviour_of(handler), _safe(decode))
+
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        async def translated(request: object, context: Context) -> object:
+            if request is _UNDECODABLE:
+                await refuse(context, _undecodable())
+            try:
+                return await call(request, context)
+            except asyncio.CancelledError as error:
+                refusal = self._refusal_of_cancelled(method, error)
+                if refusal is None:
+                    raise  # the caller is gone
+            except Refusal as error:
+                refusal = error
+            except TimeoutError:
+                await context.abort(StatusCode.DEADLINE_EXCEEDED, "it took longer than it may")
+            except ReaderStalled:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(GOODBYE_SECONDS):
+                        await refuse(context, Overloaded(0.1), StatusCode.UNAVAILABLE)
+                return None
+            except grpc.aio.BaseError:
+                raise  # gRPC's own: aborted already, or there is nobody to answer
+            except Exception as error:  # noqa: BLE001  the last one who can log it
+                refusal = _refusal_of(method, error)
+            return await refuse(context, refusal)
+
+        return translated
+
+    def _refusal_of_cancelled(self, method: str, error: asyncio.CancelledError) -> Refusal | None:
+        """Return what to answer; nothing if it was the caller who cancelled."""
+        task = asyncio.current_task()
+        assert task is not None
+        if self._ended.is_ended(task):
+            task.uncancel()
+            return ShuttingDown(1.0)
+        return None if task.cancelling() else _internal(method, error)
+
+
+def _safe(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def decoded(message: bytes) -> object:
+        try:
+            return decode(message)
+        except Exception:  # noqa: BLE001  gRPC would send its text
+            return _UNDECODABLE
+
+    return decoded
+
+
+def _undecodable() -> InvalidValue:
+    return InvalidValue([Violation("request", "cannot be decoded")])
+
+
+def _refusal_of(method: str, error: Exception) -> Refusal:
+    match error:
+        case StorageError(fault=fault):
+            return refusal_of(fault, READ_RETRY_SECONDS)
+        case DecodeError():
+            return _undecodable()
+        case _:
+            return _internal(method, error)
+
+
+def _internal(method: str, error: BaseException) -> Internal:
+    """Log *error* under an id, and return what may be said of it."""
+    error_id = secrets.token_hex(4)
+    _log.error("internal error %s in %s", error_id, method, exc_info=error)
+    return Internal(error_id)

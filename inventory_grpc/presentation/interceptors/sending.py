@@ -1,0 +1,48 @@
+"""Does the reader of a stream still take what it is sent?
+
+A streaming method yields; here its responses are sent one by one. That happens within
+the call, so that whatever ends it, the method is closed in its own task, and at once.
+"""
+
+import asyncio
+import inspect
+from contextlib import aclosing
+from typing import Any, Final
+
+from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.around import Around
+
+MAX_SECONDS: Final = 60.0
+"""How long one message may wait to be taken. A slow reader takes one now and then."""
+
+
+class ReaderStalled(Exception):
+    """The reader has taken nothing for too long.
+
+    It is closed with `UNAVAILABLE`, for which clients resume elsewhere or later, and the
+    reason `OVERLOADED`; it hears of that only when it reads again.
+    """
+
+
+class SendInTime(Around):
+    """Sends what a streaming method yields, each message within so long."""
+
+    def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
+        super().__init__()
+        self._max_seconds = max_seconds
+
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        if not inspect.isasyncgenfunction(call):
+            return call
+        responses_of: Any = call
+
+        async def sent(request: object, context: Context) -> None:
+            async with aclosing(responses_of(request, context)) as responses:
+                async for response in responses:
+                    try:
+                        async with asyncio.timeout(self._max_seconds):
+                            await context.write(response)
+                    except TimeoutError:
+                        raise ReaderStalled from None
+
+        return sent

@@ -1,0 +1,241 @@
+"""What does a caller of `InventoryCommands` want, and what is it told?"""
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from typing import Final, TypeVar, assert_never
+
+from inventory.v1 import commands_pb2 as pb
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import (
+    AddStock,
+    AdjustStock,
+    ChangeBy,
+    Command,
+    CommitReservation,
+    CountedAs,
+    ExtendReservation,
+    ReleaseReservation,
+    RemoveStock,
+    ReserveStock,
+)
+from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.values import (
+    MAX_TTL,
+    MIN_TTL,
+    CustomerId,
+    Expiration,
+    Instant,
+    Never,
+    OrderId,
+    Quantity,
+    RequestId,
+    ReservationId,
+    Text,
+    Ttl,
+    Until,
+)
+from inventory_grpc.presentation.filling import fill_reservation, fill_stock
+from inventory_grpc.presentation.form import Form
+
+StockRequest = pb.AddStockRequest | pb.RemoveStockRequest | pb.AdjustStockRequest
+CommandRequest = (
+    StockRequest
+    | pb.ReserveStockRequest
+    | pb.CommitReservationRequest
+    | pb.ReleaseReservationRequest
+    | pb.ExtendReservationRequest
+)
+R = TypeVar(
+    "R",
+    pb.AddStockRequest,
+    pb.RemoveStockRequest,
+    pb.AdjustStockRequest,
+    pb.ReserveStockRequest,
+    pb.CommitReservationRequest,
+    pb.ReleaseReservationRequest,
+    pb.ExtendReservationRequest,
+)
+
+ToCommand = Callable[[Form, R], Command]
+"""Reads what is asked."""
+
+OneStock = TypeVar("OneStock", pb.AddStockResponse, pb.RemoveStockResponse, pb.AdjustStockResponse)
+Lines = TypeVar(
+    "Lines",
+    pb.ReserveStockResponse,
+    pb.CommitReservationResponse,
+    pb.ReleaseReservationResponse,
+)
+
+RESERVATION_IDS: Final = uuid.UUID("7d7d0d1c-3b0f-5a64-9f0e-0c6b7a9d2f11")
+"""The namespace of reservation ids made from request ids; to change it is to break retries."""
+
+EARLIEST: Final = Instant(946_684_800_000_000)
+"""The year 2000: nothing this service is told of happened before."""
+
+DAY: Final = 24 * 3600 * 1_000_000
+
+
+def fingerprint(rpc: str, request: CommandRequest) -> bytes:
+    """Return what tells *request* from others under the same request id.
+
+    Taken from the message as it was parsed, without fields nobody here knows and before
+    anything is filled in. It is stored, so its making can never change.
+    """
+    request.DiscardUnknownFields()
+    message = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(rpc.encode() + b"\0" + message).digest()
+
+
+def cause(form: Form, request: CommandRequest, actor: str, now: Instant) -> Cause:
+    """Return who asked, and why."""
+    form.take_if_any(RequestId, "request_id", request.request_id)
+    occur_time = None
+    if request.HasField("occur_time"):
+        occur_time = form.instant("occur_time", request.occur_time)
+        if not EARLIEST <= occur_time <= now + DAY:
+            form.wrong("occur_time", "must be from the year 2000 to a day ahead")
+    return Cause(
+        request.request_id,
+        actor,
+        form.take(Text, "reason", request.reason),
+        form.take(Text, "reference", request.reference),
+        occur_time,
+    )
+
+
+def add_stock(form: Form, request: pb.AddStockRequest) -> AddStock:
+    return AddStock(
+        form.stock_id(request),
+        form.take(Quantity, "quantity", request.quantity),
+        _expected_version(form, request),
+    )
+
+
+def remove_stock(form: Form, request: pb.RemoveStockRequest) -> RemoveStock:
+    return RemoveStock(
+        form.stock_id(request),
+        form.take(Quantity, "quantity", request.quantity),
+        _expected_version(form, request),
+    )
+
+
+def adjust_stock(form: Form, request: pb.AdjustStockRequest) -> AdjustStock:
+    if not request.reason:
+        form.wrong("reason", "must be given")
+    adjustment: ChangeBy | CountedAs
+    match request.WhichOneof("adjustment"):
+        case "on_hand":
+            adjustment = CountedAs(form.number("on_hand", request.on_hand, 0))
+            if not request.HasField("expected_version"):
+                form.wrong("expected_version", "must be given with on_hand")
+        case "delta" | None as which:
+            adjustment = ChangeBy(request.delta)
+            if which is None:
+                form.wrong("adjustment", "must be delta or on_hand")
+            elif not 1 <= abs(request.delta) <= Quantity.MAX:
+                form.wrong(
+                    "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
+                )
+        case other:
+            assert_never(other)
+    return AdjustStock(form.stock_id(request), adjustment, _expected_version(form, request))
+
+
+def reserve_stock(
+    form: Form, request: pb.ReserveStockRequest, *, actor: str, default: Expiration
+) -> ReserveStock:
+    return ReserveStock(
+        form.take(
+            ReservationId, "reservation_id", request.reservation_id or _made_id(request, actor)
+        ),
+        form.take(CustomerId, "customer_id", request.customer_id),
+        form.take_if_any(OrderId, "order_id", request.order_id),
+        form.cart(request.lines, at_least=1),
+        _expiration(form, request, default),
+    )
+
+
+def commit_reservation(form: Form, request: pb.CommitReservationRequest) -> CommitReservation:
+    return CommitReservation(
+        form.take(ReservationId, "reservation_id", request.reservation_id),
+        form.cart(request.lines),
+        form.take_if_any(OrderId, "order_id", request.order_id),
+    )
+
+
+def release_reservation(form: Form, request: pb.ReleaseReservationRequest) -> ReleaseReservation:
+    return ReleaseReservation(
+        form.take(ReservationId, "reservation_id", request.reservation_id),
+        form.cart(request.lines),
+    )
+
+
+def extend_reservation(
+    form: Form, request: pb.ExtendReservationRequest, *, default: Expiration
+) -> ExtendReservation:
+    return ExtendReservation(
+        form.take(ReservationId, "reservation_id", request.reservation_id),
+        _expiration(form, request, default),
+    )
+
+
+def _expected_version(form: Form, request: StockRequest) -> int | None:
+    if not request.HasField("expected_version"):
+        return None
+    return form.number("expected_version", request.expected_version, 0)
+
+
+def _made_id(request: pb.ReserveStockRequest, actor: str) -> str:
+    """Return an id for a reservation that came without; the same one for the same request."""
+    if request.request_id:
+        return str(uuid.uuid5(RESERVATION_IDS, f"{actor}\0{request.request_id}"))
+    return str(uuid.uuid4())
+
+
+def _expiration(
+    form: Form,
+    request: pb.ReserveStockRequest | pb.ExtendReservationRequest,
+    default: Expiration,
+) -> Expiration:
+    match request.WhichOneof("expiration"):
+        case None:
+            return default
+        case "ttl":
+            return Ttl(form.span("ttl", request.ttl, MIN_TTL, MAX_TTL))
+        case "expire_time":
+            return Until(form.instant("expire_time", request.expire_time))
+        case "never_expires":
+            if not request.never_expires:
+                form.wrong("never_expires", "must be true, or left out")
+            return Never()
+        case other:
+            assert_never(other)
+
+
+def fill_one_stock(response: OneStock, outcome: Outcome) -> OneStock:
+    """Tell what a command on one stock has made so."""
+    fill_stock(response.stock, outcome.stocks[0])
+    response.position = outcome.position
+    response.replayed = outcome.replayed
+    return response
+
+
+def fill_lines(response: Lines, outcome: Outcome) -> Lines:
+    """Tell what a command on a reservation has made so, and of its stocks."""
+    assert outcome.reservation is not None
+    fill_reservation(response.reservation, outcome.reservation)
+    for stock in outcome.stocks:
+        fill_stock(response.stocks.add(), stock)
+    response.position = outcome.position
+    response.replayed = outcome.replayed
+    return response
+
+
+def extended(outcome: Outcome) -> pb.ExtendReservationResponse:
+    """Tell until when a reservation holds now."""
+    response = pb.ExtendReservationResponse(position=outcome.position, replayed=outcome.replayed)
+    assert outcome.reservation is not None
+    fill_reservation(response.reservation, outcome.reservation)
+    return response

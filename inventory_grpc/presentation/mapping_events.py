@@ -1,0 +1,127 @@
+"""Which events does a caller of `InventoryEvents` want?"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, assert_never
+
+from inventory.v1 import events_pb2 as pb
+from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.subscription import Start
+from inventory_grpc.domain.values import (
+    Instant,
+    Malformed,
+    ProductId,
+    ReservationId,
+    Span,
+    StoreId,
+)
+from inventory_grpc.presentation import page_tokens
+from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.mapping_queries import MAX_VALUES
+
+DEFAULT_BATCH: Final = 256
+MAX_BATCH: Final = 512
+
+DEFAULT_HEARTBEAT: Final = Span(10_000_000)
+MIN_HEARTBEAT: Final = Span(1_000_000)
+MAX_HEARTBEAT: Final = Span(60_000_000)
+
+MAX_LOG_ID: Final = 128
+END_OF_TIME: Final = 2**63 - 1
+"""A position no log reaches."""
+
+FACTS: Final = frozenset(
+    field.message_type.name
+    for field in pb.Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+    if field.message_type
+)
+"""The names of all facts."""
+
+
+class Subscription(NamedTuple):
+    """What a follower wants, and how it wants to be told."""
+
+    start: Start
+    log_id: str
+    matching: EventFilter
+    max_events: int
+    heartbeat_seconds: float
+
+
+class Stretch(NamedTuple):
+    """Which part of the log to list, in which direction."""
+
+    matching: EventFilter
+    after: int
+    before: int
+    size: int
+
+
+def subscription(form: Form, request: pb.SubscribeRequest) -> Subscription:
+    """Return what *request* wants."""
+    if len(request.log_id) > MAX_LOG_ID:
+        form.wrong("log_id", f"must be at most {MAX_LOG_ID} characters")
+    heartbeat = DEFAULT_HEARTBEAT
+    if request.HasField("heartbeat"):
+        heartbeat = form.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)
+    return Subscription(
+        _start(form, request),
+        request.log_id,
+        _filter(form, request.filter),
+        form.number("max_batch", request.max_batch, 0, MAX_BATCH) or DEFAULT_BATCH,
+        heartbeat / Instant.SECOND,
+    )
+
+
+def stretch(form: Form, request: pb.ListEventsRequest) -> Stretch:
+    """Return what *request* wants, from its page on."""
+    last = page_tokens.last_key(form, request, request.page_token)
+    after = form.number("after_position", request.after_position, 0)
+    before = form.number("before_position", request.before_position, 0) or END_OF_TIME
+    if last and request.newest_first:
+        before = int(last[0])
+    elif last:
+        after = int(last[0])
+    return Stretch(
+        _filter(form, request.filter), after, before, page_tokens.size(form, request.page_size)
+    )
+
+
+def page(rows: Sequence[tuple[int, bytes]], size: int) -> Sequence[tuple[int, bytes]]:
+    """Return those of *rows* that fit on a page; at least one, if there is one."""
+    room = page_tokens.MAX_BYTES
+    for count, (_, event) in enumerate(rows):
+        room -= len(event)
+        if count == size or (room < 0 and count):
+            return rows[:count]
+    return rows
+
+
+def _start(form: Form, request: pb.SubscribeRequest) -> Start:
+    match request.WhichOneof("start"):
+        case None:
+            return Start()
+        case "after_position":
+            return Start(after_position=form.number("after_position", request.after_position, 0))
+        case "after_time":
+            return Start(after_time=form.instant("after_time", request.after_time))
+        case "from_now":
+            if not request.from_now:
+                form.wrong("from_now", "must be true, or left out")
+            return Start(from_now=True)
+        case other:
+            assert_never(other)
+
+
+def _filter(form: Form, message: pb.EventFilter) -> EventFilter:
+    return EventFilter(
+        form.values(_fact, "filter.event_types", message.event_types, MAX_VALUES),
+        form.values(ProductId, "filter.product_ids", message.product_ids, MAX_VALUES),
+        form.values(StoreId, "filter.store_ids", message.store_ids, MAX_VALUES),
+        form.values(ReservationId, "filter.reservation_ids", message.reservation_ids, MAX_VALUES),
+    )
+
+
+def _fact(name: str) -> str:
+    if name not in FACTS:
+        raise Malformed("must be the name of a fact, such as StockReserved")
+    return name

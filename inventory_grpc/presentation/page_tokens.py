@@ -1,0 +1,67 @@
+"""Where does the next page begin?
+
+A token carries the last key of its page and a digest over method, filter and key. It is
+no secret: it is checked so that a token of another question, or one that was cut off, is
+refused rather than answered wrongly.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from google.protobuf.message import Message
+
+from inventory_grpc.presentation.form import Form
+
+M = TypeVar("M", bound=Message)
+
+DEFAULT_SIZE: Final = 100
+MAX_SIZE: Final = 1_000
+MAX_BYTES: Final = 1024 * 1024
+"""Where a page stops taking more rows; it always takes one."""
+
+_DIGEST_SIZE: Final = 12
+_BETWEEN_KEYS: Final = "\0"
+_NOT_THE_QUESTION: Final = frozenset({"page_size", "page_token", "min_position"})
+
+
+def size(form: Form, asked: int) -> int:
+    """Return how many rows a page has at most."""
+    return min(form.number("page_size", asked, 0) or DEFAULT_SIZE, MAX_SIZE)
+
+
+def token(request: Message, *key: object) -> str:
+    """Return the token of the page that goes on after *key* in the answer to *request*."""
+    text = _BETWEEN_KEYS.join(map(str, key)).encode()
+    return base64.urlsafe_b64encode(_digest(request, text) + text).decode()
+
+
+def last_key(form: Form, request: Message, page_token: str) -> Sequence[str] | None:
+    """Return the key that *page_token*, sent with *request*, goes on after; none at first."""
+    if not page_token:
+        return None
+    try:
+        decoded = base64.b64decode(page_token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        decoded = b""
+    digest, text = decoded[:_DIGEST_SIZE], decoded[_DIGEST_SIZE:]
+    if digest != _digest(request, text):
+        form.wrong("page_token", "must be the next_page_token of the same request")
+        return None
+    return text.decode().split(_BETWEEN_KEYS)
+
+
+def _digest(request: M, key: bytes) -> bytes:
+    question = type(request)()
+    question.CopyFrom(request)
+    question.DiscardUnknownFields()
+    for field in question.DESCRIPTOR.fields:
+        if field.name in _NOT_THE_QUESTION:
+            question.ClearField(field.name)
+    method = question.DESCRIPTOR.full_name.encode()
+    asked = question.SerializeToString(deterministic=True)
+    return hashlib.blake2b(
+        b"\0".join((method, len(asked).to_bytes(4, "big"), asked, key)), digest_size=_DIGEST_SIZE
+    ).digest()

@@ -1,0 +1,170 @@
+"""How is the server put together, and taken down?"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory.v1.admin_pb2_grpc import add_InventoryAdminServicer_to_server
+from inventory.v1.commands_pb2_grpc import add_InventoryCommandsServicer_to_server
+from inventory.v1.queries_pb2_grpc import add_InventoryQueriesServicer_to_server
+from inventory_grpc.application.head import Head
+from inventory_grpc.presentation.admin import Admin
+from inventory_grpc.presentation.commands import Commands
+from inventory_grpc.presentation.events import Events
+from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.admission import MAX_STREAMS, AdmitStreams
+from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
+from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
+from inventory_grpc.presentation.interceptors.errors import TranslateErrors
+from inventory_grpc.presentation.interceptors.logging import LogCalls
+from inventory_grpc.presentation.interceptors.registry import RunningCalls
+from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.queries import Queries
+
+_MINUTE_MS: Final = 60_000
+
+OPTIONS: Final = {
+    "grpc.so_reuseport": 0,  # a port that is taken is an error, not to be shared silently
+    "grpc.max_receive_message_length": 1024 * 1024,
+    "grpc.max_send_message_length": 4 * 1024 * 1024,
+    "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
+    "grpc.max_metadata_size": 8 * 1024,
+    "grpc.absolute_max_metadata_size": 16 * 1024,
+    "grpc.keepalive_time_ms": _MINUTE_MS,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.keepalive_permit_without_calls": 1,
+    # the default of 5 minutes sends many a client away that pings to stay connected
+    "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,
+    "grpc.max_connection_idle_ms": 15 * _MINUTE_MS,
+}
+"""What a server is set to; a caller of the same machine is trusted to stay connected."""
+
+OPTIONS_OFF_LOOPBACK: Final = {
+    "grpc.max_connection_age_ms": 60 * _MINUTE_MS,
+    "grpc.max_connection_age_grace_ms": _MINUTE_MS,
+}
+"""What is added where load balancers are. It ends subscriptions; followers resume."""
+
+SERVICES: Final[Sequence[str]] = [
+    file.DESCRIPTOR.services_by_name[name].full_name
+    for file, name in (
+        (commands_pb2, "InventoryCommands"),
+        (queries_pb2, "InventoryQueries"),
+        (events_pb2, "InventoryEvents"),
+        (admin_pb2, "InventoryAdmin"),
+    )
+]
+"""The services of this server, by full name."""
+
+EVENTS: Final = events_pb2.DESCRIPTOR.services_by_name["InventoryEvents"].full_name
+SUBSCRIBE: Final = f"/{EVENTS}/Subscribe"
+
+_WATCH: Final = "/grpc.health.v1.Health/Watch"
+_REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
+
+
+class Servicers(NamedTuple):
+    """What is served."""
+
+    commands: Commands
+    queries: Queries
+    events: Events
+    admin: Admin
+    health: Health
+
+
+def running_calls() -> RunningCalls:
+    """Return the registry that a server and its `drain` share."""
+    return RunningCalls(ending_themselves={SUBSCRIBE, _WATCH})
+
+
+def build_server(  # noqa: PLR0913  what can differ between servers
+    servicers: Servicers,
+    gate: WriteGate,
+    calls: RunningCalls,
+    *,
+    is_loopback: bool = True,
+    with_reflection: bool = True,
+    max_streams: int = MAX_STREAMS,
+) -> grpc.aio.Server:
+    """Return a server that has no port yet, and is not started."""
+    options = OPTIONS if is_loopback else OPTIONS | OPTIONS_OFF_LOOPBACK
+    server = grpc.aio.server(
+        interceptors=interceptors(gate, calls, max_streams), options=list(options.items())
+    )
+    add_InventoryCommandsServicer_to_server(servicers.commands, server)
+    add_InventoryQueriesServicer_to_server(servicers.queries, server)
+    add_InventoryAdminServicer_to_server(servicers.admin, server)
+    server.add_generic_rpc_handlers([_relaying(servicers.events)])
+    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
+    if with_reflection:
+        server.add_generic_rpc_handlers(_reflecting())
+    return server
+
+
+def interceptors(
+    gate: WriteGate, calls: RunningCalls, max_streams: int = MAX_STREAMS
+) -> Sequence[grpc.aio.ServerInterceptor]:
+    """Return what happens around every call, outermost first."""
+    return [
+        calls,
+        LogCalls(),
+        TranslateErrors(calls),
+        GuardCommands(gate),
+        AdmitStreams(max_streams),
+        KeepDeadlines(),
+        SendInTime(),
+    ]
+
+
+async def drain(
+    server: grpc.aio.Server,
+    calls: RunningCalls,
+    head: Head,
+    health: Health,
+    grace_seconds: float,
+) -> None:
+    """Stop *server*; return when every call has been answered, and its handler is done.
+
+    The order matters: who asks is told first; streams end by themselves, so that the
+    grace is spent on calls that can finish.
+    """
+    health.close()
+    head.close()
+    calls.end_streams()
+    await server.stop(grace_seconds)
+    await calls.finished()
+
+
+def _relaying(events: Events) -> grpc.GenericRpcHandler:
+    """Serve events, whose responses are bytes already."""
+    handlers: dict[str, Any] = {
+        "Subscribe": grpc.unary_stream_rpc_method_handler(
+            events.Subscribe,
+            request_deserializer=events_pb2.SubscribeRequest.FromString,
+        ),
+        "ListEvents": grpc.unary_unary_rpc_method_handler(
+            events.ListEvents,
+            request_deserializer=events_pb2.ListEventsRequest.FromString,
+        ),
+    }
+    return grpc.method_handlers_generic_handler(EVENTS, handlers)
+
+
+def _reflecting() -> Sequence[grpc.GenericRpcHandler]:
+    """Serve reflection under both its names: newer clients ask for v1; the messages are alike."""
+    servicer = reflection.aio.ReflectionServicer([*SERVICES, reflection.SERVICE_NAME])
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    return [
+        grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": handler})
+        for name in (reflection.SERVICE_NAME, _REFLECTION_V1)
+    ]
