@@ -16,7 +16,7 @@ from typing import Final
 import grpc.aio
 
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
-from inventory_grpc.application.clock import LogClock
+from inventory_grpc.application.clock import LogClock, watch_for_steps
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ledger import Ledger
 from inventory_grpc.application.ports import Reading, WallClock
@@ -101,9 +101,10 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
             for stock in warmest.value:
                 cache.put(stock.stock_id, Reading(stock, warmest.as_of))
         running = asyncio.create_task(ledger.run(), name="ledger")
-        polling = asyncio.create_task(
-            poll_head(readers, head, lambda _: ledger.follow()), name="head poll"
-        )
+        watching = [
+            asyncio.create_task(poll_head(readers, head, lambda _: ledger.follow())),
+            asyncio.create_task(watch_for_steps(clock)),
+        ]
         try:
             yield Engine(
                 ledger,
@@ -116,9 +117,10 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
                 running,
             )
         finally:
-            polling.cancel()
+            for task in watching:
+                task.cancel()
             ledger.close()
-            await asyncio.wait([running, polling])
+            await asyncio.wait([running, *watching])
             await storage.close()
 
 

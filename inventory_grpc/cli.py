@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.logs import set_up_logging
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import BadSetting, EventLoop, LogFormat, Settings
 from inventory_grpc.tail import print_events
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def serve(
         bool | None,
         typer.Option("--allow-plaintext", help="Serve other machines without encryption."),
     ] = None,
-    log_format: Annotated[str | None, typer.Option(help="`json`, `console` or `auto`.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.")] = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C; a second one leaves at once.
 
@@ -73,7 +73,8 @@ def serve(
         set_up_logging(settings.log_format)
         from inventory_grpc.bootstrap import serve_until_stopped  # noqa: PLC0415  grpc takes a while to import, and `--help` need not wait
 
-        asyncio.run(serve_until_stopped(settings))
+        with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
+            runner.run(serve_until_stopped(settings))
 
 
 @app.command()
@@ -143,6 +144,17 @@ def backup(
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if choice is EventLoop.ASYNCIO:
+        return None
+    try:
+        import uvloop  # noqa: PLC0415  an extra, for those who chose it
+    except ImportError:
+        raise BadSetting("event_loop: uvloop is not installed; pip install uvloop") from None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _existing(database: Path | None) -> Database:

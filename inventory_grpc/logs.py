@@ -6,13 +6,15 @@ from typing import Any
 
 import structlog
 
+from inventory_grpc.settings import LogFormat
 
-def set_up_logging(how: str) -> None:
+
+def set_up_logging(how: LogFormat) -> None:
     """Write one line an entry to standard error: JSON, or readable on a terminal.
 
     The lines of the standard library's `logging`, which the inner layers use, look the same.
     """
-    readable = sys.stderr.isatty() if how == "auto" else how == "console"
+    readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
     )

@@ -3,127 +3,148 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 from inventory_grpc.infrastructure.sqlite.connection import Durability
 
 PREFIX: Final = "INVENTORY_"
+MAX_PORT: Final = 65_535
+
+_WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
 class BadSetting(ValueError):
     """A setting cannot be what it is; the message says which, and what it could be."""
 
 
+class LogFormat(Enum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class EventLoop(Enum):
+    """What runs the server."""
+
+    ASYNCIO = "asyncio"
+    UVLOOP = "uvloop"
+
+
+class Reflection(Enum):
+    """Who may ask what there is to call."""
+
+    LOOPBACK = "loopback"
+    ON = "on"
+    OFF = "off"
+
+
+def _setting(default: Any, doc: str, *, least: float | None = None) -> Any:  # noqa: ANN401  of any type
+    return field(default=default, metadata={"doc": doc, "least": least})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """Everything an operator may set: each is `INVENTORY_` and its name in capitals."""
+    """Everything an operator may set: each is `INVENTORY_` and its name in capitals.
 
-    listen: str = field(
-        default="127.0.0.1:50051", metadata={"doc": "address and port to serve on; port 0 is any"}
+    Raises:
+        BadSetting: one of them cannot be so.
+    """
+
+    listen: str = _setting("127.0.0.1:50051", "address and port to serve on; port 0 is any")
+    database: Path = _setting(Path("inventory.db"), "the file that holds everything")
+    durability: Durability = _setting(
+        Durability.FULL, "`full`: on disk before it is answered; `relaxed`: soon after"
     )
-    database: Path = field(
-        default=Path("inventory.db"), metadata={"doc": "the file that holds everything"}
+    allow_plaintext: bool = _setting(
+        default=False, doc="serve other machines, too, without encryption"
     )
-    durability: Durability = field(
-        default=Durability.FULL,
-        metadata={"doc": "`full`: on disk before it is answered; `relaxed`: soon after"},
+    reflection: Reflection = _setting(
+        Reflection.LOOPBACK, "describe the API to callers: on a `loopback` address, `on`, `off`"
     )
-    allow_plaintext: bool = field(
-        default=False, metadata={"doc": "serve without encryption to other machines, too"}
+    remember_days: float = _setting(7.0, "how long a request id is remembered", least=0)
+    cached_stocks: int = _setting(
+        100_000, "stocks kept at hand, for queries and for commands each", least=1
     )
-    reflection: bool | None = field(
-        default=None, metadata={"doc": "describe the API to callers; unset: on loopback only"}
+    cached_reservations: int = _setting(20_000, "reservations kept at hand, for commands", least=1)
+    warm_stocks: int = _setting(
+        0, "how many of the last events' stocks are read into the cache at start", least=0
     )
-    remember_days: float = field(
-        default=7.0, metadata={"doc": "how long a request id is remembered, in days"}
+    max_streams: int = _setting(1_000, "subscriptions open at a time", least=1)
+    drain_seconds: float = _setting(10.0, "how long calls may take to end after SIGTERM", least=0)
+    log_format: LogFormat = _setting(
+        LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal"
     )
-    cached_stocks: int = field(
-        default=100_000, metadata={"doc": "stocks kept at hand, for queries and for commands each"}
-    )
-    cached_reservations: int = field(
-        default=20_000, metadata={"doc": "reservations kept at hand for commands"}
-    )
-    warm_stocks: int = field(
-        default=0, metadata={"doc": "stocks read into the cache at start, those that moved last"}
-    )
-    max_streams: int = field(default=1_000, metadata={"doc": "subscriptions open at a time"})
-    drain_seconds: float = field(
-        default=10.0, metadata={"doc": "how long calls may take to end after SIGTERM"}
-    )
-    log_format: str = field(
-        default="auto", metadata={"doc": "`json`, `console`, or `auto`: console on a terminal"}
+    event_loop: EventLoop = _setting(
+        EventLoop.ASYNCIO, "`asyncio`, or `uvloop` where `pip install 'inventory-grpc[uvloop]'` was"
     )
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            least = setting.metadata["least"]
+            if least is not None and getattr(self, setting.name) < least:
+                raise BadSetting(f"{setting.name}: must be at least {least}")
         if not self.allow_plaintext and not self.is_loopback:
             raise BadSetting(
                 f"listen: {self.listen} can be reached from other machines, and nothing would be "
                 "encrypted; choose a loopback address, or set INVENTORY_ALLOW_PLAINTEXT=1 "
                 "(--allow-plaintext) if the network is yours alone"
             )
-        if self.log_format not in {"json", "console", "auto"}:
-            raise BadSetting("log_format: must be json, console or auto")
-        for name in ("cached_stocks", "cached_reservations", "max_streams"):
-            if getattr(self, name) < 1:
-                raise BadSetting(f"{name}: must be at least 1")
 
     @property
     def host(self) -> str:
         host, colon, port = self.listen.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004  the last port
+        if not colon or not port.isdigit() or int(port) > MAX_PORT:
             raise BadSetting(f"listen: {self.listen!r} is not HOST:PORT, such as 127.0.0.1:50051")
         return host.strip("[]")
 
     @property
     def is_loopback(self) -> bool:
-        return _is_loopback(self.host)
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def serves_reflection(self) -> bool:
-        return self.is_loopback if self.reflection is None else self.reflection
+        return self.reflection is Reflection.ON or (
+            self.reflection is Reflection.LOOPBACK and self.is_loopback
+        )
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, **chosen: object) -> "Settings":
-        """Return the settings from the environment, except those *chosen* that are not None.
+        """Return the settings from the environment, but for those *chosen* that are not None.
 
         Raises:
-            BadSetting: one of them cannot be read.
+            BadSetting: one of them cannot be read, or cannot be so.
         """
+        kinds = get_type_hints(cls)
         values: dict[str, Any] = {}
         for setting in fields(cls):
-            text = environ.get(PREFIX + setting.name.upper())
-            if chosen.get(setting.name) is not None:
-                values[setting.name] = chosen[setting.name]
-            elif text:
-                values[setting.name] = _parse(setting.name, str(setting.type), text)
+            name = setting.name
+            if chosen.get(name) is not None:
+                values[name] = chosen[name]
+            elif text := environ.get(PREFIX + name.upper()):
+                values[name] = _parse(name, kinds[name], text)
         return cls(**values)
 
 
-def _parse(name: str, kind: str, text: str) -> object:
+def _parse(name: str, kind: type[Any], text: str) -> object:
     try:
-        match kind:
-            case _ if "bool" in kind:
-                return {"1": True, "true": True, "0": False, "false": False}[text.lower()]
-            case _ if "int" in kind:
-                return int(text)
-            case _ if "float" in kind:
-                return float(text)
-            case _ if "Path" in kind:
-                return Path(text)
-            case _ if "Durability" in kind:
-                return Durability(text)
-            case _:
-                return text
+        return _WORDS[text.lower()] if kind is bool else kind(text)
     except (KeyError, ValueError):
-        raise BadSetting(f"{PREFIX}{name.upper()}: {text!r} cannot be read") from None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+        choices: list[str] = []
+        if kind is bool:
+            choices = ["1", "0"]
+        elif issubclass(kind, Enum):
+            choices = [str(choice.value) for choice in kind]
+        among = (
+            f"; choose from {', '.join(choices)}" if choices else f", it must be {kind.__name__}"
+        )
+        raise BadSetting(f"{PREFIX}{name.upper()}: {text!r} cannot be read{among}") from None

@@ -72,12 +72,16 @@ class Unavailable(Refusal):
 
 
 class Overloaded(Unavailable):
+    """More is waiting than can be done in time."""
+
     def __str__(self) -> str:
         return "more is waiting than can be done in time; try again"
 
 
 @dataclass(eq=False)
 class WritesRefused(Unavailable):
+    """Storage is in trouble; reads go on."""
+
     why: str
 
     def __str__(self) -> str:
@@ -88,11 +92,15 @@ class WritesRefused(Unavailable):
 
 
 class StorageFull(Unavailable):
+    """The disk is full; reads go on, and writes as soon as there is room."""
+
     def __str__(self) -> str:
         return "the disk is full; writes are refused until there is room"
 
 
 class ShuttingDown(Unavailable):
+    """This server is going away; another one may be there."""
+
     def __str__(self) -> str:
         return "this server is shutting down; connect again"
 
@@ -116,6 +124,8 @@ class OutcomeUnknown(Refusal):
 
 
 class LogDamaged(Refusal):
+    """What is stored is not what was written."""
+
     def __str__(self) -> str:
         return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
 

@@ -72,8 +72,10 @@ class Form:
             raise InvalidValue(self._violations)
 
     def wrong(self, field: str, problem: str) -> None:
-        """Note that *field* is wrong."""
-        if len(self._violations) < MAX_VIOLATIONS:
+        """Note that *field* is wrong, once."""
+        if len(self._violations) < MAX_VIOLATIONS and all(
+            noted != field for noted, _ in self._violations
+        ):
             self._violations.append(Violation(field, problem))
 
     def take(self, kind: Callable[[V], T], field: str, value: V) -> T:

@@ -33,7 +33,7 @@ class SqliteEventLog:
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
     ) -> Page:
         def read(connection: apsw.Connection) -> Page:
-            end = _end_of_command(connection, upto)
+            end = max(after, _end_of_command(connection, upto))
             return _page(_in_window(connection, after, end, matching), end, max_events, max_bytes)
 
         return await self._readers.scan(read)
@@ -86,15 +86,15 @@ def _in_window(
 def _page(rows: "apsw.Cursor", end: int, max_events: int, max_bytes: int) -> Page:
     """Take whole commands until a limit is reached; at least one."""
     events: list[bytes] = []
-    size, command, last = 0, 0, 0
+    size, command = 0, 0
     for position, ordinal, event in rows:
-        if position - ordinal != command:
+        first = position - ordinal
+        if first != command:
             if len(events) >= max_events or size >= max_bytes:
-                return Page(events, last)
-            command = position - ordinal
+                return Page(events, first - 1)
+            command = first
         events.append(event)
         size += len(event)
-        last = position
     return Page(events, end)
 
 

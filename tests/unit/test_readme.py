@@ -1,0 +1,42 @@
+"""The README's tables say what the code does."""
+
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+
+from inventory.v1.errors_pb2 import ErrorReason
+from inventory_grpc.presentation.errors import STATUS
+from inventory_grpc.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def rows(first_column: str) -> list[list[str]]:
+    """Return the cells of the table whose first column has this name."""
+    lines = README.read_text(encoding="utf-8").splitlines()
+    start = next(at for at, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
+    table = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        table.append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
+    return table
+
+
+def test_every_setting_is_in_the_readme_with_its_default() -> None:
+    told = {name: default for name, default, _ in rows("setting")}
+    assert told == {setting.name: shown(setting.default) for setting in fields(Settings)}
+
+
+def shown(default: object) -> str:
+    if isinstance(default, Enum):
+        return str(default.value)
+    return str(int(default)) if isinstance(default, bool) else str(default)
+
+
+def test_every_refusal_is_in_the_readme_with_its_code_and_reason() -> None:
+    told = {reason: code for code, reason, _ in rows("code")}
+    assert told == {
+        ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): code.name
+        for code, reason in STATUS.values()
+    }
