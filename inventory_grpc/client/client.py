@@ -36,9 +36,9 @@ class InventoryClient(Commands, Queries, Events):
 
     Used as an async context manager, and made where it is used, in a running event loop.
     Every call has *timeout* seconds for all its attempts together, unless it says
-    otherwise: sent again is what found the server unavailable, or was sent away with a
-    time to come back. A command carries the same `request_id` every time, so it is done
-    once. Without *credentials*, the connection is in plain text.
+    otherwise: sent again is what found the server unavailable or stopping, or was sent
+    away with a time to come back. A command carries the same `request_id` every time, so
+    it is done once. Without *credentials*, the connection is in plain text.
     """
 
     def __init__(

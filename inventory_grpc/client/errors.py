@@ -24,7 +24,7 @@
       Internal                 the server has a bug
       Unavailable              there was no server, or the connection was lost
       DeadlineExceeded         the time for the call was over
-      Cancelled                somebody between here and there gave the call up
+      Cancelled                the server, or somebody on the way, gave the call up
 
 A reason of `ErrorReason` has a class of the same name; the last three come without a
 reason. A failure that is none of these, or has a reason newer than this client, is a
@@ -88,7 +88,9 @@ class InventoryError(Exception):
         if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             # Without a time to wait it is a limit, such as on a message's size.
             return self.retry_after is not None
-        return self.code is grpc.StatusCode.UNAVAILABLE
+        # gRPC's server cancels what reaches it just as it stops. Our own cancelling is no
+        # error of a call, but asyncio's.
+        return self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
     def _detail(self, kind: type[Detail]) -> Detail:
         return details.first(kind, self._carried) or kind()
@@ -233,6 +235,6 @@ class DeadlineExceeded(InventoryError):
 
 
 class Cancelled(InventoryError):
-    """Somebody between here and there gave the call up."""
+    """The server, or somebody on the way to it, gave the call up."""
 
     doubtful = True

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
@@ -64,7 +65,7 @@ SERVICES: Final[Sequence[str]] = [
 EVENTS: Final = events_pb2.DESCRIPTOR.services_by_name["InventoryEvents"].full_name
 SUBSCRIBE: Final = f"/{EVENTS}/Subscribe"
 
-_WATCH: Final = "/grpc.health.v1.Health/Watch"
+_WATCH: Final = f"/{HEALTH}/Watch"
 _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 
 
@@ -158,7 +159,8 @@ def _relaying(events: Events) -> grpc.GenericRpcHandler:
 
 def _reflecting() -> Sequence[grpc.GenericRpcHandler]:
     """Serve reflection under both its names: newer clients ask for v1; the messages are alike."""
-    servicer = reflection.aio.ReflectionServicer([*SERVICES, reflection.SERVICE_NAME])
+    shown = [*SERVICES, HEALTH, reflection.SERVICE_NAME]
+    servicer = reflection.aio.ReflectionServicer(shown)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,

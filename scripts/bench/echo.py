@@ -1,0 +1,54 @@
+"""The ceilings: a server that does nothing, and so is as fast as any here can be.
+
+`Echo` answers each request with its own bytes; `Pour` sends so many messages of so many
+bytes. Nothing is decoded, intercepted, stored or logged.
+"""
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+ECHO: Final = "/bench.Ceiling/Echo"
+POUR: Final = "/bench.Ceiling/Pour"
+
+_COUNT_AND_SIZE: Final = struct.Struct(">II")
+
+
+def pour_request(count: int, size: int) -> bytes:
+    """Return what asks for *count* messages of *size* bytes."""
+    return _COUNT_AND_SIZE.pack(count, size)
+
+
+async def _echo(request: bytes, _context: object) -> bytes:
+    return request
+
+
+async def _pour(request: bytes, _context: object) -> AsyncIterator[bytes]:
+    count, size = _COUNT_AND_SIZE.unpack(request)
+    message = bytes(size)
+    for _ in range(count):
+        yield message
+
+
+async def serve() -> None:
+    """Serve on a free port of this machine, and print where."""
+    server = grpc.aio.server()
+    handlers: dict[str, Any] = {
+        "Echo": grpc.unary_unary_rpc_method_handler(_echo),
+        "Pour": grpc.unary_stream_rpc_method_handler(_pour),
+    }
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("bench.Ceiling", handlers)]
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(f"serving on 127.0.0.1:{port}", flush=True)
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

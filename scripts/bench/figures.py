@@ -1,0 +1,72 @@
+"""What do the measurements of one case come to?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import NamedTuple
+
+
+class Sample(NamedTuple):
+    """One measurement: a rate, and what else could be seen at the time."""
+
+    per_second: float
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    server_us: float | None = None
+    """Processor time of the server for each."""
+
+    generator_busy: float | None = None
+
+
+class Spread(NamedTuple):
+    """The middle of several figures, and how far apart they were."""
+
+    median: float
+    low: float
+    high: float
+
+    @property
+    def half(self) -> float:
+        """Half of how far apart they were."""
+        return (self.high - self.low) / 2
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    return Spread(median(figures), min(figures), max(figures))
+
+
+@dataclass
+class Series:
+    """What is measured again and again under one name."""
+
+    name: str
+    unit: str
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def rate(self) -> Spread:
+        return spread([sample.per_second for sample in self.samples])
+
+    def middle(self, name: str) -> float | None:
+        """Return the median of a field of the samples, where it was seen."""
+        seen = [value for sample in self.samples if (value := getattr(sample, name)) is not None]
+        return median(seen) if seen else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A series beside another of the same run, and what is to be reached."""
+
+    case: Series
+    beside: Series
+    target: float | None = None
+
+    @property
+    def ratio(self) -> Spread:
+        """Of each measurement to the one beside it: what disturbs both is not in it."""
+        pairs = zip(self.case.samples, self.beside.samples, strict=True)
+        return spread([case.per_second / beside.per_second for case, beside in pairs])
+
+    @property
+    def is_met(self) -> bool | None:
+        return None if self.target is None else self.ratio.median >= self.target

@@ -1,0 +1,49 @@
+"""The same load made by `h2load`, to check the generator by.
+
+It sends the same bytes each time and does not look at how calls ended, so it can only ask
+for one stock or add to one, and what it did is told by the position of the log.
+"""
+
+import asyncio
+import re
+import tempfile
+from typing import Final
+
+from scripts.bench.load import CONNECTIONS
+from scripts.bench.traffic import Call
+
+WARM_CALLS: Final = 2_000
+
+_RATE: Final = re.compile(r"finished in .*, ([\d.]+) req/s")
+_SUCCEEDED: Final = re.compile(r" (\d+) succeeded")
+
+
+class H2loadFailed(Exception):
+    """It is not there, or did not make all calls; the message has what it said."""
+
+
+async def measure(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:
+    """Return calls a second, and how many calls were made, those to warm up included."""
+    warm = await _run(address, call, callers, WARM_CALLS)
+    count = max(callers, round(warm * seconds))
+    return await _run(address, call, callers, count), count + WARM_CALLS
+
+
+async def _run(address: str, call: Call, callers: int, count: int) -> float:
+    with tempfile.NamedTemporaryFile(buffering=0) as body:
+        body.write(b"\0" + len(call.request).to_bytes(4, "big") + call.request)
+        command = ["h2load", "-c", str(min(CONNECTIONS, callers))]
+        command += ["-m", str(max(1, callers // CONNECTIONS))]
+        command += ["-n", str(count), "-d", body.name]
+        command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, f"http://{address}{call.method}", stdout=asyncio.subprocess.PIPE
+            )
+        except FileNotFoundError:
+            raise H2loadFailed("there is no h2load (Debian, Ubuntu: nghttp2-client)") from None
+        output = (await process.communicate())[0].decode()
+    rate, succeeded = _RATE.search(output), _SUCCEEDED.search(output)
+    if not rate or not succeeded or int(succeeded[1]) != count:
+        raise H2loadFailed(output)
+    return float(rate[1])

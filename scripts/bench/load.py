@@ -1,0 +1,127 @@
+"""How many calls a second does a server answer to callers who never pause?"""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from scripts.bench.traffic import Call, Traffic
+from scripts.bench.wire import CallFailed, Connection, headers_of_call
+
+CONNECTIONS: Final = 4
+MAX_CALLS: Final = 200_000
+"""After so many, callers stop before their time."""
+
+ANSWER_SECONDS: Final = 30.0
+"""How long the last answers may take."""
+
+
+@dataclass
+class Load:
+    """What callers did, and how long they waited.
+
+    What is answered before `opens` or after `closes` is not counted, and after `closes`
+    nothing is begun.
+    """
+
+    opens: float
+    closes: float
+    begun: int = 0
+    latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    ended: float = 0.0
+    busy: float = 0.0
+    """The share of the time in which the generator was at work: near 1, it was the bottleneck."""
+
+    @property
+    def per_second(self) -> float:
+        return len(self.latencies) / (min(self.closes, self.ended) - self.opens)
+
+    def percentile_ms(self, percent: float) -> float:
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1_000
+
+
+async def drive(
+    address: str, traffic: Traffic, *, callers: int, warm_seconds: float, seconds: float
+) -> Load:
+    """Let so many callers ask, each one thing after the other; return how it went.
+
+    Every call that was begun has succeeded on return.
+
+    Raises:
+        CallFailed: one did not.
+    """
+    started, worked = time.perf_counter(), time.process_time()
+    load = Load(started + warm_seconds, started + warm_seconds + seconds)
+    lanes = [await _Lane.open(address, load) for _ in range(min(CONNECTIONS, callers))]
+    try:
+        for number in range(callers):
+            lanes[number % len(lanes)].admit(traffic(number))
+        async with asyncio.timeout(warm_seconds + seconds + ANSWER_SECONDS):
+            await _all_answered(lanes)
+    except TimeoutError:
+        raise CallFailed(f"calls have no answer after {ANSWER_SECONDS:g} s") from None
+    finally:
+        for lane in lanes:
+            lane.connection.close()
+    if load.begun and not load.latencies:
+        raise CallFailed("nothing was answered in the time that counts: give it more of it")
+    load.ended = time.perf_counter()
+    load.busy = (time.process_time() - worked) / (load.ended - started)
+    return load
+
+
+async def _all_answered(lanes: Sequence["_Lane"]) -> None:
+    for lane in lanes:
+        lane.connection.flush()
+        lane.finish_if_idle()
+    for lane in lanes:
+        await lane.connection.ended
+
+
+class _Lane:
+    """The callers that share a connection."""
+
+    def __init__(self, address: str, load: Load) -> None:
+        self._address = address
+        self._load = load
+        self._headers: dict[str, bytes] = {}
+        self._under_way: dict[int, tuple[float, Iterator[Call]]] = {}
+        self.connection = Connection(self._answered)
+
+    @classmethod
+    async def open(cls, address: str, load: Load) -> Self:
+        lane = cls(address, load)
+        host, _, port = address.rpartition(":")
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: lane.connection, host, int(port))
+        return lane
+
+    def admit(self, caller: Iterator[Call]) -> None:
+        """Have *caller* make its next call, if it has one."""
+        call = next(caller, None)
+        if call is not None:
+            headers = self._headers.get(call.method)
+            if headers is None:
+                headers = headers_of_call(self._address, call.method)
+                self._headers[call.method] = headers
+            stream = self.connection.begin(headers, call.request)
+            self._under_way[stream] = (time.perf_counter(), caller)
+            self._load.begun += 1
+
+    def finish_if_idle(self) -> None:
+        if not self._under_way:
+            self.connection.finish()
+
+    def _answered(self, stream: int) -> None:
+        began, caller = self._under_way.pop(stream)
+        now, load = time.perf_counter(), self._load
+        if load.opens <= now < load.closes:
+            load.latencies.append(now - began)
+        if load.begun >= MAX_CALLS:
+            load.closes = min(load.closes, now)
+        if now < load.closes:
+            self.admit(caller)
+        self.finish_if_idle()

@@ -1,0 +1,35 @@
+"""What was found that should not be?"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+SHOWN: Final = 20
+ENOUGH: Final = 1_000
+
+
+class TooMany(Exception):
+    """There is so much wrong that going on would teach nothing."""
+
+
+@dataclass
+class Findings:
+    """Counts the differences, and keeps the first of them."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, what: str) -> None:
+        """Note one difference.
+
+        Raises:
+            TooMany: there were so many before that it is time to stop.
+        """
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(what)
+        if self.count >= ENOUGH:
+            raise TooMany
+
+    def compare(self, what: str, expected: object, found: object) -> None:
+        if expected != found:
+            self.add(f"{what}: {expected} expected, {found} found")

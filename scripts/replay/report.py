@@ -1,0 +1,95 @@
+"""What is told on the way, and in the end?"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from scripts.replay.findings import Findings
+
+
+@dataclass
+class Phase:
+    """One part of the run: how much of what was done, in which time."""
+
+    name: str
+    unit: str
+    bars: Progress
+    bar: TaskID
+    count: int = 0
+    seconds: float = 0.0
+    requests: int = 0
+    events: int = 0
+
+    def advance(self, count: int = 1) -> None:
+        self.count += count
+        self.bars.advance(self.bar, count)
+
+
+class Report:
+    """Shows how far the run is, and in the end how it was."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._phases: list[Phase] = []
+        self._facts: list[tuple[str, str]] = []
+        self.bars = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+        )
+
+    @contextmanager
+    def phase(self, name: str, unit: str, total: int) -> Iterator[Phase]:
+        """Time what is done inside, and show how far it is."""
+        phase = Phase(name, unit, self.bars, self.bars.add_task(name, total=total))
+        self._phases.append(phase)
+        started = time.perf_counter()
+        try:
+            yield phase
+        finally:
+            phase.seconds = time.perf_counter() - started
+
+    def fact(self, what: str, value: object) -> None:
+        self._facts.append((what, f"{value:,}" if isinstance(value, int) else str(value)))
+
+    def show(self, findings: Findings) -> None:
+        rates = Table("phase", title="How fast", title_justify="left")
+        for heading in ("count", "seconds", "per second", "rpc/s", "events/s"):
+            rates.add_column(heading, justify="right")
+        for phase in self._phases:
+            rates.add_row(
+                phase.name,
+                f"{phase.count:,} {phase.unit}" if phase.unit else "",
+                f"{phase.seconds:,.1f}",
+                _rate(phase.count if phase.unit else 0, phase.seconds),
+                _rate(phase.requests, phase.seconds),
+                _rate(phase.events, phase.seconds),
+            )
+        self._console.print(rates)
+        known = Table("what", title="What", title_justify="left")
+        known.add_column("count", justify="right")
+        for fact in self._facts:
+            known.add_row(*fact)
+        self._console.print(known)
+        for finding in findings.first:
+            self._console.print(f"[red]differs[/] {finding}", highlight=False)
+        colour = "red" if findings.count else "green"
+        self._console.print(f"[{colour}]{findings.count:,} differences[/]")
+
+
+def _rate(count: int, seconds: float) -> str:
+    return f"{count / seconds:,.0f}" if count and seconds else ""

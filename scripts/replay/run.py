@@ -1,0 +1,120 @@
+"""How does a year of sales go, from the first delivery to the last comparison?"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pandas as pd
+
+from inventory_grpc.client import InventoryClient, Line
+from scripts.replay import check
+from scripts.replay.findings import Findings
+from scripts.replay.plan import Fate, Plan, Sending
+from scripts.replay.report import Phase, Report
+from scripts.replay.sales import Basket, Sales
+from scripts.replay.traffic import Traffic, by_callers
+
+
+class NotEmpty(Exception):
+    """The log has something in it, so what is found could not be told from what was sold."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One run against one server."""
+
+    client: InventoryClient
+    sales: Sales
+    plan: Plan
+    callers: int
+    sample: int
+    report: Report
+    findings: Findings
+
+    async def run(self) -> None:
+        """Do all of it; what differs is in `findings`.
+
+        Raises:
+            NotEmpty: there was something in the log before.
+        """
+        if head := await self._head():
+            raise NotEmpty(f"the server's log has {head:,} events already; start on a new file")
+        expected = check.expected_stocks(self.sales, self.plan)
+        traffic = Traffic(self.client, self.plan, self.findings)
+        self._tell_the_data(expected)
+        await self._stock(expected, traffic)
+        await self._sell(traffic)
+        await self._wait()
+        await self._check(expected)
+        self._tell_the_traffic(traffic)
+
+    async def _stock(self, expected: pd.DataFrame, traffic: Traffic) -> None:
+        goods = (
+            Line(str(row.Index[1]), str(row.Index[0]), row.stocked) for row in expected.itertuples()
+        )
+        async with self._sending("stock stores", "stocks", len(expected), traffic) as phase:
+
+            async def stock(line: Line) -> None:
+                await traffic.stock(line)
+                phase.advance()
+
+            await by_callers(self.callers, goods, stock)
+
+    async def _sell(self, traffic: Traffic) -> None:
+        baskets, count = self.sales.baskets(), self.sales.basket_count
+        async with self._sending("sell baskets", "baskets", count, traffic) as phase:
+
+            async def sell(basket: Basket) -> None:
+                await traffic.sell(basket)
+                phase.advance()
+
+            await by_callers(self.callers, baskets, sell)
+
+    async def _wait(self) -> None:
+        with self.report.phase("await expiries", "", 1) as phase:
+            await check.until_nothing_is_held(self.client, self.findings)
+            phase.advance()
+
+    async def _check(self, expected: pd.DataFrame) -> None:
+        client, findings, events = self.client, self.findings, int(expected.version.sum())
+        with self.report.phase("check stocks", "stocks", len(expected)) as phase:
+            await check.compare_stocks(client, expected, findings, phase.advance)
+        with self.report.phase("check log", "events", events) as phase:
+            await check.compare_log(client, expected, findings, phase.advance)
+            phase.events = phase.count
+        sample = check.sampled(self.sales.baskets(), self.sample, self.plan.seed)
+        with self.report.phase("check baskets", "baskets", len(sample)) as phase:
+            await check.compare_reservations(client, sample, self.plan, findings, phase.advance)
+
+    @asynccontextmanager
+    async def _sending(
+        self, name: str, unit: str, total: int, traffic: Traffic
+    ) -> AsyncIterator[Phase]:
+        """Count the requests and the events of a phase, beside its time."""
+        requests, head = traffic.requests, await self._head()
+        with self.report.phase(name, unit, total) as phase:
+            yield phase
+        phase.requests = traffic.requests - requests
+        phase.events = await self._head() - head
+
+    async def _head(self) -> int:
+        return (await self.client.get_server_info()).head_position
+
+    def _tell_the_data(self, expected: pd.DataFrame) -> None:
+        tell, odd = self.report.fact, self.sales.oddities
+        tell("baskets with something in them", self.sales.basket_count)
+        tell("their lines", len(self.sales.lines))
+        tell("their stores", int(self.sales.lines.store_id.nunique()))
+        tell("their stocks", len(expected))
+        tell("their units", int(expected.stocked.sum()))
+        tell("left out: lines of 0 units, which cannot be reserved", odd.lines_of_nothing)
+        tell("left out: baskets of no other lines", odd.baskets_of_nothing)
+        tell("sold like any other: lines of 10,000 units or more", odd.huge_lines)
+        tell("units in the largest line", odd.largest_line)
+        tell("split: baskets of more than 500 lines", odd.large_baskets)
+
+    def _tell_the_traffic(self, traffic: Traffic) -> None:
+        for fate in Fate:
+            self.report.fact(f"baskets {fate.value}", traffic.fates[fate])
+        for sending in Sending:
+            self.report.fact(f"requests sent {sending.value}", traffic.sendings[sending])

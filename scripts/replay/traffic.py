@@ -1,0 +1,122 @@
+"""How do the stores get their goods, and the customers theirs?"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+from inventory_grpc.client import InventoryClient, InventoryError, Line
+from scripts.replay.findings import Findings
+from scripts.replay.plan import Fate, Plan, Sending
+from scripts.replay.sales import Basket
+
+Item = TypeVar("Item")
+
+
+class Reply(Protocol):
+    """What every command answers."""
+
+    replayed: bool
+    position: int
+
+
+SomeReply = TypeVar("SomeReply", bound=Reply)
+
+
+async def by_callers(
+    callers: int, items: Iterator[Item], serve: Callable[[Item], Awaitable[None]]
+) -> None:
+    """Let *callers* at a time serve the *items*: each takes the next when it is through."""
+
+    async def caller() -> None:
+        for item in items:
+            await serve(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(callers):
+            group.create_task(caller())
+
+
+@dataclass
+class Traffic:
+    """Sends what the plan says, and notes every answer that is not as it should be."""
+
+    client: InventoryClient
+    plan: Plan
+    findings: Findings
+    requests: int = 0
+    sendings: Counter[Sending] = field(default_factory=Counter)
+    fates: Counter[Fate] = field(default_factory=Counter)
+
+    async def stock(self, goods: Line) -> None:
+        """Bring a store all that it will need of one product."""
+        await self._send(
+            f"stock-{goods.store_id}-{goods.product_id}",
+            lambda request_id: self.client.add_stock(**goods._asdict(), request_id=request_id),
+        )
+
+    async def sell(self, basket: Basket) -> None:
+        """Reserve a basket, and then commit it, release it or forget about it."""
+        fate = self.plan.fate(basket.basket_id)
+        reservation_id = basket.reservation_id
+        ttl = None
+        if fate is Fate.EXPIRED:
+            ttl = timedelta(seconds=self.plan.ttl_seconds(basket.basket_id))
+        reserved = await self._send(
+            f"reserve-{reservation_id}",
+            lambda request_id: self.client.reserve_stock(
+                lines=basket.lines,
+                customer_id=basket.customer_id,
+                reservation_id=reservation_id,
+                ttl=ttl,
+                occur_time=basket.time,
+                request_id=request_id,
+            ),
+        )
+        if not reserved:
+            return
+        self.fates[fate] += 1
+        if fate is Fate.COMMITTED:
+            await self._send(
+                f"commit-{reservation_id}",
+                lambda request_id: self.client.commit_reservation(
+                    reservation_id=reservation_id, occur_time=basket.time, request_id=request_id
+                ),
+            )
+        elif fate is Fate.RELEASED:
+            await self._send(
+                f"release-{reservation_id}",
+                lambda request_id: self.client.release_reservation(
+                    reservation_id=reservation_id, request_id=request_id
+                ),
+            )
+
+    async def _send(self, request_id: str, call: Callable[[str], Awaitable[SomeReply]]) -> bool:
+        sending = self.plan.sending(request_id)
+        self.sendings[sending] += 1
+        self.requests += 1 if sending is Sending.ONCE else 2
+        try:
+            if sending is Sending.ONCE:
+                await call(request_id)
+            elif sending is Sending.AGAIN:
+                self._same(request_id, await call(request_id), await call(request_id))
+            else:
+                self._same(request_id, *await asyncio.gather(call(request_id), call(request_id)))
+        except InventoryError as error:
+            self.findings.add(f"{request_id}: {error}")
+            return False
+        return True
+
+    def _same(self, request_id: str, one: SomeReply, other: SomeReply) -> None:
+        """Check that what was sent twice was done once, and both times answered alike."""
+        if not one.replayed and not other.replayed:
+            self.findings.add(f"{request_id}: done twice, at {one.position} and {other.position}")
+        one.replayed = other.replayed = False
+        if one != other:
+            self.findings.add(f"{request_id}: answered {_line(one)}, and then {_line(other)}")
+
+
+def _line(reply: Reply) -> str:
+    return " ".join(str(reply).split())

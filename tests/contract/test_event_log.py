@@ -1,0 +1,205 @@
+"""What every store promises to followers: whole commands, in order, and honest progress."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from inventory.v1.events_pb2 import Event
+from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.domain.values import Instant
+from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
+from tests.support.stores import Store
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    NOON,
+    PORTO_KETTLES,
+    TOASTERS,
+    add,
+    count,
+    later,
+    release,
+    reserve,
+)
+
+PLENTY = 1_000_000
+ENDS = (0, 1, 2, 4, 5, 8, 10, 11)
+"""Where the commands of the history below end."""
+
+FILTERS = {
+    "everything": EVERYTHING,
+    "a type": EventFilter(event_types=frozenset({"StockReserved"})),
+    "types": EventFilter(event_types=frozenset({"StockAdded", "ReservationReleased"})),
+    "a product": EventFilter(product_ids=frozenset({"toaster"})),
+    "a store": EventFilter(store_ids=frozenset({"porto"})),
+    "stores": EventFilter(store_ids=frozenset({"porto", "lisbon"})),
+    "a reservation": EventFilter(reservation_ids=frozenset({"r2"})),
+    "a product in reservations": EventFilter(
+        reservation_ids=frozenset({"r1", "r2"}), product_ids=frozenset({"kettle"})
+    ),
+    "one line": EventFilter(
+        frozenset({"StockReserved"}), frozenset({"kettle"}), frozenset({"porto"})
+    ),
+    "no product": EventFilter(product_ids=frozenset({"nobody-has-it"})),
+    "no reservation": EventFilter(reservation_ids=frozenset({"nobody-made-it"})),
+    "no such fact yet": EventFilter(event_types=frozenset({"StockRemoved"})),
+}
+
+
+@pytest.fixture
+async def log(store: Store) -> list[Event]:
+    """Seven commands, of up to three events each."""
+    await Scribe(store).record(
+        add(10),
+        add(10, TOASTERS),
+        reserve({KETTLES: 2, TOASTERS: 1}, "r1"),
+        add(10, PORTO_KETTLES),
+        reserve({KETTLES: 1, PORTO_KETTLES: 1, TOASTERS: 1}, "r2"),
+        release(name="r1"),
+        count(10, expected=4),
+    )
+    return [Event.FromString(data) for data in await log_of(store)]
+
+
+def matches(event: Event, matching: EventFilter) -> bool:
+    """Say what a filter means once more, in the words of the contract."""
+    fact = event.WhichOneof("fact")
+    assert fact
+    name = "".join(word.capitalize() for word in fact.split("_"))
+    reservation_id = getattr(getattr(event, fact), "reservation_id", None)
+    return (
+        (not matching.event_types or name in matching.event_types)
+        and (not matching.product_ids or event.product_id in matching.product_ids)
+        and (not matching.store_ids or event.store_id in matching.store_ids)
+        and (not matching.reservation_ids or reservation_id in matching.reservation_ids)
+    )
+
+
+def positions(stored: Iterable[bytes]) -> list[int]:
+    return [Event.FromString(data).position for data in stored]
+
+
+def test_the_history_is_what_the_tests_below_think(log: list[Event]) -> None:
+    firsts = {event.command_position for event in log}
+    assert firsts == {end + 1 for end in ENDS[:-1]}
+    assert [event.position for event in log] == list(range(1, ENDS[-1] + 1))
+
+
+async def test_what_is_stored_is_what_was_recorded(store: Store, log: list[Event]) -> None:
+    assert store.event_log.head() == len(log)
+    for event, recorded in zip(log, await events_of(store), strict=True):
+        assert event.event_id == f"{store.event_log.log_id}-{event.position}"
+        assert event.version == recorded.version
+        assert (event.product_id, event.store_id) == recorded.stock_id
+
+
+async def test_a_page_of_everything_is_the_log(store: Store, log: list[Event]) -> None:
+    page = await store.event_log.page(0, len(log), EVERYTHING, PLENTY, PLENTY)
+    assert list(page.events) == await log_of(store)
+    assert page.scanned == len(log)
+
+
+async def test_a_page_of_an_empty_log_is_empty(store: Store) -> None:
+    page = await store.event_log.page(0, 0, EVERYTHING, PLENTY, PLENTY)
+    assert (list(page.events), page.scanned) == ([], 0)
+
+
+async def test_pages_hold_whole_commands_and_leave_nothing_out(
+    store: Store, log: list[Event]
+) -> None:
+    for name, matching in FILTERS.items():
+        wanted = [event.position for event in log if matches(event, matching)]
+        for limit in (1, 2, 3, 4, 100):
+            at, seen = 0, list[int]()
+            while at < len(log):
+                page = await store.event_log.page(at, len(log), matching, limit, PLENTY)
+                assert at < page.scanned <= len(log)
+                assert page.scanned in ENDS, f"{name}: a command was cut in two"
+                taken = positions(page.events)
+                assert all(at < position <= page.scanned for position in taken)
+                commands = [log[position - 1].command_position for position in taken]
+                assert not taken or len(taken) - commands.count(commands[-1]) < limit
+                seen += taken
+                at = page.scanned
+            assert seen == wanted, name
+
+
+async def test_progress_is_told_also_where_nothing_matches(store: Store, log: list[Event]) -> None:
+    for name, matching in FILTERS.items():
+        page = await store.event_log.page(0, len(log), matching, PLENTY, PLENTY)
+        assert page.scanned == len(log), name
+
+
+async def test_a_page_stops_taking_more_when_it_is_long_enough(
+    store: Store, log: list[Event]
+) -> None:
+    sizes = [len(data) for data in await log_of(store)]
+    page = await store.event_log.page(0, len(log), EVERYTHING, PLENTY, 1)
+    assert positions(page.events) == [1]
+    page = await store.event_log.page(2, len(log), EVERYTHING, PLENTY, 1)
+    assert positions(page.events) == [3, 4], "one command, whole, however long it is"
+    page = await store.event_log.page(0, len(log), EVERYTHING, PLENTY, sum(sizes[:4]))
+    assert page.scanned in {2, 4}
+    page = await store.event_log.page(0, len(log), EVERYTHING, PLENTY, sum(sizes))
+    assert sum(map(len, page.events)) <= sum(sizes)
+
+
+async def test_the_end_is_lowered_to_where_a_command_ends(store: Store, log: list[Event]) -> None:
+    for upto in range(len(log) + 1):
+        page = await store.event_log.page(0, upto, EVERYTHING, PLENTY, PLENTY)
+        assert page.scanned == max(end for end in ENDS if end <= upto)
+        assert positions(page.events) == list(range(1, page.scanned + 1))
+
+
+async def test_no_progress_is_told_beyond_the_log(store: Store, log: list[Event]) -> None:
+    page = await store.event_log.page(0, len(log) + 50, EVERYTHING, PLENTY, PLENTY)
+    assert page.scanned in ENDS
+
+
+async def test_a_reader_may_go_on_from_anywhere(store: Store, log: list[Event]) -> None:
+    for after in range(len(log) + 1):
+        page = await store.event_log.page(after, len(log), EVERYTHING, PLENTY, PLENTY)
+        assert positions(page.events) == list(range(after + 1, len(log) + 1))
+        assert page.scanned == len(log)
+
+
+async def test_progress_never_goes_back(store: Store, log: list[Event]) -> None:
+    page = await store.event_log.page(6, 7, EVERYTHING, PLENTY, PLENTY)
+    assert (list(page.events), page.scanned) == ([], 6)
+    page = await store.event_log.page(len(log), len(log), EVERYTHING, PLENTY, PLENTY)
+    assert (list(page.events), page.scanned) == ([], len(log))
+
+
+async def test_events_are_listed_strictly_between_two_positions_in_both_directions(
+    store: Store, log: list[Event]
+) -> None:
+    stored = await log_of(store)
+    for name, matching in FILTERS.items():
+        wanted = [event.position for event in log if matches(event, matching)]
+        for after, before in ((0, 100), (0, 1), (2, 6), (3, 5), (5, 6), (11, 12), (7, 3)):
+            rows = [(p, stored[p - 1]) for p in wanted if after < p < before]
+            for limit in (1, 2, 100):
+                oldest = await store.event_log.list_events(
+                    matching, after, before, limit, newest_first=False
+                )
+                assert list(oldest) == rows[:limit], name
+                newest = await store.event_log.list_events(
+                    matching, after, before, limit, newest_first=True
+                )
+                assert list(newest) == rows[::-1][:limit], name
+
+
+async def test_the_position_before_a_time_is_of_the_last_event_recorded_before_it(
+    store: Store,
+) -> None:
+    log, scribe = store.event_log, Scribe(store)
+    assert await log.position_before(NOON) == 0
+    await scribe.record(add(1), add(1))
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(add(1))
+    assert await log.position_before(Instant(0)) == 0
+    assert await log.position_before(NOON) == 0
+    assert await log.position_before(Instant(NOON + 1)) == 2
+    assert await log.position_before(later(MINUTE)) == 2
+    assert await log.position_before(Instant(later(MINUTE) + 1)) == 3
+    assert await log.position_before(later(100 * MINUTE)) == 3

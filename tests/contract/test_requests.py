@@ -1,0 +1,129 @@
+"""What every store promises about requests: remembered with what they did, or not at all."""
+
+import pytest
+
+from inventory_grpc.application.ports import Answered, Outcome, Transaction
+from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.values import Instant
+from tests.support.scribe import Scribe
+from tests.support.stores import Store
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    NOON,
+    ORDER,
+    R1,
+    TOASTERS,
+    add,
+    commit,
+    later,
+    release,
+    reserve,
+)
+
+AT_FIRST = Answered(b"fingerprint", 1, None)
+
+
+async def test_an_answer_is_found_under_actor_and_request_id(store: Store) -> None:
+    await Scribe(store).record(add(5))
+    await store.storage.transact(lambda t: t.remember("ana", "one", AT_FIRST))
+
+    def look(transaction: Transaction) -> None:
+        assert transaction.answered("ana", "one") == AT_FIRST
+        assert transaction.answered("ben", "one") is None
+        assert transaction.answered("", "one") is None
+        assert transaction.answered("ana", "two") is None
+
+    await store.storage.observe(look)
+
+
+async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(
+        add(9), add(9, TOASTERS), reserve({KETTLES: 3, TOASTERS: 2}), commit(order=ORDER)
+    )
+    given = await scribe.record(commit(), request_id="again")
+    assert given.reservation is not None
+    assert given.reservation.order_id == ORDER
+    answered = await store.storage.observe(lambda t: t.answered("", "again"))
+    assert answered is not None
+    assert answered.outcome == given
+
+
+async def test_an_answer_of_a_stock_alone_comes_back_too(store: Store) -> None:
+    outcome = Outcome(1, [Stock(KETTLES, Levels(5, 0), 1, NOON)], None)
+    answered = Answered(b"\x00\xff", 1, outcome)
+    await Scribe(store).record(add(5))
+    await store.storage.transact(lambda t: t.remember("", "one", answered))
+    assert await store.storage.observe(lambda t: t.answered("", "one")) == answered
+
+
+async def test_forgetting_leaves_what_is_recent_enough(store: Store) -> None:
+    scribe = Scribe(store)
+    for number in range(5):
+        await scribe.record(add(1), request_id=f"request-{number}")
+        scribe.clock.go_on(MINUTE)
+    assert await _forget(store, later(3 * MINUTE)) == 3
+    assert await _remembered(store) == ["request-3", "request-4"]
+
+
+async def test_a_request_recorded_at_the_very_moment_is_not_before_it(store: Store) -> None:
+    await Scribe(store).record(add(1), request_id="request-0")
+    assert await _forget(store, NOON) == 0
+    assert await _forget(store, Instant(NOON + 1)) == 1
+
+
+async def test_forgetting_goes_in_steps_oldest_first(store: Store) -> None:
+    scribe = Scribe(store)
+    for number in range(5):
+        await scribe.record(add(1), request_id=f"request-{number}")
+    assert await _forget(store, later(MINUTE), limit=2) == 2
+    assert await _remembered(store) == ["request-2", "request-3", "request-4"]
+    assert await _forget(store, later(MINUTE), limit=2) == 2
+    assert await _forget(store, later(MINUTE), limit=2) == 1
+    assert await _forget(store, later(MINUTE), limit=2) == 0
+    assert await _remembered(store) == []
+
+
+async def test_there_may_be_nothing_to_forget(store: Store) -> None:
+    assert await _forget(store, later(MINUTE)) == 0
+    await Scribe(store).record(add(1))
+    assert await _forget(store, later(MINUTE)) == 0
+
+
+async def test_what_was_forgotten_in_vain_is_remembered(store: Store) -> None:
+    scribe = Scribe(store)
+    for number in range(3):
+        await scribe.record(add(1), request_id=f"request-{number}")
+
+    def work(transaction: Transaction) -> None:
+        assert transaction.forget(later(MINUTE), 2) == 2
+        transaction.remember("", "request-4", AT_FIRST)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.storage.transact(work)
+    assert await _remembered(store) == ["request-0", "request-1", "request-2"]
+    assert await _forget(store, later(MINUTE), limit=1) == 1
+    assert await _remembered(store) == ["request-1", "request-2"]
+
+
+async def test_a_forgotten_request_id_can_be_used_again(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5), reserve(1), request_id="one")
+    await _forget(store, later(MINUTE))
+    assert (await scribe.record(release(), request_id="one")).replayed is False
+    answered = await store.storage.observe(lambda t: t.answered("", "one"))
+    assert answered is not None
+    assert answered.position == 3
+    assert await store.storage.observe(lambda t: t.reservation(R1)) is not None
+
+
+async def _forget(store: Store, before: Instant, limit: int = 10) -> int:
+    return await store.storage.transact(lambda t: t.forget(before, limit))
+
+
+async def _remembered(store: Store) -> list[str]:
+    names = [f"request-{number}" for number in range(5)]
+    return await store.storage.observe(lambda t: [name for name in names if t.answered("", name)])

@@ -1,0 +1,116 @@
+"""What every store promises to queries of reservations: one state of the log, and which."""
+
+from inventory_grpc.application.ports import ReservationQuery
+from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.values import OrderId, ReservationId
+from tests.support.scribe import Scribe
+from tests.support.stores import Store
+from tests.support.world import (
+    BEN,
+    KETTLES,
+    MINUTE,
+    ORDER,
+    PORTO_KETTLES,
+    R1,
+    TOASTERS,
+    add,
+    commit,
+    release,
+    reserve,
+)
+
+
+async def test_a_reservation_is_shown_as_it_is(store: Store) -> None:
+    scribe = Scribe(store)
+    assert store.views.reservation(R1) == (None, 0)
+    await scribe.record(add(5), add(5, TOASTERS), reference="invoice 7")
+    await scribe.record(reserve({TOASTERS: 2, KETTLES: 1}), reference="basket 3")
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(commit({KETTLES: 1}, order=ORDER), release({TOASTERS: 1}))
+    folded = await store.storage.observe(lambda t: t.reservation(R1))
+    shown, as_of = store.views.reservation(R1)
+    assert as_of == 6
+    assert shown is not None
+    assert folded is not None
+    told = ("customer_id", "order_id", "reference", "create_time", "expire_time", "state", "lines")
+    for name in told:
+        assert getattr(shown, name) == getattr(folded, name), name
+    assert shown.reservation_id == R1
+    assert shown.reference == "basket 3"
+    assert list(shown.lines) == [TOASTERS, KETTLES], "in the order of the lines"
+    assert shown.held == 1
+
+
+async def test_reservations_are_listed_newest_first(store: Store) -> None:
+    await Scribe(store).record(add(9), *(reserve(1, name) for name in ("b", "c", "a")))
+    await Scribe(store).record(commit(name="b"))
+    rows = (await store.views.list_reservations(ReservationQuery(), 10)).value.rows
+    assert [reservation.reservation_id for _, reservation in rows] == ["a", "c", "b"]
+    assert rows[-1][1] == store.views.reservation(ReservationId("b")).value
+
+
+async def listed(store: Store, query: ReservationQuery) -> list[str]:
+    listing = (await store.views.list_reservations(query, 10)).value
+    assert not listing.more
+    return [reservation.reservation_id for _, reservation in listing.rows]
+
+
+async def test_reservation_filters_are_anded(store: Store) -> None:
+    await Scribe(store).record(
+        add(9),
+        add(9, TOASTERS),
+        add(9, PORTO_KETTLES),
+        reserve({KETTLES: 1}, "k", order=ORDER),
+        reserve({TOASTERS: 1, PORTO_KETTLES: 1}, "tp", customer=BEN),
+        reserve({KETTLES: 2, TOASTERS: 1}, "kt"),
+        release(name="k"),
+        commit({KETTLES: 2}, "kt", order=OrderId("order-2")),
+    )
+    active, released = ReservationState.ACTIVE, ReservationState.RELEASED
+    assert await listed(store, ReservationQuery(customer_id="ana")) == ["kt", "k"]
+    assert await listed(store, ReservationQuery(customer_id="eve")) == []
+    assert await listed(store, ReservationQuery(order_id=ORDER)) == ["k"]
+    assert await listed(store, ReservationQuery(order_id="order-2")) == ["kt"]
+    assert await listed(store, ReservationQuery(states=frozenset({active}))) == ["kt", "tp"]
+    assert await listed(store, ReservationQuery(states=frozenset({active, released}))) == [
+        "kt",
+        "tp",
+        "k",
+    ]
+    assert await listed(store, ReservationQuery("ana", states=frozenset({released}))) == ["k"]
+    assert await listed(store, ReservationQuery(product_id="toaster")) == ["kt", "tp"]
+    assert await listed(store, ReservationQuery(store_id="porto")) == ["tp"]
+    assert await listed(store, ReservationQuery(product_id="kettle", store_id="lisbon")) == [
+        "kt",
+        "k",
+    ]
+
+
+async def test_a_product_and_a_store_are_asked_of_the_same_line(store: Store) -> None:
+    await Scribe(store).record(
+        add(9, TOASTERS), add(9, PORTO_KETTLES), reserve({TOASTERS: 1, PORTO_KETTLES: 1})
+    )
+    assert await listed(store, ReservationQuery(product_id="kettle", store_id="lisbon")) == []
+    assert await listed(store, ReservationQuery(product_id="kettle", store_id="porto")) == ["r1"]
+
+
+async def test_pages_of_reservations_leave_nothing_out_and_say_when_they_end(
+    store: Store,
+) -> None:
+    names = [f"r{number}" for number in range(7)]
+    await Scribe(store).record(add(20), *(reserve(1, name) for name in names))
+    await Scribe(store).record(*(release(name=name) for name in names[::2]))
+    released = frozenset({ReservationState.RELEASED})
+    for limit in (1, 2, 4, 7, 8):
+        for query, wanted in (
+            (ReservationQuery(), names[::-1]),
+            (ReservationQuery(states=released), names[::2][::-1]),
+        ):
+            seen, before, more = list[str](), None, True
+            while more:
+                asked = query._replace(before=before)
+                page = (await store.views.list_reservations(asked, limit)).value
+                assert 1 <= len(page.rows) <= limit
+                seen += [reservation.reservation_id for _, reservation in page.rows]
+                before, more = page.rows[-1][0], page.more
+            assert seen == wanted

@@ -1,0 +1,219 @@
+"""What every store promises to queries of stocks: one state of the log, and which."""
+
+from inventory_grpc.application.ports import Listing, Product, StockQuery
+from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.values import StockId
+from tests.support.scribe import Scribe
+from tests.support.stores import Store
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    NOON,
+    PORTO_KETTLES,
+    R1,
+    R2,
+    TOASTERS,
+    add,
+    commit,
+    count,
+    later,
+    reserve,
+    stock,
+)
+
+FARO_KETTLES = stock("kettle", "faro")
+
+
+def levels(stocks: Listing[Stock]) -> list[tuple[StockId, Levels]]:
+    return [(row.stock_id, row.levels) for row in stocks.rows]
+
+
+async def test_a_stock_is_shown_as_after_its_last_event(store: Store) -> None:
+    scribe = Scribe(store)
+    assert store.views.stock(KETTLES) == (None, 0)
+    await scribe.record(add(5))
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(reserve(2), add(1, TOASTERS))
+    shown = Stock(KETTLES, Levels(5, 2), 2, later(MINUTE))
+    assert store.views.stock(KETTLES) == (shown, 3)
+    assert store.views.stock(PORTO_KETTLES) == (None, 3)
+
+
+async def test_what_was_counted_below_what_is_promised_is_shown(store: Store) -> None:
+    await Scribe(store).record(add(5), reserve(4), count(1, expected=2))
+    shown = store.views.stock(KETTLES).value
+    assert shown is not None
+    assert (shown.levels.available, shown.levels.shortfall) == (0, 3)
+
+
+async def test_several_stocks_and_a_reservation_are_shown_at_one_position(store: Store) -> None:
+    await Scribe(store).record(add(5), add(6, TOASTERS), reserve({KETTLES: 2, TOASTERS: 1}))
+    (stocks, own), as_of = await store.views.stocks([TOASTERS, PORTO_KETTLES, KETTLES], R1)
+    assert as_of == 4
+    assert stocks == {
+        KETTLES: Stock(KETTLES, Levels(5, 2), 2, NOON),
+        TOASTERS: Stock(TOASTERS, Levels(6, 1), 2, NOON),
+    }
+    assert own == store.views.reservation(R1).value
+    assert (await store.views.stocks([KETTLES], None)).value.reservation is None
+    assert (await store.views.stocks([KETTLES], R2)).value.reservation is None
+    assert (await store.views.stocks([], None)).value.stocks == {}
+
+
+async def test_a_thousand_stocks_can_be_asked_for(store: Store) -> None:
+    await Scribe(store).record(add(5))
+    others = [stock(f"product-{number}", "lisbon") for number in range(999)]
+    stocks = (await store.views.stocks([*others, KETTLES], None)).value.stocks
+    assert list(stocks) == [KETTLES]
+
+
+async def test_a_stock_is_shown_as_it_was_at_any_position(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5), add(1, TOASTERS))
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(reserve({TOASTERS: 1, KETTLES: 2}), commit())
+    readings = [await store.views.stock_as_of(KETTLES, at) for at in range(7)]
+    added = Stock(KETTLES, Levels(5, 0), 1, NOON)
+    reserved = Stock(KETTLES, Levels(5, 2), 2, later(MINUTE))
+    committed = Stock(KETTLES, Levels(3, 0), 3, later(MINUTE))
+    assert [reading.value for reading in readings] == [
+        None,
+        added,
+        added,
+        added,
+        reserved,
+        reserved,
+        committed,
+    ]
+    assert [reading.as_of for reading in readings] == list(range(7))
+    assert (await store.views.stock_as_of(PORTO_KETTLES, 6)).value is None
+
+
+async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -> None:
+    await Scribe(store).record(
+        add(5, PORTO_KETTLES),
+        reserve({PORTO_KETTLES: 4}),
+        count(1, PORTO_KETTLES, expected=2),
+        add(7, KETTLES),
+        reserve({KETTLES: 2}, "r2"),
+        add(3, FARO_KETTLES),
+        add(100, TOASTERS),
+    )
+    seen, after, more = list[StockId](), "", True
+    while more:
+        product, as_of = await store.views.product("kettle", after, 1)
+        assert as_of == 7
+        assert product[:4] == (11, 6, 8, 3), "levels are summed as shown, store by store"
+        (row,), more = product.stocks
+        seen.append(row.stock_id)
+        after = row.stock_id.store_id
+    assert seen == [FARO_KETTLES, KETTLES, PORTO_KETTLES]
+
+
+async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
+    await Scribe(store).record(add(1, TOASTERS))
+    nothing = Product(0, 0, 0, 0, Listing([], more=False))
+    product = (await store.views.product("kettle", "", 10)).value
+    assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.more)) == (
+        nothing
+    )
+
+
+async def test_stocks_are_listed_by_product_then_store(store: Store) -> None:
+    await Scribe(store).record(
+        add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
+    )
+    listing = (await store.views.list_stock(StockQuery(), 10)).value
+    assert levels(listing) == [
+        (FARO_KETTLES, Levels(4, 0)),
+        (KETTLES, Levels(3, 0)),
+        (PORTO_KETTLES, Levels(2, 0)),
+        (TOASTERS, Levels(1, 0)),
+    ]
+    assert not listing.more
+
+
+async def test_ids_are_in_the_order_of_their_bytes(store: Store) -> None:
+    names = ["B", "a", "a-", "a.", "a/b", "a1", "aa", "a_", "b", "Z", "_", "0", "10", "9"]
+    await Scribe(store).record(*(add(1, stock("kettle", name)) for name in names))
+    listing = (await store.views.list_stock(StockQuery(), 100)).value
+    assert [row.stock_id.store_id for row in listing.rows] == sorted(names)
+    product = (await store.views.product("kettle", "a/b", 100)).value
+    assert [row.stock_id.store_id for row in product.stocks.rows] == [
+        name for name in sorted(names) if name > "a/b"
+    ]
+
+
+async def test_stock_filters_are_and_between_and_or_within(store: Store) -> None:
+    await Scribe(store).record(
+        add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
+    )
+
+    async def listed(query: StockQuery) -> list[StockId]:
+        listing = (await store.views.list_stock(query, 10)).value
+        assert not listing.more
+        return [row.stock_id for row in listing.rows]
+
+    kettle, toaster = frozenset({"kettle"}), frozenset({"toaster"})
+    assert await listed(StockQuery(kettle)) == [FARO_KETTLES, KETTLES, PORTO_KETTLES]
+    assert await listed(StockQuery(kettle | toaster, frozenset({"lisbon"}))) == [KETTLES, TOASTERS]
+    assert await listed(StockQuery(store_ids=frozenset({"porto", "faro"}))) == [
+        FARO_KETTLES,
+        PORTO_KETTLES,
+    ]
+    assert await listed(StockQuery(kettle, max_available=3)) == [KETTLES, PORTO_KETTLES]
+    assert await listed(StockQuery(max_available=0)) == []
+    assert await listed(StockQuery(frozenset({"nobody-has-it"}))) == []
+
+
+async def test_the_most_that_may_be_available_counts_what_is_promised(store: Store) -> None:
+    await Scribe(store).record(
+        add(9), reserve(7), add(9, TOASTERS), reserve({TOASTERS: 9}, "r2"), add(3, PORTO_KETTLES)
+    )
+    await Scribe(store).record(count(5, TOASTERS, expected=2))
+    listing = (await store.views.list_stock(StockQuery(max_available=2), 10)).value
+    assert [row.stock_id for row in listing.rows] == [KETTLES, TOASTERS]
+    listing = (await store.views.list_stock(StockQuery(max_available=0), 10)).value
+    assert [row.stock_id for row in listing.rows] == [TOASTERS]
+
+
+async def test_pages_of_stocks_leave_nothing_out_and_say_when_they_end(store: Store) -> None:
+    everything = [stock(f"p{n % 3}", f"s{n}") for n in range(9)]
+    await Scribe(store).record(*(add(1, stock_id) for stock_id in everything))
+    for limit in (1, 2, 3, 9, 10):
+        for query, wanted in (
+            (StockQuery(), sorted(everything)),
+            (StockQuery(frozenset({"p1"})), sorted(s for s in everything if s[0] == "p1")),
+            (
+                StockQuery(store_ids=frozenset({"s1", "s5", "s8"})),
+                sorted(everything[n] for n in (1, 5, 8)),
+            ),
+        ):
+            seen, after, more = list[StockId](), None, True
+            while more:
+                page = (await store.views.list_stock(query._replace(after=after), limit)).value
+                assert 1 <= len(page.rows) <= limit
+                seen += [row.stock_id for row in page.rows]
+                after, more = seen[-1], page.more
+            assert seen == wanted
+
+
+async def test_what_moved_last_is_what_a_cache_is_warmed_with(store: Store) -> None:
+    assert list((await store.views.recently_moved(10)).value) == []
+    await Scribe(store).record(
+        add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
+    )
+    await Scribe(store).record(reserve({PORTO_KETTLES: 1}))
+    stocks, as_of = await store.views.recently_moved(2)
+    assert as_of == 5
+    assert {row.stock_id: row.levels for row in stocks} == {
+        PORTO_KETTLES: Levels(2, 1),
+        FARO_KETTLES: Levels(4, 0),
+    }
+    assert {row.stock_id for row in (await store.views.recently_moved(10)).value} == {
+        TOASTERS,
+        PORTO_KETTLES,
+        KETTLES,
+        FARO_KETTLES,
+    }

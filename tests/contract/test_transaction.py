@@ -1,0 +1,255 @@
+"""What every store promises about writing: all or nothing, in one order, and folded right."""
+
+import asyncio
+
+import pytest
+
+from inventory_grpc.application.ports import Head, Transaction
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause, Levels, StockAdded
+from inventory_grpc.domain.inventory import Inventory
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.values import Instant
+from tests.support.history import appending, event_of
+from tests.support.scribe import Scribe, events_of, log_of
+from tests.support.stores import Store
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    NOON,
+    ORDER,
+    R1,
+    R2,
+    TOASTERS,
+    add,
+    commit,
+    count,
+    later,
+    release,
+    remove,
+    reserve,
+)
+
+
+class Change(Exception):
+    """Of mind, in the middle of the work."""
+
+
+async def test_an_empty_log_ends_at_nothing(store: Store) -> None:
+    assert await store.storage.observe(lambda t: t.head()) == Head(0, Instant(0))
+    assert store.event_log.head() == 0
+    assert await log_of(store) == []
+
+
+async def test_what_the_work_returns_is_returned(store: Store) -> None:
+    assert await store.storage.transact(lambda _: "done") == "done"
+    assert await store.storage.observe(lambda _: "seen") == "seen"
+
+
+async def test_the_head_is_the_last_event_and_its_time(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5))
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(remove(1))
+    assert await store.storage.observe(lambda t: t.head()) == Head(2, later(MINUTE))
+    assert store.event_log.head() == 2
+
+
+async def test_work_sees_what_it_has_appended(store: Store) -> None:
+    def work(transaction: Transaction) -> tuple[Head, Inventory, int]:
+        appending(add(5), reserve({KETTLES: 2}))(transaction)
+        return (
+            transaction.head(),
+            transaction.inventory(KETTLES),
+            len(transaction.events_after(0, 10)),
+        )
+
+    head, inventory, events = await store.storage.transact(work)
+    assert head == Head(2, NOON)
+    assert inventory.levels == Levels(5, 2)
+    assert events == 2
+
+
+async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5), reserve({KETTLES: 2}), request_id="before")
+    log = await log_of(store)
+
+    def work(transaction: Transaction) -> None:
+        appending(
+            add(7),
+            add(3, to=TOASTERS),
+            release({KETTLES: 1}),
+            reserve({KETTLES: 1, TOASTERS: 1}, R2),
+            request_id="within",
+        )(transaction)
+        raise Change
+
+    with pytest.raises(Change):
+        await store.storage.transact(work)
+
+    def look(transaction: Transaction) -> None:
+        assert transaction.head().position == 2
+        assert transaction.inventory(KETTLES).levels == Levels(5, 2)
+        assert transaction.inventory(TOASTERS) == Inventory(TOASTERS)
+        assert transaction.reservation(R2) is None
+        held = transaction.reservation(R1)
+        assert held is not None
+        assert held.lines == {KETTLES: ReservedLine(2)}
+        assert transaction.answered("", "within") is None
+        assert transaction.answered("", "before") is not None
+        assert transaction.due(later(60 * MINUTE), 10) == [R1]
+        assert transaction.due_on(TOASTERS, later(60 * MINUTE), 10) == []
+        assert transaction.events_after(2, 10) == []
+
+    await store.storage.observe(look)
+    assert await log_of(store) == log
+    assert store.event_log.head() == 2
+    stock = store.views.stock(KETTLES).value
+    assert stock is not None
+    assert (stock.levels, stock.version) == (Levels(5, 2), 2)
+    assert store.views.stock(TOASTERS).value is None
+    assert store.views.reservation(R2).value is None
+
+
+async def test_a_transaction_that_failed_is_in_nobodys_way(store: Store) -> None:
+    with pytest.raises(Change):
+        await store.storage.transact(_append_and_raise)
+    outcome = await Scribe(store).record(add(5))
+    assert outcome.position == 1
+    assert [event.version for event in await events_of(store)] == [1]
+
+
+def _append_and_raise(transaction: Transaction) -> None:
+    appending(add(9))(transaction)
+    raise Change
+
+
+async def test_a_refusal_comes_through(store: Store) -> None:
+    with pytest.raises(InsufficientStock):
+        await Scribe(store).record(remove(1))
+    assert store.event_log.head() == 0
+
+
+async def test_transactions_do_not_mix(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(10))
+    taken = await asyncio.gather(
+        *(scribe.record(remove(1)) for _ in range(15)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, InsufficientStock) for answer in taken) == 5
+    events = await events_of(store)
+    assert [event.position for event in events] == list(range(1, 12))
+    assert [event.version for event in events] == list(range(1, 12))
+    assert events[-1].after == Levels(0, 0)
+
+
+async def test_events_come_back_in_order_from_any_position(store: Store) -> None:
+    await Scribe(store).record(add(5), add(5, TOASTERS), reserve({TOASTERS: 1, KETTLES: 2}))
+    events = await events_of(store)
+
+    def look(transaction: Transaction) -> None:
+        for position in range(5):
+            for limit in (1, 2, 10):
+                seen = transaction.events_after(position, limit)
+                assert list(seen) == events[position : position + limit]
+
+    await store.storage.observe(look)
+
+
+async def test_an_event_comes_back_as_it_was_appended(store: Store) -> None:
+    cause = Cause("request-1", "actor-1", "a gift", "invoice 7", later(-MINUTE))
+    event = event_of(1, KETTLES, StockAdded(5), after=Levels(5, 0), cause=cause)
+    await store.storage.transact(lambda transaction: transaction.append([event]))
+    assert await store.storage.observe(lambda t: t.events_after(0, 1)) == [event]
+
+
+async def test_a_command_is_found_by_its_first_event(store: Store) -> None:
+    await Scribe(store).record(
+        add(5), add(5, TOASTERS), reserve({TOASTERS: 1, KETTLES: 2}), release()
+    )
+    events = await events_of(store)
+
+    def look(transaction: Transaction) -> None:
+        for first, last in ((1, 1), (2, 2), (3, 4), (5, 6)):
+            assert list(transaction.command(first)) == events[first - 1 : last]
+
+    await store.storage.observe(look)
+
+
+async def test_a_stock_is_folded_from_all_its_events(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5), reserve(3))
+    scribe.clock.go_on(MINUTE)
+    await scribe.record(commit(1), count(2, expected=3), add(1, TOASTERS))
+    expected = Inventory(KETTLES, on_hand=2, reserved=2, version=4, update_time=later(MINUTE))
+    assert await store.storage.observe(lambda t: t.inventory(KETTLES)) == expected
+
+
+async def test_a_stock_with_a_long_history_is_folded_right_at_every_length(store: Store) -> None:
+    many: list[Command] = [add(2), remove(1)] * 150
+    for _ in range(4):
+        await store.storage.transact(appending(*many))
+        head = store.event_log.head()
+        folded = await store.storage.transact(lambda t: t.inventory(KETTLES))
+        assert (folded.on_hand, folded.version) == (head // 2, head)
+
+
+async def test_a_reservation_is_folded_up_to_any_position(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(9), add(9, TOASTERS), reserve({KETTLES: 3, TOASTERS: 2}, order=ORDER))
+    await scribe.record(commit({TOASTERS: 1}), release({KETTLES: 1}), commit())
+    states = [await _folded(store, upto) for upto in range(store.event_log.head() + 1)]
+    assert states[:3] == [None, None, None]
+    assert [state.held for state in states if state] == [3, 5, 4, 3, 1, 0]
+    last = states[-1]
+    assert last is not None
+    assert last == await _folded(store, None)
+    assert last.state is ReservationState.COMMITTED
+    assert last.lines == {
+        KETTLES: ReservedLine(3, committed=2, released=1),
+        TOASTERS: ReservedLine(2, committed=2),
+    }
+    assert [state.position for state in states if state] == [3, 4, 5, 6, 7, 8]
+
+
+async def test_a_reservation_with_a_long_history_is_folded_up_to_any_position(
+    store: Store,
+) -> None:
+    await store.storage.transact(appending(add(2_000), reserve(2_000)))
+    for _ in range(4):
+        await store.storage.transact(appending(*[commit({KETTLES: 1})] * 300))
+        now = await store.storage.transact(lambda t: t.reservation(R1))
+        assert now is not None
+        assert now.held == 2_002 - store.event_log.head()
+    for upto in (2, 3, 300, 501, 502, 777, 1_202):
+        then = await _folded(store, upto)
+        assert then is not None
+        assert (then.held, then.position) == (2_002 - upto, upto)
+
+
+async def test_what_was_folded_is_the_callers_own(store: Store) -> None:
+    await Scribe(store).record(add(5), reserve(2))
+    mine = await _folded(store, None)
+    assert mine is not None
+    mine.lines.clear()
+    mine.held = 0
+    again = await _folded(store, None)
+    assert again is not None
+    assert again.held == 2
+    assert again.lines == {KETTLES: ReservedLine(2)}
+
+
+async def test_everything_is_still_there_after_recovery(store: Store) -> None:
+    scribe = Scribe(store)
+    await scribe.record(add(5), reserve(2), request_id="once")
+    log = await log_of(store)
+    await store.storage.recover()
+    assert await log_of(store) == log
+    assert await store.storage.observe(lambda t: t.answered("", "once")) is not None
+    assert (await scribe.record(add(1))).position == 3
+
+
+async def _folded(store: Store, upto: int | None) -> Reservation | None:
+    return await store.storage.observe(lambda t: t.reservation(R1, upto))

@@ -1,0 +1,44 @@
+"""What stories over gRPC may ask for."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from inventory_grpc import bootstrap
+from inventory_grpc.settings import Settings
+from tests.support.caller import Caller, calling
+from tests.support.server_process import ServerProcess, server_process
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where there is no database yet."""
+    return tmp_path / "inventory.db"
+
+
+@pytest.fixture
+async def address(path: Path) -> AsyncIterator[str]:
+    """A server in this process."""
+    async with bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
+        yield served.address
+
+
+@pytest.fixture
+async def caller(address: str) -> AsyncIterator[Caller]:
+    async with calling(address) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def server(path: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    """A server as a process of its own."""
+    async with server_process(path, tmp_path / "server.log") as server:
+        yield server
+
+
+@pytest.fixture
+async def remote(server: ServerProcess) -> AsyncIterator[Caller]:
+    """A caller of that process."""
+    async with calling(await server.address()) as caller:
+        yield caller

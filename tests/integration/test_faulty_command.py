@@ -1,0 +1,97 @@
+"""A command that brings the program down brings only itself down."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from inventory_grpc.application import batch
+from inventory_grpc.application.circuit_breaker import BreakerState
+from inventory_grpc.application.failures import Internal
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import AddStock, Command
+from inventory_grpc.domain.decisions import Book, decide
+from inventory_grpc.domain.events import Levels, Movement, StockAdded
+from inventory_grpc.domain.refusals import InsufficientStock
+from tests.support.opened import checked, events, opened, requests_of
+from tests.support.world import KETTLES, add, remove, reserve, stock
+
+CURSED = stock("mirror", "lisbon")
+"""What nobody can add without something breaking."""
+
+TWISTED = stock("clock", "lisbon")
+"""What nobody can add without the second of its events breaking a constraint."""
+
+
+@pytest.fixture(autouse=True)
+def _curse(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decide_or_break(command: Command, book: Book) -> Sequence[Movement]:
+        if isinstance(command, AddStock) and command.stock_id == CURSED:
+            raise ZeroDivisionError("a bug, with a secret in its text")
+        if isinstance(command, AddStock) and command.stock_id == TWISTED:
+            return [Movement(TWISTED, StockAdded(1)), Movement(TWISTED, StockAdded(-5))]
+        return decide(command, book)
+
+    monkeypatch.setattr(batch, "decide", decide_or_break)
+
+
+async def test_a_faulty_command_among_good_ones_fails_alone(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(path) as shop:
+        answers = await shop.answers(
+            shop.ask(add(5), "before"),
+            shop.ask(add(1, CURSED), "cursed"),
+            shop.ask(reserve(3), "between"),
+            shop.ask(add(1, TWISTED), "twisted"),
+            shop.ask(remove(3), "refused"),
+            shop.ask(remove(2), "after"),
+        )
+        before, cursed, between, twisted, refused, after = answers
+        assert isinstance(cursed, Internal)
+        assert isinstance(twisted, Internal)
+        assert isinstance(refused, InsufficientStock)
+        assert all(isinstance(answer, Outcome) for answer in (before, between, after))
+        assert shop.levels() == Levels(3, 3)
+        assert shop.parts.breaker.state is BreakerState.CLOSED
+        assert cursed.error_id in caplog.text
+        assert "secret" not in str(cursed)
+        assert (await shop.record(add(5), "before")).replayed
+    assert set(requests_of(events(path))) == {"before", "between", "after"}
+    checked(path)
+
+
+async def test_any_number_of_faulty_commands_never_opens_the_breaker(path: Path) -> None:
+    chance = random.Random(7)
+    async with opened(path) as shop:
+        for _ in range(10):
+            good = {f"{chance.random()}": add(1) for _ in range(10)}
+            bad = {f"{chance.random()}": add(1, CURSED) for _ in range(10)}
+            both = list((good | bad).items())
+            chance.shuffle(both)
+            answers = await shop.answers(*(shop.ask(command, name) for name, command in both))
+            for (name, _), answer in zip(both, answers, strict=True):
+                assert isinstance(answer, Internal if name in bad else Outcome)
+        assert shop.parts.breaker.state is BreakerState.CLOSED
+        assert shop.levels() == Levels(100, 0)
+    assert len(requests_of(events(path))) == 100
+    checked(path)
+
+
+async def test_the_caller_of_a_faulty_command_may_be_gone(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    async with opened(path) as shop:
+        for hops in range(6):
+            asked = shop.ask(add(1, CURSED))
+            for _ in range(hops):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.wait([asked])
+            await shop.record(add(1, KETTLES))
+        assert not shop.parts.running.done()
+    checked(path)

@@ -1,0 +1,117 @@
+"""A request is done once, also across a restart, for as long as it is remembered."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from inventory_grpc.application import batch, ledger
+from inventory_grpc.application.failures import RequestIdReused
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
+from tests.support.opened import Opened, checked, events, opened, requests_of, rows
+from tests.support.world import KETTLES, R2, TOASTERS, add, commit, count, release, remove, reserve
+
+SHORT_SECONDS = 0.8
+COMMANDS: dict[str, Command] = {
+    "add": add(9),
+    "add-toasters": add(9, TOASTERS),
+    "remove": remove(1),
+    "count": count(8, expected=2),
+    "reserve": reserve({KETTLES: 3, TOASTERS: 2}),
+    "reserve-again": reserve({KETTLES: 3, TOASTERS: 2}),
+    "commit-some": commit({KETTLES: 1}),
+    "commit-all": commit(),
+    "commit-all-again": commit(),
+    "reserve-other": reserve(1, R2),
+    "release": release(0, R2),
+}
+
+
+async def _all(shop: Opened) -> dict[str, Outcome]:
+    return {name: await shop.record(command, name) for name, command in COMMANDS.items()}
+
+
+async def test_every_answer_is_the_same_after_a_restart(path: Path) -> None:
+    async with opened(path) as shop:
+        first = await _all(shop)
+        head = shop.parts.head.position
+    for _ in range(2):
+        async with opened(path) as shop:
+            again = await _all(shop)
+            assert {name: answer._replace(replayed=False) for name, answer in again.items()} == first
+            assert all(answer.replayed for answer in again.values())
+            assert shop.parts.head.position == head
+    checked(path)
+
+
+async def test_another_request_under_a_known_id_is_refused_also_after_a_restart(
+    path: Path,
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(9), "once")
+    async with opened(path) as shop:
+        with pytest.raises(RequestIdReused):
+            await shop.record(add(8), "once")
+        assert shop.parts.head.position == 1
+
+
+async def test_a_refusal_is_not_remembered(path: Path) -> None:
+    async with opened(path) as shop:
+        with pytest.raises(InsufficientStock):
+            await shop.record(remove(1), "again")
+        await shop.record(add(1))
+    async with opened(path) as shop:
+        assert not (await shop.record(remove(1), "again")).replayed
+        assert (await shop.record(remove(1), "again")).replayed
+
+
+async def test_two_at_once_get_one_answer(path: Path) -> None:
+    async with opened(path) as shop:
+        answers = await asyncio.gather(*(shop.record(add(1), "once") for _ in range(50)))
+        assert [answer.replayed for answer in answers] == [False] + [True] * 49
+        assert {answer.position for answer in answers} == {1}
+    assert requests_of(events(path)) == {"once": 1}
+
+
+async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.05)
+    monkeypatch.setattr(batch, "FORGOTTEN_AT_ONCE", 100)
+    steps: list[int] = []
+    forget = SqliteTransaction.forget
+
+    def counting(self: SqliteTransaction, before: Instant, limit: int) -> int:
+        steps.append(forget(self, before, limit))
+        return steps[-1]
+
+    monkeypatch.setattr(SqliteTransaction, "forget", counting)
+    async with opened(path, remember_days=SHORT_SECONDS / 86_400) as shop:
+        await shop.record(add(1_000))
+        await asyncio.gather(*(shop.record(remove(1), f"old-{n}") for n in range(350)))
+        assert (await shop.record(remove(1), "old-0")).replayed
+        await asyncio.sleep(SHORT_SECONDS)
+        await asyncio.gather(*(shop.record(add(1), f"new-{n}") for n in range(20)))
+        async with asyncio.timeout(5):
+            while len(rows(path, "SELECT request_id FROM requests WHERE request_id LIKE 'old%'")):
+                await asyncio.sleep(0.01)
+        assert (await shop.record(add(1), "new-0")).replayed
+        assert not (await shop.record(remove(1), "old-0")).replayed, "it is judged afresh"
+    assert max(steps) == 100
+    assert sum(steps) == 350
+    checked(path)
+
+
+async def test_nothing_is_forgotten_before_its_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.01)
+    async with opened(path) as shop:
+        await _all(shop)
+        await asyncio.sleep(0.1)
+        assert all(answer.replayed for answer in (await _all(shop)).values())
+    assert len(rows(path, "SELECT 1 FROM requests")) == len(COMMANDS)

@@ -1,0 +1,176 @@
+"""Several engines on one file are one service: one order, nothing twice, nothing stale."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from inventory.v1.events_pb2 import Event
+from inventory_grpc.application import batch
+from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.ports import EventFilter, Outcome
+from inventory_grpc.application.subscription import Progress
+from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.values import Span, Ttl
+from tests.support.opened import Opened, checked, events, opened, requests_of, rows
+from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
+
+EVERYTHING = EventFilter()
+SOON = Ttl(Span(150_000))
+
+
+@pytest.fixture
+async def shops(path: Path) -> AsyncIterator[list[Opened]]:
+    """Three engines, each of which would be a process of its own."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(opened(path)) for _ in range(3)]
+
+
+async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> None:
+    await shops[0].record(add(100))
+    asked = [
+        shops[number % 3].ask(reserve(1, f"r{number}"), f"r{number}") for number in range(240)
+    ]
+    answers = await shops[0].answers(*asked)
+    assert sum(isinstance(answer, Outcome) for answer in answers) == 100
+    assert sum(isinstance(answer, InsufficientStock) for answer in answers) == 140
+    for shop in shops:
+        assert shop.levels(min_position=101) == Levels(100, 100)
+    assert len(checked(path).promises) == 100
+
+
+async def test_a_request_that_goes_to_all_of_them_is_done_once(
+    shops: list[Opened], path: Path
+) -> None:
+    for number in range(30):
+        answers = await asyncio.gather(
+            *(shop.record(add(1), f"{number}") for shop in shops for _ in range(2))
+        )
+        assert len({answer.position for answer in answers}) == 1
+        assert [answer.replayed for answer in answers].count(False) == 1
+    assert requests_of(events(path)) == {f"{number}": 1 for number in range(30)}
+    checked(path)
+
+
+async def test_a_hold_that_is_over_expires_once(shops: list[Opened], path: Path) -> None:
+    await shops[0].record(add(100))
+    for number in range(60):
+        await shops[number % 3].record(reserve(1, f"r{number}", expiration=SOON))
+    await asyncio.gather(*(shop.until(61 + 60) for shop in shops))
+    await asyncio.sleep(0.05)
+    model = checked(path)
+    assert model.position == 61 + 60
+    assert {promise.state for promise in model.promises.values()} == {"expired"}
+    assert {shop.levels() for shop in shops} == {Levels(100, 0)}
+
+
+async def test_of_a_hold_that_is_over_and_wanted_everywhere_one_engine_disposes(
+    shops: list[Opened], path: Path
+) -> None:
+    await shops[0].record(add(1))
+    for number in range(5):
+        holder = await shops[0].record(reserve(1, f"h{number}", expiration=Ttl(Span(20_000))))
+        assert holder.reservation is not None
+        await asyncio.sleep(0.015)
+        wants = [
+            shop.ask(reserve(1, f"{number}:{at}", expiration=Ttl(Span(10_000))))
+            for at, shop in enumerate(shops)
+        ]
+        answers = await shops[0].answers(*wants)
+        assert sum(isinstance(answer, Outcome) for answer in answers) <= 1
+        await asyncio.sleep(0.05)
+    checked(path)
+
+
+async def test_a_follower_of_one_sees_what_the_others_record_in_order_and_soon(
+    shops: list[Opened],
+) -> None:
+    seen: list[tuple[int, float]] = []
+
+    async def follow() -> None:
+        following = cast(
+            "AsyncIterator[Progress]",
+            shops[0].parts.followers.follow(
+                0, EVERYTHING, max_events=64, heartbeat_seconds=10.0, stop_at=None
+            ),
+        )
+        async with aclosing(following) as stretches:  # type: ignore[type-var]
+            async for progress in stretches:
+                now = time.monotonic()
+                seen.extend((Event.FromString(event).position, now) for event in progress.events)
+                if len(seen) >= 60:
+                    return
+
+    following = asyncio.create_task(follow())
+    recorded: dict[int, float] = {}
+    for number in range(60):
+        outcome = await shops[1 + number % 2].record(add(1))
+        recorded[outcome.position] = time.monotonic()
+        await asyncio.sleep(0.002)
+    async with asyncio.timeout(5):
+        await following
+    assert [position for position, _ in seen] == list(range(1, 61))
+    lags = sorted(at - recorded[position] for position, at in seen)
+    assert lags[len(lags) // 2] < 0.1
+    assert lags[-1] < 1.0, "a machine may be busy for a moment, and no longer"
+
+
+async def test_who_names_a_position_reads_at_least_that_new_everywhere(
+    shops: list[Opened],
+) -> None:
+    for units in range(1, 40):
+        writer, reader = random.Random(units).sample(shops, 2)
+        position = (await writer.record(add(1))).position
+        assert reader.levels(min_position=position) == Levels(units, 0)
+    with pytest.raises(PositionAhead) as refused:
+        shops[0].levels(min_position=40)
+    assert refused.value.head == 39
+
+
+async def test_what_is_cached_here_is_forgotten_when_it_changes_there(
+    shops: list[Opened],
+) -> None:
+    one, two, _ = shops
+    await one.record(add(5))
+    for units in range(6, 12):
+        two.levels(min_position=1)
+        position = (await one.record(add(1))).position
+        async with asyncio.timeout(5):
+            while two.levels() != Levels(units, 0):
+                await asyncio.sleep(0.005)
+        assert two.parts.queries.stock(KETTLES, 0).as_of >= position
+
+
+async def test_a_reservation_is_used_where_it_was_not_made(
+    shops: list[Opened], path: Path
+) -> None:
+    one, two, three = shops
+    await one.record(add(5))
+    await one.record(add(5, TOASTERS))
+    await two.record(reserve({KETTLES: 3, TOASTERS: 2}))
+    await three.record(commit({KETTLES: 1}))
+    await one.record(release({TOASTERS: 1}))
+    done = await two.record(commit())
+    assert [stock.levels for stock in done.stocks] == [Levels(2, 0), Levels(4, 0)]
+    assert checked(path).promises["r1"].state == "committed"
+
+
+async def test_an_engine_that_is_far_behind_starts_at_the_head(
+    shops: list[Opened], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MAX_BEHIND", 10)
+    one, two, _ = shops
+    await one.record(add(5))
+    assert (await two.record(remove(1))).stocks[0].levels == Levels(4, 0)
+    for _ in range(5):
+        await asyncio.gather(*(one.record(add(1)) for _ in range(50)))
+        done = await two.record(remove(1), "")
+        assert done.stocks[0].version == rows(path, "SELECT max(version) FROM events")[0][0]
+        assert two.levels() == done.stocks[0].levels
+    checked(path)

@@ -1,0 +1,112 @@
+"""What a long history has made of a stock is not worked out from its beginning each time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from inventory_grpc.domain.events import Event, Levels
+from inventory_grpc.infrastructure.codec import decode
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
+from tests.support.opened import Opened, change, checked, opened, rows
+from tests.support.world import KETTLES, add, commit, release, remove, reserve
+
+
+class Reads:
+    """How many stored events were opened."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def decode(self, data: bytes) -> Event:
+        self.count += 1
+        return decode(data)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
+    reads = Reads()
+    monkeypatch.setattr(log, "decode", reads.decode)
+    yield reads
+
+
+@asynccontextmanager
+async def _reopened(path: Path, reads: Reads) -> AsyncIterator[Opened]:
+    async with opened(path) as shop:
+        assert reads.count == 0, "opening alone reads no history"
+        yield shop
+        reads.count = 0
+
+
+async def _use(shop: Opened, times: int) -> None:
+    """Take and bring as often as that, many at a time."""
+    await asyncio.gather(*(shop.record(remove(1) if n % 2 else add(1)) for n in range(times)))
+
+
+async def test_a_stock_with_a_long_history_is_folded_from_a_snapshot(
+    path: Path, reads: Reads
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(1_000))
+        await _use(shop, 2_630)
+    for turn in range(3):
+        async with _reopened(path, reads) as shop:
+            after = await shop.record(add(1))
+            assert after.stocks[0].version == 2_632 + turn
+            assert after.stocks[0].levels == Levels(1_001 + turn, 0)
+            assert reads.count < SNAPSHOT_EVERY
+    assert rows(path, "SELECT version FROM stock_snapshots") == [(2_500,)]
+    checked(path)
+
+
+async def test_a_reservation_with_a_long_history_is_folded_from_a_snapshot(
+    path: Path, reads: Reads
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(2_000))
+        await shop.record(reserve(2_000))
+        steps = [commit({KETTLES: 1}) if n % 2 else release({KETTLES: 1}) for n in range(1_200)]
+        await asyncio.gather(*(shop.record(step) for step in steps))
+    async with _reopened(path, reads) as shop:
+        await shop.record(commit({KETTLES: 1}))
+    async with _reopened(path, reads) as shop:
+        after = await shop.record(commit({KETTLES: 1}))
+        assert after.reservation is not None
+        assert after.reservation.held == 2_000 - 1_202
+        assert reads.count < 2 * SNAPSHOT_EVERY, "of the stock, and of the reservation"
+    assert len(rows(path, "SELECT * FROM reservation_snapshots")) == 1
+    checked(path)
+
+
+async def test_snapshots_that_are_gone_are_made_again(path: Path, reads: Reads) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(1_000))
+        await _use(shop, 1_100)
+    change(path, "DELETE FROM stock_snapshots")
+    async with _reopened(path, reads) as shop:
+        assert (await shop.record(add(1))).stocks[0].levels == Levels(1_001, 0)
+        assert reads.count > 1_100
+    async with _reopened(path, reads) as shop:
+        assert (await shop.record(add(1))).stocks[0].levels == Levels(1_002, 0)
+        assert reads.count < SNAPSHOT_EVERY
+    checked(path)
+
+
+async def test_an_earlier_answer_does_not_come_from_a_later_snapshot(
+    path: Path, reads: Reads
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(2_000))
+        await shop.record(reserve(2_000), "first")
+        await asyncio.gather(*(shop.record(commit({KETTLES: 1})) for _ in range(700)))
+    async with _reopened(path, reads) as shop:
+        await shop.record(commit({KETTLES: 1}))
+    async with opened(path) as shop:
+        again = await shop.record(reserve(2_000), "first")
+        assert again.replayed
+        assert again.reservation is not None
+        assert again.reservation.held == 2_000
+        assert again.stocks[0].levels == Levels(2_000, 2_000)

@@ -1,0 +1,195 @@
+"""Whatever is not as the log says is found, and said in a line that names it."""
+
+import asyncio
+import random
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import apsw
+import pytest
+from typer.testing import CliRunner
+
+from inventory_grpc.cli import app
+from inventory_grpc.infrastructure.sqlite import replay
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
+from inventory_grpc.infrastructure.sqlite.verify import verify
+from tests.support.opened import change, checked, opened, rows, stored
+from tests.support.world import KETTLES, R2, TOASTERS, add, commit, release, remove, reserve
+
+Damage = Callable[[Path], None]
+
+
+async def _live(path: Path) -> None:
+    """Leave a bit of everything, long enough for snapshots."""
+    async with opened(path) as shop:
+        for number in range(SNAPSHOT_EVERY // 2 + 1):
+            await shop.answers(shop.ask(add(2), f"add-{number}"), shop.ask(remove(1)))
+        await shop.record(add(9, TOASTERS))
+        await shop.record(reserve({KETTLES: 3, TOASTERS: 2}), "reserve")
+        await shop.record(commit({KETTLES: 1}))
+        await shop.record(reserve({KETTLES: 1}, R2))
+        await shop.record(release(0, R2))
+        await shop.record(release(0, R2), "nothing-to-do")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sound file, made once."""
+    path = tmp_path_factory.mktemp("original") / "inventory.db"
+    asyncio.run(_live(path))
+    return path
+
+
+@pytest.fixture
+def path(original: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copy(original, tmp_path))
+
+
+def _told(path: Path) -> tuple[int, list[str], str]:
+    """Return what the command line says: the exit code, its lines, and what is for people."""
+    result = CliRunner().invoke(app, ["verify", "--database", str(path)])
+    return result.exit_code, result.stdout.splitlines(), result.stderr
+
+
+def _flip(path: Path, position: int, byte: int) -> None:
+    event = bytearray(stored(path)[position - 1])
+    event[byte] ^= 1
+    change(path, "UPDATE events SET event = ? WHERE position = ?", bytes(event), position)
+
+
+def _sql(statement: str) -> Damage:
+    return lambda path: change(path, statement)
+
+
+def _a_snapshot_of_a_reservation(path: Path) -> None:
+    change(path, "INSERT INTO reservation_snapshots SELECT reservation, 505, '{}' FROM reservations")
+
+
+DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
+    "a flipped bit in an event": (
+        lambda path: _flip(path, 400, -1),
+        r"event 400: is missing, or not what was chained",
+    ),
+    "an event that is gone": (
+        _sql("DELETE FROM events WHERE position = 300"),
+        r"event 300: is missing, or not what was chained",
+    ),
+    "an event that is kept under another version": (
+        _sql("UPDATE events SET version = 100000 WHERE position = 77"),
+        r"event 77: version, ordinal, kind are \(77, 0, .*\), kept as \(100000, 0, .*\)",
+    ),
+    "an event that is kept with another reservation": (
+        _sql("UPDATE events SET reservation = 1 WHERE position = 506"),
+        r"event 506: belongs to reservation 504, kept as 1",
+    ),
+    "a stream with another name": (
+        _sql("UPDATE streams SET store_id = 'porto' WHERE stream = 503"),
+        r"event 503: is of toaster in lisbon, kept in stream 503 of .*porto.*",
+    ),
+    "a wrong level": (
+        _sql("UPDATE stocks SET on_hand = on_hand + 1 WHERE stream = 1"),
+        r"stocks: unexpected row \(1, 251, .*",
+    ),
+    "a stock that is missing": (
+        _sql("DELETE FROM stocks WHERE stream = 503"),
+        r"stocks: missing row \(503, 9, 2, 2, .*",
+    ),
+    "a reservation line that is missing": (
+        _sql("DELETE FROM reservation_lines WHERE reservation = 504 AND stream = 503"),
+        r"reservation_lines: missing row \(504, 503, 2, 2, 0, 0, 0, .*",
+    ),
+    "a reservation that never was": (
+        _sql("INSERT INTO reservations VALUES (9, 'r9', 'ana', NULL, '', 'active', 1, NULL)"),
+        r"reservations: unexpected row \(9, 'r9', .*",
+    ),
+    "a wrong snapshot of a stock": (
+        _sql("UPDATE stock_snapshots SET state = replace(state, '250', '251')"),
+        r"stock_snapshots: 1 is not what the log says",
+    ),
+    "a wrong snapshot of a reservation": (
+        _a_snapshot_of_a_reservation,
+        r"reservation_snapshots: 504 is not what the log says",
+    ),
+    "a request with other events": (
+        _sql("UPDATE requests SET position = 2 WHERE request_id = 'add-7'"),
+        r"requests: add-7 is not that of event 2",
+    ),
+    "a request with events that are not there": (
+        _sql("UPDATE requests SET position = 99999 WHERE request_id = 'reserve'"),
+        r"requests: reserve is not that of event 99999",
+    ),
+}
+
+
+def test_a_sound_file_has_no_differences(path: Path) -> None:
+    code, lines, summary = _told(path)
+    assert (code, lines) == (0, [])
+    assert "0 differences in 508 events" in summary
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_damage_is_found_and_named(path: Path, what: str) -> None:
+    damage, expected = DAMAGES[what]
+    damage(path)
+    code, lines, summary = _told(path)
+    assert code == 1
+    assert any(re.fullmatch(expected, line) for line in lines), lines
+    assert f"{len(lines)} difference" in summary
+
+
+def test_no_flipped_bit_in_the_body_of_an_event_goes_unnoticed(path: Path) -> None:
+    chance = random.Random(11)
+    for position in (250, 503, 504, 506):
+        event = stored(path)[position - 1]
+        for byte in chance.sample(range(len(event)), 8):
+            _flip(path, position, byte)
+            assert list(verify(Database(path), lambda _: None)), (position, byte)
+            _flip(path, position, byte)
+    checked(path)
+
+
+def test_no_flipped_bit_on_the_disk_goes_unnoticed(path: Path) -> None:
+    pages = rows(path, "SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'")
+    whole, chance = path.read_bytes(), random.Random(5)
+    for (page,) in chance.sample(pages, 8):
+        damaged = bytearray(whole)
+        damaged[(page - 1) * 4096 + chance.randrange(4096)] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        code, _, summary = _told(path)
+        assert code == 1
+        assert "error:" in summary
+    path.write_bytes(whole)
+    checked(path)
+
+
+def test_commands_across_the_pages_in_which_the_log_is_read_are_whole(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "PAGE", 504)
+    checked(path)
+    with closing(Database(path).writer()) as connection:
+        replay.rebuild(connection, 508, lambda _: None)
+    checked(path)
+
+
+def test_what_is_no_database_of_ours_is_said_in_one_line(tmp_path: Path) -> None:
+    other = tmp_path / "notes.txt"
+    other.write_text("kettles", encoding="utf-8")
+    for path in (other, tmp_path / "missing.db"):
+        code, lines, summary = _told(path)
+        assert (code, lines) == (1, [])
+        assert "error:" in summary
+        assert "Traceback" not in summary
+    assert not (tmp_path / "missing.db").exists()
+
+
+def test_sqlite_says_nothing_is_wrong_where_only_the_content_is(path: Path) -> None:
+    _flip(path, 400, -1)
+    with closing(apsw.Connection(str(path))) as connection:
+        assert connection.pragma("integrity_check") == "ok"

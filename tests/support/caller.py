@@ -1,0 +1,123 @@
+"""A caller with nothing but the generated stubs: what any other language would see."""
+
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import grpc
+import grpc.aio
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from inventory.v1 import stock_pb2
+from inventory.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory.v1.commands_pb2 import AddStockRequest, ReserveStockRequest
+from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory.v1.errors_pb2 import ShortLines
+from inventory.v1.events_pb2 import Event, SubscribeRequest
+from inventory.v1.events_pb2_grpc import InventoryEventsStub
+from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
+
+SECONDS: Final = 20.0
+"""How long a story waits for an answer."""
+
+DETAILS: Final[tuple[type[Message], ...]] = (
+    ErrorInfo,
+    BadRequest,
+    RetryInfo,
+    ShortLines,
+    stock_pb2.Stock,
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The stubs of one channel."""
+
+    channel: grpc.aio.Channel
+    commands: InventoryCommandsStub
+    queries: InventoryQueriesStub
+    events: InventoryEventsStub
+    admin: InventoryAdminStub
+    health: Any
+
+    async def log(self) -> list[Event]:
+        """Return all events there are, as a follower receives them."""
+        found: list[Event] = []
+        request = SubscribeRequest(stop_at_head=True, max_batch=512)
+        async for message in self.events.Subscribe(request, timeout=SECONDS):
+            found += message.events
+        return found
+
+
+@asynccontextmanager
+async def calling(address: str) -> AsyncIterator[Caller]:
+    """Connect to *address*, over a connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        yield Caller(
+            channel,
+            InventoryCommandsStub(channel),
+            InventoryQueriesStub(channel),
+            InventoryEventsStub(channel),
+            InventoryAdminStub(channel),
+            HealthStub(channel),
+        )
+
+
+class Refused(NamedTuple):
+    """How a call ended that did not succeed."""
+
+    code: StatusCode
+    reason: str
+    facts: dict[str, str]
+    message: str
+    details: dict[type[Message], Any]
+    trailers: dict[str, str | bytes]
+
+
+async def refused(call: Awaitable[object]) -> Refused:
+    """Wait for *call* to fail; return how."""
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return refusal(failed.value)
+
+
+def refusal(error: grpc.aio.AioRpcError) -> Refused:
+    """Return what *error* carries."""
+    trailers = dict(error.trailing_metadata() or ())
+    status = Status.FromString(bytes(trailers.get("grpc-status-details-bin", b"")))  # type: ignore[arg-type]
+    details: dict[type[Message], Any] = {}
+    for packed in status.details:
+        for kind in DETAILS:
+            if packed.Is(kind.DESCRIPTOR):
+                details[kind] = kind()
+                packed.Unpack(details[kind])
+    info = details.pop(ErrorInfo, ErrorInfo())
+    return Refused(
+        error.code(),
+        info.reason,
+        dict(info.metadata),
+        error.details() or "",
+        details,
+        trailers,
+    )
+
+
+def line(quantity: int, product: str = "kettle", store: str = "lisbon") -> stock_pb2.Line:
+    return stock_pb2.Line(product_id=product, store_id=store, quantity=quantity)
+
+
+def adding(
+    quantity: int, product: str = "kettle", store: str = "lisbon", **more: Any
+) -> AddStockRequest:
+    return AddStockRequest(product_id=product, store_id=store, quantity=quantity, **more)
+
+
+def reserving(*lines: stock_pb2.Line, name: str = "", **more: Any) -> ReserveStockRequest:
+    return ReserveStockRequest(lines=lines, reservation_id=name, customer_id="ana", **more)

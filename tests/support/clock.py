@@ -1,0 +1,34 @@
+"""Time that passes when a test says so."""
+
+from inventory_grpc.application.clock import LogClock
+from inventory_grpc.domain.values import Instant
+from tests.support.world import NOON
+
+
+class ManualClock:
+    """A wall clock and a monotonic one, in the hands of a test."""
+
+    def __init__(self, wall: Instant = NOON) -> None:
+        self._wall = wall
+        self._monotonic = 0
+
+    def wall(self) -> Instant:
+        return self._wall
+
+    def monotonic(self) -> int:
+        return self._monotonic
+
+    def seconds(self) -> float:
+        return self._monotonic / 1e6
+
+    def go_on(self, span: int) -> None:
+        """Let time pass, for both."""
+        self._wall = Instant(self._wall + span)
+        self._monotonic += span
+
+    def step_wall(self, span: int) -> None:
+        """Have somebody set the wall clock."""
+        self._wall = Instant(self._wall + span)
+
+    def log_clock(self) -> LogClock:
+        return LogClock(self.wall, self.monotonic)

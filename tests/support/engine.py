@@ -1,0 +1,129 @@
+"""The engine as it runs in a server, over any store, with time in the hands of a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from inventory_grpc.application.batch import Request
+from inventory_grpc.application.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger import Ledger
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.states import States
+from inventory_grpc.application.subscription import Followers
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause
+from inventory_grpc.infrastructure.cache import TtlStockCache
+from inventory_grpc.infrastructure.event_bus import InProcessBus
+from tests.support.clock import ManualClock
+from tests.support.scribe import log_of
+from tests.support.stores import Store
+
+REMEMBER_SECONDS = 7 * 24 * 3600.0
+PATIENCE_SECONDS = 10.0
+"""How long a test waits for what has to happen."""
+
+
+@dataclass
+class Engine:
+    """One process; several of them may share a store, and a clock."""
+
+    store: Store
+    clock: ManualClock
+    head: Head
+    bus: InProcessBus
+    breaker: CircuitBreaker
+    states: States
+    ledger: Ledger
+    queries: Queries
+    followers: Followers
+
+    async def record(self, command: Command, request_id: str = "") -> Outcome:
+        """Ask for *command*, and wait for the answer."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.ask(command, request_id)
+
+    def ask(
+        self, command: Command, request_id: str = "", deadline: float | None = None
+    ) -> "asyncio.Task[Outcome]":
+        """Put *command* into the mailbox, in the order of these calls, and do not wait.
+
+        The fingerprint is the command's text.
+        """
+        cause = Cause(request_id=request_id)
+        request = Request(cause, fingerprint=repr(command).encode(), deadline=deadline)
+        return asyncio.ensure_future(self.ledger.record(command, request))
+
+    async def go_on(self, span: int) -> None:
+        """Let time pass, and have the ledger notice."""
+        self.clock.go_on(span)
+        self.ledger.follow()
+        await settle()
+
+    async def log(self) -> list[bytes]:
+        return await log_of(self.store)
+
+
+def assemble(
+    store: Store,
+    clock: ManualClock | None = None,
+    *,
+    max_states: int = 1_000,
+    remember_seconds: float = REMEMBER_SECONDS,
+) -> Engine:
+    """Return an engine of which nothing runs yet."""
+    clock = clock or ManualClock()
+    bus, head = InProcessBus(), Head()
+    cache = TtlStockCache(head, 1_000, clock.seconds)
+    cache.listen(bus)
+    # the breaker waits in real time, so it reads real time
+    breaker = CircuitBreaker(lambda: round(asyncio.get_running_loop().time() * 1e6), lambda: 0.0)
+    states = States(max_states, max_states)
+    ledger = Ledger(
+        store.storage,
+        bus,
+        head,
+        clock.log_clock(),
+        breaker,
+        states=states,
+        remember_seconds=remember_seconds,
+    )
+    return Engine(
+        store=store,
+        clock=clock,
+        head=head,
+        bus=bus,
+        breaker=breaker,
+        states=states,
+        ledger=ledger,
+        queries=Queries(store.views, store.event_log, cache),
+        followers=Followers(store.event_log, head),
+    )
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[Engine]:
+    """Run the ledger; on leaving, see it come to its end."""
+    run = asyncio.create_task(engine.ledger.run(), name="ledger")
+    try:
+        yield engine
+    finally:
+        engine.ledger.close()
+        engine.head.close()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await run
+
+
+async def settle(turns: int = 20) -> None:
+    """Let everything that is ready run."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for what has to happen by itself."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not happened():  # noqa: ASYNC110  what is waited for sets no event of ours
+            await asyncio.sleep(0.005)

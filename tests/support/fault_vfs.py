@@ -1,0 +1,115 @@
+"""A file system that fails on the n-th write, sync or truncation of a database."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+import apsw.sqlite_extra
+
+from inventory_grpc.infrastructure.sqlite.connection import CHECKSUM_VFS, Database
+
+NAME: Final = "faulty"
+CACHED_PAGES: Final = 8
+"""So few that a batch has to write before it commits."""
+
+_BASE: Final = CHECKSUM_VFS
+"""Under the faults everything is as in a server, page checksums included."""
+
+
+@dataclass
+class Faults:
+    """What fails, and what was asked of the files since that was said."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    """Which calls did."""
+    _error: type[apsw.Error] = apsw.IOError
+    _countdown: int | None = None
+    _last: bool = True
+    _only: str = ""
+
+    def fail(
+        self, nth: int, error: type[apsw.Error], *, only: str = "", for_good: bool = False
+    ) -> None:
+        """Have the *nth* call from now on fail, or the *nth* to a file and method as in *only*.
+
+        The calls after it succeed, unless it is *for_good*: then they fail until `mend`.
+        """
+        self.calls.clear()
+        self.failed.clear()
+        self._error, self._countdown, self._only, self._last = error, nth, only, not for_good
+
+    def mend(self) -> None:
+        self._countdown = None
+
+    def meet(self, call: str) -> None:
+        """Count *call*, and raise if it is to fail.
+
+        Raises:
+            apsw.Error: it is.
+        """
+        self.calls[call] += 1
+        if self._countdown is None or self._only not in call:
+            return
+        self._countdown -= 1
+        if self._countdown <= 0:
+            if self._last:
+                self._countdown = None
+            self.failed.append(call)
+            raise self._error(f"{call} was made to fail")
+
+
+class _File(apsw.VFSFile):
+    def __init__(
+        self, faults: Faults, name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> None:
+        file = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        self._which = "wal" if file.endswith("-wal") else "file"
+        self._faults = faults
+        super().__init__(_BASE, name, flags)
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        self._faults.meet(f"{self._which} write")
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        self._faults.meet(f"{self._which} sync")
+        super().xSync(flags)
+
+    def xTruncate(self, newsize: int) -> None:
+        self._faults.meet(f"{self._which} truncate")
+        super().xTruncate(newsize)
+
+
+class _Vfs(apsw.VFS):
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+        super().__init__(NAME, base=_BASE)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return _File(self._faults, name, flags)
+
+
+class FaultyDatabase(Database):
+    """A `Database` on the faulty file system, with hardly any memory for pages."""
+
+    def writer(self) -> apsw.Connection:
+        connection = super().writer()
+        connection.pragma("cache_size", CACHED_PAGES)
+        return connection
+
+
+@contextmanager
+def faulty_file_system() -> Iterator[Faults]:
+    """Have a file system of this `NAME`, and say when it fails."""
+    if _BASE not in apsw.vfs_names():
+        apsw.sqlite_extra.load(apsw.Connection(":memory:"), "cksumvfs")
+    faults = Faults()
+    vfs = _Vfs(faults)
+    try:
+        yield faults
+    finally:
+        vfs.unregister()

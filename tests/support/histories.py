@@ -1,0 +1,158 @@
+"""Any history at all: random commands at random times, played through the real writer."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from inventory_grpc.application.batch import Batch, Request
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.states import States
+from inventory_grpc.application.writer import Answers, Writer
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.values import (
+    CustomerId,
+    Expiration,
+    Never,
+    OrderId,
+    Span,
+    StockId,
+    Ttl,
+)
+from inventory_grpc.infrastructure.event_bus import InProcessBus
+from tests.support.clock import ManualClock
+from tests.support.stores import STORES, Store
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    PORTO_KETTLES,
+    SECOND,
+    TOASTERS,
+    add,
+    change_by,
+    commit,
+    count,
+    extend,
+    release,
+    remove,
+    reserve,
+)
+
+T = TypeVar("T")
+
+STOCKS: Final = (KETTLES, TOASTERS, PORTO_KETTLES)
+
+kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
+"""A store to play it on; a file takes so much longer to make that it has fewer turns."""
+
+many_examples: Final = settings(max_examples=80, deadline=None)
+
+_stocks = st.sampled_from(STOCKS)
+_versions = st.sampled_from([None, None, 1, 2, 3])
+_few = st.integers(1, 4)
+_names = st.sampled_from(["r1", "r2", "r3", "r4", "r5"])
+_customers = st.sampled_from([CustomerId("ana"), CustomerId("ben")])
+_orders = st.sampled_from([None, None, OrderId("order-1"), OrderId("order-2")])
+_carts = st.dictionaries(_stocks, _few, min_size=1, max_size=2)
+_some_or_all: st.SearchStrategy[dict[StockId, int]] = _carts | st.just({})
+_ends: st.SearchStrategy[Expiration] = st.sampled_from(
+    [Ttl(Span(seconds * SECOND)) for seconds in (1, 30, 60, 90, 600)] + [Never()]
+)
+_endless: st.SearchStrategy[Expiration] = st.just(Never())
+
+
+def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]:
+    return st.one_of(
+        *[st.builds(add, st.integers(1, 12), _stocks)] * 2,
+        st.builds(remove, _few, _stocks),
+        st.builds(change_by, st.sampled_from([-6, -1, 1, 6]), _stocks),
+        st.builds(
+            count, st.integers(0, 12), _stocks, expected=st.sampled_from([None, None, 1, 2, 3])
+        ),
+        *[st.builds(reserve, _carts, _names, customer=_customers, order=_orders, expiration=ends)]
+        * 3,
+        *[st.builds(commit, _some_or_all, _names, order=_orders)] * 2,
+        st.builds(release, _some_or_all, _names),
+        st.builds(extend, ends, _names),
+    )
+
+
+class Step(NamedTuple):
+    """Some time passes, then somebody asks for something."""
+
+    pause: int
+    command: Command
+
+
+_pauses = st.sampled_from([0, 0, 1, SECOND, 30 * SECOND, MINUTE, 10 * MINUTE])
+
+_stocked: Final = [Step(0, add(15, stock_id)) for stock_id in STOCKS[:2]]
+
+
+def _histories(
+    pauses: st.SearchStrategy[int], ends: st.SearchStrategy[Expiration]
+) -> st.SearchStrategy[list[Step]]:
+    steps = st.builds(Step, pauses, _commands(ends))
+    return st.lists(steps, min_size=12, max_size=60).map(lambda later: [*_stocked, *later])
+
+
+histories: Final = _histories(_pauses, _ends)
+timeless: Final = _histories(st.just(0), _endless)
+"""Histories in which nothing ever falls due."""
+
+
+@dataclass
+class Player:
+    """The writer of one process, without the loop that decides what to do next."""
+
+    store: Store
+    clock: ManualClock
+    writer: Writer
+
+    async def play(self, *commands: Command, request_ids: Sequence[str] = ()) -> Answers:
+        """Do *commands* in one batch; a refusal is an answer."""
+
+        def work(batch: Batch) -> Answers:
+            answers: Answers = []
+            for number, command in enumerate(commands):
+                request_id = request_ids[number] if request_ids else ""
+                request = Request(Cause(request_id=request_id), repr(command).encode())
+                try:
+                    answers.append(batch.answer(command, request))
+                except Refusal as refusal:
+                    answers.append(refusal)
+            return answers
+
+        return await self.writer.transact(work)
+
+    async def expire_due(self) -> None:
+        def work(batch: Batch) -> Answers:
+            batch.expire_due()
+            return []
+
+        await self.writer.transact(work)
+
+
+def player(store: Store, clock: ManualClock, *, at_hand: int = 100) -> Player:
+    """Return a writer that keeps so many states at hand."""
+    states = States(at_hand, at_hand)
+    writer = Writer(store.storage, InProcessBus(), Head(), clock.log_clock(), states)
+    return Player(store, clock, writer)
+
+
+def in_a_new(kind: str, story: Callable[[Store], Awaitable[T]]) -> T:
+    """Run *story* on a new, empty store."""
+
+    async def run() -> T:
+        with tempfile.TemporaryDirectory() as directory:
+            async with STORES[kind](Path(directory)) as store:
+                return await story(store)
+
+    return asyncio.run(run())

@@ -1,0 +1,133 @@
+"""What must be so, whatever happened: a second opinion, from the bytes of the log alone.
+
+It shares no code with the service but the contract. It folds what followers receive,
+and checks at every event what is promised to hold at every moment.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from inventory.v1.events_pb2 import Event
+
+Key = tuple[str, str]
+
+
+@dataclass
+class Shelf:
+    on_hand: int = 0
+    reserved: int = 0
+    version: int = 0
+    update_time: int = 0
+
+
+@dataclass
+class Part:
+    """One line of a promise; what is held is what is left of it."""
+
+    quantity: int
+    held: int
+    committed: int = 0
+    released: int = 0
+    expired: int = 0
+
+
+@dataclass
+class Promise:
+    customer_id: str
+    order_id: str
+    expire_time: int | None
+    number: int
+    state: str = "active"
+    parts: dict[Key, Part] = field(default_factory=dict)
+
+
+class Model:
+    """Everything as it is after the events that were folded into it."""
+
+    def __init__(self, events: Iterable[bytes] = ()) -> None:
+        self.position = 0
+        self.shelves: dict[Key, Shelf] = {}
+        self.promises: dict[str, Promise] = {}
+        self._last = Event()
+        for data in events:
+            self.fold(Event.FromString(data))
+
+    def fold(self, event: Event) -> None:
+        """Take in the next event, and check it.
+
+        Raises:
+            AssertionError: what is promised does not hold.
+        """
+        self._check_place(event)
+        fact = event.WhichOneof("fact")
+        content = getattr(event, fact or "")
+        key = event.product_id, event.store_id
+        shelf = self.shelves.setdefault(key, Shelf())
+        moved = content.delta if fact == "stock_adjusted" else content.quantity
+        match fact:
+            case "stock_added" | "stock_adjusted":
+                shelf.on_hand += moved
+            case "stock_removed":
+                assert moved <= shelf.on_hand - shelf.reserved, "promised units were removed"
+                shelf.on_hand -= moved
+            case "stock_reserved":
+                shelf.reserved += moved
+                assert shelf.reserved <= shelf.on_hand, "oversold"
+            case "reservation_committed":
+                shelf.on_hand -= moved
+                shelf.reserved -= moved
+            case "reservation_released" | "reservation_expired":
+                shelf.reserved -= moved
+        assert shelf.on_hand >= 0, "less than nothing on hand"
+        assert shelf.reserved >= 0, "less than nothing reserved"
+        after = event.after.on_hand, event.after.reserved
+        assert after == (shelf.on_hand, shelf.reserved), "the levels are not what was folded"
+        assert event.after.available == max(0, shelf.on_hand - shelf.reserved)
+        assert event.after.shortfall == max(0, shelf.reserved - shelf.on_hand)
+        assert event.version == shelf.version + 1, "a version was left out, or is there twice"
+        shelf.version = event.version
+        shelf.update_time = event.record_time.ToMicroseconds()
+        if fact and "reserv" in fact:
+            self._fold_promise(event, fact, key)
+
+    def _check_place(self, event: Event) -> None:
+        last, self._last = self._last, event
+        assert event.position == last.position + 1, "a position was left out, or is there twice"
+        if event.command_position != event.position:
+            for name in ("command_position", "request_id", "record_time", "reference"):
+                assert getattr(event, name) == getattr(last, name), f"{name} within a command"
+        assert event.record_time.ToMicroseconds() >= last.record_time.ToMicroseconds()
+        self.position = event.position
+
+    def _fold_promise(self, event: Event, fact: str, key: Key) -> None:
+        content = getattr(event, fact)
+        expire_time = None
+        if fact in {"stock_reserved", "reservation_extended"} and content.HasField("expire_time"):
+            expire_time = content.expire_time.ToMicroseconds()
+        if fact == "stock_reserved":
+            promise = self.promises.setdefault(
+                content.reservation_id,
+                Promise(content.customer_id, content.order_id, expire_time, event.position),
+            )
+            assert promise.number == event.command_position, "it was made twice"
+            assert key not in promise.parts, "a line is there twice"
+            promise.parts[key] = Part(content.quantity, held=content.quantity)
+            return
+        promise, now = self.promises[content.reservation_id], event.record_time.ToMicroseconds()
+        part = promise.parts[key]
+        is_over = promise.expire_time is not None and promise.expire_time <= now
+        assert is_over == (fact == "reservation_expired"), "a hold counts strictly before its time"
+        if fact == "reservation_extended":
+            assert content.quantity == part.held
+            promise.expire_time = expire_time
+            return
+        how = fact.removeprefix("reservation_")
+        part.held -= content.quantity
+        setattr(part, how, getattr(part, how) + content.quantity)
+        assert part.held >= 0, "more than was held"
+        assert part.quantity == part.held + part.committed + part.released + part.expired
+        assert not (how == "expired" and part.held), "expired in part"
+        if how == "committed":
+            promise.order_id = promise.order_id or content.order_id
+        if not any(part.held for part in promise.parts.values()):
+            promise.state = how

@@ -1,0 +1,116 @@
+"""The engine of a server on a real file, for stories that need no gRPC."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from inventory.v1.events_pb2 import Event
+from inventory_grpc import bootstrap
+from inventory_grpc.application.batch import Request
+from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause, Levels
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.values import StockId
+from inventory_grpc.infrastructure import clocks
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.verify import verify
+from inventory_grpc.settings import Settings
+from tests.support.model import Model
+from tests.support.world import KETTLES
+
+PATIENCE_SECONDS: Final = 20.0
+"""How long a story waits for what has to happen."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One process at work on a file."""
+
+    path: Path
+    parts: bootstrap.Engine
+
+    def ask(self, command: Command, request_id: str = "") -> "asyncio.Task[Outcome]":
+        """Put *command* into the mailbox, in the order of these calls, and do not wait."""
+        request = Request(Cause(request_id=request_id), fingerprint=repr(command).encode())
+        return asyncio.ensure_future(self.parts.ledger.record(command, request))
+
+    async def record(self, command: Command, request_id: str = "") -> Outcome:
+        """Ask for *command*, and wait for the answer."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self.ask(command, request_id)
+
+    async def answers(self, *asked: "asyncio.Task[Outcome]") -> list[Outcome | Refusal]:
+        """Return how each was answered; an error that is no refusal comes through."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, Refusal):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, Outcome | Refusal)]
+
+    def levels(self, stock_id: StockId = KETTLES, min_position: int = 0) -> Levels:
+        """Return what a query says of a stock."""
+        return self.parts.queries.stock(stock_id, min_position).value.levels
+
+    async def until(self, position: int) -> None:
+        """Wait until this process has heard of *position*."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.parts.head.position < position:
+                await self.parts.head.moved.wait()
+
+
+@asynccontextmanager
+async def opened(
+    path: Path, *, wall: WallClock = clocks.wall, **chosen: object
+) -> AsyncIterator[Opened]:
+    """Open the engine on *path*, as a server with these settings would."""
+    settings = Settings.load({}, listen="127.0.0.1:0", database=path, **chosen)
+    async with bootstrap.engine(settings, wall=wall) as parts:
+        yield Opened(path, parts)
+
+
+def rows(path: Path, query: str, *bindings: object) -> list[tuple[Any, ...]]:
+    """Return what is in the file, read past the engine."""
+    with closing(Database(path).reader()) as connection:
+        return connection.execute(query, bindings).fetchall()
+
+
+def change(path: Path, statement: str, *bindings: object) -> None:
+    """Change the file behind the engine's back, page checksums included."""
+    with closing(Database(path).writer()) as connection:
+        connection.execute(statement, bindings)
+        assert connection.changes(), f"{statement} changed nothing"
+
+
+def stored(path: Path) -> list[bytes]:
+    """Return all events, as they are stored."""
+    return [event for (event,) in rows(path, "SELECT event FROM events ORDER BY position")]
+
+
+def events(path: Path) -> list[Event]:
+    return [Event.FromString(event) for event in stored(path)]
+
+
+def checked(path: Path) -> Model:
+    """Check at every event what is promised, and every table; return what has become of it."""
+    differences = list(verify(Database(path), lambda _: None))
+    assert not differences, differences
+    return Model(stored(path))
+
+
+def requests_of(log: Sequence[Event]) -> dict[str, int]:
+    """Return how many events each request has recorded."""
+    found: dict[str, int] = {}
+    for event in log:
+        if event.request_id:
+            found[event.request_id] = found.get(event.request_id, 0) + 1
+    return found
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,64 @@
+"""Writes history into a store, one command a transaction, without a ledger."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from inventory_grpc.application.batch import Batch, Request
+from inventory_grpc.application.ports import EventFilter, Outcome, Storage, Transaction
+from inventory_grpc.application.states import States
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause, Event
+from inventory_grpc.infrastructure.codec import decode
+from tests.support.clock import ManualClock
+from tests.support.stores import Store
+
+T = TypeVar("T")
+
+EVERYTHING = EventFilter()
+
+
+@dataclass
+class Scribe:
+    """Every command finds its state folded anew: nothing is at hand but what is stored."""
+
+    store: Store
+    clock: ManualClock = field(default_factory=ManualClock)
+
+    async def record(
+        self, *commands: Command, request_id: str = "", reference: str = ""
+    ) -> Outcome:
+        """Do *commands*, each in a transaction of its own, the last under the request id.
+
+        Return the answer to that one.
+        """
+        *before, last = commands
+        for command in before:
+            await self._record(command, Cause(reference=reference))
+        return await self._record(last, Cause(request_id=request_id, reference=reference))
+
+    async def _record(self, command: Command, cause: Cause) -> Outcome:
+        request = Request(cause, fingerprint=repr(command).encode())
+        return await self.store.storage.transact(
+            lambda transaction: self._batch(transaction).answer(command, request)
+        )
+
+    async def expire_due(self) -> None:
+        await self.store.storage.transact(lambda transaction: self._batch(transaction).expire_due())
+
+    def _batch(self, transaction: Transaction) -> Batch:
+        return Batch(transaction, States(1_000, 1_000), self.clock.log_clock())
+
+
+async def log_of(store: Store) -> list[bytes]:
+    """Return all events, as they are stored."""
+    head = store.event_log.head()
+    rows = await store.event_log.list_events(EVERYTHING, 0, head + 1, head + 1, newest_first=False)
+    return [data for _, data in rows]
+
+
+async def events_of(store: Store) -> list[Event]:
+    return [decode(data) for data in await log_of(store)]
+
+
+async def position_of_head(storage: Storage) -> int:
+    return await storage.observe(lambda transaction: transaction.head().position)

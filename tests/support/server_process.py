@@ -1,0 +1,92 @@
+"""The real server, as a process of its own that can be killed."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("INVENTORY_")},
+    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'generated'}",
+}
+COMMAND: Final = (sys.executable, "-m", "inventory_grpc")
+START_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 20.0
+
+_SERVING: Final = re.compile(r"serving on (\S+) from")
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    """A server that was started; its log goes into a file."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @classmethod
+    def begin(cls, database: Path, log_file: Path, *options: str) -> "ServerProcess":
+        """Start it, and do not wait."""
+        arguments = [*COMMAND, "serve", "--database", str(database), "--log-format", "json"]
+        if "--listen" not in options:
+            arguments += ["--listen", "127.0.0.1:0"]
+        with log_file.open("wb") as log:
+            process = subprocess.Popen([*arguments, *options], stderr=log, env=ENVIRONMENT)
+        return cls(process, log_file)
+
+    async def address(self) -> str:
+        """Wait until it serves; return where."""
+        async with asyncio.timeout(START_SECONDS):
+            while not (said := _SERVING.search(self.log_file.read_text(encoding="utf-8"))):
+                assert self.process.poll() is None, self.log_file.read_text(encoding="utf-8")
+                await asyncio.sleep(0.01)
+        return said[1]
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return its log so far, every line of which must be JSON."""
+        return [json.loads(line) for line in self.log_file.read_text("utf-8").splitlines()]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as nothing can be prepared for."""
+        self.process.kill()
+        self.process.wait()
+
+    async def ended(self) -> int:
+        """Wait until it has ended; return its exit code."""
+        return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
+
+
+@asynccontextmanager
+async def server_process(
+    database: Path, log_file: Path, *options: str
+) -> AsyncIterator[ServerProcess]:
+    """Run a server on *database*; on leaving, see that it is gone."""
+    server = ServerProcess.begin(database, log_file, *options)
+    try:
+        await server.address()
+        yield server
+    finally:
+        server.kill()
+
+
+def command_line(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `inventory-grpc` with *arguments* to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        check=False,
+        env=ENVIRONMENT,
+        text=True,
+        timeout=60,
+    )

@@ -1,0 +1,121 @@
+"""Every implementation of the ports, opened the same way; and one that gets into trouble."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from inventory_grpc.application.ports import EventLog, Storage, StorageError, T, Transaction, Views
+from inventory_grpc.infrastructure.memory.store import MemoryStore
+from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
+from inventory_grpc.infrastructure.sqlite.opening import prepare
+from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
+from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from tests.support.world import NOON
+
+
+class Store(NamedTuple):
+    """One log, by each of its ports."""
+
+    storage: Storage
+    event_log: EventLog
+    views: Views
+
+
+def in_memory(memory: MemoryStore | None = None) -> Store:
+    memory = memory or MemoryStore()
+    return Store(memory, memory, memory.views)
+
+
+@asynccontextmanager
+async def open_memory(_: Path) -> AsyncIterator[Store]:
+    yield in_memory()
+
+
+@asynccontextmanager
+async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
+    # what a sync costs is not what these tests are about
+    database = Database(directory / "inventory.db", Durability.RELAXED)
+    with prepare(database, NOON):
+        readers = Readers(database)
+        storage = SqliteStorage(database, readers)
+        await storage.open()
+        try:
+            yield Store(storage, SqliteEventLog(readers, storage.log_id), SqliteViews(readers))
+        finally:
+            await storage.close()
+
+
+STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]] = {
+    "memory": open_memory,
+    "sqlite": open_sqlite,
+}
+"""Whatever keeps the ports, by the name that the tests show."""
+
+
+class TroubledStore(MemoryStore):
+    """A store that fails when it is told to, and that can be held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._troubles: list[tuple[StorageError, bool]] = []
+        self._broken: StorageError | None = None
+        self.transactions = 0
+        """Begun, also those that failed."""
+        self.batches: list[int] = []
+        """How many events each of them recorded, of those that recorded any."""
+        self.recoveries = 0
+        self.open = asyncio.Event()
+        """While it is not set, every transaction waits for it."""
+        self.open.set()
+
+    def fail_next(self, *errors: StorageError, kept: bool = False) -> None:
+        """Have the next transactions fail, one with each error.
+
+        One that fails while committing has done its work first; it is on disk if *kept*.
+        """
+        self._troubles += [(error, kept) for error in errors]
+
+    def break_down(self, error: StorageError) -> None:
+        """Have everything fail, recovery included, until it is mended."""
+        self._broken = error
+
+    def mend(self) -> None:
+        self._broken = None
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        self.transactions += 1
+        await self.open.wait()
+        if self._broken:
+            raise self._broken
+        if not self._troubles:
+            before = self.head()
+            result = await super().transact(work)
+            self.batches += [self.head() - before] if self.head() > before else []
+            return result
+        error, kept = self._troubles.pop(0)
+        if not error.committing:
+            raise error
+        if kept:
+            await super().transact(work)
+            raise error
+
+        def work_in_vain(transaction: Transaction) -> T:
+            work(transaction)
+            raise error
+
+        return await super().transact(work_in_vain)
+
+    async def observe(self, work: Callable[[Transaction], T]) -> T:
+        if self._broken:
+            raise self._broken
+        return await super().observe(work)
+
+    async def recover(self) -> None:
+        self.recoveries += 1
+        if self._broken:
+            raise self._broken
+        await super().recover()

@@ -1,0 +1,109 @@
+"""Stories of the pure domain: given facts, when a command, then facts or a refusal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.decisions import decide
+from inventory_grpc.domain.events import Cause, Event, Fact, Movement
+from inventory_grpc.domain.inventory import Inventory
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from tests.support.world import KETTLES, NOON
+
+
+@dataclass
+class MemoryBook:
+    """A `Book` of dicts."""
+
+    now: Instant = NOON
+    stocks: dict[StockId, Inventory] = field(default_factory=dict)
+    reservations: dict[ReservationId, Reservation] = field(default_factory=dict)
+    position: int = 0
+
+    def inventory(self, stock_id: StockId) -> Inventory:
+        return self.stocks.get(stock_id, Inventory(stock_id))
+
+    def reservation(self, reservation_id: ReservationId) -> Reservation | None:
+        return self.reservations.get(reservation_id)
+
+    def record(self, movement: Movement, cause: Cause = Cause()) -> None:  # noqa: B008  it is immutable
+        """Have a fact happen, as a command of its own."""
+        stock_id, fact = movement
+        inventory = self.stocks.setdefault(stock_id, Inventory(stock_id))
+        inventory.evolve(fact, inventory.version + 1, self.now)
+        self.position += 1
+        event = Event(
+            position=self.position,
+            command_position=self.position,
+            stock_id=stock_id,
+            version=inventory.version,
+            record_time=self.now,
+            cause=cause,
+            fact=fact,
+            after=inventory.levels,
+        )
+        if of_reservation := reservation_fact(event):
+            name = of_reservation.reservation_id
+            reservation = self.reservations.get(name) or Reservation.begin(event)
+            reservation.evolve(event, of_reservation)
+            self.reservations[name] = reservation
+
+
+Happened = Fact | Movement
+"""A fact of the kettles in Lisbon, or of the stock that is named."""
+
+
+def given(*happened: Happened, at: Instant = NOON) -> "Given":
+    """Begin a story with what has already happened."""
+    book = MemoryBook(at)
+    for what in happened:
+        book.record(_movement(what))
+    return Given(book)
+
+
+@dataclass
+class Given:
+    book: MemoryBook
+
+    def when(self, command: Command, at: Instant = NOON) -> "When":
+        self.book.now = at
+        return When(self.book, command)
+
+
+@dataclass
+class When:
+    book: MemoryBook
+    command: Command
+
+    def then(self, *expected: Happened) -> MemoryBook:
+        """Check that exactly these facts follow; return the book in which they have."""
+        movements = decide(self.command, self.book)
+        assert list(movements) == [_movement(what) for what in expected]
+        for movement in movements:
+            self.book.record(movement)
+        return self.book
+
+    def then_in(self, stock_id: StockId, *facts: Fact) -> MemoryBook:
+        """Check that exactly these facts of one stock follow."""
+        return self.then(*(Movement(stock_id, fact) for fact in facts))
+
+    def then_refused(self, expected: Refusal) -> None:
+        """Check that *expected* is raised, down to every field of it."""
+        with pytest.raises(type(expected)) as refused:
+            decide(self.command, self.book)
+        assert fields_of(refused.value) == fields_of(expected)
+        assert str(refused.value) == str(expected)
+        assert refused.value.facts() == expected.facts()
+
+
+def fields_of(refusal: BaseException) -> Mapping[str, object]:
+    return {name: value for name, value in vars(refusal).items() if not name.startswith("_")}
+
+
+def _movement(what: Happened) -> Movement:
+    return what if isinstance(what, Movement) else Movement(KETTLES, what)

@@ -1,0 +1,109 @@
+"""The small world that the stories play in: kettles in Lisbon, Ana, Ben, noon."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from inventory_grpc.domain.commands import (
+    AddStock,
+    AdjustStock,
+    ChangeBy,
+    CommitReservation,
+    CountedAs,
+    ExtendReservation,
+    ReleaseReservation,
+    RemoveStock,
+    ReserveStock,
+)
+from inventory_grpc.domain.values import (
+    Cart,
+    CustomerId,
+    Expiration,
+    Instant,
+    OrderId,
+    ProductId,
+    Quantity,
+    ReservationId,
+    Span,
+    StockId,
+    StoreId,
+    Ttl,
+    summed,
+)
+
+SECOND: Final = Span(1_000_000)
+MINUTE: Final = Span(60 * SECOND)
+DAY: Final = Span(24 * 60 * MINUTE)
+
+NOON: Final = Instant(1_772_452_800 * SECOND)
+"""2026-03-02 12:00 UTC."""
+
+HALF_AN_HOUR: Final = Ttl(Span(30 * MINUTE))
+
+
+def stock(product: str, store: str) -> StockId:
+    return StockId(ProductId(product), StoreId(store))
+
+
+KETTLES: Final = stock("kettle", "lisbon")
+TOASTERS: Final = stock("toaster", "lisbon")
+PORTO_KETTLES: Final = stock("kettle", "porto")
+
+ANA: Final = CustomerId("ana")
+BEN: Final = CustomerId("ben")
+ORDER: Final = OrderId("order-1")
+R1: Final = ReservationId("r1")
+R2: Final = ReservationId("r2")
+
+Wanted = int | Mapping[StockId, int]
+"""So many kettles in Lisbon, or so many of each."""
+
+
+def later(span: int, than: Instant = NOON) -> Instant:
+    return Instant(than + span)
+
+
+def cart(wanted: Wanted) -> Cart:
+    """Return a cart; 0 is an empty one."""
+    lines = wanted if isinstance(wanted, Mapping) else {KETTLES: wanted} if wanted else {}
+    return summed((stock_id, Quantity(units)) for stock_id, units in lines.items())
+
+
+def add(units: int, to: StockId = KETTLES, *, expected: int | None = None) -> AddStock:
+    return AddStock(to, Quantity(units), expected)
+
+
+def remove(units: int, of: StockId = KETTLES, *, expected: int | None = None) -> RemoveStock:
+    return RemoveStock(of, Quantity(units), expected)
+
+
+def change_by(delta: int, of: StockId = KETTLES, *, expected: int | None = None) -> AdjustStock:
+    return AdjustStock(of, ChangeBy(delta), expected)
+
+
+def count(on_hand: int, of: StockId = KETTLES, *, expected: int | None = None) -> AdjustStock:
+    return AdjustStock(of, CountedAs(on_hand), expected)
+
+
+def reserve(
+    wanted: Wanted,
+    name: str = R1,
+    *,
+    customer: CustomerId = ANA,
+    order: OrderId | None = None,
+    expiration: Expiration = HALF_AN_HOUR,
+) -> ReserveStock:
+    return ReserveStock(ReservationId(name), customer, order, cart(wanted), expiration)
+
+
+def commit(
+    wanted: Wanted = 0, name: str = R1, *, order: OrderId | None = None
+) -> CommitReservation:
+    return CommitReservation(ReservationId(name), cart(wanted), order)
+
+
+def release(wanted: Wanted = 0, name: str = R1) -> ReleaseReservation:
+    return ReleaseReservation(ReservationId(name), cart(wanted))
+
+
+def extend(expiration: Expiration, name: str = R1) -> ExtendReservation:
+    return ExtendReservation(ReservationId(name), expiration)

@@ -1,0 +1,32 @@
+"""An engine over memory, running."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.engine import Engine, assemble, running
+from tests.support.feed import Feed
+from tests.support.stores import TroubledStore, in_memory
+
+
+@pytest.fixture
+def troubled() -> TroubledStore:
+    """Return the store under the engine."""
+    return TroubledStore()
+
+
+@pytest.fixture
+async def idle(troubled: TroubledStore) -> Engine:
+    """Return an engine whose ledger does not run yet: what is asked waits."""
+    return assemble(in_memory(troubled))
+
+
+@pytest.fixture
+async def engine(idle: Engine) -> AsyncIterator[Engine]:
+    async with running(idle):
+        yield idle
+
+
+@pytest.fixture
+def feed() -> Feed:
+    return Feed()

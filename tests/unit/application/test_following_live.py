@@ -1,0 +1,83 @@
+"""Between history and live there is no seam: readers that come and go miss nothing."""
+
+import asyncio
+import random
+
+import pytest
+
+from inventory.v1.events_pb2 import Event
+from inventory_grpc.application import subscription
+from inventory_grpc.application.ports import EventFilter
+from tests.support.engine import Engine, assemble, running
+from tests.support.scribe import EVERYTHING
+from tests.support.stores import in_memory
+from tests.support.world import KETTLES, PORTO_KETTLES, TOASTERS, add, release, reserve
+
+END = 400
+TOASTER = EventFilter(product_ids=frozenset({"toaster"}))
+
+
+async def write(engine: Engine, chance: random.Random) -> None:
+    """Record in bursts until the log is long enough."""
+    for stock_id in (KETTLES, TOASTERS, PORTO_KETTLES):
+        await engine.record(add(10_000, stock_id))
+    number = 0
+    while engine.head.position < END:
+        burst = []
+        for _ in range(chance.randrange(1, 8)):
+            number += 1
+            lines = chance.sample([KETTLES, TOASTERS, PORTO_KETTLES], chance.randrange(1, 4))
+            burst.append(engine.ask(reserve(dict.fromkeys(lines, 1), f"r{number}")))
+            burst.append(engine.ask(release(name=f"r{number}")))
+        await asyncio.gather(*burst)
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+
+
+async def read(engine: Engine, matching: EventFilter, chance: random.Random) -> list[bytes]:
+    """Follow, leave now and then, and come back where the last message said."""
+    seen: list[bytes] = []
+    after = 0
+    while after < END:
+        messages = engine.followers.follow(
+            after,
+            matching,
+            max_events=chance.randrange(1, 20),
+            heartbeat_seconds=0.01,
+            stop_at=None,
+        )
+        for _ in range(chance.randrange(1, 10)):
+            message = await anext(messages)
+            assert message.position >= after, "progress never goes back"
+            seen += message.events
+            after = message.position
+            for _ in range(chance.randrange(3)):
+                await asyncio.sleep(0)
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_readers_that_come_and_go_while_it_is_written_miss_and_double_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "WINDOW", 25)
+    monkeypatch.setattr(subscription, "REPORT_AFTER_SECONDS", 0.01)
+    chance = random.Random(seed)
+    filters = [EVERYTHING, TOASTER] * 3
+    async with running(assemble(in_memory())) as engine, asyncio.timeout(20):
+        readers = [
+            asyncio.create_task(read(engine, matching, random.Random(chance.random())))
+            for matching in filters
+        ]
+        await write(engine, chance)
+        read_by = await asyncio.gather(*readers)
+        log = await engine.log()
+    for matching, seen in zip(filters, read_by, strict=True):
+        wanted = [data for data in log if matching is EVERYTHING or _is_of_toasters(data)]
+        # a reader may stop a little after the end that it was waiting for
+        assert seen == wanted[: len(seen)]
+        assert len(seen) >= sum(Event.FromString(data).position <= END for data in wanted)
+
+
+def _is_of_toasters(data: bytes) -> bool:
+    return Event.FromString(data).product_id == "toaster"

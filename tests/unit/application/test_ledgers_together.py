@@ -1,0 +1,169 @@
+"""Several ledgers on one log, as processes on one file, are as good as one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from inventory_grpc.application import batch
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.domain.events import Event, Levels, StockAdded
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.infrastructure.memory.store import MemoryTransaction
+from tests.support.engine import Engine, assemble, running, settle
+from tests.support.model import Model
+from tests.support.scribe import events_of
+from tests.support.stores import in_memory
+from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[tuple[Engine, Engine]]:
+    one = assemble(in_memory())
+    other = assemble(one.store, one.clock)
+    async with running(one), running(other):
+        await settle()
+        yield one, other
+
+
+async def test_each_decides_on_what_the_other_has_recorded(both: tuple[Engine, Engine]) -> None:
+    one, other = both
+    await one.record(add(5))
+    await other.record(reserve(3))
+    with pytest.raises(InsufficientStock):
+        await one.record(reserve(3, "r2"))
+    await one.record(commit({KETTLES: 1}))
+    outcome = await other.record(release())
+    assert outcome.stocks[0].levels == Levels(4, 0)
+    assert outcome.stocks[0].version == 4
+    Model(await one.log())
+
+
+async def test_a_request_is_done_once_whichever_of_them_it_is_sent_to(
+    both: tuple[Engine, Engine],
+) -> None:
+    one, other = both
+    answers = await asyncio.gather(
+        *(engine.ask(add(5), "one") for engine in (one, other) for _ in range(5))
+    )
+    assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
+    assert len(await one.log()) == 1
+
+
+async def test_of_many_who_want_the_last_units_exactly_as_many_get_them(
+    both: tuple[Engine, Engine],
+) -> None:
+    await both[0].record(add(10))
+    asked = [both[n % 2].ask(reserve(1, f"r{n}")) for n in range(60)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(answer, InsufficientStock) for answer in answers) == 50
+    assert Model(await both[0].log()).shelves[KETTLES].reserved == 10
+
+
+async def test_what_one_records_the_other_shows_as_soon_as_it_looks(
+    both: tuple[Engine, Engine],
+) -> None:
+    one, other = both
+    await one.record(add(5))
+    await other.record(add(1, TOASTERS))
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    await one.record(remove(2))
+    other.ledger.follow()
+    await settle()
+    assert other.head.position == 3
+    assert other.queries.stock(KETTLES, 0) == one.queries.stock(KETTLES, 3)
+
+
+async def test_a_read_that_names_a_position_waits_for_nobody(both: tuple[Engine, Engine]) -> None:
+    one, other = both
+    await one.record(add(5))
+    assert other.queries.stock(KETTLES, 1).value.levels == Levels(5, 0)
+    await one.record(remove(2))
+    assert other.queries.stock(KETTLES, 2).value.levels == Levels(3, 0)
+
+
+async def test_the_bus_tells_each_of_everything_once_in_order(both: tuple[Engine, Engine]) -> None:
+    told: list[list[Event]] = [[], []]
+    for engine, heard in zip(both, told, strict=True):
+        engine.bus.subscribe(StockAdded, heard.append)
+    for n in range(20):
+        await both[n // 3 % 2].record(add(1))
+    for engine in both:
+        engine.ledger.follow()
+    await settle()
+    assert told == [await events_of(both[0].store)] * 2
+
+
+async def test_one_that_is_far_behind_starts_anew(
+    both: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = both
+    await other.record(add(5))
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    monkeypatch.setattr(batch, "MAX_BEHIND", 10)
+    for _ in range(15):
+        await one.record(add(1))
+    outcome = await other.record(remove(1))
+    assert outcome.stocks[0].levels == Levels(19, 0)
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(19, 0)
+    assert other.head.position == 17
+
+
+async def test_what_others_recorded_is_not_lost_with_a_transaction_that_failed(
+    both: tuple[Engine, Engine],
+) -> None:
+    one, other = both
+    await other.record(add(5))
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    await one.record(remove(2))
+    with pytest.raises(Exception, match="internal"):
+        await other.record(object())  # type: ignore[arg-type]
+    assert other.head.position == 2
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(3, 0)
+    assert (await other.record(remove(1))).stocks[0].levels == Levels(2, 0)
+
+
+async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
+    both: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = both
+    await other.record(add(5))
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    await one.record(remove(2))
+    troubles = [StorageError(Fault.BUSY)]
+    original = MemoryTransaction.earliest_expiry
+
+    def earliest_expiry(self: MemoryTransaction) -> object:
+        # the second time it is asked is when the events have been looked at
+        troubles.append(StorageError(Fault.BUSY))
+        if len(troubles) == 3:
+            raise troubles[0]
+        return original(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryTransaction, "earliest_expiry", earliest_expiry)
+        other.ledger.follow()
+        await settle()
+    other.ledger.follow()
+    await settle()
+    await one.record(add(1, TOASTERS))
+    other.ledger.follow()
+    await settle()
+    assert other.head.position == 3
+    reading = other.queries.stock(KETTLES, 0)
+    assert reading.as_of == 3
+    assert reading.value.levels == Levels(3, 0)
+
+
+async def test_states_of_which_few_are_at_hand_are_folded_again_from_the_log() -> None:
+    small = assemble(in_memory(), max_states=2)
+    other = assemble(small.store, small.clock)
+    async with running(small), running(other):
+        for n in range(30):
+            engine = (small, other)[n % 2]
+            await engine.record(add(3))
+            await engine.record(add(3, TOASTERS))
+            await engine.record(reserve({KETTLES: 1, TOASTERS: 1}, f"r{n}"))
+            await (other, small)[n % 2].record(commit({TOASTERS: 1}, f"r{n}"))
+            await engine.record(release(name=f"r{n}") if n % 3 else add(1))
+    Model(await small.log())

@@ -1,0 +1,23 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from inventory_grpc.client import InventoryClient
+from tests.unit.client.scripted import ScriptedServer, serving
+
+
+@pytest.fixture
+async def server() -> ScriptedServer:
+    return ScriptedServer()
+
+
+@pytest.fixture
+async def address(server: ScriptedServer) -> AsyncIterator[str]:
+    async with serving(server) as bound:
+        yield bound
+
+
+@pytest.fixture
+async def client(address: str) -> AsyncIterator[InventoryClient]:
+    async with InventoryClient(address, timeout=2.0) as inventory:
+        yield inventory

@@ -1,0 +1,167 @@
+"""A server on loopback that answers by script, and remembers what it was asked."""
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import grpc
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+
+SERVICES: Final = [
+    file.DESCRIPTOR.services_by_name[name]
+    for file, name in (
+        (commands_pb2, "InventoryCommands"),
+        (queries_pb2, "InventoryQueries"),
+        (events_pb2, "InventoryEvents"),
+        (admin_pb2, "InventoryAdmin"),
+    )
+]
+RPCS: Final = {
+    f"/{service.full_name}/{method.name}": method
+    for service in SERVICES
+    for method in service.methods
+}
+
+
+@dataclass
+class Failure(Exception):
+    """A line of the script at which the call fails."""
+
+    code: StatusCode
+    reason: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    details: Sequence[Message] = ()
+    retry_seconds: float | None = None
+    pushback_ms: str | None = None
+    domain: str = "inventory.v1"
+
+    def trailers(self) -> tuple[tuple[str, str | bytes], ...]:
+        carried = list(self.details)
+        if self.reason:
+            info = ErrorInfo(reason=self.reason, domain=self.domain, metadata=self.facts)
+            carried.insert(0, info)
+        if self.retry_seconds is not None:
+            delay = Duration()
+            delay.FromNanoseconds(int(self.retry_seconds * 1e9))
+            carried.append(RetryInfo(retry_delay=delay))
+        status = Status(code=self.code.value[0], message="no", details=map(packed, carried))
+        trailers: list[tuple[str, str | bytes]] = []
+        if carried:
+            trailers.append(("grpc-status-details-bin", status.SerializeToString()))
+        if self.pushback_ms is not None:
+            trailers.append(("grpc-retry-pushback-ms", self.pushback_ms))
+        return tuple(trailers)
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A line of the script at which nothing is said for so long, as by a dead peer."""
+
+    seconds: float = 60.0
+
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Step = Message | Failure | Silence
+
+
+def packed(message: Message) -> Packed:
+    detail = Packed()
+    detail.Pack(message)
+    return detail
+
+
+@dataclass
+class Asked:
+    """One attempt, as it arrived."""
+
+    method: str
+    request: Any
+    remaining: float
+    time: float
+
+
+class ScriptedServer(grpc.GenericRpcHandler):
+    """Answers each call of a method with the next of its scripts, and with nothing special after.
+
+    The script of a call of one response ends at its first message or failure; one of many
+    responses is played to its end.
+    """
+
+    def __init__(self) -> None:
+        self._scripts: dict[str, deque[Sequence[Step]]] = defaultdict(deque)
+        self.asked: list[Asked] = []
+        self.cancelled = asyncio.Event()
+
+    def plays(self, method: str, *scripts: Step | Iterable[Step]) -> None:
+        for script in scripts:
+            alone = isinstance(script, Message | Failure | Silence)
+            self._scripts[method].append([script] if alone else list(script))  # type: ignore[arg-type,list-item]
+
+    def requests(self) -> Sequence[Any]:
+        return [one.request for one in self.asked]
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        rpc = RPCS.get(handler_call_details.method)
+        if rpc is None:
+            return None
+        codec = (
+            GetMessageClass(rpc.input_type).FromString,
+            GetMessageClass(rpc.output_type).SerializeToString,
+        )
+
+        async def stream(request: Message, context: Context) -> AsyncIterator[Message]:
+            async for message in self._played(rpc, request, context):
+                yield message
+
+        async def unary(request: Message, context: Context) -> Message:
+            return await anext(self._played(rpc, request, context))
+
+        if rpc.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream, *codec)
+        return grpc.unary_unary_rpc_method_handler(unary, *codec)
+
+    async def _played(
+        self, rpc: MethodDescriptor, request: Message, context: Context
+    ) -> AsyncIterator[Message]:
+        remaining = context.time_remaining() or 0.0
+        self.asked.append(Asked(rpc.name, request, remaining, time.monotonic()))
+        scripts = self._scripts[rpc.name]
+        try:
+            for step in scripts.popleft() if scripts else [GetMessageClass(rpc.output_type)()]:
+                match step:
+                    case Failure():
+                        await context.abort(step.code, "no", step.trailers())
+                    case Silence():
+                        await asyncio.sleep(step.seconds)
+                    case _:
+                        yield step
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+@asynccontextmanager
+async def serving(handler: ScriptedServer, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+    """Serve *handler*; yield the address that was bound."""
+    server = grpc.aio.server(handlers=[handler])
+    port = server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(None)

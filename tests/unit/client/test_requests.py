@@ -1,0 +1,176 @@
+"""Every rpc has a method, and what is given arrives as it was meant."""
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory.v1 import commands_pb2, events_pb2, queries_pb2
+from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory.v1.stock_pb2 import Line as LineMessage
+from inventory.v1.stock_pb2 import ReservationState, StockKey
+from inventory_grpc.client import InventoryClient, Key, Line
+from tests.unit.client.scripted import RPCS, ScriptedServer
+
+NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
+NOON_MESSAGE: Final = Timestamp(seconds=int(NOON.timestamp()))
+MINUTE: Final = timedelta(minutes=1)
+KETTLE: Final = Line("kettle", "lisbon", 2)
+KETTLE_MESSAGE: Final = LineMessage(product_id="kettle", store_id="lisbon", quantity=2)
+STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
+ABOUT: Final[dict[str, Any]] = {"request_id": "r1", "reason": "why", "reference": "ticket-1"}
+SEEN: Final[dict[str, Any]] = {"min_position": 7}
+NEXT: Final[dict[str, Any]] = {"page_token": "next", **SEEN}
+
+Call = Callable[[InventoryClient], Coroutine[Any, Any, Message]]
+
+CALLS: Final[list[tuple[Call, Message]]] = [
+    (
+        lambda client: client.add_stock(**STOCK, quantity=5, expected_version=0, **ABOUT),
+        commands_pb2.AddStockRequest(**STOCK, quantity=5, expected_version=0, **ABOUT),
+    ),
+    (
+        lambda client: client.remove_stock(**STOCK, quantity=5, occur_time=NOON, **ABOUT),
+        commands_pb2.RemoveStockRequest(**STOCK, quantity=5, occur_time=NOON_MESSAGE, **ABOUT),
+    ),
+    (
+        lambda client: client.adjust_stock(**STOCK, on_hand=0, expected_version=3, **ABOUT),
+        commands_pb2.AdjustStockRequest(**STOCK, on_hand=0, expected_version=3, **ABOUT),
+    ),
+    (
+        lambda client: client.adjust_stock(**STOCK, delta=-4, **ABOUT),
+        commands_pb2.AdjustStockRequest(**STOCK, delta=-4, **ABOUT),
+    ),
+    (
+        lambda client: client.reserve_stock(
+            lines=[KETTLE],
+            customer_id="ana",
+            reservation_id="cart-7",
+            order_id="order-1",
+            ttl=MINUTE,
+            **ABOUT,
+        ),
+        commands_pb2.ReserveStockRequest(
+            lines=[KETTLE_MESSAGE],
+            customer_id="ana",
+            reservation_id="cart-7",
+            order_id="order-1",
+            ttl=Duration(seconds=60),
+            **ABOUT,
+        ),
+    ),
+    (
+        lambda client: client.commit_reservation(
+            reservation_id="cart-7", lines=[KETTLE], order_id="order-1", **ABOUT
+        ),
+        commands_pb2.CommitReservationRequest(
+            reservation_id="cart-7", lines=[KETTLE_MESSAGE], order_id="order-1", **ABOUT
+        ),
+    ),
+    (
+        lambda client: client.release_reservation(reservation_id="cart-7", **ABOUT),
+        commands_pb2.ReleaseReservationRequest(reservation_id="cart-7", **ABOUT),
+    ),
+    (
+        lambda client: client.extend_reservation(
+            reservation_id="cart-7", expire_time=NOON, **ABOUT
+        ),
+        commands_pb2.ExtendReservationRequest(
+            reservation_id="cart-7", expire_time=NOON_MESSAGE, **ABOUT
+        ),
+    ),
+    (
+        lambda client: client.extend_reservation(
+            reservation_id="cart-7", never_expires=True, **ABOUT
+        ),
+        commands_pb2.ExtendReservationRequest(reservation_id="cart-7", never_expires=True, **ABOUT),
+    ),
+    (
+        lambda client: client.get_stock(**STOCK, as_of_position=0, **SEEN),
+        queries_pb2.GetStockRequest(**STOCK, as_of_position=0, **SEEN),
+    ),
+    (
+        lambda client: client.get_stock(**STOCK, as_of_time=NOON),
+        queries_pb2.GetStockRequest(**STOCK, as_of_time=NOON_MESSAGE),
+    ),
+    (
+        lambda client: client.batch_get_stock(keys=[Key("kettle", "lisbon")], **SEEN),
+        queries_pb2.BatchGetStockRequest(keys=[StockKey(**STOCK)], **SEEN),
+    ),
+    (
+        lambda client: client.check_availability(lines=[KETTLE], reservation_id="cart-7", **SEEN),
+        queries_pb2.CheckAvailabilityRequest(
+            lines=[KETTLE_MESSAGE], reservation_id="cart-7", **SEEN
+        ),
+    ),
+    (
+        lambda client: client.get_product_inventory(product_id="kettle", page_size=9, **NEXT),
+        queries_pb2.GetProductInventoryRequest(product_id="kettle", page_size=9, **NEXT),
+    ),
+    (
+        lambda client: client.list_stock(
+            product_ids=["kettle"], store_ids=["lisbon"], max_available=0, **SEEN
+        ),
+        queries_pb2.ListStockRequest(
+            product_ids=["kettle"], store_ids=["lisbon"], max_available=0, **SEEN
+        ),
+    ),
+    (
+        lambda client: client.get_reservation(reservation_id="cart-7", **SEEN),
+        queries_pb2.GetReservationRequest(reservation_id="cart-7", **SEEN),
+    ),
+    (
+        lambda client: client.list_reservations(customer_id="ana", states=["EXPIRED"], **SEEN),
+        queries_pb2.ListReservationsRequest(
+            customer_id="ana", states=[ReservationState.RESERVATION_STATE_EXPIRED], **SEEN
+        ),
+    ),
+    (
+        lambda client: client.list_events(
+            after_position=3, newest_first=True, event_types=["StockAdded"], store_ids=["lisbon"]
+        ),
+        events_pb2.ListEventsRequest(
+            after_position=3,
+            newest_first=True,
+            filter=events_pb2.EventFilter(event_types=["StockAdded"], store_ids=["lisbon"]),
+        ),
+    ),
+    (lambda client: client.get_server_info(), GetServerInfoRequest()),
+]
+
+
+def test_every_rpc_is_called_below() -> None:
+    called = {type(request).__name__.removesuffix("Request") for _, request in CALLS}
+    assert called == {rpc.name for rpc in RPCS.values()} - {"Subscribe"}
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"), CALLS, ids=[type(request).__name__ for _, request in CALLS]
+)
+async def test_a_call_arrives_as_it_was_meant(
+    client: InventoryClient, server: ScriptedServer, call: Call, meant: Message
+) -> None:
+    await call(client)
+    assert server.requests() == [meant]
+
+
+async def test_what_excludes_each_other_is_not_sent(client: InventoryClient) -> None:
+    with pytest.raises(ValueError, match="ttl and never_expires exclude each other"):
+        await client.reserve_stock(
+            lines=[KETTLE], customer_id="ana", ttl=MINUTE, never_expires=True
+        )
+    with pytest.raises(ValueError, match="delta and on_hand"):
+        await client.adjust_stock(**STOCK, delta=1, on_hand=0)
+    with pytest.raises(ValueError, match="as_of_position and as_of_time"):
+        await client.get_stock(**STOCK, as_of_position=0, as_of_time=NOON)
+    with pytest.raises(ValueError, match="after_position and from_now"):
+        client.subscribe(after_position=0, from_now=True)
+
+
+async def test_a_time_without_a_zone_names_no_moment(client: InventoryClient) -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        await client.get_stock(**STOCK, as_of_time=NOON.replace(tzinfo=None))

@@ -1,0 +1,122 @@
+"""Every refusal says in words what it says in fields, and to programs in scalars."""
+
+import pytest
+
+from inventory_grpc.application import failures
+from inventory_grpc.domain import refusals
+from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.refusals import (
+    ExceedsReservation,
+    InsufficientStock,
+    InvalidValue,
+    LevelTooHigh,
+    Refusal,
+    ReservationClosed,
+    ReservationExists,
+    ReservationNotFound,
+    ShortLine,
+    ShortLines,
+    StockNotFound,
+    VersionConflict,
+    Violation,
+)
+from inventory_grpc.domain.reservation import ReservationState
+from tests.support.world import KETTLES, NOON, R1, TOASTERS
+
+ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
+    (
+        InvalidValue([Violation(f"lines[{n}]", "too many") for n in range(5)]),
+        "lines[0]: too many; lines[1]: too many; lines[2]: too many; and 2 more",
+        {"violations": "5"},
+    ),
+    (
+        StockNotFound(KETTLES),
+        "nothing was ever recorded of kettle in lisbon, as of then",
+        {"product_id": "kettle", "store_id": "lisbon"},
+    ),
+    (ReservationNotFound(R1), "there is no reservation r1", {"reservation_id": "r1"}),
+    (
+        ReservationExists(R1),
+        "reservation r1 was made with other content",
+        {"reservation_id": "r1"},
+    ),
+    (
+        ReservationClosed(R1, ReservationState.EXPIRED),
+        "reservation r1 is expired",
+        {"reservation_id": "r1", "state": "EXPIRED"},
+    ),
+    (
+        ReservationClosed(R1, ReservationState.ACTIVE),
+        "reservation r1 has been used in part",
+        {"reservation_id": "r1", "state": "ACTIVE"},
+    ),
+    (
+        InsufficientStock([ShortLine(KETTLES, 6, 5)]),
+        "kettle in lisbon: 6 asked for, 5 available",
+        {"short_lines": "1"},
+    ),
+    (
+        ExceedsReservation([ShortLine(KETTLES, 6, 5), ShortLine(TOASTERS, 1, 0)]),
+        "kettle in lisbon: 6 asked for, 5 held; and 1 more lines",
+        {"short_lines": "2"},
+    ),
+    (
+        LevelTooHigh(KETTLES, 10**15 + 1),
+        f"kettle in lisbon would have {10**15 + 1:,} on hand; the most is 1,000,000,000,000,000",
+        {
+            "product_id": "kettle",
+            "store_id": "lisbon",
+            "level": "1000000000000001",
+            "limit": "1000000000000000",
+        },
+    ),
+    (
+        VersionConflict(3, Stock(KETTLES, Levels(5, 0), 4, NOON)),
+        "kettle in lisbon is at version 4, not 3",
+        {"expected_version": "3", "version": "4"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message", "facts"), ONE_OF_EACH, ids=lambda value: type(value).__name__
+)
+def test_a_refusal_is_told_in_words_and_in_facts(
+    refusal: Refusal, message: str, facts: dict[str, str]
+) -> None:
+    assert str(refusal) == message
+    assert refusal.facts() == facts
+
+
+def test_every_refusal_of_the_domain_is_told_here() -> None:
+    kinds = {
+        kind
+        for kind in vars(refusals).values()
+        if isinstance(kind, type) and issubclass(kind, Refusal)
+    }
+    assert {type(refusal) for refusal, _, _ in ONE_OF_EACH} == kinds - {Refusal, ShortLines}
+
+
+def test_what_is_short_of_a_line_is_what_is_asked_beyond_what_there_is() -> None:
+    assert ShortLine(KETTLES, 6, 5).shortfall == 1
+
+
+def test_a_refusal_can_be_raised_and_is_itself_only() -> None:
+    one, other = ReservationNotFound(R1), ReservationNotFound(R1)
+    assert one != other
+    with pytest.raises(ReservationNotFound):
+        raise one
+
+
+def test_whoever_may_come_again_is_told_when() -> None:
+    again = failures.Overloaded(0.25)
+    assert again.facts() == {"retry_ms": "250"}
+    refused = failures.WritesRefused(1.0, "the disk is slow")
+    assert refused.facts() == {"retry_ms": "1000", "why": "the disk is slow"}
+
+
+def test_an_unknown_outcome_says_what_makes_it_safe_to_ask_again() -> None:
+    assert "send the same request again" in str(failures.OutcomeUnknown("one"))
+    assert "request_id" in str(failures.OutcomeUnknown(""))
+    assert failures.OutcomeUnknown("").facts() == {}

@@ -1,0 +1,64 @@
+"""Requests as callers send them, and what is wrong with them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from inventory.v1 import commands_pb2 as pb
+from inventory.v1.stock_pb2 import Line
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.domain.values import DEFAULT_EXPIRATION
+from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.mapping_commands import CommandRequest
+from tests.support.world import NOON
+
+TO_COMMAND: Final[dict[type[Message], Callable[[Form, Any], Command]]] = {
+    pb.AddStockRequest: mapping.add_stock,
+    pb.RemoveStockRequest: mapping.remove_stock,
+    pb.AdjustStockRequest: mapping.adjust_stock,
+    pb.ReserveStockRequest: partial(mapping.reserve_stock, actor="", default=DEFAULT_EXPIRATION),
+    pb.CommitReservationRequest: mapping.commit_reservation,
+    pb.ReleaseReservationRequest: mapping.release_reservation,
+    pb.ExtendReservationRequest: partial(mapping.extend_reservation, default=DEFAULT_EXPIRATION),
+}
+
+
+def read(request: CommandRequest) -> tuple[Command, Cause]:
+    """Return what *request* asks for."""
+    with Form() as form:
+        command = TO_COMMAND[type(request)](form, request)
+        cause = mapping.cause(form, request, "", NOON)
+    return command, cause
+
+
+def fields(refused: InvalidValue) -> list[str]:
+    return sorted(violation.field for violation in refused.violations)
+
+
+def line(units: int = 1, product: str = "kettle", store: str = "lisbon") -> Line:
+    return Line(product_id=product, store_id=store, quantity=units)
+
+
+def add(**changed: object) -> pb.AddStockRequest:
+    asked: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon", "quantity": 5}
+    return pb.AddStockRequest(**{**asked, **changed})
+
+
+def adjust(**changed: object) -> pb.AdjustStockRequest:
+    asked: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon", "reason": "found"}
+    return pb.AdjustStockRequest(**{**asked, "delta": 1, **changed})
+
+
+def count(on_hand: int, **changed: object) -> pb.AdjustStockRequest:
+    asked: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon", "reason": "counted"}
+    return pb.AdjustStockRequest(**{**asked, "on_hand": on_hand, "expected_version": 1, **changed})
+
+
+def reserve(**changed: object) -> pb.ReserveStockRequest:
+    asked: dict[str, Any] = {"lines": [line()], "customer_id": "ana"}
+    return pb.ReserveStockRequest(**{**asked, **changed})

@@ -1,0 +1,82 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from inventory.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory.v1.events_pb2_grpc import InventoryEventsStub
+from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
+from inventory_grpc.presentation.admin import Admin, ServerFacts
+from inventory_grpc.presentation.commands import Commands
+from inventory_grpc.presentation.events import Events
+from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.registry import RunningCalls
+from inventory_grpc.presentation.queries import Queries
+from inventory_grpc.presentation.server import SERVICES, Servicers, build_server, running_calls
+from tests.support.engine import Engine, assemble, running
+from tests.support.stores import in_memory
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    async with running(assemble(in_memory())) as engine:
+        yield engine
+
+
+@dataclass
+class Served:
+    """The whole service, in memory, behind a real server."""
+
+    engine: Engine
+    server: grpc.aio.Server
+    calls: RunningCalls
+    health: Health
+    port: int
+    channel: grpc.aio.Channel
+
+    def __post_init__(self) -> None:
+        self.commands = InventoryCommandsStub(self.channel)
+        self.queries = InventoryQueriesStub(self.channel)
+        self.events = InventoryEventsStub(self.channel)
+        self.admin = InventoryAdminStub(self.channel)
+
+
+@asynccontextmanager
+async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # noqa: ANN401
+    """Serve *engine* on a port of its own; stop without mercy if the test has not."""
+    log, wall = engine.store.event_log, engine.clock.wall
+    facts = ServerFacts(
+        version="0.1.0",
+        log_id=log.log_id,
+        durability="full",
+        start_time=wall(),
+        breaker=engine.breaker,
+        head=log.head,
+        expiry_lag=engine.ledger.expiry_lag,
+        clock_difference=lambda: 0,
+    )
+    health, calls = Health(SERVICES), running_calls()
+    servicers = Servicers(
+        Commands(engine.ledger, wall),
+        Queries(engine.queries),
+        Events(engine.followers, log, wall),
+        Admin(facts),
+        health,
+    )
+    server = build_server(servicers, engine.breaker, calls, **settings)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Served(engine, server, calls, health, port, channel)
+    await server.stop(None)
+    await calls.finished()
+
+
+@pytest.fixture
+async def service(engine: Engine) -> AsyncIterator[Served]:
+    async with serving(engine) as service:
+        yield service

@@ -1,0 +1,56 @@
+"""Who runs the server is told how it is doing."""
+
+from typing import Any
+
+from inventory.v1 import admin_pb2 as pb
+from inventory_grpc.application.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.presentation.admin import Admin, ServerFacts
+from tests.support.world import NOON, SECOND
+
+NO_CONTEXT: Any = None
+
+
+async def info(breaker: CircuitBreaker) -> pb.GetServerInfoResponse:
+    facts = ServerFacts(
+        version="0.1.0",
+        log_id="k3v9x0q2m7ab",
+        durability="relaxed",
+        start_time=NOON,
+        breaker=breaker,
+        head=lambda: 812,
+        expiry_lag=lambda: 1_500,
+        clock_difference=lambda: -2_500_000,
+    )
+    return await Admin(facts).GetServerInfo(pb.GetServerInfoRequest(), NO_CONTEXT)
+
+
+def closed() -> CircuitBreaker:
+    return CircuitBreaker(lambda: 0, lambda: 0.5)
+
+
+async def test_a_server_says_what_it_serves_and_since_when() -> None:
+    told = await info(closed())
+    assert (told.version, told.log_id, told.head_position) == ("0.1.0", "k3v9x0q2m7ab", 812)
+    assert told.durability == pb.DURABILITY_RELAXED
+    assert told.start_time.ToMicroseconds() == NOON
+    assert told.expiry_lag.ToMicroseconds() == 1_500
+    assert told.clock_difference.ToMicroseconds() == -2_500_000
+
+
+async def test_while_all_is_well_writes_are_accepted() -> None:
+    told = await info(closed())
+    assert told.writes == pb.WRITES_ACCEPTED
+    assert told.writes_refused_reason == ""
+    assert told.circuit_breaker.state == pb.CIRCUIT_BREAKER_STATE_CLOSED
+    assert told.circuit_breaker.retry_delay.ToMicroseconds() == 0
+
+
+async def test_while_storage_is_in_trouble_it_says_so_and_when_it_tries_again() -> None:
+    breaker = closed()
+    breaker.failed(StorageError(Fault.BROKEN))
+    told = await info(breaker)
+    assert told.writes == pb.WRITES_REFUSED
+    assert "storage failed" in told.writes_refused_reason
+    assert told.circuit_breaker.state == pb.CIRCUIT_BREAKER_STATE_OPEN
+    assert told.circuit_breaker.retry_delay.ToMicroseconds() == SECOND // 2

@@ -1,0 +1,75 @@
+"""A method is wrapped once, whatever its kind, and stays what it was."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+from grpc import StatusCode
+
+from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.around import Around
+from tests.unit.presentation.tiny import ADD_STOCK, SUBSCRIBE, echo, failing, served, unary
+
+
+class Counting(Around):
+    """Knows what it was put around, and how often that was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrapped: list[tuple[str, bool]] = []
+        self.calls = 0
+
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+        self.wrapped.append((method, streams))
+
+        async def counted(request: object, context: Context) -> object:
+            self.calls += 1
+            return await call(request, context)
+
+        return counted
+
+
+async def test_a_method_is_wrapped_once_for_all_its_calls() -> None:
+    counting = Counting()
+    async with served({ADD_STOCK: unary(echo)}, counting) as caller:
+        for _ in range(3):
+            assert await caller.ask(ADD_STOCK, b"hello") == b"hello"
+    assert counting.wrapped == [(ADD_STOCK, False)]
+    assert counting.calls == 3
+
+
+async def test_several_are_entered_one_in_the_other() -> None:
+    outer, inner = Counting(), Counting()
+    async with served({ADD_STOCK: unary(echo)}, outer, inner) as caller:
+        await caller.ask(ADD_STOCK)
+    assert (outer.calls, inner.calls) == (1, 1)
+
+
+async def test_a_method_with_streams_on_both_sides_is_wrapped_as_well() -> None:
+    async def talk(requests: AsyncIterator[bytes], context: Context) -> None:
+        async for request in requests:
+            await context.write(request)
+
+    counting = Counting()
+    make: Any = grpc.stream_stream_rpc_method_handler
+    server = grpc.aio.server(interceptors=[counting])
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler("a.B", {"C": make(talk)})]
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method: Any = channel.stream_stream("/a.B/C")
+        assert [response async for response in method([b"one", b"two"])] == [b"one", b"two"]
+    await server.stop(None)
+    assert counting.wrapped == [("/a.B/C", True)]
+
+
+async def test_what_is_not_there_stays_so() -> None:
+    counting = Counting()
+    async with (
+        served({ADD_STOCK: unary(echo)}, counting) as caller,
+        failing(StatusCode.UNIMPLEMENTED),
+    ):
+        await caller.ask(SUBSCRIBE)
+    assert counting.wrapped == []

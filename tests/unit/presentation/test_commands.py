@@ -1,0 +1,136 @@
+"""A command reaches the ledger with its cause, its fingerprint and its deadline."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from inventory.v1 import commands_pb2 as pb
+from inventory_grpc.application.batch import Request
+from inventory_grpc.application.failures import RequestIdReused
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import Command, ReserveStock
+from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.domain.values import Span, Ttl
+from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands
+from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from tests.support.engine import Engine
+from tests.support.world import MINUTE, NOON
+from tests.unit.presentation.asking import add, adjust, fields, line, reserve
+
+
+class Call:
+    """As much of a context as a command looks at."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = seconds
+
+    def time_remaining(self) -> float | None:
+        return self._seconds
+
+
+def call(seconds: float | None = None) -> Any:  # noqa: ANN401
+    return Call(seconds)
+
+
+class Asked(Exception):
+    pass
+
+
+class Listening:
+    """A ledger that only hears what is asked."""
+
+    command: Command
+    request: Request
+
+    async def record(self, command: Command, request: Request) -> Outcome:
+        self.command, self.request = command, request
+        raise Asked
+
+
+async def heard(request: CommandRequest, seconds: float | None = None) -> Listening:
+    ledger = Listening()
+    commands = Commands(ledger, lambda: NOON, Ttl(Span(5 * MINUTE)))
+    rpc = type(request).__name__.removesuffix("Request")
+    with pytest.raises(Asked):
+        await getattr(commands, rpc)(request, call(seconds))
+    return ledger
+
+
+async def test_what_a_caller_says_of_a_command_goes_with_it() -> None:
+    asked = add(request_id="q1", reason="delivery", reference="truck 9")
+    request = (await heard(asked)).request
+    assert (request.cause.request_id, request.cause.reason) == ("q1", "delivery")
+    assert (request.cause.reference, request.cause.actor) == ("truck 9", "")
+    assert request.fingerprint == fingerprint("AddStock", asked)
+
+
+async def test_without_a_request_id_there_is_nothing_to_compare() -> None:
+    assert (await heard(add())).request.fingerprint == b""
+
+
+@pytest.mark.parametrize(("left", "waits"), [(2.5, 2.5), (None, MAX_WAIT_SECONDS)])
+async def test_a_command_is_not_begun_after_its_deadline(left: float | None, waits: float) -> None:
+    request = (await heard(add(), left)).request
+    assert request.deadline is not None
+    assert request.deadline - asyncio.get_running_loop().time() == pytest.approx(waits, abs=0.1)
+
+
+async def test_the_default_expiration_is_the_servers_to_choose() -> None:
+    command = (await heard(reserve())).command
+    assert isinstance(command, ReserveStock)
+    assert command.expiration == Ttl(Span(5 * MINUTE))
+
+
+async def test_what_is_wrong_with_a_command_and_with_its_cause_is_told_together(
+    engine: Engine,
+) -> None:
+    commands = Commands(engine.ledger, engine.clock.wall)
+    with pytest.raises(InvalidValue) as refused:
+        await commands.AddStock(add(quantity=0, request_id="%"), call())
+    assert fields(refused.value) == ["quantity", "request_id"]
+    assert await engine.log() == []
+
+
+async def test_a_command_is_answered_with_what_it_made_so(engine: Engine) -> None:
+    commands = Commands(engine.ledger, engine.clock.wall)
+    added = await commands.AddStock(add(quantity=9), call())
+    assert (added.stock.on_hand, added.position, added.replayed) == (9, 1, False)
+    removed = await commands.RemoveStock(
+        pb.RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=1), call()
+    )
+    assert (removed.stock.on_hand, removed.position) == (8, 2)
+    adjusted = await commands.AdjustStock(adjust(delta=-1), call())
+    assert (adjusted.stock.on_hand, adjusted.stock.version) == (7, 3)
+
+
+async def test_a_cart_lives_its_life(engine: Engine) -> None:
+    commands = Commands(engine.ledger, engine.clock.wall)
+    await commands.AddStock(add(quantity=9), call())
+    reserved = await commands.ReserveStock(reserve(reservation_id="r1", lines=[line(4)]), call())
+    assert reserved.reservation.lines[0].held == 4
+    assert reserved.stocks[0].available == 5
+    extended = await commands.ExtendReservation(
+        pb.ExtendReservationRequest(reservation_id="r1", never_expires=True), call()
+    )
+    assert not extended.reservation.HasField("expire_time")
+    committed = await commands.CommitReservation(
+        pb.CommitReservationRequest(reservation_id="r1", lines=[line(1)], order_id="o1"), call()
+    )
+    assert (committed.stocks[0].on_hand, committed.reservation.order_id) == (8, "o1")
+    released = await commands.ReleaseReservation(
+        pb.ReleaseReservationRequest(reservation_id="r1"), call()
+    )
+    assert (released.stocks[0].available, released.reservation.lines[0].released) == (8, 3)
+
+
+async def test_a_request_that_is_sent_again_gets_the_same_answer(engine: Engine) -> None:
+    commands = Commands(engine.ledger, engine.clock.wall)
+    await commands.AddStock(add(quantity=9), call())
+    first = await commands.ReserveStock(reserve(request_id="q1"), call())
+    again = await commands.ReserveStock(reserve(request_id="q1"), call())
+    assert again.replayed
+    again.replayed = False
+    assert again == first
+    with pytest.raises(RequestIdReused):
+        await commands.ReserveStock(reserve(request_id="q1", lines=[line(2)]), call())

@@ -1,0 +1,201 @@
+"""Which events a follower wants, or everything that is wrong with that; and what it gets."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory.v1 import events_pb2 as pb
+from inventory_grpc.application.failures import OtherLog, PositionAhead
+from inventory_grpc.application.subscription import Start
+from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.presentation import mapping_events as mapping
+from inventory_grpc.presentation.events import Events
+from inventory_grpc.presentation.form import Form
+from tests.support.engine import Engine
+from tests.support.world import NOON, TOASTERS, add, reserve
+from tests.unit.presentation.asking import fields
+
+NO_CONTEXT: Any = None
+
+
+def events_of(engine: Engine) -> Events:
+    return Events(engine.followers, engine.store.event_log, engine.clock.wall)
+
+
+async def subscribe(
+    engine: Engine, request: pb.SubscribeRequest
+) -> AsyncIterator[pb.SubscribeResponse]:
+    async for message in events_of(engine).Subscribe(request, NO_CONTEXT):
+        yield pb.SubscribeResponse.FromString(message)
+
+
+async def list_events(engine: Engine, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
+    return pb.ListEventsResponse.FromString(await events_of(engine).ListEvents(request, NO_CONTEXT))
+
+
+SUBSCRIBE_WRONG: list[tuple[pb.SubscribeRequest, list[str]]] = [
+    (pb.SubscribeRequest(after_position=-1), ["after_position"]),
+    (pb.SubscribeRequest(after_time=Timestamp(nanos=-1)), ["after_time"]),
+    (pb.SubscribeRequest(from_now=False), ["from_now"]),
+    (pb.SubscribeRequest(log_id="x" * 129), ["log_id"]),
+    (pb.SubscribeRequest(max_batch=-1), ["max_batch"]),
+    (pb.SubscribeRequest(max_batch=513), ["max_batch"]),
+    (pb.SubscribeRequest(heartbeat=Duration()), ["heartbeat"]),
+    (pb.SubscribeRequest(heartbeat=Duration(nanos=999_999_999)), ["heartbeat"]),
+    (pb.SubscribeRequest(heartbeat=Duration(seconds=60, nanos=1_000)), ["heartbeat"]),
+    (
+        pb.SubscribeRequest(filter=pb.EventFilter(event_types=["StockAdded", "StockSold"])),
+        ["filter.event_types[1]"],
+    ),
+    (pb.SubscribeRequest(filter=pb.EventFilter(product_ids=[""])), ["filter.product_ids[0]"]),
+    (pb.SubscribeRequest(filter=pb.EventFilter(store_ids=["a"] * 101)), ["filter.store_ids"]),
+    (
+        pb.SubscribeRequest(max_batch=-1, filter=pb.EventFilter(reservation_ids=["%"])),
+        ["filter.reservation_ids[0]", "max_batch"],
+    ),
+]
+
+LIST_WRONG: list[tuple[pb.ListEventsRequest, list[str]]] = [
+    (
+        pb.ListEventsRequest(
+            after_position=-1,
+            before_position=-1,
+            page_size=-1,
+            page_token="x",  # noqa: S106
+        ),
+        ["after_position", "before_position", "page_size", "page_token"],
+    ),
+    (
+        pb.ListEventsRequest(filter=pb.EventFilter(event_types=["stock_added"])),
+        ["filter.event_types[0]"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("asked", "where"), SUBSCRIBE_WRONG, ids=lambda case: str(case)[:40])
+async def test_what_is_wrong_with_a_subscription_is_named_by_its_path(
+    engine: Engine, asked: pb.SubscribeRequest, where: list[str]
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await anext(subscribe(engine, asked))
+    assert fields(refused.value) == where
+
+
+@pytest.mark.parametrize(("asked", "where"), LIST_WRONG, ids=lambda case: str(case)[:40])
+async def test_what_is_wrong_with_a_list_is_named_by_its_path(
+    engine: Engine, asked: pb.ListEventsRequest, where: list[str]
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        await list_events(engine, asked)
+    assert fields(refused.value) == where
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "max_events", "heartbeat_seconds"),
+    [
+        (pb.SubscribeRequest(), Start(), 256, 10.0),
+        (pb.SubscribeRequest(after_position=7, max_batch=1), Start(after_position=7), 1, 10.0),
+        (
+            pb.SubscribeRequest(from_now=True, heartbeat=Duration(seconds=1)),
+            Start(from_now=True),
+            256,
+            1.0,
+        ),
+        (
+            pb.SubscribeRequest(
+                after_time=Timestamp(seconds=1, nanos=1_999), heartbeat=Duration(seconds=60)
+            ),
+            Start(after_time=Instant(1_000_001)),
+            256,
+            60.0,
+        ),
+    ],
+)
+def test_a_subscription_is_what_the_follower_said(
+    asked: pb.SubscribeRequest, start: Start, max_events: int, heartbeat_seconds: float
+) -> None:
+    with Form() as form:
+        wanted = mapping.subscription(form, asked)
+    assert (wanted.start, wanted.max_events, wanted.heartbeat_seconds) == (
+        start,
+        max_events,
+        heartbeat_seconds,
+    )
+
+
+def test_every_fact_can_be_asked_for_by_its_name() -> None:
+    assert {
+        "StockAdded",
+        "StockRemoved",
+        "StockAdjusted",
+        "StockReserved",
+        "ReservationCommitted",
+        "ReservationReleased",
+        "ReservationExpired",
+        "ReservationExtended",
+    } == mapping.FACTS
+
+
+async def test_a_follower_gets_what_was_recorded_and_where_that_is(engine: Engine) -> None:
+    await engine.record(add(5), "q1")
+    await engine.record(reserve(2))
+    messages = [
+        message async for message in subscribe(engine, pb.SubscribeRequest(stop_at_head=True))
+    ]
+    assert [event.position for message in messages for event in message.events] == [1, 2]
+    assert messages[-1].caught_up
+    for message in messages:
+        assert (message.log_id, message.head_position) == ("memory", 2)
+        assert message.server_time.ToMicroseconds() == NOON
+    assert messages[-1].position == 2
+
+
+async def test_who_follows_another_log_or_its_future_is_refused_before_the_first_message(
+    engine: Engine,
+) -> None:
+    with pytest.raises(OtherLog):
+        await anext(subscribe(engine, pb.SubscribeRequest(log_id="another")))
+    with pytest.raises(PositionAhead):
+        await anext(subscribe(engine, pb.SubscribeRequest(after_position=1)))
+
+
+async def test_events_are_listed_page_by_page_in_either_direction(engine: Engine) -> None:
+    for units in range(1, 6):
+        await engine.record(add(units))
+
+    async def listed(**asked: Any) -> list[int]:  # noqa: ANN401
+        request, found = pb.ListEventsRequest(page_size=2, **asked), []
+        while True:
+            response = await list_events(engine, request)
+            assert response.head_position == 5
+            found += [event.position for event in response.events]
+            if not response.next_page_token:
+                return found
+            request.page_token = response.next_page_token
+
+    assert await listed() == [1, 2, 3, 4, 5]
+    assert await listed(newest_first=True) == [5, 4, 3, 2, 1]
+    assert await listed(after_position=1, before_position=5) == [2, 3, 4]
+    assert await listed(after_position=1, before_position=5, newest_first=True) == [4, 3, 2]
+    assert await listed(after_position=9) == []
+
+
+async def test_a_list_is_filtered(engine: Engine) -> None:
+    await engine.record(add(5))
+    await engine.record(add(5, TOASTERS))
+    await engine.record(reserve(1))
+    wanted = pb.EventFilter(event_types=["StockAdded"], product_ids=["kettle"])
+    response = await list_events(engine, pb.ListEventsRequest(filter=wanted))
+    assert [event.position for event in response.events] == [1]
+
+
+def test_a_page_ends_where_it_is_full_or_heavy_but_never_empty() -> None:
+    heavy = [(position, b"x" * 400_000) for position in range(1, 5)]
+    assert len(mapping.page(heavy, 100)) == 2
+    assert len(mapping.page(heavy, 1)) == 1
+    assert len(mapping.page([(1, b"x" * 2_000_000)], 100)) == 1
+    assert mapping.page([], 100) == []

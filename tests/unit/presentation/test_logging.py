@@ -1,0 +1,121 @@
+"""One line a call says how it went; what was sent is not in it."""
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc import StatusCode
+from structlog.testing import capture_logs
+
+from inventory.v1 import commands_pb2 as pb
+from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.errors import TranslateErrors
+from inventory_grpc.presentation.interceptors.logging import LogCalls
+from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
+
+PRIVATE = "4111-1111"
+
+
+async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) -> dict[str, Any]:
+    message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
+    handler = unary(call, pb.AddStockRequest.FromString)
+    with capture_logs() as logs:
+        async with served({ADD_STOCK: handler}, LogCalls(), TranslateErrors(Nobody())) as caller:
+            with suppress(grpc.aio.AioRpcError):
+                await caller.ask(ADD_STOCK, message)
+    [line] = logs
+    assert PRIVATE not in str(line)
+    return dict(line)
+
+
+async def fine(_request: pb.AddStockRequest, _context: Context) -> bytes:
+    return b""
+
+
+async def test_a_call_is_one_line() -> None:
+    line = await line_of(fine, pb.AddStockRequest(request_id="q1", reason=PRIVATE))
+    assert re.fullmatch(r"ipv[46]:\S+:\d+", line.pop("peer"))
+    assert 0 <= line.pop("duration_ms") < 1_000
+    assert line == {
+        "event": "call",
+        "log_level": "info",
+        "method": ADD_STOCK,
+        "code": "OK",
+        "request_id": "q1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("refusal", "level"),
+    [(PositionAhead(9, 5), "info"), (LogDamaged(), "error"), (Internal("9d2e41c7"), "error")],
+)
+async def test_a_refusal_is_no_error_but_trouble_of_ours_is(refusal: Refusal, level: str) -> None:
+    async def refuse(_request: pb.AddStockRequest, _context: Context) -> bytes:
+        raise refusal
+
+    line = await line_of(refuse)
+    assert line["log_level"] == level
+    assert line["reason"].title().replace("_", "") == type(refusal).__name__
+
+
+async def test_a_request_id_cannot_forge_a_line() -> None:
+    line = await line_of(fine, pb.AddStockRequest(request_id="q\n\x1b[31m" * 1_000))
+    assert line["request_id"].isprintable()
+    assert len(line["request_id"]) == 128
+
+
+async def test_a_call_whose_caller_left_is_cancelled() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def wait(_request: bytes, _context: Context) -> bytes:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    with capture_logs() as logs:
+        async with served({ADD_STOCK: unary(wait)}, LogCalls()) as caller:
+            waiting = caller.begin(ADD_STOCK)
+            await begun.wait()
+            waiting.cancel()
+            await ended.wait()
+    [line] = logs
+    assert (line["code"], line["log_level"]) == ("CANCELLED", "info")
+
+
+async def test_what_the_method_sets_as_its_status_is_what_is_written() -> None:
+    async def set_code(_request: bytes, context: Context) -> bytes:
+        context.set_code(StatusCode.NOT_FOUND)
+        return b""
+
+    assert (await line_of(set_code))["code"] == "NOT_FOUND"
+
+
+async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def info(self, *_: object, **__: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inventory_grpc.presentation.interceptors.logging._log", Full())
+    async with served({ADD_STOCK: unary(fine)}, LogCalls()) as caller:
+        assert await caller.ask(ADD_STOCK) == b""
+
+
+async def test_an_abort_is_written_with_its_code() -> None:
+    async def abort(_request: bytes, context: Context) -> bytes:
+        await context.abort(StatusCode.NOT_FOUND)
+
+    with capture_logs() as logs:
+        async with (
+            served({ADD_STOCK: unary(abort)}, LogCalls()) as caller,
+            failing(StatusCode.NOT_FOUND),
+        ):
+            await caller.ask(ADD_STOCK)
+    assert logs[0]["code"] == "NOT_FOUND"

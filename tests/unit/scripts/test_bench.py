@@ -1,0 +1,125 @@
+"""Does the benchmark count what it says it counts?"""
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from inventory.v1.commands_pb2 import AddStockRequest
+from inventory_grpc.presentation.grpc_types import Context
+from scripts.bench.figures import Comparison, Sample, Series
+from scripts.bench.load import drive
+from scripts.bench.traffic import ADD_STOCK, Call, Shop, Traffic, echoed
+from scripts.bench.wire import CallFailed
+
+
+class Counter:
+    """Answers every call, but the one of a number, and counts them."""
+
+    def __init__(self) -> None:
+        self.requests: list[bytes] = []
+        self.refused: int | None = None
+
+    async def echo(self, request: bytes, context: Context) -> bytes:
+        self.requests.append(request)
+        if len(self.requests) == self.refused:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        return request
+
+
+@pytest.fixture
+def counter() -> Counter:
+    return Counter()
+
+
+@pytest.fixture
+async def address(counter: Counter) -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    echo: Any = grpc.unary_unary_rpc_method_handler(counter.echo)
+    handler = grpc.method_handlers_generic_handler("bench.Ceiling", {"Echo": echo})
+    server.add_generic_rpc_handlers([handler])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+def some(calls: int) -> Traffic:
+    def of_caller(caller: int) -> Iterator[Call]:
+        return (Call("", f"{caller}:{number}".encode()) for number in range(calls))
+
+    return echoed(of_caller)
+
+
+async def test_every_call_reaches_the_server_once_and_is_counted_once(
+    counter: Counter, address: str
+) -> None:
+    load = await drive(address, some(50), callers=7, warm_seconds=0, seconds=30)
+
+    assert load.begun == len(load.latencies) == 350
+    assert sorted(counter.requests) == sorted(
+        call.request for caller in range(7) for call in some(50)(caller)
+    )
+
+
+async def test_a_caller_without_calls_keeps_nobody_from_calling(
+    counter: Counter, address: str
+) -> None:
+    def of_caller(caller: int) -> Iterator[Call]:
+        return some(10)(caller) if caller else iter(())
+
+    await drive(address, of_caller, callers=9, warm_seconds=0, seconds=30)
+
+    assert len(counter.requests) == 80
+
+
+async def test_a_caller_waits_for_its_answer_before_it_asks_again(
+    counter: Counter, address: str
+) -> None:
+    await drive(address, some(50), callers=1, warm_seconds=0, seconds=30)
+
+    assert counter.requests == [call.request for call in some(50)(0)]
+
+
+async def test_what_was_begun_is_answered_when_time_is_up(counter: Counter, address: str) -> None:
+    load = await drive(address, some(1_000_000), callers=8, warm_seconds=0.05, seconds=0.1)
+
+    assert 0 < len(load.latencies) < load.begun == len(counter.requests)
+
+
+async def test_a_call_that_is_refused_ends_the_measurement(counter: Counter, address: str) -> None:
+    counter.refused = 5
+
+    with pytest.raises(CallFailed, match="not now"):
+        await drive(address, some(50), callers=2, warm_seconds=0, seconds=30)
+
+
+async def test_a_method_that_is_not_there_ends_the_measurement(address: str) -> None:
+    def of_caller(_caller: int) -> Iterator[Call]:
+        return iter([Call("/bench.Ceiling/Nothing", b"")])
+
+    with pytest.raises(CallFailed):
+        await drive(address, of_caller, callers=1, warm_seconds=0, seconds=30)
+
+
+def test_no_two_commands_of_a_run_are_the_same_request() -> None:
+    shop = Shop(20)
+    callers = [shop.receive(3)(0), shop.add_anywhere(0), shop.add_anywhere(1), shop.add_to_one(0)]
+    calls = [call for caller in callers for call in islice(caller, 100)]
+
+    assert {call.method for call in calls} == {ADD_STOCK}
+    ids = {AddStockRequest.FromString(call.request).request_id for call in calls}
+    assert len(ids) == len(calls)
+
+
+def test_a_case_is_compared_with_what_was_measured_right_beside_it() -> None:
+    echo = Series("echo", "calls", [Sample(4_000), Sample(1_000), Sample(2_000)])
+    case = Series("case", "calls", [Sample(2_000), Sample(900), Sample(1_200)])
+
+    assert Comparison(case, echo, 0.7).ratio == (0.6, 0.5, 0.9)
+    assert Comparison(case, echo, 0.7).is_met is False
+    assert Comparison(case, echo, 0.6).is_met
+    assert Comparison(case, echo).is_met is None
