@@ -93,10 +93,11 @@ class Batch:
         movements = self._decide(command)
         if movements:
             outcome = self._append(movements, request.cause)
-            answered = Answered(request.fingerprint, self.recorded[-len(movements)].position, None)
+            position = self.recorded[-len(movements)].position
+            answered = Answered(request.fingerprint, position, None, self.now)
         else:
             outcome = self._as_it_is(command)
-            answered = Answered(request.fingerprint, self.head, outcome)
+            answered = Answered(request.fingerprint, self.head, outcome, self.now)
         if request_id:
             self._transaction.remember(actor, request_id, answered)
         return outcome

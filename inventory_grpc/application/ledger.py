@@ -38,7 +38,7 @@ MAX_COMMANDS: Final = 512
 MAX_EVENTS: Final = 2_048
 """Events in a batch, and at most one command more."""
 
-EXPIRY_PATIENCE_SECONDS: Final = 0.2
+EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for so long, then take every other batch."""
 
 RETRY_SECONDS: Final = 0.5
@@ -125,12 +125,14 @@ class Ledger:
             LedgerBroken: storage has failed for a minute and cannot be reopened.
         """
         while self._mailbox or not self._closing.is_set():
-            overdue = self._overdue_seconds()
+            overdue = self._overdue()
             if self._breaker.state is not BreakerState.CLOSED:
                 await self._recover()
-            elif self._mailbox and (self._just_expired or overdue < EXPIRY_PATIENCE_SECONDS):
+            elif self._mailbox and (
+                overdue is None or self._just_expired or overdue < EXPIRY_PATIENCE_MICROS
+            ):
                 await self._answer(self._mailbox.take(MAX_COMMANDS))
-            elif overdue:
+            elif overdue is not None:
                 await self._expire()
             elif time.monotonic() >= self._forget_at:
                 await self._forget()
@@ -139,9 +141,13 @@ class Ledger:
             else:
                 await self._sleep()
 
-    def _overdue_seconds(self) -> float:
-        """Return how long the oldest overdue hold has waited; 0 if it is not to be tried now."""
-        return self.expiry_lag() / 1e6 if time.monotonic() >= self._expire_at else 0.0
+    def _overdue(self) -> int | None:
+        """Return for how many microseconds a hold has been over; None if none is, or for now."""
+        expiry = self._writer.next_expiry
+        if expiry is None or time.monotonic() < self._expire_at:
+            return None
+        overdue = self._clock.now() - expiry
+        return overdue if overdue >= 0 else None
 
     async def _answer(self, entries: list[Entry]) -> None:
         """Record what *entries* ask in one transaction, and answer every caller."""

@@ -40,6 +40,7 @@ class Answered(NamedTuple):
     """Of its first event, from which the answer is made again; else the head as it was."""
     outcome: Outcome | None
     """The answer itself, where there are no events to make it from."""
+    record_time: Instant
 
 
 class Head(NamedTuple):
@@ -85,7 +86,7 @@ class Transaction(Protocol):
     def remember(self, actor: str, request_id: str, answered: Answered) -> None: ...
 
     def forget(self, before: Instant, limit: int) -> int:
-        """Forget up to *limit* requests recorded before a time; return how many."""
+        """Forget up to *limit* requests answered before a time; return how many."""
         ...
 
     def earliest_expiry(self) -> Instant | None:

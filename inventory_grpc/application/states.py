@@ -119,9 +119,10 @@ class States:
         """Note that the transaction at hand changes this one."""
         self._touched.add(key)
 
-    def keep(self) -> None:
-        """Stand by what the transaction changed: it was committed."""
+    def keep(self, position: int) -> None:
+        """Stand by what the transaction changed: it was committed, and the log ends here."""
         self._touched.clear()
+        self.position = position
 
     def undo(self) -> None:
         """Let go of what the transaction changed: it was rolled back."""

@@ -82,15 +82,9 @@ class Writer:
         Raises:
             StorageError: storage failed; see there for what that means.
         """
-        try:
+        with self._undoing():
             result = await self._storage.transact(partial(self._batch, work))
-        except BaseException:
-            self._states.undo()
-            # what others recorded may have been applied by then, and is not read again
-            self._skip_to(self._states.position)
-            raise
-        self._states.keep()
-        self._states.position = result.head
+        self._states.keep(result.head)
         self._publish(result)
         return result.answers
 
@@ -100,7 +94,21 @@ class Writer:
         Raises:
             StorageError: it cannot be read.
         """
-        self._publish(await self._storage.observe(partial(self._batch, lambda _: [])))
+        with self._undoing():
+            result = await self._storage.observe(partial(self._batch, lambda _: []))
+        self._states.keep(result.head)
+        self._publish(result)
+
+    @contextmanager
+    def _undoing(self) -> Iterator[None]:
+        """If what is inside fails, have the state be that of the log again."""
+        try:
+            yield
+        except BaseException:
+            self._states.undo()
+            # what others recorded may have been applied by then, and is not read again
+            self._skip_to(self._states.position)
+            raise
 
     def forget_state(self) -> None:
         """Fold everything anew when it is next needed."""

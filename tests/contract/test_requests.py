@@ -22,7 +22,7 @@ from tests.support.world import (
     reserve,
 )
 
-AT_FIRST = Answered(b"fingerprint", 1, None)
+AT_FIRST = Answered(b"fingerprint", 1, None, NOON)
 
 
 async def test_an_answer_is_found_under_actor_and_request_id(store: Store) -> None:
@@ -53,7 +53,7 @@ async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store)
 
 async def test_an_answer_of_a_stock_alone_comes_back_too(store: Store) -> None:
     outcome = Outcome(1, [Stock(KETTLES, Levels(5, 0), 1, NOON)], None)
-    answered = Answered(b"\x00\xff", 1, outcome)
+    answered = Answered(b"\x00\xff", 1, outcome, NOON)
     await Scribe(store).record(add(5))
     await store.storage.transact(lambda t: t.remember("", "one", answered))
     assert await store.storage.observe(lambda t: t.answered("", "one")) == answered

@@ -148,7 +148,7 @@ class MemoryTransaction:
         oldest = [
             key
             for key, answered in islice(requests.items(), limit)
-            if self._tables.time_of(answered.position) < before
+            if answered.record_time < before
         ]
         for key in oldest:
             self._forgotten[key] = requests.pop(key)

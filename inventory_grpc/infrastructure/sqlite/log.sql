@@ -39,5 +39,6 @@ CREATE TABLE requests (
   fingerprint BLOB    NOT NULL,
   position    INTEGER NOT NULL,     -- of its first event; else the head as it was
   outcome     TEXT,                 -- the answer, where there are no events to make it from
+  record_time INTEGER NOT NULL,
   UNIQUE (actor, request_id)
 ) STRICT;

@@ -123,34 +123,31 @@ class SqliteTransaction:
 
     def answered(self, actor: str, request_id: str) -> Answered | None:
         row = self._connection.execute(
-            "SELECT fingerprint, position, outcome FROM requests "
+            "SELECT fingerprint, position, outcome, record_time FROM requests "
             "WHERE actor = ? AND request_id = ?",
             (actor, request_id),
         ).fetchone()
         if row is None:
             return None
-        fingerprint, position, outcome = row
-        return Answered(
-            fingerprint, position, states_json.load_outcome(outcome) if outcome else None
-        )
+        fingerprint, position, text, record_time = row
+        outcome = states_json.load_outcome(text) if text else None
+        return Answered(fingerprint, position, outcome, Instant(record_time))
 
     def remember(self, actor: str, request_id: str, answered: Answered) -> None:
-        outcome = states_json.dump_outcome(answered.outcome) if answered.outcome else None
+        fingerprint, position, outcome, record_time = answered
+        text = states_json.dump_outcome(outcome) if outcome else None
         self._connection.execute(
-            "INSERT INTO requests (actor, request_id, fingerprint, position, outcome) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (actor, request_id, answered.fingerprint, answered.position, outcome),
+            "INSERT INTO requests "
+            "(actor, request_id, fingerprint, position, outcome, record_time) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (actor, request_id, fingerprint, position, text, record_time),
         )
 
     def forget(self, before: Instant, limit: int) -> int:
-        oldest = self._connection.execute("SELECT position FROM requests ORDER BY request LIMIT 1")
-        first = oldest.get
-        if first is None or first > (last := log.position_before(self._connection, before)):
-            return 0
         self._connection.execute(
             "DELETE FROM requests WHERE request IN "
-            "(SELECT request FROM requests ORDER BY request LIMIT ?) AND position <= ?",
-            (limit, last),
+            "(SELECT request FROM requests ORDER BY request LIMIT ?) AND record_time < ?",
+            (limit, before),
         )
         return self._connection.changes()
 

@@ -181,7 +181,7 @@ def test_what_was_kept_is_not_undone_by_a_later_rollback(states: States) -> None
     kettles = states.inventory(KETTLES, log.inventory)
     states.touch(KETTLES)
     kettles.evolve(StockAdded(100), 2, NOON)
-    states.keep()
+    states.keep(2)
     states.undo()
     assert states.inventory(KETTLES, log.inventory).levels == Levels(105, 0)
 
