@@ -49,6 +49,9 @@ from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+OVERTIME_SECONDS: Final = 5.0
+"""What closing may take beyond `drain_seconds`, before the process leaves anyhow."""
+
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
 
@@ -205,6 +208,8 @@ async def serve_until_stopped(settings: Settings) -> None:
         await asyncio.wait([stopping, served.ledger], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         _log.info("draining: calls that were taken are answered; once more to leave at once")
+        # a disk that does not answer must not keep the process: to be killed is safe
+        loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
         if served.ledger.done():
             await served.ledger
     _log.info("stopped")
@@ -212,9 +217,13 @@ async def serve_until_stopped(settings: Settings) -> None:
 
 def _stop(stop: asyncio.Event) -> None:
     if stop.is_set():
-        _log.warning("leaving at once; what was acknowledged is on disk")
-        os._exit(1)
+        _leave()
     stop.set()
+
+
+def _leave() -> None:
+    _log.warning("leaving at once; what was acknowledged is on disk")
+    os._exit(1)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> str:

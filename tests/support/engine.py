@@ -106,6 +106,7 @@ def assemble(
 @asynccontextmanager
 async def running(engine: Engine) -> AsyncIterator[Engine]:
     """Run the ledger; on leaving, see it come to its end."""
+    await engine.ledger.start()
     run = asyncio.create_task(engine.ledger.run(), name="ledger")
     try:
         yield engine
