@@ -1,6 +1,5 @@
 """What every test may ask for."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,10 +13,3 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Each implementation of the ports, empty."""
     async with STORES[request.param](tmp_path) as opened:
         yield opened
-
-
-@pytest.fixture
-async def no_task_outlives_the_test() -> AsyncIterator[None]:
-    before = asyncio.all_tasks()
-    yield
-    assert not [task for task in asyncio.all_tasks() - before if not task.done()]

@@ -1,7 +1,7 @@
 """How is the server put together, and taken down?"""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import grpc
 import grpc.aio
@@ -98,11 +98,12 @@ def build_server(  # noqa: PLR0913  what can differ between servers
     server = grpc.aio.server(
         interceptors=interceptors(gate, calls, max_streams), options=list(options.items())
     )
-    add_InventoryCommandsServicer_to_server(servicers.commands, server)
-    add_InventoryQueriesServicer_to_server(servicers.queries, server)
-    add_InventoryAdminServicer_to_server(servicers.admin, server)
+    unregistered = cast("grpc.aio.Server", _Unregistered(server))
+    add_InventoryCommandsServicer_to_server(servicers.commands, unregistered)
+    add_InventoryQueriesServicer_to_server(servicers.queries, unregistered)
+    add_InventoryAdminServicer_to_server(servicers.admin, unregistered)
+    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, unregistered)
     server.add_generic_rpc_handlers([_relaying(servicers.events)])
-    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
     if with_reflection:
         server.add_generic_rpc_handlers(_reflecting())
     return server
@@ -112,9 +113,11 @@ def interceptors(
     gate: WriteGate, calls: RunningCalls, max_streams: int = MAX_STREAMS
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """Return what happens around every call, outermost first."""
+    log = LogCalls()
+    calls.afterwards(log.write_waiting)
     return [
         calls,
-        LogCalls(),
+        log,
         TranslateErrors(calls),
         GuardCommands(gate),
         AdmitStreams(max_streams),
@@ -140,6 +143,20 @@ async def drain(
     calls.end_streams()
     await server.stop(grace_seconds)
     await calls.finished()
+
+
+class _Unregistered:
+    """A server, as far as generated code needs one, that looks methods up when they are called.
+
+    Of methods that are registered, gRPC waits for each one by itself, and goes through all
+    those waits at every call: measured with eighteen of them, that costs 20 µs a call.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, *_: object) -> None:
+        """Leave them to the generic handlers, which know them too."""
 
 
 def _relaying(events: Events) -> grpc.GenericRpcHandler:

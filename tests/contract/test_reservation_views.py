@@ -41,6 +41,19 @@ async def test_a_reservation_is_shown_as_it_is(store: Store) -> None:
     assert shown.held == 1
 
 
+async def test_the_order_is_the_one_named_first_whoever_names_another_later(store: Store) -> None:
+    other = OrderId("order-2")
+    await Scribe(store).record(add(9), reserve(3), commit(1), commit(1, order=ORDER))
+    await Scribe(store).record(commit(1, order=other), reserve(1, "r2", order=ORDER))
+    await Scribe(store).record(commit(name="r2", order=other))
+    for name in ("r1", "r2"):
+        shown = store.views.reservation(ReservationId(name)).value
+        assert shown is not None
+        assert shown.order_id == ORDER
+    assert await listed(store, ReservationQuery(order_id=ORDER)) == ["r2", "r1"]
+    assert await listed(store, ReservationQuery(order_id=other)) == []
+
+
 async def test_reservations_are_listed_newest_first(store: Store) -> None:
     await Scribe(store).record(add(9), *(reserve(1, name) for name in ("b", "c", "a")))
     await Scribe(store).record(commit(name="b"))

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Never
 
@@ -11,14 +11,11 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2, events_pb2
+from inventory.v1 import commands_pb2, events_pb2, queries_pb2
 from inventory_grpc import bootstrap
-from inventory_grpc.application.batch import Request
-from inventory_grpc.application.ports import Outcome, Storage, Transaction
+from inventory_grpc.application.ports import T, Transaction
 from inventory_grpc.application.queries import Queries
-from inventory_grpc.domain.commands import Command
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
-from inventory_grpc.presentation.server import SERVICES
 from inventory_grpc.settings import Settings
 from tests.support.caller import Caller, adding, calling, refusal, refused, reserving
 from tests.support.caller import line as of
@@ -43,6 +40,7 @@ UNARY: Final = [
     "InventoryQueries/ListReservations",
     "InventoryEvents/ListEvents",
 ]
+KETTLES: Final = queries_pb2.GetStockRequest(product_id="kettle", store_id="lisbon")
 TRUNCATED: Final = b"\x0a\x06kett"
 NOT_TEXT: Final = b"\x0a\x02\xc3\x28"
 
@@ -71,7 +69,7 @@ async def test_bytes_that_cannot_be_decoded_are_an_invalid_argument_everywhere(
         "/inventory.v1.InventoryEvents/Subscribe", request_serializer=lambda data: data
     )
     with pytest.raises(grpc.aio.AioRpcError) as failed:
-        await stream(NOT_TEXT, timeout=10).read()
+        await stream(b"\xff" * 20, timeout=10).read()
     assert refusal(failed.value).reason == "INVALID_VALUE"
     assert await caller.log() == []
 
@@ -103,12 +101,11 @@ async def test_an_unknown_method_is_unimplemented(caller: Caller) -> None:
 def test_no_unary_rpc_is_left_out_above() -> None:
     methods = [
         f"{service.name}/{method.name}"
-        for file in (commands_pb2, events_pb2)
+        for file in (commands_pb2, events_pb2, queries_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     ]
-    assert set(methods) - {"InventoryEvents/Subscribe"} <= set(UNARY)
-    assert len(SERVICES) == 4
+    assert set(methods) - {"InventoryEvents/Subscribe"} == set(UNARY)
 
 
 class _Bug(Exception):
@@ -125,7 +122,7 @@ async def test_a_bug_is_internal_with_an_id_that_only_the_log_explains(
     await caller.commands.AddStock(adding(1))
     monkeypatch.setattr(Queries, "stock", _break)
     monkeypatch.setattr(bootstrap.Events, "_told", _break)
-    get = _raw(caller, "InventoryQueries/GetStock", adding(1).SerializeToString())
+    get = caller.queries.GetStock(KETTLES)
     subscribe = caller.events.Subscribe(events_pb2.SubscribeRequest(), timeout=10)
     with pytest.raises(grpc.aio.AioRpcError) as failed:
         await subscribe.read()
@@ -145,33 +142,34 @@ async def test_a_handler_that_cancels_itself_is_a_bug_and_keeps_nobody_waiting(
         raise asyncio.CancelledError
 
     monkeypatch.setattr(Queries, "stock", cancel)
-    answer = await refused(_raw(caller, "InventoryQueries/GetStock", adding(1).SerializeToString()))
+    answer = await refused(caller.queries.GetStock(KETTLES, timeout=5))
     assert (answer.code, answer.reason) == (StatusCode.INTERNAL, "INTERNAL")
 
 
-class _Gate:
-    """Holds the writer up until it is opened."""
+@pytest.fixture
+def gate(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """Have the writer wait until this is set."""
+    assert caller
+    gate = asyncio.Event()
+    transact = SqliteStorage.transact
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open = asyncio.Event()
-        transact = SqliteStorage.transact
+    async def waiting(storage: SqliteStorage, work: Callable[[Transaction], T]) -> T:
+        await gate.wait()
+        return await transact(storage, work)
 
-        async def waiting(storage: SqliteStorage, work: object) -> object:
-            await self.open.wait()
-            return await transact(storage, work)  # type: ignore[arg-type,type-var]
-
-        monkeypatch.setattr(SqliteStorage, "transact", waiting)
+    monkeypatch.setattr(SqliteStorage, "transact", waiting)
+    yield gate
+    gate.set()
 
 
 async def test_a_call_whose_deadline_passes_is_told_so_and_its_command_is_not_begun(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
+    caller: Caller, gate: asyncio.Event
 ) -> None:
-    gate = _Gate(monkeypatch)
     first = asyncio.create_task(_settled(caller, "first", 10.0))
     await asyncio.sleep(0.05)  # the writer holds it now
     for seconds in (0.001, 0.05):
         assert await _settled(caller, f"late-{seconds}", seconds) is StatusCode.DEADLINE_EXCEEDED
-    gate.open.set()
+    gate.set()
     assert await first is StatusCode.OK
     assert await _settled(caller, "after", 10.0) is StatusCode.OK
     assert [event.request_id for event in await caller.log()] == ["first", "after"]
@@ -202,16 +200,11 @@ async def test_a_caller_who_cancels_leaves_no_call_behind(path: Path) -> None:
         assert {f"{n}" for n in range(1, 200, 2)} <= answered
 
 
-async def test_reads_do_not_wait_for_the_writer(
-    caller: Caller, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await caller.commands.AddStock(adding(1))
-    gate = _Gate(monkeypatch)
+async def test_reads_do_not_wait_for_the_writer(caller: Caller, gate: asyncio.Event) -> None:
     waiting = asyncio.create_task(_settled(caller, "waiting", 10.0))
     await asyncio.sleep(0.02)
-    assert len(await caller.log()) == 1
-    await asyncio.wait_for(
-        _raw(caller, "InventoryQueries/GetStock", adding(1).SerializeToString()[:15]), 1
-    )
-    gate.open.set()
+    assert await caller.log() == []
+    answer = await refused(caller.queries.GetStock(KETTLES, timeout=1))
+    assert answer.reason == "STOCK_NOT_FOUND"
+    gate.set()
     assert await waiting is StatusCode.OK

@@ -47,9 +47,10 @@ class Ended(Protocol):
 class TranslateErrors(Around):
     """Ends a call that raised with the status that belongs to what it raised."""
 
-    def __init__(self, ended: Ended) -> None:
+    def __init__(self, ended: Ended, goodbye_seconds: float = GOODBYE_SECONDS) -> None:
         super().__init__()
         self._ended = ended
+        self._goodbye_seconds = goodbye_seconds
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         decode = handler.request_deserializer
@@ -74,7 +75,7 @@ class TranslateErrors(Around):
                 await context.abort(StatusCode.DEADLINE_EXCEEDED, "it took longer than it may")
             except ReaderStalled:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(GOODBYE_SECONDS):
+                    async with asyncio.timeout(self._goodbye_seconds):
                         await refuse(context, Overloaded(0.1), StatusCode.UNAVAILABLE)
                 return None
             except grpc.aio.BaseError:

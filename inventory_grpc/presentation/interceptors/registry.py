@@ -5,7 +5,7 @@ waiting for streams that nobody told to end.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
@@ -24,6 +24,7 @@ class RunningCalls(Around):
         self._running: set[Task] = set()
         self._endless: set[Task] = set()
         self._ended: set[Task] = set()
+        self._afterwards: list[Callable[[], None]] = []
 
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
         running = self._running
@@ -65,7 +66,13 @@ class RunningCalls(Around):
         """Tell whether *task* was cancelled by us, and its caller still waits."""
         return task in self._ended
 
+    def afterwards(self, do: Callable[[], None]) -> None:
+        """Have *do* called when the last call has finished."""
+        self._afterwards.append(do)
+
     async def finished(self) -> None:
-        """Wait until no call is running."""
+        """Wait until no call is running, and what is to be done afterwards is done."""
         while self._running:
             await asyncio.wait(set(self._running))
+        for do in self._afterwards:
+            do()

@@ -14,10 +14,11 @@ from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.infrastructure import codec
 from inventory_grpc.infrastructure.memory import tables
 from tests.support.engine import PATIENCE_SECONDS, Engine, running, settle
+from tests.support.history import appending
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore
-from tests.support.world import KETTLES, TOASTERS, add, remove, reserve, stock
+from tests.support.world import KETTLES, TOASTERS, add, commit, remove, reserve, stock
 
 
 async def test_what_is_answered_can_be_read_and_followed(engine: Engine) -> None:
@@ -213,6 +214,22 @@ async def test_a_faulty_command_is_not_the_fate_of_the_others(idle: Engine) -> N
         assert (await idle.record(add(1, TOASTERS))).position == 5
         assert Model(await idle.log()).shelves[KETTLES].reserved == 6
         assert idle.queries.stock(KETTLES, 0).value.levels == Levels(6, 6)
+
+
+@pytest.mark.usefixtures("_poison_cannot_be_written")
+async def test_what_was_decided_before_the_fault_is_decided_again_from_the_log(
+    idle: Engine,
+) -> None:
+    await idle.store.storage.transact(appending(add(9), reserve(3, "old")))
+    asked = [idle.ask(reserve(2)), idle.ask(commit(name="old")), idle.ask(add(1))]
+    faulty = idle.ask(add(1, POISON))
+    await settle()
+    async with running(idle):
+        assert [(await outcome).position for outcome in asked] == [3, 4, 5]
+        with pytest.raises(Internal):
+            await faulty
+    model = Model(await idle.log())
+    assert (model.shelves[KETTLES].on_hand, model.shelves[KETTLES].reserved) == (7, 2)
 
 
 @pytest.mark.usefixtures("_poison_cannot_be_written")

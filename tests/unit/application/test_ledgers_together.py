@@ -10,11 +10,24 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.events import Event, Levels, StockAdded
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.infrastructure.memory.store import MemoryTransaction
+from tests.support.clock import ManualClock
 from tests.support.engine import Engine, assemble, running, settle
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import in_memory
-from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
+from tests.support.world import (
+    KETTLES,
+    MINUTE,
+    NOON,
+    SECOND,
+    TOASTERS,
+    add,
+    commit,
+    later,
+    release,
+    remove,
+    reserve,
+)
 
 
 @pytest.fixture
@@ -99,14 +112,18 @@ async def test_one_that_is_far_behind_starts_anew(
 ) -> None:
     one, other = both
     await other.record(add(5))
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    await other.record(add(5, TOASTERS))
+    for stock_id in (KETTLES, TOASTERS):
+        assert other.queries.stock(stock_id, 0).value.levels == Levels(5, 0)
     monkeypatch.setattr(batch, "MAX_BEHIND", 10)
-    for _ in range(15):
+    for _ in range(8):
         await one.record(add(1))
+        await one.record(add(1, TOASTERS))
     outcome = await other.record(remove(1))
-    assert outcome.stocks[0].levels == Levels(19, 0)
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(19, 0)
-    assert other.head.position == 17
+    assert outcome.stocks[0].levels == Levels(12, 0)
+    assert other.queries.stock(KETTLES, 0).value.levels == Levels(12, 0)
+    assert other.queries.stock(TOASTERS, 0).value.levels == Levels(13, 0)
+    assert other.head.position == 19
 
 
 async def test_what_others_recorded_is_not_lost_with_a_transaction_that_failed(
@@ -153,6 +170,20 @@ async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
     reading = other.queries.stock(KETTLES, 0)
     assert reading.as_of == 3
     assert reading.value.levels == Levels(3, 0)
+
+
+async def test_times_in_the_log_never_go_back_however_the_clocks_differ() -> None:
+    ahead = assemble(in_memory(), ManualClock(later(10 * MINUTE)))
+    behind = assemble(ahead.store, ManualClock(NOON))
+    async with running(ahead), running(behind):
+        for _ in range(3):
+            await ahead.record(add(1))
+            behind.clock.go_on(SECOND)
+            await behind.record(add(1))
+    times = [event.record_time for event in await events_of(ahead.store)]
+    assert times == sorted(times)
+    assert times[0] == later(10 * MINUTE)
+    assert times[-1] >= times[0] + 2 * SECOND, "time goes on from there at its own pace"
 
 
 async def test_states_of_which_few_are_at_hand_are_folded_again_from_the_log() -> None:

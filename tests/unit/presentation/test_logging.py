@@ -15,7 +15,7 @@ from inventory_grpc.application.failures import Internal, LogDamaged, PositionAh
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
-from inventory_grpc.presentation.interceptors.logging import LogCalls
+from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
 
 PRIVATE = "4111-1111"
@@ -25,7 +25,7 @@ async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) ->
     message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
     handler = unary(call, pb.AddStockRequest.FromString)
     with capture_logs() as logs:
-        async with served({ADD_STOCK: handler}, LogCalls(), TranslateErrors(Nobody())) as caller:
+        async with served({ADD_STOCK: handler}, LogCalls(0.0), TranslateErrors(Nobody())) as caller:
             with suppress(grpc.aio.AioRpcError):
                 await caller.ask(ADD_STOCK, message)
     [line] = logs
@@ -81,7 +81,7 @@ async def test_a_call_whose_caller_left_is_cancelled() -> None:
         raise AssertionError
 
     with capture_logs() as logs:
-        async with served({ADD_STOCK: unary(wait)}, LogCalls()) as caller:
+        async with served({ADD_STOCK: unary(wait)}, LogCalls(0.0)) as caller:
             waiting = caller.begin(ADD_STOCK)
             await begun.wait()
             waiting.cancel()
@@ -104,8 +104,47 @@ async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.Mo
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("inventory_grpc.presentation.interceptors.logging._log", Full())
-    async with served({ADD_STOCK: unary(fine)}, LogCalls()) as caller:
-        assert await caller.ask(ADD_STOCK) == b""
+    log = LogCalls(60.0)
+    async with served({ADD_STOCK: unary(fine)}, log) as caller:
+        for _ in range(MAX_WAITING + 1):
+            assert await caller.ask(ADD_STOCK) == b""
+        log.write_waiting()
+
+
+async def test_lines_wait_for_each_other_but_not_for_long() -> None:
+    log = LogCalls(0.05)
+    with capture_logs() as logs:
+        async with served({ADD_STOCK: unary(fine)}, log) as caller:
+            for _ in range(3):
+                await caller.ask(ADD_STOCK)
+            assert logs == []
+            await asyncio.sleep(0.1)
+            assert len(logs) == 3
+
+
+async def test_no_more_than_so_many_lines_wait() -> None:
+    with capture_logs() as logs:
+        async with served({ADD_STOCK: unary(fine)}, LogCalls(60.0)) as caller:
+            for _ in range(MAX_WAITING):
+                assert logs == []
+                await caller.ask(ADD_STOCK)
+            assert len(logs) == MAX_WAITING
+
+
+async def test_a_line_of_trouble_does_not_wait_nor_do_those_before_it() -> None:
+    async def fail(request: bytes, _context: Context) -> bytes:
+        if request:
+            raise LogDamaged
+        return b""
+
+    with capture_logs() as logs:
+        async with served(
+            {ADD_STOCK: unary(fail)}, LogCalls(60.0), TranslateErrors(Nobody())
+        ) as caller:
+            await caller.ask(ADD_STOCK)
+            async with failing(StatusCode.DATA_LOSS):
+                await caller.ask(ADD_STOCK, b"x")
+            assert [line["code"] for line in logs] == ["OK", "DATA_LOSS"]
 
 
 async def test_an_abort_is_written_with_its_code() -> None:
@@ -114,7 +153,7 @@ async def test_an_abort_is_written_with_its_code() -> None:
 
     with capture_logs() as logs:
         async with (
-            served({ADD_STOCK: unary(abort)}, LogCalls()) as caller,
+            served({ADD_STOCK: unary(abort)}, LogCalls(0.0)) as caller,
             failing(StatusCode.NOT_FOUND),
         ):
             await caller.ask(ADD_STOCK)

@@ -43,8 +43,8 @@ async def test_a_reader_that_takes_nothing_is_closed_with_its_position_in_the_lo
         async with served(
             {SUBSCRIBE: streaming(sender.send)},
             calls,
-            LogCalls(),
-            TranslateErrors(calls),
+            LogCalls(0.0),
+            TranslateErrors(calls, goodbye_seconds=0.1),
             SendInTime(0.1),
         ) as caller:
             reading = caller.open(SUBSCRIBE)

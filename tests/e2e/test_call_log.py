@@ -1,0 +1,61 @@
+"""One line a call: what, how, how long, by whom; never what was in it."""
+
+import asyncio
+import json
+from typing import Any, Final
+
+from grpc import StatusCode
+
+from inventory.v1 import events_pb2, queries_pb2
+from tests.support.caller import Caller, adding, line, refused, reserving
+from tests.support.server_process import ServerProcess
+
+SECRET: Final = "not-for-the-log"
+
+
+async def _lines(server: ServerProcess, count: int) -> list[dict[str, Any]]:
+    """Return the lines of calls, once there are as many."""
+    async with asyncio.timeout(5):
+        while len(found := [entry for entry in server.log() if entry["event"] == "call"]) < count:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def test_every_call_is_one_line_of_json_without_its_content(
+    server: ServerProcess, remote: Caller
+) -> None:
+    await remote.commands.AddStock(adding(5, request_id="delivery-1", reason=SECRET))
+    await refused(remote.commands.ReserveStock(reserving(line(9), reference=SECRET)))
+    await refused(
+        remote.queries.GetStock(queries_pb2.GetStockRequest(product_id=SECRET, store_id="x"))
+    )
+    await remote.log()
+    added, reserve, get, subscribe = await _lines(server, 4)
+    assert added["method"] == "/inventory.v1.InventoryCommands/AddStock"
+    assert (added["code"], added["request_id"]) == ("OK", "delivery-1")
+    assert 0 < added["duration_ms"] < 10_000
+    assert added["peer"].startswith("ipv4:127.0.0.1:")
+    assert (reserve["code"], reserve["reason"]) == ("FAILED_PRECONDITION", "INSUFFICIENT_STOCK")
+    assert (get["code"], get["reason"]) == ("NOT_FOUND", "STOCK_NOT_FOUND")
+    assert (subscribe["code"], subscribe["position"]) == ("OK", 1)
+    for entry in (added, reserve, get, subscribe):
+        assert {"method", "code", "duration_ms", "peer", "request_id", "level"} <= entry.keys()
+        assert SECRET not in json.dumps(entry)
+
+
+async def test_a_request_id_cannot_forge_a_line(server: ServerProcess, remote: Caller) -> None:
+    answer = await refused(
+        remote.commands.AddStock(adding(1, request_id='x"}\n{"event": "forged\u2028\x1b[31m'))
+    )
+    assert answer.code is StatusCode.INVALID_ARGUMENT
+    await remote.commands.AddStock(adding(1))
+    assert len(await _lines(server, 2)) == 2
+    assert not [entry for entry in server.log() if entry["event"] == "forged"]
+
+
+async def test_a_caller_who_leaves_is_in_the_log(server: ServerProcess, remote: Caller) -> None:
+    following = remote.events.Subscribe(events_pb2.SubscribeRequest())
+    await following.read()
+    following.cancel()
+    [left] = await _lines(server, 1)
+    assert (left["code"], left["position"]) == ("CANCELLED", 0)
