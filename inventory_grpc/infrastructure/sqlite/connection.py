@@ -1,5 +1,6 @@
 """How is the file opened, and what do its errors mean?"""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ import apsw
 import apsw.sqlite_extra
 
 from inventory_grpc.application.ports import Fault, StorageError
+
+_log = logging.getLogger(__name__)
 
 OLDEST_SQLITE: Final = (3, 51, 3)
 """Before it, a WAL with several connections could be reset under one of them."""
@@ -95,6 +98,15 @@ def _patience() -> Callable[[int], bool]:
         return time.monotonic() - started < BUSY_SECONDS
 
     return wait
+
+
+def close(connection: apsw.Connection) -> None:
+    """Close *connection*, whatever state the file is in."""
+    try:
+        connection.close(force=True)
+    except apsw.Error as error:
+        # the last one to leave checkpoints; what it could not move is still in the WAL
+        _log.warning("a connection was closed with an error: %s", error)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
 
 T = TypeVar("T")
 
@@ -96,13 +96,13 @@ class Readers:
         """Send readers away: wait for those at work, and close every connection."""
         self._open.clear()
         if self._here is not None:
-            self._here.close()
+            close(self._here)
             self._here = None
         while self._reading:
             self._idle.clear()
             await self._idle.wait()
         while self._opened:
-            self._opened.pop().close(force=True)
+            close(self._opened.pop())
 
     def shut_down(self) -> None:
         """End the threads, after `close`."""

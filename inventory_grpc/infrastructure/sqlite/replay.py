@@ -29,6 +29,7 @@ def play(
 
     An event that does not fit is played all the same: what it says is what happened.
     """
+    command: list[Recorded] = []  # which may go on on the next page
     while after < upto:
         page: Sequence[Row] = source.execute(
             "SELECT event, stream, version, ordinal, kind, reservation, product_id, store_id "
@@ -37,8 +38,7 @@ def play(
             (after, min(after + PAGE, upto)),
         ).fetchall()
         if not page:
-            return
-        command: list[Recorded] = []
+            break
         for data, *keys in page:
             event = decode(data)
             if command and command[0].event.command_position != event.command_position:
@@ -48,8 +48,9 @@ def play(
             yield from _misfits(target, recorded, keys)
             command.append(recorded)
             after = event.position
-        project(target, command)
         progress(after)
+    if command:
+        project(target, command)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:

@@ -10,7 +10,7 @@ import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
-from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
@@ -48,15 +48,17 @@ class SqliteStorage:
         return await self._run(lambda: self._observe(work))
 
     async def recover(self) -> None:
-        """Reopen everything, as after a crash; then write a little, to see whether that works.
+        """Find out whether writing works; then reopen everything, as after a crash.
 
-        A commit that failed may be in the WAL or not: with every connection of this
-        process closed, the next one reads what is really there. The checkpoint syncs it
-        before anybody is shown it.
+        What a commit that failed has left in the WAL is written over by the probe, and
+        the probe is synced, before anybody opens the file anew: until then readers keep
+        the connections that do not see it. Reopening has the next checkpoint copy the
+        whole WAL again: pages of which a sync has failed may not be on disk.
         """
+        await self._run(self._probe)
         await self._readers.close()
         try:
-            await self._run(self._recover)
+            await self._run(self._reopen)
         finally:
             self._readers.open()
 
@@ -116,17 +118,29 @@ class SqliteStorage:
             self._disconnect()
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close(force=True)
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            close(connection)
 
-    def _recover(self) -> None:
+    def _probe(self) -> None:
+        """Write a little, and have it synced."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            with storage_errors():
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("UPDATE log SET probe = probe + 1")
+                connection.execute("COMMIT")
+        except StorageError:
+            self._roll_back(connection)
+            raise
+
+    def _reopen(self) -> None:
         self._disconnect()
         self._open()
-        connection = self._connected()
         with storage_errors():
-            connection.execute("UPDATE log SET probe = probe + 1")
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._connected().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _close(self) -> None:
         if self._connection is None:

@@ -1,0 +1,125 @@
+"""Two servers, as processes of their own, on one file: still one service."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import grpc.aio
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
+from inventory.v1.queries_pb2 import GetStockRequest
+from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
+from tests.support.opened import checked, events, requests_of
+from tests.support.server_process import ServerProcess
+
+
+@pytest.fixture
+async def callers(path: Path, tmp_path: Path) -> AsyncIterator[list[Caller]]:
+    """A caller of each of two servers."""
+    servers = [ServerProcess.begin(path, tmp_path / f"{number}.log") for number in range(2)]
+    try:
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(calling(await server.address()))
+                for server in servers
+            ]
+    finally:
+        for server in servers:
+            server.kill()
+
+
+async def _reserve(caller: Caller, name: str) -> str:
+    request = reserving(line(1), name=name, request_id=name)
+    try:
+        return f"{(await caller.commands.ReserveStock(request, timeout=SECONDS)).position}"
+    except grpc.aio.AioRpcError as error:
+        return refusal(error).reason
+
+
+async def test_they_never_sell_a_unit_twice_and_do_each_request_once(
+    callers: list[Caller], path: Path
+) -> None:
+    await callers[0].commands.AddStock(adding(100))
+    # each request goes to both of them, at the same time
+    answers = await asyncio.gather(
+        *(_reserve(caller, f"r{number}") for number in range(120) for caller in callers)
+    )
+    by_request = list(zip(answers[::2], answers[1::2], strict=True))
+    agreed = [one for one, other in by_request if one == other]
+    assert len(agreed) == 120, "two answers to one request"
+    assert Counter(agreed)["INSUFFICIENT_STOCK"] == 20
+    assert len(requests_of(events(path))) == 100
+    assert len(checked(path).promises) == 100
+
+
+async def test_a_hold_that_is_over_expires_once(callers: list[Caller], path: Path) -> None:
+    await callers[0].commands.AddStock(adding(50))
+    for number in range(50):
+        await callers[number % 2].commands.ReserveStock(
+            reserving(line(1), name=f"r{number}", ttl=Duration(seconds=1))
+        )
+    async with asyncio.timeout(SECONDS):
+        while len(events(path)) < 101:
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
+    log = events(path)
+    assert len(log) == 101
+    late = [
+        event.record_time.ToMicroseconds() - event.occur_time.ToMicroseconds()
+        for event in log[51:]
+    ]
+    assert 0 <= min(late) <= max(late) < 1_000_000
+    assert {promise.state for promise in checked(path).promises.values()} == {"expired"}
+
+
+async def test_what_one_records_the_other_shows_soon_and_at_once_to_who_names_it(
+    callers: list[Caller],
+) -> None:
+    one, two = callers
+    seen: dict[int, float] = {}
+
+    async def follow() -> None:
+        following = two.events.Subscribe(SubscribeRequest(), timeout=SECONDS)
+        while len(seen) < 40:
+            message = await following.read()
+            assert isinstance(message, SubscribeResponse)
+            for event in message.events:
+                assert event.position == len(seen) + 1
+                seen[event.position] = time.monotonic()
+        following.cancel()
+
+    following = asyncio.create_task(follow())
+    recorded: dict[int, float] = {}
+    for units in range(1, 41):
+        position = (await one.commands.AddStock(adding(1))).position
+        recorded[position] = time.monotonic()
+        read = await two.queries.GetStock(
+            GetStockRequest(product_id="kettle", store_id="lisbon", min_position=position)
+        )
+        assert (read.stock.on_hand, read.as_of_position >= position) == (units, True)
+    await following
+    lags = sorted(seen[position] - at for position, at in recorded.items())
+    assert lags[len(lags) // 2] < 0.1
+    assert lags[-1] < 1.0, "a machine may be busy for a moment, and no longer"
+
+
+async def test_what_one_has_cached_is_forgotten_when_the_other_changes_it(
+    callers: list[Caller],
+) -> None:
+    one, two = callers
+    kettles = GetStockRequest(product_id="kettle", store_id="lisbon")
+    for units in range(1, 6):
+        await one.commands.AddStock(adding(1))
+        async with asyncio.timeout(1):
+            while True:
+                try:
+                    if (await two.queries.GetStock(kettles)).stock.on_hand == units:
+                        break
+                except grpc.aio.AioRpcError as error:
+                    assert refusal(error).reason == "STOCK_NOT_FOUND"
+                await asyncio.sleep(0.005)
