@@ -45,6 +45,9 @@ RETRY_SECONDS: Final = 0.5
 """When to send a command again that storage did not take."""
 
 FORGET_EVERY_SECONDS: Final = 10.0
+FORGET_MORE_SECONDS: Final = 0.1
+"""When old requests are forgotten: every so often, and while there are more, one step a time."""
+
 GIVE_UP_SECONDS: Final = 60.0
 
 
@@ -128,14 +131,14 @@ class Ledger:
             overdue = self._overdue()
             if self._breaker.state is not BreakerState.CLOSED:
                 await self._recover()
+            elif time.monotonic() >= self._forget_at:
+                await self._forget()
             elif self._mailbox and (
                 overdue is None or self._just_expired or overdue < EXPIRY_PATIENCE_MICROS
             ):
                 await self._answer(self._mailbox.take(MAX_COMMANDS))
             elif overdue is not None:
                 await self._expire()
-            elif time.monotonic() >= self._forget_at:
-                await self._forget()
             elif self._moved_elsewhere:
                 await self._catch_up()
             else:
@@ -191,7 +194,7 @@ class Ledger:
 
     def _forget_old(self, batch: Batch) -> Answers:
         if batch.forget(Instant(batch.now - self._remember_micros)):
-            self._forget_at = 0.0
+            self._forget_at = time.monotonic() + FORGET_MORE_SECONDS
         return []
 
     async def _catch_up(self) -> None:
@@ -213,7 +216,7 @@ class Ledger:
 
     async def _recover(self) -> None:
         """Refuse what waits, wait, then have storage reopened: that is the breaker's probe."""
-        self._mailbox.refuse_all(self._breaker.refusal())
+        self._mailbox.refuse_all(self._breaker.refusal)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._breaker.retry_seconds()):
                 await self._closing.wait()

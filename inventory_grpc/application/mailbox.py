@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +73,7 @@ class Mailbox:
         """Have *entries* be the next that are handed out."""
         self._entries.extendleft(reversed(entries))
 
-    def refuse_all(self, refusal: Refusal) -> None:
-        """Answer everybody with no."""
+    def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
+        """Answer everybody with no: each with a refusal of its own, for it will be raised."""
         while self._entries:
-            self._entries.popleft().answer(refusal)
+            self._entries.popleft().answer(refusal())

@@ -7,7 +7,7 @@ seam between history and live, because there is only one way to read.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -60,11 +60,12 @@ class Followers:
         """
         if log_id and log_id != self._log.log_id:
             raise OtherLog(log_id, self._log.log_id)
+        if start.after_time is not None:
+            after = await self._log.position_before(Instant(start.after_time + 1))
+            return after, self._log.head()
         end = self._log.head()
         if start.from_now:
             return end, end
-        if start.after_time is not None:
-            return await self._log.position_before(Instant(start.after_time + 1)), end
         if start.after_position > end:
             raise PositionAhead(start.after_position, end)
         return start.after_position, end
@@ -77,7 +78,7 @@ class Followers:
         max_events: int,
         heartbeat_seconds: float,
         stop_at: int | None,
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncGenerator[Progress, None]:
         """Yield whole commands after a position, then each new one; end only at *stop_at*.
 
         The first message comes at once. When *heartbeat_seconds* pass without news, one

@@ -3,9 +3,8 @@
 Its methods answer with bytes: events are passed on as they are stored.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import cast
 
 from inventory.v1 import events_pb2 as pb
 from inventory_grpc.application.ports import EventLog, WallClock
@@ -39,7 +38,7 @@ class Events:
             heartbeat_seconds=asked.heartbeat_seconds,
             stop_at=end if request.stop_at_head else None,
         )
-        async with aclosing(cast("AsyncGenerator[Progress, None]", following)) as stretches:
+        async with aclosing(following) as stretches:
             async for progress in stretches:
                 yield self._told(progress)
                 call_notes.note(position=progress.position)

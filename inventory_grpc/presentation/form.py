@@ -113,9 +113,13 @@ class Form:
             return {}
         taken = []
         for index, line in enumerate(lines):
-            at = f"lines[{index}]."
-            quantity = self.take(Quantity, at + "quantity", line.quantity)
-            taken.append((self.stock_id(line, at), quantity))
+            try:
+                stock_id = StockId(ProductId(line.product_id), StoreId(line.store_id))
+                taken.append((stock_id, Quantity(line.quantity)))
+            except Malformed:
+                at = f"lines[{index}]."
+                quantity = self.take(Quantity, at + "quantity", line.quantity)
+                taken.append((self.stock_id(line, at), quantity))
         try:
             return summed(taken)
         except Malformed:

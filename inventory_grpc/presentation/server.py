@@ -27,6 +27,9 @@ from inventory_grpc.presentation.interceptors.registry import RunningCalls
 from inventory_grpc.presentation.interceptors.sending import SendInTime
 from inventory_grpc.presentation.queries import Queries
 
+MAX_PENDING: Final = 10_000
+"""Calls of all connections that wait to be looked at; what is beyond is cancelled."""
+
 _MINUTE_MS: Final = 60_000
 
 OPTIONS: Final = {
@@ -34,6 +37,13 @@ OPTIONS: Final = {
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_send_message_length": 4 * 1024 * 1024,
     "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
+    # which would count streams that are over, until their memory is free, and so refuse
+    # callers who keep to the limit
+    "grpc.http.overload_protection": 0,
+    # calls that came in and were not looked at yet; by default, of more than 1,000 some are
+    # cancelled at random, and their callers cannot tell that nothing has happened
+    "grpc.server.max_pending_requests": MAX_PENDING,
+    "grpc.server.max_pending_requests_hard_limit": MAX_PENDING,
     "grpc.max_metadata_size": 8 * 1024,
     "grpc.absolute_max_metadata_size": 16 * 1024,
     "grpc.keepalive_time_ms": _MINUTE_MS,

@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def address(path: Path) -> AsyncIterator[str]:
-    """A server in this process."""
+    """Serve in this process; say where."""
     async with bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
         yield served.address
 
@@ -32,13 +32,13 @@ async def caller(address: str) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 async def server(path: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    """A server as a process of its own."""
+    """Serve in a process of its own."""
     async with server_process(path, tmp_path / "server.log") as server:
         yield server
 
 
 @pytest.fixture
 async def remote(server: ServerProcess) -> AsyncIterator[Caller]:
-    """A caller of that process."""
+    """Call that process."""
     async with calling(await server.address()) as caller:
         yield caller

@@ -16,9 +16,11 @@ from inventory_grpc import bootstrap
 from inventory_grpc.application.ports import T, Transaction
 from inventory_grpc.application.queries import Queries
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
+from inventory_grpc.presentation.events import Events
 from inventory_grpc.settings import Settings
 from tests.support.caller import Caller, adding, calling, refusal, refused, reserving
 from tests.support.caller import line as of
+from tests.support.waiting import eventually
 
 INSIDES: Final = re.compile(r"Traceback|File \"|Error\b|Exception|SELECT|INSERT|/|\.py|secret")
 """What nobody outside should read."""
@@ -65,7 +67,7 @@ async def test_bytes_that_cannot_be_decoded_are_an_invalid_argument_everywhere(
                 "INVALID_VALUE",
             ), method
             assert not INSIDES.search(answer.message), answer.message
-    stream = caller.channel.unary_stream(
+    stream: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = caller.channel.unary_stream(
         "/inventory.v1.InventoryEvents/Subscribe", request_serializer=lambda data: data
     )
     with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -121,7 +123,7 @@ async def test_a_bug_is_internal_with_an_id_that_only_the_log_explains(
 ) -> None:
     await caller.commands.AddStock(adding(1))
     monkeypatch.setattr(Queries, "stock", _break)
-    monkeypatch.setattr(bootstrap.Events, "_told", _break)
+    monkeypatch.setattr(Events, "_told", _break)
     get = caller.queries.GetStock(KETTLES)
     subscribe = caller.events.Subscribe(events_pb2.SubscribeRequest(), timeout=10)
     with pytest.raises(grpc.aio.AioRpcError) as failed:
@@ -147,9 +149,9 @@ async def test_a_handler_that_cancels_itself_is_a_bug_and_keeps_nobody_waiting(
 
 
 @pytest.fixture
-def gate(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+def gate(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
     """Have the writer wait until this is set."""
-    assert caller
+    assert address, "the server is there before, and after"
     gate = asyncio.Event()
     transact = SqliteStorage.transact
 
@@ -193,9 +195,7 @@ async def test_a_caller_who_cancels_leaves_no_call_behind(path: Path) -> None:
             call.cancel()
         for call in calls:
             await call.code()
-        async with asyncio.timeout(5):
-            while len(asyncio.all_tasks()) > before:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(asyncio.all_tasks()) <= before)
         answered = {event.request_id for event in await caller.log()}
         assert {f"{n}" for n in range(1, 200, 2)} <= answered
 

@@ -1,6 +1,5 @@
 """One line a call: what, how, how long, by whom; never what was in it."""
 
-import asyncio
 import json
 from typing import Any, Final
 
@@ -9,25 +8,28 @@ from grpc import StatusCode
 from inventory.v1 import events_pb2, queries_pb2
 from tests.support.caller import Caller, adding, line, refused, reserving
 from tests.support.server_process import ServerProcess
+from tests.support.waiting import eventually
 
-SECRET: Final = "not-for-the-log"
+CONTENT: Final = "not-for-the-log"
 
 
 async def _lines(server: ServerProcess, count: int) -> list[dict[str, Any]]:
     """Return the lines of calls, once there are as many."""
-    async with asyncio.timeout(5):
-        while len(found := [entry for entry in server.log() if entry["event"] == "call"]) < count:
-            await asyncio.sleep(0.02)
-    return found
+
+    def found() -> list[dict[str, Any]]:
+        return [entry for entry in server.log() if entry["event"] == "call"]
+
+    await eventually(lambda: len(found()) >= count)
+    return found()
 
 
 async def test_every_call_is_one_line_of_json_without_its_content(
     server: ServerProcess, remote: Caller
 ) -> None:
-    await remote.commands.AddStock(adding(5, request_id="delivery-1", reason=SECRET))
-    await refused(remote.commands.ReserveStock(reserving(line(9), reference=SECRET)))
+    await remote.commands.AddStock(adding(5, request_id="delivery-1", reason=CONTENT))
+    await refused(remote.commands.ReserveStock(reserving(line(9), reference=CONTENT)))
     await refused(
-        remote.queries.GetStock(queries_pb2.GetStockRequest(product_id=SECRET, store_id="x"))
+        remote.queries.GetStock(queries_pb2.GetStockRequest(product_id=CONTENT, store_id="x"))
     )
     await remote.log()
     added, reserve, get, subscribe = await _lines(server, 4)
@@ -40,7 +42,7 @@ async def test_every_call_is_one_line_of_json_without_its_content(
     assert (subscribe["code"], subscribe["position"]) == ("OK", 1)
     for entry in (added, reserve, get, subscribe):
         assert {"method", "code", "duration_ms", "peer", "request_id", "level"} <= entry.keys()
-        assert SECRET not in json.dumps(entry)
+        assert CONTENT not in json.dumps(entry)
 
 
 async def test_a_request_id_cannot_forge_a_line(server: ServerProcess, remote: Caller) -> None:

@@ -79,10 +79,10 @@ class Ends:
 
 @pytest.fixture
 async def stalled(server: ServerProcess) -> AsyncIterator["grpc.aio.UnaryStreamCall[Any, Any]"]:
-    """A follower that never reads what it is sent."""
+    """Follow, and never read what is sent."""
     options = [("grpc.http2.lookahead_bytes", 65_536)]
     async with grpc.aio.insecure_channel(await server.address(), options=options) as channel:
-        subscribe = channel.unary_stream(
+        subscribe: grpc.aio.UnaryStreamMultiCallable[Any, Any] = channel.unary_stream(
             "/inventory.v1.InventoryEvents/Subscribe",
             request_serializer=SubscribeRequest.SerializeToString,
         )
@@ -91,8 +91,9 @@ async def stalled(server: ServerProcess) -> AsyncIterator["grpc.aio.UnaryStreamC
         following.cancel()
 
 
+@pytest.mark.usefixtures("stalled")
 async def test_sigterm_under_load_ends_with_0_and_leaves_nothing_open(
-    server: ServerProcess, remote: Caller, stalled: object, path: Path
+    server: ServerProcess, remote: Caller, path: Path
 ) -> None:
     for product in ("kettle", "toaster"):
         await remote.commands.AddStock(adding(1_000_000, product))
@@ -140,11 +141,13 @@ def _lock(path: Path) -> Iterator[None]:
 
 async def _end_of(stream: "grpc.aio.UnaryStreamCall[Any, Any]") -> Refused:
     """Read what is left of *stream*; return how it ended."""
-    with pytest.raises(grpc.aio.AioRpcError) as ended:
+    try:
         async with asyncio.timeout(5):
             while await stream.read() is not grpc.aio.EOF:
                 pass
-    return refusal(ended.value)
+    except grpc.aio.AioRpcError as error:
+        return refusal(error)
+    raise AssertionError("it ended as if all had been said")
 
 
 async def test_who_asks_hears_first_and_who_was_taken_is_answered(
@@ -170,9 +173,7 @@ async def test_who_asks_hears_first_and_who_was_taken_is_answered(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_an_idle_server_stops_at_once(
-    server: ServerProcess, number: signal.Signals
-) -> None:
+async def test_an_idle_server_stops_at_once(server: ServerProcess, number: signal.Signals) -> None:
     started = time.monotonic()
     server.process.send_signal(number)
     assert await server.ended() == 0

@@ -42,9 +42,7 @@ async def test_a_cart_from_its_reservation_to_its_end(caller: Caller) -> None:
     for product in ("kettle", "toaster"):
         await caller.commands.AddStock(adding(5, product))
     reserved = await caller.commands.ReserveStock(
-        reserving(
-            line(1), line(2, "toaster"), line(1), name="cart-1", ttl=Duration(seconds=60)
-        )
+        reserving(line(1), line(2, "toaster"), line(1), name="cart-1", ttl=Duration(seconds=60))
     )
     held = reserved.reservation
     assert [(part.product_id, part.quantity, part.held) for part in held.lines] == [

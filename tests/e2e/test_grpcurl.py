@@ -84,9 +84,7 @@ async def test_a_refusal_is_told_with_its_code(address: str) -> None:
 async def test_the_event_stream(address: str) -> None:
     for units in (1, 2, 3):
         await _call(address, "Commands/AddStock", {**KETTLES, "quantity": units})
-    followed = await _call(
-        address, "Events/Subscribe", {"stop_at_head": True, "from_now": True}
-    )
+    followed = await _call(address, "Events/Subscribe", {"stop_at_head": True, "from_now": True})
     assert (followed["position"], followed["caught_up"]) == ("3", True)
     code, out, _ = await _grpcurl(
         "-d",
@@ -110,6 +108,9 @@ def _facts(stream: str, name: str) -> list[dict[str, Any]]:
 
 async def test_health(address: str) -> None:
     code, out, err = await _grpcurl(
-        "-d", '{"service": "inventory.v1.InventoryCommands"}', address, "grpc.health.v1.Health/Check"
+        "-d",
+        '{"service": "inventory.v1.InventoryCommands"}',
+        address,
+        "grpc.health.v1.Health/Check",
     )
     assert (code, json.loads(out)) == (0, {"status": "SERVING"}), err

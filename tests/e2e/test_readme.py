@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import pytest
 
@@ -41,7 +41,7 @@ def _blocks() -> Iterator[Block]:
         yield Block(found["with"] or "sh", found["code"], found["answer"])
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: object) -> object:
     """Return JSON in which what differs each time is the same."""
     if isinstance(value, Mapping):
         return {
@@ -82,9 +82,12 @@ async def _check(blocks: list[Block], address: str) -> None:
 
 def _has_node_packages() -> bool:
     resolve = ";".join(f"require.resolve('{package}')" for package in NODE_PACKAGES)
-    return HAS_NODE and not subprocess.run(
-        ["node", "-e", resolve], cwd=ROOT, capture_output=True, check=False
-    ).returncode
+    return (
+        HAS_NODE
+        and not subprocess.run(
+            ["node", "-e", resolve], cwd=ROOT, capture_output=True, check=False
+        ).returncode
+    )
 
 
 async def test_the_commands_run_as_written(server: ServerProcess) -> None:

@@ -14,13 +14,14 @@ from inventory.v1 import commands_pb2, events_pb2, queries_pb2, stock_pb2
 from inventory.v1.errors_pb2 import ShortLines
 from tests.support.caller import Caller, adding, line, refusal, refused, reserving
 
-KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
+Fields = dict[str, Any]
+KETTLES: Final[Fields] = {"product_id": "kettle", "store_id": "lisbon"}
 MOST: Final = 1_000_000_000
 
 
 @pytest.fixture
 async def caller(caller: Caller) -> Caller:
-    """A shop with five kettles, of which r1 holds two; r2 is over, and r3 was used in part."""
+    """Have a shop with five kettles, of which r1 holds two; r2 is over, and r3 was used in part."""
     commands = caller.commands
     await commands.AddStock(adding(9, request_id="used"))
     await commands.ReserveStock(reserving(line(2), name="r1"))
@@ -47,26 +48,26 @@ class Refusing(NamedTuple):
     facts: dict[str, str]
 
 
-def _add(**more: Any) -> Callable[[Caller], Awaitable[object]]:
+def _add(more: Fields) -> Callable[[Caller], Awaitable[object]]:
     return lambda caller: caller.commands.AddStock(
         commands_pb2.AddStockRequest(**{**KETTLES, "quantity": 1, **more})
     )
 
 
-def _remove(**more: Any) -> Callable[[Caller], Awaitable[object]]:
+def _remove(more: Fields) -> Callable[[Caller], Awaitable[object]]:
     return lambda caller: caller.commands.RemoveStock(
         commands_pb2.RemoveStockRequest(**{**KETTLES, **more})
     )
 
 
-def _adjust(**more: Any) -> Callable[[Caller], Awaitable[object]]:
+def _adjust(more: Fields) -> Callable[[Caller], Awaitable[object]]:
     return lambda caller: caller.commands.AdjustStock(
         commands_pb2.AdjustStockRequest(**{**KETTLES, "reason": "count", **more})
     )
 
 
-def _reserve(*lines: stock_pb2.Line, **more: Any) -> Callable[[Caller], Awaitable[object]]:
-    return lambda caller: caller.commands.ReserveStock(reserving(*lines, **more))
+def _reserve(*lines: stock_pb2.Line, name: str = "") -> Callable[[Caller], Awaitable[object]]:
+    return lambda caller: caller.commands.ReserveStock(reserving(*lines, name=name))
 
 
 def _commit(*lines: stock_pb2.Line, name: str) -> Callable[[Caller], Awaitable[object]]:
@@ -84,7 +85,7 @@ def _extend(name: str) -> Callable[[Caller], Awaitable[object]]:
     return lambda caller: caller.commands.ExtendReservation(request)
 
 
-def _get(**more: Any) -> Callable[[Caller], Awaitable[object]]:
+def _get(more: Fields) -> Callable[[Caller], Awaitable[object]]:
     return lambda caller: caller.queries.GetStock(
         queries_pb2.GetStockRequest(**{**KETTLES, **more})
     )
@@ -98,30 +99,32 @@ BEYOND = {"position": "99", "head_position": "8"}
 
 REFUSALS: Final[dict[str, Refusing]] = {
     "add: a request id with other content": Refusing(
-        _add(request_id="used"), EXISTS, "REQUEST_ID_REUSED", {"request_id": "used"}
+        _add({"request_id": "used"}), EXISTS, "REQUEST_ID_REUSED", {"request_id": "used"}
     ),
-    "add: a level beyond counting": Refusing(
-        _adjust(on_hand=10**15 + 1, expected_version=8),
+    "adjust: a level beyond counting": Refusing(
+        _adjust({"on_hand": 10**15 + 1, "expected_version": 8}),
         RULE,
         "LEVEL_TOO_HIGH",
         {**KETTLES, "level": f"{10**15 + 1}", "limit": f"{10**15}"},
     ),
     "add: another version": Refusing(
-        _add(expected_version=3),
+        _add({"expected_version": 3}),
         StatusCode.ABORTED,
         "VERSION_CONFLICT",
         {"expected_version": "3", "version": "8"},
     ),
     "remove: more than is available": Refusing(
-        _remove(quantity=4), RULE, "INSUFFICIENT_STOCK", SHORT
+        _remove({"quantity": 4}), RULE, "INSUFFICIENT_STOCK", SHORT
     ),
     "remove: another version": Refusing(
-        _remove(quantity=1, expected_version=0),
+        _remove({"quantity": 1, "expected_version": 0}),
         StatusCode.ABORTED,
         "VERSION_CONFLICT",
         {"expected_version": "0", "version": "8"},
     ),
-    "adjust: less than nothing": Refusing(_adjust(delta=-6), RULE, "INSUFFICIENT_STOCK", SHORT),
+    "adjust: less than nothing": Refusing(
+        _adjust({"delta": -6}), RULE, "INSUFFICIENT_STOCK", SHORT
+    ),
     "reserve: more than is available": Refusing(
         _reserve(line(4)), RULE, "INSUFFICIENT_STOCK", SHORT
     ),
@@ -168,19 +171,19 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _extend("r2"), RULE, "RESERVATION_CLOSED", {**R2, "state": "COMMITTED"}
     ),
     "get: a stock without history": Refusing(
-        _get(product_id="unicorn"),
+        _get({"product_id": "unicorn"}),
         NOT_FOUND,
         "STOCK_NOT_FOUND",
         {"product_id": "unicorn", "store_id": "lisbon"},
     ),
     "get: a stock before its history": Refusing(
-        _get(as_of_time=Timestamp(seconds=1)), NOT_FOUND, "STOCK_NOT_FOUND", KETTLES
+        _get({"as_of_time": Timestamp(seconds=1)}), NOT_FOUND, "STOCK_NOT_FOUND", KETTLES
     ),
     "get: a position that is still to come": Refusing(
-        _get(as_of_position=99), AHEAD, "POSITION_AHEAD", BEYOND
+        _get({"as_of_position": 99}), AHEAD, "POSITION_AHEAD", BEYOND
     ),
     "get: at least a position that is still to come": Refusing(
-        _get(min_position=99), AHEAD, "POSITION_AHEAD", BEYOND
+        _get({"min_position": 99}), AHEAD, "POSITION_AHEAD", BEYOND
     ),
     "get reservation: an unknown one": Refusing(
         lambda caller: caller.queries.GetReservation(
@@ -198,8 +201,8 @@ REFUSALS: Final[dict[str, Refusing]] = {
         "RESERVATION_NOT_FOUND",
         R9,
     ),
-    "list events: nothing wrong, but a token of nobody": Refusing(
-        lambda caller: caller.events.ListEvents(events_pb2.ListEventsRequest(page_token="x")),
+    "list events: before the beginning": Refusing(
+        lambda caller: caller.events.ListEvents(events_pb2.ListEventsRequest(before_position=-1)),
         StatusCode.INVALID_ARGUMENT,
         "INVALID_VALUE",
         {"violations": "1"},
@@ -238,7 +241,7 @@ async def test_a_subscription_is_refused_at_once(
 
 
 async def test_a_version_conflict_carries_the_stock_as_it_is(caller: Caller) -> None:
-    answer = await refused(_add(expected_version=3)(caller))
+    answer = await refused(_add({"expected_version": 3})(caller))
     current = answer.details[stock_pb2.Stock]
     assert (current.on_hand, current.reserved, current.version) == (5, 2, 8)
 

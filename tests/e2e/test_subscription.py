@@ -115,9 +115,9 @@ async def test_history_becomes_live_without_a_seam_under_concurrent_writers(
     assert followers["resuming"].resumed > 5
 
 
-async def _read(following: grpc.aio.UnaryStreamCall[SubscribeRequest, SubscribeResponse]) -> (
-    SubscribeResponse
-):
+async def _read(
+    following: grpc.aio.UnaryStreamCall[SubscribeRequest, SubscribeResponse],
+) -> SubscribeResponse:
     message = await asyncio.wait_for(following.read(), SECONDS)
     assert isinstance(message, SubscribeResponse), "the stream has ended"
     return message
@@ -179,7 +179,9 @@ async def test_a_follower_may_begin_after_a_time(caller: Caller) -> None:
         times.append(added.stock.update_time)
         await asyncio.sleep(0.002)
     request = SubscribeRequest(after_time=times[2], stop_at_head=True)
-    found = [event async for message in caller.events.Subscribe(request) for event in message.events]
+    found = [
+        event async for message in caller.events.Subscribe(request) for event in message.events
+    ]
     assert [event.position for event in found] == [4, 5, 6]
 
 

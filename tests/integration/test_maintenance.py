@@ -17,7 +17,7 @@ from inventory_grpc.infrastructure.sqlite.opening import InUse, rebuild_alone
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import READ_MODEL_TABLES
 from inventory_grpc.infrastructure.sqlite.verify import verify
-from tests.support.opened import Opened, change, checked, events, hash_of, opened, rows, stored
+from tests.support.opened import Opened, change, checked, events, hash_of, opened, stored, table_of
 from tests.support.world import KETTLES, TOASTERS, add, commit, count, release, reserve
 
 
@@ -65,14 +65,14 @@ async def _busy(shop: Opened) -> AsyncIterator[None]:
 async def test_rebuild_mends_every_table(path: Path) -> None:
     async with opened(path) as shop:
         await _live(shop)
-    before = {table: rows(path, f"SELECT * FROM {table}") for table in READ_MODEL_TABLES}
+    before = {table: table_of(path, table) for table in READ_MODEL_TABLES}
     change(path, "UPDATE stocks SET on_hand = on_hand + 1, version = 77")
     change(path, "DELETE FROM reservation_lines")
     change(path, "UPDATE reservations SET customer_id = 'eve', state = 'released'")
     assert _differences(path)
     result = CliRunner().invoke(app, ["rebuild", "-d", str(path)])
     assert (result.exit_code, "6 events" in result.stderr) == (0, True)
-    assert {table: rows(path, f"SELECT * FROM {table}") for table in READ_MODEL_TABLES} == before
+    assert {table: table_of(path, table) for table in READ_MODEL_TABLES} == before
     checked(path)
 
 

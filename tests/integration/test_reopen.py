@@ -13,7 +13,7 @@ from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
-from tests.support.opened import change, checked, hash_of, opened, rows, stored
+from tests.support.opened import change, checked, hash_of, opened, stored, table_of
 from tests.support.world import (
     KETTLES,
     ORDER,
@@ -45,7 +45,7 @@ async def _live(path: Path) -> None:
 
 
 def _tables(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    return {table: rows(path, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TABLES}
+    return {table: table_of(path, table) for table in TABLES}
 
 
 async def test_everything_is_as_it_was(path: Path) -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -14,11 +13,11 @@ from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import batch
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import EventFilter, Outcome
-from inventory_grpc.application.subscription import Progress
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Span, Ttl
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
+from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
 
 EVERYTHING = EventFilter()
@@ -34,9 +33,7 @@ async def shops(path: Path) -> AsyncIterator[list[Opened]]:
 
 async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> None:
     await shops[0].record(add(100))
-    asked = [
-        shops[number % 3].ask(reserve(1, f"r{number}"), f"r{number}") for number in range(240)
-    ]
+    asked = [shops[number % 3].ask(reserve(1, f"r{number}"), f"r{number}") for number in range(240)]
     answers = await shops[0].answers(*asked)
     assert sum(isinstance(answer, Outcome) for answer in answers) == 100
     assert sum(isinstance(answer, InsufficientStock) for answer in answers) == 140
@@ -94,13 +91,10 @@ async def test_a_follower_of_one_sees_what_the_others_record_in_order_and_soon(
     seen: list[tuple[int, float]] = []
 
     async def follow() -> None:
-        following = cast(
-            "AsyncIterator[Progress]",
-            shops[0].parts.followers.follow(
-                0, EVERYTHING, max_events=64, heartbeat_seconds=10.0, stop_at=None
-            ),
+        following = shops[0].parts.followers.follow(
+            0, EVERYTHING, max_events=64, heartbeat_seconds=10.0, stop_at=None
         )
-        async with aclosing(following) as stretches:  # type: ignore[type-var]
+        async with aclosing(following) as stretches:
             async for progress in stretches:
                 now = time.monotonic()
                 seen.extend((Event.FromString(event).position, now) for event in progress.events)
@@ -141,15 +135,11 @@ async def test_what_is_cached_here_is_forgotten_when_it_changes_there(
     for units in range(6, 12):
         two.levels(min_position=1)
         position = (await one.record(add(1))).position
-        async with asyncio.timeout(5):
-            while two.levels() != Levels(units, 0):
-                await asyncio.sleep(0.005)
+        await eventually(lambda: two.levels() == Levels(units, 0))  # noqa: B023  called at once
         assert two.parts.queries.stock(KETTLES, 0).as_of >= position
 
 
-async def test_a_reservation_is_used_where_it_was_not_made(
-    shops: list[Opened], path: Path
-) -> None:
+async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], path: Path) -> None:
     one, two, three = shops
     await one.record(add(5))
     await one.record(add(5, TOASTERS))

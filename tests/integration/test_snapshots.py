@@ -1,7 +1,7 @@
 """What a long history has made of a stock is not worked out from its beginning each time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -27,10 +27,10 @@ class Reads:
 
 
 @pytest.fixture
-def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
+def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     reads = Reads()
     monkeypatch.setattr(log, "decode", reads.decode)
-    yield reads
+    return reads
 
 
 @asynccontextmanager

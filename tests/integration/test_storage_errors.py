@@ -131,7 +131,7 @@ async def _story_of(
     ("error", "for_good"), [(apsw.FullError, False), (apsw.IOError, False), (apsw.IOError, True)]
 )
 async def test_a_batch_that_fails_at_any_call_is_all_or_nothing_and_no_answer_is_a_lie(
-    shop: Opened, faults: Faults, error: type[apsw.Error], for_good: bool
+    shop: Opened, faults: Faults, *, error: type[apsw.Error], for_good: bool
 ) -> None:
     reached = await _story_of(shop, faults, error, for_good=for_good)
     assert reached > 40

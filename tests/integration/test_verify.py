@@ -39,7 +39,7 @@ async def _live(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sound file, made once."""
+    """Make a sound file, once."""
     path = tmp_path_factory.mktemp("original") / "inventory.db"
     asyncio.run(_live(path))
     return path
@@ -47,7 +47,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def path(original: Path, tmp_path: Path) -> Path:
-    """A copy of it, to be damaged."""
+    """Copy it, to be damaged."""
     return Path(shutil.copy(original, tmp_path))
 
 
@@ -68,7 +68,9 @@ def _sql(statement: str) -> Damage:
 
 
 def _a_snapshot_of_a_reservation(path: Path) -> None:
-    change(path, "INSERT INTO reservation_snapshots SELECT reservation, 505, '{}' FROM reservations")
+    change(
+        path, "INSERT INTO reservation_snapshots SELECT reservation, 505, '{}' FROM reservations"
+    )
 
 
 DAMAGES: Final[dict[str, tuple[Damage, str]]] = {

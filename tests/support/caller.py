@@ -91,7 +91,7 @@ async def refused(call: Awaitable[object]) -> Refused:
 def refusal(error: grpc.aio.AioRpcError) -> Refused:
     """Return what *error* carries."""
     trailers = dict(error.trailing_metadata() or ())
-    status = Status.FromString(bytes(trailers.get("grpc-status-details-bin", b"")))  # type: ignore[arg-type]
+    status = Status.FromString(bytes(trailers.get("grpc-status-details-bin", b"")))
     details: dict[type[Message], Any] = {}
     for packed in status.details:
         for kind in DETAILS:
@@ -114,10 +114,17 @@ def line(quantity: int, product: str = "kettle", store: str = "lisbon") -> stock
 
 
 def adding(
-    quantity: int, product: str = "kettle", store: str = "lisbon", **more: Any
+    quantity: int,
+    product: str = "kettle",
+    store: str = "lisbon",
+    **more: Any,  # noqa: ANN401  any of its other fields
 ) -> AddStockRequest:
     return AddStockRequest(product_id=product, store_id=store, quantity=quantity, **more)
 
 
-def reserving(*lines: stock_pb2.Line, name: str = "", **more: Any) -> ReserveStockRequest:
+def reserving(
+    *lines: stock_pb2.Line,
+    name: str = "",
+    **more: Any,  # noqa: ANN401  as above
+) -> ReserveStockRequest:
     return ReserveStockRequest(lines=lines, reservation_id=name, customer_id="ana", **more)

@@ -4,18 +4,35 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import grpc.aio
 
 from tests.support.caller import SECONDS, Caller
 
 
+class Request(Protocol):
+    """A request that can be repeated."""
+
+    request_id: str
+
+
+class Answer(Protocol):
+    """What a command is answered with."""
+
+    position: int
+    replayed: bool
+
+
 class Asked(NamedTuple):
     """A request, and the rpc it is for."""
 
     rpc: str
-    request: Any
+    request: Request
+
+    async def send(self, caller: Caller) -> Answer:
+        answer: Answer = await getattr(caller.commands, self.rpc)(self.request, timeout=SECONDS)
+        return answer
 
 
 @dataclass
@@ -24,13 +41,13 @@ class Journal:
 
     path: Path
     asked: dict[str, Asked] = field(default_factory=dict)
-    answered: dict[str, Any] = field(default_factory=dict)
+    answered: dict[str, Answer] = field(default_factory=dict)
 
-    async def send(self, caller: Caller, rpc: str, request: Any) -> Any:
+    async def send(self, caller: Caller, rpc: str, request: Request) -> Answer | None:
         """Send *request*; return the answer once it is written down, or None if there is none."""
-        self.asked[request.request_id] = Asked(rpc, request)
+        asked = self.asked[request.request_id] = Asked(rpc, request)
         try:
-            answer = await getattr(caller.commands, rpc)(request, timeout=SECONDS)
+            answer = await asked.send(caller)
         except grpc.aio.AioRpcError:
             return None
         with self.path.open("ab") as file:

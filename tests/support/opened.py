@@ -80,6 +80,11 @@ def rows(path: Path, query: str, *bindings: object) -> list[tuple[Any, ...]]:
         return connection.execute(query, bindings).fetchall()
 
 
+def table_of(path: Path, name: str) -> list[tuple[Any, ...]]:
+    """Return all rows of a table, in order."""
+    return rows(path, f"SELECT * FROM {name} ORDER BY 1, 2")  # noqa: S608  our own tables
+
+
 def change(path: Path, statement: str, *bindings: object) -> None:
     """Change the file behind the engine's back, page checksums included."""
     with closing(Database(path).writer()) as connection:

@@ -161,7 +161,8 @@ class SqliteTransaction:
     def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
         rows = self._connection.execute(
             "SELECT reservation_id FROM reservations WHERE state = 'active' "
-            "AND expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?",
+            "AND expire_time IS NOT NULL AND expire_time <= ? "
+            "ORDER BY expire_time, reservation LIMIT ?",
             (now, limit),
         )
         return [ReservationId(reservation_id) for (reservation_id,) in rows]
@@ -171,8 +172,8 @@ class SqliteTransaction:
         rows = self._connection.execute(
             "SELECT reservation_id FROM reservations WHERE reservation IN ("
             "SELECT reservation FROM reservation_lines WHERE stream = ? AND held > 0 "
-            "AND expire_time IS NOT NULL AND expire_time <= ? ORDER BY expire_time LIMIT ?"
-            ") ORDER BY expire_time",
+            "AND expire_time IS NOT NULL AND expire_time <= ? "
+            "ORDER BY expire_time, reservation LIMIT ?) ORDER BY expire_time, reservation",
             (stream, now, limit),
         )
         return [ReservationId(reservation_id) for (reservation_id,) in rows]

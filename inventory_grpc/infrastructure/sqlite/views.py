@@ -32,6 +32,9 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers, one_state
 MAX_LISTED_LINES: Final = 2_500
 """Where a list of reservations stops taking more; at least one is listed."""
 
+LOOKED_BACK: Final = 20
+"""Events looked at for each stock that moved lately: few stocks may have moved often."""
+
 Row = tuple[Any, ...]
 
 _HEAD: Final = "(SELECT max(position) FROM events)"
@@ -141,9 +144,10 @@ class SqliteViews:
     async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
         def read(connection: apsw.Connection) -> Reading[Sequence[Stock]]:
             rows = connection.execute(
-                f"{_STOCK} WHERE stream IN (SELECT DISTINCT stream FROM "  # noqa: S608  as above
-                "(SELECT stream FROM events ORDER BY position DESC LIMIT ?))",
-                (limit,),
+                f"{_STOCK} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
+                "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
+                "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
+                (limit * LOOKED_BACK, limit),
             )
             return Reading([_stock(row) for row in rows], log.read_head(connection))
 

@@ -1,0 +1,19 @@
+"""Waiting for what has to happen, and no longer."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+SECONDS: Final = 20.0
+LOOK_EVERY_SECONDS: Final = 0.005
+
+
+async def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
+    """Return when *holds* does.
+
+    Raises:
+        TimeoutError: it has not for so long.
+    """
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110  it is looked at from outside, and tells nobody
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
