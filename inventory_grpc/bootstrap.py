@@ -42,8 +42,8 @@ from inventory_grpc.presentation.server import (
     SERVICES,
     Servicers,
     build_server,
+    doors,
     drain,
-    running_calls,
 )
 from inventory_grpc.settings import Settings
 
@@ -80,51 +80,70 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
     """
     database = Database(settings.database, settings.durability)
     with prepare(database, wall()):
-        readers = Readers(database)
-        storage = SqliteStorage(database, readers)
-        await storage.open()
-        bus, head = InProcessBus(), Head()
-        cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
-        cache.listen(bus)
-        breaker = CircuitBreaker(clocks.monotonic, random.random)
-        clock = LogClock(wall, clocks.monotonic)
-        ledger = Ledger(
-            storage,
-            bus,
-            head,
-            clock,
-            breaker,
-            states=States(settings.cached_stocks, settings.cached_reservations),
-            remember_seconds=settings.remember_days * 86_400,
-        )
-        views, event_log = SqliteViews(readers), SqliteEventLog(readers, storage.log_id)
-        await ledger.start()
-        if settings.warm_stocks:
-            warmest = await views.recently_moved(min(settings.warm_stocks, settings.cached_stocks))
-            for stock in warmest.value:
-                cache.put(stock.stock_id, Reading(stock, warmest.as_of))
-        running = asyncio.create_task(ledger.run(), name="ledger")
-        watching = [
-            asyncio.create_task(poll_head(readers, head, lambda _: ledger.follow())),
-            asyncio.create_task(watch_for_steps(clock)),
-        ]
-        try:
-            yield Engine(
-                ledger,
-                Answers(views, event_log, cache),
-                Followers(event_log, head),
-                event_log,
+        async with _opened(database) as (storage, readers):
+            bus, head = InProcessBus(), Head()
+            cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
+            cache.listen(bus)
+            breaker = CircuitBreaker(clocks.monotonic, random.random)
+            clock = LogClock(wall, clocks.monotonic)
+            ledger = Ledger(
+                storage,
+                bus,
                 head,
-                breaker,
                 clock,
-                running,
+                breaker,
+                states=States(settings.cached_stocks, settings.cached_reservations),
+                remember_seconds=settings.remember_days * 86_400,
             )
-        finally:
-            for task in watching:
-                task.cancel()
-            ledger.close()
-            await asyncio.wait([running, *watching])
-            await storage.close()
+            views, event_log = SqliteViews(readers), SqliteEventLog(readers, storage.log_id)
+            await ledger.start()
+            if settings.warm_stocks:
+                warmest = await views.recently_moved(
+                    min(settings.warm_stocks, settings.cached_stocks)
+                )
+                for stock in warmest.value:
+                    cache.put(stock.stock_id, Reading(stock, warmest.as_of))
+            async with _running(ledger, readers, head, clock) as running:
+                yield Engine(
+                    ledger,
+                    Answers(views, event_log, cache),
+                    Followers(event_log, head),
+                    event_log,
+                    head,
+                    breaker,
+                    clock,
+                    running,
+                )
+
+
+@asynccontextmanager
+async def _opened(database: Database) -> AsyncIterator[tuple[SqliteStorage, Readers]]:
+    readers = Readers(database)
+    storage = SqliteStorage(database, readers)
+    try:
+        await storage.open()
+        yield storage, readers
+    finally:
+        await storage.close()
+
+
+@asynccontextmanager
+async def _running(
+    ledger: Ledger, readers: Readers, head: Head, clock: LogClock
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Run the ledger, and what looks after it; on leaving, let it answer who waits."""
+    running = asyncio.create_task(ledger.run(), name="ledger")
+    watching = [
+        asyncio.create_task(poll_head(readers, head, lambda _: ledger.follow())),
+        asyncio.create_task(watch_for_steps(clock)),
+    ]
+    try:
+        yield running
+    finally:
+        for task in watching:
+            task.cancel()
+        ledger.close()
+        await asyncio.wait([running, *watching])
 
 
 @asynccontextmanager
@@ -141,7 +160,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         parts.breaker.on_change(
             lambda state: health.set_writes_accepted(state is BreakerState.CLOSED)
         )
-        calls = running_calls()
+        shared = doors()
         facts = ServerFacts(
             version=version("inventory-grpc"),
             log_id=parts.event_log.log_id,
@@ -161,7 +180,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
                 health=health,
             ),
             parts.breaker,
-            calls,
+            shared,
             is_loopback=settings.is_loopback,
             with_reflection=settings.serves_reflection,
             max_streams=settings.max_streams,
@@ -179,7 +198,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         try:
             yield Served(address, parts.running)
         finally:
-            await drain(server, calls, parts.head, health, settings.drain_seconds)
+            await drain(server, shared, parts.head, health, settings.drain_seconds)
 
 
 @dataclass(frozen=True)

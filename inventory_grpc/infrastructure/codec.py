@@ -6,6 +6,7 @@ absent from old bytes means "as it was before there was one".
 
 from typing import Final, assert_never
 
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory.v1 import events_pb2 as pb
@@ -26,6 +27,7 @@ from inventory_grpc.domain.events import (
 from inventory_grpc.domain.values import (
     CustomerId,
     Instant,
+    Malformed,
     OrderId,
     ProductId,
     ReservationId,
@@ -182,6 +184,10 @@ def _fact(message: pb.Event) -> Fact:
 
 class UnknownFact(Exception):
     """The log was written by a newer program."""
+
+
+UNREADABLE: Final = (DecodeError, Malformed, UnknownFact)
+"""What `decode` raises when the bytes are not those of an event, or of a newer one."""
 
 
 def record_time(data: bytes) -> Instant:

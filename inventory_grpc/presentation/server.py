@@ -22,6 +22,7 @@ from inventory_grpc.presentation.interceptors.admission import MAX_STREAMS, Admi
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
 from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
+from inventory_grpc.presentation.interceptors.leaving import TurnAway
 from inventory_grpc.presentation.interceptors.logging import LogCalls
 from inventory_grpc.presentation.interceptors.registry import RunningCalls
 from inventory_grpc.presentation.interceptors.sending import SendInTime
@@ -89,15 +90,22 @@ class Servicers(NamedTuple):
     health: Health
 
 
-def running_calls() -> RunningCalls:
-    """Return the registry that a server and its `drain` share."""
-    return RunningCalls(ending_themselves={SUBSCRIBE, _WATCH})
+class Doors(NamedTuple):
+    """What a server and its `drain` share."""
+
+    calls: RunningCalls
+    turning_away: TurnAway
+
+
+def doors() -> Doors:
+    """Return the doors of a server that is to be built: open."""
+    return Doors(RunningCalls(ending_themselves={SUBSCRIBE, _WATCH}), TurnAway())
 
 
 def build_server(  # noqa: PLR0913  what can differ between servers
     servicers: Servicers,
     gate: WriteGate,
-    calls: RunningCalls,
+    doors: Doors,
     *,
     is_loopback: bool = True,
     with_reflection: bool = True,
@@ -106,7 +114,7 @@ def build_server(  # noqa: PLR0913  what can differ between servers
     """Return a server that has no port yet, and is not started."""
     options = OPTIONS if is_loopback else OPTIONS | OPTIONS_OFF_LOOPBACK
     server = grpc.aio.server(
-        interceptors=interceptors(gate, calls, max_streams), options=list(options.items())
+        interceptors=interceptors(gate, doors, max_streams), options=list(options.items())
     )
     unregistered = cast("grpc.aio.Server", _Unregistered(server))
     add_InventoryCommandsServicer_to_server(servicers.commands, unregistered)
@@ -120,15 +128,16 @@ def build_server(  # noqa: PLR0913  what can differ between servers
 
 
 def interceptors(
-    gate: WriteGate, calls: RunningCalls, max_streams: int = MAX_STREAMS
+    gate: WriteGate, doors: Doors, max_streams: int = MAX_STREAMS
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """Return what happens around every call, outermost first."""
     log = LogCalls()
-    calls.afterwards(log.write_waiting)
+    doors.calls.afterwards(log.write_waiting)
     return [
-        calls,
+        doors.calls,
         log,
-        TranslateErrors(calls),
+        TranslateErrors(doors.calls),
+        doors.turning_away,
         GuardCommands(gate),
         AdmitStreams(max_streams),
         KeepDeadlines(),
@@ -138,7 +147,7 @@ def interceptors(
 
 async def drain(
     server: grpc.aio.Server,
-    calls: RunningCalls,
+    doors: Doors,
     head: Head,
     health: Health,
     grace_seconds: float,
@@ -150,9 +159,10 @@ async def drain(
     """
     health.close()
     head.close()
-    calls.end_streams()
+    doors.calls.end_streams()
+    await doors.turning_away.leave()
     await server.stop(grace_seconds)
-    await calls.finished()
+    await doors.calls.finished()
 
 
 class _Unregistered:

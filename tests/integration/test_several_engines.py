@@ -15,7 +15,7 @@ from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import EventFilter, Outcome
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.values import Span, Ttl
+from inventory_grpc.domain.values import Never, Span, Ttl
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
 from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
@@ -72,16 +72,23 @@ async def test_of_a_hold_that_is_over_and_wanted_everywhere_one_engine_disposes(
 ) -> None:
     await shops[0].record(add(1))
     for number in range(5):
-        holder = await shops[0].record(reserve(1, f"h{number}", expiration=Ttl(Span(20_000))))
-        assert holder.reservation is not None
-        await asyncio.sleep(0.015)
-        wants = [
-            shop.ask(reserve(1, f"{number}:{at}", expiration=Ttl(Span(10_000))))
-            for at, shop in enumerate(shops)
+        await shops[0].record(reserve(1, f"h{number}", expiration=Ttl(Span(20_000))))
+        await asyncio.sleep(0.019)
+        wanted = {
+            name: shop.ask(reserve(1, name, expiration=Never()))
+            for shop, name in zip(shops, (f"{number}a", f"{number}b", f"{number}c"), strict=True)
+        }
+        answers = await shops[0].answers(*wanted.values())
+        won = [
+            name
+            for name, answer in zip(wanted, answers, strict=True)
+            if isinstance(answer, Outcome)
         ]
-        answers = await shops[0].answers(*wants)
-        assert sum(isinstance(answer, Outcome) for answer in answers) <= 1
-        await asyncio.sleep(0.05)
+        assert len(won) <= 1
+        for name in won:
+            await shops[0].record(release(0, name))
+        await shops[0].until(shops[1].parts.event_log.head())
+        await eventually(lambda: shops[0].levels().reserved == 0)
     checked(path)
 
 

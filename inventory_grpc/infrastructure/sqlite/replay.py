@@ -8,7 +8,7 @@ import apsw
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
 from inventory_grpc.domain.inventory import moves
-from inventory_grpc.infrastructure.codec import KIND, decode
+from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.events import Recorded, find_reservation
 from inventory_grpc.infrastructure.sqlite.read_models import project
@@ -32,22 +32,27 @@ def play(
     command: list[Recorded] = []  # which may go on on the next page
     while after < upto:
         page: Sequence[Row] = source.execute(
-            "SELECT event, stream, version, ordinal, kind, reservation, product_id, store_id "
+            "SELECT position, event, stream, version, ordinal, kind, reservation, "
+            "product_id, store_id "
             "FROM events LEFT JOIN streams USING (stream) "
             "WHERE position > ? AND position <= ? ORDER BY position",
             (after, min(after + PAGE, upto)),
         ).fetchall()
         if not page:
             break
-        for data, *keys in page:
-            event = decode(data)
+        for after, data, *keys in page:
+            try:
+                event = decode(data)
+            except UNREADABLE as error:
+                yield f"event {after}: cannot be read: {error}"
+                continue
             if command and command[0].event.command_position != event.command_position:
                 project(target, command)
                 command = []
             recorded = Recorded(event, keys[0], keys[4])
             yield from _misfits(target, recorded, keys)
             command.append(recorded)
-            after = event.position
+        after = page[-1][0]
         progress(after)
     if command:
         project(target, command)

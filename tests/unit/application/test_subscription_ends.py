@@ -98,9 +98,7 @@ async def test_closing_in_the_middle_of_history_does_not_wait_for_its_end(feed: 
 async def test_one_that_leaves_leaves_nothing_behind(feed: Feed) -> None:
     before = asyncio.all_tasks()
     async with aclosing(
-        feed.followers.follow(  # type: ignore[type-var]
-            0, EVERYTHING, max_events=1, heartbeat_seconds=LONG, stop_at=None
-        )
+        feed.followers.follow(0, EVERYTHING, max_events=1, heartbeat_seconds=LONG, stop_at=None)
     ) as messages:
         await taken(messages)
         waiting = asyncio.create_task(taken(messages))

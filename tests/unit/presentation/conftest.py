@@ -14,9 +14,8 @@ from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
-from inventory_grpc.presentation.interceptors.registry import RunningCalls
 from inventory_grpc.presentation.queries import Queries
-from inventory_grpc.presentation.server import SERVICES, Servicers, build_server, running_calls
+from inventory_grpc.presentation.server import SERVICES, Doors, Servicers, build_server, doors
 from tests.support.engine import Engine, assemble, running
 from tests.support.stores import in_memory
 
@@ -33,7 +32,7 @@ class Served:
 
     engine: Engine
     server: grpc.aio.Server
-    calls: RunningCalls
+    doors: Doors
     health: Health
     port: int
     channel: grpc.aio.Channel
@@ -59,7 +58,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
     )
-    health, calls = Health(SERVICES), running_calls()
+    health, shared = Health(SERVICES), doors()
     servicers = Servicers(
         Commands(engine.ledger, wall),
         Queries(engine.queries),
@@ -67,13 +66,13 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         Admin(facts),
         health,
     )
-    server = build_server(servicers, engine.breaker, calls, **settings)
+    server = build_server(servicers, engine.breaker, shared, **settings)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(engine, server, calls, health, port, channel)
+        yield Served(engine, server, shared, health, port, channel)
     await server.stop(None)
-    await calls.finished()
+    await shared.calls.finished()
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from inventory_grpc.presentation.server import (
     OPTIONS,
     OPTIONS_OFF_LOOPBACK,
     SERVICES,
+    doors,
     drain,
     interceptors,
-    running_calls,
 )
 from tests.support.engine import Engine
 from tests.unit.presentation.asking import add, line, reserve
@@ -40,6 +40,9 @@ def test_the_server_is_set_to_what_was_found_out() -> None:
         "grpc.max_receive_message_length": 1024 * 1024,
         "grpc.max_send_message_length": 4 * 1024 * 1024,
         "grpc.max_concurrent_streams": 100,
+        "grpc.http.overload_protection": 0,
+        "grpc.server.max_pending_requests": 10_000,
+        "grpc.server.max_pending_requests_hard_limit": 10_000,
         "grpc.max_metadata_size": 8 * 1024,
         "grpc.absolute_max_metadata_size": 16 * 1024,
         "grpc.keepalive_time_ms": minute_ms,
@@ -58,17 +61,18 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
     class Gate:
         def check(self) -> None: ...
 
-    assert [type(around).__name__ for around in interceptors(Gate(), running_calls())] == [
+    assert [type(around).__name__ for around in interceptors(Gate(), doors())] == [
         "RunningCalls",
         "LogCalls",
         "TranslateErrors",
+        "TurnAway",
         "GuardCommands",
         "AdmitStreams",
         "KeepDeadlines",
         "SendInTime",
     ]
     # what is false, gRPC takes for the end of the chain
-    assert all(interceptors(Gate(), running_calls()))
+    assert all(interceptors(Gate(), doors()))
     assert all(not hasattr(kind, "__len__") for kind in Around.__subclasses__())
 
 
@@ -192,16 +196,16 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_what_it_has_take
     reflecting = make()
     await watching.read()
     position = getattr(await following.read(), "position", None)
-    while service.calls.running < 3:  # noqa: ASYNC110  nobody tells that a call was begun
+    while service.doors.calls.running < 3:  # noqa: ASYNC110  nobody tells that a call was begun
         await asyncio.sleep(0.01)
     adding = asyncio.ensure_future(service.commands.AddStock(add()))
-    while service.calls.running < 4 and not adding.done():  # noqa: ASYNC110  as above
+    while service.doors.calls.running < 4 and not adding.done():  # noqa: ASYNC110  as above
         await asyncio.sleep(0)
     began = asyncio.get_running_loop().time()
     with capture_logs() as logs:
-        await drain(service.server, service.calls, service.engine.head, service.health, 5.0)
+        await drain(service.server, service.doors, service.engine.head, service.health, 5.0)
     assert asyncio.get_running_loop().time() - began < 1.0
-    assert service.calls.running == 0
+    assert service.doors.calls.running == 0
     assert (await adding).position == 1
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     for stream in (watching, following, reflecting):
@@ -229,7 +233,7 @@ async def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
         )
     )
     await begun.wait()
-    await drain(service.server, service.calls, service.engine.head, service.health, 0.1)
-    assert service.calls.running == 0
+    await drain(service.server, service.doors, service.engine.head, service.health, 0.1)
+    assert service.doors.calls.running == 0
     async with failing(StatusCode.UNAVAILABLE):
         await adding
