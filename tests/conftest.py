@@ -3,9 +3,14 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.stores import STORES, Store
+
+# how long an example takes says more of the machine than of the code
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 @pytest.fixture(params=sorted(STORES))

@@ -45,8 +45,8 @@ RETRY_SECONDS: Final = 0.5
 """When to send a command again that storage did not take."""
 
 FORGET_EVERY_SECONDS: Final = 10.0
-FORGET_MORE_SECONDS: Final = 0.1
-"""When old requests are forgotten: every so often, and while there are more, one step a time."""
+FORGET_PATIENCE_SECONDS: Final = 0.25
+"""Old requests are looked for every so often; they yield to waiting commands for so long."""
 
 GIVE_UP_SECONDS: Final = 60.0
 
@@ -79,7 +79,7 @@ class Ledger:
         self._moved_elsewhere = True
         self._just_expired = False
         self._expire_at = 0.0
-        self._forget_at = 0.0
+        self._forget_at = time.monotonic()
 
     async def start(self) -> None:
         """Take up where the log ends.
@@ -131,7 +131,7 @@ class Ledger:
             overdue = self._overdue()
             if self._breaker.state is not BreakerState.CLOSED:
                 await self._recover()
-            elif time.monotonic() >= self._forget_at:
+            elif self._forget_is_due():
                 await self._forget()
             elif self._mailbox and (
                 overdue is None or self._just_expired or overdue < EXPIRY_PATIENCE_MICROS
@@ -151,6 +151,10 @@ class Ledger:
             return None
         overdue = self._clock.now() - expiry
         return overdue if overdue >= 0 else None
+
+    def _forget_is_due(self) -> bool:
+        patience = FORGET_PATIENCE_SECONDS if self._mailbox else 0.0
+        return time.monotonic() >= self._forget_at + patience
 
     async def _answer(self, entries: list[Entry]) -> None:
         """Record what *entries* ask in one transaction, and answer every caller."""
@@ -194,7 +198,7 @@ class Ledger:
 
     def _forget_old(self, batch: Batch) -> Answers:
         if batch.forget(Instant(batch.now - self._remember_micros)):
-            self._forget_at = time.monotonic() + FORGET_MORE_SECONDS
+            self._forget_at = time.monotonic()  # there may be more
         return []
 
     async def _catch_up(self) -> None:

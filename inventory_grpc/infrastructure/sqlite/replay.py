@@ -40,11 +40,11 @@ def play(
         ).fetchall()
         if not page:
             break
-        for after, data, *keys in page:
+        for position, data, *keys in page:
             try:
                 event = decode(data)
             except UNREADABLE as error:
-                yield f"event {after}: cannot be read: {error}"
+                yield f"event {position}: cannot be read: {error}"
                 continue
             if command and command[0].event.command_position != event.command_position:
                 project(target, command)
