@@ -1,5 +1,6 @@
 """The README's tables say what the code does."""
 
+import re
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
@@ -8,7 +9,8 @@ from inventory.v1.errors_pb2 import ErrorReason
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.settings import Settings
 
-README = Path(__file__).parents[2] / "README.md"
+TESTS = Path(__file__).parents[1]
+README = TESTS.parent / "README.md"
 
 
 def rows(first_column: str) -> list[list[str]]:
@@ -40,3 +42,10 @@ def test_every_refusal_is_in_the_readme_with_its_code_and_reason() -> None:
         ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): code.name
         for code, reason in STATUS.values()
     }
+
+
+def test_every_test_that_the_readme_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", README.read_text(encoding="utf-8")))
+    stories = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+    assert len(named) > 20
+    assert named <= set(re.findall(r"def (test_\w+)", stories))
