@@ -50,7 +50,7 @@ replay: .venv/.bench ## Replay real retail transactions against a server: ARGS="
 
 .PHONY: bench
 bench: .venv/.bench ## Measure: ARGS="--help"
-	$(BIN)/python scripts/bench.py $(ARGS)
+	$(BIN)/python scripts/bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what the targets above have made, but for generated/ and databases
