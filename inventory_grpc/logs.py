@@ -1,8 +1,9 @@
 """What do log lines look like, and where do they go?"""
 
+import json
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -16,7 +17,9 @@ def set_up_logging(how: LogFormat) -> None:
     """
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if readable
+        else structlog.processors.JSONRenderer(serializer=_json)
     )
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -40,6 +43,14 @@ def set_up_logging(how: LogFormat) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+
+
+_encode: Final = json.JSONEncoder(default=repr).encode
+
+
+def _json(entry: object, **_: object) -> str:
+    """Encode *entry* with one encoder for all: `json.dumps` would make one for each line."""
+    return _encode(entry)
 
 
 def _exceptions(*, readable: bool) -> Any:  # noqa: ANN401  structlog's processors are of no one type

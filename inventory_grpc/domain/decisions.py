@@ -250,7 +250,7 @@ def _taken(cart: Cart, reservation: Reservation) -> dict[StockId, int]:
         if quantity > held.get(stock_id, 0)
     ]
     if exceeding:
-        raise ExceedsReservation(exceeding)
+        raise ExceedsReservation(exceeding, reservation.reservation_id)
     return dict(cart) if cart else held
 
 

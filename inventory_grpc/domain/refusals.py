@@ -148,8 +148,14 @@ class InsufficientStock(ShortLines):
         return self._told("available")
 
 
+@dataclass(eq=False)
 class ExceedsReservation(ShortLines):
     """The reservation does not hold what was asked for."""
+
+    reservation_id: ReservationId
+
+    def facts(self) -> Mapping[str, str]:
+        return {"reservation_id": self.reservation_id, **super().facts()}
 
     def __str__(self) -> str:
         return self._told("held")
@@ -169,7 +175,6 @@ class LevelTooHigh(Refusal):
         return {
             "product_id": self.stock_id.product_id,
             "store_id": self.stock_id.store_id,
-            "level": str(self.level),
             "limit": str(MAX_LEVEL),
         }
 
@@ -186,6 +191,8 @@ class VersionConflict(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {
+            "product_id": self.stock.stock_id.product_id,
+            "store_id": self.stock.stock_id.store_id,
             "expected_version": str(self.expected),
             "version": str(self.stock.version),
         }

@@ -19,6 +19,7 @@ from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.interceptors.admission import MAX_STREAMS, AdmitStreams
+from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
 from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
@@ -134,14 +135,9 @@ def interceptors(
     log = LogCalls()
     doors.calls.afterwards(log.write_waiting)
     return [
-        doors.calls,
-        log,
-        TranslateErrors(doors.calls),
-        doors.turning_away,
+        Nested(doors.calls, log, TranslateErrors(doors.calls)),
         GuardCommands(gate),
-        AdmitStreams(max_streams),
-        KeepDeadlines(),
-        SendInTime(),
+        Nested(doors.turning_away, AdmitStreams(max_streams), KeepDeadlines(), SendInTime()),
     ]
 
 

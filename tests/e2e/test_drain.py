@@ -168,6 +168,8 @@ async def test_who_asks_hears_first_and_who_was_taken_is_answered(
         assert not taken.done()
         async with calling(await server.address()) as late:
             assert await late.commands.AddStock(adding(1)).code() is StatusCode.UNAVAILABLE
+        await asyncio.sleep(1.0)  # by now nobody else is served any more
+        assert not taken.done()
     assert (await taken).position == 2
     assert await server.ended() == 0
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
-from inventory_grpc.infrastructure.sqlite import opening
+from inventory_grpc.infrastructure.sqlite import backup, opening
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse, rebuild_alone
@@ -125,7 +125,10 @@ async def test_verify_finds_nothing_while_a_server_is_busy(path: Path) -> None:
     checked(path)
 
 
-async def test_a_backup_of_a_busy_server_is_a_moment_of_its_log(path: Path) -> None:
+async def test_a_backup_of_a_busy_server_is_a_moment_of_its_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "STEP_PAGES", 4)  # so that much happens between its steps
     copies = [path.with_name(f"copy-{number}.db") for number in range(5)]
     async with opened(path) as shop:
         await _live(shop)

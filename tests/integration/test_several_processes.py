@@ -11,6 +11,7 @@ import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from inventory.v1.admin_pb2 import GetServerInfoRequest
 from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory.v1.queries_pb2 import GetStockRequest
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
@@ -32,6 +33,13 @@ async def callers(path: Path, tmp_path: Path) -> AsyncIterator[list[Caller]]:
     finally:
         for server in servers:
             server.kill()
+
+
+async def test_servers_that_start_at_once_where_there_is_no_file_share_one_log(
+    callers: list[Caller],
+) -> None:
+    asked = [caller.admin.GetServerInfo(GetServerInfoRequest()) for caller in callers]
+    assert len({(await info).log_id for info in asked}) == 1
 
 
 async def _reserve(caller: Caller, name: str) -> str:

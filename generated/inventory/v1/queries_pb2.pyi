@@ -173,8 +173,8 @@ class CheckAvailabilityRequest(_message.Message):
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """A reservation whose own holds do not count against the cart, to see whether it
-    could be changed into this. One that holds nothing, or that nobody knows,
-    changes nothing. Empty: none.
+    could be changed into this. One that holds nothing changes nothing; one that
+    nobody knows is `NOT_FOUND` (`RESERVATION_NOT_FOUND`). Empty: none.
     """
     min_position: _builtins.int
     """The answer is at least as new as this position. Above the end of the log it

@@ -57,6 +57,30 @@ class Around(grpc.aio.ServerInterceptor):
         return known[1]
 
 
+class Nested(grpc.aio.ServerInterceptor):
+    """Several of them as one, outermost first: gRPC asks each interceptor at every call."""
+
+    def __init__(self, *around: Around) -> None:
+        self.around = around
+        self._wrapped: dict[int, tuple[Handler, Handler]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> MaybeHandler:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        known = self._wrapped.get(id(handler))
+        if known is None:
+            wrapped = handler
+            for around in reversed(self.around):
+                wrapped = around.wrap(handler_call_details.method, wrapped)
+            known = self._wrapped[id(handler)] = (handler, wrapped)
+        return known[1]
+
+
 def behaviour_of(handler: Handler) -> Behaviour:
     """Return what *handler* does."""
     call: Any = (

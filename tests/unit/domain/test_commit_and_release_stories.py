@@ -134,20 +134,20 @@ def test_a_release_does_not_need_the_units_to_be_on_hand() -> None:
 @pytest.mark.parametrize("ask", [commit, release])
 def test_more_than_is_held_exceeds_the_reservation(ask: Ask) -> None:
     given(*HELD).when(ask({KETTLES: 6, TOASTERS: 1})).then_refused(
-        ExceedsReservation([ShortLine(KETTLES, asked=6, available=5)])
+        ExceedsReservation([ShortLine(KETTLES, asked=6, available=5)], R1)
     )
     given(*HELD, ReservationCommitted(R1, None, 4)).when(ask({KETTLES: 2})).then_refused(
-        ExceedsReservation([ShortLine(KETTLES, asked=2, available=1)])
+        ExceedsReservation([ShortLine(KETTLES, asked=2, available=1)], R1)
     )
 
 
 @pytest.mark.parametrize("ask", [commit, release])
 def test_a_line_that_is_not_in_it_exceeds_it(ask: Ask) -> None:
     given(*HELD).when(ask({KETTLES: 1, PORTO_KETTLES: 1})).then_refused(
-        ExceedsReservation([ShortLine(PORTO_KETTLES, asked=1, available=0)])
+        ExceedsReservation([ShortLine(PORTO_KETTLES, asked=1, available=0)], R1)
     )
     given(*HELD, ReservationReleased(R1, 5)).when(ask({KETTLES: 1})).then_refused(
-        ExceedsReservation([ShortLine(KETTLES, asked=1, available=0)])
+        ExceedsReservation([ShortLine(KETTLES, asked=1, available=0)], R1)
     )
 
 

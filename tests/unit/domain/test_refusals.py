@@ -57,9 +57,9 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {"short_lines": "1"},
     ),
     (
-        ExceedsReservation([ShortLine(KETTLES, 6, 5), ShortLine(TOASTERS, 1, 0)]),
+        ExceedsReservation([ShortLine(KETTLES, 6, 5), ShortLine(TOASTERS, 1, 0)], R1),
         "kettle in lisbon: 6 asked for, 5 held; and 1 more lines",
-        {"short_lines": "2"},
+        {"reservation_id": "r1", "short_lines": "2"},
     ),
     (
         LevelTooHigh(KETTLES, 10**15 + 1),
@@ -67,14 +67,18 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {
             "product_id": "kettle",
             "store_id": "lisbon",
-            "level": "1000000000000001",
             "limit": "1000000000000000",
         },
     ),
     (
         VersionConflict(3, Stock(KETTLES, Levels(5, 0), 4, NOON)),
         "kettle in lisbon is at version 4, not 3",
-        {"expected_version": "3", "version": "4"},
+        {
+            "product_id": "kettle",
+            "store_id": "lisbon",
+            "expected_version": "3",
+            "version": "4",
+        },
     ),
 ]
 

@@ -28,7 +28,7 @@ EXAMPLES: list[Refusal] = [
     refusals.ReservationExists(R1),
     refusals.ReservationClosed(R1, ReservationState.EXPIRED),
     refusals.InsufficientStock([ShortLine(LONG, 10**9, 0)] * 500),
-    refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)]),
+    refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)], R1),
     refusals.LevelTooHigh(LONG, 2 * 10**15),
     refusals.VersionConflict(2, Stock(LONG, Levels(10**15, 10**15), 7, NOON)),
     failures.RequestIdReused("q" * 128),

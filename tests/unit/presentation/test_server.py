@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.presentation.interceptors.around import Around
+from inventory_grpc.presentation.interceptors.around import Around, Nested
 from inventory_grpc.presentation.server import (
     OPTIONS,
     OPTIONS_OFF_LOOPBACK,
@@ -61,12 +61,15 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
     class Gate:
         def check(self) -> None: ...
 
-    assert [type(around).__name__ for around in interceptors(Gate(), doors())] == [
+    outer, guard, inner = interceptors(Gate(), doors())
+    assert isinstance(outer, Nested)
+    assert isinstance(inner, Nested)
+    assert [type(around).__name__ for around in (*outer.around, guard, *inner.around)] == [
         "RunningCalls",
         "LogCalls",
         "TranslateErrors",
-        "TurnAway",
         "GuardCommands",
+        "TurnAway",
         "AdmitStreams",
         "KeepDeadlines",
         "SendInTime",
