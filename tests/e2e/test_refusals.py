@@ -105,7 +105,7 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _adjust({"on_hand": 10**15 + 1, "expected_version": 8}),
         RULE,
         "LEVEL_TOO_HIGH",
-        {**KETTLES, "level": f"{10**15 + 1}", "limit": f"{10**15}"},
+        {**KETTLES, "limit": f"{10**15}"},
     ),
     "add: another version": Refusing(
         _add({"expected_version": 3}),
