@@ -111,7 +111,7 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _add({"expected_version": 3}),
         StatusCode.ABORTED,
         "VERSION_CONFLICT",
-        {"expected_version": "3", "version": "8"},
+        {**KETTLES, "expected_version": "3", "version": "8"},
     ),
     "remove: more than is available": Refusing(
         _remove({"quantity": 4}), RULE, "INSUFFICIENT_STOCK", SHORT
@@ -120,7 +120,7 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _remove({"quantity": 1, "expected_version": 0}),
         StatusCode.ABORTED,
         "VERSION_CONFLICT",
-        {"expected_version": "0", "version": "8"},
+        {**KETTLES, "expected_version": "0", "version": "8"},
     ),
     "adjust: less than nothing": Refusing(
         _adjust({"delta": -6}), RULE, "INSUFFICIENT_STOCK", SHORT
@@ -150,10 +150,13 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _commit(name="r3"), RULE, "RESERVATION_CLOSED", {**R3, "state": "RELEASED"}
     ),
     "commit: more than is held": Refusing(
-        _commit(line(3), name="r1"), RULE, "EXCEEDS_RESERVATION", SHORT
+        _commit(line(3), name="r1"), RULE, "EXCEEDS_RESERVATION", {"reservation_id": "r1", **SHORT}
     ),
     "commit: what is not in it": Refusing(
-        _commit(line(1, "fork"), name="r1"), RULE, "EXCEEDS_RESERVATION", SHORT
+        _commit(line(1, "fork"), name="r1"),
+        RULE,
+        "EXCEEDS_RESERVATION",
+        {"reservation_id": "r1", **SHORT},
     ),
     "release: an unknown reservation": Refusing(
         _release(name="r9"), NOT_FOUND, "RESERVATION_NOT_FOUND", R9
@@ -162,7 +165,7 @@ REFUSALS: Final[dict[str, Refusing]] = {
         _release(name="r2"), RULE, "RESERVATION_CLOSED", {**R2, "state": "COMMITTED"}
     ),
     "release: more than is held": Refusing(
-        _release(line(3), name="r1"), RULE, "EXCEEDS_RESERVATION", SHORT
+        _release(line(3), name="r1"), RULE, "EXCEEDS_RESERVATION", {"reservation_id": "r1", **SHORT}
     ),
     "extend: an unknown reservation": Refusing(
         _extend("r9"), NOT_FOUND, "RESERVATION_NOT_FOUND", R9

@@ -11,8 +11,7 @@ from typing import Final
 from inventory_grpc.application.batch import MAX_EXPIRED_EVENTS
 from inventory_grpc.domain.values import MAX_LINES, Instant, StockId, Until
 from inventory_grpc.infrastructure import clocks
-from tests.support.model import Model
-from tests.support.opened import Opened, events, opened, stored
+from tests.support.opened import Opened, events, opened, rows
 from tests.support.waiting import eventually
 from tests.support.world import MINUTE, add, reserve, stock
 
@@ -81,5 +80,6 @@ def _check(path: Path) -> None:
             steps[event.record_time.ToMicroseconds()] += 1
     assert expired == {f"cart-{number}": MAX_LINES for number in range(CARTS)}
     assert max(steps.values()) <= MAX_EXPIRED_EVENTS + 2 * MAX_LINES
-    model = Model(stored(path))
-    assert all(model.promises[f"cart-{number}"].state == "expired" for number in range(CARTS))
+    carts = "SELECT state, count(*) FROM reservations WHERE customer_id = 'ana' AND "
+    assert rows(path, carts + "reservation_id LIKE 'cart-%' GROUP BY state") == [("expired", CARTS)]
+    assert rows(path, "SELECT sum(reserved) FROM stocks WHERE stream <= ?", MAX_LINES) == [(3,)]
