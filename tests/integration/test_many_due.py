@@ -68,7 +68,9 @@ async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_n
         sorted(waits)[len(waits) // 2] * 1e3,
     )
     assert len(waits) > 20, "commands took their turns"
-    assert max(waits) < 5.0, "0.25 s is promised; a busy machine may take longer"
+    # 0.25 s is promised; how long a busy machine takes is in the log, not here
+    assert sorted(waits)[len(waits) // 2] < 1.0
+    assert max(waits) < 10.0
     _check(path)
 
 

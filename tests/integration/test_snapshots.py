@@ -58,7 +58,7 @@ async def test_a_stock_with_a_long_history_is_folded_from_a_snapshot(
             assert after.stocks[0].version == 2_632 + turn
             assert after.stocks[0].levels == Levels(1_001 + turn, 0)
             assert reads.count < SNAPSHOT_EVERY
-    assert rows(path, "SELECT version FROM stock_snapshots") == [(2_500,)]
+    assert rows(path, "SELECT version FROM stock_snapshots") == [(2_600,)]
     checked(path)
 
 

@@ -34,17 +34,37 @@ def prepare(database: Database, now: int) -> Iterator[None]:
         NotOurs: there is a file of something else, or of a newer version.
         InUse: another process has been making or replacing it for too long.
     """
+    database.path.parent.mkdir(parents=True, exist_ok=True)
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with locked(database, exclusive=False):  # so that nobody is just making it
+            if _is_ready(database):
+                yield
+                return
+        try:
+            # of servers that start together one makes what is missing; the others look again
+            with locked(database, exclusive=True, patience_seconds=0.0):
+                _make_ready(database, now)
+        except InUse:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _is_ready(database: Database) -> bool:
+    return (
+        schema.check_header(database.path) and schema.read_models_of(database) == schema.READ_MODELS
+    )
+
+
+def _make_ready(database: Database, now: int) -> None:
     if not schema.check_header(database.path):
-        database.path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(database, exclusive=True):
-            if not schema.check_header(database.path):
-                with storage_errors(), closing(database.writer()) as connection:
-                    schema.create(connection, now)
-    if schema.read_models_of(database) < schema.READ_MODELS:
+        with storage_errors(), closing(database.writer()) as connection:
+            schema.create(connection, now)
+    elif not _is_ready(database):
         _log.warning("the tables are those of an older version: rebuilding them from the log")
-        rebuild_alone(database, lambda _: None)
-    with locked(database, exclusive=False):
-        yield
+        with storage_errors(), closing(database.writer()) as connection:
+            rebuild(connection, read_head(connection), lambda _: None)
 
 
 def rebuild_alone(database: Database, progress: Progress) -> int:
@@ -65,7 +85,9 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
 
 
 @contextmanager
-def locked(database: Database, *, exclusive: bool) -> Iterator[None]:
+def locked(
+    database: Database, *, exclusive: bool, patience_seconds: float | None = None
+) -> Iterator[None]:
     """Hold the lock beside the database: shared by servers, exclusive for who replaces tables.
 
     It belongs to this process, and is gone when the process is, however it ends.
@@ -76,14 +98,15 @@ def locked(database: Database, *, exclusive: bool) -> Iterator[None]:
     path = database.path.with_name(database.path.name + ".lock")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _wait_for(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, path)
+        patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
+        _wait_for(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, path, patience)
         yield
     finally:
         os.close(file)
 
 
-def _wait_for(file: int, how: int, path: Path) -> None:
-    give_up = time.monotonic() + PATIENCE_SECONDS
+def _wait_for(file: int, how: int, path: Path, patience_seconds: float) -> None:
+    give_up = time.monotonic() + patience_seconds
     while True:
         try:
             fcntl.flock(file, how | fcntl.LOCK_NB)

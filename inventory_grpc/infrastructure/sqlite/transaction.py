@@ -16,7 +16,14 @@ from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.read_models import project
 
 SNAPSHOT_EVERY: Final = 500
-"""Events, so that folding costs the same on a stock with ten events and with a million."""
+"""A fold that read more events leaves a snapshot."""
+
+STOCK_SNAPSHOT_EVERY: Final = 100
+"""Versions at which a stock that moves leaves one by itself: no fold of it reads more.
+
+Measured with 100,000 holds of 500 stocks due at once, right after a start: with every 500
+versions, folding those stocks kept one command waiting for 1.5 s and more.
+"""
 
 _NO_END: Final = 2**62
 
@@ -88,7 +95,7 @@ class SqliteTransaction:
         self._tail = log.append(self._connection, self._log_id, self._tail, recorded)
         project(self._connection, recorded)
         for event, stream, _ in recorded:
-            if event.version % SNAPSHOT_EVERY == 0:
+            if event.version % STOCK_SNAPSHOT_EVERY == 0:
                 stock = Stock(event.stock_id, event.after, event.version, event.record_time)
                 self._keep_stock(stream, stock)
 
