@@ -1,6 +1,7 @@
 """How do the parts become one service? The only place that knows them all."""
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -51,6 +52,9 @@ _log = logging.getLogger(__name__)
 
 OVERTIME_SECONDS: Final = 5.0
 """What closing may take beyond `drain_seconds`, before the process leaves anyhow."""
+
+GC_EVERY: Final = 20_000
+"""Objects made between two looks for cycles: by default there is one every few calls."""
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
@@ -218,6 +222,7 @@ async def serve_until_stopped(settings: Settings) -> None:
     """
     # a thread that comes back from the disk otherwise waits for up to 5 ms to go on
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(GC_EVERY)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,6 +10,9 @@ MAX_SECONDS: Final = 30.0
 """How long a call of one response may take, where its caller has set no deadline."""
 
 
+_TIME_IS_UP: Final = "the time for a call without a deadline is up"
+
+
 class KeepDeadlines(Around):
     """Does not begin a call whose deadline has passed, and lets none go on for ever.
 
@@ -25,11 +28,25 @@ class KeepDeadlines(Around):
 
         async def timely(request: object, context: Context) -> object:
             seconds = cast("float | None", context.time_remaining())
-            if seconds is None:
-                async with asyncio.timeout(max_seconds):
-                    return await call(request, context)
-            if seconds <= 0:
+            if seconds is None and max_seconds is not None:
+                return await _within(max_seconds, call, request, context)
+            if seconds is not None and seconds <= 0:
                 raise TimeoutError
             return await call(request, context)
 
         return timely
+
+
+async def _within(seconds: float, call: Behaviour, request: object, context: Context) -> object:
+    """Do what `asyncio.timeout` does, at a third of its cost, which every call pays."""
+    task = asyncio.current_task()
+    assert task is not None
+    timer = asyncio.get_running_loop().call_later(seconds, task.cancel, _TIME_IS_UP)
+    try:
+        return await call(request, context)
+    except asyncio.CancelledError as error:
+        if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
+            raise
+        raise TimeoutError from None
+    finally:
+        timer.cancel()
