@@ -1,6 +1,7 @@
 """What does a request say, and what is wrong with it?"""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Protocol, Self, TypeVar, cast
 
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 MAX_VIOLATIONS: Final = 20
 """Violations told at once; a status has little room."""
+
+KNOWN_STOCKS: Final = 50_000
+"""Names of stocks that are remembered to be well formed."""
 
 _FIRST_SECOND: Final = -62_135_596_800
 _LAST_SECOND: Final = 253_402_300_799
@@ -92,10 +96,13 @@ class Form:
 
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
-        return StockId(
-            self.take(ProductId, at + "product_id", key.product_id),
-            self.take(StoreId, at + "store_id", key.store_id),
-        )
+        try:
+            return _stock_id(key.product_id, key.store_id)
+        except Malformed:
+            return StockId(
+                self.take(ProductId, at + "product_id", key.product_id),
+                self.take(StoreId, at + "store_id", key.store_id),
+            )
 
     def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
         """Return *value*, from *low* to *high*."""
@@ -165,3 +172,9 @@ class Form:
         if not (low <= span <= high and 0 <= nanos <= _NANOS):
             self.wrong(field, f"must be from {low // 1_000_000:,} to {high // 1_000_000:,} seconds")
         return span
+
+
+@lru_cache(maxsize=KNOWN_STOCKS)
+def _stock_id(product_id: str, store_id: str) -> StockId:
+    """Return the stock of this name; checking names anew costs every call some microseconds."""
+    return StockId(ProductId(product_id), StoreId(store_id))
