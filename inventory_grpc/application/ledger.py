@@ -163,8 +163,9 @@ class Ledger:
         of it happened to be decoded. Measured: 7 % more commands a second with 64 callers,
         12 % more carts; a lone caller pays some empty turns, tens of microseconds.
         """
-        waiting = 0
-        while waiting < (waiting := len(self._mailbox)) < MAX_COMMANDS:
+        before = 0
+        while before < len(self._mailbox) < MAX_COMMANDS:
+            before = len(self._mailbox)
             for _ in range(TURNS):
                 await asyncio.sleep(0)
 

@@ -21,8 +21,8 @@ _MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
 }
 
 
-class Around(grpc.aio.ServerInterceptor):
-    """An interceptor that does something around each call.
+class Wrapping(grpc.aio.ServerInterceptor):
+    """An interceptor that puts another handler in the place of each, made once.
 
     Handlers are told apart by identity, so those below must hand out the same one for
     every call of a method, as a server does.
@@ -32,14 +32,8 @@ class Around(grpc.aio.ServerInterceptor):
         self._wrapped: dict[int, tuple[Handler, Handler]] = {}
 
     @abstractmethod
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
-        """Return what to do in place of *call*; *streams* if it may go on for ever."""
-
     def wrap(self, method: str, handler: Handler) -> Handler:
         """Return the handler to use in place of *handler*."""
-        call = behaviour_of(handler)
-        around = self.around(method, call, streams=handler.response_streaming)
-        return handler if around is call else remade(handler, around)
 
     async def intercept_service(
         self,
@@ -57,28 +51,30 @@ class Around(grpc.aio.ServerInterceptor):
         return known[1]
 
 
-class Nested(grpc.aio.ServerInterceptor):
+class Around(Wrapping):
+    """An interceptor that does something around each call."""
+
+    @abstractmethod
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+        """Return what to do in place of *call*; *streams* if it may go on for ever."""
+
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        call = behaviour_of(handler)
+        around = self.around(method, call, streams=handler.response_streaming)
+        return handler if around is call else remade(handler, around)
+
+
+class Nested(Wrapping):
     """Several of them as one, outermost first: gRPC asks each interceptor at every call."""
 
     def __init__(self, *around: Around) -> None:
+        super().__init__()
         self.around = around
-        self._wrapped: dict[int, tuple[Handler, Handler]] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> MaybeHandler:
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        known = self._wrapped.get(id(handler))
-        if known is None:
-            wrapped = handler
-            for around in reversed(self.around):
-                wrapped = around.wrap(handler_call_details.method, wrapped)
-            known = self._wrapped[id(handler)] = (handler, wrapped)
-        return known[1]
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        for around in reversed(self.around):
+            handler = around.wrap(method, handler)
+        return handler
 
 
 def behaviour_of(handler: Handler) -> Behaviour:
