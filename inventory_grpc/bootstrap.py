@@ -20,8 +20,9 @@ from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBrea
 from inventory_grpc.application.clock import LogClock, watch_for_steps
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ledger import Ledger
-from inventory_grpc.application.ports import Reading, WallClock
+from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries import Queries as Answers
+from inventory_grpc.application.reading import Reading
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.infrastructure import clocks

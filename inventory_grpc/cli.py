@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inventory_grpc.application.ledger import LedgerBroken
-from inventory_grpc.application.ports import EventFilter, StorageError
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up

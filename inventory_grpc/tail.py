@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToJson
 
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.head import Head
-from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Start
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.ports import (
+from inventory_grpc.application.reading import (
     EventLog,
     Listing,
     Product,

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
 from inventory_grpc.application.head import Head
-from inventory_grpc.application.ports import EventFilter, EventLog
+from inventory_grpc.application.reading import EventFilter, EventLog
 from inventory_grpc.domain.values import Instant
 
 WINDOW: Final = 5_000

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.head import Head
-from inventory_grpc.application.ports import EventBus, Reading, Skipped
+from inventory_grpc.application.ports import EventBus, Skipped
+from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.events import FACTS, Event
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import StockId

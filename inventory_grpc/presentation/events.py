@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from inventory.v1 import events_pb2 as pb
-from inventory_grpc.application.ports import EventLog, WallClock
+from inventory_grpc.application.ports import WallClock
+from inventory_grpc.application.reading import EventLog
 from inventory_grpc.application.subscription import Followers, Progress
 from inventory_grpc.presentation import call_notes, page_tokens, relay
 from inventory_grpc.presentation import mapping_events as mapping

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
 from inventory.v1 import events_pb2 as pb
-from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.values import (
     Instant,

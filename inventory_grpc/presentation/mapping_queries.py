@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
 from inventory.v1 import queries_pb2 as pb
-from inventory_grpc.application.ports import (
+from inventory_grpc.application.queries import Availability
+from inventory_grpc.application.reading import (
     Listing,
     Product,
     Reading,
     ReservationQuery,
     StockQuery,
 )
-from inventory_grpc.application.queries import Availability
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import (

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from inventory.v1.events_pb2 import Event
-from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.values import Instant
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
 from tests.support.stores import Store

@@ -1,6 +1,6 @@
 """What every store promises to queries of reservations: one state of the log, and which."""
 
-from inventory_grpc.application.ports import ReservationQuery
+from inventory_grpc.application.reading import ReservationQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId
 from tests.support.scribe import Scribe

@@ -1,6 +1,6 @@
 """What every store promises to queries of stocks: one state of the log, and which."""
 
-from inventory_grpc.application.ports import Listing, Product, StockQuery
+from inventory_grpc.application.reading import Listing, Product, StockQuery
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import StockId

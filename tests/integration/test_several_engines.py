@@ -12,7 +12,8 @@ import pytest
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import batch
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.ports import EventFilter, Outcome
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl

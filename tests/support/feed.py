@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.head import Head
-from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Progress
 from inventory_grpc.domain.commands import Command
 from tests.support.scribe import EVERYTHING, Scribe

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from inventory_grpc.application.batch import Batch, Request
-from inventory_grpc.application.ports import EventFilter, Outcome, Storage, Transaction
+from inventory_grpc.application.ports import Outcome, Storage, Transaction
+from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.states import States
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause, Event

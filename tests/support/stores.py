@@ -6,7 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ports import EventLog, Storage, StorageError, T, Transaction, Views
+from inventory_grpc.application.ports import Storage, StorageError, T, Transaction
+from inventory_grpc.application.reading import EventLog, Views
 from inventory_grpc.infrastructure.memory.store import MemoryStore
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog

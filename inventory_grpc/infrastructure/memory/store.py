@@ -5,14 +5,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from inventory_grpc.application.ports import (
-    Answered,
-    EventFilter,
-    Head,
-    Page,
-    T,
-    Transaction,
-)
+from inventory_grpc.application.ports import Answered, Head, T, Transaction
+from inventory_grpc.application.reading import EventFilter, Page
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.inventory import Inventory

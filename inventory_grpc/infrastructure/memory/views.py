@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from inventory_grpc.application.ports import (
+from inventory_grpc.application.ports import T
+from inventory_grpc.application.reading import (
     Listing,
     Product,
     Reading,
     ReservationQuery,
     StockQuery,
     Stocks,
-    T,
 )
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation

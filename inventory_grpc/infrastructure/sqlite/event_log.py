@@ -5,7 +5,7 @@ from typing import Any
 
 import apsw
 
-from inventory_grpc.application.ports import EventFilter, Page
+from inventory_grpc.application.reading import EventFilter, Page
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite import events as log

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.ports import (
+from inventory_grpc.application.reading import (
     Listing,
     Product,
     Reading,

@@ -3,7 +3,8 @@
 import pytest
 
 from inventory_grpc.application.head import Head
-from inventory_grpc.application.ports import Reading, Skipped
+from inventory_grpc.application.ports import Skipped
+from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.events import FACTS, Fact, Levels, StockAdded
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import StockId

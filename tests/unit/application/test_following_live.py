@@ -7,7 +7,7 @@ import pytest
 
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import subscription
-from inventory_grpc.application.ports import EventFilter
+from inventory_grpc.application.reading import EventFilter
 from tests.support.engine import Engine, assemble, running
 from tests.support.scribe import EVERYTHING
 from tests.support.stores import in_memory

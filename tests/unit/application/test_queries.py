@@ -3,8 +3,8 @@
 import pytest
 
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.ports import ReservationQuery, StockQuery
 from inventory_grpc.application.queries import Availability
+from inventory_grpc.application.reading import ReservationQuery, StockQuery
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound

@@ -1,0 +1,150 @@
+"""What does the application need to read? Kept by SQLite, and by memory.
+
+The contract tests hold every implementation to these promises.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.values import Instant, ReservationId, StockId
+
+T = TypeVar("T")
+
+
+class EventFilter(NamedTuple):
+    """Which events a follower wants: AND between fields, OR within; empty is all."""
+
+    event_types: frozenset[str] = frozenset()
+    product_ids: frozenset[str] = frozenset()
+    store_ids: frozenset[str] = frozenset()
+    reservation_ids: frozenset[str] = frozenset()
+
+
+class Page(NamedTuple):
+    """A stretch of the log: the events that match, as they are stored."""
+
+    events: Sequence[bytes]
+    scanned: int
+    """Everything up to here has been considered."""
+
+
+class EventLog(Protocol):
+    """The log, for followers: stored bytes, passed on unopened."""
+
+    @property
+    def log_id(self) -> str: ...
+
+    def head(self) -> int:
+        """Return where the log ends in storage now; without a thread hop."""
+        ...
+
+    async def page(
+        self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
+    ) -> Page:
+        """Return whole commands after a position: it stops taking more at the limits.
+
+        At least one command, if any matches. *upto* is lowered to where a command
+        ends, so `scanned` is such a place.
+        """
+        ...
+
+    async def list_events(
+        self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
+    ) -> Sequence[tuple[int, bytes]]:
+        """Return up to *limit* events strictly between two positions, with theirs."""
+        ...
+
+    async def position_before(self, time: Instant) -> int:
+        """Return the position of the last event recorded before *time*; 0 if none."""
+        ...
+
+
+class Reading(NamedTuple, Generic[T]):
+    """What was so at a position of the log."""
+
+    value: T
+    as_of: int
+
+
+class StockQuery(NamedTuple):
+    """Which stocks to list, from which on: by product, then store."""
+
+    product_ids: frozenset[str] = frozenset()
+    store_ids: frozenset[str] = frozenset()
+    max_available: int | None = None
+    after: tuple[str, str] | None = None
+
+
+class ReservationQuery(NamedTuple):
+    """Which reservations to list, from which on: newest first; empty is any."""
+
+    customer_id: str = ""
+    order_id: str = ""
+    states: frozenset[ReservationState] = frozenset()
+    product_id: str = ""
+    store_id: str = ""
+    before: int | None = None
+
+
+class Listing(NamedTuple, Generic[T]):
+    """A page of rows, and whether there are more."""
+
+    rows: Sequence[T]
+    more: bool
+
+
+class Stocks(NamedTuple):
+    """Several stocks, and a reservation, at one position."""
+
+    stocks: Mapping[StockId, Stock]
+    reservation: Reservation | None
+
+
+class Product(NamedTuple):
+    """A product over all stores, and some of its stocks."""
+
+    on_hand: int
+    reserved: int
+    available: int
+    shortfall: int
+    stocks: Listing[Stock]
+
+
+class Views(Protocol):
+    """The read models. Each answer is one state of the log, and says which."""
+
+    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+        """Return one stock; without a thread hop."""
+        ...
+
+    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
+        """Return one reservation; without a thread hop."""
+        ...
+
+    async def stocks(
+        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
+    ) -> Reading[Stocks]:
+        """Return those of the stocks that have a history, and a reservation with them."""
+        ...
+
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+        """Return one stock as it was right after *position*."""
+        ...
+
+    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
+        """Return a product's stocks after a store, by store, and the sums over all stores."""
+        ...
+
+    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock]]: ...
+
+    async def list_reservations(
+        self, query: ReservationQuery, limit: int
+    ) -> Reading[Listing[tuple[int, Reservation]]]:
+        """Return reservations, each with the number to go on from; fewer if they are long."""
+        ...
+
+    async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
+        """Return the stocks that moved last, to warm a cache with."""
+        ...
