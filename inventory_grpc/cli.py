@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger import LedgerBroken
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.reading import EventFilter
@@ -72,6 +73,7 @@ def serve(
             log_format=log_format,
         )
         set_up_logging(settings.log_format)
+        failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
         from inventory_grpc.bootstrap import serve_until_stopped  # noqa: PLC0415  grpc takes a while to import, and `--help` need not wait
 
         with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
@@ -175,6 +177,7 @@ def _errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (
         BadSetting,
+        failpoints.BadFailPoint,
         NotOurs,
         InUse,
         LogInconsistent,

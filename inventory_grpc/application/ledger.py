@@ -11,7 +11,6 @@ here because of a lost race.
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,6 +19,7 @@ from typing import Any, Final
 from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker, refusal_of
 from inventory_grpc.application.clock import LogClock
+from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, ShuttingDown
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.mailbox import Entry, Mailbox
@@ -82,7 +82,7 @@ class Ledger:
         self._moved_elsewhere = True
         self._just_expired = False
         self._expire_at = 0.0
-        self._forget_at = time.monotonic()
+        self._forget_at = _monotonic()
 
     async def start(self) -> None:
         """Take up where the log ends.
@@ -105,6 +105,7 @@ class Ledger:
         self._breaker.check()
         if self._closing.is_set():
             raise ShuttingDown(1.0)
+        await pause("admit")
         answer = self._mailbox.put(command, request)
         self._wake.set()
         return await answer
@@ -151,7 +152,7 @@ class Ledger:
     def _overdue(self) -> int | None:
         """Return for how many microseconds a hold has been over; None if none is, or for now."""
         expiry = self._writer.next_expiry
-        if expiry is None or time.monotonic() < self._expire_at:
+        if expiry is None or _monotonic() < self._expire_at:
             return None
         overdue = self._clock.now() - expiry
         return overdue if overdue >= 0 else None
@@ -171,7 +172,7 @@ class Ledger:
 
     def _forget_is_due(self) -> bool:
         patience = FORGET_PATIENCE_SECONDS if self._mailbox else 0.0
-        return time.monotonic() >= self._forget_at + patience
+        return _monotonic() >= self._forget_at + patience
 
     async def _answer(self, entries: list[Entry]) -> None:
         """Record what *entries* ask in one transaction, and answer every caller."""
@@ -190,6 +191,7 @@ class Ledger:
             else:
                 entries[0].answer(_internal(error))
         else:
+            await pause("before_ack")
             for entry, answer in zip(entries, answers, strict=False):
                 entry.answer(answer)
             self._mailbox.put_back(entries[len(answers) :])
@@ -205,18 +207,21 @@ class Ledger:
     async def _expire(self) -> None:
         """Let go of what is overdue, one step."""
         self._just_expired = True
+        await pause("before_expire")
         if not await self._unasked(self._writer.transact(_expire_due)):
-            self._expire_at = time.monotonic() + 1.0
+            self._expire_at = _monotonic() + 1.0
 
     async def _forget(self) -> None:
         """Forget requests that were recorded too long ago to be repeated, one step."""
-        self._forget_at = time.monotonic() + FORGET_EVERY_SECONDS
-        await self._unasked(self._writer.transact(self._forget_old))
+        begun = _monotonic()
+        self._forget_at = begun + FORGET_EVERY_SECONDS
 
-    def _forget_old(self, batch: Batch) -> Answers:
-        if batch.forget(Instant(batch.now - self._remember_micros)):
-            self._forget_at = time.monotonic()  # there may be more
-        return []
+        def forget_old(batch: Batch) -> Answers:
+            if batch.forget(Instant(batch.now - self._remember_micros)):
+                self._forget_at = begun  # there may be more
+            return []
+
+        await self._unasked(self._writer.transact(forget_old))
 
     async def _catch_up(self) -> None:
         self._moved_elsewhere = False
@@ -254,12 +259,17 @@ class Ledger:
     async def _sleep(self) -> None:
         """Wait for a command, for the next hold to be over, or for news of other processes."""
         self._wake.clear()
-        seconds = self._forget_at - time.monotonic()
+        seconds = self._forget_at - _monotonic()
         if self._writer.next_expiry is not None:
             seconds = min(seconds, (self._writer.next_expiry - self._clock.now()) / 1e6)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._wake.wait()
+
+
+def _monotonic() -> float:
+    """Return the time of the event loop, which a test may run at its own pace."""
+    return asyncio.get_running_loop().time()
 
 
 def _answer_all(entries: Sequence[Entry], batch: Batch) -> Answers:

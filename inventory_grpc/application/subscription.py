@@ -6,11 +6,11 @@ seam between history and live, because there is only one way to read.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.reading import EventFilter, EventLog
@@ -89,6 +89,7 @@ class Followers:
         """
         head, position, told, live = self._head, after, -1, False
         last_told = 0.0
+        loop = asyncio.get_running_loop()
         while True:
             moved = head.moved  # first the signal, then the value: see Head
             end = head.position if stop_at is None else min(head.position, stop_at)
@@ -103,7 +104,7 @@ class Followers:
                 )
                 events, position = page.events, page.scanned
             reached = position >= (end if stop_at is None else stop_at)
-            silent = time.monotonic() - last_told
+            silent = loop.time() - last_told
             if (
                 events
                 or told < 0
@@ -112,7 +113,9 @@ class Followers:
                 or silent >= (heartbeat_seconds if position == told else REPORT_AFTER_SECONDS)
             ):
                 yield Progress(events, position, max(head.position, position), reached and not live)
-                told, last_told, silent = position, time.monotonic(), 0.0
+                told, last_told, silent = position, loop.time(), 0.0
+            if reached and not live:
+                await pause("catchup_to_live")
             live = reached
             if reached and stop_at is not None:
                 return

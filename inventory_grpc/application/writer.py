@@ -1,6 +1,6 @@
 """What is around every transaction: state kept in step, the breaker and the bus told."""
 
-import time
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from functools import partial
 from inventory_grpc.application.batch import Batch
 from inventory_grpc.application.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.clock import LogClock
+from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import (
     EventBus,
@@ -85,7 +86,9 @@ class Writer:
         with self._undoing():
             result = await self._storage.transact(partial(self._batch, work))
         self._states.keep(result.head)
+        await pause("before_publish")
         self._publish(result)
+        await pause("after_publish")
         return result.answers
 
     async def catch_up(self) -> None:
@@ -137,10 +140,11 @@ class Writer:
 @contextmanager
 def watched(breaker: CircuitBreaker) -> Iterator[None]:
     """Tell *breaker* how storage does inside."""
-    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
     try:
         yield
     except StorageError as error:
         breaker.failed(error)
         raise
-    breaker.succeeded(time.monotonic() - started)
+    breaker.succeeded(loop.time() - started)

@@ -13,6 +13,7 @@ from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory.v1.admin_pb2_grpc import add_InventoryAdminServicer_to_server
 from inventory.v1.commands_pb2_grpc import add_InventoryCommandsServicer_to_server
 from inventory.v1.queries_pb2_grpc import add_InventoryQueriesServicer_to_server
+from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
 from inventory_grpc.presentation.admin import Admin
 from inventory_grpc.presentation.commands import Commands
@@ -153,11 +154,16 @@ async def drain(
     The order matters: who asks is told first; streams end by themselves, so that the
     grace is spent on calls that can finish.
     """
+    await pause("drain_1")
     health.close()
+    await pause("drain_2")
     head.close()
     doors.calls.end_streams()
+    await pause("drain_3")
     await doors.turning_away.leave()
+    await pause("drain_4")
     await server.stop(grace_seconds)
+    await pause("drain_5")
     await doors.calls.finished()
 
 

@@ -9,6 +9,7 @@ from typing import assert_never
 
 import apsw
 
+from inventory_grpc.application.failpoints import reach
 from inventory_grpc.domain.events import (
     Event,
     ReservationCommitted,
@@ -32,6 +33,7 @@ def project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
         "version = excluded.version, update_time = excluded.update_time",
         [(stream, *event.after, event.version, event.record_time) for event, stream, _ in recorded],
     )
+    reach("projection_step")
     for event, stream, reservation in recorded:
         if reservation is not None:
             _move_line(connection, event, stream, reservation)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import apsw
 
+from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
 from inventory_grpc.domain.inventory import moves
@@ -65,6 +66,7 @@ def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
         schema.create_read_models(connection)
         for misfit in play(connection, connection, 0, upto, progress):
             raise LogInconsistent(misfit)
+        reach("rebuild_mid")
         connection.execute("UPDATE log SET read_models = ?", (schema.READ_MODELS,))
 
 

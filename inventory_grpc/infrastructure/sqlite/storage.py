@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import apsw
 
+from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
@@ -56,6 +57,7 @@ class SqliteStorage:
         whole WAL again: pages of which a sync has failed may not be on disk.
         """
         await self._run(self._probe)
+        await pause("recovery_mid")
         await self._readers.close()
         try:
             await self._run(self._reopen)
@@ -86,13 +88,16 @@ class SqliteStorage:
             connection.execute("BEGIN IMMEDIATE")
         try:
             with storage_errors():
+                reach("batch_open")
                 result = work(SqliteTransaction(connection, self.log_id, writable=True))
+                reach("before_commit")
                 _check_open(connection)
             with storage_errors(committing=True):
                 connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
             raise
+        reach("after_commit")
         return result
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
@@ -146,8 +151,10 @@ class SqliteStorage:
         if self._connection is None:
             return
         try:
+            reach("checkpoint_start")
             with storage_errors():
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            reach("checkpoint_end")
         except StorageError as error:
             # nothing is lost: what is not in the main file yet is in the WAL
             _log.warning("the file was closed without a checkpoint: %s", error)
