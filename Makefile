@@ -14,7 +14,7 @@ INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --pyth
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
@@ -33,6 +33,10 @@ check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 .PHONY: test
 test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without coverage
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
+
+.PHONY: robustness
+robustness: .venv/.dev ## Try hard to break it, for an hour or so: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
+	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness $(ARGS)
 
 .PHONY: protos
 protos: .venv/.dev ## Make generated/ from protos/

@@ -1,0 +1,20 @@
+"""What the attempts to break it may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.effort import DEEP
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let deep runs take as long as they need."""
+    if DEEP:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where there is no database yet."""
+    return tmp_path / "inventory.db"
