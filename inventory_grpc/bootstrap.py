@@ -39,6 +39,7 @@ from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
@@ -193,7 +194,12 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
             shared,
             is_loopback=settings.is_loopback,
             with_reflection=settings.serves_reflection,
-            max_streams=settings.max_streams,
+            limits=Limits(
+                settings.max_commands,
+                settings.max_queries,
+                settings.max_streams,
+                settings.caller_share,
+            ),
         )
         address = listen(server, settings)
         await server.start()
