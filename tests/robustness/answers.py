@@ -71,7 +71,7 @@ def answered(timeline: Timeline, call: Call) -> Any:  # noqa: ANN401  of the rpc
             (event.product_id, event.store_id) for event in timeline.events_of(recorded)
         ]
     else:
-        assert _is_done(timeline, call, position), f"{call.request_id} is not in the log"
+        assert is_done(timeline, call, position), f"{call.request_id} is not in the log"
         keys = _parts(timeline, request.reservation_id, position)
     answer = type(call.answer)(position=position, replayed=call.answer.replayed)
     stocks = [timeline.stock_message(key, position) for key in keys]
@@ -85,7 +85,7 @@ def answered(timeline: Timeline, call: Call) -> Any:  # noqa: ANN401  of the rpc
     return answer
 
 
-def _is_done(timeline: Timeline, call: Call, position: int) -> bool:
+def is_done(timeline: Timeline, call: Call, position: int) -> bool:
     """Tell whether *call* had nothing to do at *position*, because it was so already."""
     request = call.request
     name = getattr(request, "reservation_id", "")

@@ -68,6 +68,8 @@ class History:
 
     journal: Journal | None = None
     calls: list[Call] = field(default_factory=list)
+    promised: dict[str, Call] = field(default_factory=dict)
+    """The first answer to each request."""
 
     async def send(
         self,
@@ -89,8 +91,10 @@ class History:
             return call
         call.returned = time.monotonic()
         call.answer = answer
-        if self.journal and rpc not in QUERIES:
-            self.journal.note(request.request_id, answer.position)
+        if call.request_id:
+            self.promised.setdefault(call.request_id, call)
+            if self.journal:
+                self.journal.note(request.request_id, answer.position)
         return call
 
     def unsettled(self, since: int) -> list[Call]:
