@@ -52,7 +52,7 @@ class Lives:
         self._life += 1
         server = await self.begin()
         try:
-            async with self._connected(await server.address()) as callers:
+            async with self._connected(await _address(server)) as callers:
                 await self.look(callers[0])
                 await self.ask_again(callers[0])
                 await self._trade(callers, end(server))
@@ -142,6 +142,13 @@ class Lives:
         assert log == self.timeline.events, "what was read once is not there any more"
         verify(database)
         return witness.check(self.timeline, self.history.calls)
+
+
+async def _address(server: ServerProcess) -> str:
+    try:
+        return await server.address()
+    except AssertionError as error:
+        raise Lost(f"the server does not start any more: {error}") from error
 
 
 def verify(database: Path) -> None:
