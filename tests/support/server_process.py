@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +33,20 @@ class ServerProcess:
     log_file: Path
 
     @classmethod
-    def begin(cls, database: Path, log_file: Path, *options: str) -> "ServerProcess":
-        """Start it, and do not wait."""
-        arguments = [*COMMAND, "serve", "--database", str(database), "--log-format", "json"]
+    def begin(
+        cls,
+        database: Path,
+        log_file: Path,
+        *options: str,
+        environment: Mapping[str, str] = ENVIRONMENT,
+        under: Sequence[str] = (),
+    ) -> "ServerProcess":
+        """Start it, under another program if one is named, and do not wait."""
+        arguments = [*under, *COMMAND, "serve", "--database", str(database), "--log-format", "json"]
         if "--listen" not in options:
             arguments += ["--listen", "127.0.0.1:0"]
         with log_file.open("wb") as log:
-            process = subprocess.Popen([*arguments, *options], stderr=log, env=ENVIRONMENT)
+            process = subprocess.Popen([*arguments, *options], stderr=log, env=environment)
         return cls(process, log_file)
 
     async def address(self) -> str:
