@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from inventory_grpc.application import failpoints
 
 ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -33,13 +36,19 @@ class ServerProcess:
     log_file: Path
 
     @classmethod
-    def begin(cls, database: Path, log_file: Path, *options: str) -> "ServerProcess":
-        """Start it, and do not wait."""
+    def begin(
+        cls, database: Path, log_file: Path, *options: str, fail_points: str = ""
+    ) -> "ServerProcess":
+        """Start it, with these fail points armed, and do not wait."""
         arguments = [*COMMAND, "serve", "--database", str(database), "--log-format", "json"]
         if "--listen" not in options:
             arguments += ["--listen", "127.0.0.1:0"]
         with log_file.open("wb") as log:
-            process = subprocess.Popen([*arguments, *options], stderr=log, env=ENVIRONMENT)
+            process = subprocess.Popen(
+                [*arguments, *options],
+                stderr=log,
+                env={**ENVIRONMENT, failpoints.VARIABLE: fail_points},
+            )
         return cls(process, log_file)
 
     async def address(self) -> str:
@@ -53,6 +62,11 @@ class ServerProcess:
     def log(self) -> list[dict[str, Any]]:
         """Return its log so far, every line of which must be JSON."""
         return [json.loads(line) for line in self.log_file.read_text("utf-8").splitlines()]
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it has; only Linux tells."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * resource.getpagesize()
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -69,10 +83,10 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(
-    database: Path, log_file: Path, *options: str
+    database: Path, log_file: Path, *options: str, fail_points: str = ""
 ) -> AsyncIterator[ServerProcess]:
     """Run a server on *database*; on leaving, see that it is gone."""
-    server = ServerProcess.begin(database, log_file, *options)
+    server = ServerProcess.begin(database, log_file, *options, fail_points=fail_points)
     try:
         await server.address()
         yield server
