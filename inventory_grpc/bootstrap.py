@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -238,7 +238,10 @@ class Served:
 
 
 async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the process at once.
+
+    So does one that comes before it serves: nothing was taken that would have to be
+    answered, and to wait for a file, or make its tables anew, can take long.
 
     Raises:
         LedgerBroken: storage has failed for too long.
@@ -248,9 +251,14 @@ async def serve_until_stopped(settings: Settings) -> None:
     gc.set_threshold(GC_EVERY)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stop)
+    # under nohup, a terminal that closes is nothing to us
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    ending = (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
+    for number in ending:
+        signal.signal(number, _never_mind)
     async with serving(settings) as served:
+        for number in ending:
+            loop.add_signal_handler(number, _stop, stop)
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, served.ledger], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -260,6 +268,12 @@ async def serve_until_stopped(settings: Settings) -> None:
         if served.ledger.done():
             await served.ledger
     _log.info("stopped")
+
+
+def _never_mind(*_: object) -> None:
+    with suppress(RuntimeError):  # it was just writing another line
+        _log.info("told to stop before it served")
+    os._exit(0)
 
 
 def _stop(stop: asyncio.Event) -> None:

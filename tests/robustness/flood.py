@@ -120,7 +120,7 @@ async def pour(address: str, rate: float, connections: int, seconds: float, name
     flood.seconds = time.perf_counter() - began
     flood.in_time = len(flood.answered)
     async with asyncio.timeout(ANSWER_SECONDS):
-        while any(lane.under_way for lane in lanes):  # noqa: ASYNC110  it is seldom looked at
+        while any(lane.under_way for lane in lanes):
             await asyncio.sleep(TICK_SECONDS)
             for lane in lanes:
                 lane.give_up_old()

@@ -14,7 +14,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from tests.robustness.effort import DEEP, SEED, campaign, runs
 from tests.support.caller import Caller, calling
-from tests.support.opened import checked, requests_of, stored
+from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, ServerProcess, server_process
 
 PEAK_RATE: Final = 2_500
@@ -87,8 +87,8 @@ async def test_what_there_is_no_room_for_is_refused_at_once_and_not_recorded(
     path: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "server.log"
-    slow = {"INVENTORY_FAIL_POINTS": "batch_open=sleep:0.4", "INVENTORY_MAX_COMMANDS": "500"}
-    server = ServerProcess.begin(path, log, environment=slow)
+    small = {"INVENTORY_MAX_COMMANDS": "500"}
+    server = ServerProcess.begin(path, log, fail_points="batch_open=sleep:0.4", environment=small)
     try:
         poured = await _flooded(await server.address(), 1_000, 12, 4, f"{SEED}-slow")
         server.terminate()
@@ -98,10 +98,10 @@ async def test_what_there_is_no_room_for_is_refused_at_once_and_not_recorded(
     assert not poured["failed"]
     assert poured["shed"] > 100
     assert poured["goodput"] > 0
-    with campaign("no room", **{"shed": poured["shed"]}) as noted:
+    with campaign("no room", shed=poured["shed"]) as noted:
         noted["shed_ms"] = poured["shed_ms"]
     if DEEP:
         assert poured["shed_ms"]["p99"] < MAX_SHED_MS
     checked(path)
-    recorded = requests_of([_event(data) for data in stored(path)])
+    recorded = requests_of(events(path))
     assert not recorded.keys() & set(poured["shed_ids"])
