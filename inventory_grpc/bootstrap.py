@@ -44,6 +44,7 @@ from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
+    Doors,
     Servicers,
     build_server,
     doors,
@@ -213,7 +214,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         )
         watching = asyncio.create_task(_watch(callers, shared.authentication)) if callers else None
         try:
-            yield Served(address, parts.running)
+            yield Served(address, parts, shared)
         finally:
             if watching:
                 watching.cancel()
@@ -233,8 +234,8 @@ class Served:
     """A server at work."""
 
     address: str
-    ledger: asyncio.Task[None]
-    """Ends by itself only when storage is beyond help."""
+    engine: Engine
+    doors: Doors
 
 
 async def serve_until_stopped(settings: Settings) -> None:
@@ -260,13 +261,13 @@ async def serve_until_stopped(settings: Settings) -> None:
         for number in ending:
             loop.add_signal_handler(number, _stop, stop)
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, served.ledger], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         _log.info("draining: calls that were taken are answered; once more to leave at once")
         # a disk that does not answer must not keep the process: to be killed is safe
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
-        if served.ledger.done():
-            await served.ledger
+        if served.engine.running.done():
+            await served.engine.running
     _log.info("stopped")
 
 

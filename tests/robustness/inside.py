@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from inventory_grpc import bootstrap
 from inventory_grpc.application import failpoints
-from inventory_grpc.presentation import server
 from inventory_grpc.settings import Settings
 from tests.support.waiting import eventually
 
@@ -20,54 +17,41 @@ from tests.support.waiting import eventually
 class Inside:
     """What is at work behind an address."""
 
-    address: str
-    parts: bootstrap.Engine
-    doors: server.Doors
+    served: bootstrap.Served
     tasks: int
     """How many there were before anybody called."""
 
     @property
+    def address(self) -> str:
+        return self.served.address
+
+    @property
+    def head(self) -> int:
+        return self.served.engine.head.position
+
+    @property
     def waiting(self) -> int:
         """Return how many commands are in the mailbox."""
-        return len(self.parts.ledger._mailbox)
+        return len(self.served.engine.ledger._mailbox)
 
     @property
     def calls(self) -> set["asyncio.Task[Any]"]:
         """Return the tasks of the calls that are being served."""
-        return set(self.doors.calls._running)
+        return set(self.served.doors.calls._running)
 
     async def at_rest(self) -> None:
         """Wait until nothing is left of any call: not a task, not a place, not a slot."""
-        await eventually(lambda: not self.doors.calls.running and not self.waiting)
+        await eventually(lambda: not self.served.doors.calls.running and not self.waiting)
         await eventually(lambda: len(asyncio.all_tasks()) <= self.tasks)
 
 
 @asynccontextmanager
-async def serving_openly(
-    path: Path, monkeypatch: pytest.MonkeyPatch, *, fail_points: str = "", **chosen: Any
-) -> AsyncIterator[Inside]:
+async def serving_openly(path: Path, *, fail_points: str = "") -> AsyncIterator[Inside]:
     """Serve from *path* with these fail points armed, in this process."""
-    caught: dict[str, Any] = {}
-    make_doors, make_engine = bootstrap.doors, bootstrap.engine
-
-    def doors() -> server.Doors:
-        caught["doors"] = make_doors()
-        return caught["doors"]  # type: ignore[no-any-return]
-
-    @asynccontextmanager
-    async def engine(*args: Any, **more: Any) -> AsyncIterator[bootstrap.Engine]:
-        async with make_engine(*args, **more) as parts:
-            caught["parts"] = parts
-            yield parts
-
-    monkeypatch.setattr(bootstrap, "doors", doors)
-    monkeypatch.setattr(bootstrap, "engine", engine)
     failpoints.arm(fail_points)
     try:
-        async with bootstrap.serving(
-            Settings(listen="127.0.0.1:0", database=path, **chosen)
-        ) as served:
+        async with bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
             await asyncio.sleep(0)
-            yield Inside(served.address, tasks=len(asyncio.all_tasks()), **caught)
+            yield Inside(served, tasks=len(asyncio.all_tasks()))
     finally:
         failpoints.arm("")

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -42,8 +41,8 @@ MiB: Final = 1024 * 1024
 
 
 @pytest.fixture
-async def inside(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Inside]:
-    async with serving_openly(path, monkeypatch) as inside:
+async def inside(path: Path) -> AsyncIterator[Inside]:
+    async with serving_openly(path) as inside:
         yield inside
 
 
@@ -152,10 +151,10 @@ async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_an
 
 
 async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
-    path: Path, monkeypatch: pytest.MonkeyPatch, admitted: Admitted
+    path: Path, admitted: Admitted
 ) -> None:
     async with (
-        serving_openly(path, monkeypatch, fail_points="batch_open=sleep:0.1") as inside,
+        serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
         calling(inside.address) as caller,
     ):
         await _stock_up(caller)
@@ -238,7 +237,7 @@ async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> N
             watching = [caller.health.Watch(HealthCheckRequest()) for _ in range(20)]
             for stream in (*following, *watching):
                 await stream.read()
-            assert inside.doors.calls.running == 40
+            assert inside.served.doors.calls.running == 40
             for stream in (*following, *watching):
                 stream.cancel()
             await inside.at_rest()
@@ -286,14 +285,14 @@ async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
     async with calling(inside.address) as caller:
         await _stock_up(caller)
         for _ in range(runs(ci=2, deep=50)):
-            before = inside.parts.head.position
+            before = inside.head
             command = (sys.executable, "-m", "tests.robustness.busy_caller", inside.address)
-            busy = subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT)
+            busy = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, cwd=ROOT)
             try:
-                await eventually(lambda: inside.parts.head.position > before + 300)  # noqa: B023  called at once
+                await eventually(lambda: inside.head > before + 300)  # noqa: B023  called at once
             finally:
                 busy.kill()
-                await asyncio.to_thread(busy.wait)
+                await busy.wait()
             await inside.at_rest()
         await caller.commands.AddStock(adding(1))
     found = requests_of(events(path))

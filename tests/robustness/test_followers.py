@@ -6,9 +6,10 @@ In order, once, nothing left out, whole commands, from wherever they go on.
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.followers import Follower, followers
@@ -103,7 +104,7 @@ async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int
     return seen
 
 
-def _check(path: Path, traders: Traders, all_of_them: "tuple[Follower, ...] | Any") -> None:
+def _check(path: Path, traders: Traders, all_of_them: Sequence[Follower]) -> None:
     log = events(path)
     assert checked(path).position == len(log)
     assert requests_of(log).keys() == traders.answers.keys()

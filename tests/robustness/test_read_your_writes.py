@@ -48,8 +48,8 @@ async def processes(path: Path, tmp_path: Path) -> AsyncIterator[Processes]:
         yield Processes(*callers)
 
 
-def _kettles(**more: int) -> pb.GetStockRequest:
-    return pb.GetStockRequest(product_id=PRODUCT, store_id=STORE, **more)
+def _kettles(min_position: int = 0) -> pb.GetStockRequest:
+    return pb.GetStockRequest(product_id=PRODUCT, store_id=STORE, min_position=min_position)
 
 
 async def test_without_the_position_another_process_may_show_what_was_and_with_it_it_never_does(

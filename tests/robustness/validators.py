@@ -63,7 +63,7 @@ def unique(followed: Sequence[Subscription], _log: Sequence[Event]) -> None:
 
 
 def durable(followed: Sequence[Subscription], log: Sequence[Event]) -> None:
-    """What was sent is in the log, to the byte, and no progress is beyond it."""
+    """Check that what was sent is in the log, to the byte, and no progress is beyond it."""
     for subscription in followed:
         for message in subscription.messages:
             assert message.position <= len(log), "progress beyond the end of the log"
@@ -84,7 +84,7 @@ def reliable(followed: Sequence[Subscription], log: Sequence[Event]) -> None:
 
 
 def atomic(followed: Sequence[Subscription], log: Sequence[Event]) -> None:
-    """What a command recorded comes in one message, and progress never cuts one in two."""
+    """Check that a command comes in one message, and that progress never cuts one in two."""
     begins = {event.command_position for event in log} | {len(log) + 1}
     for subscription in followed:
         commands: set[int] = set()
@@ -119,7 +119,7 @@ def bookmarkable(followed: Sequence[Subscription], _log: Sequence[Event]) -> Non
 
 
 def prompt(followed: Sequence[Subscription], _log: Sequence[Event]) -> None:
-    """The first message comes at once; who stops at the head is told so, once, at the very end."""
+    """Check that the first message comes at once, and that the last one says when it is that."""
     for subscription in followed:
         if subscription.messages:
             assert not subscription.messages[0].events
