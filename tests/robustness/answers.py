@@ -100,6 +100,9 @@ def is_done(timeline: Timeline, call: Call, position: int) -> bool:
             return not request.lines and promise.state == "committed"
         case "ReleaseReservation":
             return not request.lines and promise.state in {"released", "expired"}
+        case "ExtendReservation":  # two in one instant ask for the same time
+            until = call.answer.reservation.expire_time.ToMicroseconds()
+            return promise.state == "active" and promise.expire_time == until
     return False
 
 

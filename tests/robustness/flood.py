@@ -24,6 +24,7 @@ TICK_SECONDS: Final = 0.002
 ANSWER_SECONDS: Final = 20.0
 
 _EXHAUSTED: Final = b"\x0bgrpc-status\x018"
+_LATE: Final = b"\x0bgrpc-status\x014"
 _PUSHBACK: Final = b"grpc-retry-pushback-ms"
 
 
@@ -87,6 +88,8 @@ class _Lane:
         elif _EXHAUSTED in trailers and _PUSHBACK in trailers:
             self._flood.shed.append(waited)
             self._flood.shed_ids.append(name)
+        elif _LATE in trailers:
+            self._flood.late += 1
         else:
             self._flood.failed.append(repr(trailers))
 

@@ -96,7 +96,12 @@ class Lives:
         except grpc.aio.AioRpcError as error:
             raise Lost(f"the log was read up to {request.after_position}: {error}") from error
         if gone := self.gone():
-            raise Lost(f"acknowledged, and gone: {gone[:5]}, {len(gone)} in all")
+            first = self.history.promised[gone[0]]
+            told = f"{first.rpc} {first.request} was answered {first.answer}"
+            raise Lost(
+                f"acknowledged, and gone: {gone[:5]}, {len(gone)} in all; the log ends at "
+                f"{self.timeline.position}, {told}"
+            )
         if self.seen != self.timeline.events[: len(self.seen)]:
             raise Lost("a follower was shown what is not there")
 
