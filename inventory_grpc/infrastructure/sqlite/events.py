@@ -9,7 +9,7 @@ import apsw
 
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time
+from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
@@ -42,9 +42,18 @@ def link(previous: bytes, event: bytes) -> bytes:
 
 
 def read_log_id(connection: apsw.Connection) -> str:
-    """Return the name of the log; it is also the first link of its chain."""
+    """Return the name of the log, in which the next event is recorded."""
     log_id: str = connection.execute("SELECT log_id FROM log").get
     return log_id
+
+
+def first_link(connection: apsw.Connection) -> bytes:
+    """Return what the first event is chained to: the name of the log it was recorded in.
+
+    That is the name of this log, unless it began as a copy of another one.
+    """
+    event: bytes | None = connection.execute("SELECT event FROM events WHERE position = 1").get
+    return (recorded_in(event) if event else read_log_id(connection)).encode()
 
 
 def read_head(connection: apsw.Connection) -> int:
