@@ -32,6 +32,13 @@ def broken_links(connection: apsw.Connection, after: int, upto: int | None = Non
         (after, 2**62 if upto is None else upto),
     ):
         yield from range(expected, position)
-        if position == expected and (previous is None or link(previous, event) != digest):
+        if position == expected and not _holds(previous, event, digest):
             yield position
         expected, previous = position + 1, digest
+
+
+def _holds(previous: object, event: object, digest: object) -> bool:
+    """Tell whether the link holds; in damaged pages there may be anything instead of bytes."""
+    return (
+        isinstance(previous, bytes) and isinstance(event, bytes) and link(previous, event) == digest
+    )

@@ -5,6 +5,7 @@ changed, cut off or taken away, SQLite takes the file for one whose last commits
 finished, and the log is a shorter one without a fault. So whoever commits notes where the
 log ends, beside the file, and whoever opens the file compares.
 
+A request that recorded nothing leaves no mark; it can be asked again and be found done.
 The mark is not synced: after a power cut it may be an old one, and then tells less. It is
 never ahead of what is on disk, which is why nobody sets it who does not sync commits.
 """

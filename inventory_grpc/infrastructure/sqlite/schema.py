@@ -9,6 +9,7 @@ from typing import Final
 
 import apsw
 
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
 
 APPLICATION_ID: Final = 0x496E7674
@@ -86,7 +87,9 @@ def read_models_of(database: Database) -> int:
         StorageError: the file cannot be read.
     """
     with storage_errors(), closing(_looking(database)) as connection:
-        stored: int = connection.execute("SELECT read_models FROM log").get
+        stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
+    if not isinstance(stored, int):
+        raise StorageError(Fault.DAMAGED)
     if stored > READ_MODELS:
         raise NotOurs(
             f"{database.path} has read models {stored}, this program knows {READ_MODELS}: "

@@ -45,6 +45,9 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         fresh.pragma("journal_mode", "off")
         fresh.pragma("synchronous", "off")
         schema.create_read_models(fresh)
+        if problems := list(_pages(source)):
+            yield from problems
+            return  # what else is read of such a file may be anything
         if missing := HighWater(database.path).missing(source):
             yield missing
         pinned = read_head(source)
@@ -59,7 +62,6 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
                 yield from _differences(source, table)
             yield from _snapshots(source)
             yield from _requests(source)
-        yield from _pages(source)
 
 
 def _links(source: apsw.Connection, upto: int, after: int = 0) -> Iterator[str]:
