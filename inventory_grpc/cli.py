@@ -158,7 +158,9 @@ def backup(
     """Copy the database as it is at one moment; servers may go on meanwhile."""
     with _errors(), _bar("copying") as progress:
         copy = back_up(_existing(database), target, progress.of)
-    _screen.print(f"{copy.path} holds log {copy.log_id} up to position {copy.position:,}")
+    _screen.print(
+        f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}"
+    )
 
 
 @app.command()
