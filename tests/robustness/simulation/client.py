@@ -41,7 +41,7 @@ class Client:
             if asked.request_id and asked.outcome and self._chance.happens(0.2):
                 await self._attempt(asked)  # once more, for the same answer
                 if self._chance.happens(0.2):
-                    await self._reuse(asked.request_id)
+                    await self._reuse(asked)
 
     def _next(self, number: int) -> Asked:
         anonymous = self._chance.happens(0.08)
@@ -70,15 +70,19 @@ class Client:
             last = asked.attempts[-1].answer
             if asked.request_id and not asked.outcome and isinstance(last, Doubt | Unavailable):
                 backoff = BACKOFF_SECONDS
-                while (wait := _wait_before_next(await self._attempt(asked, calm=True))) is not None:
+                while (
+                    wait := _wait_before_next(await self._attempt(asked, calm=True))
+                ) is not None:
                     await asyncio.sleep(wait + self._chance.random() * backoff)
                     backoff = min(2 * backoff, MAX_BACKOFF_SECONDS)
 
-    async def _reuse(self, request_id: str) -> None:
+    async def _reuse(self, first: Asked) -> None:
         """Ask for something else under an id that was used: that must be noticed."""
-        asked = Asked(request_id, self._wishes.any_command(f"{request_id}-reused"))
-        self._stage.reused.append(asked)
-        await self._attempt(asked)
+        command = self._wishes.any_command(f"{first.request_id}-reused")
+        if command != first.command:
+            other = Asked(first.request_id, command)
+            self._stage.reused.append(other)
+            await self._attempt(other)
 
     async def _attempt(self, asked: Asked, *, calm: bool = False) -> Attempt:
         """Send it once, and note what came of it."""
@@ -110,7 +114,7 @@ class Client:
         stage.trace.note(self.name, "is told", attempt.tag, _told(attempt.answer))
         return attempt
 
-    async def _answer(
+    async def _answer(  # noqa: C901  one case an answer
         self, calling: "asyncio.Task[Outcome]", asked: Asked
     ) -> Outcome | Refusal | TimeoutError | Doubt:
         trace = self._stage.trace

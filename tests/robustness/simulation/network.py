@@ -30,9 +30,7 @@ class Network:
         self.loses = loses
         """The share of calls of which the connection is lost."""
 
-    async def call(
-        self, process: Process, handle: Callable[[Engine], Coroutine[Any, Any, T]]
-    ) -> T:
+    async def call(self, process: Process, handle: Callable[[Engine], Coroutine[Any, Any, T]]) -> T:
         """Have *process* handle a call.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import StorageError, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
 from inventory_grpc.domain.inventory import Stock
@@ -101,9 +102,11 @@ class SlowViews(MemoryViews):
         self._disk.check_read()
         return await super().stock_as_of(stock_id, position)
 
-    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
+    async def product(
+        self, product_id: str, after_store: str, limit: int, scope: Scope
+    ) -> Reading[Product]:
         await self._disk.chance.pause(READ_SECONDS)
         self._disk.check_read()
-        reading = await super().product(product_id, after_store, limit)
+        reading = await super().product(product_id, after_store, limit, scope)
         await self._disk.chance.pause(HOP_SECONDS)
         return reading

@@ -88,9 +88,7 @@ def profile_of(chance: Chance) -> Profile:
         disorder=chance.choice((0.0, 0.1, 1.0, 1.0)),
         max_states=chance.choice((1, 2, 100)),
         limits={
-            where: chance.choice(values)
-            for where, values in LIMITS.items()
-            if chance.happens(0.25)
+            where: chance.choice(values) for where, values in LIMITS.items() if chance.happens(0.25)
         },
     )
 

@@ -4,7 +4,6 @@ from functools import partial
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
 from inventory_grpc.domain.values import ReservationId
 from tests.robustness.simulation.history import Read
@@ -79,5 +78,5 @@ class Reader:
         return Read("reservation", key, shown, as_of, told)
 
     async def _product(self, at_least: int, told: int, engine: Engine) -> Read:
-        reading: Reading[object] = await engine.queries.product("kettle", "", 10, at_least)
+        reading = await engine.queries.product("kettle", "", 10, at_least)
         return Read("product", "kettle", reading.value, reading.as_of, told)

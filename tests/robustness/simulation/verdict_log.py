@@ -11,6 +11,7 @@ from inventory_grpc.domain.commands import (
     AdjustStock,
     ChangeBy,
     CommitReservation,
+    CountedAs,
     ExtendReservation,
     ReleaseReservation,
     RemoveStock,
@@ -89,8 +90,8 @@ def _assert_is_told(outcome: Outcome, model: Model) -> None:
 def _assert_nothing_to_do(asked: Asked, model: Model) -> None:
     """Only who asks for what is so already may be told that it is done, without a trace."""
     command = asked.command
-    assert isinstance(command, ReserveStock | CommitReservation | ReleaseReservation) or (
-        isinstance(command, ExtendReservation)
+    assert isinstance(
+        command, ReserveStock | CommitReservation | ReleaseReservation | ExtendReservation
     )
     promise = model.promises[command.reservation_id]
     match command:
@@ -130,10 +131,9 @@ def _wanted(asked: Asked, before: Model) -> list[Moved]:
             return [("stock_removed", stock_id, units)]
         case AdjustStock(stock_id, ChangeBy(delta)):
             return [("stock_adjusted", stock_id, delta)]
-        case AdjustStock(stock_id, counted):
+        case AdjustStock(stock_id, CountedAs(counted)):
             shelf = before.shelves.get(stock_id)
-            on_hand = shelf.on_hand if shelf else 0
-            return [("stock_adjusted", stock_id, counted.on_hand - on_hand)]
+            return [("stock_adjusted", stock_id, counted - (shelf.on_hand if shelf else 0))]
         case ReserveStock(cart=cart):
             return [("stock_reserved", stock_id, units) for stock_id, units in cart.items()]
         case CommitReservation(name, cart) | ReleaseReservation(name, cart):
@@ -144,8 +144,10 @@ def _wanted(asked: Asked, before: Model) -> list[Moved]:
             return [(fact, key, units) for key, units in (cart or held).items()]
         case ExtendReservation(name):
             parts = before.promises[name].parts
-            return [("reservation_extended", k, part.held) for k, part in parts.items() if part.held]
-        case Faulty():
+            return [
+                ("reservation_extended", k, part.held) for k, part in parts.items() if part.held
+            ]
+        case _:
             raise AssertionError("a command that cannot be decided is in the log")
 
 

@@ -110,7 +110,7 @@ def _free(model: Model, stock_id: StockId, now: int) -> int:
 
 
 def _assert_one_order(asked: Sequence[Asked], stage: Stage) -> None:
-    """What was answered before something else was asked has a lower position (version witness)."""
+    """Check that what was answered before something else was asked has the lower position."""
     done: list[tuple[int, int, int, bool, str]] = []
     for one in asked:
         answered = [a for a in one.attempts if isinstance(a.answer, Outcome)]
