@@ -1,4 +1,4 @@
-"""Whatever fails, whenever, in whatever order: what was promised holds, and all comes right again."""
+"""Whatever fails, in whatever order: what was promised holds, and all comes right again."""
 
 from collections import Counter
 from typing import Final
