@@ -46,8 +46,8 @@ SOMETIMES: Final = frozenset(
 
 
 def test_one_seed_is_one_story() -> None:
-    for seed in (SEED, SEED + 1):
-        assert play(seed).trace.digest() == play(seed).trace.digest()
+    for seed in range(SEED, SEED + 10):
+        assert len({play(seed).trace.digest() for _ in range(4)}) == 1
     assert play(SEED).trace.digest() != play(SEED + 1).trace.digest()
 
 
