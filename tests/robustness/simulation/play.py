@@ -23,8 +23,8 @@ ANSWER_SECONDS: Final = 90.0
 """Within which everything that was asked is answered, once nothing fails any more."""
 FOLLOW_SECONDS: Final = 30.0
 """Within which who follows is where the log ends, and the breaker closed: it may wait for 22 s."""
-EXPIRY_SECONDS: Final = 6.0
-"""Within which what is over is let go, by whoever was still busy with the last fault as well."""
+EXPIRY_SECONDS: Final = 3.0
+"""Within which what is over is let go: one try may have failed, and waits for a second."""
 ACTIVE_SECONDS: Final = 600.0
 
 
@@ -128,13 +128,17 @@ class _Play:
 
     def _is_well(self) -> bool:
         stage, head = self._stage, self._stage.disk.tables.head
-        return all(
-            process.is_up
-            and process.engine.breaker.state is BreakerState.CLOSED
-            and process.engine.head.position == head
-            and not process.engine.ledger._mailbox
-            for process in stage.processes
-        ) and all(follower.position == head for follower in self._followers)
+        return (
+            not stage.disk.holder
+            and all(
+                process.is_up
+                and process.engine.breaker.state is BreakerState.CLOSED
+                and process.engine.head.position == head
+                and not process.engine.ledger._mailbox
+                for process in stage.processes
+            )
+            and all(follower.position == head for follower in self._followers)
+        )
 
     async def _check_expired(self) -> None:
         """Wait until every hold is over, and see that it was let go in time."""
