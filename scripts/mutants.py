@@ -64,8 +64,13 @@ MUTANTS: Final = (
         'connection.execute("BEGIN IMMEDIATE")\n        try:',
         'connection.execute("COMMIT") if connection.in_transaction else None\n'
         '            connection.execute("BEGIN IMMEDIATE")\n'
-        '            commit, self._commit = "SELECT 1", None\n        try:',
+        "        try:",
         "tests/robustness/test_killed.py",
+        Edit(
+            "infrastructure/sqlite/storage.py",
+            'with storage_errors(committing=True):\n                connection.execute("COMMIT")',
+            "pass",
+        ),
     ),
     Mutant(
         "M2",
