@@ -81,14 +81,16 @@ class Shopper:
 
     def _wish(self) -> tuple[str, Any]:
         """Choose what to ask for next."""
+        return self._look() if self.chance.random() < 0.25 else self.command()
+
+    def command(self) -> tuple[str, Any]:
+        """Choose what to have done next."""
         self.sent += 1
         name = f"{self.name}-{self.sent}"
         kind = self.chance.random()
-        if kind < 0.25:
-            return self._look()
-        if kind < 0.40:
+        if kind < 0.2:
             return self._move(name)
-        if kind < 0.65 or not self.crowd.promised:
+        if kind < 0.55 or not self.crowd.promised:
             return "ReserveStock", self._cart(name)
         return self._end(name)
 
