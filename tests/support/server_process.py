@@ -93,10 +93,16 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(
-    database: Path, log_file: Path, *options: str, fail_points: str = ""
+    database: Path,
+    log_file: Path,
+    *options: str,
+    fail_points: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServerProcess]:
     """Run a server on *database*; on leaving, see that it is gone."""
-    server = ServerProcess.begin(database, log_file, *options, fail_points=fail_points)
+    server = ServerProcess.begin(
+        database, log_file, *options, fail_points=fail_points, environment=environment
+    )
     try:
         await server.address()
         yield server
