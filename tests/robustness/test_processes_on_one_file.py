@@ -16,11 +16,10 @@ from tests.robustness.lives import verify
 from tests.robustness.timeline import Timeline
 from tests.robustness.traffic import Crowd
 from tests.support.caller import adding, calling
-from tests.support.journal import Journal
 from tests.support.server_process import ServerProcess
 
 SHOPPERS: Final = 16
-KILLS: Final = 3
+KILLS: Final = 2
 """In each round."""
 
 
@@ -67,7 +66,7 @@ class Fleet:
 
 async def _round(path: Path, processes: int, chance: random.Random) -> tuple[int, int]:
     """Trade with so many processes, of which some are killed; return calls and those in doubt."""
-    history = History(Journal(path.with_name("journal")))
+    history = History()
     fleet = Fleet(_ways_to(path)[:processes], path.parent, chance, Crowd(history))
     async with AsyncExitStack() as stack:
         await asyncio.gather(*(fleet.start(stack) for _ in range(processes)))
