@@ -7,6 +7,7 @@ from itertools import permutations
 from typing import NamedTuple
 
 import pytest
+from grpc import StatusCode
 
 from inventory.v1 import commands_pb2 as commands
 from inventory.v1 import queries_pb2 as queries
@@ -16,7 +17,7 @@ from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import Call
 from tests.robustness.timeline import Timeline
 from tests.robustness.wing_gong import Levels, Step, is_linearizable, steps_of
-from tests.support.caller import adding
+from tests.support.caller import Refused, adding
 
 KETTLES = "kettle", "lisbon"
 NOTHING = Levels(0, 0)
@@ -188,3 +189,12 @@ def test_a_command_done_twice_is_caught() -> None:
     history = _two_arrivals()
     with pytest.raises(AssertionError, match="done twice"):
         _record(history.timeline, history.calls[0])
+
+
+def test_a_no_to_what_was_done_before_it_was_asked_again_is_caught() -> None:
+    history = _two_arrivals()
+    first = history.calls[0]
+    refused = Refused(StatusCode.ABORTED, "VERSION_CONFLICT", {"version": "2"}, "", {}, {})
+    late = Call(first.rpc, first.request, 3.0, 3.5, refused=refused)
+    with pytest.raises(AssertionError, match="never so from 2 to 0"):
+        witness.check(history.timeline, [*history.calls, late])

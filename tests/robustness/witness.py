@@ -134,5 +134,7 @@ def _check_refusal(timeline: Timeline, call: Call, bounds: Bounds, processes: in
     lags = call.rpc in QUERIES and processes > 1
     since = 0 if lags else bounds.floor(call.called)
     until = min(bounds.ceiling(call.returned), timeline.position)
+    if recorded := timeline.commands.get(call.request_id):
+        until = min(until, recorded.first - 1)  # once it is done, it is not refused any more
     explained = timeline.was(lambda at: answers.is_explained(timeline, call, at), since, until)
     assert explained, f"{call} was never so from {since} to {until}"
