@@ -61,8 +61,8 @@ def test_whatever_fails_what_was_promised_holds_and_all_comes_right_again() -> N
             if played.error:
                 failed.append(f"{played.replay}: {played.error!r}")
         noted["seen"] = dict(sorted(seen.items()))
-    assert not failed, failed[:3]
-    assert seen.keys() >= SOMETIMES, f"never seen: {SOMETIMES - seen.keys()}"
+        assert not failed, failed[:3]
+        assert seen.keys() >= SOMETIMES, f"never seen: {SOMETIMES - seen.keys()}"
 
 
 @pytest.mark.parametrize(
