@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-import grpc.aio
-
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.clock import LogClock, watch_for_steps
 from inventory_grpc.application.head import Head
@@ -27,6 +25,7 @@ from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
+from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
@@ -35,10 +34,12 @@ from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from inventory_grpc.listening import listen
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
@@ -56,6 +57,9 @@ OVERTIME_SECONDS: Final = 5.0
 
 GC_EVERY: Final = 20_000
 """Objects made between two looks for cycles: by default there is one every few calls."""
+
+CALLERS_EVERY_SECONDS: Final = 1.0
+"""How long a token may still be good after it was taken out of the file, or is over."""
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
@@ -165,7 +169,8 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         parts.breaker.on_change(
             lambda state: health.set_writes_accepted(state is BreakerState.CLOSED)
         )
-        shared = doors()
+        callers = CallersFile(settings.callers) if settings.callers else None
+        shared = doors(callers)
         facts = ServerFacts(
             version=version("inventory-grpc"),
             log_id=parts.event_log.log_id,
@@ -190,7 +195,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
             with_reflection=settings.serves_reflection,
             max_streams=settings.max_streams,
         )
-        address = _bind(server, settings)
+        address = listen(server, settings)
         await server.start()
         _log.info(
             "serving on %s from %s (log %s, position %s, durability %s)",
@@ -200,10 +205,21 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
             parts.head.position,
             facts.durability,
         )
+        watching = asyncio.create_task(_watch(callers, shared.authentication)) if callers else None
         try:
             yield Served(address, parts.running)
         finally:
+            if watching:
+                watching.cancel()
             await drain(server, shared, parts.head, health, settings.drain_seconds)
+
+
+async def _watch(callers: CallersFile, authentication: Authenticate) -> None:
+    """Follow the file of callers, and end streams of who is not in it any more."""
+    while True:
+        await asyncio.sleep(CALLERS_EVERY_SECONDS)
+        callers.reload()
+        authentication.end_revoked()
 
 
 @dataclass(frozen=True)
@@ -249,17 +265,3 @@ def _stop(stop: asyncio.Event) -> None:
 def _leave() -> None:
     _log.warning("leaving at once; what was acknowledged is on disk")
     os._exit(1)
-
-
-def _bind(server: grpc.aio.Server, settings: Settings) -> str:
-    """Return the address that was bound, with the port that was chosen."""
-    try:
-        port = server.add_insecure_port(settings.listen)
-    except RuntimeError as error:
-        raise OSError(
-            f"cannot listen on {settings.listen}: the port is in use, or the address not ours"
-        ) from error
-    host, _, _ = settings.listen.rpartition(":")
-    if not settings.is_loopback:
-        _log.warning("%s can be reached from other machines, and nothing is encrypted", host)
-    return f"{host}:{port}"

@@ -18,6 +18,7 @@ from inventory_grpc.application.ledger import LedgerBroken
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.infrastructure.callers_file import BadCallers, hash_of, new_token
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
@@ -26,6 +27,7 @@ from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.logs import set_up_logging
+from inventory_grpc.presentation.tls import BadCertificate
 from inventory_grpc.settings import BadSetting, EventLoop, LogFormat, Settings
 from inventory_grpc.tail import print_events
 
@@ -54,9 +56,20 @@ def serve(
         Durability | None,
         typer.Option(help="`full`: on disk before it is answered. `relaxed`: soon after."),
     ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file to serve TLS with; needs --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its private key.")] = None,
+    callers: Annotated[
+        Path | None, typer.Option(help="TOML file of who may call; see `inventory-grpc token`.")
+    ] = None,
     allow_plaintext: Annotated[
         bool | None,
         typer.Option("--allow-plaintext", help="Serve other machines without encryption."),
+    ] = None,
+    allow_anonymous: Annotated[
+        bool | None,
+        typer.Option("--allow-anonymous", help="Serve other machines without asking who calls."),
     ] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.")] = None,
 ) -> None:
@@ -69,7 +82,11 @@ def serve(
             listen=listen,
             database=database,
             durability=durability,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            callers=callers,
             allow_plaintext=allow_plaintext,
+            allow_anonymous=allow_anonymous,
             log_format=log_format,
         )
         set_up_logging(settings.log_format)
@@ -144,6 +161,22 @@ def backup(
     _screen.print(f"{copy.path} holds log {copy.log_id} up to position {copy.position:,}")
 
 
+@app.command()
+def token(
+    actor: Annotated[str, typer.Argument(help="Who will use it, such as checkout.")],
+    role: Annotated[str, typer.Option(help="reader, operator or admin.")] = "reader",
+) -> None:
+    """Make a token: print it, and what of it belongs into the file of callers.
+
+    The token itself is written nowhere: give it to the caller, who sends it with each call
+    as the metadata `authorization: Bearer TOKEN`.
+    """
+    made = new_token()
+    print(made)  # noqa: T201  the answer
+    entry = f'\\[{actor}]\nrole = "{role}"\ntokens = [{{ sha256 = "{hash_of(made)}" }}]'
+    _screen.print(entry, highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -178,6 +211,8 @@ def _errors() -> Iterator[None]:
     except (
         BadSetting,
         failpoints.BadFailPoint,
+        BadCallers,
+        BadCertificate,
         NotOurs,
         InUse,
         LogInconsistent,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from types import UnionType
+from typing import Any, Final, get_args, get_type_hints
 
 from inventory_grpc.infrastructure.sqlite.connection import Durability
 
@@ -60,8 +61,21 @@ class Settings:
     durability: Durability = _setting(
         Durability.FULL, "`full`: on disk before it is answered; `relaxed`: soon after"
     )
+    tls_certificate: Path | None = _setting(
+        None, "PEM file of the certificate chain to serve TLS 1.2 and 1.3 with"
+    )
+    tls_key: Path | None = _setting(None, "PEM file of its private key")
+    tls_client_ca: Path | None = _setting(
+        None, "PEM file of authorities; callers must then show a certificate of theirs"
+    )
+    callers: Path | None = _setting(
+        None, "TOML file of who may call, and what; see [Security](#security)"
+    )
     allow_plaintext: bool = _setting(
         default=False, doc="serve other machines, too, without encryption"
+    )
+    allow_anonymous: bool = _setting(
+        default=False, doc="serve other machines, too, without asking who calls"
     )
     reflection: Reflection = _setting(
         Reflection.LOOPBACK, "describe the API to callers: on a `loopback` address, `on`, `off`"
@@ -88,11 +102,26 @@ class Settings:
             least = setting.metadata["least"]
             if least is not None and getattr(self, setting.name) < least:
                 raise BadSetting(f"{setting.name}: must be at least {least}")
-        if not self.allow_plaintext and not self.is_loopback:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise BadSetting("tls_certificate and tls_key: one needs the other")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise BadSetting("tls_client_ca: needs tls_certificate and tls_key")
+        if not self.is_loopback:
+            self._check_openness()
+
+    def _check_openness(self) -> None:
+        """See that whoever serves other machines in the open has said so."""
+        reached = f"listen: {self.listen} can be reached from other machines, and"
+        if self.tls_certificate is None and not self.allow_plaintext:
             raise BadSetting(
-                f"listen: {self.listen} can be reached from other machines, and nothing would be "
-                "encrypted; choose a loopback address, or set INVENTORY_ALLOW_PLAINTEXT=1 "
-                "(--allow-plaintext) if the network is yours alone"
+                f"{reached} nothing would be encrypted; set INVENTORY_TLS_CERTIFICATE and "
+                "INVENTORY_TLS_KEY, choose a loopback address, or set INVENTORY_ALLOW_PLAINTEXT=1 "
+                "if something before this server encrypts"
+            )
+        if self.callers is None and not self.allow_anonymous:
+            raise BadSetting(
+                f"{reached} anybody could do anything; set INVENTORY_CALLERS, choose a loopback "
+                "address, or set INVENTORY_ALLOW_ANONYMOUS=1 if the network is yours alone"
             )
 
     @property
@@ -124,7 +153,7 @@ class Settings:
         Raises:
             BadSetting: one of them cannot be read, or cannot be so.
         """
-        kinds = get_type_hints(cls)
+        kinds = {name: _plain(kind) for name, kind in get_type_hints(cls).items()}
         values: dict[str, Any] = {}
         for setting in fields(cls):
             name = setting.name
@@ -133,6 +162,12 @@ class Settings:
             elif text := environ.get(PREFIX + name.upper()):
                 values[name] = _parse(name, kinds[name], text)
         return cls(**values)
+
+
+def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
+    """Return the type of a value that may also be None."""
+    plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
+    return plain
 
 
 def _parse(name: str, kind: type[Any], text: str) -> object:

@@ -9,15 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ports import Answered, Outcome, Transaction
 from inventory_grpc.application.states import States, reservation_fact
-from inventory_grpc.domain.commands import Command, RemoveStock, ReserveStock
+from inventory_grpc.domain.commands import (
+    Command,
+    CommitReservation,
+    ExtendReservation,
+    ReleaseReservation,
+    RemoveStock,
+    ReserveStock,
+)
 from inventory_grpc.domain.decisions import decide, expire
 from inventory_grpc.domain.events import Cause, Event, Movement, StockReserved
 from inventory_grpc.domain.inventory import Inventory, Stock
-from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
@@ -41,6 +49,8 @@ class Request:
     fingerprint: bytes = b""
     deadline: float | None = None
     """On the event loop's clock; a command not begun by then is never begun."""
+    scope: Scope = EVERYWHERE
+    """A reservation with a line outside of it is not there for the caller."""
 
 
 class Batch:
@@ -85,6 +95,8 @@ class Batch:
             Refusal: and nothing was recorded of it.
         """
         actor, request_id = request.cause.actor, request.cause.request_id
+        if request.scope is not EVERYWHERE:
+            self._check_scope(command, request.scope)
         if request_id and (answered := self._transaction.answered(actor, request_id)):
             if answered.fingerprint != request.fingerprint:
                 raise RequestIdReused(request_id)
@@ -101,6 +113,13 @@ class Batch:
         if request_id:
             self._transaction.remember(actor, request_id, answered)
         return outcome
+
+    def _check_scope(self, command: Command, scope: Scope) -> None:
+        """Refuse what is done to a reservation outside of *scope* as if there were none."""
+        if isinstance(command, CommitReservation | ReleaseReservation | ExtendReservation):
+            reservation = self.reservation(command.reservation_id)
+            if reservation is not None and not scope.covers(reservation.lines):
+                raise ReservationNotFound(command.reservation_id)
 
     def _decide(self, command: Command) -> Sequence[Movement]:
         """Decide; before saying no for lack of stock, let go of overdue holds on it."""

@@ -11,6 +11,8 @@ Refusal
     ShuttingDown        this server is going away
   OutcomeUnknown      it may have been recorded, or not
   LogDamaged          what is stored is not what was written
+  Unauthenticated     nobody knows who calls
+  PermissionDenied    the caller may not do this
   Internal            a bug; the server's log knows more
 """
 
@@ -128,6 +130,30 @@ class LogDamaged(Refusal):
 
     def __str__(self) -> str:
         return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
+
+
+class Unauthenticated(Refusal):
+    """Nobody knows who calls; why, is not for them to know."""
+
+    def __str__(self) -> str:
+        return "it is not known who calls; send the metadata `authorization: Bearer TOKEN`"
+
+
+@dataclass(eq=False)
+class PermissionDenied(Refusal):
+    """The caller is known, and may not do this."""
+
+    method: str = ""
+    store_id: str = ""
+
+    def __str__(self) -> str:
+        if self.store_id:
+            return f"store {self.store_id} is not one of the caller's"
+        return f"the caller's role does not allow {self.method}"
+
+    def facts(self) -> Mapping[str, str]:
+        named = {"method": self.method, "store_id": self.store_id}
+        return {fact: value for fact, value in named.items() if value}
 
 
 @dataclass(eq=False)

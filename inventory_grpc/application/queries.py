@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.reading import (
     EventLog,
@@ -98,16 +99,20 @@ class Queries:
         return _at_least(min_position, Reading(reading.value.stocks, reading.as_of))
 
     async def availability(
-        self, cart: Cart, reservation_id: ReservationId | None, min_position: int
+        self,
+        cart: Cart,
+        reservation_id: ReservationId | None,
+        min_position: int,
+        scope: Scope = EVERYWHERE,
     ) -> Reading[Sequence[Availability]]:
         """Return what of *cart* could be had, the holds of a reservation of one's own included.
 
         Raises:
-            ReservationNotFound: there is no such reservation.
+            ReservationNotFound: there is no such reservation in *scope*.
         """
         reading = _at_least(min_position, await self._views.stocks(list(cart), reservation_id))
         stocks, own = reading.value
-        if reservation_id is not None and own is None:
+        if reservation_id is not None and (own is None or not scope.covers(own.lines)):
             raise ReservationNotFound(reservation_id)
         held = own.holds() if own else {}
         lines = []
@@ -121,10 +126,16 @@ class Queries:
         return Reading(lines, reading.as_of)
 
     async def product(
-        self, product_id: str, after_store: str, limit: int, min_position: int
+        self,
+        product_id: str,
+        after_store: str,
+        limit: int,
+        min_position: int,
+        scope: Scope = EVERYWHERE,
     ) -> Reading[Product]:
-        """Return a product's stocks by store, from one store on, and the sums over all stores."""
-        return _at_least(min_position, await self._views.product(product_id, after_store, limit))
+        """Return a product's stocks in scope, by store, from one on, and the sums over them all."""
+        reading = await self._views.product(product_id, after_store, limit, scope)
+        return _at_least(min_position, reading)
 
     async def list_stock(
         self, query: StockQuery, limit: int, min_position: int
@@ -132,14 +143,16 @@ class Queries:
         """Return stocks by product, then store."""
         return _at_least(min_position, await self._views.list_stock(query, limit))
 
-    def reservation(self, reservation_id: ReservationId, min_position: int) -> Reading[Reservation]:
+    def reservation(
+        self, reservation_id: ReservationId, min_position: int, scope: Scope = EVERYWHERE
+    ) -> Reading[Reservation]:
         """Return one reservation, without awaiting anything.
 
         Raises:
-            ReservationNotFound: there is none.
+            ReservationNotFound: there is none in *scope*.
         """
         reservation, as_of = _at_least(min_position, self._views.reservation(reservation_id))
-        if reservation is None:
+        if reservation is None or not scope.covers(reservation.lines):
             raise ReservationNotFound(reservation_id)
         return Reading(reservation, as_of)
 

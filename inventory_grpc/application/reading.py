@@ -6,6 +6,7 @@ The contract tests hold every implementation to these promises.
 from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -86,6 +87,8 @@ class ReservationQuery(NamedTuple):
     product_id: str = ""
     store_id: str = ""
     before: int | None = None
+    scope: Scope = EVERYWHERE
+    """Only reservations of which every line is in it."""
 
 
 class Listing(NamedTuple, Generic[T]):
@@ -133,8 +136,10 @@ class Views(Protocol):
         """Return one stock as it was right after *position*."""
         ...
 
-    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
-        """Return a product's stocks after a store, by store, and the sums over all stores."""
+    async def product(
+        self, product_id: str, after_store: str, limit: int, scope: Scope
+    ) -> Reading[Product]:
+        """Return a product's stocks after a store, by store, and the sums over all in scope."""
         ...
 
     async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock]]: ...

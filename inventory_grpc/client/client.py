@@ -38,7 +38,8 @@ class InventoryClient(Commands, Queries, Events):
     Every call has *timeout* seconds for all its attempts together, unless it says
     otherwise: sent again is what found the server unavailable or stopping, or was sent
     away with a time to come back. A command carries the same `request_id` every time, so
-    it is done once. Without *credentials*, the connection is in plain text.
+    it is done once. Without *credentials*, the connection is in plain text, and a *token*
+    is sent to this machine only.
     """
 
     def __init__(
@@ -46,8 +47,15 @@ class InventoryClient(Commands, Queries, Events):
         address: str,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | None = None,
         timeout: float = 10.0,
     ) -> None:
+        if token is not None:
+            # which refuse to be used with any other machine
+            connection = credentials or grpc.local_channel_credentials()
+            credentials = grpc.composite_channel_credentials(
+                connection, grpc.access_token_call_credentials(token)
+            )
         self._channel = (
             grpc.aio.insecure_channel(address, OPTIONS)
             if credentials is None

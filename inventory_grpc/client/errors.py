@@ -19,6 +19,8 @@
         WritesRefused            writing has failed; reads go on
         StorageFull              the disk is full; reads go on
         ShuttingDown             the server is going away
+      Unauthenticated          the server does not know who calls
+      PermissionDenied         it does, and they may not do this
       OutcomeUnknown           writing failed at the very end
       LogDamaged               the log on disk is not what was written
       Internal                 the server has a bug
@@ -206,6 +208,14 @@ class StorageFull(TurnedAway):
 
 class ShuttingDown(TurnedAway):
     """The server is going away."""
+
+
+class Unauthenticated(InventoryError):
+    """The server does not know who calls: the token is missing, wrong, expired or revoked."""
+
+
+class PermissionDenied(InventoryError):
+    """The caller's role does not allow the rpc, or a store that it names is not theirs."""
 
 
 class OutcomeUnknown(InventoryError):

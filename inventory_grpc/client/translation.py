@@ -37,6 +37,8 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_SHUTTING_DOWN: errors.ShuttingDown,
     ErrorReason.ERROR_REASON_LOG_DAMAGED: errors.LogDamaged,
     ErrorReason.ERROR_REASON_INTERNAL: errors.Internal,
+    ErrorReason.ERROR_REASON_UNAUTHENTICATED: errors.Unauthenticated,
+    ErrorReason.ERROR_REASON_PERMISSION_DENIED: errors.PermissionDenied,
 }
 """The class of each reason."""
 

@@ -11,14 +11,12 @@ from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.values import DEFAULT_EXPIRATION, Expiration
 from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.grpc_types import Context
 
 MAX_WAIT_SECONDS: Final = 30.0
 """How long a command may wait to be begun, where its caller has not said."""
-
-NOBODY: Final = ""
-"""Who asks, while callers are not authenticated."""
 
 
 class Ledger(Protocol):
@@ -35,9 +33,7 @@ class Commands(InventoryCommandsServicer):
     ) -> None:
         self._ledger = ledger
         self._now = now
-        self._reserve_stock = partial(
-            mapping.reserve_stock, actor=NOBODY, default=default_expiration
-        )
+        self._reserve_stock = partial(mapping.reserve_stock, default=default_expiration)
         self._extend_reservation = partial(mapping.extend_reservation, default=default_expiration)
 
     async def AddStock(self, request: pb.AddStockRequest, context: Context) -> pb.AddStockResponse:
@@ -95,10 +91,11 @@ class Commands(InventoryCommandsServicer):
     ) -> Outcome:
         with Form() as form:
             command = to_command(form, request)
-            cause = mapping.cause(form, request, NOBODY, self._now())
+            cause = mapping.cause(form, request, self._now())
         fingerprint = mapping.fingerprint(rpc, request) if cause.request_id else b""
         seconds = cast("float | None", context.time_remaining())
         deadline = asyncio.get_running_loop().time() + (
             MAX_WAIT_SECONDS if seconds is None else seconds
         )
-        return await self._ledger.record(command, Request(cause, fingerprint, deadline))
+        asked = Request(cause, fingerprint, deadline, CALLER.get().scope)
+        return await self._ledger.record(command, asked)

@@ -20,10 +20,12 @@ from inventory_grpc.application.failures import (
     OtherLog,
     OutcomeUnknown,
     Overloaded,
+    PermissionDenied,
     PositionAhead,
     RequestIdReused,
     ShuttingDown,
     StorageFull,
+    Unauthenticated,
     Unavailable,
     WritesRefused,
 )
@@ -67,6 +69,8 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     StorageFull: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_STORAGE_FULL),
     ShuttingDown: (StatusCode.UNAVAILABLE, pb.ERROR_REASON_SHUTTING_DOWN),
     LogDamaged: (StatusCode.DATA_LOSS, pb.ERROR_REASON_LOG_DAMAGED),
+    Unauthenticated: (StatusCode.UNAUTHENTICATED, pb.ERROR_REASON_UNAUTHENTICATED),
+    PermissionDenied: (StatusCode.PERMISSION_DENIED, pb.ERROR_REASON_PERMISSION_DENIED),
     Internal: (StatusCode.INTERNAL, pb.ERROR_REASON_INTERNAL),
 }
 """Every refusal and its status. An error that is not here is a bug, and is `Internal`."""

@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self, TypeVar, cast
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.application.failures import PermissionDenied
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.values import (
     MAX_LINES,
@@ -21,6 +22,7 @@ from inventory_grpc.domain.values import (
     StoreId,
     summed,
 )
+from inventory_grpc.presentation.caller import CALLER
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -52,16 +54,21 @@ class Line(Key, Protocol):
 class Form:
     """A request while it is read. On leaving it says what was wrong, all at once.
 
-    What is wrong is noted, and a stand-in goes on in its place; it never gets out.
+    What is wrong is noted, and a stand-in goes on in its place; it never gets out. Nor does
+    a store that is not the caller's: whoever takes the name of a store from a request takes
+    it here.
 
     Raises:
-        InvalidValue: something was.
+        InvalidValue: something was wrong.
+        PermissionDenied: it names a store that is not the caller's.
     """
 
-    __slots__ = ("_violations",)
+    __slots__ = ("_outside", "_stores", "_violations")
 
     def __init__(self) -> None:
         self._violations: list[Violation] = []
+        self._stores = CALLER.get().scope.stores
+        self._outside: StoreId | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +81,8 @@ class Form:
     ) -> None:
         if self._violations:
             raise InvalidValue(self._violations)
+        if self._outside is not None:
+            raise PermissionDenied(store_id=self._outside)
 
     def wrong(self, field: str, problem: str) -> None:
         """Note that *field* is wrong, once."""
@@ -85,10 +94,13 @@ class Form:
     def take(self, kind: Callable[[V], T], field: str, value: V) -> T:
         """Return *value* as what it should be."""
         try:
-            return kind(value)
+            taken = kind(value)
         except Malformed as error:
             self.wrong(field, str(error))
             return cast("T", value)
+        if self._stores is not None and isinstance(taken, StoreId):
+            self._name_store(taken)
+        return taken
 
     def take_if_any(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
         """Return *value* as what it should be, or nothing if it is empty."""
@@ -97,12 +109,15 @@ class Form:
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
         try:
-            return _stock_id(key.product_id, key.store_id)
+            stock_id = _stock_id(key.product_id, key.store_id)
         except Malformed:
             return StockId(
                 self.take(ProductId, at + "product_id", key.product_id),
                 self.take(StoreId, at + "store_id", key.store_id),
             )
+        if self._stores is not None:
+            self._name_store(stock_id.store_id)
+        return stock_id
 
     def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
         """Return *value*, from *low* to *high*."""
@@ -120,13 +135,9 @@ class Form:
             return {}
         taken = []
         for index, line in enumerate(lines):
-            try:
-                stock_id = StockId(ProductId(line.product_id), StoreId(line.store_id))
-                taken.append((stock_id, Quantity(line.quantity)))
-            except Malformed:
-                at = f"lines[{index}]."
-                quantity = self.take(Quantity, at + "quantity", line.quantity)
-                taken.append((self.stock_id(line, at), quantity))
+            at = f"lines[{index}]."
+            stock_id = self.stock_id(line, at)
+            taken.append((stock_id, self.take(Quantity, at + "quantity", line.quantity)))
         try:
             return summed(taken)
         except Malformed:
@@ -157,6 +168,15 @@ class Form:
         return frozenset(
             self.take(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
         )
+
+    def stores(self, field: str, values: Sequence[str], most: int) -> frozenset[StoreId]:
+        """Return the stores of a filter: those named, else all that are the caller's."""
+        return self.values(StoreId, field, values, most) or self._stores or frozenset()
+
+    def _name_store(self, store_id: StoreId) -> None:
+        """Note *store_id* if it is not one of the caller's, who has but some."""
+        if self._stores is not None and store_id not in self._stores and self._outside is None:
+            self._outside = store_id
 
     def instant(self, field: str, time: Timestamp) -> Instant:
         """Return *time*, cut to microseconds."""

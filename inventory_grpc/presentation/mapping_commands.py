@@ -35,6 +35,7 @@ from inventory_grpc.domain.values import (
     Ttl,
     Until,
 )
+from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.filling import fill_reservation, fill_stock
 from inventory_grpc.presentation.form import Form
 
@@ -88,7 +89,7 @@ def fingerprint(rpc: str, request: CommandRequest) -> bytes:
     return hashlib.sha256(rpc.encode() + b"\0" + message).digest()
 
 
-def cause(form: Form, request: CommandRequest, actor: str, now: Instant) -> Cause:
+def cause(form: Form, request: CommandRequest, now: Instant) -> Cause:
     """Return who asked, and why."""
     form.take_if_any(RequestId, "request_id", request.request_id)
     occur_time = None
@@ -98,7 +99,7 @@ def cause(form: Form, request: CommandRequest, actor: str, now: Instant) -> Caus
             form.wrong("occur_time", "must be from the year 2000 to a day ahead")
     return Cause(
         request.request_id,
-        actor,
+        CALLER.get().actor,
         form.take(Text, "reason", request.reason),
         form.take(Text, "reference", request.reference),
         occur_time,
@@ -144,12 +145,10 @@ def adjust_stock(form: Form, request: pb.AdjustStockRequest) -> AdjustStock:
 
 
 def reserve_stock(
-    form: Form, request: pb.ReserveStockRequest, *, actor: str, default: Expiration
+    form: Form, request: pb.ReserveStockRequest, *, default: Expiration
 ) -> ReserveStock:
     return ReserveStock(
-        form.take(
-            ReservationId, "reservation_id", request.reservation_id or _made_id(request, actor)
-        ),
+        form.take(ReservationId, "reservation_id", request.reservation_id or _made_id(request)),
         form.take(CustomerId, "customer_id", request.customer_id),
         form.take_if_any(OrderId, "order_id", request.order_id),
         form.cart(request.lines, at_least=1),
@@ -187,10 +186,10 @@ def _expected_version(form: Form, request: StockRequest) -> int | None:
     return form.number("expected_version", request.expected_version, 0)
 
 
-def _made_id(request: pb.ReserveStockRequest, actor: str) -> str:
+def _made_id(request: pb.ReserveStockRequest) -> str:
     """Return an id for a reservation that came without; the same one for the same request."""
     if request.request_id:
-        return str(uuid.uuid5(RESERVATION_IDS, f"{actor}\0{request.request_id}"))
+        return str(uuid.uuid5(RESERVATION_IDS, f"{CALLER.get().actor}\0{request.request_id}"))
     return str(uuid.uuid4())
 
 

@@ -12,7 +12,6 @@ from inventory_grpc.domain.values import (
     ProductId,
     ReservationId,
     Span,
-    StoreId,
 )
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.form import Form
@@ -116,7 +115,7 @@ def _filter(form: Form, message: pb.EventFilter) -> EventFilter:
     return EventFilter(
         form.values(_fact, "filter.event_types", message.event_types, MAX_VALUES),
         form.values(ProductId, "filter.product_ids", message.product_ids, MAX_VALUES),
-        form.values(StoreId, "filter.store_ids", message.store_ids, MAX_VALUES),
+        form.stores("filter.store_ids", message.store_ids, MAX_VALUES),
         form.values(ReservationId, "filter.reservation_ids", message.reservation_ids, MAX_VALUES),
     )
 

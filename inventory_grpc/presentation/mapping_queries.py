@@ -23,6 +23,7 @@ from inventory_grpc.domain.values import (
     StoreId,
 )
 from inventory_grpc.presentation import page_tokens
+from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.filling import (
     STATES,
     fill_key,
@@ -81,7 +82,7 @@ def stock_query(form: Form, request: pb.ListStockRequest) -> StockQuery:
         max_available = form.number("max_available", request.max_available, 0)
     return StockQuery(
         form.values(ProductId, "product_ids", request.product_ids, MAX_VALUES),
-        form.values(StoreId, "store_ids", request.store_ids, MAX_VALUES),
+        form.stores("store_ids", request.store_ids, MAX_VALUES),
         max_available,
         (after[0], after[1]) if after else None,
     )
@@ -102,6 +103,7 @@ def reservation_query(form: Form, request: pb.ListReservationsRequest) -> Reserv
         form.take_if_any(ProductId, "product_id", request.product_id) or "",
         form.take_if_any(StoreId, "store_id", request.store_id) or "",
         int(before[0]) if before else None,
+        CALLER.get().scope,
     )
 
 

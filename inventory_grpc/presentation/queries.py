@@ -6,6 +6,7 @@ from inventory_grpc.application.queries import Queries as Asked
 from inventory_grpc.domain.values import ProductId, ReservationId
 from inventory_grpc.presentation import mapping_queries as mapping
 from inventory_grpc.presentation import page_tokens
+from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.grpc_types import Context
 
@@ -46,7 +47,8 @@ class Queries(InventoryQueriesServicer):
             cart = form.cart(request.lines, at_least=1)
             own = form.take_if_any(ReservationId, "reservation_id", request.reservation_id)
             at_least = form.number("min_position", request.min_position, 0)
-        return mapping.checked(await self._queries.availability(cart, own, at_least))
+        scope = CALLER.get().scope
+        return mapping.checked(await self._queries.availability(cart, own, at_least, scope))
 
     async def GetProductInventory(
         self, request: pb.GetProductInventoryRequest, _context: Context
@@ -57,7 +59,8 @@ class Queries(InventoryQueriesServicer):
             size = page_tokens.size(form, request.page_size)
             at_least = form.number("min_position", request.min_position, 0)
         store_id = after[0] if after else ""
-        reading = await self._queries.product(product_id, store_id, size, at_least)
+        scope = CALLER.get().scope
+        reading = await self._queries.product(product_id, store_id, size, at_least, scope)
         return mapping.got_product(request, reading)
 
     async def ListStock(
@@ -76,7 +79,8 @@ class Queries(InventoryQueriesServicer):
         with Form() as form:
             reservation_id = form.take(ReservationId, "reservation_id", request.reservation_id)
             at_least = form.number("min_position", request.min_position, 0)
-        return mapping.got_reservation(self._queries.reservation(reservation_id, at_least))
+        scope = CALLER.get().scope
+        return mapping.got_reservation(self._queries.reservation(reservation_id, at_least, scope))
 
     async def ListReservations(
         self, request: pb.ListReservationsRequest, _context: Context

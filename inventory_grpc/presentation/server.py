@@ -13,6 +13,7 @@ from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory.v1.admin_pb2_grpc import add_InventoryAdminServicer_to_server
 from inventory.v1.commands_pb2_grpc import add_InventoryCommandsServicer_to_server
 from inventory.v1.queries_pb2_grpc import add_InventoryQueriesServicer_to_server
+from inventory_grpc.application.access import Callers
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
 from inventory_grpc.presentation.admin import Admin
@@ -21,8 +22,10 @@ from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.interceptors.admission import MAX_STREAMS, AdmitStreams
 from inventory_grpc.presentation.interceptors.around import Nested
+from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
 from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
+from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.leaving import TurnAway
 from inventory_grpc.presentation.interceptors.logging import LogCalls
@@ -93,15 +96,18 @@ class Servicers(NamedTuple):
 
 
 class Doors(NamedTuple):
-    """What a server and its `drain` share."""
+    """What a server shares with who watches over it, and with its `drain`."""
 
     calls: RunningCalls
+    authentication: Authenticate
     turning_away: TurnAway
 
 
-def doors() -> Doors:
-    """Return the doors of a server that is to be built: open."""
-    return Doors(RunningCalls(ending_themselves={SUBSCRIBE, _WATCH}), TurnAway())
+def doors(callers: Callers | None = None) -> Doors:
+    """Return the doors of a server that is to be built: open to *callers*, or to anybody."""
+    return Doors(
+        RunningCalls(ending_themselves={SUBSCRIBE, _WATCH}), Authenticate(callers), TurnAway()
+    )
 
 
 def build_server(  # noqa: PLR0913  what can differ between servers
@@ -132,14 +138,22 @@ def build_server(  # noqa: PLR0913  what can differ between servers
 def interceptors(
     gate: WriteGate, doors: Doors, max_streams: int = MAX_STREAMS
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    """Return what happens around every call, outermost first."""
+    """Return what happens around every call, outermost first, as the one that gRPC asks."""
     log = LogCalls()
     doors.calls.afterwards(log.write_waiting)
-    return [
-        Nested(doors.calls, log, TranslateErrors(doors.calls)),
+    around = Nested(
+        doors.calls,
+        log,
+        TranslateErrors(doors.calls),
+        doors.authentication,
+        doors.turning_away,
         GuardCommands(gate),
-        Nested(doors.turning_away, AdmitStreams(max_streams), KeepDeadlines(), SendInTime()),
-    ]
+        AdmitStreams(max_streams),
+        KeepDeadlines(),
+        Decode(),
+        SendInTime(),
+    )
+    return [around]
 
 
 async def drain(

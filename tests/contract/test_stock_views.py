@@ -1,5 +1,6 @@
 """What every store promises to queries of stocks: one state of the log, and which."""
 
+from inventory_grpc.application.access import EVERYWHERE
 from inventory_grpc.application.reading import Listing, Product, StockQuery
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
@@ -102,7 +103,7 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
     )
     seen, after, more = list[StockId](), "", True
     while more:
-        product, as_of = await store.views.product("kettle", after, 1)
+        product, as_of = await store.views.product("kettle", after, 1, EVERYWHERE)
         assert as_of == 7
         assert product[:4] == (11, 6, 8, 3), "levels are summed as shown, store by store"
         (row,), more = product.stocks
@@ -114,7 +115,7 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
     await Scribe(store).record(add(1, TOASTERS))
     nothing = Product(0, 0, 0, 0, Listing([], more=False))
-    product = (await store.views.product("kettle", "", 10)).value
+    product = (await store.views.product("kettle", "", 10, EVERYWHERE)).value
     assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.more)) == (
         nothing
     )
@@ -139,7 +140,7 @@ async def test_ids_are_in_the_order_of_their_bytes(store: Store) -> None:
     await Scribe(store).record(*(add(1, stock("kettle", name)) for name in names))
     listing = (await store.views.list_stock(StockQuery(), 100)).value
     assert [row.stock_id.store_id for row in listing.rows] == sorted(names)
-    product = (await store.views.product("kettle", "a/b", 100)).value
+    product = (await store.views.product("kettle", "a/b", 100, EVERYWHERE)).value
     assert [row.stock_id.store_id for row in product.stocks.rows] == [
         name for name in sorted(names) if name > "a/b"
     ]

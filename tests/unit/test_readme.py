@@ -31,6 +31,8 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
 
 
 def shown(default: object) -> str:
+    if default is None:
+        return ""
     if isinstance(default, Enum):
         return str(default.value)
     return str(int(default)) if isinstance(default, bool) else str(default)

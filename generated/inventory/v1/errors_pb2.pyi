@@ -206,6 +206,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "INTERNAL", "domain": "inventory.v1",
          "metadata": {"error_id": "9d2e41c7"}}
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 20
+    """The server does not know who calls: there is no token, or it is malformed,
+    unknown, expired or revoked, or the client certificate belongs to nobody who
+    is known. Nothing of the request was read. A stream that is running ends so
+    when its caller's token is revoked.
+
+    Code `UNAUTHENTICATED`.
+
+        {"reason": "UNAUTHENTICATED", "domain": "inventory.v1"}
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 21
+    """The caller is known, and may not do this: the rpc needs another role, or the
+    request names a store that is not the caller's.
+
+    Code `PERMISSION_DENIED`. `store_id` is the first such store, `method` the
+    rpc; there is one of them.
+
+        {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
+         "metadata": {"store_id": "porto"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of `google.rpc.ErrorInfo`, there without the prefix
@@ -385,6 +405,26 @@ Code `INTERNAL`. `error_id` finds the details in the server's log.
 
     {"reason": "INTERNAL", "domain": "inventory.v1",
      "metadata": {"error_id": "9d2e41c7"}}
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 20
+"""The server does not know who calls: there is no token, or it is malformed,
+unknown, expired or revoked, or the client certificate belongs to nobody who
+is known. Nothing of the request was read. A stream that is running ends so
+when its caller's token is revoked.
+
+Code `UNAUTHENTICATED`.
+
+    {"reason": "UNAUTHENTICATED", "domain": "inventory.v1"}
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 21
+"""The caller is known, and may not do this: the rpc needs another role, or the
+request names a store that is not the caller's.
+
+Code `PERMISSION_DENIED`. `store_id` is the first such store, `method` the
+rpc; there is one of them.
+
+    {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
+     "metadata": {"store_id": "porto"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import T
 from inventory_grpc.application.reading import (
     Listing,
@@ -43,9 +44,15 @@ class MemoryViews:
         await asyncio.sleep(0)
         return Reading(self._tables.stock(stock_id, position), position)
 
-    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
+    async def product(
+        self, product_id: str, after_store: str, limit: int, scope: Scope
+    ) -> Reading[Product]:
         await asyncio.sleep(0)
-        stocks = [stock for stock in self._stocks() if stock.stock_id.product_id == product_id]
+        stocks = [
+            stock
+            for stock in self._stocks()
+            if stock.stock_id.product_id == product_id and scope.covers([stock.stock_id])
+        ]
         levels = [stock.levels for stock in stocks]
         following = [stock for stock in stocks if stock.stock_id.store_id > after_store]
         return self._now(
@@ -117,6 +124,7 @@ def _is_asked_for(numbered: Numbered, query: ReservationQuery) -> bool:
         and query.customer_id in {"", reservation.customer_id}
         and query.order_id in {"", reservation.order_id}
         and (not query.states or reservation.state in query.states)
+        and query.scope.covers(reservation.lines)
         and any(
             query.product_id in {"", product_id} and query.store_id in {"", store_id}
             for product_id, store_id in reservation.lines

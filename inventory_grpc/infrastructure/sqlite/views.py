@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import apsw
 
+from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.reading import (
     Listing,
     Product,
@@ -40,6 +41,11 @@ Row = tuple[Any, ...]
 _HEAD: Final = "(SELECT max(position) FROM events)"
 _STOCK: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
+    "FROM streams JOIN stocks USING (stream)"
+)
+_SUMS: Final = (
+    "SELECT ifnull(sum(on_hand), 0), ifnull(sum(reserved), 0), "
+    "ifnull(sum(max(0, on_hand - reserved)), 0), ifnull(sum(max(0, reserved - on_hand)), 0) "
     "FROM streams JOIN stocks USING (stream)"
 )
 _RESERVATION: Final = (
@@ -92,18 +98,19 @@ class SqliteViews:
 
         return await self._readers.scan(read)
 
-    async def product(self, product_id: str, after_store: str, limit: int) -> Reading[Product]:
+    async def product(
+        self, product_id: str, after_store: str, limit: int, scope: Scope
+    ) -> Reading[Product]:
+        theirs, stores = _in_scope(scope)
+
         def read(connection: apsw.Connection) -> Reading[Product]:
             sums: Row | None = connection.execute(
-                "SELECT ifnull(sum(on_hand), 0), ifnull(sum(reserved), 0), "
-                "ifnull(sum(max(0, on_hand - reserved)), 0), "
-                "ifnull(sum(max(0, reserved - on_hand)), 0) "
-                "FROM streams JOIN stocks USING (stream) WHERE product_id = ?",
-                (product_id,),
+                f"{_SUMS} WHERE product_id = ? AND {theirs}", (product_id, *stores)
             ).fetchone()
             rows = connection.execute(
-                f"{_STOCK} WHERE product_id = ? AND store_id > ? ORDER BY store_id LIMIT ?",
-                (product_id, after_store, limit + 1),
+                f"{_STOCK} WHERE product_id = ? AND {theirs} AND store_id > ? "
+                "ORDER BY store_id LIMIT ?",
+                (product_id, *stores, after_store, limit + 1),
             ).fetchall()
             assert sums is not None
             on_hand, reserved, available, shortfall = sums
@@ -223,6 +230,13 @@ def _reservation(
     )
 
 
+def _in_scope(scope: Scope) -> tuple[str, list[str]]:
+    """Return the condition on `store_id` that keeps to *scope*, and what is bound in it."""
+    if scope.stores is None:
+        return "1", []
+    return f"store_id IN ({', '.join('?' * len(scope.stores))})", sorted(scope.stores)
+
+
 def _stock_query(query: StockQuery) -> tuple[str, list[int | str]]:
     terms, bindings = ["1"], list[int | str]()
     for column, values in (("product_id", query.product_ids), ("store_id", query.store_ids)):
@@ -260,6 +274,13 @@ def _reservation_query(query: ReservationQuery) -> tuple[str, list[int | str]]:
             f"JOIN streams USING (stream) WHERE {named})"
         )
         bindings += [value for _, value in stock]
+    if query.scope is not EVERYWHERE:
+        theirs, stores = _in_scope(query.scope)
+        terms.append(
+            "NOT EXISTS (SELECT 1 FROM reservation_lines AS line JOIN streams USING (stream) "  # noqa: S608  as above
+            f"WHERE line.reservation = reservations.reservation AND NOT {theirs})"
+        )
+        bindings += stores
     if query.before is not None:
         terms.append("reservation < ?")
         bindings.append(query.before)

@@ -67,13 +67,13 @@ class Around(Wrapping):
 class Nested(Wrapping):
     """Several of them as one, outermost first: gRPC asks each interceptor at every call."""
 
-    def __init__(self, *around: Around) -> None:
+    def __init__(self, *wrappings: Wrapping) -> None:
         super().__init__()
-        self.around = around
+        self.wrappings = wrappings
 
     def wrap(self, method: str, handler: Handler) -> Handler:
-        for around in reversed(self.around):
-            handler = around.wrap(method, handler)
+        for wrapping in reversed(self.wrappings):
+            handler = wrapping.wrap(method, handler)
         return handler
 
 
@@ -86,12 +86,10 @@ def behaviour_of(handler: Handler) -> Behaviour:
     return behaviour
 
 
-def remade(
-    handler: Handler, behaviour: Behaviour, decode: Callable[[bytes], Any] | None = None
-) -> Handler:
-    """Return a handler like *handler* that does something else, or decodes otherwise."""
+def remade(handler: Handler, behaviour: Behaviour, *, decodes: bool = True) -> Handler:
+    """Return a handler like *handler* that does something else, perhaps with undecoded bytes."""
     return _MAKERS[handler.request_streaming, handler.response_streaming](
         behaviour,
-        request_deserializer=decode or handler.request_deserializer,
+        request_deserializer=handler.request_deserializer if decodes else None,
         response_serializer=handler.response_serializer,
     )

@@ -1,18 +1,11 @@
 """May a command be tried now? If not, it is refused before it is even decoded."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, Never, Protocol
+from typing import Final, Protocol
 
-import grpc
-import grpc.aio
-
-from inventory_grpc.application.failures import WritesRefused
-from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.presentation.grpc_types import Context, Handler, MaybeHandler
+from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.around import Around
 
 COMMANDS: Final = "/inventory.v1.InventoryCommands/"
-
-_AGAIN_SECONDS: Final = 0.05
 
 
 class WriteGate(Protocol):
@@ -23,30 +16,19 @@ class WriteGate(Protocol):
         ...
 
 
-class GuardCommands(grpc.aio.ServerInterceptor):
+class GuardCommands(Around):
     """Lets commands pass only while the gate is open; everything else always."""
 
     def __init__(self, gate: WriteGate) -> None:
+        super().__init__()
         self._gate = gate
-        self._refusing: dict[str, Handler] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> MaybeHandler:
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or not method.startswith(COMMANDS):
-            return handler
-        try:
+    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        if not method.startswith(COMMANDS):
+            return call
+
+        async def guarded(request: object, context: Context) -> object:
             self._gate.check()
-        except Refusal:
-            if method not in self._refusing:
-                self._refusing[method] = grpc.unary_unary_rpc_method_handler(self._refuse)
-            return self._refusing[method]
-        return handler
+            return await call(request, context)
 
-    async def _refuse(self, _message: bytes, _context: Context) -> Never:
-        self._gate.check()
-        raise WritesRefused(_AGAIN_SECONDS, "storage has only just come back; try again")
+        return guarded

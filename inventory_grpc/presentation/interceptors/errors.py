@@ -1,15 +1,13 @@
 """What does a caller get to see of an error?
 
 A refusal as what it is; everything else as `Internal`, under an id that the log has.
-Left alone, gRPC would send the text of an unexpected exception, answer undecodable bytes
-with `UNKNOWN`, and not answer at all where a handler raises `CancelledError` by itself
-(grpc/grpc#29248).
+Left alone, gRPC would send the text of an unexpected exception, and not answer at all
+where a handler raises `CancelledError` by itself (grpc/grpc#29248).
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -20,16 +18,14 @@ from grpc import StatusCode
 from inventory_grpc.application.circuit_breaker import refusal_of
 from inventory_grpc.application.failures import Internal, Overloaded, ShuttingDown
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.errors import refuse
-from inventory_grpc.presentation.grpc_types import Behaviour, Context, Handler
-from inventory_grpc.presentation.interceptors.around import Around, behaviour_of, remade
+from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.around import Around
+from inventory_grpc.presentation.interceptors.decoding import undecodable
 from inventory_grpc.presentation.interceptors.sending import ReaderStalled
 
 _log = logging.getLogger(__name__)
-
-_UNDECODABLE: Final = object()
-"""Stands for a request that could not be decoded, on its way to where it is refused."""
 
 READ_RETRY_SECONDS: Final = 0.5
 """When to ask again after storage has failed a read."""
@@ -52,17 +48,8 @@ class TranslateErrors(Around):
         self._ended = ended
         self._goodbye_seconds = goodbye_seconds
 
-    def wrap(self, method: str, handler: Handler) -> Handler:
-        decode = handler.request_deserializer
-        handler = super().wrap(method, handler)
-        if handler.request_streaming or decode is None:
-            return handler
-        return remade(handler, behaviour_of(handler), _safe(decode))
-
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
         async def translated(request: object, context: Context) -> object:
-            if request is _UNDECODABLE:
-                await refuse(context, _undecodable())
             try:
                 return await call(request, context)
             except asyncio.CancelledError as error:
@@ -96,26 +83,12 @@ class TranslateErrors(Around):
         return None if task.cancelling() else _internal(method, error)
 
 
-def _safe(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def decoded(message: bytes) -> object:
-        try:
-            return decode(message)
-        except Exception:  # noqa: BLE001  gRPC would send its text
-            return _UNDECODABLE
-
-    return decoded
-
-
-def _undecodable() -> InvalidValue:
-    return InvalidValue([Violation("request", "cannot be decoded")])
-
-
 def _refusal_of(method: str, error: Exception) -> Refusal:
     match error:
         case StorageError(fault=fault):
             return refusal_of(fault, READ_RETRY_SECONDS)
-        case DecodeError():
-            return _undecodable()
+        case DecodeError():  # of a stream of requests, which gRPC decodes one by one
+            return undecodable()
         case _:
             return _internal(method, error)
 

@@ -23,8 +23,6 @@ MAX_WAITING: Final = 256
 _OURS: Final = frozenset({StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN})
 """Codes that say that something is wrong here, and not with the call."""
 
-_MAX_ID: Final = 128
-
 
 class LogCalls(Around):
     """Notes the line when a call is over, and writes some at a time; what was sent is not in it.
@@ -45,12 +43,12 @@ class LogCalls(Around):
             try:
                 response = await call(request, context)
             except asyncio.CancelledError:
-                self._note(method, StatusCode.CANCELLED, started, request, context)
+                self._note(method, StatusCode.CANCELLED, started, context)
                 raise
             except BaseException:
-                self._note(method, _code(context) or StatusCode.UNKNOWN, started, request, context)
+                self._note(method, _code(context) or StatusCode.UNKNOWN, started, context)
                 raise
-            self._note(method, _code(context) or StatusCode.OK, started, request, context)
+            self._note(method, _code(context) or StatusCode.OK, started, context)
             return response
 
         return logged
@@ -63,12 +61,7 @@ class LogCalls(Around):
             with suppress(OSError):  # what was done stays done, also if nobody can read of it
                 write("call", **line)
 
-    def _note(
-        self, method: str, code: StatusCode, started: float, request: object, context: Context
-    ) -> None:
-        request_id = getattr(request, "request_id", "")
-        if not request_id.isascii() or not request_id.isprintable():
-            request_id = ascii(request_id)
+    def _note(self, method: str, code: StatusCode, started: float, context: Context) -> None:
         if not self._waiting:
             asyncio.get_running_loop().call_later(self._delay_seconds, self.write_waiting)
         line = {
@@ -76,7 +69,7 @@ class LogCalls(Around):
             "code": code.name,
             "duration_ms": round((time.perf_counter() - started) * 1_000, 3),
             "peer": context.peer(),
-            "request_id": request_id[:_MAX_ID],
+            "request_id": "",
             **NOTES.get(),
         }
         self._waiting.append((code, line))

@@ -21,7 +21,7 @@ TO_COMMAND: Final[dict[type[Message], Callable[[Form, Any], Command]]] = {
     pb.AddStockRequest: mapping.add_stock,
     pb.RemoveStockRequest: mapping.remove_stock,
     pb.AdjustStockRequest: mapping.adjust_stock,
-    pb.ReserveStockRequest: partial(mapping.reserve_stock, actor="", default=DEFAULT_EXPIRATION),
+    pb.ReserveStockRequest: partial(mapping.reserve_stock, default=DEFAULT_EXPIRATION),
     pb.CommitReservationRequest: mapping.commit_reservation,
     pb.ReleaseReservationRequest: mapping.release_reservation,
     pb.ExtendReservationRequest: partial(mapping.extend_reservation, default=DEFAULT_EXPIRATION),
@@ -32,7 +32,7 @@ def read(request: CommandRequest) -> tuple[Command, Cause]:
     """Return what *request* asks for."""
     with Form() as form:
         command = TO_COMMAND[type(request)](form, request)
-        cause = mapping.cause(form, request, "", NOON)
+        cause = mapping.cause(form, request, NOON)
     return command, cause
 
 

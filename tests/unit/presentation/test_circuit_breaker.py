@@ -5,6 +5,7 @@ from grpc import StatusCode
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands
+from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from tests.unit.presentation.tiny import ADD_STOCK, SUBSCRIBE, Nobody, echo, failing, served, unary
 
@@ -29,14 +30,16 @@ HANDLERS = {path: unary(echo, decoded) for path in (ADD_STOCK, GET_STOCK, SUBSCR
 
 
 async def test_commands_pass_while_all_is_well() -> None:
-    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(Gate())) as caller:
+    async with served(
+        HANDLERS, TranslateErrors(Nobody()), GuardCommands(Gate()), Decode()
+    ) as caller:
         assert await caller.ask(ADD_STOCK, b"hello") == b"hello"
 
 
 async def test_commands_are_refused_unread_while_storage_is_in_trouble() -> None:
     gate = Gate()
-    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(gate)) as caller:
-        gate.refusals = [WritesRefused(1.5, "storage failed")] * 2
+    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(gate), Decode()) as caller:
+        gate.refusals = [WritesRefused(1.5, "storage failed")]
         async with failing(StatusCode.UNAVAILABLE) as failure:
             await caller.ask(ADD_STOCK, b"never decoded")
         assert failure.reason == "WRITES_REFUSED"
@@ -46,16 +49,7 @@ async def test_commands_are_refused_unread_while_storage_is_in_trouble() -> None
 
 async def test_reads_go_on_meanwhile() -> None:
     gate = Gate()
-    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(gate)) as caller:
+    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(gate), Decode()) as caller:
         gate.refusals = [WritesRefused(1.5, "storage failed")] * 9
         assert await caller.ask(GET_STOCK, b"hello") == b"hello"
         assert await caller.ask(SUBSCRIBE, b"hello") == b"hello"
-
-
-async def test_a_command_that_was_about_to_be_refused_is_never_done_unread() -> None:
-    gate = Gate()
-    async with served(HANDLERS, TranslateErrors(Nobody()), GuardCommands(gate)) as caller:
-        gate.refusals = [WritesRefused(1.5, "storage failed")]
-        async with failing(StatusCode.UNAVAILABLE) as failure:
-            await caller.ask(ADD_STOCK, b"never decoded")
-        assert failure.pushback_ms == "50"

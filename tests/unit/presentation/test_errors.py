@@ -40,6 +40,8 @@ EXAMPLES: list[Refusal] = [
     failures.ShuttingDown(1.0),
     failures.OutcomeUnknown("q" * 128),
     failures.LogDamaged(),
+    failures.Unauthenticated(),
+    failures.PermissionDenied(store_id="s" * 128),
     failures.Internal("9d2e41c7"),
 ]
 

@@ -14,6 +14,8 @@ from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.interceptors.around import Nested
+from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
@@ -25,7 +27,8 @@ async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) ->
     message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
     handler = unary(call, pb.AddStockRequest.FromString)
     with capture_logs() as logs:
-        async with served({ADD_STOCK: handler}, LogCalls(0.0), TranslateErrors(Nobody())) as caller:
+        around = Nested(LogCalls(0.0), TranslateErrors(Nobody()), Decode())
+        async with served({ADD_STOCK: handler}, around) as caller:
             with suppress(grpc.aio.AioRpcError):
                 await caller.ask(ADD_STOCK, message)
     [line] = logs

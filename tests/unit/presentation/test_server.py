@@ -61,17 +61,18 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
     class Gate:
         def check(self) -> None: ...
 
-    outer, guard, inner = interceptors(Gate(), doors())
-    assert isinstance(outer, Nested)
-    assert isinstance(inner, Nested)
-    assert [type(around).__name__ for around in (*outer.around, guard, *inner.around)] == [
+    (nested,) = interceptors(Gate(), doors())
+    assert isinstance(nested, Nested)
+    assert [type(wrapping).__name__ for wrapping in nested.wrappings] == [
         "RunningCalls",
         "LogCalls",
         "TranslateErrors",
-        "GuardCommands",
+        "Authenticate",
         "TurnAway",
+        "GuardCommands",
         "AdmitStreams",
         "KeepDeadlines",
+        "Decode",
         "SendInTime",
     ]
     # what is false, gRPC takes for the end of the chain

@@ -12,6 +12,7 @@ from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import Overloaded, PositionAhead
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.grpc_types import Context, Handler
+from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.sending import SendInTime
 from tests.unit.presentation.tiny import (
@@ -104,7 +105,7 @@ async def test_what_took_too_long_has_exceeded_its_deadline() -> None:
 async def test_bytes_that_are_no_message_are_an_invalid_value(message: bytes) -> None:
     handler = unary(echo, pb.AddStockRequest.FromString)
     async with (
-        served({ADD_STOCK: handler}, TranslateErrors(Nobody())) as caller,
+        served({ADD_STOCK: handler}, TranslateErrors(Nobody()), Decode()) as caller,
         failing(StatusCode.INVALID_ARGUMENT) as failure,
     ):
         await caller.ask(ADD_STOCK, message)

@@ -1,0 +1,64 @@
+"""Who asks, and what may they see and do?
+
+A caller has one role and, if it is so, only some stores. A reservation with a line in any
+other store is not there for them: what they are told does not depend on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final, Protocol
+
+from inventory_grpc.domain.values import StockId, StoreId
+
+
+class Role(IntEnum):
+    """What a caller may do; each may also do what those before it may."""
+
+    READER = 1
+    """Ask, and follow the events."""
+    OPERATOR = 2
+    """Send commands."""
+    ADMIN = 3
+    """Look after the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The stores that count for a caller: all of them, unless they are named."""
+
+    stores: frozenset[StoreId] | None = None
+
+    def covers(self, stock_ids: Iterable[StockId]) -> bool:
+        """Tell whether all these stocks are in it."""
+        stores = self.stores
+        return stores is None or all(stock_id.store_id in stores for stock_id in stock_ids)
+
+
+EVERYWHERE: Final = Scope()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who is known, or anybody."""
+
+    actor: str
+    """Their name in the events; empty while nobody is asked who they are."""
+    role: Role
+    scope: Scope = field(default=EVERYWHERE)
+
+
+ANYBODY: Final = Caller("", Role.ADMIN)
+"""Whoever calls a server that does not ask who calls."""
+
+
+class Callers(Protocol):
+    """Knows who calls, by what they show. What it knows may change at any time."""
+
+    def by_token(self, token: str) -> Caller | None:
+        """Return whose token this is, now."""
+        ...
+
+    def by_certificate(self, names: Iterable[str]) -> Caller | None:
+        """Return whose certificate bears one of these names."""
+        ...

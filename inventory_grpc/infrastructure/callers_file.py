@@ -1,0 +1,190 @@
+"""Who may call? A TOML file says it, and may be changed while servers run.
+
+    [checkout]
+    role = "operator"                 # reader, operator or admin
+    stores = ["lisbon", "porto"]      # left out: all
+    tokens = [
+      { sha256 = "9f86d0…", until = 2027-01-31T00:00:00Z },
+      { sha256 = "60303a…" },         # while tokens are being replaced, both are good
+    ]
+    certificates = ["checkout.example.com"]   # subject alternative names, for mutual TLS
+
+Only hashes of tokens are in it. A token is 256 random bits, so one round of SHA-256 is
+enough: there is nothing to guess. It is looked up by its hash, which nobody can choose, so
+the time that takes tells nothing about the tokens that exist.
+"""
+
+import hashlib
+import logging
+import re
+import secrets
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from inventory_grpc.application.access import EVERYWHERE, Caller, Role, Scope
+from inventory_grpc.domain.values import Malformed, Name, StoreId
+
+_log = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 1024 * 1024
+MAX_STORES: Final = 1_000
+"""Of one caller who has only some; with more, give them all or several names."""
+
+TOKEN_BYTES: Final = 32
+TOKEN_PREFIX: Final = "inv_"  # noqa: S105  what every token begins with
+"""By which those who look for secrets in the wrong places can know it."""
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_KEYS: Final = frozenset({"role", "stores", "tokens", "certificates"})
+
+
+class BadCallers(ValueError):
+    """The file of callers cannot be used; the message says where, and never what is secret."""
+
+
+class _Token(NamedTuple):
+    caller: Caller
+    until: float | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the file said when it was last read."""
+
+    tokens: Mapping[str, _Token]
+    certificates: Mapping[str, Caller]
+
+
+class CallersFile:
+    """The `Callers` named in a file, as it was when `reload` last found it good."""
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        """Read the file.
+
+        Raises:
+            BadCallers: it cannot be used.
+        """
+        self._path = path
+        self._now = now
+        self._seen = _state(path)
+        self._known = _read(path)
+
+    def by_token(self, token: str) -> Caller | None:
+        known = self._known.tokens.get(hash_of(token))
+        if known is None or (known.until is not None and known.until <= self._now()):
+            return None
+        return known.caller
+
+    def by_certificate(self, names: Iterable[str]) -> Caller | None:
+        certificates = self._known.certificates
+        return next((certificates[name] for name in names if name in certificates), None)
+
+    def reload(self) -> None:
+        """Read the file again if it has changed; one that is bad changes nothing but the log."""
+        try:
+            state = _state(self._path)
+            if state == self._seen:
+                return
+            self._seen = state
+            self._known = _read(self._path)
+        except BadCallers as error:
+            _log.error("callers are as before: %s", error)
+        else:
+            _log.info("callers were read again from %s", self._path)
+
+
+def new_token() -> str:
+    """Return a token that nobody has."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def hash_of(token: str) -> str:
+    """Return what of *token* may be written down."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what differs when the file was changed."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise BadCallers(f"{path}: {error.strerror}") from None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path) -> _Known:
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise BadCallers(f"{path}: is larger than {MAX_BYTES:,} bytes")
+        entries = tomllib.loads(text.decode("utf-8"))
+    except OSError as error:
+        raise BadCallers(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+        # which would quote from the file
+        raise BadCallers(f"{path}: is not TOML") from None
+    tokens: dict[str, _Token] = {}
+    certificates: dict[str, Caller] = {}
+    for actor, entry in entries.items():
+        at = f"{path}: [{actor}]"
+        caller = _caller(at, actor, entry)
+        for token in entry.get("tokens", ()):
+            digest, until = _token(at, token)
+            _add(tokens, digest, _Token(caller, until), f"{at} has a token that is there twice")
+        for name in entry.get("certificates", ()):
+            _add(certificates, name, caller, f"{at} has a certificate that is there twice")
+    return _Known(tokens, certificates)
+
+
+def _caller(at: str, actor: str, entry: Any) -> Caller:  # noqa: ANN401  whatever TOML has there
+    if not isinstance(entry, dict):
+        raise BadCallers(f"{at} must be a table, such as [checkout]")
+    if unknown := sorted(set(entry) - _KEYS):
+        raise BadCallers(f"{at} has {unknown[0]}; known are {', '.join(sorted(_KEYS))}")
+    for key in ("stores", "tokens", "certificates"):
+        if key in entry and not (isinstance(entry[key], list) and entry[key]):
+            raise BadCallers(f"{at} {key} must be a list that is not empty, or left out")
+    try:
+        role = Role[str(entry.get("role")).upper()]
+    except KeyError:
+        roles = ", ".join(role.name.lower() for role in Role)
+        raise BadCallers(f"{at} role must be one of {roles}") from None
+    stores = entry.get("stores")
+    if stores is not None and len(stores) > MAX_STORES:
+        raise BadCallers(f"{at} stores must be at most {MAX_STORES:,}")
+    try:
+        name = Name(actor)
+        scope = EVERYWHERE if stores is None else Scope(frozenset(map(StoreId, stores)))
+    except (Malformed, TypeError) as error:
+        raise BadCallers(f"{at} its name and stores {error}") from None
+    return Caller(name, role, scope)
+
+
+def _token(at: str, entry: Any) -> tuple[str, float | None]:  # noqa: ANN401  as above
+    digest = entry.get("sha256") if isinstance(entry, dict) else None
+    if (
+        not isinstance(digest, str)
+        or not _HASH.fullmatch(digest)
+        or entry.keys() - {"until"} != {"sha256"}
+    ):
+        raise BadCallers(
+            f'{at} tokens must be like {{ sha256 = "64 hexadecimal digits", until = TIME }}'
+        )
+    until = entry.get("until")
+    if until is None:
+        return digest, None
+    if not isinstance(until, datetime) or until.tzinfo is None:
+        raise BadCallers(f"{at} until must be a time with a zone, such as 2027-01-31T00:00:00Z")
+    return digest, until.timestamp()
+
+
+def _add(table: dict[str, Any], key: object, value: object, problem: str) -> None:
+    if not isinstance(key, str) or key in table:
+        raise BadCallers(problem)
+    table[key] = value

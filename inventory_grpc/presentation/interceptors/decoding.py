@@ -1,0 +1,46 @@
+"""What is asked? It is read only when everything else has let the call pass."""
+
+from typing import Any, Final
+
+from inventory_grpc.domain.refusals import InvalidValue, Violation
+from inventory_grpc.presentation.call_notes import note
+from inventory_grpc.presentation.grpc_types import Context, Handler
+from inventory_grpc.presentation.interceptors.around import Wrapping, behaviour_of, remade
+
+_MAX_ID: Final = 128
+
+
+class Decode(Wrapping):
+    """Decodes requests; gRPC would do so before anybody else was asked.
+
+    Bytes that are no request are an invalid value. gRPC would answer `UNKNOWN`, and send
+    the text of the exception.
+    """
+
+    def wrap(self, method: str, handler: Handler) -> Handler:  # noqa: ARG002  they are all alike
+        decode: Any = handler.request_deserializer
+        if handler.request_streaming or decode is None:
+            return handler
+        call = behaviour_of(handler)
+
+        async def decoded(message: bytes, context: Context) -> object:
+            try:
+                request = decode(message)
+            except Exception:  # noqa: BLE001  what it says is not for callers
+                raise undecodable() from None
+            _note_id(getattr(request, "request_id", ""))
+            return await call(request, context)
+
+        return remade(handler, decoded, decodes=False)
+
+
+def undecodable() -> InvalidValue:
+    """Return the refusal of bytes that are no request."""
+    return InvalidValue([Violation("request", "cannot be decoded")])
+
+
+def _note_id(request_id: str) -> None:
+    """Have the log line tell which request it was."""
+    if request_id:
+        plain = request_id.isascii() and request_id.isprintable()
+        note(request_id=(request_id if plain else ascii(request_id))[:_MAX_ID])

@@ -1,0 +1,76 @@
+"""Every rpc that the server has, from the descriptors: one that is new is there by itself."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import grpc.aio
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from tests.support.keyring import Metadata
+
+
+class Rpc(NamedTuple):
+    """One of them, as bytes in and out."""
+
+    method: str
+    input: Any
+    """The class of its request."""
+    takes_stream: bool
+    sends_stream: bool
+
+    @property
+    def name(self) -> str:
+        return self.method.rpartition("/")[2]
+
+    async def answer(
+        self,
+        channel: grpc.aio.Channel,
+        request: bytes,
+        metadata: Metadata = (),
+        seconds: float = 20.0,
+    ) -> bytes:
+        """Return the first answer, or raise the error; end the call."""
+        make: Any = channel
+        if self.takes_stream:
+            call = make.stream_stream(self.method)([request], metadata=metadata, timeout=seconds)
+        elif self.sends_stream:
+            call = make.unary_stream(self.method)(request, metadata=metadata, timeout=seconds)
+        else:
+            unary: bytes = await make.unary_unary(self.method)(
+                request, metadata=metadata, timeout=seconds
+            )
+            return unary
+        first: bytes = await call.read()
+        call.cancel()
+        return first
+
+
+def _of(service: Any, name: str = "") -> Iterator[Rpc]:  # noqa: ANN401  two kinds of descriptors
+    for method in service.methods:
+        yield Rpc(
+            f"/{name or service.full_name}/{method.name}",
+            GetMessageClass(method.input_type),
+            bool(method.client_streaming),
+            bool(method.server_streaming),
+        )
+
+
+_FILES: Final = (commands_pb2, queries_pb2, events_pb2, admin_pb2)
+OURS: Final = [
+    rpc
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for rpc in _of(service)
+]
+"""Those of the inventory."""
+
+_REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+BESIDE: Final = [
+    *_of(health_pb2.DESCRIPTOR.services_by_name["Health"]),
+    *_of(_REFLECTION),
+    *_of(_REFLECTION, "grpc.reflection.v1.ServerReflection"),
+]
+"""Health and reflection."""

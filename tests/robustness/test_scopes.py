@@ -1,0 +1,170 @@
+"""To a caller who has only some stores, the others are not there."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from inventory.v1 import commands_pb2 as commands
+from inventory.v1 import events_pb2 as events
+from inventory.v1 import queries_pb2 as queries
+from inventory.v1.stock_pb2 import StockKey
+from inventory_grpc import bootstrap
+from inventory_grpc.settings import Settings
+from tests.robustness.rpcs import OURS
+from tests.support.caller import Caller, adding, calling, line, refused, reserving
+from tests.support.keyring import Keyring, Metadata, bearing
+
+PORTO: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "porto"}
+
+NAMING_PORTO: Final[dict[str, Message]] = {
+    "AddStock": commands.AddStockRequest(**PORTO, quantity=1),
+    "RemoveStock": commands.RemoveStockRequest(**PORTO, quantity=1),
+    "AdjustStock": commands.AdjustStockRequest(**PORTO, delta=1, reason="found"),
+    "ReserveStock": reserving(line(1), line(1, store="porto")),
+    "CommitReservation": commands.CommitReservationRequest(
+        reservation_id="lisbon-cart", lines=[line(1), line(1, store="porto")]
+    ),
+    "ReleaseReservation": commands.ReleaseReservationRequest(
+        reservation_id="lisbon-cart", lines=[line(1, store="porto")]
+    ),
+    "GetStock": queries.GetStockRequest(**PORTO),
+    "BatchGetStock": queries.BatchGetStockRequest(
+        keys=[StockKey(product_id="kettle", store_id="lisbon"), StockKey(**PORTO)]
+    ),
+    "CheckAvailability": queries.CheckAvailabilityRequest(lines=[line(1, store="porto")]),
+    "ListStock": queries.ListStockRequest(store_ids=["lisbon", "porto"]),
+    "ListReservations": queries.ListReservationsRequest(store_id="porto"),
+    "Subscribe": events.SubscribeRequest(filter=events.EventFilter(store_ids=["porto"])),
+    "ListEvents": events.ListEventsRequest(filter=events.EventFilter(store_ids=["porto"])),
+}
+"""Of every rpc whose request can name a store, one that names Porto."""
+
+ON_A_RESERVATION: Final[dict[str, Any]] = {
+    "CommitReservation": commands.CommitReservationRequest,
+    "ReleaseReservation": commands.ReleaseReservationRequest,
+    "ExtendReservation": commands.ExtendReservationRequest,
+    "GetReservation": queries.GetReservationRequest,
+}
+
+
+@dataclass
+class Shop:
+    """Ana has all stores, the till in Lisbon has Lisbon."""
+
+    caller: Caller
+    ana: Metadata
+    till: Metadata
+
+    def ask(self, rpc: str, request: Message, metadata: Metadata) -> Any:  # noqa: ANN401
+        caller = self.caller
+        stub = next(
+            stub for stub in (caller.commands, caller.queries, caller.events) if hasattr(stub, rpc)
+        )
+        return getattr(stub, rpc)(request, metadata=metadata, timeout=20)
+
+
+@pytest.fixture
+async def shop(path: Path, tmp_path: Path) -> AsyncIterator[Shop]:
+    keyring = Keyring(tmp_path / "callers.toml")
+    ana = bearing(keyring.add("ana", "admin"))
+    till = bearing(keyring.add("till", "operator", stores=["lisbon", "faro"]))
+    settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path)
+    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+        for store in ("lisbon", "porto"):
+            await caller.commands.AddStock(adding(9, store=store), metadata=ana)
+        for name, stores in {
+            "lisbon-cart": ["lisbon"],
+            "porto-cart": ["porto"],
+            "wide-cart": ["lisbon", "porto"],
+        }.items():
+            await caller.commands.ReserveStock(
+                reserving(*(line(1, store=store) for store in stores), name=name), metadata=ana
+            )
+        yield Shop(caller, ana, till)
+
+
+def test_every_rpc_that_can_name_a_store_is_tried() -> None:
+    assert set(NAMING_PORTO) == {rpc.name for rpc in OURS if _names_stores(rpc.input.DESCRIPTOR)}
+
+
+@pytest.mark.parametrize("rpc", NAMING_PORTO)
+async def test_to_name_a_store_of_others_is_denied(shop: Shop, rpc: str) -> None:
+    call = shop.ask(rpc, NAMING_PORTO[rpc], shop.till)
+    seen = await refused(call.read() if rpc == "Subscribe" else call)
+    assert (seen.code, seen.reason) == (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+    assert seen.facts == {"store_id": "porto"}
+    log = await shop.ask("ListEvents", events.ListEventsRequest(), shop.ana)
+    assert log.head_position == 6
+
+
+@pytest.mark.parametrize("rpc", ON_A_RESERVATION)
+async def test_a_reservation_with_a_line_elsewhere_is_not_there(shop: Shop, rpc: str) -> None:
+    told = []
+    for name in ("porto-cart", "wide-cart", "no-such-cart"):
+        seen = await refused(shop.ask(rpc, ON_A_RESERVATION[rpc](reservation_id=name), shop.till))
+        told.append((seen.code, seen.reason, seen.message.replace(name, "*")))
+    assert told == [told[2]] * 3
+    assert told[0][:2] == (StatusCode.NOT_FOUND, "RESERVATION_NOT_FOUND")
+    await shop.ask(rpc, ON_A_RESERVATION[rpc](reservation_id="lisbon-cart"), shop.till)
+
+
+async def test_holds_of_a_reservation_elsewhere_are_not_ones_own(shop: Shop) -> None:
+    asked = queries.CheckAvailabilityRequest(lines=[line(9)], reservation_id="wide-cart")
+    seen = await refused(shop.ask("CheckAvailability", asked, shop.till))
+    assert seen.reason == "RESERVATION_NOT_FOUND"
+
+
+async def test_lists_and_sums_leave_the_others_out(shop: Shop) -> None:
+    stocks = await shop.ask("ListStock", queries.ListStockRequest(), shop.till)
+    assert [stock.store_id for stock in stocks.stocks] == ["lisbon"]
+    product = await shop.ask(
+        "GetProductInventory", queries.GetProductInventoryRequest(product_id="kettle"), shop.till
+    )
+    assert [stock.store_id for stock in product.stocks] == ["lisbon"]
+    assert (product.total.on_hand, product.total.reserved) == (9, 2)
+    carts = await shop.ask("ListReservations", queries.ListReservationsRequest(), shop.till)
+    assert [cart.reservation_id for cart in carts.reservations] == ["lisbon-cart"]
+    everything = await shop.ask("ListReservations", queries.ListReservationsRequest(), shop.ana)
+    assert len(everything.reservations) == 3
+
+
+async def test_events_of_the_others_are_not_sent(shop: Shop) -> None:
+    listed = await shop.ask("ListEvents", events.ListEventsRequest(), shop.till)
+    follow = shop.ask("Subscribe", events.SubscribeRequest(stop_at_head=True), shop.till)
+    followed = [event async for message in follow for event in message.events]
+    assert [event.position for event in followed] == [1, 3, 5]
+    assert list(listed.events) == followed
+    # what was sent is what is stored, whoever asks
+    full = await shop.ask("ListEvents", events.ListEventsRequest(), shop.ana)
+    assert [event for event in full.events if event.store_id == "lisbon"] == followed
+
+
+async def test_a_taken_name_is_taken_wherever(shop: Shop) -> None:
+    seen = await refused(shop.ask("ReserveStock", reserving(line(1), name="porto-cart"), shop.till))
+    assert seen.reason == "RESERVATION_EXISTS"
+
+
+async def test_what_was_not_allowed_is_not_allowed_a_second_time(shop: Shop) -> None:
+    asked = commands.CommitReservationRequest(reservation_id="wide-cart", request_id="pay-1")
+    for _ in range(2):
+        assert (await refused(shop.ask("CommitReservation", asked, shop.till))).reason == (
+            "RESERVATION_NOT_FOUND"
+        )
+    await shop.ask("CommitReservation", asked, shop.ana)
+    assert (await refused(shop.ask("CommitReservation", asked, shop.till))).reason == (
+        "RESERVATION_NOT_FOUND"
+    )
+
+
+def _names_stores(message: Descriptor) -> bool:
+    return any(
+        field.name in {"store_id", "store_ids"}
+        or (field.message_type is not None and _names_stores(field.message_type))
+        for field in message.fields
+    )
