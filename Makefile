@@ -38,6 +38,10 @@ test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without
 robustness: .venv/.dev ## Try hard to break it, for an hour or so: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
 	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness $(ARGS)
 
+.PHONY: mutants
+mutants: .venv/.dev ## Break it on purpose, and see which test notices: ARGS="M7 M9"
+	$(BIN)/python scripts/mutants.py $(ARGS)
+
 .PHONY: protos
 protos: .venv/.dev ## Make generated/ from protos/
 	$(BIN)/python scripts/protos.py

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -39,10 +39,12 @@ from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
+    Doors,
     Servicers,
     build_server,
     doors,
@@ -193,7 +195,12 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
             shared,
             is_loopback=settings.is_loopback,
             with_reflection=settings.serves_reflection,
-            max_streams=settings.max_streams,
+            limits=Limits(
+                settings.max_commands,
+                settings.max_queries,
+                settings.max_streams,
+                settings.caller_share,
+            ),
         )
         address = listen(server, settings)
         await server.start()
@@ -207,7 +214,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         )
         watching = asyncio.create_task(_watch(callers, shared.authentication)) if callers else None
         try:
-            yield Served(address, parts.running)
+            yield Served(address, parts, shared)
         finally:
             if watching:
                 watching.cancel()
@@ -227,12 +234,15 @@ class Served:
     """A server at work."""
 
     address: str
-    ledger: asyncio.Task[None]
-    """Ends by itself only when storage is beyond help."""
+    engine: Engine
+    doors: Doors
 
 
 async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the process at once.
+
+    So does one that comes before it serves: nothing was taken that would have to be
+    answered, and to wait for a file, or make its tables anew, can take long.
 
     Raises:
         LedgerBroken: storage has failed for too long.
@@ -242,18 +252,29 @@ async def serve_until_stopped(settings: Settings) -> None:
     gc.set_threshold(GC_EVERY)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, stop)
+    # under nohup, a terminal that closes is nothing to us
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    ending = (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
+    for number in ending:
+        signal.signal(number, _never_mind)
     async with serving(settings) as served:
+        for number in ending:
+            loop.add_signal_handler(number, _stop, stop)
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, served.ledger], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         _log.info("draining: calls that were taken are answered; once more to leave at once")
         # a disk that does not answer must not keep the process: to be killed is safe
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
-        if served.ledger.done():
-            await served.ledger
+        if served.engine.running.done():
+            await served.engine.running
     _log.info("stopped")
+
+
+def _never_mind(*_: object) -> None:
+    with suppress(RuntimeError):  # it was just writing another line
+        _log.info("told to stop before it served")
+    os._exit(0)
 
 
 def _stop(stop: asyncio.Event) -> None:

@@ -4,8 +4,8 @@ import logging
 
 import grpc.aio
 
-from inventory_grpc.presentation.tls import Tls
-from inventory_grpc.settings import Settings
+from inventory_grpc.presentation.tls import BadCertificate, Tls
+from inventory_grpc.settings import BadSetting, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -15,15 +15,17 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
 
     Raises:
         OSError: the address cannot be had.
-        BadCertificate: it cannot be served with.
+        BadSetting: it cannot be served with the certificate.
     """
     certificate, key = settings.tls_certificate, settings.tls_key
     try:
         if certificate and key:
-            credentials = Tls(certificate, key, settings.tls_client_ca).credentials()
-            port = server.add_secure_port(settings.listen, credentials)
+            tls = Tls(certificate, key, settings.tls_client_ca)
+            port = server.add_secure_port(settings.listen, tls.credentials())
         else:
             port = server.add_insecure_port(settings.listen)
+    except BadCertificate as error:
+        raise BadSetting(f"tls: {error}") from None
     except RuntimeError as error:
         raise OSError(
             f"cannot listen on {settings.listen}: the port is in use, or the address not ours"

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 from typing import Any, Final
 
@@ -16,9 +15,6 @@ def set_up_logging(how: LogFormat) -> None:
 
     The lines of the standard library's `logging`, which the inner layers use, look the same.
     """
-    # gRPC's core writes lines of its own, in a form of its own, about what callers send;
-    # it reads this when it is imported
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,

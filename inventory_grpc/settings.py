@@ -88,7 +88,12 @@ class Settings:
     warm_stocks: int = _setting(
         0, "how many of the last events' stocks are read into the cache at start", least=0
     )
+    max_commands: int = _setting(2_000, "commands under way at a time; more are refused", least=1)
+    max_queries: int = _setting(1_000, "queries under way at a time", least=1)
     max_streams: int = _setting(1_000, "subscriptions open at a time", least=1)
+    caller_share: float = _setting(
+        0.5, "which part of each of these one caller may take, where callers are known", least=0
+    )
     drain_seconds: float = _setting(10.0, "how long calls may take to end after SIGTERM", least=0)
     log_format: LogFormat = _setting(
         LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal"

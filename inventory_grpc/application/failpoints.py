@@ -41,6 +41,7 @@ FailPoint = Literal[
     "catchup_to_live",
     "recovery_mid",
     "rebuild_mid",
+    "head_poll",
     "checkpoint_start",
     "checkpoint_end",
     "drain_1",

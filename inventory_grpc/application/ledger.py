@@ -261,7 +261,9 @@ class Ledger:
         self._wake.clear()
         seconds = self._forget_at - _monotonic()
         if self._writer.next_expiry is not None:
-            seconds = min(seconds, (self._writer.next_expiry - self._clock.now()) / 1e6)
+            over = (self._writer.next_expiry - self._clock.now()) / 1e6
+            # one that could not be let go is not tried again before its time
+            seconds = min(seconds, max(over, self._expire_at - _monotonic()))
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._wake.wait()

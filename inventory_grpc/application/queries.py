@@ -44,7 +44,8 @@ class Availability(NamedTuple):
 class Queries:
     """The reading side. Every answer is the log as recorded at `as_of`.
 
-    Every method takes `min_position`, and answers from a state at least that new.
+    Every method takes `min_position`, and answers from a state at least that new. What was
+    answered last also bounds from below what is answered next: nobody sees time go back.
 
     Raises:
         PositionAhead: the log does not reach to `min_position`.
@@ -54,6 +55,9 @@ class Queries:
         self._views = views
         self._log = log
         self._cache = cache
+        self._shown = 0
+        """The newest state an answer has shown. Right after a commit storage is ahead of the
+        cache: who has read the one must not be answered from the other."""
 
     def stock(self, stock_id: StockId, min_position: int) -> Reading[Stock]:
         """Return one stock, without awaiting anything.
@@ -62,8 +66,8 @@ class Queries:
             StockNotFound: it has no history.
         """
         reading = self._cache.get(stock_id)
-        if reading is None or reading.as_of < min_position:
-            reading = _at_least(min_position, self._views.stock(stock_id))
+        if reading is None or reading.as_of < max(min_position, self._shown):
+            reading = self._at_least(min_position, self._views.stock(stock_id))
             self._cache.put(stock_id, reading)
         return _found(stock_id, reading)
 
@@ -96,7 +100,7 @@ class Queries:
     ) -> Reading[Mapping[StockId, Stock]]:
         """Return those of the stocks that have a history, all as of one position."""
         reading = await self._views.stocks(stock_ids, None)
-        return _at_least(min_position, Reading(reading.value.stocks, reading.as_of))
+        return self._at_least(min_position, Reading(reading.value.stocks, reading.as_of))
 
     async def availability(
         self,
@@ -110,7 +114,7 @@ class Queries:
         Raises:
             ReservationNotFound: there is no such reservation in *scope*.
         """
-        reading = _at_least(min_position, await self._views.stocks(list(cart), reservation_id))
+        reading = self._at_least(min_position, await self._views.stocks(list(cart), reservation_id))
         stocks, own = reading.value
         if reservation_id is not None and (own is None or not scope.covers(own.lines)):
             raise ReservationNotFound(reservation_id)
@@ -135,13 +139,13 @@ class Queries:
     ) -> Reading[Product]:
         """Return a product's stocks in scope, by store, from one on, and the sums over them all."""
         reading = await self._views.product(product_id, after_store, limit, scope)
-        return _at_least(min_position, reading)
+        return self._at_least(min_position, reading)
 
     async def list_stock(
         self, query: StockQuery, limit: int, min_position: int
     ) -> Reading[Listing[Stock]]:
         """Return stocks by product, then store."""
-        return _at_least(min_position, await self._views.list_stock(query, limit))
+        return self._at_least(min_position, await self._views.list_stock(query, limit))
 
     def reservation(
         self, reservation_id: ReservationId, min_position: int, scope: Scope = EVERYWHERE
@@ -151,7 +155,7 @@ class Queries:
         Raises:
             ReservationNotFound: there is none in *scope*.
         """
-        reservation, as_of = _at_least(min_position, self._views.reservation(reservation_id))
+        reservation, as_of = self._at_least(min_position, self._views.reservation(reservation_id))
         if reservation is None or not scope.covers(reservation.lines):
             raise ReservationNotFound(reservation_id)
         return Reading(reservation, as_of)
@@ -160,19 +164,19 @@ class Queries:
         self, query: ReservationQuery, limit: int, min_position: int
     ) -> Reading[Listing[tuple[int, Reservation]]]:
         """Return reservations, newest first, each with the number to go on from."""
-        return _at_least(min_position, await self._views.list_reservations(query, limit))
+        return self._at_least(min_position, await self._views.list_reservations(query, limit))
 
     def _reach(self, position: int) -> None:
         """Refuse a position that is still to come; the head is read from storage to be sure."""
         if position > (head := self._log.head()):
             raise PositionAhead(position, head)
 
-
-def _at_least(min_position: int, reading: Reading[T]) -> Reading[T]:
-    """Return *reading*: read from storage, it is as new as the log, or the log ends before."""
-    if min_position > reading.as_of:
-        raise PositionAhead(min_position, reading.as_of)
-    return reading
+    def _at_least(self, min_position: int, reading: Reading[T]) -> Reading[T]:
+        """Return *reading*: read from storage, it is as new as the log, or the log ends before."""
+        if min_position > reading.as_of:
+            raise PositionAhead(min_position, reading.as_of)
+        self._shown = max(self._shown, reading.as_of)
+        return reading
 
 
 def _found(stock_id: StockId, reading: Reading[Stock | None]) -> Reading[Stock]:

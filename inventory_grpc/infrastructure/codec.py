@@ -78,6 +78,14 @@ def encode(event: Event, log_id: str) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
+def recorded_in(data: bytes) -> str:
+    """Return the id of the log in which the event in *data* was recorded; empty if unreadable."""
+    try:
+        return pb.Event.FromString(data).event_id.rpartition("-")[0]
+    except DecodeError:
+        return ""
+
+
 def _set_fact(message: pb.Event, fact: Fact) -> None:  # noqa: C901  one case a fact
     match fact:
         case StockAdded():

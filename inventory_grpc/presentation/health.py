@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+from google.protobuf.message import Message
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
@@ -54,6 +55,15 @@ class Health(health_pb2_grpc.HealthServicer):
         if status is None:
             await context.abort(StatusCode.NOT_FOUND, "there is no such service here")
         return pb.HealthCheckResponse(status=status)
+
+    async def List(self, _request: object, _context: Context) -> Message:
+        response: Message = pb.HealthListResponse(  # type: ignore[attr-defined]  # newer than the stubs
+            statuses={
+                service: pb.HealthCheckResponse(status=status)
+                for service, status in self._statuses.items()
+            }
+        )
+        return response
 
     async def Watch(
         self, request: pb.HealthCheckRequest, _context: Context

@@ -20,7 +20,7 @@ from inventory_grpc.presentation.admin import Admin
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
-from inventory_grpc.presentation.interceptors.admission import MAX_STREAMS, AdmitStreams
+from inventory_grpc.presentation.interceptors.admission import Admit, Limits
 from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
@@ -81,6 +81,7 @@ SERVICES: Final[Sequence[str]] = [
 EVENTS: Final = events_pb2.DESCRIPTOR.services_by_name["InventoryEvents"].full_name
 SUBSCRIBE: Final = f"/{EVENTS}/Subscribe"
 
+_LIMITS: Final = Limits()
 _WATCH: Final = f"/{HEALTH}/Watch"
 _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 
@@ -117,12 +118,12 @@ def build_server(  # noqa: PLR0913  what can differ between servers
     *,
     is_loopback: bool = True,
     with_reflection: bool = True,
-    max_streams: int = MAX_STREAMS,
+    limits: Limits = _LIMITS,
 ) -> grpc.aio.Server:
     """Return a server that has no port yet, and is not started."""
     options = OPTIONS if is_loopback else OPTIONS | OPTIONS_OFF_LOOPBACK
     server = grpc.aio.server(
-        interceptors=interceptors(gate, doors, max_streams), options=list(options.items())
+        interceptors=interceptors(gate, doors, limits), options=list(options.items())
     )
     unregistered = cast("grpc.aio.Server", _Unregistered(server))
     add_InventoryCommandsServicer_to_server(servicers.commands, unregistered)
@@ -136,7 +137,7 @@ def build_server(  # noqa: PLR0913  what can differ between servers
 
 
 def interceptors(
-    gate: WriteGate, doors: Doors, max_streams: int = MAX_STREAMS
+    gate: WriteGate, doors: Doors, limits: Limits = _LIMITS
 ) -> Sequence[grpc.aio.ServerInterceptor]:
     """Return what happens around every call, outermost first, as the one that gRPC asks."""
     log = LogCalls()
@@ -148,7 +149,7 @@ def interceptors(
         doors.authentication,
         doors.turning_away,
         GuardCommands(gate),
-        AdmitStreams(max_streams),
+        Admit(limits),
         KeepDeadlines(),
         Decode(),
         SendInTime(),

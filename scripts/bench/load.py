@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from scripts.bench.traffic import Call, Traffic
-from scripts.bench.wire import CallFailed, Connection, headers_of_call
+from scripts.bench.wire import OK, CallFailed, Connection, headers_of_call
 
 CONNECTIONS: Final = 4
 MAX_CALLS: Final = 200_000
@@ -115,7 +115,10 @@ class _Lane:
         if not self._under_way:
             self.connection.finish()
 
-    def _answered(self, stream: int) -> None:
+    def _answered(self, stream: int, trailers: bytes) -> None:
+        if OK not in trailers:
+            self.connection.fail(f"a call failed: {trailers!r}")
+            return
         began, caller = self._under_way.pop(stream)
         now, load = time.perf_counter(), self._load
         if load.opens <= now < load.closes:

@@ -18,18 +18,19 @@ _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME: Final = struct.Struct(">HBBBI")  # length (in two parts), kind, flags, stream
 _WINDOW: Final = 65_535  # bytes that either side may send before it is told of more
 _MOST: Final = 2**31 - 1
+_CANCEL: Final = 8
 
 _SETTINGS: Final = struct.pack(
     ">HIHIHI",
-    *(1, 0),  # headers are not to be compressed by what was sent before: `_OK` can be looked for
+    *(1, 0),  # headers are not to be compressed by what was sent before: `OK` can be looked for
     *(2, 0),  # no push
     *(4, _MOST),  # a response is never held back
 )
-_OK: Final = b"\x0bgrpc-status\x010"
+OK: Final = b"\x0bgrpc-status\x010"
 """What trailers hold if the call succeeded: name and value, each after its length."""
 
-Answered = Callable[[int], None]
-"""Told the stream of each call that has succeeded."""
+Answered = Callable[[int, bytes], None]
+"""Told the stream of each call that is over, and its trailers, not decoded."""
 
 
 class CallFailed(Exception):
@@ -41,8 +42,11 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return _FRAME.pack(length >> 8, length & 255, kind, flags, stream) + payload
 
 
-def headers_of_call(authority: str, path: str) -> bytes:
-    """Return the headers of a call of the method at *path*, compressed by nothing."""
+def headers_of_call(authority: str, path: str, timeout: str = "") -> bytes:
+    """Return the headers of a call of the method at *path*, compressed by nothing.
+
+    *timeout* is as gRPC writes it: `500m` is half a second.
+    """
     # 0x83 is `:method: POST`, 0x86 `:scheme: http`; the names of the next three have numbers
     return b"\x83\x86" + b"".join(
         (
@@ -50,6 +54,7 @@ def headers_of_call(authority: str, path: str) -> bytes:
             b"\x01" + _text(authority),
             b"\x0f\x10" + _text("application/grpc"),
             b"\x00" + _text("te") + _text("trailers"),
+            b"\x00" + _text("grpc-timeout") + _text(timeout) if timeout else b"",
         )
     )
 
@@ -75,18 +80,27 @@ class Connection(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when its user has finished; has an exception if something failed before."""
 
+    @property
+    def room(self) -> int:
+        """How many bytes the server would take now."""
+        return self._window
+
     def begin(self, headers: bytes, message: bytes) -> int:
         """Begin a call; return its stream. It leaves with the next `flush`."""
         self._stream += 2
         length = len(message) + 5
         self._window -= length
         if self._window < 0:
-            self._fail("the server does not take what it is sent")
+            self.fail("the server does not take what it is sent")
         self._unsent += (
             frame(HEADERS, END_HEADERS, self._stream, headers),
             frame(DATA, END_STREAM, self._stream, struct.pack(">BI", 0, len(message)) + message),
         )
         return self._stream
+
+    def give_up(self, stream: int) -> None:
+        """Tell the server that nobody waits for an answer any more."""
+        self._unsent.append(frame(RST_STREAM, 0, stream, struct.pack(">I", _CANCEL)))
 
     def flush(self) -> None:
         assert self._transport is not None
@@ -113,7 +127,7 @@ class Connection(asyncio.Protocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(f"the connection was lost: {exc}")
+        self.fail(f"the connection was lost: {exc}")
 
     def data_received(self, data: bytes) -> None:
         data = self._unread + data
@@ -131,12 +145,8 @@ class Connection(asyncio.Protocol):
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == HEADERS:
-            if not flags & END_STREAM:
-                return
-            if _OK in payload:
-                self._answered(stream)
-            else:
-                self._fail(f"a call failed: {payload!r}")
+            if flags & END_STREAM:
+                self._answered(stream, payload)
         elif kind == WINDOW_UPDATE:
             if not stream:
                 self._window += struct.unpack(">I", payload)[0]
@@ -144,8 +154,9 @@ class Connection(asyncio.Protocol):
             if not flags & ACK:
                 self._unsent.append(frame(kind, ACK, 0, payload if kind == PING else b""))
         elif kind in {RST_STREAM, GOAWAY}:
-            self._fail(f"the server ended it: {payload!r}")
+            self.fail(f"the server ended it: {payload!r}")
 
-    def _fail(self, why: str) -> None:
+    def fail(self, why: str) -> None:
+        """Have its user told that something went wrong."""
         if not self.ended.done():
             self.ended.set_exception(CallFailed(why))

@@ -136,7 +136,7 @@ async def test_a_backup_of_a_busy_server_is_a_moment_of_its_log(
             for copy in copies:
                 await asyncio.sleep(0.05)
                 made = await asyncio.to_thread(back_up, Database(path), copy, _nothing)
-                assert made.log_id == shop.parts.event_log.log_id
+                assert made.log_id != shop.parts.event_log.log_id
                 assert made.position == len(stored(copy))
     log = stored(path)
     positions = [len(stored(copy)) for copy in copies]

@@ -7,9 +7,7 @@ from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import ReserveStock
 from inventory_grpc.domain.events import ReservationExpired
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
-from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from tests.support.clock import ManualClock
 from tests.support.histories import (
@@ -23,8 +21,9 @@ from tests.support.histories import (
     player,
     timeless,
 )
-from tests.support.model import Model, Promise
+from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
+from tests.support.shown import assert_is_kept, assert_is_shown
 from tests.support.stores import Store
 
 
@@ -81,27 +80,6 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
     kept = await store.storage.observe(lambda t: [t.reservation(name) for name in names])
     for reservation, promise in zip(kept, model.promises.values(), strict=True):
         assert_is_kept(reservation, promise)
-
-
-def assert_is_shown(stock: Stock | None, model: Model, stock_id: StockId) -> None:
-    shelf = model.shelves.get(stock_id)
-    assert (stock is None) == (shelf is None)
-    if stock and shelf:
-        assert stock.stock_id == stock_id
-        assert stock.levels == (shelf.on_hand, shelf.reserved)
-        assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
-
-
-def assert_is_kept(reservation: Reservation | None, promise: Promise) -> None:
-    assert reservation is not None
-    assert reservation.customer_id == promise.customer_id
-    assert (reservation.order_id or "") == promise.order_id
-    assert reservation.state.value == promise.state
-    assert reservation.expire_time == promise.expire_time
-    assert list(reservation.lines) == list(promise.parts), "in the order of the cart"
-    for line, part in zip(reservation.lines.values(), promise.parts.values(), strict=True):
-        assert line == (part.quantity, part.committed, part.released, part.expired)
-        assert line.held == part.held
 
 
 @many_examples

@@ -149,9 +149,7 @@ PAGE_TOKEN: Final = Rule(
     },
     {6: [""]},
 )
-PAGE_SIZE: Final = Rule(
-    None, {38: [-1, -(2**31)]}, {38: [0, 1, 1_000, 1_001, INT32_MAX]}
-)
+PAGE_SIZE: Final = Rule(None, {38: [-1, -(2**31)]}, {38: [0, 1, 1_000, 1_001, INT32_MAX]})
 TRUE: Final = Rule(None, {9: [False]}, {9: [True]})
 ANY_FLAG: Final = Rule(None, {}, {9: [False, True]})
 

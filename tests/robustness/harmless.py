@@ -2,13 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import grpc.aio
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from tests.robustness.rpcs import Answer
-from tests.support.caller import Refused
+from tests.robustness.rpcs import Rpc
+from tests.support.caller import Caller, Refused, refusal
 from tests.support.opened import rows, stored
 
 INSIDES: Final = re.compile(
@@ -23,6 +24,25 @@ MOST_MESSAGE: Final = 512
 
 TRUTH: Final = ("events", "requests", "streams", "reservations", "reservation_lines", "stocks")
 """The tables that a command may write to."""
+
+
+class Answer(NamedTuple):
+    """How a call ended: with a message, or refused."""
+
+    message: bytes
+    refused: Refused | None
+
+    @property
+    def code(self) -> StatusCode:
+        return self.refused.code if self.refused else StatusCode.OK
+
+
+async def ask(caller: Caller, rpc: Rpc, data: bytes) -> Answer:
+    """Send *data* as the request of *rpc*."""
+    try:
+        return Answer(await rpc.answer(caller.channel, data), None)
+    except grpc.aio.AioRpcError as error:
+        return Answer(b"", refusal(error))
 
 
 def check_form(refused: Refused) -> None:

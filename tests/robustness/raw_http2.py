@@ -1,7 +1,7 @@
 """A caller that is no gRPC library, and need not keep to any protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -10,7 +10,6 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
-import hyperframe.frame
 
 SECONDS: Final = 10.0
 """How long to wait for an answer, which the tests then say is missing."""
@@ -172,19 +171,17 @@ class Wire:
                     message=said.get(b"grpc-message", before.message),
                 )
             case h2.events.DataReceived():
-                self.http2.acknowledge_received_data(
-                    event.flow_controlled_length, event.stream_id
-                )
+                self.http2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 before = self.ended.get(event.stream_id, Ended())
                 self.ended[event.stream_id] = before._replace(data=before.data + event.data)
             case h2.events.StreamEnded():
                 self._open.discard(event.stream_id)
             case h2.events.StreamReset():
                 before = self.ended.get(event.stream_id, Ended())
-                self.ended[event.stream_id] = before._replace(reset=int(event.error_code))
+                self.ended[event.stream_id] = before._replace(reset=int(event.error_code or 0))
                 self._open.discard(event.stream_id)
             case h2.events.ConnectionTerminated():
-                self.goaway = int(event.error_code)
+                self.goaway = int(event.error_code or 0)
             case h2.events.PingAckReceived():
                 self.pongs += 1
 

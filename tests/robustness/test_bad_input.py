@@ -11,15 +11,15 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2
+from inventory.v1 import commands_pb2, events_pb2
 from inventory_grpc import bootstrap
 from inventory_grpc.settings import Settings
 from tests.robustness.bad_input import Case, bad, broken, fine, missing
 from tests.robustness.bad_values import INT64_MAX, RULES, rule_of
 from tests.robustness.effort import campaign
-from tests.robustness.harmless import check_form, paths, written
+from tests.robustness.harmless import Answer, ask, check_form, paths, written
 from tests.robustness.kinds import ELSEWHERE, KINDS, NOT_OURS
-from tests.robustness.rpcs import BY_NAME, OURS, Answer, Rpc, ask
+from tests.robustness.rpcs import OURS, Rpc
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
 
 TOGETHER: Final = 32
@@ -33,7 +33,11 @@ BUSINESS: Final = {
 }
 """How a request ends that was understood."""
 
-every_rpc = pytest.mark.parametrize("rpc", OURS, ids=lambda rpc: rpc.path.rsplit("/", 1)[1])
+ADD_STOCK, LIST_EVENTS = (
+    next(rpc for rpc in OURS if rpc.name == name) for name in ("AddStock", "ListEvents")
+)
+
+every_rpc = pytest.mark.parametrize("rpc", OURS, ids=lambda rpc: rpc.name)
 
 
 @pytest.fixture
@@ -46,14 +50,12 @@ async def caller(path: Path) -> AsyncIterator[Caller]:
         yield caller
 
 
-async def _asked(
-    caller: Caller, rpc: Rpc, cases: Iterable[Case]
-) -> list[tuple[Case, Answer]]:
+async def _asked(caller: Caller, rpc: Rpc, cases: Iterable[Case]) -> list[tuple[Case, Answer]]:
     cases, room = list(cases), asyncio.Semaphore(TOGETHER)
 
     async def one(case: Case) -> Answer:
         async with room:
-            return await ask(caller.channel, rpc, case.data)
+            return await ask(caller, rpc, case.data)
 
     return list(zip(cases, await asyncio.gather(*map(one, cases)), strict=True))
 
@@ -72,11 +74,11 @@ async def _nothing_written(caller: Caller, path: Path) -> AsyncIterator[None]:
 async def test_every_bad_value_of_every_field_is_named_by_its_path_and_nothing_is_written(
     caller: Caller, path: Path, rpc: Rpc
 ) -> None:
-    cases = [*bad(rpc.takes), *broken(rpc.takes)]
-    if missing(rpc.takes).paths:
-        cases.append(missing(rpc.takes))
+    cases = [*bad(rpc.input.DESCRIPTOR), *broken(rpc.input.DESCRIPTOR)]
+    if missing(rpc.input.DESCRIPTOR).paths:
+        cases.append(missing(rpc.input.DESCRIPTOR))
     async with _nothing_written(caller, path):
-        with campaign(f"bad input {rpc.path}", requests=len(cases)):
+        with campaign(f"bad input of {rpc.name}", requests=len(cases)):
             for case, answer in await _asked(caller, rpc, cases):
                 named = paths(answer)
                 where = case.kind, case.data[:200], named, answer.refused
@@ -88,13 +90,15 @@ async def test_every_bad_value_of_every_field_is_named_by_its_path_and_nothing_i
 
 @every_rpc
 async def test_what_looks_bad_and_is_not_is_understood(caller: Caller, rpc: Rpc) -> None:
-    for case, answer in await _asked(caller, rpc, fine(rpc.takes)):
+    for case, answer in await _asked(caller, rpc, fine(rpc.input.DESCRIPTOR)):
         assert answer.code in BUSINESS, (case.kind, case.data[:200], answer.refused)
         if answer.refused:
             check_form(answer.refused)
 
 
-def _reachable(descriptor: Descriptor, within: tuple[Descriptor, ...] = ()) -> Iterator[FieldDescriptor]:
+def _reachable(
+    descriptor: Descriptor, within: tuple[Descriptor, ...] = ()
+) -> Iterator[FieldDescriptor]:
     assert descriptor not in within, f"{descriptor.name} contains itself: 60 levels are an attack"
     for field in descriptor.fields:
         yield field
@@ -102,7 +106,7 @@ def _reachable(descriptor: Descriptor, within: tuple[Descriptor, ...] = ()) -> I
             yield from _reachable(field.message_type, (*within, descriptor))
 
 
-FIELDS: Final = [field for rpc in OURS for field in _reachable(rpc.takes)]
+FIELDS: Final = [field for rpc in OURS for field in _reachable(rpc.input.DESCRIPTOR)]
 
 
 def test_a_field_is_either_classified_or_made_of_fields_that_are() -> None:
@@ -123,12 +127,14 @@ def test_no_number_that_means_something_is_cut_to_32_bits_on_the_way() -> None:
 
 async def test_a_number_cut_to_32_bits_is_still_a_size_in_bounds(caller: Caller) -> None:
     huge = (2**40 + 5).to_bytes(6, "little")
-    number = b"\x28" + bytes(
-        [int.from_bytes(huge, "little") >> 7 * place & 0x7F | 0x80 for place in range(5)]
-    ) + b"\x20"
-    answer = await ask(caller.channel, BY_NAME["ListEvents"], number)
+    number = (
+        b"\x28"
+        + bytes([int.from_bytes(huge, "little") >> 7 * place & 0x7F | 0x80 for place in range(5)])
+        + b"\x20"
+    )
+    answer = await ask(caller, LIST_EVENTS, number)
     assert answer.code is StatusCode.OK
-    assert len(BY_NAME["ListEvents"].response.FromString(answer.messages[0]).events) == 2
+    assert len(events_pb2.ListEventsResponse.FromString(answer.message).events) == 2
 
 
 async def test_a_sum_that_would_not_fit_is_refused_as_a_level_and_not_as_a_number(
@@ -153,8 +159,8 @@ async def test_a_request_is_what_it_says_and_not_how_it_was_written(caller: Call
         b"\x18\x63" + data,
         reference + data.removesuffix(reference),
     ):
-        answer = await ask(caller.channel, BY_NAME["AddStock"], other)
-        again = BY_NAME["AddStock"].response.FromString(answer.messages[0])
+        answer = await ask(caller, ADD_STOCK, other)
+        again = commands_pb2.AddStockResponse.FromString(answer.message)
         assert (again.position, again.replayed) == (first.position, True)
 
 
@@ -176,7 +182,12 @@ def test_every_kind_of_bad_input_is_tried_somewhere() -> None:
     here = {
         case.kind
         for rpc in OURS
-        for cases in (bad(rpc.takes), broken(rpc.takes), fine(rpc.takes), [missing(rpc.takes)])
+        for cases in (
+            bad(rpc.input.DESCRIPTOR),
+            broken(rpc.input.DESCRIPTOR),
+            fine(rpc.input.DESCRIPTOR),
+            [missing(rpc.input.DESCRIPTOR)],
+        )
         for case in cases
     }
     assert sorted(KINDS) == list(range(1, 41))

@@ -19,7 +19,6 @@ from grpc import StatusCode
 
 from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc import bootstrap
-from inventory_grpc.presentation.tls import BadCertificate
 from inventory_grpc.settings import BadSetting, Settings
 from tests.support.caller import adding, refused
 from tests.support.keyring import Keyring, bearing
@@ -187,11 +186,11 @@ async def test_nothing_older_than_tls_1_2_is_spoken(
 
 async def test_what_cannot_be_served_with_is_said_at_the_start(house: House) -> None:
     (house.folder / "key.pem").write_text("not a key", encoding="ascii")
-    with pytest.raises(BadCertificate, match="has no private key in PEM"):
+    with pytest.raises(BadSetting, match="has no private key in PEM"):
         async with bootstrap.serving(house.settings()):
             pass
     (house.folder / "key.pem").unlink()
-    with pytest.raises(BadCertificate, match="No such file"):
+    with pytest.raises(BadSetting, match="No such file"):
         async with bootstrap.serving(house.settings()):
             pass
 

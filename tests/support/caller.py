@@ -1,6 +1,6 @@
 """A caller with nothing but the generated stubs: what any other language would see."""
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -55,11 +55,19 @@ class Caller:
         return found
 
 
+RECONNECT_AT_ONCE: Final = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+)
+"""For callers whose connections break all the time."""
+
+
 @asynccontextmanager
-async def calling(address: str) -> AsyncIterator[Caller]:
+async def calling(address: str, options: Sequence[tuple[str, int]] = ()) -> AsyncIterator[Caller]:
     """Connect to *address*, over a connection of its own."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(address, options=options) as channel:
+    own = [("grpc.use_local_subchannel_pool", 1), *options]
+    async with grpc.aio.insecure_channel(address, options=own) as channel:
         yield Caller(
             channel,
             InventoryCommandsStub(channel),

@@ -72,6 +72,7 @@ def assemble(
     *,
     max_states: int = 1_000,
     remember_seconds: float = REMEMBER_SECONDS,
+    jitter: Callable[[], float] = lambda: 0.0,
 ) -> Engine:
     """Return an engine of which nothing runs yet."""
     clock = clock or ManualClock()
@@ -79,7 +80,7 @@ def assemble(
     cache = TtlStockCache(head, 1_000, clock.seconds)
     cache.listen(bus)
     # the breaker waits in real time, so it reads real time
-    breaker = CircuitBreaker(lambda: round(asyncio.get_running_loop().time() * 1e6), lambda: 0.0)
+    breaker = CircuitBreaker(lambda: round(asyncio.get_running_loop().time() * 1e6), jitter)
     states = States(max_states, max_states)
     ledger = Ledger(
         store.storage,

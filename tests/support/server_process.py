@@ -4,14 +4,17 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from inventory_grpc.application import failpoints
 
 ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -33,13 +36,29 @@ class ServerProcess:
     log_file: Path
 
     @classmethod
-    def begin(cls, database: Path, log_file: Path, *options: str) -> "ServerProcess":
-        """Start it, and do not wait."""
-        arguments = [*COMMAND, "serve", "--database", str(database), "--log-format", "json"]
+    def begin(
+        cls,
+        database: Path,
+        log_file: Path,
+        *options: str,
+        fail_points: str = "",
+        environment: Mapping[str, str] | None = None,
+        under: Sequence[str] = (),
+    ) -> "ServerProcess":
+        """Start it, and do not wait.
+
+        It has fail points armed, more in its environment, and runs under another program,
+        where these are named.
+        """
+        arguments = [*under, *COMMAND, "serve", "--database", str(database), "--log-format", "json"]
         if "--listen" not in options:
             arguments += ["--listen", "127.0.0.1:0"]
         with log_file.open("wb") as log:
-            process = subprocess.Popen([*arguments, *options], stderr=log, env=ENVIRONMENT)
+            process = subprocess.Popen(
+                [*arguments, *options],
+                stderr=log,
+                env={**ENVIRONMENT, failpoints.VARIABLE: fail_points, **(environment or {})},
+            )
         return cls(process, log_file)
 
     async def address(self) -> str:
@@ -53,6 +72,11 @@ class ServerProcess:
     def log(self) -> list[dict[str, Any]]:
         """Return its log so far, every line of which must be JSON."""
         return [json.loads(line) for line in self.log_file.read_text("utf-8").splitlines()]
+
+    def resident_bytes(self) -> int:
+        """Return how much memory it has; only Linux tells."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * resource.getpagesize()
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -69,10 +93,16 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(
-    database: Path, log_file: Path, *options: str
+    database: Path,
+    log_file: Path,
+    *options: str,
+    fail_points: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[ServerProcess]:
     """Run a server on *database*; on leaving, see that it is gone."""
-    server = ServerProcess.begin(database, log_file, *options)
+    server = ServerProcess.begin(
+        database, log_file, *options, fail_points=fail_points, environment=environment
+    )
     try:
         await server.address()
         yield server

@@ -1,10 +1,17 @@
-"""How is the file copied while it is in use?"""
+"""How is the file copied while it is in use?
+
+A copy is a log of its own from where it was taken: the original goes on, and so may the
+copy, and then the same position means two things. Events keep the names they were recorded
+under; the copy has a new one, so that followers of the original are told rather than
+shown something else.
+"""
 
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
@@ -19,6 +26,7 @@ class Backup(NamedTuple):
 
     path: Path
     log_id: str
+    """Of the copy."""
     position: int
 
 
@@ -34,7 +42,7 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
     if target.exists():
         raise FileExistsError(f"{target} exists; choose another name, or move it away")
     partial = Database(target.with_name(target.name + ".partial"), vfs=database.vfs)
-    partial.path.unlink(missing_ok=True)
+    _remove(partial.path)  # of a backup that was killed
     try:
         with (
             storage_errors(),
@@ -42,11 +50,18 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
             closing(partial.writer()) as copy,
         ):
             with one_state(source), copy.backup("main", source, "main") as backup:
-                head, log_id = read_head(source), read_log_id(source)
+                head = read_head(source)
                 while not backup.step(STEP_PAGES):
                     progress(backup.page_count - backup.remaining, backup.page_count)
-            check_tail(copy, log_id, TAIL)
+            check_tail(copy, TAIL)
+            schema.rename_log(copy)
+            log_id = read_log_id(copy)
         partial.path.rename(target)
     finally:
-        partial.path.unlink(missing_ok=True)
+        _remove(partial.path)
     return Backup(target, log_id, head)
+
+
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)

@@ -67,9 +67,14 @@ class Database:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         return connection
 
-    def _open(self, flags: int) -> apsw.Connection:
+    def immutable(self) -> apsw.Connection:
+        """Open a connection that reads the file alone, without its WAL, and makes none."""
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        return self._open(flags, f"{self.path.absolute().as_uri()}?immutable=1")
+
+    def _open(self, flags: int, name: str = "") -> apsw.Connection:
         _load_checksum_vfs()
-        connection = apsw.Connection(str(self.path), flags=flags, vfs=self.vfs)
+        connection = apsw.Connection(name or str(self.path), flags=flags, vfs=self.vfs)
         connection.set_busy_handler(_patience())
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")

@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time
+from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
@@ -42,9 +43,25 @@ def link(previous: bytes, event: bytes) -> bytes:
 
 
 def read_log_id(connection: apsw.Connection) -> str:
-    """Return the name of the log; it is also the first link of its chain."""
-    log_id: str = connection.execute("SELECT log_id FROM log").get
+    """Return the name of the log, in which the next event is recorded.
+
+    Raises:
+        StorageError: there is none, where one must be.
+    """
+    log_id = connection.execute("SELECT log_id FROM log WHERE one = 1").get
+    if not isinstance(log_id, str):
+        raise StorageError(Fault.DAMAGED)
     return log_id
+
+
+def first_link(connection: apsw.Connection) -> bytes:
+    """Return what the first event is chained to: the name of the log it was recorded in.
+
+    That is the name of this log, unless it began as a copy of another one.
+    """
+    event = connection.execute("SELECT event FROM events WHERE position = 1").get
+    name = recorded_in(event) if isinstance(event, bytes) else read_log_id(connection)
+    return name.encode()
 
 
 def read_head(connection: apsw.Connection) -> int:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite.events import read_head
@@ -18,6 +19,7 @@ async def poll_head(readers: Readers, head: Head, moved: Callable[[int], None]) 
     seen = -1
     while True:
         await asyncio.sleep(POLL_SECONDS)
+        await pause("head_poll")
         try:
             version = readers.point(lambda connection: connection.pragma("data_version"))
             # it also moves with commits of our own, which need no telling

@@ -11,6 +11,7 @@ from inventory_grpc.domain.events import Event, StockReserved
 from inventory_grpc.domain.inventory import moves
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.events import Recorded, find_reservation
 from inventory_grpc.infrastructure.sqlite.read_models import project
 
@@ -62,6 +63,8 @@ def play(
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
     """Make the read models again, in one transaction: all of it, or nothing."""
     with connection:
+        for position in broken_links(connection, 0, upto):
+            raise LogInconsistent(f"event {position}: is missing, or not what was chained")
         schema.drop_read_models(connection)
         schema.create_read_models(connection)
         for misfit in play(connection, connection, 0, upto, progress):

@@ -9,6 +9,7 @@ from typing import Final
 
 import apsw
 
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
 
 APPLICATION_ID: Final = 0x496E7674
@@ -73,6 +74,11 @@ def create(connection: apsw.Connection, now: int) -> None:
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
+def rename_log(connection: apsw.Connection) -> None:
+    """Make a copy a log of its own: what it records from now on is in no other."""
+    connection.execute("UPDATE log SET log_id = ?", (new_log_id(),))
+
+
 def read_models_of(database: Database) -> int:
     """Return the version of the tables that are made from the log.
 
@@ -80,14 +86,23 @@ def read_models_of(database: Database) -> int:
         NotOurs: it is newer than this program's.
         StorageError: the file cannot be read.
     """
-    with storage_errors(), closing(database.reader()) as connection:
-        stored: int = connection.execute("SELECT read_models FROM log").get
+    with storage_errors(), closing(_looking(database)) as connection:
+        stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
+    if not isinstance(stored, int):
+        raise StorageError(Fault.DAMAGED)
     if stored > READ_MODELS:
         raise NotOurs(
             f"{database.path} has read models {stored}, this program knows {READ_MODELS}: "
             "use a newer inventory-grpc; the file was left as it is"
         )
     return stored
+
+
+def _looking(database: Database) -> apsw.Connection:
+    """Open the file to look at it; if nobody is at work on it, nothing beside it is made."""
+    wal = database.path.with_name(database.path.name + "-wal")
+    is_at_rest = not wal.exists() or not wal.stat().st_size
+    return database.immutable() if is_at_rest else database.reader()
 
 
 def create_read_models(connection: apsw.Connection) -> None:

@@ -11,8 +11,14 @@ import apsw
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
-from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import (
+    Database,
+    Durability,
+    close,
+    storage_errors,
+)
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
+from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 
@@ -32,6 +38,7 @@ class SqliteStorage:
         self._readers = readers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: apsw.Connection | None = None
+        self._high_water = HighWater(database.path)
         self.log_id = ""
 
     async def open(self) -> None:
@@ -80,7 +87,10 @@ class SqliteStorage:
         with storage_errors():
             self._connection = self._database.writer()
             self.log_id = read_log_id(self._connection)
-            check_tail(self._connection, self.log_id, TAIL)
+            check_tail(self._connection, TAIL)
+            if missing := self._high_water.missing(self._connection):
+                _log.error("%s", missing)
+                raise StorageError(Fault.DAMAGED)
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
@@ -89,7 +99,8 @@ class SqliteStorage:
         try:
             with storage_errors():
                 reach("batch_open")
-                result = work(SqliteTransaction(connection, self.log_id, writable=True))
+                transaction = SqliteTransaction(connection, self.log_id, writable=True)
+                result = work(transaction)
                 reach("before_commit")
                 _check_open(connection)
             with storage_errors(committing=True):
@@ -98,6 +109,8 @@ class SqliteStorage:
             self._roll_back(connection)
             raise
         reach("after_commit")
+        if transaction.appended and self._database.durability is Durability.FULL:
+            self._high_water.rise(self.log_id, *transaction.end)
         return result
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:

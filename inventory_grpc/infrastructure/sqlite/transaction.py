@@ -36,9 +36,15 @@ class SqliteTransaction:
         self._log_id = log_id
         self._writable = writable
         self._tail = log.read_tail(connection, log_id)
+        self.appended = False
 
     def head(self) -> Head:
         return Head(self._tail.position, self._tail.record_time)
+
+    @property
+    def end(self) -> tuple[int, bytes]:
+        """Return where the log ends, and the hash there."""
+        return self._tail.position, self._tail.hash
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         return list(log.events_after(self._connection, position, limit))
@@ -93,6 +99,7 @@ class SqliteTransaction:
             log.Recorded(event, self._stream(event), self._number(event)) for event in events
         ]
         self._tail = log.append(self._connection, self._log_id, self._tail, recorded)
+        self.appended = True
         project(self._connection, recorded)
         for event, stream, _ in recorded:
             if event.version % STOCK_SNAPSHOT_EVERY == 0:

@@ -20,8 +20,8 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import (
     events_of_reservation,
     read_head,
-    read_log_id,
 )
+from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, play
 
@@ -45,6 +45,11 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         fresh.pragma("journal_mode", "off")
         fresh.pragma("synchronous", "off")
         schema.create_read_models(fresh)
+        if problems := list(_pages(source)):
+            yield from problems
+            return  # what else is read of such a file may be anything
+        if missing := HighWater(database.path).missing(source):
+            yield missing
         pinned = read_head(source)
         yield from _links(source, pinned)
         yield from _played(source, fresh, 0, pinned, progress)
@@ -57,14 +62,12 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
                 yield from _differences(source, table)
             yield from _snapshots(source)
             yield from _requests(source)
-        yield from _pages(source)
 
 
 def _links(source: apsw.Connection, upto: int, after: int = 0) -> Iterator[str]:
-    log_id = read_log_id(source)
     while after < upto:
         end = min(after + PAGE, upto)
-        for position in broken_links(source, log_id, after, end):
+        for position in broken_links(source, after, end):
             yield f"event {position}: is missing, or not what was chained"
         after = end
 

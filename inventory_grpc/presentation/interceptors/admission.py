@@ -1,38 +1,93 @@
-"""Is there room for one more stream?"""
+"""Is there room for one more call?
 
-from typing import Final
+Calls of one kind cannot take the room of another: subscriptions that stay for days leave
+room for commands, slow lists for carts. One caller cannot take all of a room, where it is
+known who calls. Health, reflection and administration are always let in.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
-MAX_STREAMS: Final = 1_000
-"""Streams of this service that are open at once, over all connections."""
-
-RETRY_SECONDS: Final = 1.0
-
-_OURS: Final = "/inventory.v1."
+RETRY_SECONDS: Final = 0.1
+STREAM_RETRY_SECONDS: Final = 1.0
+"""When to come back: short calls make room soon, streams do not."""
 
 
-class AdmitStreams(Around):
-    """Refuses a stream beyond so many. Health and reflection are never refused."""
+class Limits(NamedTuple):
+    """How many calls of each kind may be under way, over all connections."""
 
-    def __init__(self, most: int = MAX_STREAMS) -> None:
+    commands: int = 2_000
+    queries: int = 1_000
+    streams: int = 1_000
+    share: float = 0.5
+    """Of each of these, one caller's most."""
+
+
+@dataclass
+class _Room:
+    """Calls of one kind that are under way."""
+
+    most: int
+    share: float
+    retry_seconds: float
+    taken: int = 0
+    by_actor: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, actor: str) -> None:
+        """Take a place.
+
+        Raises:
+            Overloaded: there is none, or none for this caller.
+        """
+        if self.taken >= self.most or (
+            actor and self.by_actor[actor] >= max(1, int(self.most * self.share))
+        ):
+            raise Overloaded(self.retry_seconds)
+        self.taken += 1
+        if actor:
+            self.by_actor[actor] += 1
+
+    def leave(self, actor: str) -> None:
+        self.taken -= 1
+        if actor:
+            self.by_actor[actor] -= 1
+            if not self.by_actor[actor]:
+                del self.by_actor[actor]
+
+
+class Admit(Around):
+    """Lets in as many calls as there is room for, and refuses the others unread."""
+
+    def __init__(self, limits: Limits) -> None:
         super().__init__()
-        self._most = most
-        self._open = 0
+        commands, queries, streams, share = limits
+        self._streams = _Room(streams, share, STREAM_RETRY_SECONDS)
+        queries_room = _Room(queries, share, RETRY_SECONDS)
+        self._rooms = {
+            "/inventory.v1.InventoryCommands": _Room(commands, share, RETRY_SECONDS),
+            "/inventory.v1.InventoryQueries": queries_room,
+            "/inventory.v1.InventoryEvents": queries_room,
+        }
 
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
-        if not streams or not method.startswith(_OURS):
+        room = self._rooms.get(method.rpartition("/")[0])
+        if room is None:
             return call
+        if streams:
+            room = self._streams
 
         async def admitted(request: object, context: Context) -> object:
-            if self._open >= self._most:
-                raise Overloaded(RETRY_SECONDS)
-            self._open += 1
+            actor = CALLER.get().actor
+            room.enter(actor)
             try:
                 return await call(request, context)
             finally:
-                self._open -= 1
+                room.leave(actor)
 
         return admitted

@@ -10,6 +10,7 @@ from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
 from inventory_grpc.domain.values import Instant
 from tests.support.engine import Engine
+from tests.support.scribe import Scribe
 from tests.support.world import (
     KETTLES,
     MINUTE,
@@ -84,6 +85,15 @@ async def test_every_query_says_as_of_which_position_it_is(shop: Engine) -> None
     assert (await queries.product("kettle", "", 10, 3)).as_of == 3
     assert (await queries.list_stock(StockQuery(), 10, 3)).as_of == 3
     assert (await queries.list_reservations(ReservationQuery(), 10, 3)).as_of == 3
+
+
+async def test_after_an_answer_from_storage_none_from_the_cache_is_older(shop: Engine) -> None:
+    assert shop.queries.stock(TOASTERS, 0) == (Stock(TOASTERS, Levels(4, 0), 1, NOON), 3)
+    # another process; this one has yet to hear of it
+    await Scribe(shop.store).record(add(1), add(1, TOASTERS))
+    assert (await shop.queries.stocks([KETTLES], 0)).as_of == 5
+    reading = shop.queries.stock(TOASTERS, 0)
+    assert (reading.value.levels, reading.as_of) == (Levels(5, 0), 5)
 
 
 async def test_a_stock_is_shown_as_it_was_at_a_position(shop: Engine) -> None:

@@ -32,6 +32,14 @@ async def test_every_service_is_known_by_its_full_name_and_all_of_them_by_none()
     assert [await status(health, service) for service in ("", *SERVICES)] == [SERVING] * 5
 
 
+async def test_all_of_them_are_listed_with_their_status() -> None:
+    health = Health(SERVICES)
+    health.set_writes_accepted(False)
+    listed: Any = await health.List(object(), NO_CONTEXT)
+    statuses = {service: answer.status for service, answer in listed.statuses.items()}
+    assert statuses == dict.fromkeys(["", *SERVICES], SERVING) | {COMMANDS: NOT_SERVING}
+
+
 async def test_when_writes_are_refused_only_commands_do_not_serve() -> None:
     health = Health(SERVICES)
     health.set_writes_accepted(False)

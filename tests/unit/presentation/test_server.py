@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.around import Around, Nested
 from inventory_grpc.presentation.server import (
     OPTIONS,
@@ -70,7 +71,7 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
         "Authenticate",
         "TurnAway",
         "GuardCommands",
-        "AdmitStreams",
+        "Admit",
         "KeepDeadlines",
         "Decode",
         "SendInTime",
@@ -181,7 +182,7 @@ async def test_reflection_can_be_left_out(engine: Engine) -> None:
 
 
 async def test_a_subscriber_too_many_is_refused(engine: Engine) -> None:
-    async with serving(engine, max_streams=1) as service:
+    async with serving(engine, limits=Limits(streams=1)) as service:
         following = service.events.Subscribe(events_pb2.SubscribeRequest())
         await following.read()
         async with failing(StatusCode.RESOURCE_EXHAUSTED) as failure:

@@ -1,0 +1,290 @@
+"""Break the service on purpose, one promise at a time, and see that a test notices.
+
+Each mutant is a change to a copy of the sources, and the tests that must fail with it. The
+tests pass on an unchanged copy first, or their failing would tell nothing.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+ROOT: Final = Path(__file__).parents[1]
+COPIED: Final = ("inventory_grpc", "generated", "tests", "scripts", "README.md", "pyproject.toml")
+SECONDS: Final = 400
+"""What the tests of one mutant may take."""
+
+SIMULATION: Final = "tests/robustness/test_simulation.py"
+
+app = typer.Typer(add_completion=False)
+_screen = Console(stderr=True)
+
+
+class Edit(NamedTuple):
+    """A change to one file of the package."""
+
+    file: str
+    old: str
+    new: str
+
+
+class Mutant(NamedTuple):
+    """A way to be wrong."""
+
+    name: str
+    what: str
+    file: str
+    old: str
+    new: str
+    caught_by: str
+    """Tests, of which at least one must fail."""
+    also: Edit | None = None
+    """What stands in the way, and is taken out as well."""
+
+    @property
+    def edits(self) -> Sequence[Edit]:
+        first = Edit(self.file, self.old, self.new)
+        return [first, self.also] if self.also else [first]
+
+
+MUTANTS: Final = (
+    Mutant(
+        "M1",
+        "acknowledge before the commit",
+        "infrastructure/sqlite/storage.py",
+        'connection.execute("BEGIN IMMEDIATE")\n        try:',
+        'connection.execute("COMMIT") if connection.in_transaction else None\n'
+        '            connection.execute("BEGIN IMMEDIATE")\n'
+        "        try:",
+        "tests/robustness/test_killed.py",
+        Edit(
+            "infrastructure/sqlite/storage.py",
+            'with storage_errors(committing=True):\n                connection.execute("COMMIT")',
+            "pass",
+        ),
+    ),
+    Mutant(
+        "M2",
+        "do not sync",
+        "infrastructure/sqlite/connection.py",
+        '"full" if self.durability',
+        '"off" if self.durability',
+        "tests/robustness/test_power_cut.py",
+    ),
+    Mutant(
+        "M3",
+        "do not remember requests",
+        "application/batch.py",
+        "        if request_id:\n            self._transaction.remember(",
+        "        if request_id == '?':\n            self._transaction.remember(",
+        SIMULATION,
+    ),
+    Mutant(
+        "M4",
+        "decide by what was read when the batch began",
+        "application/batch.py",
+        "            return decide(command, self)\n        except",
+        "            from copy import copy\n"
+        "            stale, read = copy(self), self.__dict__.setdefault('read', {})\n"
+        "            stale.inventory = lambda stock_id: read.setdefault(\n"
+        "                stock_id, copy(self.inventory(stock_id)))\n"
+        "            return decide(command, stale)\n        except",
+        "tests/e2e/test_hot_product.py",
+    ),
+    Mutant(
+        "M5",
+        "publish before the commit",
+        "application/writer.py",
+        "        answers = work(batch)\n",
+        "        answers = work(batch)\n        self._head.advance(batch.head)\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M6",
+        "resume with the last event again",
+        "infrastructure/sqlite/event_log.py",
+        "FROM events WHERE position > ? AND position <= ? ",
+        "FROM events WHERE position >= ? AND position <= ? ",
+        "tests/contract/test_event_log.py",
+    ),
+    Mutant(
+        "M7",
+        "lose what comes between history and live",
+        "application/subscription.py",
+        '                await pause("catchup_to_live")\n',
+        '                await pause("catchup_to_live")\n'
+        "                await asyncio.sleep(0)\n"
+        "                position = max(position, head.position)\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M8",
+        "expire by the wall clock",
+        "application/clock.py",
+        "        time = self._monotonic() + self._offset\n",
+        "        time = self._wall()\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M9",
+        "let a commit and a release both win",
+        "domain/decisions.py",
+        "    held = dict(reservation.holds())\n",
+        "    held = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M10",
+        "go on with a batch after SQLite has rolled it back by itself",
+        "application/ledger.py",
+        "        except Refusal as refusal:\n            answers.append(refusal)\n",
+        "        except Refusal as refusal:\n            answers.append(refusal)\n"
+        "        except Exception:\n            answers.append(Internal('m10'))\n",
+        "tests/integration/test_storage_errors.py",
+        Edit(
+            "infrastructure/sqlite/storage.py",
+            "                _check_open(connection)\n",
+            "                if not connection.in_transaction:\n"
+            "                    connection.execute('BEGIN')\n",
+        ),
+    ),
+    Mutant(
+        "M11",
+        "tell a failed sync as not applied",
+        "application/ledger.py",
+        "    if error.committing:\n",
+        "    if False:\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M12",
+        "give a caller who left the answer of the next",
+        "application/ledger.py",
+        "            for entry, answer in zip(entries, answers, strict=False):\n",
+        "            entries_left = [entry for entry in entries if not entry.caller.done()]\n"
+        "            for entry, answer in zip(entries_left, answers, strict=False):\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M13",
+        "count refusals as failures of storage",
+        "application/ledger.py",
+        "                entry.answer(answer)\n            self._mailbox.put_back(",
+        "                entry.answer(answer)\n"
+        "                if isinstance(answer, Refusal):\n"
+        "                    self._breaker.failed(StorageError(Fault.BUSY))\n"
+        "            self._mailbox.put_back(",
+        SIMULATION,
+    ),
+    Mutant(
+        "M14",
+        "look at the deadline only at the door",
+        "application/mailbox.py",
+        "            if deadline is not None and deadline <= now:\n",
+        "            if deadline is not None and deadline < 0 * now:\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "M15",
+        "skip an event of a read model on an error",
+        "infrastructure/sqlite/read_models.py",
+        "            _move_line(connection, event, stream, reservation)\n",
+        "            try:\n"
+        "                _move_line(connection, event, stream, reservation)\n"
+        "            except apsw.Error:\n"
+        "                pass\n",
+        "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",
+    ),
+    Mutant(
+        "M16",
+        "tell callers what the exception says",
+        "presentation/interceptors/errors.py",
+        "    return Internal(error_id)",
+        "    return Internal(str(error))",
+        "tests/unit/presentation/test_translation.py",
+    ),
+)
+
+
+@app.command()
+def main(
+    only: Annotated[
+        list[str] | None, typer.Argument(help="Names of mutants, such as M7; all of them if none.")
+    ] = None,
+) -> None:
+    """Show that each mutant is caught; exit with 1 if one is not."""
+    chosen = [mutant for mutant in MUTANTS if not only or mutant.name in only]
+    table = Table("mutant", "what is wrong", "caught by", "seconds")
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+        with _screen.status("unchanged, all of these tests pass") as status:
+            healthy = _failing(copy, " ".join({mutant.caught_by for mutant in chosen}))
+            if healthy:
+                _screen.print(f"[red]{healthy}[/] fails before anything was changed")
+                raise typer.Exit(1)
+            for mutant in chosen:
+                status.update(f"{mutant.name}: {mutant.what}")
+                begun = time.monotonic()
+                caught = _caught(copy, mutant)
+                survived += not caught
+                seconds = f"{time.monotonic() - begun:.0f}"
+                table.add_row(mutant.name, mutant.what, caught or "[red]nothing[/]", seconds)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if survived:
+        raise typer.Exit(1)
+
+
+def _caught(copy: Path, mutant: Mutant) -> str:
+    """Return the first test that fails with *mutant*."""
+    sources: dict[Path, str] = {}
+    try:
+        for edit in mutant.edits:
+            path = copy / "inventory_grpc" / edit.file
+            source = sources[path] = path.read_text("utf-8")
+            if source.count(edit.old) != 1:
+                what = f"{mutant.name}: {edit.file} has changed; so must the mutant"
+                raise typer.BadParameter(what)
+            path.write_text(source.replace(edit.old, edit.new), "utf-8")
+        return _failing(copy, mutant.caught_by)
+    finally:
+        for path, source in sources.items():
+            path.write_text(source, "utf-8")
+
+
+def _failing(copy: Path, tests: str) -> str:
+    """Run *tests*; return the first that fails, or nothing."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    try:
+        ran = subprocess.run(
+            [*command, *tests.split()],
+            cwd=copy,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return "(it hangs)"
+    found = re.search(
+        r"^(?:FAILED|ERROR) \S*?(?:::)?(test_\w+)(?:\[| |$)", ran.stdout, re.MULTILINE
+    )
+    if ran.returncode and not found:
+        raise RuntimeError(ran.stdout + ran.stderr)
+    return found[1] if found else ""
+
+
+if __name__ == "__main__":
+    app()

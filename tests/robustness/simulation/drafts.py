@@ -1,0 +1,64 @@
+"""What has a transaction changed, while nobody else may see it yet?"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from inventory_grpc.application.ports import Answered, StorageError
+from inventory_grpc.domain.events import Event
+from inventory_grpc.infrastructure.memory.store import MemoryTransaction
+from inventory_grpc.infrastructure.memory.tables import Tables
+
+
+class Change(NamedTuple):
+    """What one commit writes."""
+
+    events: Sequence[Event]
+    remembered: dict[tuple[str, str], Answered]
+    forgotten: Sequence[tuple[str, str]]
+    worked_at: float
+    """When its commands were decided."""
+    begun_at: float
+    """When its writer had taken them in hand."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.events or self.remembered or self.forgotten)
+
+    def apply(self, tables: Tables) -> None:
+        for _, command in groupby(self.events, key=lambda event: event.command_position):
+            tables.append(list(command))
+        tables.requests.update(self.remembered)
+        for key in self.forgotten:
+            tables.requests.pop(key, None)
+
+
+class Draft(MemoryTransaction):
+    """A transaction that can be taken off the tables, to be put there when it is committed.
+
+    It may be told to fail in the middle: at the n-th command that it is to write.
+    """
+
+    def __init__(self, tables: Tables, fails: tuple[int, StorageError] | None = None) -> None:
+        super().__init__(tables)
+        self._fails = fails
+        self._appended = 0
+
+    def append(self, events: Sequence[Event]) -> None:
+        self._appended += 1
+        if self._fails and self._appended >= self._fails[0]:
+            raise self._fails[1]
+        super().append(events)
+
+    def take_off(self, begun_at: float, worked_at: float) -> Change:
+        """Undo all that was done, and return it."""
+        tables = self._tables
+        change = Change(
+            tables.events[self._begun_at :],
+            {key: tables.requests[key] for key in self._remembered},
+            list(self._forgotten),
+            worked_at,
+            begun_at,
+        )
+        self.take_back()
+        return change

@@ -1,0 +1,112 @@
+"""The disk, as one process sees it: each of the application's ports."""
+
+from collections.abc import Callable, Sequence
+
+from inventory_grpc.application.access import Scope
+from inventory_grpc.application.ports import StorageError, T, Transaction
+from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.infrastructure.memory.store import MemoryStore, MemoryTransaction
+from inventory_grpc.infrastructure.memory.views import MemoryViews
+from tests.robustness.simulation.disk import HOP_SECONDS, Disk
+from tests.support.stores import Store
+
+READ_SECONDS = 0.002
+
+
+class Port(MemoryStore):
+    """`Storage` and `EventLog` on the simulated disk."""
+
+    def __init__(self, disk: Disk, who: str, base: int) -> None:
+        super().__init__()
+        self._tables = disk.tables
+        self._disk = disk
+        self._who = who
+        self.base = base
+        self.views = SlowViews(disk)
+        self.troubles = 0
+        """How often this process was told that storage failed."""
+
+    def store(self) -> Store:
+        return Store(self, self, self.views)
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return await self._disk.transact(self._who, self.base, work)
+        except StorageError as error:
+            self._note(error)
+            raise
+
+    async def observe(self, work: Callable[[Transaction], T]) -> T:
+        disk = self._disk
+        await disk.chance.pause(HOP_SECONDS)
+        try:
+            disk.check_read()
+        except StorageError as error:
+            self._note(error)
+            raise
+        result = work(MemoryTransaction(self._tables))
+        await disk.chance.pause(HOP_SECONDS)
+        return result
+
+    async def recover(self) -> None:
+        try:
+            await self._disk.probe(self._who)
+        except StorageError as error:
+            self._note(error)
+            raise
+        await self._disk.chance.pause(HOP_SECONDS)
+
+    def _note(self, error: StorageError) -> None:
+        self.troubles += 1
+        self._disk.trace.saw(self._who, f"storage: {error.fault.name}")
+
+    async def page(
+        self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
+    ) -> Page:
+        await self._disk.chance.pause(READ_SECONDS)
+        self._disk.check_read()
+        page = await super().page(after, upto, matching, max_events, max_bytes)
+        await self._disk.chance.pause(HOP_SECONDS)
+        return page
+
+
+class SlowViews(MemoryViews):
+    """`Views` whose answers were true when they were read, a moment ago."""
+
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(disk.tables)
+        self._disk = disk
+
+    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+        self._disk.check_read()
+        return super().stock(stock_id)
+
+    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
+        self._disk.check_read()
+        return super().reservation(reservation_id)
+
+    async def stocks(
+        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
+    ) -> Reading[Stocks]:
+        await self._disk.chance.pause(READ_SECONDS)
+        self._disk.check_read()
+        reading = await super().stocks(stock_ids, reservation_id)
+        await self._disk.chance.pause(HOP_SECONDS)
+        return reading
+
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+        await self._disk.chance.pause(READ_SECONDS)
+        self._disk.check_read()
+        return await super().stock_as_of(stock_id, position)
+
+    async def product(
+        self, product_id: str, after_store: str, limit: int, scope: Scope
+    ) -> Reading[Product]:
+        await self._disk.chance.pause(READ_SECONDS)
+        self._disk.check_read()
+        reading = await super().product(product_id, after_store, limit, scope)
+        await self._disk.chance.pause(HOP_SECONDS)
+        return reading

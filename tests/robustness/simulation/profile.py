@@ -1,0 +1,106 @@
+"""What is a seed about? Each tries some faults, some sizes, and leaves others out.
+
+Limits of the service are part of the lot: with the real ones, no small history would ever
+reach the places where a batch is full, or a process too far behind.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Final
+
+from inventory_grpc.application import batch, ledger, mailbox, subscription
+from tests.robustness.simulation.chance import Chance
+
+LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
+    (ledger, "MAX_COMMANDS"): (2, 3),
+    (ledger, "MAX_EVENTS"): (1, 2, 4),
+    (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000),
+    (ledger, "TURNS"): (1,),
+    (batch, "MAX_BEHIND"): (1, 2, 4),
+    (batch, "MAX_EXPIRED"): (1, 2),
+    (batch, "MAX_EXPIRED_EVENTS"): (1, 2),
+    (mailbox, "MAX_WAITING"): (1, 2, 3),
+    (subscription, "WINDOW"): (3, 7),
+    (subscription, "MAX_BYTES"): (1, 300),
+    (subscription, "REPORT_EVERY"): (2, 5),
+}
+"""Where the service has limits, and to what they may be set instead."""
+
+FAULTS: Final = (
+    "sync fails",
+    "statement fails",
+    "killed",
+    "power cut",
+    "drained",
+    "slow",
+    "busy",
+    "full",
+    "broken",
+    "gone",
+    "hogged",
+    "stalled",
+    "wall back",
+    "wall ahead",
+    "wall frozen",
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one seed tries."""
+
+    processes: int
+    clients: int
+    requests: int
+    followers: int
+    readers: int
+    faults: tuple[str, ...]
+    """Each as often as it stands here."""
+    network_seconds: float
+    loses: float
+    cancels: float
+    faulty: float
+    think_seconds: float
+    scarce: bool
+    disorder: float
+    max_states: int
+    limits: Mapping[tuple[ModuleType, str], int]
+
+
+def profile_of(chance: Chance) -> Profile:
+    kinds = chance.sample(FAULTS, chance.randint(0, 4))
+    calm = not kinds or chance.happens(0.12)
+    return Profile(
+        processes=chance.choice((1, 2, 2, 3)),
+        clients=chance.randint(2, 4),
+        requests=chance.randint(5, 9),
+        followers=chance.randint(1, 2),
+        readers=1,
+        faults=() if calm else tuple(chance.choices(kinds, k=chance.randint(1, 6))),
+        network_seconds=chance.choice((0.001, 0.005, 0.05)),
+        loses=chance.choice((0.0, 0.0, 0.1)),
+        cancels=chance.choice((0.0, 0.1, 0.3)),
+        faulty=chance.choice((0.0, 0.0, 0.0, 0.05)),
+        think_seconds=chance.choice((0.01, 0.3, 1.5)),
+        scarce=chance.happens(0.3),
+        disorder=chance.choice((0.0, 0.1, 1.0, 1.0)),
+        max_states=chance.choice((1, 2, 100)),
+        limits={
+            where: chance.choice(values) for where, values in LIMITS.items() if chance.happens(0.25)
+        },
+    )
+
+
+@contextmanager
+def limited(limits: Mapping[tuple[ModuleType, str], int]) -> Iterator[None]:
+    """Set the service's *limits*, for a while."""
+    before = {where: getattr(*where) for where in limits}
+    for (module, name), value in limits.items():
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name), value in before.items():
+            setattr(module, name, value)

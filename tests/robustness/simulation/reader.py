@@ -1,0 +1,82 @@
+"""Somebody who asks what is so, and notes what they were shown."""
+
+from functools import partial
+
+from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
+from inventory_grpc.domain.values import ReservationId
+from tests.robustness.simulation.history import Read
+from tests.robustness.simulation.network import Lost, Unreachable
+from tests.robustness.simulation.process import Process
+from tests.robustness.simulation.stage import Stage
+from tests.robustness.simulation.wishes import NAMES
+from tests.support.engine import Engine
+from tests.support.histories import STOCKS
+
+AHEAD = 10**6
+
+
+class Reader:
+    """Asks any process, now and then with a position that somebody was told."""
+
+    def __init__(self, name: str, stage: Stage) -> None:
+        self.name = name
+        self._stage = stage
+        self._chance = stage.chance
+
+    async def run(self, questions: int) -> None:
+        for _ in range(questions):
+            await self._chance.pause(self._stage.profile.think_seconds)
+            process = self._chance.choice(self._stage.processes)
+            await self._ask(process)
+
+    async def _ask(self, process: Process) -> None:
+        trace, log = self._stage.trace, self._stage.disk.tables
+        told = log.head  # all of it may have been told to somebody
+        at_least = self._chance.choice((0, 0, told, AHEAD))
+        # from storage it is as new as what anybody was told; from the cache, as what was
+        # published here
+        questions = (self._stock, self._stock, self._stocks, self._reservation, self._product)
+        handle = partial(self._chance.choice(questions), at_least, told)
+        try:
+            read = await self._stage.network.call(process, handle)
+        except (Lost, Unreachable, StorageError):
+            return
+        except PositionAhead as refusal:
+            trace.require(at_least > refusal.head, f"position {at_least} was said to be ahead")
+            trace.saw(self.name, "told PositionAhead")
+            return
+        trace.require(at_least <= told, f"position {at_least} was not said to be ahead")
+        rule = f"{read.what} as of {read.as_of}, and had to be at least {read.at_least}"
+        trace.require(read.as_of >= max(at_least, read.at_least), rule)
+        trace.note(self.name, "reads", read.what, read.key, read.as_of)
+        if read.as_of < told:
+            trace.saw(self.name, "read: what is not the newest")
+        self._stage.reads.append(read)
+
+    async def _stock(self, at_least: int, _: int, engine: Engine) -> Read:
+        key, published = self._chance.choice(STOCKS), engine.head.position
+        try:
+            stock, as_of = engine.queries.stock(key, at_least)
+        except StockNotFound:
+            shown = engine.queries._cache.get(key)
+            assert shown is not None
+            return Read("stock", key, None, shown.as_of, published)
+        return Read("stock", key, stock, as_of, published)
+
+    async def _stocks(self, at_least: int, told: int, engine: Engine) -> Read:
+        reading = await engine.queries.stocks(STOCKS, at_least)
+        return Read("stocks", None, reading.value, reading.as_of, told)
+
+    async def _reservation(self, at_least: int, told: int, engine: Engine) -> Read:
+        key = ReservationId(self._chance.choice(NAMES))
+        try:
+            shown, as_of = engine.queries.reservation(key, at_least)
+        except ReservationNotFound:
+            return Read("no reservation", key, None, engine.followers._log.head(), told)
+        return Read("reservation", key, shown, as_of, told)
+
+    async def _product(self, at_least: int, told: int, engine: Engine) -> Read:
+        reading = await engine.queries.product("kettle", "", 10, at_least)
+        return Read("product", "kettle", reading.value, reading.as_of, told)

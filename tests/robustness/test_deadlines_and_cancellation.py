@@ -1,0 +1,330 @@
+"""Who stops waiting leaves no trace but a whole command, or none (G10)."""
+
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import grpc.aio
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from structlog.testing import capture_logs
+
+from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory.v1.commands_pb2 import ReserveStockRequest
+from inventory.v1.events_pb2 import SubscribeRequest
+from inventory_grpc.application.mailbox import Entry, Mailbox
+from tests.robustness.effort import SEED, campaign, runs
+from tests.robustness.inside import Inside, serving_openly
+from tests.robustness.proxy import proxied
+from tests.support.caller import (
+    RECONNECT_AT_ONCE,
+    SECONDS,
+    Caller,
+    adding,
+    calling,
+    line,
+    reserving,
+)
+from tests.support.opened import checked, events, requests_of
+from tests.support.server_process import ENVIRONMENT, ROOT, server_process
+from tests.support.waiting import eventually
+
+PRODUCTS: Final = ("kettle", "toaster", "fork")
+AT_A_TIME: Final = 50
+MiB: Final = 1024 * 1024
+
+
+@pytest.fixture
+async def inside(path: Path) -> AsyncIterator[Inside]:
+    async with serving_openly(path) as inside:
+        yield inside
+
+
+async def _stock_up(caller: Caller) -> None:
+    for product in PRODUCTS:
+        await caller.commands.AddStock(adding(1_000_000, product))
+
+
+def _cart(name: str) -> ReserveStockRequest:
+    return reserving(*(line(1, product) for product in PRODUCTS), name=name, request_id=name)
+
+
+class Admitted:
+    """Which commands were taken into a batch, and which of them too late."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+        self.late: set[str] = set()
+
+    def note(self, entries: Sequence[Entry], before: float) -> None:
+        """Note what was taken at some moment after *before*."""
+        for entry in entries:
+            name, deadline = entry.request.cause.request_id, entry.request.deadline
+            self.taken.add(name)
+            if deadline is not None and deadline <= before:
+                self.late.add(name)
+
+
+@pytest.fixture
+def admitted(monkeypatch: pytest.MonkeyPatch) -> Admitted:
+    admitted, take = Admitted(), Mailbox.take
+
+    def taking(mailbox: Mailbox, most: int) -> list[Entry]:
+        before = asyncio.get_running_loop().time()
+        entries = take(mailbox, most)
+        admitted.note(entries, before)
+        return entries
+
+    monkeypatch.setattr(Mailbox, "take", taking)
+    return admitted
+
+
+class Asked:
+    """Carts that were asked for, and how each was answered."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.answers: dict[str, Any] = {}
+        self.codes: Counter[str] = Counter()
+
+    async def reserve(self, name: str, timeout: float | None = None) -> None:  # noqa: ASYNC109  the call's own
+        self.answers[name] = None
+        try:
+            self.answers[name] = await self.caller.commands.ReserveStock(
+                _cart(name), timeout=timeout
+            )
+            self.codes["OK"] += 1
+        except grpc.aio.AioRpcError as error:
+            self.codes[error.code().name] += 1
+        except asyncio.CancelledError:
+            self.codes["left"] += 1
+
+    async def check(self, path: Path) -> set[str]:
+        """See that each is there whole or not at all, and what is told of it from now on."""
+        # whoever has left may still be in the batch that is being recorded: be in the next one
+        await self.caller.commands.AddStock(adding(1))
+        found = requests_of(events(path))
+        assert set(found.values()) <= {len(PRODUCTS)}, "a part of a command"
+        assert set(found) <= self.answers.keys()
+        for name, first in self.answers.items():
+            again = await self.caller.commands.ReserveStock(_cart(name), timeout=SECONDS)
+            assert again.replayed == (name in found), name
+            if first is not None:
+                again.replayed = first.replayed
+                assert again == first
+        assert len(checked(path).promises) == len(self.answers)
+        return set(found)
+
+
+async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_answer_exact(
+    inside: Inside, path: Path, admitted: Admitted
+) -> None:
+    each = runs(ci=60, deep=2_500)
+    async with calling(inside.address) as caller:
+        await _stock_up(caller)
+        asked = Asked(caller)
+        took = []
+        for number in range(20):
+            begun = time.monotonic()
+            await asyncio.gather(*(asked.reserve(f"p50-{number}-{who}") for who in range(4)))
+            took.append(time.monotonic() - begun)
+        # 0 goes out as a millisecond: gRPC rounds up
+        deadlines = {"over": -1.0, "0": 0.0, "1ms": 0.001, "5ms": 0.005, "half": median(took)}
+        with campaign("deadlines", commands=each * len(deadlines)) as noted:
+            for number in range(each):
+                await asyncio.gather(
+                    *(asked.reserve(f"{name}-{number}", limit) for name, limit in deadlines.items())
+                )
+            await inside.at_rest()
+            found = await asked.check(path)
+            noted.update(asked.codes)
+    assert not admitted.late, "begun after its deadline"
+    assert not {name for name in found if name.startswith("over-")}
+    assert set(asked.codes) <= {"OK", "DEADLINE_EXCEEDED"}, asked.codes
+    assert asked.codes["DEADLINE_EXCEEDED"] >= each
+
+
+async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
+    path: Path, admitted: Admitted
+) -> None:
+    async with (
+        serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
+        calling(inside.address) as caller,
+    ):
+        await _stock_up(caller)
+        asked = Asked(caller)
+        with campaign("deadline while waiting", rounds=runs(ci=8, deep=200)) as noted:
+            for number in range(runs(ci=8, deep=200)):
+                first = asyncio.create_task(asked.reserve(f"{number}-first"))
+                await eventually(lambda: f"{number}-first" in admitted.taken)  # noqa: B023  called at once
+                rest = [
+                    asyncio.create_task(asked.reserve(f"{number}-{who}", 0.03 + 0.01 * who))
+                    for who in range(10)
+                ]
+                await eventually(lambda: inside.waiting == 10)
+                # the loop is busy when the first is done, and gRPC's news of deadlines wait
+                await asyncio.sleep(0.01)
+                time.sleep(0.1)  # noqa: ASYNC251  that is what is tried
+                await asyncio.gather(first, *rest)
+            await inside.at_rest()
+            found = requests_of(events(path))
+            noted.update(asked.codes)
+    assert not admitted.late, "begun after its deadline"
+    assert {f"{number}-first" for number in range(8)} <= found.keys()
+    assert asked.codes["DEADLINE_EXCEEDED"] >= 8 * 9
+    checked(path)
+
+
+async def _leave_after(task: "asyncio.Task[None]", seconds: float) -> None:
+    """Wait for so long, then cancel the call."""
+    await asyncio.wait([task], timeout=seconds)
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_calls_that_are_opened_and_cancelled_leave_nothing_behind(
+    inside: Inside, path: Path
+) -> None:
+    count, chance = runs(ci=2_000, deep=10_000), random.Random(SEED)
+    async with calling(inside.address) as caller, calling(inside.address) as follower:
+        await _stock_up(caller)
+        asked = Asked(caller)
+        with campaign("opened and cancelled", calls=count) as noted:
+            for wave in range(count // AT_A_TIME):
+                leaving = [
+                    _leave_after(
+                        asyncio.create_task(
+                            asked.reserve(f"{wave}-{who}")
+                            if not who or chance.random() < 0.5
+                            else _follow(follower)
+                        ),
+                        chance.choice((0.0, 0.003, 0.01, 0.03)) if who else SECONDS,
+                    )
+                    for who in range(AT_A_TIME)
+                ]
+                await asyncio.gather(*leaving)
+            await inside.at_rest()
+            noted.update(asked.codes)
+        found = await asked.check(path)
+        assert len(found) < len(asked.answers), "all were in time: nothing was tried"
+        assert asked.codes["left"] > count // 10
+        # every place is free again: as many streams as there may be at a time
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(_follow(follower, messages=1) for _ in range(90)))
+        await inside.at_rest()
+
+
+async def _follow(caller: Caller, messages: int = 1_000_000) -> None:
+    following = caller.events.Subscribe(SubscribeRequest())
+    try:
+        for _ in range(messages):
+            await following.read()
+    finally:
+        following.cancel()
+
+
+async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> None:
+    """Who swallows a cancellation leaks what gRPC keeps of the call (grpc/grpc#43360)."""
+    async with calling(inside.address) as caller:
+        with capture_logs() as logs:
+            following = [caller.events.Subscribe(SubscribeRequest()) for _ in range(20)]
+            watching = [caller.health.Watch(HealthCheckRequest()) for _ in range(20)]
+            for stream in (*following, *watching):
+                await stream.read()
+            assert inside.served.doors.calls.running == 40
+            for stream in (*following, *watching):
+                stream.cancel()
+            await inside.at_rest()
+            await eventually(lambda: len(logs) == 40)
+    assert {entry["code"] for entry in logs} == {"CANCELLED"}
+
+
+@pytest.mark.parametrize("how", ["reset", "half closed", "half closed by the server"])
+async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_all(
+    inside: Inside, path: Path, how: str
+) -> None:
+    rounds, chance = runs(ci=12, deep=400), random.Random(SEED)
+    async with (
+        proxied(inside.address) as network,
+        calling(network.address, RECONNECT_AT_ONCE) as far,
+        calling(inside.address) as near,
+    ):
+        await _stock_up(near)
+        asked = Asked(far)
+        with campaign(f"connection {how}", rounds=rounds) as noted:
+            for number in range(rounds):
+                calls = [
+                    asyncio.create_task(asked.reserve(f"{number}-{who}", SECONDS))
+                    for who in range(20)
+                ]
+                await asyncio.sleep(chance.uniform(0, 0.02))
+                match how:
+                    case "reset":
+                        network.reset()
+                    case "half closed":
+                        network.stop_sending("there")
+                    case _:
+                        network.stop_sending("back")
+                await asyncio.gather(*calls)
+            noted.update(asked.codes)
+        await inside.at_rest()
+        asked.caller = near
+        await asked.check(path)
+    assert asked.codes["UNAVAILABLE"] > rounds
+
+
+async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
+    inside: Inside, path: Path
+) -> None:
+    async with calling(inside.address) as caller:
+        await _stock_up(caller)
+        for _ in range(runs(ci=2, deep=50)):
+            before = inside.head
+            command = (sys.executable, "-m", "tests.robustness.busy_caller", inside.address)
+            busy = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, cwd=ROOT)
+            try:
+                await eventually(lambda: inside.head > before + 300)  # noqa: B023  called at once
+            finally:
+                busy.kill()
+                await busy.wait()
+            await inside.at_rest()
+        await caller.commands.AddStock(adding(1))
+    found = requests_of(events(path))
+    assert set(found.values()) == {len(PRODUCTS)}
+    checked(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of memory so")
+async def test_memory_stays_as_it_is_whatever_number_of_streams_is_cancelled(
+    path: Path, tmp_path: Path
+) -> None:
+    count = runs(ci=1_500, deep=60_000)
+    async with (
+        server_process(path, tmp_path / "log") as server,
+        calling(await server.address()) as caller,
+    ):
+        await _stock_up(caller)
+        await _open_and_cancel(caller, 1_000)
+        begun = server.resident_bytes()
+        with campaign("memory of cancelled streams", streams=count) as noted:
+            await _open_and_cancel(caller, count)
+            grown = server.resident_bytes() - begun
+            noted["grown_kib"] = grown // 1024
+    # the allocator's moods, and half of what each stream would cost that is not quite forgotten
+    assert grown < 4 * MiB + 60 * count
+
+
+async def _open_and_cancel(caller: Caller, count: int) -> None:
+    for _ in range(count // AT_A_TIME):
+        streams = [caller.events.Subscribe(SubscribeRequest()) for _ in range(AT_A_TIME)]
+        for stream in streams:
+            await stream.read()
+            stream.cancel()
+    info = await caller.admin.GetServerInfo(GetServerInfoRequest())
+    assert info.head_position

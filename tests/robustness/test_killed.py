@@ -1,0 +1,51 @@
+"""Killed at any moment, the server has forgotten nothing that it said it had done."""
+
+import asyncio
+import random
+from pathlib import Path
+from typing import Final
+
+from tests.robustness.effort import SEED, campaign, runs
+from tests.robustness.lives import Lives, verify
+from tests.support.server_process import ServerProcess
+
+LIVES: Final = 25
+"""Of one database; then begins another."""
+
+
+async def _killed(lives: int, path: Path, seed: int) -> Lives:
+    chance = random.Random(seed)
+    log_file = path.with_suffix(".log")
+
+    async def begin() -> ServerProcess:
+        return ServerProcess.begin(path, log_file)
+
+    async def kill(server: ServerProcess) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.5))
+        server.kill()
+
+    killed = Lives(begin, path.parent, chance)
+    for life in range(lives):
+        await killed.live(kill)
+        if life == lives // 2:
+            verify(path)
+    return killed
+
+
+async def test_killed_under_load_again_and_again_nothing_acknowledged_is_missing(
+    tmp_path: Path,
+) -> None:
+    databases = max(1, runs(LIVES, 1_000) // LIVES)
+    with campaign("killed", lives=databases * LIVES) as noted:
+        noted.update(calls=0, acknowledged=0, in_doubt=0, events=0)
+        for number in range(databases):
+            directory = tmp_path / str(number)
+            directory.mkdir()
+            path = directory / "inventory.db"
+            killed = await _killed(LIVES, path, SEED + number)
+            noted["calls"] += await killed.judge(path)
+            noted["acknowledged"] += sum(1 for _ in killed.journal.positions())
+            noted["in_doubt"] += len(killed.history.unsettled(0))
+            noted["events"] += killed.timeline.position
+    assert noted["acknowledged"] > databases * LIVES * 20, "it was not much of a load"
+    assert noted["in_doubt"] > databases * LIVES, "it was killed when there was nothing to do"

@@ -1,0 +1,120 @@
+"""What any release has written is read by this one, and gone on with.
+
+A file is kept for each format that was ever released; to add one, run this module:
+`PYTHONPATH=.:generated python -m tests.robustness.test_releases`.
+"""
+
+import asyncio
+import gzip
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from inventory_grpc.domain.values import Never
+from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.schema import FORMAT, NotOurs
+from tests.support.model import Model
+from tests.support.opened import change, checked, hash_of, opened, stored
+from tests.support.world import (
+    HALF_AN_HOUR,
+    KETTLES,
+    PORTO_KETTLES,
+    R1,
+    R2,
+    TOASTERS,
+    add,
+    commit,
+    count,
+    extend,
+    release,
+    remove,
+    reserve,
+)
+
+RELEASES: Final = Path(__file__).with_name("releases")
+KEPT: Final = sorted(RELEASES.glob("format-*.db.gz"))
+
+
+def _fold(model: Model) -> str:
+    """Return all that a log leads to, as one hash."""
+    told = f"{sorted(model.shelves.items())} {sorted(model.promises.items())}"
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _unpack(kept: Path, path: Path) -> str:
+    """Lay a kept file where it is to be opened; return what it leads to."""
+    path.write_bytes(gzip.decompress(kept.read_bytes()))
+    return kept.with_suffix(".sha256").read_text("ascii").strip()
+
+
+def _clear_beside(path: Path) -> list[str]:
+    """Remove what SQLite leaves beside a file; return what it was."""
+    found = list(path.parent.glob(f"{path.name}-*"))
+    for beside in found:
+        beside.unlink()
+    return [beside.name for beside in found]
+
+
+async def test_every_format_has_a_file_here() -> None:
+    assert [path.name for path in KEPT] == [
+        f"format-{number}.db.gz" for number in range(1, FORMAT + 1)
+    ]
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
+async def test_what_was_written_once_is_read_and_gone_on_with(kept: Path, path: Path) -> None:
+    expected = _unpack(kept, path)
+    before = stored(path)
+    assert _fold(checked(path)) == expected
+    async with opened(path) as server:
+        again = await server.record(add(20, KETTLES), "delivery-1")
+        assert (again.replayed, again.position) == (True, 1)
+        assert (await server.record(add(1, KETTLES), "delivery-2")).position > len(before)
+    assert stored(path)[: len(before)] == before
+    checked(path)
+
+
+@pytest.mark.parametrize("what", ["PRAGMA user_version = 99", "UPDATE log SET read_models = 99"])
+async def test_what_is_newer_is_refused_untouched(path: Path, what: str) -> None:
+    _unpack(KEPT[-1], path)
+    if what.startswith("PRAGMA"):
+        connection = Database(path).writer()
+        connection.execute(what)
+        connection.wal_checkpoint()
+        connection.close()
+    else:
+        change(path, what)
+    _clear_beside(path)
+    before = hash_of(path)
+    with pytest.raises(NotOurs, match="newer inventory-grpc"):
+        async with opened(path):
+            pass
+    assert hash_of(path) == before
+    assert not _clear_beside(path), "something was left beside it"
+
+
+async def _write(path: Path) -> None:
+    """Write a little of everything there is, the same each time."""
+    async with opened(path) as server:
+        await server.record(add(20, KETTLES), "delivery-1")
+        await server.record(add(9, PORTO_KETTLES))
+        await server.record(count(7, TOASTERS, expected=0))
+        await server.record(remove(2, KETTLES))
+        await server.record(reserve({KETTLES: 5, TOASTERS: 2}, R1, expiration=HALF_AN_HOUR))
+        await server.record(reserve({PORTO_KETTLES: 3}, R2, expiration=HALF_AN_HOUR))
+        await server.record(commit({KETTLES: 2}, R1), "payment-1")
+        await server.record(extend(Never(), R1))
+        await server.record(release({}, R2))
+
+
+if __name__ == "__main__":
+    target = RELEASES / f"format-{schema.FORMAT}.db"
+    asyncio.run(_write(target))
+    target.with_suffix(".db.sha256").write_text(_fold(checked(target)) + "\n", "ascii")
+    target.with_suffix(".db.gz").write_bytes(gzip.compress(target.read_bytes(), mtime=0))
+    for file in RELEASES.glob("*.db*"):
+        if file.suffix not in {".gz", ".sha256"}:
+            file.unlink()

@@ -1,0 +1,90 @@
+"""The wall clock of the machine steps, under a real server: no hold ends early, all end in time."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory.v1.events_pb2 import Event, EventFilter, SubscribeRequest
+from tests.robustness.effort import campaign, runs
+from tests.support.caller import Caller, adding, calling, line, reserving
+from tests.support.opened import checked, events
+from tests.support.server_process import server_process
+
+LIBRARIES: Final = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+)
+LIBRARY: Final = next((path for path in LIBRARIES if os.path.exists(path)), None)  # noqa: PTH110
+
+STEPS: Final = ("-1h", "+1d", "+0", "-3d", "2026-11-24 12:00:00")
+"""An hour back, a day ahead, right, three days back, standing still."""
+
+HOLD_SECONDS: Final = 2
+LATE_SECONDS: Final = 1.5
+"""A second as promised, and what a busy machine may add."""
+
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
+
+
+async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
+    path: Path, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    faked = {
+        "LD_PRELOAD": str(LIBRARY),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    rounds = runs(1, 12)
+    made: dict[str, float] = {}
+    async with (
+        server_process(path, tmp_path / "log", environment=faked) as server,
+        calling(await server.address()) as caller,
+    ):
+        await caller.commands.AddStock(adding(10_000))
+        differences, ended = [], dict[str, float]()
+        watching = asyncio.create_task(_watch(caller, made, ended))
+        with campaign("wall clock steps", steps=rounds * len(STEPS)):
+            for step in STEPS * rounds:
+                name = f"cart-{len(made)}"
+                await caller.commands.ReserveStock(
+                    reserving(line(1), name=name, ttl=Duration(seconds=HOLD_SECONDS))
+                )
+                made[name] = time.monotonic()
+                clock.write_text(step)
+                await asyncio.sleep(0.7)
+                info = await caller.admin.GetServerInfo(GetServerInfoRequest())
+                differences.append(info.clock_difference.ToSeconds())
+            await asyncio.sleep(HOLD_SECONDS + LATE_SECONDS)
+            watching.cancel()
+        server.kill()
+    assert min(differences) < -3_600, "no clock was stepped"
+    assert max(differences) > 3_600, "no clock was stepped"
+    assert ended.keys() == made.keys()
+    for name, lasted in ended.items():
+        assert HOLD_SECONDS - 0.1 <= lasted <= HOLD_SECONDS + LATE_SECONDS, f"{name}: {lasted}"
+    checked(path)
+    _assert_never_back(events(path))
+
+
+async def _watch(caller: Caller, made: dict[str, float], ended: dict[str, float]) -> None:
+    """Note how long each hold has lasted, by a clock that nobody steps."""
+    matching = EventFilter(event_types=["ReservationExpired"])
+    async for message in caller.events.Subscribe(SubscribeRequest(filter=matching)):
+        for event in message.events:
+            name = event.reservation_expired.reservation_id
+            ended[name] = time.monotonic() - made[name]
+
+
+def _assert_never_back(log: Sequence[Event]) -> None:
+    times = [event.record_time.ToMicroseconds() for event in log]
+    assert times == sorted(times)

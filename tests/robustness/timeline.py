@@ -1,0 +1,118 @@
+"""How was everything at each position? The independent model, remembering all its moments."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory.v1 import stock_pb2 as pb
+from inventory.v1.events_pb2 import Event
+from tests.support.model import Key, Model, Promise, Shelf
+
+T = TypeVar("T")
+
+
+class Recorded(NamedTuple):
+    """Where the events of a command stand."""
+
+    first: int
+    last: int
+
+
+class Timeline(Model):
+    """The model after every event of a log, not only after the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Event] = []
+        self.commands: dict[str, Recorded] = {}
+        """By request id; expiries have none."""
+        self._shelves: dict[Key, list[tuple[int, Shelf]]] = {}
+        self._promises: dict[str, list[tuple[int, Promise]]] = {}
+
+    def fold(self, event: Event) -> None:
+        super().fold(event)
+        self.events.append(event)
+        key = event.product_id, event.store_id
+        self._shelves.setdefault(key, []).append((event.position, replace(self.shelves[key])))
+        fact = event.WhichOneof("fact") or ""
+        if "reserv" in fact:
+            name = getattr(event, fact).reservation_id
+            kept = deepcopy(self.promises[name])
+            self._promises.setdefault(name, []).append((event.position, kept))
+        if event.request_id:
+            known = self.commands.get(event.request_id)
+            if known is None:
+                known = Recorded(event.position, event.position)
+            assert event.command_position == known.first, f"{event.request_id} was done twice"
+            self.commands[event.request_id] = Recorded(known.first, event.position)
+
+    def is_end(self, position: int) -> bool:
+        """Tell whether *position* is where a command ends: within one, nobody decides."""
+        after = self.events[position : position + 1]
+        return not after or after[0].command_position == after[0].position
+
+    def events_of(self, recorded: Recorded) -> Sequence[Event]:
+        return self.events[recorded.first - 1 : recorded.last]
+
+    def shelf(self, key: Key, position: int) -> Shelf:
+        """Return the levels of a stock right after *position*."""
+        return _at(self._shelves.get(key, []), position) or Shelf()
+
+    def promise(self, name: str, position: int) -> Promise | None:
+        """Return a reservation right after *position*, if it had been made."""
+        return _at(self._promises.get(name, []), position)
+
+    def stock_message(self, key: Key, position: int) -> pb.Stock | None:
+        """Return a stock as an answer should show it; None if it had no history then."""
+        shelf = self.shelf(key, position)
+        if not shelf.version:
+            return None
+        return pb.Stock(
+            product_id=key[0],
+            store_id=key[1],
+            on_hand=shelf.on_hand,
+            reserved=shelf.reserved,
+            available=max(0, shelf.on_hand - shelf.reserved),
+            shortfall=max(0, shelf.reserved - shelf.on_hand),
+            version=shelf.version,
+            update_time=_time(shelf.update_time),
+        )
+
+    def reservation_message(self, name: str, position: int) -> pb.Reservation | None:
+        """Return a reservation as an answer should show it; None if there was none then."""
+        promise = self.promise(name, position)
+        if promise is None:
+            return None
+        made = self.events[promise.number - 1]
+        return pb.Reservation(
+            reservation_id=name,
+            customer_id=promise.customer_id,
+            order_id=promise.order_id,
+            state=pb.ReservationState.Value(f"RESERVATION_STATE_{promise.state.upper()}"),
+            lines=[
+                pb.ReservationLine(product_id=key[0], store_id=key[1], **vars(part))
+                for key, part in promise.parts.items()
+            ],
+            create_time=made.record_time,
+            expire_time=None if promise.expire_time is None else _time(promise.expire_time),
+            reference=made.reference,
+        )
+
+    def was(self, holds: Callable[[int], bool], since: int, until: int) -> bool:
+        """Tell whether something was so at the end of a command between two positions."""
+        return any(holds(position) for position in range(since, until + 1) if self.is_end(position))
+
+
+def _at(moments: Sequence[tuple[int, T]], position: int) -> T | None:
+    index = bisect_right(moments, position, key=lambda moment: moment[0])
+    return moments[index - 1][1] if index else None
+
+
+def _time(micros: int) -> Timestamp:
+    time = Timestamp()
+    time.FromMicroseconds(micros)
+    return time
