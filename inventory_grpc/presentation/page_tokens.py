@@ -60,7 +60,7 @@ def last_key(
         decoded = base64.b64decode(page_token, altchars=b"-_", validate=True)
         digest, text = decoded[:_DIGEST_SIZE], decoded[_DIGEST_SIZE:]
         if digest != _digest(request, text):
-            raise Malformed("belongs to another request")  # noqa: TRY301  as all else that is wrong
+            raise Malformed("belongs to another request")
         key = text.decode().split(_BETWEEN_KEYS)
         for kind, part in zip(kinds, key, strict=True):
             kind(part)

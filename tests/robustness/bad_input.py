@@ -1,6 +1,6 @@
 """Bad requests of every rpc, made from the descriptors: whatever is added to them is tried, too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -8,6 +8,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tests.robustness.bad_values import ADJUSTMENT, Rule, rule_of
+
+PACKAGE: Final = "inventory.v1"
 
 REQUEST: Final = "request"
 """The path of what cannot be decoded, so that nothing in it can be named."""
@@ -26,7 +28,7 @@ class Case(NamedTuple):
     kind: int
     data: bytes
     paths: frozenset[str]
-    count: int = 1
+    named: int = 1
     """How many violations are named."""
 
 
@@ -107,20 +109,23 @@ def _with(descriptor: Descriptor, field: FieldDescriptor, value: Any) -> Message
 
 
 def _element(field: FieldDescriptor, rule: Rule) -> Any:  # noqa: ANN401  of the field
-    return good(field.message_type) if _is_ours(field) else rule.good
+    part = part_of(field)
+    return good(part) if part else rule.good
 
 
-def _is_ours(field: FieldDescriptor) -> bool:
-    return bool(field.message_type) and field.message_type.file.package == "inventory.v1"
+def part_of(field: FieldDescriptor) -> Descriptor | None:
+    """Return the message of ours that *field* is made of, if it is."""
+    part = field.message_type
+    return part if part and part.file.package == PACKAGE else None
 
 
 def _bad_values(field: FieldDescriptor, rule: Rule) -> Iterator[tuple[int, Any, str]]:
     """Yield kind, value and path."""
-    one = _element(field, rule)
-    if _is_ours(field):
+    one, part = _element(field, rule), part_of(field)
+    if part:
         elements: Iterator[tuple[int, Any, str]] = (
-            (case.kind, GetMessageClass(field.message_type).FromString(case.data), f".{path}")
-            for case in bad(field.message_type)
+            (case.kind, GetMessageClass(part).FromString(case.data), f".{path}")
+            for case in bad(part)
             for path in case.paths - {REQUEST}
         )
     else:
@@ -131,7 +136,7 @@ def _bad_values(field: FieldDescriptor, rule: Rule) -> Iterator[tuple[int, Any, 
         else:
             yield kind, value, f"{field.name}{path}"
     if rule.most:
-        kind = 20 if _is_ours(field) else 38
+        kind = 20 if part else 38
         yield kind, [one] * (rule.most + 1), field.name
         yield kind, [one] * 10_000, field.name
         if rule.is_needed:
@@ -141,13 +146,11 @@ def _bad_values(field: FieldDescriptor, rule: Rule) -> Iterator[tuple[int, Any, 
 def _without_text(descriptor: Descriptor, field: FieldDescriptor) -> Iterator[Case]:
     """Yield the request in which *field* is not UTF-8."""
     value: Any = _TEXT.decode()
-    if _is_ours(field):
-        inner = good(field.message_type)
-        texts = [one for one in inner.DESCRIPTOR.fields if one.type == one.TYPE_STRING]
-        if not texts:
+    if part := part_of(field):
+        text = next((one for one in part.fields if one.type == one.TYPE_STRING), None)
+        if not text:
             return
-        put(inner, texts[0], [value] if texts[0].is_repeated else value)
-        value = inner
+        value = _with(part, text, [value] if text.is_repeated else value)
     elif field.type != field.TYPE_STRING:
         return
     message = _with(descriptor, field, [value] if field.is_repeated else value)
@@ -155,7 +158,7 @@ def _without_text(descriptor: Descriptor, field: FieldDescriptor) -> Iterator[Ca
     yield Case(11, data, frozenset({REQUEST}))
 
 
-def _two_at_once(descriptor: Descriptor, fields: list[FieldDescriptor]) -> Iterator[Case]:
+def _two_at_once(descriptor: Descriptor, fields: Sequence[FieldDescriptor]) -> Iterator[Case]:
     """Yield requests that set a bad one of *fields* after another: the last one counts."""
     for field in fields:
         for other in fields:
@@ -172,12 +175,13 @@ def _two_at_once(descriptor: Descriptor, fields: list[FieldDescriptor]) -> Itera
 def _too_many(descriptor: Descriptor) -> Iterator[Case]:
     """Yield lists of which everything is wrong, and of which there is more than fits."""
     for field in descriptor.fields:
-        if not (field.is_repeated and _is_ours(field)):
+        part = part_of(field)
+        if not (field.is_repeated and part):
             continue
-        empty = GetMessageClass(field.message_type)()
+        empty = GetMessageClass(part)()
         data = _with(descriptor, field, [empty] * VERY_MANY).SerializeToString()
         yield Case(20, data, frozenset({field.name}))
-        names = [one.name for one in field.message_type.fields if rule_of(one).is_needed]
+        names = [one.name for one in part.fields if rule_of(one).is_needed]
         paths = {f"{field.name}[{index}].{name}" for index in range(300) for name in names}
         data = _with(descriptor, field, [empty] * 300).SerializeToString()
         yield Case(20, data, frozenset(paths), MOST_VIOLATIONS)

@@ -203,7 +203,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "never_expires": TRUE,
     "from_now": TRUE,
     "newest_first": ANY_FLAG,
-    "stop_at_head": Rule(True, {}, is_usual=True),
+    "stop_at_head": Rule(good=True, bad={}, is_usual=True),
     "states": Rule(1, {5: [0, 99, -1, INT32_MAX]}, {5: [2, 3, 4]}, most=100),
     "event_types": Rule(
         "StockAdded", {5: ["StockSold", "", "stock_added", "\0"]}, {5: ["StockRemoved"]}, most=100
@@ -227,5 +227,11 @@ def rule_of(field: FieldDescriptor) -> Rule:
     Raises:
         KeyError: nobody has said.
     """
-    own = f"{field.containing_type.name}.{field.name}"
+    own = own_name(field)
     return RULES[own if own in RULES else field.name]
+
+
+def own_name(field: FieldDescriptor) -> str:
+    """Return the name of *field*, with that of its message."""
+    assert field.containing_type
+    return f"{field.containing_type.name}.{field.name}"

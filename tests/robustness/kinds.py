@@ -47,26 +47,32 @@ KINDS: Final[Mapping[int, str]] = {
 }
 
 ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
-    3: ["test_a_changed_request_is_refused_or_recorded_and_nothing_else"],
+    3: ["test_whatever_is_sent_gets_a_precise_answer_and_harms_nothing"],
     4: [
         "test_no_number_that_means_something_is_cut_to_32_bits_on_the_way",
         "test_a_number_cut_to_32_bits_is_still_a_size_in_bounds",
     ],
     12: ["test_what_callers_send_never_makes_a_line_of_its_own"],
     19: ["test_a_cart_is_promised_if_and_only_if_there_is_enough_without_what_is_over"],
-    21: ["test_a_call_that_is_malformed_below_the_message_ends_as_it_should"],
-    22: ["test_a_call_that_is_malformed_below_the_message_ends_as_it_should"],
-    23: ["test_a_field_is_either_classified_or_made_of_fields_that_are"],
-    24: ["test_metadata_beyond_the_limit_is_refused_and_nothing_is_written"],
-    26: ["test_a_call_that_is_malformed_below_the_message_ends_as_it_should"],
-    27: ["test_what_is_no_http2_is_closed"],
-    28: ["test_a_call_whose_deadline_passes_is_told_so_and_its_command_is_not_begun"],
-    29: ["test_a_caller_who_cancels_leaves_no_call_behind"],
-    30: ["test_a_slow_caller_holds_up_nobody"],
-    32: ["test_a_flood_is_ended_and_others_are_served_meanwhile"],
+    21: ["test_messages_that_are_none_are_refused_and_nothing_is_written"],
+    22: [
+        "test_a_bomb_does_not_go_off",
+        "test_messages_that_are_none_are_refused_and_nothing_is_written",
+    ],
+    24: ["test_metadata_is_bounded", "test_a_command_with_too_much_metadata_is_not_recorded"],
+    25: ["test_who_is_not_known_is_refused_unread_by_every_rpc"],
+    26: ["test_the_type_of_the_content_is_nothing_to_go_by"],
+    27: ["test_what_is_not_there_is_unimplemented", "test_who_speaks_otherwise_is_hung_up_on"],
+    28: ["test_a_command_whose_deadline_has_passed_or_means_nothing_is_not_recorded"],
+    29: ["test_calls_that_are_opened_and_cancelled_leave_nothing_behind"],
+    30: ["test_who_sends_a_byte_at_a_time_keeps_nobody_waiting"],
+    31: ["test_one_caller_cannot_take_all_the_room"],
+    32: [
+        "test_calls_that_are_taken_back_at_once_leave_nothing",
+        "test_floods_end_the_connection_they_come_on_and_no_other",
+        "test_headers_that_never_end_are_cut_off_and_cost_little",
+    ],
+    35: ["test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said"],
     40: ["test_what_is_refused_says_why_and_records_nothing"],
 }
 """Which tests do that, of those that are about more than the value of a field."""
-
-NOT_OURS: Final = frozenset({25, 31, 35})
-"""Those have tests of their own guarantees: closed by default, overload, holds."""
