@@ -16,17 +16,19 @@ def set_up_logging(how: LogFormat) -> None:
     The lines of the standard library's `logging`, which the inner layers use, look the same.
     """
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer()
-        if readable
-        else structlog.processors.JSONRenderer(serializer=_json)
-    )
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    rendering: list[Any] = [structlog.processors.format_exc_info]
+    if readable:
+        # its own way to show an exception shows the variables, and so what callers have sent
+        plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        rendering += [_tamed, plain]
+    else:
+        rendering += [structlog.processors.JSONRenderer(serializer=_json)]
     structlog.configure(
-        processors=[*shared, _exceptions(readable=readable), renderer],
+        processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
@@ -35,11 +37,7 @@ def set_up_logging(how: LogFormat) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _exceptions(readable=readable),
-                renderer,
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
@@ -53,8 +51,17 @@ def _json(entry: object, **_: object) -> str:
     return _encode(entry)
 
 
-def _exceptions(*, readable: bool) -> Any:  # noqa: ANN401  structlog's processors are of no one type
-    """Return what turns an exception into text; the console renderer does it by itself."""
-    if readable:
-        return lambda _logger, _name, entry: entry
-    return structlog.processors.format_exc_info
+def _tamed(_logger: object, _name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Leave nothing in *entry* that a terminal would obey, or that looks like another line."""
+    for key, value in entry.items():
+        if key == "exception":
+            entry[key] = "\n".join(f"    {_printable(line)}" for line in value.split("\n"))
+        elif isinstance(value, str):
+            entry[key] = _printable(value)
+    return entry
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -9,6 +9,7 @@ from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.values import (
     Instant,
     Malformed,
+    Name,
     ProductId,
     ReservationId,
     Span,
@@ -24,7 +25,6 @@ DEFAULT_HEARTBEAT: Final = Span(10_000_000)
 MIN_HEARTBEAT: Final = Span(1_000_000)
 MAX_HEARTBEAT: Final = Span(60_000_000)
 
-MAX_LOG_ID: Final = 128
 END_OF_TIME: Final = 2**63 - 1
 """A position no log reaches."""
 
@@ -57,8 +57,7 @@ class Stretch(NamedTuple):
 
 def subscription(form: Form, request: pb.SubscribeRequest) -> Subscription:
     """Return what *request* wants."""
-    if len(request.log_id) > MAX_LOG_ID:
-        form.wrong("log_id", f"must be at most {MAX_LOG_ID} characters")
+    form.take_if_any(Name, "log_id", request.log_id)
     heartbeat = DEFAULT_HEARTBEAT
     if request.HasField("heartbeat"):
         heartbeat = form.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)
@@ -73,7 +72,7 @@ def subscription(form: Form, request: pb.SubscribeRequest) -> Subscription:
 
 def stretch(form: Form, request: pb.ListEventsRequest) -> Stretch:
     """Return what *request* wants, from its page on."""
-    last = page_tokens.last_key(form, request, request.page_token)
+    last = page_tokens.last_key(form, request, request.page_token, page_tokens.position)
     after = form.number("after_position", request.after_position, 0)
     before = form.number("before_position", request.before_position, 0) or END_OF_TIME
     if last and request.newest_first:

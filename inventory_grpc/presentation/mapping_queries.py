@@ -76,7 +76,7 @@ def keys(form: Form, request: pb.BatchGetStockRequest) -> Sequence[StockId]:
 
 def stock_query(form: Form, request: pb.ListStockRequest) -> StockQuery:
     """Return which stocks to list."""
-    after = page_tokens.last_key(form, request, request.page_token)
+    after = page_tokens.last_key(form, request, request.page_token, ProductId, StoreId)
     max_available = None
     if request.HasField("max_available"):
         max_available = form.number("max_available", request.max_available, 0)
@@ -90,7 +90,7 @@ def stock_query(form: Form, request: pb.ListStockRequest) -> StockQuery:
 
 def reservation_query(form: Form, request: pb.ListReservationsRequest) -> ReservationQuery:
     """Return which reservations to list."""
-    before = page_tokens.last_key(form, request, request.page_token)
+    before = page_tokens.last_key(form, request, request.page_token, page_tokens.position)
     if len(request.states) > MAX_VALUES:
         form.wrong("states", f"must be at most {MAX_VALUES} values")
     for index, number in enumerate(request.states[:MAX_VALUES]):

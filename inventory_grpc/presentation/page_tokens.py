@@ -2,17 +2,18 @@
 
 A token carries the last key of its page and a digest over method, filter and key. It is
 no secret: it is checked so that a token of another question, or one that was cut off, is
-refused rather than answered wrongly.
+refused rather than answered wrongly. Whoever knows how can make one; so the key is checked
+as well, like any other value of a request.
 """
 
 import base64
-import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
+from inventory_grpc.domain.values import Malformed
 from inventory_grpc.presentation.form import Form
 
 M = TypeVar("M", bound=Message)
@@ -38,19 +39,35 @@ def token(request: Message, *key: object) -> str:
     return base64.urlsafe_b64encode(_digest(request, text) + text).decode()
 
 
-def last_key(form: Form, request: Message, page_token: str) -> Sequence[str] | None:
-    """Return the key that *page_token*, sent with *request*, goes on after; none at first."""
+def position(key: str) -> int:
+    """Return a key that is a place in the log."""
+    number = int(key)
+    if not 0 <= number < 2**63:
+        raise Malformed("must be a position")
+    return number
+
+
+def last_key(
+    form: Form, request: Message, page_token: str, *kinds: Callable[[str], object]
+) -> Sequence[str] | None:
+    """Return the key that *page_token*, sent with *request*, goes on after; none at first.
+
+    Each part of it is of one of *kinds*.
+    """
     if not page_token:
         return None
     try:
         decoded = base64.b64decode(page_token, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    digest, text = decoded[:_DIGEST_SIZE], decoded[_DIGEST_SIZE:]
-    if digest != _digest(request, text):
+        digest, text = decoded[:_DIGEST_SIZE], decoded[_DIGEST_SIZE:]
+        if digest != _digest(request, text):
+            raise Malformed("belongs to another request")
+        key = text.decode().split(_BETWEEN_KEYS)
+        for kind, part in zip(kinds, key, strict=True):
+            kind(part)
+    except ValueError:
         form.wrong("page_token", "must be the next_page_token of the same request")
         return None
-    return text.decode().split(_BETWEEN_KEYS)
+    return key
 
 
 def _digest(request: M, key: bytes) -> bytes:

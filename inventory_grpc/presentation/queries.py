@@ -3,7 +3,7 @@
 from inventory.v1 import queries_pb2 as pb
 from inventory.v1.queries_pb2_grpc import InventoryQueriesServicer
 from inventory_grpc.application.queries import Queries as Asked
-from inventory_grpc.domain.values import ProductId, ReservationId
+from inventory_grpc.domain.values import ProductId, ReservationId, StoreId
 from inventory_grpc.presentation import mapping_queries as mapping
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.caller import CALLER
@@ -55,7 +55,7 @@ class Queries(InventoryQueriesServicer):
     ) -> pb.GetProductInventoryResponse:
         with Form() as form:
             product_id = form.take(ProductId, "product_id", request.product_id)
-            after = page_tokens.last_key(form, request, request.page_token)
+            after = page_tokens.last_key(form, request, request.page_token, StoreId)
             size = page_tokens.size(form, request.page_size)
             at_least = form.number("min_position", request.min_position, 0)
         store_id = after[0] if after else ""

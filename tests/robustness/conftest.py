@@ -1,20 +1,51 @@
 """What the attempts to break it may ask for."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
+import pytest_asyncio
 
+from inventory.v1.queries_pb2 import GetStockRequest
 from tests.robustness.effort import DEEP
+from tests.support.caller import Caller, adding, calling
+from tests.support.server_process import ServerProcess, server_process
+
+GROWTH: Final = 48 * 2**20
+"""By how many bytes a server may grow while one test tries it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let deep runs take as long as they need."""
     if DEEP:
         for item in items:
-            item.add_marker(pytest.mark.timeout(0))
+            item.add_marker(pytest.mark.timeout(0), append=False)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where there is no database yet."""
     return tmp_path / "inventory.db"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lone_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServerProcess]:
+    """Serve all tests of a file in a process of its own, which has to stand them all."""
+    folder = tmp_path_factory.mktemp("lone")
+    async with server_process(folder / "inventory.db", folder / "log") as server:
+        async with calling(await server.address()) as caller:
+            await caller.commands.AddStock(adding(5))
+        yield server
+
+
+@pytest.fixture
+async def bystander(lone_server: ServerProcess) -> AsyncIterator[Caller]:
+    """Be served all along; and see in the end that nothing was written, and nothing has grown."""
+    async with calling(await lone_server.address()) as caller:
+        begun = lone_server.resident_bytes()
+        yield caller
+        got = await caller.queries.GetStock(GetStockRequest(product_id="kettle", store_id="lisbon"))
+        assert (got.stock.on_hand, got.as_of_position) == (5, 1), "something was written"
+        assert lone_server.resident_bytes() - begun < GROWTH
+        assert not [line for line in lone_server.log() if line["level"] == "error"]

@@ -23,7 +23,7 @@ ANSWER_SECONDS: Final = 90.0
 """Within which everything that was asked is answered, once nothing fails any more."""
 FOLLOW_SECONDS: Final = 30.0
 """Within which who follows is where the log ends, and the breaker closed: it may wait for 22 s."""
-EXPIRY_SECONDS: Final = 3.0
+EXPIRY_SECONDS: Final = 1.5
 """Within which what is over is let go: one try may have failed, and waits for a second."""
 ACTIVE_SECONDS: Final = 600.0
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from inventory.v1 import queries_pb2 as pb
 from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.domain.values import ProductId, StoreId
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.form import Form
 
@@ -18,7 +19,7 @@ TOKEN = page_tokens.token(ASKED, "kettle", "lisbon")
 
 def key(request: Message, token: str) -> object:
     with Form() as form:
-        return page_tokens.last_key(form, request, token)
+        return page_tokens.last_key(form, request, token, ProductId, StoreId)
 
 
 def refused(request: Message, token: str) -> bool:
@@ -68,6 +69,18 @@ def test_what_never_was_a_token_is_refused(token: str) -> None:
 @pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN[:4], TOKEN + "AAAA", "A", "x" * 1_000_000])
 def test_a_token_that_was_cut_or_grew_is_refused(token: str) -> None:
     assert refused(ASKED, token)
+
+
+@pytest.mark.parametrize("made", [("a",), ("a", "b", "c"), ("two words", "b"), ("", "")])
+def test_a_token_that_was_made_by_who_knows_how_is_refused(made: tuple[str, ...]) -> None:
+    assert refused(ASKED, page_tokens.token(ASKED, *made))
+
+
+@pytest.mark.parametrize("place", ["kettle", "", "-1", f"{2**63}", "9" * 5_000])
+def test_a_place_in_the_log_is_a_number_that_a_log_can_have(place: str) -> None:
+    token = page_tokens.token(ASKED, place)
+    with pytest.raises(InvalidValue), Form() as form:
+        page_tokens.last_key(form, ASKED, token, page_tokens.position)
 
 
 @pytest.mark.parametrize(("asked", "given_"), [(0, 100), (1, 1), (1_000, 1_000), (1_001, 1_000)])

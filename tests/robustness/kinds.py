@@ -1,0 +1,78 @@
+"""The kinds of bad input there are to try, and where those are tried that are no bad values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+KINDS: Final[Mapping[int, str]] = {
+    1: "a quantity of 0 or less",
+    2: "a quantity beyond counting, and a sum of such",
+    3: "numbers that do not fit in 64 bits",
+    4: "numbers that do not fit in 32 bits, where those are meant",
+    5: "an unknown or unspecified value of an enum",
+    6: "what is needed is missing; the empty request",
+    7: "unknown fields",
+    8: "the same field twice",
+    9: "none of a oneof, two of a oneof, a choice that says no",
+    10: "bytes that are no message",
+    11: "text that is not UTF-8",
+    12: "control, bidirectional and invisible characters",
+    13: "names that look alike",
+    14: "names and texts of every length",
+    15: "names that are paths",
+    16: "names that are SQL",
+    17: "names that could be reserved",
+    18: "names that are UUIDs, or nearly",
+    19: "two lines of one stock",
+    20: "carts of every length",
+    21: "messages about the limit",
+    22: "compressed messages that are not what they say",
+    23: "messages within messages",
+    24: "metadata of every size and kind",
+    25: "credentials",
+    26: "other content types",
+    27: "what is no call of ours, or no HTTP/2",
+    28: "deadlines that have passed, or never come",
+    29: "calls that are broken off, or have no or two requests",
+    30: "connections that are slow, dead, or cut",
+    31: "streams that nobody reads",
+    32: "floods of frames",
+    33: "lengths of time",
+    34: "times",
+    35: "a wall clock that steps",
+    36: "positions and versions",
+    37: "page tokens that were not given out for this",
+    38: "sizes of pages, lists and batches",
+    39: "request ids",
+    40: "commands on reservations that are over",
+}
+
+ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
+    3: ["test_whatever_is_sent_gets_a_precise_answer_and_harms_nothing"],
+    4: [
+        "test_no_number_that_means_something_is_cut_to_32_bits_on_the_way",
+        "test_a_number_cut_to_32_bits_is_still_a_size_in_bounds",
+    ],
+    12: ["test_what_callers_send_never_makes_a_line_of_its_own"],
+    19: ["test_a_cart_is_promised_if_and_only_if_there_is_enough_without_what_is_over"],
+    21: ["test_messages_that_are_none_are_refused_and_nothing_is_written"],
+    22: [
+        "test_a_bomb_does_not_go_off",
+        "test_messages_that_are_none_are_refused_and_nothing_is_written",
+    ],
+    24: ["test_metadata_is_bounded", "test_a_command_with_too_much_metadata_is_not_recorded"],
+    25: ["test_who_is_not_known_is_refused_unread_by_every_rpc"],
+    26: ["test_the_type_of_the_content_is_nothing_to_go_by"],
+    27: ["test_what_is_not_there_is_unimplemented", "test_who_speaks_otherwise_is_hung_up_on"],
+    28: ["test_a_command_whose_deadline_has_passed_or_means_nothing_is_not_recorded"],
+    29: ["test_calls_that_are_opened_and_cancelled_leave_nothing_behind"],
+    30: ["test_who_sends_a_byte_at_a_time_keeps_nobody_waiting"],
+    31: ["test_one_caller_cannot_take_all_the_room"],
+    32: [
+        "test_calls_that_are_taken_back_at_once_leave_nothing",
+        "test_floods_end_the_connection_they_come_on_and_no_other",
+        "test_headers_that_never_end_are_cut_off_and_cost_little",
+    ],
+    35: ["test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said"],
+    40: ["test_what_is_refused_says_why_and_records_nothing"],
+}
+"""Which tests do that, of those that are about more than the value of a field."""
