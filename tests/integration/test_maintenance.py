@@ -91,6 +91,22 @@ async def test_rebuild_is_refused_while_a_server_runs(
     assert rebuild_alone(Database(path), _nothing) == 7
 
 
+async def test_a_file_in_use_is_in_use_by_every_name_it_has(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PATIENCE_SECONDS", 0.1)
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (link := elsewhere / "link.db").symlink_to(path)
+    async with opened(path) as shop:
+        await _live(shop)
+        with pytest.raises(InUse):
+            rebuild_alone(Database(link), _nothing)
+    async with opened(link):
+        with pytest.raises(InUse):
+            rebuild_alone(Database(path), _nothing)
+    assert not list(elsewhere.glob("link.db?*")), "something is kept beside the link"
+
+
 async def test_a_server_waits_while_tables_are_made_again(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

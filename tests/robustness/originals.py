@@ -26,7 +26,7 @@ from tests.support.world import (
 )
 
 PAGE: Final = 4_096
-ENDS: Final = ("", "-wal", "-shm", ".lock")
+ENDS: Final = ("", "-wal", "-shm", ".mark")
 """What belongs to a database, by the ends of the files' names."""
 
 

@@ -124,14 +124,14 @@ def _damage_and_look(what: str, harm: Damage, original: Original, path: Path, ti
 def test_damage_to_a_file_at_rest_is_noticed_or_harmless(
     rested: Original, path: Path, what: str
 ) -> None:
-    _damage_and_look(what, AT_REST[what], rested, path, runs(22, 530))
+    _damage_and_look(what, AT_REST[what], rested, path, runs(22, 1_000))
 
 
 @pytest.mark.parametrize("what", AT_WORK)
 def test_damage_to_what_was_committed_and_not_yet_moved_into_the_file_is_noticed_or_harmless(
     working: Original, path: Path, what: str
 ) -> None:
-    _damage_and_look(what, AT_WORK[what], working, path, runs(22, 530))
+    _damage_and_look(what, AT_WORK[what], working, path, runs(22, 1_000))
 
 
 def test_control_without_page_checksums_sqlite_lets_many_flips_pass(

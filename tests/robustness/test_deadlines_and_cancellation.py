@@ -4,21 +4,19 @@ import asyncio
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
-import grpc.aio
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from structlog.testing import capture_logs
 
 from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.commands_pb2 import ReserveStockRequest
 from inventory.v1.events_pb2 import SubscribeRequest
 from inventory_grpc.application.mailbox import Entry, Mailbox
+from tests.robustness.asked import PRODUCTS, Asked, stock_up
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.inside import Inside, serving_openly
 from tests.robustness.proxy import proxied
@@ -28,14 +26,11 @@ from tests.support.caller import (
     Caller,
     adding,
     calling,
-    line,
-    reserving,
 )
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, server_process
 from tests.support.waiting import eventually
 
-PRODUCTS: Final = ("kettle", "toaster", "fork")
 AT_A_TIME: Final = 50
 MiB: Final = 1024 * 1024
 
@@ -44,15 +39,6 @@ MiB: Final = 1024 * 1024
 async def inside(path: Path) -> AsyncIterator[Inside]:
     async with serving_openly(path) as inside:
         yield inside
-
-
-async def _stock_up(caller: Caller) -> None:
-    for product in PRODUCTS:
-        await caller.commands.AddStock(adding(1_000_000, product))
-
-
-def _cart(name: str) -> ReserveStockRequest:
-    return reserving(*(line(1, product) for product in PRODUCTS), name=name, request_id=name)
 
 
 class Admitted:
@@ -85,49 +71,12 @@ def admitted(monkeypatch: pytest.MonkeyPatch) -> Admitted:
     return admitted
 
 
-class Asked:
-    """Carts that were asked for, and how each was answered."""
-
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
-        self.answers: dict[str, Any] = {}
-        self.codes: Counter[str] = Counter()
-
-    async def reserve(self, name: str, timeout: float | None = None) -> None:  # noqa: ASYNC109  the call's own
-        self.answers[name] = None
-        try:
-            self.answers[name] = await self.caller.commands.ReserveStock(
-                _cart(name), timeout=timeout
-            )
-            self.codes["OK"] += 1
-        except grpc.aio.AioRpcError as error:
-            self.codes[error.code().name] += 1
-        except asyncio.CancelledError:
-            self.codes["left"] += 1
-
-    async def check(self, path: Path) -> set[str]:
-        """See that each is there whole or not at all, and what is told of it from now on."""
-        # whoever has left may still be in the batch that is being recorded: be in the next one
-        await self.caller.commands.AddStock(adding(1))
-        found = requests_of(events(path))
-        assert set(found.values()) <= {len(PRODUCTS)}, "a part of a command"
-        assert set(found) <= self.answers.keys()
-        for name, first in self.answers.items():
-            again = await self.caller.commands.ReserveStock(_cart(name), timeout=SECONDS)
-            assert again.replayed == (name in found), name
-            if first is not None:
-                again.replayed = first.replayed
-                assert again == first
-        assert len(checked(path).promises) == len(self.answers)
-        return set(found)
-
-
 async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_answer_exact(
     inside: Inside, path: Path, admitted: Admitted
 ) -> None:
     each = runs(ci=60, deep=2_500)
     async with calling(inside.address) as caller:
-        await _stock_up(caller)
+        await stock_up(caller)
         asked = Asked(caller)
         took = []
         for number in range(20):
@@ -157,7 +106,7 @@ async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
         serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
         calling(inside.address) as caller,
     ):
-        await _stock_up(caller)
+        await stock_up(caller)
         asked = Asked(caller)
         with campaign("deadline while waiting", rounds=runs(ci=8, deep=200)) as noted:
             for number in range(runs(ci=8, deep=200)):
@@ -193,7 +142,7 @@ async def test_calls_that_are_opened_and_cancelled_leave_nothing_behind(
 ) -> None:
     count, chance = runs(ci=2_000, deep=10_000), random.Random(SEED)
     async with calling(inside.address) as caller, calling(inside.address) as follower:
-        await _stock_up(caller)
+        await stock_up(caller)
         asked = Asked(caller)
         with campaign("opened and cancelled", calls=count) as noted:
             for wave in range(count // AT_A_TIME):
@@ -255,7 +204,7 @@ async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_a
         calling(network.address, RECONNECT_AT_ONCE) as far,
         calling(inside.address) as near,
     ):
-        await _stock_up(near)
+        await stock_up(near)
         asked = Asked(far)
         with campaign(f"connection {how}", rounds=rounds) as noted:
             for number in range(rounds):
@@ -283,7 +232,7 @@ async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
     inside: Inside, path: Path
 ) -> None:
     async with calling(inside.address) as caller:
-        await _stock_up(caller)
+        await stock_up(caller)
         for _ in range(runs(ci=2, deep=50)):
             before = inside.head
             command = (sys.executable, "-m", "tests.robustness.busy_caller", inside.address)
@@ -309,7 +258,7 @@ async def test_memory_stays_as_it_is_whatever_number_of_streams_is_cancelled(
         server_process(path, tmp_path / "log") as server,
         calling(await server.address()) as caller,
     ):
-        await _stock_up(caller)
+        await stock_up(caller)
         await _open_and_cancel(caller, 1_000)
         begun = server.resident_bytes()
         with campaign("memory of cancelled streams", streams=count) as noted:

@@ -36,7 +36,7 @@ async def test_a_log_that_lost_its_end_is_refused_until_somebody_takes_the_mark_
     assert await _is_refused(path)
     (first, *_) = verify(Database(path), lambda _: None)
     assert first.startswith("the log ends at 4, and is not what it was when it reached 5")
-    beside(path, ".lock").unlink()
+    beside(path, ".mark").unlink()
     assert not await _is_refused(path), "who runs the service has decided to go on"
 
 
@@ -67,7 +67,7 @@ async def test_a_backup_in_the_place_of_its_original_is_a_log_of_its_own_and_is_
 
 
 async def test_a_mark_that_lags_or_cannot_be_read_keeps_nobody_out(path: Path) -> None:
-    mark = beside(path, ".lock")
+    mark = beside(path, ".mark")
     async with opened(path) as shop:
         await shop.record(add(1))
         before = mark.read_bytes()
@@ -95,4 +95,4 @@ def _fail(*_: object) -> None:
 async def test_who_does_not_sync_sets_no_mark(path: Path) -> None:
     async with opened(path, durability=Durability.RELAXED) as shop:
         await shop.record(add(1))
-    assert not beside(path, ".lock").read_bytes(), "after a power cut it could be ahead of the log"
+    assert not beside(path, ".mark").exists(), "after a power cut it could be ahead of the log"

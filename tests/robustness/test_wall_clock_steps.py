@@ -27,7 +27,7 @@ STEPS: Final = ("-1h", "+1d", "+0", "-3d", "2026-11-24 12:00:00")
 """An hour back, a day ahead, right, three days back, standing still."""
 
 HOLD_SECONDS: Final = 2
-LATE_SECONDS: Final = 1.5
+LATE_SECONDS: Final = 2.0
 """A second as promised, and what a busy machine may add."""
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
@@ -56,10 +56,10 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
         with campaign("wall clock steps", steps=rounds * len(STEPS)):
             for step in STEPS * rounds:
                 name = f"cart-{len(made)}"
+                made[name] = time.monotonic()
                 await caller.commands.ReserveStock(
                     reserving(line(1), name=name, ttl=Duration(seconds=HOLD_SECONDS))
                 )
-                made[name] = time.monotonic()
                 clock.write_text(step)
                 await asyncio.sleep(0.7)
                 info = await caller.admin.GetServerInfo(GetServerInfoRequest())
@@ -71,7 +71,7 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
     assert max(differences) > 3_600, "no clock was stepped"
     assert ended.keys() == made.keys()
     for name, lasted in ended.items():
-        assert HOLD_SECONDS - 0.1 <= lasted <= HOLD_SECONDS + LATE_SECONDS, f"{name}: {lasted}"
+        assert HOLD_SECONDS <= lasted <= HOLD_SECONDS + LATE_SECONDS, f"{name}: {lasted}"
     checked(path)
     _assert_never_back(events(path))
 

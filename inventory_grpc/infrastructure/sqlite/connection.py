@@ -46,6 +46,13 @@ class Database:
     vfs: str = CHECKSUM_VFS
     """Every page carries a checksum that is verified when it is read (`cksumvfs`)."""
 
+    def __post_init__(self) -> None:
+        """Go by the file's own name: what SQLite and we keep beside it is beside the file itself.
+
+        A lock beside a symbolic link would keep out nobody who came by another name.
+        """
+        object.__setattr__(self, "path", self.path.resolve())
+
     def writer(self) -> apsw.Connection:
         """Open the connection that writes, and checkpoints; creates the file."""
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE

@@ -8,6 +8,8 @@ log ends, beside the file, and whoever opens the file compares.
 A request that recorded nothing leaves no mark; it can be asked again and be found done.
 The mark is not synced: after a power cut it may be an old one, and then tells less. It is
 never ahead of what is on disk, which is why nobody sets it who does not sync commits.
+A copy without the mark is served; an older copy in the place of the original is not, until
+somebody has taken the mark away: it would forget what was acknowledged.
 """
 
 import hashlib
@@ -46,10 +48,10 @@ class _Mark(NamedTuple):
 
 
 class HighWater:
-    """The mark of one file, in the lock file beside it."""
+    """The mark of one database, in a file of its own beside it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+        self._path = path.with_name(path.name + ".mark")
         self._failed = False
 
     def rise(self, log_id: str, position: int, digest: bytes) -> None:
