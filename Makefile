@@ -35,7 +35,7 @@ test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
 
 .PHONY: robustness
-robustness: .venv/.dev ## Try hard to break it, for an hour or so: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
+robustness: .venv/.dev ## Try hard to break it, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
 	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness $(ARGS)
 
 .PHONY: mutants

@@ -54,6 +54,8 @@ OPTIONS: Final = {
     "grpc.absolute_max_metadata_size": 16 * 1024,
     "grpc.keepalive_time_ms": _MINUTE_MS,
     "grpc.keepalive_timeout_ms": 20_000,
+    # which is what a ping that nobody answers is given, whatever the line above says
+    "grpc.http2.ping_timeout_ms": 20_000,
     "grpc.keepalive_permit_without_calls": 1,
     # the default of 5 minutes sends many a client away that pings to stay connected
     "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,

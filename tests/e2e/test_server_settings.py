@@ -20,6 +20,7 @@ PROMISED: Final = {
     "grpc.absolute_max_metadata_size": 16_384,
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.ping_timeout_ms": 20_000,
     "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,
     "grpc.max_connection_idle_ms": 900_000,
 }

@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc.presentation import page_tokens
 
 INT64_MAX: Final = 2**63 - 1
@@ -47,7 +48,7 @@ def _needed(rule: Rule, good: object = None) -> Rule:
 
 
 NO_IDS: Final[Values] = {
-    12: [f"ket{mark}tle" for mark in "\0\r\n\x1b\x7f\x85\ufeff\u2028\u202e\u200b"],
+    12: ["kettle\n", *(f"ket{mark}tle" for mark in "\0\r\n\x1b\x7f\x85\ufeff\u2028\u202e\u200b")],
     13: ["k\u00e9ttle", "ke\u0301ttle", "\uff4bettle", "\u0130stanbul", "kettle ", " kettle"],
     14: ["x" * 129, "x" * NEARLY_A_MEBIBYTE],
     15: ["C:\\kettle", "%00", "kettle%2fetc"],
@@ -144,6 +145,7 @@ PAGE_TOKEN: Final = Rule(
     {
         37: [
             *("x", "AAAA", "=", "\u00fc", "\0", "A" * NEARLY_A_MEBIBYTE),
+            *(page_tokens.token(GetServerInfoRequest(), *key) for key in ("1", "12")),
             *map(_forged, (b"%", b"%\0%", b"1\x002\x003", b"\0", b"\xff", b"\x001", b"'\0a")),
         ]
     },

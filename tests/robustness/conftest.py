@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from inventory.v1.queries_pb2 import GetStockRequest
 from tests.robustness.effort import DEEP
+from tests.robustness.inside import Inside, serving_openly
 from tests.support.caller import Caller, adding, calling
 from tests.support.server_process import ServerProcess, server_process
 
@@ -49,3 +50,10 @@ async def bystander(lone_server: ServerProcess) -> AsyncIterator[Caller]:
         assert (got.stock.on_hand, got.as_of_position) == (5, 1), "something was written"
         assert lone_server.resident_bytes() - begun < GROWTH
         assert not [line for line in lone_server.log() if line["level"] == "error"]
+
+
+@pytest.fixture
+async def inside(path: Path) -> AsyncIterator[Inside]:
+    """Serve in this process, so that it can be looked into."""
+    async with serving_openly(path) as inside:
+        yield inside

@@ -88,6 +88,8 @@ class Proxy:
                 writer.close()
         except (OSError, TimeoutError, ExceptionGroup):
             pass  # it is over, and both sides shall know
+        except asyncio.CancelledError:
+            pass  # by `close`; of tasks that end as cancelled, asyncio.streams complains
         finally:
             del self._open[task]
             for writer in writers:

@@ -2,11 +2,12 @@
 
 import logging
 import re
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import structlog
 from google.protobuf.message import Message
 from grpc import StatusCode
 
@@ -107,13 +108,21 @@ async def test_what_callers_send_never_makes_a_line_of_its_own(
     _check_lines(log, how)
 
 
+@pytest.fixture
+def _logging_is_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set up logging for one test only."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("_logging_is_put_back")
 @pytest.mark.parametrize("how", [LogFormat.JSON, LogFormat.CONSOLE], ids=lambda how: how.value)
 def test_a_bug_is_told_without_what_the_caller_has_sent(
-    how: LogFormat, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    how: LogFormat, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A traceback with the variables of its frames would put requests, and tokens, into the log."""
-    monkeypatch.setattr(logging.root, "handlers", [])
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     set_up_logging(how)
 
     def handle(request: Message) -> None:

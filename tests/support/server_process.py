@@ -73,6 +73,10 @@ class ServerProcess:
         """Return its log so far, every line of which must be JSON."""
         return [json.loads(line) for line in self.log_file.read_text("utf-8").splitlines()]
 
+    def has_passed(self, point: failpoints.FailPoint) -> bool:
+        """Tell whether it has come to a fail point that was armed."""
+        return f"fail point {point} was passed" in self.log_file.read_text(encoding="utf-8")
+
     def resident_bytes(self) -> int:
         """Return how much memory it has; only Linux tells."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1]

@@ -9,6 +9,8 @@ import inspect
 from contextlib import aclosing
 from typing import Any, Final
 
+import grpc.aio
+
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
@@ -20,6 +22,9 @@ message: by default a client on gRPC's C core tells after half of 4 MiB. One tha
 less in that time cannot be told from one that takes nothing. It is closed as well, and
 misses nothing: it reads what it has been sent, and resumes.
 """
+
+LEAVING_SECONDS: Final = 1.0
+"""By when a call whose reader has left is cancelled, at the latest."""
 
 
 class ReaderStalled(Exception):
@@ -50,5 +55,9 @@ class SendInTime(Around):
                             await context.write(response)
                     except TimeoutError:
                         raise ReaderStalled from None
+                    except grpc.aio.InternalError:
+                        # the reader has left, of which gRPC is just about to tell us
+                        await asyncio.sleep(LEAVING_SECONDS)
+                        raise
 
         return sent

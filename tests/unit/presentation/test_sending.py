@@ -79,3 +79,23 @@ async def test_when_its_reader_leaves_a_stream_is_closed_at_once_and_in_its_own_
         reading.cancel()
         async with asyncio.timeout(5.0):
             await sender.closed.wait()
+
+
+async def test_a_reader_that_leaves_while_a_message_waits_for_it_has_left_and_that_is_all() -> None:
+    sender, calls = Sender(), RunningCalls()
+    with capture_logs() as logs:
+        async with served(
+            {SUBSCRIBE: streaming(sender.send)},
+            calls,
+            LogCalls(0.0),
+            TranslateErrors(calls),
+            SendInTime(),
+        ) as caller:
+            reading = caller.open(SUBSCRIBE)
+            await reading.read()
+            await asyncio.sleep(0.1)  # until its window is full
+            reading.cancel()
+            async with asyncio.timeout(5.0):
+                await sender.closed.wait()
+                await calls.finished()
+    assert [(line["code"], line["log_level"]) for line in logs] == [("CANCELLED", "info")]

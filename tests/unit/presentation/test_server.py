@@ -48,6 +48,7 @@ def test_the_server_is_set_to_what_was_found_out() -> None:
         "grpc.absolute_max_metadata_size": 16 * 1024,
         "grpc.keepalive_time_ms": minute_ms,
         "grpc.keepalive_timeout_ms": 20_000,
+        "grpc.http2.ping_timeout_ms": 20_000,
         "grpc.keepalive_permit_without_calls": 1,
         "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,
         "grpc.max_connection_idle_ms": 15 * minute_ms,

@@ -3,10 +3,7 @@
 import asyncio
 import random
 import sys
-import time
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import pytest
@@ -15,10 +12,9 @@ from structlog.testing import capture_logs
 
 from inventory.v1.admin_pb2 import GetServerInfoRequest
 from inventory.v1.events_pb2 import SubscribeRequest
-from inventory_grpc.application.mailbox import Entry, Mailbox
 from tests.robustness.asked import PRODUCTS, Asked, stock_up
 from tests.robustness.effort import SEED, campaign, runs
-from tests.robustness.inside import Inside, serving_openly
+from tests.robustness.inside import Inside
 from tests.robustness.proxy import proxied
 from tests.support.caller import (
     RECONNECT_AT_ONCE,
@@ -33,101 +29,6 @@ from tests.support.waiting import eventually
 
 AT_A_TIME: Final = 50
 MiB: Final = 1024 * 1024
-
-
-@pytest.fixture
-async def inside(path: Path) -> AsyncIterator[Inside]:
-    async with serving_openly(path) as inside:
-        yield inside
-
-
-class Admitted:
-    """Which commands were taken into a batch, and which of them too late."""
-
-    def __init__(self) -> None:
-        self.taken: set[str] = set()
-        self.late: set[str] = set()
-
-    def note(self, entries: Sequence[Entry], before: float) -> None:
-        """Note what was taken at some moment after *before*."""
-        for entry in entries:
-            name, deadline = entry.request.cause.request_id, entry.request.deadline
-            self.taken.add(name)
-            if deadline is not None and deadline <= before:
-                self.late.add(name)
-
-
-@pytest.fixture
-def admitted(monkeypatch: pytest.MonkeyPatch) -> Admitted:
-    admitted, take = Admitted(), Mailbox.take
-
-    def taking(mailbox: Mailbox, most: int) -> list[Entry]:
-        before = asyncio.get_running_loop().time()
-        entries = take(mailbox, most)
-        admitted.note(entries, before)
-        return entries
-
-    monkeypatch.setattr(Mailbox, "take", taking)
-    return admitted
-
-
-async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_answer_exact(
-    inside: Inside, path: Path, admitted: Admitted
-) -> None:
-    each = runs(ci=60, deep=2_500)
-    async with calling(inside.address) as caller:
-        await stock_up(caller)
-        asked = Asked(caller)
-        took = []
-        for number in range(20):
-            begun = time.monotonic()
-            await asyncio.gather(*(asked.reserve(f"p50-{number}-{who}") for who in range(4)))
-            took.append(time.monotonic() - begun)
-        # 0 goes out as a millisecond: gRPC rounds up
-        deadlines = {"over": -1.0, "0": 0.0, "1ms": 0.001, "5ms": 0.005, "half": median(took)}
-        with campaign("deadlines", commands=each * len(deadlines)) as noted:
-            for number in range(each):
-                await asyncio.gather(
-                    *(asked.reserve(f"{name}-{number}", limit) for name, limit in deadlines.items())
-                )
-            await inside.at_rest()
-            found = await asked.check(path)
-            noted.update(asked.codes)
-    assert not admitted.late, "begun after its deadline"
-    assert not {name for name in found if name.startswith("over-")}
-    assert set(asked.codes) <= {"OK", "DEADLINE_EXCEEDED"}, asked.codes
-    assert asked.codes["DEADLINE_EXCEEDED"] >= each
-
-
-async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
-    path: Path, admitted: Admitted
-) -> None:
-    async with (
-        serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
-        calling(inside.address) as caller,
-    ):
-        await stock_up(caller)
-        asked = Asked(caller)
-        with campaign("deadline while waiting", rounds=runs(ci=8, deep=200)) as noted:
-            for number in range(runs(ci=8, deep=200)):
-                first = asyncio.create_task(asked.reserve(f"{number}-first"))
-                await eventually(lambda: f"{number}-first" in admitted.taken)  # noqa: B023  called at once
-                rest = [
-                    asyncio.create_task(asked.reserve(f"{number}-{who}", 0.03 + 0.01 * who))
-                    for who in range(10)
-                ]
-                await eventually(lambda: inside.waiting == 10)
-                # the loop is busy when the first is done, and gRPC's news of deadlines wait
-                await asyncio.sleep(0.01)
-                time.sleep(0.1)  # noqa: ASYNC251  that is what is tried
-                await asyncio.gather(first, *rest)
-            await inside.at_rest()
-            found = requests_of(events(path))
-            noted.update(asked.codes)
-    assert not admitted.late, "begun after its deadline"
-    assert {f"{number}-first" for number in range(8)} <= found.keys()
-    assert asked.codes["DEADLINE_EXCEEDED"] >= 8 * 9
-    checked(path)
 
 
 async def _leave_after(task: "asyncio.Task[None]", seconds: float) -> None:
