@@ -66,7 +66,8 @@ async def test_everything_is_as_it_was(path: Path) -> None:
 
 async def test_a_file_that_was_closed_is_one_file(path: Path) -> None:
     await _live(path)
-    assert {file.name for file in path.parent.iterdir()} == {path.name, path.name + ".lock"}
+    beside = {path.name + ".lock", path.name + ".mark"}
+    assert {file.name for file in path.parent.iterdir()} == {path.name, *beside}
 
 
 async def test_opening_alone_changes_no_event_and_no_table(path: Path) -> None:
