@@ -12,8 +12,9 @@ from inventory_grpc.application.failures import ShuttingDown
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
-QUIET_SECONDS: Final = 0.03
-"""When nobody has called for so long, all have been told."""
+QUIET_SECONDS: Final = 0.1
+"""When nobody has called for so long, all have been told who are not far away: what is on
+its way at that moment is cancelled by gRPC."""
 
 PATIENCE_SECONDS: Final = 0.5
 """Whoever still calls after that is not listening."""
