@@ -16,6 +16,7 @@ from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.opened import checked, events
 from tests.support.server_process import server_process
+from tests.support.waiting import eventually
 
 LIBRARIES: Final = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
@@ -27,8 +28,8 @@ STEPS: Final = ("-1h", "+1d", "+0", "-3d", "2026-11-24 12:00:00")
 """An hour back, a day ahead, right, three days back, standing still."""
 
 HOLD_SECONDS: Final = 2
-LATE_SECONDS: Final = 2.0
-"""A second as promised, and what a busy machine may add."""
+LATE_SECONDS: Final = 10.0
+"""A second as promised, and what a machine with other work may add; steps are of hours."""
 
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
 
@@ -53,7 +54,7 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
         await caller.commands.AddStock(adding(10_000))
         differences, ended = [], dict[str, float]()
         watching = asyncio.create_task(_watch(caller, made, ended))
-        with campaign("wall clock steps", steps=rounds * len(STEPS)):
+        with campaign("wall clock steps", steps=rounds * len(STEPS)) as noted:
             for step in STEPS * rounds:
                 name = f"cart-{len(made)}"
                 made[name] = time.monotonic()
@@ -64,12 +65,12 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
                 await asyncio.sleep(0.7)
                 info = await caller.admin.GetServerInfo(GetServerInfoRequest())
                 differences.append(info.clock_difference.ToSeconds())
-            await asyncio.sleep(HOLD_SECONDS + LATE_SECONDS)
+            await eventually(lambda: ended.keys() == made.keys(), HOLD_SECONDS + LATE_SECONDS)
             watching.cancel()
+            noted["latest_ms"] = round(1_000 * (max(ended.values()) - HOLD_SECONDS))
         server.kill()
     assert min(differences) < -3_600, "no clock was stepped"
     assert max(differences) > 3_600, "no clock was stepped"
-    assert ended.keys() == made.keys()
     for name, lasted in ended.items():
         assert HOLD_SECONDS <= lasted <= HOLD_SECONDS + LATE_SECONDS, f"{name}: {lasted}"
     checked(path)
