@@ -45,7 +45,7 @@ def set_up(seed: int) -> Stage:
     profile = profile_of(chance)
     loop = SeededLoop(seed, profile.disorder)
     trace = Trace(loop)
-    clock, disk = MachineClock(loop), Disk(loop, chance, trace)
+    clock, disk = MachineClock(loop), Disk(loop, chance, trace, profile.sync_seconds)
     return Stage(
         seed,
         chance,
