@@ -144,13 +144,16 @@ class Disk:
             self._doubt(who, base, change, "killed while committing")
             raise
         try:
-            if self.strikes and self.strikes[0].at_append is None:
-                raise StorageError(self.strikes.pop(0).fault, committing=True)
-            self.check_write(committing=True)
+            self._check_commit()
         except StorageError:
             self._doubt(who, base, change, "commit failed")
             raise
         self._put(who, base, change)
+
+    def _check_commit(self) -> None:
+        if self.strikes and self.strikes[0].at_append is None:
+            raise StorageError(self.strikes.pop(0).fault, committing=True)
+        self.check_write(committing=True)
 
     async def _sync(self, who: str) -> None:
         if self.ambushes:

@@ -40,6 +40,10 @@ class Played(NamedTuple):
     def replay(self) -> str:
         return f"python -m tests.robustness.simulation --seed {self.seed} --trace"
 
+    def told(self) -> list[str]:
+        """Return the whole story, and its hash."""
+        return [*map(str, self.trace.lines), f"seed {self.seed}: {self.trace.digest()}"]
+
     @property
     def seen(self) -> Counter[str]:
         return self.trace.seen
