@@ -20,7 +20,7 @@ def main() -> int:
         played = play(seed)
         seen += played.seen
         if options.trace:
-            _tell(played)
+            sys.stdout.write("\n".join(played.told()) + "\n")
         if played.error:
             failed += 1
             _tell_error(played)
@@ -31,12 +31,6 @@ def main() -> int:
     rate = 60 * options.seeds / seconds
     sys.stdout.write(f"{options.seeds} seeds, {failed} failed, {rate:,.0f} seeds a minute\n")
     return 1 if failed else 0
-
-
-def _tell(played: Played) -> None:
-    for line in played.trace.lines:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.write(f"seed {played.seed}: {played.trace.digest()}\n")
 
 
 def _tell_error(played: Played) -> None:

@@ -34,7 +34,7 @@ class Client:
     async def run(self, requests: int) -> None:
         for number in range(requests):
             await self._chance.pause(self._stage.profile.think_seconds)
-            asked = self._next(number)
+            asked = self._next(number, await self._race())
             hedges = asked.request_id and self._chance.happens(0.1)
             sent = [self._insist(asked) for _ in range(2 if hedges else 1)]
             await asyncio.gather(*sent)  # hedged: to two processes at once
@@ -43,10 +43,21 @@ class Client:
                 if self._chance.happens(0.2):
                     await self._reuse(asked)
 
-    def _next(self, number: int) -> Asked:
+    async def _race(self) -> str:
+        """Now and then wait until a hold is just about to be over; return whose it is."""
+        race = self._wishes.race(self._stage.loop.time())
+        if race is None:
+            return ""
+        await asyncio.sleep(race.seconds)
+        return race.name
+
+    def _next(self, number: int, name: str) -> Asked:
         anonymous = self._chance.happens(0.08)
         request_id = "" if anonymous else f"{self.name}-{number}"
-        command: Command | Faulty = self._wishes.any_command(f"{self.name}-{number}")
+        wishes = self._wishes
+        command: Command | Faulty = (
+            wishes.on(name) if name else wishes.any_command(f"{self.name}-{number}")
+        )
         if self._chance.happens(self._stage.profile.faulty):
             command = Faulty()
         asked = Asked(request_id, command)
@@ -103,7 +114,8 @@ class Client:
         )
         timers = []
         if seconds is not None:
-            timers.append(stage.loop.call_later(seconds, calling.cancel))
+            patience = seconds + chance.choice((0.0, 0.2))  # by its own clock
+            timers.append(stage.loop.call_later(patience, calling.cancel))
         if not calm and chance.happens(stage.profile.cancels):
             timers.append(stage.loop.call_later(chance.soon(0.05), calling.cancel))
         attempt.answer = await self._answer(calling, asked)
@@ -142,7 +154,6 @@ class Client:
             case Internal():
                 raise trace.violated(f"{asked.request_id}: internal error")
             case TimeoutError():
-                trace.saw(self.name, "deadline passed in the mailbox")
                 return error
             case Refusal():
                 trace.saw(self.name, f"told {type(error).__name__}")
@@ -181,11 +192,18 @@ class Client:
                 where = "queued" if request in waiting else "being recorded"
                 self._stage.trace.saw(process.name, f"cancelled while {where}")
             raise
+        except TimeoutError:
+            self._stage.trace.saw(process.name, "deadline passed in the mailbox")
+            raise
         except Internal:
             process.had_bug = True
             raise
         rule = f"{process.name} answers with {outcome.position}, which it has not published"
         self._stage.trace.require(engine.head.position >= outcome.position, rule)
+        kept = outcome.reservation
+        if kept and kept.held and kept.expire_time is not None:
+            left = (kept.expire_time - engine.ledger._clock.now()) / 1e6
+            self._wishes.holds[kept.reservation_id] = loop.time() + left
         return outcome
 
 

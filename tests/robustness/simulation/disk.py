@@ -21,7 +21,6 @@ from tests.robustness.simulation.drafts import Change, Draft
 from tests.robustness.simulation.loop import SeededLoop
 from tests.robustness.simulation.trace import Trace
 
-SYNC_SECONDS = 0.004
 SLOW_SYNC_SECONDS = 3.0
 HOP_SECONDS = 0.0005
 """From the event loop to a thread, and back."""
@@ -69,6 +68,7 @@ class Disk:
     loop: SeededLoop
     chance: Chance
     trace: Trace
+    sync_seconds: float = 0.004
     tables: Tables = field(default_factory=lambda: MemoryStore("simulated")._tables)
     condition: Condition = Condition.WELL
     strikes: list[Strike] = field(default_factory=list)
@@ -76,6 +76,8 @@ class Disk:
     """A commit that failed, but may be found when the file is opened anew."""
     commits: list[Commit] = field(default_factory=list)
     on_commit: list[Callable[[], None]] = field(default_factory=list)
+    ambushes: list[Callable[[str], None]] = field(default_factory=list)
+    """What is to happen to those who commit next: while they do, or right after."""
     max_base: int = 0
     holder: str = ""
     _waiting: list["asyncio.Future[None]"] = field(default_factory=list)
@@ -104,13 +106,15 @@ class Disk:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def transact(self, who: str, base: int, work: Callable[[Transaction], T]) -> T:
+    async def transact(
+        self, who: str, base: int, work: Callable[[Transaction], T], *, unasked: bool
+    ) -> T:
         """Run *work* and commit, for a process whose time is *base* ahead."""
         begun_at = self.loop.time()
         await self.chance.pause(HOP_SECONDS)
         self.check_write(committing=False)
         async with self.locked(who):
-            strike = self.strikes.pop(0) if self.strikes else None
+            strike = self.strikes[0] if self.strikes else None
             fails = None
             if strike and strike.at_append is not None:
                 fails = strike.at_append, StorageError(strike.fault)
@@ -119,18 +123,19 @@ class Disk:
                 result = work(draft)
             except StorageError:
                 draft.take_back()
+                if strike:
+                    self.strikes.remove(strike)
                 self.trace.saw(who, "transaction: failed in the middle")
                 raise
             except BaseException:
                 draft.take_back()
                 raise
-            change = draft.take_off(begun_at, worked_at)
-            failing = strike if strike and strike.at_append is None else None
-            await self._commit(who, base, change, failing)
+            change = draft.take_off(begun_at, worked_at, unasked=unasked)
+            await self._commit(who, base, change)
         await self.chance.pause(HOP_SECONDS)
         return result
 
-    async def _commit(self, who: str, base: int, change: Change, strike: Strike | None) -> None:
+    async def _commit(self, who: str, base: int, change: Change) -> None:
         if change.is_empty:
             return  # nothing is written, nothing is synced, nothing can fail
         try:
@@ -139,21 +144,28 @@ class Disk:
             self._doubt(who, base, change, "killed while committing")
             raise
         try:
-            if strike:
-                raise StorageError(strike.fault, committing=True)  # noqa: TRY301  as the disk does
-            self.check_write(committing=True)
+            self._check_commit()
         except StorageError:
             self._doubt(who, base, change, "commit failed")
             raise
         self._put(who, base, change)
 
+    def _check_commit(self) -> None:
+        if self.strikes and self.strikes[0].at_append is None:
+            raise StorageError(self.strikes.pop(0).fault, committing=True)
+        self.check_write(committing=True)
+
     async def _sync(self, who: str) -> None:
+        if self.ambushes:
+            delay = self.chance.random() * 2 * self.sync_seconds
+            self.loop.call_later(delay, self.ambushes.pop(0), who)
+            await asyncio.sleep(self.sync_seconds)
         if self.condition is Condition.SLOW:
             seconds = self.chance.choice((SLOW_SYNC_SECONDS * self.chance.random(), 10.5))
             self.trace.saw(who, "sync: slow")
-            await asyncio.sleep(seconds if self.chance.happens(0.3) else SYNC_SECONDS)
+            await asyncio.sleep(seconds if self.chance.happens(0.3) else self.sync_seconds)
         else:
-            await self.chance.pause(SYNC_SECONDS)
+            await self.chance.pause(self.sync_seconds)
 
     def _doubt(self, who: str, base: int, change: Change, why: str) -> None:
         """Decide what becomes of a commit of which its writer cannot know."""
@@ -179,9 +191,8 @@ class Disk:
             tell()
 
     def _note_expiry(self, who: str, change: Change) -> None:
-        kinds = {type(event.fact) is ReservationExpired for event in change.events}
-        if True in kinds:
-            by = "a command" if False in kinds else "the loop"
+        if any(isinstance(event.fact, ReservationExpired) for event in change.events):
+            by = "the loop" if change.unasked else "a command"
             self.trace.saw(who, f"expired by {by}")
 
     def check_write(self, *, committing: bool) -> None:
@@ -209,7 +220,7 @@ class Disk:
         await self.chance.pause(HOP_SECONDS)
         self.check_write(committing=False)
         async with self.locked(who):
-            await self.chance.pause(SYNC_SECONDS)
+            await self.chance.pause(self.sync_seconds)
             self.check_write(committing=True)
             if self.ghost:
                 self.trace.saw(who, "a failed commit was written over")

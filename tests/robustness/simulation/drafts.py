@@ -20,6 +20,8 @@ class Change(NamedTuple):
     """When its commands were decided."""
     begun_at: float
     """When its writer had taken them in hand."""
+    unasked: bool
+    """Whether no caller waits for it."""
 
     @property
     def is_empty(self) -> bool:
@@ -50,7 +52,7 @@ class Draft(MemoryTransaction):
             raise self._fails[1]
         super().append(events)
 
-    def take_off(self, begun_at: float, worked_at: float) -> Change:
+    def take_off(self, begun_at: float, worked_at: float, *, unasked: bool) -> Change:
         """Undo all that was done, and return it."""
         tables = self._tables
         change = Change(
@@ -59,6 +61,7 @@ class Draft(MemoryTransaction):
             list(self._forgotten),
             worked_at,
             begun_at,
+            unasked,
         )
         self.take_back()
         return change

@@ -30,11 +30,13 @@ class Nemesis:
             "power cut": self._cut_power,
             "drained": self._drain,
             "hogged": self._hog,
+            "killed while committing": self._lie_in_wait,
+            "power cut while committing": self._lie_in_wait_for_all,
         }
 
     async def run(self) -> None:
         for fault in self._stage.profile.faults:
-            await self._chance.pause(2.0)
+            await self._chance.pause(self._stage.profile.pace)
             self._stage.trace.saw("nemesis", f"fault: {fault}")
             if fault in CONDITIONS:
                 await self._be(CONDITIONS[fault])
@@ -56,6 +58,7 @@ class Nemesis:
         stage = self._stage
         stage.disk.condition = Condition.WELL
         stage.disk.strikes.clear()
+        stage.disk.ambushes.clear()
         stage.network.loses = 0.0
         stage.clock.thaw_wall()
         stage.trace.note("nemesis", "rests")
@@ -68,7 +71,7 @@ class Nemesis:
                 disk.strikes.append(Strike(kind))
             case "statement fails":
                 kind = chance.choice((Fault.BROKEN, Fault.FULL, Fault.BUSY, Fault.DAMAGED))
-                disk.strikes.append(Strike(kind, chance.randint(1, 3)))
+                disk.strikes.append(Strike(kind, chance.choice((1, 1, 2, 3))))
             case "stalled":
                 self._stage.loop.stall(chance.random() * chance.choice((0.05, 2.0, 20.0)))
             case "wall back":
@@ -89,8 +92,24 @@ class Nemesis:
         self._chance.choice(self._stage.processes).kill()
 
     async def _cut_power(self) -> None:
+        self._kill_all()
+
+    def _kill_all(self) -> None:
         for process in self._stage.processes:
             process.kill()
+
+    async def _lie_in_wait(self) -> None:
+        """Kill whoever commits next: while it does, or before it can say so."""
+
+        def strike(who: str) -> None:
+            for process in self._stage.processes:
+                if who == process.who:
+                    process.kill()
+
+        self._stage.disk.ambushes.append(strike)
+
+    async def _lie_in_wait_for_all(self) -> None:
+        self._stage.disk.ambushes.append(lambda _: self._kill_all())
 
     async def _drain(self) -> None:
         await self._chance.choice(self._stage.processes).drain()

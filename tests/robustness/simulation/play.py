@@ -21,8 +21,9 @@ from tests.support.model import Model
 
 ANSWER_SECONDS: Final = 90.0
 """Within which everything that was asked is answered, once nothing fails any more."""
-FOLLOW_SECONDS: Final = 30.0
-"""Within which who follows is where the log ends, and the breaker closed: it may wait for 22 s."""
+FOLLOW_SECONDS: Final = 40.0
+"""Within which who follows is where the log ends, and the breaker closed: a sync may have just
+begun that takes 10 s, and holds the lock, and the breaker that found it so waits for 22 s."""
 EXPIRY_SECONDS: Final = 1.5
 """Within which what is over is let go: one try may have failed, and waits for a second."""
 ACTIVE_SECONDS: Final = 600.0
@@ -38,6 +39,10 @@ class Played(NamedTuple):
     @property
     def replay(self) -> str:
         return f"python -m tests.robustness.simulation --seed {self.seed} --trace"
+
+    def told(self) -> list[str]:
+        """Return the whole story, and its hash."""
+        return [*map(str, self.trace.lines), f"seed {self.seed}: {self.trace.digest()}"]
 
     @property
     def seen(self) -> Counter[str]:
@@ -67,12 +72,10 @@ class _Play:
         profile = stage.profile
         self._stage = stage
         self._nemesis = Nemesis(stage)
-        self._clients = [
-            Client(f"client-{number}", stage, Wishes(stage.chance, scarce=profile.scarce))
-            for number in range(profile.clients)
-        ]
+        wishes = Wishes(stage.chance, scarce=profile.scarce)
+        self._clients = [Client(f"client-{n}", stage, wishes) for n in range(profile.clients)]
         self._followers = [Follower(f"follower-{n}", stage) for n in range(profile.followers)]
-        self._readers = [Reader(f"reader-{n}", stage) for n in range(profile.readers)]
+        self._readers = [Reader(f"reader-{n}", stage, wishes) for n in range(profile.readers)]
 
     async def story(self) -> None:
         stage = self._stage
@@ -107,7 +110,7 @@ class _Play:
         await asyncio.gather(
             self._nemesis.run(),
             *(client.run(profile.requests) for client in self._clients),
-            *(reader.run(profile.requests) for reader in self._readers),
+            *(reader.run(2 * profile.requests) for reader in self._readers),
         )
 
     async def _within(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from inventory_grpc.application.access import Scope
+from inventory_grpc.application.ledger import Ledger
 from inventory_grpc.application.ports import StorageError, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
 from inventory_grpc.domain.inventory import Stock
@@ -26,6 +27,8 @@ class Port(MemoryStore):
         self._who = who
         self.base = base
         self.views = SlowViews(disk)
+        self.ledger: Ledger | None = None
+        """Whose transactions these are."""
         self.troubles = 0
         """How often this process was told that storage failed."""
 
@@ -34,7 +37,8 @@ class Port(MemoryStore):
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         try:
-            return await self._disk.transact(self._who, self.base, work)
+            unasked = self.ledger is not None and self.ledger._just_expired
+            return await self._disk.transact(self._who, self.base, work, unasked=unasked)
         except StorageError as error:
             self._note(error)
             raise

@@ -52,13 +52,14 @@ class Process:
         return True
 
     async def _start(self, *, first: bool) -> None:
-        who, base = f"{self.name}/{self.life}", self.clock.base()
+        who, base = self.who, self.clock.base()
         self.port = Port(self.disk, who, base)
         self.disk.max_base = max(self.disk.max_base, base)
         chance = self.disk.chance
         engine = assemble(
             self.port.store(), self.clock, max_states=self._max_states, jitter=chance.random
         )
+        self.port.ledger = engine.ledger
         self._troubles_when_closed = 0
         engine.breaker.on_change(self._on_breaker)
         self.disk.check_read()
@@ -72,13 +73,18 @@ class Process:
         self.is_up = True
 
     @property
+    def who(self) -> str:
+        """This life of it, by name."""
+        return f"{self.name}/{self.life}"
+
+    @property
     def is_busy(self) -> bool:
         """Tell whether something of it is still there: then it can neither start nor be gone."""
         return bool(self._tasks)
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Run *work* in this process: it ends with it."""
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.name}/{self.life}")
+        task = asyncio.get_running_loop().create_task(work, name=self.who)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task

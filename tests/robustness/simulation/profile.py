@@ -16,7 +16,7 @@ from tests.robustness.simulation.chance import Chance
 LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
     (ledger, "MAX_EVENTS"): (1, 2, 4),
-    (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000),
+    (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
     (ledger, "TURNS"): (1,),
     (batch, "MAX_BEHIND"): (1, 2, 4),
     (batch, "MAX_EXPIRED"): (1, 2),
@@ -32,7 +32,9 @@ FAULTS: Final = (
     "sync fails",
     "statement fails",
     "killed",
+    "killed while committing",
     "power cut",
+    "power cut while committing",
     "drained",
     "slow",
     "busy",
@@ -58,6 +60,7 @@ class Profile:
     readers: int
     faults: tuple[str, ...]
     """Each as often as it stands here."""
+    sync_seconds: float
     network_seconds: float
     loses: float
     cancels: float
@@ -67,6 +70,12 @@ class Profile:
     disorder: float
     max_states: int
     limits: Mapping[tuple[ModuleType, str], int]
+
+    @property
+    def pace(self) -> float:
+        """How long to wait at most before the next fault, so that all of them meet somebody."""
+        one = self.think_seconds + 4 * (self.sync_seconds + self.network_seconds)
+        return one * self.requests / max(1, len(self.faults))
 
 
 def profile_of(chance: Chance) -> Profile:
@@ -78,12 +87,13 @@ def profile_of(chance: Chance) -> Profile:
         requests=chance.randint(5, 9),
         followers=chance.randint(1, 2),
         readers=1,
-        faults=() if calm else tuple(chance.choices(kinds, k=chance.randint(1, 6))),
+        faults=() if calm else tuple(chance.choices(kinds, k=chance.randint(2, 7))),
+        sync_seconds=chance.choice((0.004, 0.004, 0.05, 0.3)),
         network_seconds=chance.choice((0.001, 0.005, 0.05)),
         loses=chance.choice((0.0, 0.0, 0.1)),
         cancels=chance.choice((0.0, 0.1, 0.3)),
         faulty=chance.choice((0.0, 0.0, 0.0, 0.05)),
-        think_seconds=chance.choice((0.01, 0.3, 1.5)),
+        think_seconds=chance.choice((0.01, 0.3, 1.5, 4.0)),
         scarce=chance.happens(0.3),
         disorder=chance.choice((0.0, 0.1, 1.0, 1.0)),
         max_states=chance.choice((1, 2, 100)),

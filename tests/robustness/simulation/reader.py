@@ -1,5 +1,8 @@
 """Somebody who asks what is so, and notes what they were shown."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 from inventory_grpc.application.failures import PositionAhead
@@ -10,26 +13,42 @@ from tests.robustness.simulation.history import Read
 from tests.robustness.simulation.network import Lost, Unreachable
 from tests.robustness.simulation.process import Process
 from tests.robustness.simulation.stage import Stage
-from tests.robustness.simulation.wishes import NAMES
+from tests.robustness.simulation.wishes import SHARED, Wishes
 from tests.support.engine import Engine
 from tests.support.histories import STOCKS
 
 AHEAD = 10**6
 
+Question = Callable[[int, int, Engine], Awaitable[Read]]
+
 
 class Reader:
     """Asks any process, now and then with a position that somebody was told."""
 
-    def __init__(self, name: str, stage: Stage) -> None:
+    def __init__(self, name: str, stage: Stage, wishes: Wishes) -> None:
         self.name = name
+        self._wishes = wishes
+        self._shown: dict[str, int] = {}
+        """The newest state that each life of a process has shown."""
         self._stage = stage
         self._chance = stage.chance
+        self._committed = asyncio.Event()
+        stage.disk.on_commit.append(self._committed.set)
 
     async def run(self, questions: int) -> None:
         for _ in range(questions):
-            await self._chance.pause(self._stage.profile.think_seconds)
+            await self._chance.pause(0.5 * self._stage.profile.think_seconds)
+            if self._chance.happens(0.6):
+                await self._next_commit()
             process = self._chance.choice(self._stage.processes)
             await self._ask(process)
+
+    async def _next_commit(self) -> None:
+        """Wait for somebody to record something: right then, others do not know of it."""
+        self._committed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._stage.profile.think_seconds):
+                await self._committed.wait()
 
     async def _ask(self, process: Process) -> None:
         trace, log = self._stage.trace, self._stage.disk.tables
@@ -38,9 +57,9 @@ class Reader:
         # from storage it is as new as what anybody was told; from the cache, as what was
         # published here
         questions = (self._stock, self._stock, self._stocks, self._reservation, self._product)
-        handle = partial(self._chance.choice(questions), at_least, told)
+        handle = partial(self._served, self._chance.choice(questions), process, at_least, told)
         try:
-            read = await self._stage.network.call(process, handle)
+            who, read = await self._stage.network.call(process, handle)
         except (Lost, Unreachable, StorageError):
             return
         except PositionAhead as refusal:
@@ -54,6 +73,16 @@ class Reader:
         if read.as_of < told:
             trace.saw(self.name, "read: what is not the newest")
         self._stage.reads.append(read)
+        self._shown[who] = max(self._shown.get(who, 0), read.as_of)
+
+    async def _served(
+        self, question: Question, process: Process, at_least: int, told: int, engine: Engine
+    ) -> tuple[str, Read]:
+        """Ask it; no answer of the same process is older than what it has shown before."""
+        who = process.who
+        shown = self._shown.get(who, 0)
+        read = await question(at_least, told, engine)
+        return who, read._replace(at_least=max(read.at_least, shown))
 
     async def _stock(self, at_least: int, _: int, engine: Engine) -> Read:
         key, published = self._chance.choice(STOCKS), engine.head.position
@@ -70,7 +99,7 @@ class Reader:
         return Read("stocks", None, reading.value, reading.as_of, told)
 
     async def _reservation(self, at_least: int, told: int, engine: Engine) -> Read:
-        key = ReservationId(self._chance.choice(NAMES))
+        key = ReservationId(self._chance.choice(self._wishes.made or SHARED))
         try:
             shown, as_of = engine.queries.reservation(key, at_least)
         except ReservationNotFound:

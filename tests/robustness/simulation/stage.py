@@ -40,12 +40,13 @@ class Stage:
         await process.start(first=first)
 
 
-def set_up(seed: int) -> Stage:
+def set_up(seed: int, profile: Profile | None = None) -> Stage:
+    """Return the stage of *seed*, with a profile of its own if none is given."""
     chance = Chance(f"chance-{seed}")
-    profile = profile_of(chance)
+    profile = profile or profile_of(chance)
     loop = SeededLoop(seed, profile.disorder)
     trace = Trace(loop)
-    clock, disk = MachineClock(loop), Disk(loop, chance, trace)
+    clock, disk = MachineClock(loop), Disk(loop, chance, trace, profile.sync_seconds)
     return Stage(
         seed,
         chance,

@@ -1,6 +1,6 @@
 """Was nobody told a lie, and everything done once, in one order, in its time?"""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -148,17 +148,3 @@ def _judge_times(commit: Commit, events: Iterable[Event], attempts: dict[str, At
         if attempt and attempt.deadline is not None and not attempt.split:
             rule = f"{attempt.tag} was begun after its deadline"
             assert commit.begun_at < attempt.deadline, rule
-
-
-def doubts_settled_wrongly(stage: Stage) -> int:
-    """Count requests that were refused after a doubt, and that the doubted attempt recorded."""
-    recorded: dict[str, int] = defaultdict(int)
-    for event in stage.disk.tables.events:
-        recorded[event.cause.reference] = event.position
-    found = 0
-    for asked in stage.asked:
-        doubted = [a for a in asked.attempts if isinstance(a.answer, Doubt)]
-        last = asked.attempts[-1]
-        if doubted and not isinstance(last.answer, Outcome | Doubt):
-            found += any(a.tag in recorded and a.returned < last.called for a in doubted)
-    return found

@@ -1,6 +1,7 @@
 """What does anybody want of a small inventory?"""
 
-from collections.abc import Sequence
+from collections import deque
+from typing import NamedTuple
 
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.values import Expiration, Never, Span, StockId, Ttl
@@ -21,20 +22,39 @@ from tests.support.world import (
     reserve,
 )
 
-NAMES = ("r1", "r2", "r3", "r4")
+SHARED = ("r1", "r2")
+"""Reservations that several want to make."""
+
+MAX_WAIT = 5.0
+"""Seconds that somebody would wait for the end of a hold."""
+
+
+class Race(NamedTuple):
+    """Whoever does something to a reservation after so long meets its end."""
+
+    name: str
+    seconds: float
 
 
 class Wishes:
-    """Commands for a few stocks and reservations, so that they get in each other's way."""
+    """Commands for a few stocks and reservations, so that callers get in each other's way."""
 
     def __init__(self, chance: Chance, *, scarce: bool) -> None:
         self._chance = chance
-        self._least, self._most = (1, 2) if scarce else (4, 12)
-        self._made: list[str] = [*NAMES]
+        self._least, self._most = (1, 3) if scarce else (6, 20)
+        self._empty = [*STOCKS]
+        self.made: deque[str] = deque(maxlen=5)
+        """Reservations that were asked for lately."""
+        self.holds: dict[str, float] = {}
+        """When each of them is over, by the loop's time."""
 
     def any_command(self, new_name: str) -> Command:
         chance = self._chance
-        match chance.choices(range(8), (20, 6, 5, 5, 34, 16, 14, 6))[0]:
+        if self._empty:
+            return add(chance.randint(self._least, self._most), self._empty.pop())
+        if not self.made:
+            return self._reserve(new_name)
+        match chance.choices(range(6), (16, 6, 5, 5, 34, 34))[0]:
             case 0:
                 return add(chance.randint(self._least, self._most), self._stock())
             case 1:
@@ -45,16 +65,31 @@ class Wishes:
                 return count(chance.randint(0, 9), self._stock(), expected=self._version())
             case 4:
                 return self._reserve(new_name)
-            case 5:
-                return commit(self._part(), self._name(), order=chance.choice((None, ORDER)))
-            case 6:
-                return release(self._part(), self._name())
             case _:
-                return extend(self._end(), self._name())
+                return self.on(chance.choice(self.made))
+
+    def on(self, name: str) -> Command:
+        """Return something that one does to the reservation *name*."""
+        chance = self._chance
+        match chance.choices(range(3), (3, 2, 1))[0]:
+            case 0:
+                return commit(self._part(), name, order=chance.choice((None, ORDER)))
+            case 1:
+                return release(self._part(), name)
+            case _:
+                return extend(self._end(), name)
+
+    def race(self, now: float) -> Race | None:
+        """Now and then, pick a hold that is over soon, and how long to wait for that."""
+        ahead = {name: end - now for name, end in self.holds.items() if 0 < end - now < MAX_WAIT}
+        if not ahead or not self._chance.happens(0.25):
+            return None
+        name = self._chance.choice([*ahead])
+        return Race(name, max(0.0, ahead[name] + self._chance.uniform(-0.005, 0.005)))
 
     def _reserve(self, new_name: str) -> Command:
-        name = new_name if self._chance.happens(0.8) else self._chance.choice(NAMES)
-        self._made.append(name)
+        name = new_name if self._chance.happens(0.8) else self._chance.choice(SHARED)
+        self.made.append(name)
         stocks = self._chance.sample(STOCKS, self._chance.randint(1, 2))
         cart = {stock_id: self._chance.randint(1, 3) for stock_id in stocks}
         customer = self._chance.choice((ANA, BEN))
@@ -63,15 +98,11 @@ class Wishes:
     def _stock(self) -> StockId:
         return self._chance.choice(STOCKS)
 
-    def _name(self) -> str:
-        recent: Sequence[str] = self._made[-6:]
-        return self._chance.choice(recent)
-
     def _part(self) -> dict[StockId, int]:
         return {self._stock(): 1} if self._chance.happens(0.3) else {}
 
     def _version(self) -> int | None:
-        return self._chance.choice((None, None, 1, 2, 3))
+        return self._chance.choice((None, None, None, 1, 2, 3))
 
     def _end(self) -> Expiration:
         seconds = self._chance.choice((1, 1, 2, 3, 5, 8, None))
