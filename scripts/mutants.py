@@ -181,6 +181,7 @@ MUTANTS: Final = (
         "                entry.answer(answer)\n            self._mailbox.put_back(",
         "                entry.answer(answer)\n"
         "                if isinstance(answer, Refusal):\n"
+        "                    from inventory_grpc.application.ports import Fault\n"
         "                    self._breaker.failed(StorageError(Fault.BUSY))\n"
         "            self._mailbox.put_back(",
         SIMULATION,
