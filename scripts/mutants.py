@@ -148,7 +148,7 @@ MUTANTS: Final = (
         "application/ledger.py",
         "        except Refusal as refusal:\n            answers.append(refusal)\n",
         "        except Refusal as refusal:\n            answers.append(refusal)\n"
-        "        except Exception:\n            answers.append(Internal('m10'))\n",
+        "        except Exception as error:\n            answers.append(bug(_log, error))\n",
         "tests/integration/test_storage_errors.py",
         Edit(
             "infrastructure/sqlite/storage.py",
@@ -208,7 +208,7 @@ MUTANTS: Final = (
     Mutant(
         "M16",
         "tell callers what the exception says",
-        "presentation/interceptors/errors.py",
+        "application/failures.py",
         "    return Internal(error_id)",
         "    return Internal(str(error))",
         "tests/unit/presentation/test_translation.py",

@@ -16,6 +16,8 @@ Refusal
   Internal            a bug; the server's log knows more
 """
 
+import logging
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -167,3 +169,10 @@ class Internal(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {"error_id": self.error_id}
+
+
+def bug(log: logging.Logger, error: BaseException, where: str = "") -> Internal:
+    """Write *error* to the log under an id, and return what a caller may be told of it."""
+    error_id = secrets.token_hex(4)
+    log.error("internal error %s%s", error_id, where and f" in {where}", exc_info=error)
+    return Internal(error_id)

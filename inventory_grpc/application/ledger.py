@@ -10,7 +10,6 @@ here because of a lost race.
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,7 +19,7 @@ from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker, refusal_of
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import Internal, OutcomeUnknown, ShuttingDown
+from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
@@ -189,7 +188,7 @@ class Ledger:
             if len(entries) > 1:
                 await self._answer_singly(entries)
             else:
-                entries[0].answer(_internal(error))
+                entries[0].answer(bug(_log, error))
         else:
             await pause("before_ack")
             for entry, answer in zip(entries, answers, strict=False):
@@ -235,7 +234,7 @@ class Ledger:
         except StorageError:
             return False  # the breaker knows
         except Exception as error:  # noqa: BLE001  a bug, and nobody there who could be told
-            _internal(error)
+            bug(_log, error)
             self._writer.forget_state()
             return False
         return True
@@ -297,10 +296,3 @@ def _told(entry: Entry, error: StorageError) -> Refusal:
     if error.committing:
         return OutcomeUnknown(entry.request.cause.request_id)
     return refusal_of(error.fault, RETRY_SECONDS)
-
-
-def _internal(error: Exception) -> Internal:
-    """Log *error* under an id, and return what may be said of it."""
-    error_id = secrets.token_hex(4)
-    _log.error("internal error %s", error_id, exc_info=error)
-    return Internal(error_id)

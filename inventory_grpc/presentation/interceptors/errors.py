@@ -7,7 +7,6 @@ where a handler raises `CancelledError` by itself (grpc/grpc#29248).
 
 import asyncio
 import logging
-import secrets
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -16,7 +15,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
 from inventory_grpc.application.circuit_breaker import refusal_of
-from inventory_grpc.application.failures import Internal, Overloaded, ShuttingDown
+from inventory_grpc.application.failures import Overloaded, ShuttingDown, bug
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.errors import refuse
@@ -80,7 +79,7 @@ class TranslateErrors(Around):
         if self._ended.is_ended(task):
             task.uncancel()
             return ShuttingDown(1.0)
-        return None if task.cancelling() else _internal(method, error)
+        return None if task.cancelling() else bug(_log, error, method)
 
 
 def _refusal_of(method: str, error: Exception) -> Refusal:
@@ -90,11 +89,4 @@ def _refusal_of(method: str, error: Exception) -> Refusal:
         case DecodeError():  # of a stream of requests, which gRPC decodes one by one
             return undecodable()
         case _:
-            return _internal(method, error)
-
-
-def _internal(method: str, error: BaseException) -> Internal:
-    """Log *error* under an id, and return what may be said of it."""
-    error_id = secrets.token_hex(4)
-    _log.error("internal error %s in %s", error_id, method, exc_info=error)
-    return Internal(error_id)
+            return bug(_log, error, method)
