@@ -1,0 +1,35 @@
+"""How fast are carts bought: reserved, and then committed?"""
+
+from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.measuring import Bench, Case, fill, recorded
+from scripts.bench.traffic import Checkout, echoed
+
+PER_CART = 1 / 2
+"""A call is half of what a cart takes."""
+
+ON_HAND = 100_000_000
+"""Some of the lines are fuel, by the millilitre."""
+
+
+def case(bench: Bench) -> Case:
+    echo, buy = Series("echo, two calls", "carts/s"), Series("cart: reserve, commit", "carts/s")
+    events = Series("events of them", "events/s")
+    group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
+    checkout: list[Checkout] = []
+
+    async def measure() -> None:
+        if not checkout:
+            stocks = bench.goods.in_carts
+            await fill(bench.inventory, stocks, len(stocks), "stock", quantity=ON_HAND)
+            checkout.append(Checkout(bench.goods.carts))
+            group.notes.append(bench.goods.note)
+        shop, same = checkout[0], Checkout(bench.goods.carts)
+        await bench.ask(echo, bench.echo, echoed(same.buy), each=PER_CART)
+        before = shop.events
+        async with recorded(bench.inventory, buy.name) as told:
+            calls = await bench.ask(buy, bench.inventory, shop.buy, each=PER_CART)
+            told.append(shop.events - before)
+        events_in_cart = told[0] / (calls * PER_CART)
+        events.samples.append(Sample(buy.samples[-1].value * events_in_cart))
+
+    return Case(group, measure, bench.options.repeat)
