@@ -5,12 +5,12 @@ it: one is enough, which is done when the last command is answered.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from inventory_grpc.application.batch import Request
-from inventory_grpc.application.mailbox import Entry
+from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.refusals import Refusal
@@ -56,6 +56,43 @@ class Group:
         self._unanswered -= 1
         if not self._unanswered:
             self.answered.set_result(cast("Sequence[Answer]", self._answers))
+
+
+class Groups:
+    """Lets groups into the mailbox, one after the other, each in order.
+
+    They wait for room, and are not refused for the lack of it.
+    """
+
+    def __init__(
+        self, mailbox: Mailbox, admit: Callable[[], Awaitable[None]], arrived: Callable[[], None]
+    ) -> None:
+        self._mailbox = mailbox
+        self._admit = admit
+        self._arrived = arrived
+        self._entrance = asyncio.Lock()
+
+    async def take_in(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
+        """Return what will have the answers, once all are in the mailbox, or refused."""
+        group = Group(asked)
+        try:
+            async with self._entrance:
+                await self._let_in(group, len(asked))
+        except asyncio.CancelledError:
+            group.answered.cancel()
+            raise
+        return group.answered
+
+    async def _let_in(self, group: Group, size: int) -> None:
+        for first in range(0, size, MAX_TOGETHER):
+            await self._mailbox.bulk_room()
+            try:
+                await self._admit()
+            except Refusal as refusal:
+                group.refuse(first, refusal)
+                return
+            self._mailbox.put_bulk(group.entries(first))
+            self._arrived()
 
 
 @dataclass(slots=True, eq=False)

@@ -20,7 +20,7 @@ from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBrea
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
-from inventory_grpc.application.group import MAX_TOGETHER, Answer, Asked, Group
+from inventory_grpc.application.group import Answer, Asked, Groups
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
@@ -77,8 +77,8 @@ class Ledger:
         self._breaker = breaker
         self._remember_micros = round(remember_seconds * 1e6)
         self._mailbox = Mailbox()
-        self._entrance = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._groups = Groups(self._mailbox, self._admit, self._wake.set)
         self._closing = asyncio.Event()
         self._moved_elsewhere = True
         self._just_expired = False
@@ -103,41 +103,20 @@ class Ledger:
             Refusal: nothing was recorded, except for `OutcomeUnknown`.
             TimeoutError: the deadline passed before it was begun.
         """
-        self._check()
-        await pause("admit")
+        await self._admit()
         answer = self._mailbox.put(command, request)
         self._wake.set()
         return await answer
 
     async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
-        """Do what many commands ask, each as `record` does.
+        """Do what many commands ask, each as `record` does; return when all are taken in.
 
-        Returns when all are taken in, one group after the other, in order: they wait for
-        room, and are not refused for lack of it. The result of what is returned are their
-        answers; whoever cancels it gives up what was not begun.
+        The answers are the result of what is returned. Whoever cancels it, or this, gives
+        up what was not begun.
         """
-        group = Group(asked)
-        try:
-            async with self._entrance:
-                await self._take_in(group, len(asked))
-        except asyncio.CancelledError:
-            group.answered.cancel()
-            raise
-        return group.answered
+        return await self._groups.take_in(asked)
 
-    async def _take_in(self, group: Group, size: int) -> None:
-        for first in range(0, size, MAX_TOGETHER):
-            await self._mailbox.bulk_room()
-            try:
-                self._check()
-            except Refusal as refusal:
-                group.refuse(first, refusal)
-                return
-            await pause("admit")
-            self._mailbox.put_bulk(group.entries(first))
-            self._wake.set()
-
-    def _check(self) -> None:
+    async def _admit(self) -> None:
         """Return if commands are taken.
 
         Raises:
@@ -146,6 +125,7 @@ class Ledger:
         self._breaker.check()
         if self._closing.is_set():
             raise ShuttingDown(1.0)
+        await pause("admit")
 
     def follow(self) -> None:
         """Look at what other processes have recorded, soon."""
