@@ -1,25 +1,28 @@
 """The side that writes, as gRPC calls it: map, ask, map."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from inventory.v1 import commands_pb2 as pb
 from inventory.v1.commands_pb2_grpc import InventoryCommandsServicer
 from inventory_grpc.application.batch import Request
+from inventory_grpc.application.group import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.values import DEFAULT_EXPIRATION, Expiration
 from inventory_grpc.presentation import mapping_commands as mapping
-from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.bulk import RecordsAll, Taken, Tally, take_in
+from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Context
 
 MAX_WAIT_SECONDS: Final = 30.0
 """How long a command may wait to be begun, where its caller has not said."""
 
 
-class Ledger(Protocol):
+class Ledger(RecordsAll, Protocol):
     """Records commands; see `inventory_grpc.application.ledger`."""
 
     async def record(self, command: Command, request: Request) -> Outcome: ...
@@ -35,6 +38,16 @@ class Commands(InventoryCommandsServicer):
         self._now = now
         self._reserve_stock = partial(mapping.reserve_stock, default=default_expiration)
         self._extend_reservation = partial(mapping.extend_reservation, default=default_expiration)
+        self._kinds: Mapping[str, tuple[str, mapping.ToCommand[Any]]] = {
+            "add_stock": ("AddStock", mapping.add_stock),
+            "remove_stock": ("RemoveStock", mapping.remove_stock),
+            "adjust_stock": ("AdjustStock", mapping.adjust_stock),
+            "reserve_stock": ("ReserveStock", self._reserve_stock),
+            "commit_reservation": ("CommitReservation", mapping.commit_reservation),
+            "release_reservation": ("ReleaseReservation", mapping.release_reservation),
+            "extend_reservation": ("ExtendReservation", self._extend_reservation),
+        }
+        self._streams = CommandStreams()
 
     async def AddStock(self, request: pb.AddStockRequest, context: Context) -> pb.AddStockResponse:
         outcome = await self._record("AddStock", mapping.add_stock, request, context)
@@ -82,6 +95,36 @@ class Commands(InventoryCommandsServicer):
         )
         return mapping.extended(outcome)
 
+    async def ExecuteBatch(
+        self, request: pb.ExecuteBatchRequest, context: Context
+    ) -> pb.ExecuteBatchResponse:
+        taken = await self._take_in(request.commands, context, Tally())
+        return await taken.told_in(pb.ExecuteBatchResponse())
+
+    async def ExecuteStream(
+        self, requests: AsyncIterator[pb.ExecuteStreamRequest], context: Context
+    ) -> AsyncIterator[pb.ExecuteStreamResponse]:
+        take_in = partial(self._take_in, context=context, tally=Tally())
+        with self._streams.open(requests, take_in) as stream:
+            async with aclosing(stream.taken()) as messages:
+                async for taken in messages:
+                    yield await taken.told_in(pb.ExecuteStreamResponse())
+
+    def close(self) -> None:
+        """Have every stream answer what it has taken in, and leave."""
+        self._streams.close()
+
+    async def _take_in(
+        self, commands: Sequence[pb.Command], context: Context, tally: Tally
+    ) -> Taken:
+        now, deadline = self._now(), _deadline(context)
+
+        def read(kind: str, request: Any) -> Asked:  # noqa: ANN401  the request of that kind
+            rpc, to_command = self._kinds[kind]
+            return mapping.asked(rpc, to_command, request, now, deadline)
+
+        return await take_in(commands, read, self._ledger, tally)
+
     async def _record(
         self,
         rpc: str,
@@ -89,13 +132,11 @@ class Commands(InventoryCommandsServicer):
         request: mapping.R,
         context: Context,
     ) -> Outcome:
-        with Form() as form:
-            command = to_command(form, request)
-            cause = mapping.cause(form, request, self._now())
-        fingerprint = mapping.fingerprint(rpc, request) if cause.request_id else b""
-        seconds = cast("float | None", context.time_remaining())
-        deadline = asyncio.get_running_loop().time() + (
-            MAX_WAIT_SECONDS if seconds is None else seconds
-        )
-        asked = Request(cause, fingerprint, deadline, CALLER.get().scope)
-        return await self._ledger.record(command, asked)
+        asked = mapping.asked(rpc, to_command, request, self._now(), _deadline(context))
+        return await self._ledger.record(*asked)
+
+
+def _deadline(context: Context) -> float:
+    """Return until when a command may be begun."""
+    seconds = cast("float | None", context.time_remaining())
+    return asyncio.get_running_loop().time() + (MAX_WAIT_SECONDS if seconds is None else seconds)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar, assert_never
 
 from inventory.v1 import commands_pb2 as pb
+from inventory_grpc.application.batch import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import (
     AddStock,
@@ -104,6 +105,21 @@ def cause(form: Form, request: CommandRequest, now: Instant) -> Cause:
         form.take(Text, "reference", request.reference),
         occur_time,
     )
+
+
+def asked(
+    rpc: str, to_command: ToCommand[R], request: R, now: Instant, deadline: float
+) -> tuple[Command, Request]:
+    """Read one command, however it came in.
+
+    Raises:
+        InvalidValue, PermissionDenied: what is wrong with it.
+    """
+    with Form() as form:
+        command = to_command(form, request)
+        told = cause(form, request, now)
+    compared = fingerprint(rpc, request) if told.request_id else b""
+    return command, Request(told, compared, deadline, CALLER.get().scope)
 
 
 def add_stock(form: Form, request: pb.AddStockRequest) -> AddStock:
@@ -238,3 +254,15 @@ def extended(outcome: Outcome) -> pb.ExtendReservationResponse:
     assert outcome.reservation is not None
     fill_reservation(response.reservation, outcome.reservation)
     return response
+
+
+def fill_result(result: pb.CommandResult, outcome: Outcome) -> pb.CommandResult:
+    """Tell of a command among many what is needed to go on."""
+    result.position = outcome.position
+    if outcome.replayed:
+        result.replayed = True
+    if outcome.reservation is None:
+        result.version = outcome.stocks[0].version
+    else:
+        result.reservation_id = outcome.reservation.reservation_id
+    return result

@@ -33,7 +33,7 @@ class Served:
     engine: Engine
     server: grpc.aio.Server
     doors: Doors
-    health: Health
+    servicers: Servicers
     port: int
     channel: grpc.aio.Channel
 
@@ -70,7 +70,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(engine, server, shared, health, port, channel)
+        yield Served(engine, server, shared, servicers, port, channel)
     await server.stop(None)
     await shared.calls.finished()
 
