@@ -1,8 +1,10 @@
 """How fast are carts bought: reserved, and then committed?"""
 
+from itertools import cycle
+
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.measuring import Bench, Case, fill, recorded
-from scripts.bench.traffic import Checkout, echoed
+from scripts.bench.traffic import Checkout, deliveries, echoed
 
 PER_CART = 1 / 2
 """A call is half of what a cart takes."""
@@ -20,10 +22,10 @@ def case(bench: Bench) -> Case:
     async def measure() -> None:
         if not checkout:
             stocks = bench.goods.in_carts
-            await fill(bench.inventory, stocks, len(stocks), "stock", quantity=ON_HAND)
-            checkout.append(Checkout(bench.goods.carts))
+            await fill(bench.inventory, deliveries(stocks, "stock", ON_HAND), len(stocks))
+            checkout.append(Checkout(cycle(bench.goods.carts)))
             group.notes.append(bench.goods.note)
-        shop, same = checkout[0], Checkout(bench.goods.carts)
+        shop, same = checkout[0], Checkout(cycle(bench.goods.carts))
         await bench.ask(echo, bench.echo, echoed(same.buy), each=PER_CART)
         before = shop.events
         async with recorded(bench.inventory, buy.name) as told:

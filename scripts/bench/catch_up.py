@@ -16,7 +16,10 @@ MOST: Final = 300_000
 
 
 def case(bench: Bench) -> Case:
-    poured, alone = Series("empty stream, same bytes", "events/s"), Series("SQLite alone", "events/s")
+    poured, alone = (
+        Series("empty stream, same bytes", "events/s"),
+        Series("SQLite alone", "events/s"),
+    )
     subscribed = Series("Subscribe", "events/s", aim=150_000)
 
     async def measure() -> None:

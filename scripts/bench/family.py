@@ -14,9 +14,7 @@ _PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of `stat`, counted after the name
 def cpu_seconds(process_id: int) -> float | None:
     """Return the processor time that the family has used so far."""
     ticks = [
-        int(stat[_USER]) + int(stat[_SYSTEM])
-        for one in _family(process_id)
-        if (stat := _stat(one))
+        int(stat[_USER]) + int(stat[_SYSTEM]) for one in _family(process_id) if (stat := _stat(one))
     ]
     return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
 

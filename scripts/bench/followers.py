@@ -46,8 +46,7 @@ def case(bench: Bench) -> Case:
         series,
         axis="followers",
         notes=[
-            f"followers: {COMMANDS} commands a second; the time is from the sending of "
-            "a command to its event's arrival at a follower"
+            f"followers: {COMMANDS} commands a second, the time from sending one to its arrival"
         ],
     )
     return Case(group, measure, min(TIMES, bench.options.repeat))

@@ -5,9 +5,10 @@ extra `bench`), else made-up ones of the same size.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Final, NamedTuple, overload
 
 CARTS: Final = 4_000
 """The first of the year; they are bought again and again."""
@@ -54,10 +55,26 @@ def made_up(count: int) -> Sequence[Stock]:
     ]
 
 
-def like_real(number: int) -> Stock:
-    """Return a stock whose ids look like the retailer's, another one for each *number*."""
-    product = 1_000_000 + number * _STRIDE % _REAL_PRODUCTS
-    return Stock(str(product), str(number % _REAL_STORES + 1))
+class LikeReal(Sequence[Stock]):
+    """So many stocks whose ids look like the retailer's, made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, number: int) -> Stock: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Stock]: ...
+    def __getitem__(self, number: int | slice) -> Stock | Sequence[Stock]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(self._count))]
+        if not 0 <= number < self._count:
+            raise IndexError(number)
+        product = 1_000_000 + number * _STRIDE % _REAL_PRODUCTS
+        return Stock(str(product), str(number % _REAL_STORES + 1))
 
 
 def load() -> Goods:
@@ -68,9 +85,7 @@ def load() -> Goods:
         return _made_up_goods()
     year = sales.load(None)
     names = year.lines[["product_id", "store_id"]].drop_duplicates()
-    stocks = [
-        Stock(str(product), str(store)) for product, store in names.itertuples(index=False)
-    ]
+    stocks = [Stock(str(product), str(store)) for product, store in names.itertuples(index=False)]
     baskets = sales.load(CARTS).baskets()
     carts = [Cart(basket.customer_id, _summed(basket.lines)) for basket in baskets]
     lines = sum(len(cart.lines) for cart in carts) / len(carts)
@@ -86,16 +101,20 @@ def _summed(lines: Sequence[tuple[str, str, int]]) -> Sequence[tuple[str, str, i
     return [(*stock, quantity) for stock, quantity in units.items()]
 
 
+def made_up_carts(stocks: Sequence[Stock], seed: int = 3) -> Iterator[Cart]:
+    """Yield carts of some of *stocks*, without an end."""
+    chance = random.Random(seed)
+    while True:
+        chosen = chance.sample(range(len(stocks)), MADE_UP_LINES)
+        yield Cart("ana", [(*stocks[number], 1) for number in chosen])
+
+
 def _made_up_goods() -> Goods:
-    chance = random.Random(3)
-    stocks = [like_real(number) for number in range(600_000)]
-    carts = [
-        Cart("ana", [(*stock, 1) for stock in chance.sample(stocks[:50_000], MADE_UP_LINES)])
-        for _ in range(CARTS)
-    ]
+    stocks = LikeReal(600_000)
+    carts = islice(made_up_carts(stocks[:50_000]), CARTS)
     return Goods(
         stocks,
-        carts,
+        list(carts),
         f"carts: made-up ones of {MADE_UP_LINES} lines; for real ones, "
         "pip install 'inventory-grpc[bench]'",
     )

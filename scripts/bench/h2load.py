@@ -49,9 +49,7 @@ def case(bench: Bench) -> Case:
     return Case(Group("h2load", [echo, look, to_one], comparisons), measure, bench.options.repeat)
 
 
-async def _measured(
-    address: str, call: Call, *, callers: int, seconds: float
-) -> tuple[float, int]:
+async def _measured(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:
     """Return calls a second, and how many calls were made, those to warm up included."""
     warm = await _run(address, call, callers, WARM_CALLS)
     count = max(callers, round(warm * seconds))

@@ -1,6 +1,7 @@
 """How is one case measured, and how is it known that what happened is what was meant?"""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,10 @@ import grpc.aio
 
 from inventory.v1.admin_pb2 import GetServerInfoRequest
 from inventory.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory.v1.commands_pb2 import AddStockRequest
 from scripts.bench import goods
 from scripts.bench.figures import Group, Sample, Series
-from scripts.bench.goods import Goods, Stock
+from scripts.bench.goods import Goods
 from scripts.bench.load import CONNECTIONS, Load, drive
 from scripts.bench.pipeline import pipeline
 from scripts.bench.servers import Server
@@ -78,9 +80,9 @@ class Bench:
     async def fill(self) -> None:
         """Give every made-up stock a history, and more units than will be asked for."""
         stocks = goods.made_up(self.options.stocks)
-        await fill(self.inventory, stocks, len(stocks), "begin", quantity=ENOUGH)
+        await fill(self.inventory, deliveries(stocks, "begin", ENOUGH), len(stocks))
 
-    async def ask(
+    async def ask(  # noqa: PLR0913  what is asked whom, and how
         self,
         series: Series,
         server: Server,
@@ -126,27 +128,25 @@ def micros(server: Server, before: float | None, count: float) -> float | None:
     return None if before is None or after is None else (after - before) / count * 1e6
 
 
-async def fill(  # noqa: PLR0913  what of what, and who is told
+async def fill(
     server: Server,
-    stocks: Iterable[Stock],
+    commands: Iterator[AddStockRequest],
     count: int,
-    name: str,
-    *,
-    quantity: int = 1,
     tell: Tell = lambda _what, _done, _of: None,
-) -> None:
-    """Add *quantity* to each of the *count* stocks, in bulk.
+) -> float:
+    """Have all *count* commands done, in bulk; return how many a second.
 
     Raises:
         WrongCount: not all of it was recorded.
     """
 
     def told() -> Iterator[bytes]:
-        for number, message in enumerate(in_bulk(deliveries(stocks, name, quantity))):
-            tell("fill", number * BATCH, count)
+        for number, message in enumerate(in_bulk(commands)):
+            tell("fill", min((number + 1) * BATCH, count), count)
             yield message
 
-    async with recorded(server, name) as events:
+    async with recorded(server, "fill") as events:
+        started = time.perf_counter()
         await pipeline(
             server.address,
             EXECUTE_STREAM,
@@ -155,7 +155,9 @@ async def fill(  # noqa: PLR0913  what of what, and who is told
             warm_seconds=0,
             seconds=10 + count / SLOWEST,
         )
+        took = time.perf_counter() - started
         events.append(count)
+    return count / took
 
 
 @asynccontextmanager

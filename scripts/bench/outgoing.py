@@ -49,9 +49,9 @@ class Outgoing:
             self.room += count
             for number, entry in list(self._streams.items()):
                 self._push(number, entry)
-        elif entry := self._streams.get(stream):
-            entry.room += count
-            self._push(stream, entry)
+        elif one := self._streams.get(stream):
+            one.room += count
+            self._push(stream, one)
 
     def resize(self, first_room: int) -> None:
         """Let every stream have as much room from the start."""

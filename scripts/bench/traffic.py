@@ -7,7 +7,7 @@ while measuring is to send them.
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count, cycle, islice
+from itertools import count, islice
 from typing import Final, NamedTuple
 
 from inventory.v1 import commands_pb2, queries_pb2
@@ -47,17 +47,15 @@ Traffic = Callable[[int], Iterator[Call]]
 
 
 class Shop:
-    """Stocks, and callers who want something of them. The same each time it is made."""
+    """Stocks, and callers who want something of them. The same for the same *seed*."""
 
-    def __init__(self, stocks: Sequence[Stock]) -> None:
+    def __init__(self, stocks: Sequence[Stock], seed: int = 2) -> None:
         self._stocks = stocks
-        self._chance = random.Random(2)
+        self._chance = random.Random(seed)
 
     def look(self, _caller: int) -> Iterator[Call]:
         while True:
-            product_id, store_id = self._any_stock()
-            request = queries_pb2.GetStockRequest(product_id=product_id, store_id=store_id)
-            yield Call(GET_STOCK, request.SerializeToString())
+            yield get_stock(self._any_stock())
 
     def look_at_many(self, _caller: int) -> Iterator[Call]:
         while True:
@@ -68,11 +66,11 @@ class Shop:
 
     def add_anywhere(self, _caller: int) -> Iterator[Call]:
         while True:
-            yield self._add(self._any_stock())
+            yield command(add_stock(self._any_stock(), self._id()))
 
     def add_to_one(self, _caller: int) -> Iterator[Call]:
         while True:
-            yield self._add(self._stocks[0])
+            yield command(add_stock(self._stocks[0], self._id()))
 
     def reserve_anywhere(self, _caller: int) -> Iterator[Call]:
         while True:
@@ -84,10 +82,7 @@ class Shop:
 
     def anonymous(self) -> Call:
         """Return a command that means another one each time it is sent."""
-        return Call(ADD_STOCK, add_stock(self._stocks[0], "").SerializeToString())
-
-    def _add(self, stock: Stock) -> Call:
-        return Call(ADD_STOCK, add_stock(stock, self._id()).SerializeToString())
+        return command(add_stock(self._stocks[0], request_id=""))
 
     def _reserve(self, stock: Stock) -> Call:
         name = self._id()
@@ -104,8 +99,8 @@ class Shop:
 class Checkout:
     """Callers who buy carts: each reserves one, then commits it."""
 
-    def __init__(self, carts: Sequence[Cart], name: str = "basket") -> None:
-        self._carts = cycle(carts)
+    def __init__(self, carts: Iterator[Cart], name: str = "basket") -> None:
+        self._carts = carts
         self._numbers = count(1)
         self._name = name
         self.events = 0
@@ -121,6 +116,16 @@ class Checkout:
             )
             self.events += len(cart.lines)
             yield Call(COMMIT_RESERVATION, commit.SerializeToString())
+
+
+def get_stock(stock: Stock) -> Call:
+    product_id, store_id = stock
+    request = queries_pb2.GetStockRequest(product_id=product_id, store_id=store_id)
+    return Call(GET_STOCK, request.SerializeToString())
+
+
+def command(request: commands_pb2.AddStockRequest) -> Call:
+    return Call(ADD_STOCK, request.SerializeToString())
 
 
 def add_stock(stock: Stock, request_id: str, quantity: int = 1) -> commands_pb2.AddStockRequest:
@@ -144,9 +149,7 @@ def deliveries(
     stocks: Iterable[Stock], name: str, quantity: int = 1
 ) -> Iterator[commands_pb2.AddStockRequest]:
     """Yield a command for each stock, whose request id no other has that is named otherwise."""
-    return (
-        add_stock(stock, f"{name}-{number}", quantity) for number, stock in enumerate(stocks)
-    )
+    return (add_stock(stock, f"{name}-{number}", quantity) for number, stock in enumerate(stocks))
 
 
 def in_bulk(commands: Iterator[commands_pb2.AddStockRequest]) -> Iterator[bytes]:

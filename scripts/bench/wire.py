@@ -120,9 +120,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.write(
-            PREFACE + frame(SETTINGS, 0, 0, OUR_SETTINGS) + more_room(0, MOST - WINDOW)
-        )
+        transport.write(PREFACE + frame(SETTINGS, 0, 0, OUR_SETTINGS) + more_room(0, MOST - WINDOW))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(f"the connection was lost: {exc}")

@@ -6,6 +6,7 @@ from scripts.bench import goods
 from scripts.bench.figures import Comparison, Group, Series
 from scripts.bench.measuring import Bench, Case, fill
 from scripts.bench.servers import Server, has_option, inventory_server
+from scripts.bench.traffic import deliveries
 
 CONNECTIONS: Final = 32
 """The system spreads connections over workers, not calls: of many, each gets its share."""
@@ -26,7 +27,7 @@ def case(bench: Bench) -> Case:
         with inventory_server(database, OPTION, "2") as server:
             if is_new:
                 stocks = goods.made_up(bench.options.stocks)
-                await fill(server, stocks, len(stocks), "begin")
+                await fill(server, deliveries(stocks, "begin"), len(stocks))
             await _look(bench, two, server)
 
     group = Group("workers", [one, two], [Comparison(two, one, aim=1.4)])

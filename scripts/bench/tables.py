@@ -1,0 +1,112 @@
+"""Which figures are shown, and in which words?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from scripts.bench.figures import Comparison, Group, Series
+
+MET, NOT_MET = " met", " not met"
+
+LATENCIES = {"p50_ms": "p50 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows; each section of rows belongs together."""
+
+    headings: Sequence[str]
+    words: Sequence[bool]
+    """Which columns are words, and not figures."""
+
+    sections: Sequence[Sequence[Sequence[str]]]
+
+
+def side_by_side(groups: Sequence[Group]) -> Table:
+    """Return each case below what it is compared with."""
+    headings = ("", "", "", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
+    words = [name in {"to", "aim"} or place in {0, 2} for place, name in enumerate(headings)]
+    return Table(headings, words, [list(_cases(group)) for group in groups])
+
+
+def along(group: Group) -> Table:
+    """Return what was measured at each place of the group's axis."""
+    places = sorted({series.at for series in group.series if series.at is not None})
+    by_name = {
+        name: {series.at: series for series in of_name}
+        for name, of_name in groupby(
+            sorted(group.series, key=lambda one: _order(group, one.name)), lambda one: one.name
+        )
+    }
+    sections = []
+    for name, series in by_name.items():
+        found = [series.get(place) for place in places]
+        beside = [_comparison(group, one) for one in found]
+        sections.append(list(_along(name, found, beside)))
+    headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
+    return Table(headings, [True, *(False for _ in places)], sections)
+
+
+def _cases(group: Group) -> Iterator[Sequence[str]]:
+    for series in group.series:
+        ratios = [_ratio(one) for one in group.comparisons if one.case is series]
+        if series.aim is not None:
+            ratios.append(("", "", f"{number(series.aim)}{_met(is_met=series.is_met)}"))
+        first, *more = ratios or [("", "", "")]
+        yield (*_figures(series), *first)
+        for row in more:
+            yield ("",) * 7 + row
+
+
+def _figures(series: Series) -> Sequence[str]:
+    value = series.value
+    return (
+        series.name,
+        number(value.median),
+        series.unit,
+        f"±{value.half / value.median:.0%}",
+        *(number(series.middle(name)) for name in ("p50_ms", "p99_ms", "server_us")),
+    )
+
+
+def _ratio(comparison: Comparison) -> tuple[str, str, str]:
+    ratio = comparison.ratio
+    aim = "" if comparison.aim is None else f"{comparison.aim:.2f}{_met(is_met=comparison.is_met)}"
+    return f"{ratio.median:.2f} ±{ratio.half:.2f}", comparison.beside.name, aim
+
+
+def _met(*, is_met: bool | None) -> str:
+    return MET if is_met else NOT_MET
+
+
+def _along(
+    name: str, series: Sequence[Series | None], beside: Sequence[Comparison | None]
+) -> Iterator[Sequence[str]]:
+    unit = next(one.unit for one in series if one)
+    yield (f"{name}, {unit}", *(number(one and one.value.median) for one in series))
+    for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
+        seen = [one and one.middle(field) for one in series]
+        if any(one is not None for one in seen):
+            yield (f"  {heading}", *map(number, seen))
+    ratios = [one and one.ratio.median for one in beside]
+    if there := [one for one in beside if one]:
+        yield (f"  to {there[0].beside.name}", *map(number, ratios))
+        first = there[0].ratio.median
+        yield ("  and that to the first", *(number(one and one / first) for one in ratios))
+
+
+def _order(group: Group, name: str) -> int:
+    return next(place for place, one in enumerate(group.series) if one.name == name)
+
+
+def _comparison(group: Group, series: Series | None) -> Comparison | None:
+    return next((one for one in group.comparisons if one.case is series), None)
+
+
+def number(value: float | None) -> str:
+    """Return three digits of *value*, or all of its whole ones."""
+    if value is None:
+        return ""
+    if value >= 100:  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004
