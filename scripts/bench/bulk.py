@@ -26,7 +26,7 @@ from scripts.bench.traffic import (
 
 
 def case(bench: Bench) -> Case:
-    alone = Series("SQLite alone, same rows", "events/s")
+    alone = Series("SQLite alone", "events/s")
     streamed = Series(f"ExecuteStream of {BATCH}", "events/s", aim=20_000)
     batched = Series(f"ExecuteBatch of {BATCH}", "events/s")
     numbers = count()

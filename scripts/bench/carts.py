@@ -14,8 +14,8 @@ ON_HAND = 100_000_000
 
 
 def case(bench: Bench) -> Case:
-    echo, buy = Series("echo, two calls", "carts/s"), Series("cart: reserve, commit", "carts/s")
-    events = Series("events of them", "events/s")
+    echo, buy = Series("echo twice", "carts/s"), Series("reserve, commit", "carts/s")
+    events = Series("in these", "events/s")
     group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
     checkout: list[Checkout] = []
 

@@ -17,7 +17,7 @@ MOST: Final = 300_000
 
 def case(bench: Bench) -> Case:
     poured, alone = (
-        Series("empty stream, same bytes", "events/s"),
+        Series("empty stream", "events/s"),
         Series("SQLite alone", "events/s"),
     )
     subscribed = Series("Subscribe", "events/s", aim=150_000)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -30,20 +30,20 @@ ARRIVE_SECONDS: Final = 30.0
 
 
 def case(bench: Bench) -> Case:
-    series = [Series("deliveries", "events/s", at=count) for count in FOLLOWERS]
+    deliveries = [Series("deliveries", "events/s", at=count) for count in FOLLOWERS]
+    commands = [Series("AddStock meanwhile", "calls/s", at=count) for count in FOLLOWERS]
 
     async def measure() -> None:
-        for one in series:
-            assert one.at
-            one.samples.append(
-                await _fan_out(
-                    bench.inventory, bench.shop.add_anywhere, int(one.at), bench.options.seconds
-                )
+        for count, delivered, acknowledged in zip(FOLLOWERS, deliveries, commands, strict=True):
+            to_followers, to_writer = await _fan_out(
+                bench.inventory, bench.shop.add_anywhere, count, bench.options.seconds
             )
+            delivered.samples.append(to_followers)
+            acknowledged.samples.append(to_writer)
 
     group = Group(
         "followers",
-        series,
+        [*deliveries, *commands],
         axis="followers",
         notes=[
             f"followers: {COMMANDS} commands a second, the time from sending one to its arrival"
@@ -52,8 +52,13 @@ def case(bench: Bench) -> Case:
     return Case(group, measure, min(TIMES, bench.options.repeat))
 
 
-async def _fan_out(server: Server, traffic: Traffic, followers: int, seconds: float) -> Sample:
-    """Send commands at a steady rate; return how their events arrived at all followers."""
+async def _fan_out(
+    server: Server, traffic: Traffic, followers: int, seconds: float
+) -> tuple[Sample, Sample]:
+    """Send commands at a steady rate.
+
+    Return how their events arrived at all followers, and how the commands were answered.
+    """
     after = await head(server)
     crowd, writer = _Crowd(after, followers), _Writer(server.address)
     try:
@@ -71,15 +76,17 @@ async def _fan_out(server: Server, traffic: Traffic, followers: int, seconds: fl
     finally:
         crowd.leave()
         writer.connection.close()
-    waited = crowd.waited(writer.sent)
-    return Sample(
-        len(waited) / (ended - began),
-        percentile(waited, 50) * 1_000,
-        percentile(waited, 99) * 1_000,
-        percentile(waited, 99.9) * 1_000,
-        micros(server, used, len(waited)),
-        busy,
+    waited, took = crowd.waited(writer.sent), ended - began
+    cost = micros(server, used, len(waited))
+    return (
+        Sample(len(waited) / took, *_percentiles(waited), cost, busy),
+        Sample(len(writer.sent) / took, *_percentiles(writer.answered)),
     )
+
+
+def _percentiles(waited: Sequence[float]) -> tuple[float, float, float]:
+    middle, most, nearly_all = (percentile(waited, share) * 1_000 for share in (50, 99, 99.9))
+    return middle, most, nearly_all
 
 
 class _Crowd:
@@ -161,21 +168,31 @@ class _Writer:
         self._headers = headers_of_call(address, ADD_STOCK)
         self._under_way: dict[int, float] = {}
         self._is_through = False
+        self._may_send = asyncio.Event()
+        self._may_send.set()
         self.connection = Connection(self._over, self._answered)
         self.sent: dict[int, float] = {}
         """By the position of what was recorded."""
+
+        self.answered: list[float] = []
 
     async def write(self, traffic: Traffic, seconds: float) -> None:
         """Send for so long; return when all is acknowledged."""
         began = time.perf_counter()
         for number, call in enumerate(islice(traffic(0), round(COMMANDS * seconds))):
             await asyncio.sleep(began + number / COMMANDS - time.perf_counter())
+            await self._may_send.wait()
             stream = self.connection.begin(self._headers, call.request)
             self.connection.flush()
-            self._under_way[stream] = time.perf_counter()
+            self._sent_to(stream)
         self._is_through = True
         self._finish_if_idle()
         await self.connection.ended
+
+    def _sent_to(self, stream: int) -> None:
+        self._under_way[stream] = time.perf_counter()
+        if len(self._under_way) == STREAMS:  # the server takes no more at a time
+            self._may_send.clear()
 
     def _answered(self, stream: int, message: bytes) -> None:
         position = AddStockResponse.FromString(message).position
@@ -184,7 +201,8 @@ class _Writer:
     def _over(self, stream: int, trailers: bytes) -> None:
         if OK not in trailers:
             self.connection.fail(f"a command failed: {trailers!r}")
-        self._under_way.pop(stream)
+        self.answered.append(time.perf_counter() - self._under_way.pop(stream))
+        self._may_send.set()
         self._finish_if_idle()
 
     def _finish_if_idle(self) -> None:

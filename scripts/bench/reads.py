@@ -8,7 +8,7 @@ from scripts.bench.traffic import KEYS, echoed
 def case(bench: Bench) -> Case:
     echo, look = Series("echo", "calls/s"), Series("GetStock", "calls/s")
     echo_many = Series(f"echo of {KEYS} keys", "stocks/s")
-    many = Series(f"BatchGetStock of {KEYS} keys", "stocks/s", aim=50_000)
+    many = Series(f"BatchGetStock of {KEYS}", "stocks/s", aim=50_000)
 
     async def measure() -> None:
         shop = bench.shop

@@ -60,7 +60,7 @@ def _how_busy(groups: Sequence[Group]) -> str:
 def _drawn(table: Table) -> rich_table.Table:
     drawn = rich_table.Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading, words in zip(table.headings, table.words, strict=True):
-        drawn.add_column(heading, justify="left" if words else "right", no_wrap=True)
+        drawn.add_column(heading, justify="left" if words else "right", no_wrap=not words)
     for section in table.sections:
         for row in section:
             drawn.add_row(*map(_coloured, row))

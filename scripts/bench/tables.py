@@ -24,8 +24,8 @@ class Table:
 
 def side_by_side(groups: Sequence[Group]) -> Table:
     """Return each case below what it is compared with."""
-    headings = ("", "", "", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
-    words = [name in {"to", "aim"} or place in {0, 2} for place, name in enumerate(headings)]
+    headings = ("", "", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
+    words = [name in {"to", "aim"} or not place for place, name in enumerate(headings)]
     return Table(headings, words, [list(_cases(group)) for group in groups])
 
 
@@ -55,18 +55,24 @@ def _cases(group: Group) -> Iterator[Sequence[str]]:
         first, *more = ratios or [("", "", "")]
         yield (*_figures(series), *first)
         for row in more:
-            yield ("",) * 7 + row
+            yield ("",) * 6 + row
 
 
 def _figures(series: Series) -> Sequence[str]:
     value = series.value
     return (
-        series.name,
+        _named(series),
         number(value.median),
-        series.unit,
         f"±{value.half / value.median:.0%}",
         *(number(series.middle(name)) for name in ("p50_ms", "p99_ms", "server_us")),
     )
+
+
+def _named(series: Series) -> str:
+    """Return its name, and of what it counts so many a second, but for calls."""
+    if series.unit == "calls/s":
+        return series.name
+    return f"{series.name}, {series.unit.removesuffix('/s')}"
 
 
 def _ratio(comparison: Comparison) -> tuple[str, str, str]:
@@ -83,16 +89,16 @@ def _along(
     name: str, series: Sequence[Series | None], beside: Sequence[Comparison | None]
 ) -> Iterator[Sequence[str]]:
     unit = next(one.unit for one in series if one)
-    yield (f"{name}, {unit}", *(number(one and one.value.median) for one in series))
+    yield (f"{name}, {unit}", *(number(one.value.median if one else None) for one in series))
     for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
-        seen = [one and one.middle(field) for one in series]
+        seen = [one.middle(field) if one else None for one in series]
         if any(one is not None for one in seen):
             yield (f"  {heading}", *map(number, seen))
-    ratios = [one and one.ratio.median for one in beside]
+    ratios = [one.ratio.median if one else None for one in beside]
     if there := [one for one in beside if one]:
         yield (f"  to {there[0].beside.name}", *map(number, ratios))
         first = there[0].ratio.median
-        yield ("  and that to the first", *(number(one and one / first) for one in ratios))
+        yield ("  and that to the first", *(number(one / first if one else None) for one in ratios))
 
 
 def _order(group: Group, name: str) -> int:
