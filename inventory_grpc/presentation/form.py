@@ -138,6 +138,8 @@ class Form:
             at = f"lines[{index}]."
             stock_id = self.stock_id(line, at)
             taken.append((stock_id, self.take(Quantity, at + "quantity", line.quantity)))
+            if len(self._violations) == MAX_VIOLATIONS:
+                return {}  # nothing more is told
         try:
             return summed(taken)
         except Malformed:
