@@ -20,6 +20,7 @@ from inventory_grpc.domain.values import (
     Span,
     StockId,
     StoreId,
+    Text,
     summed,
 )
 from inventory_grpc.presentation.caller import CALLER
@@ -105,6 +106,10 @@ class Form:
     def take_if_any(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
         """Return *value* as what it should be, or nothing if it is empty."""
         return self.take(kind, field, value) if value else None
+
+    def text(self, field: str, value: str) -> str:
+        """Return free text, of which there often is none."""
+        return self.take(Text, field, value) if value else value
 
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
