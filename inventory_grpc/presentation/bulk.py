@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from inventory.v1 import commands_pb2 as pb
@@ -18,8 +19,10 @@ _log = logging.getLogger(__name__)
 MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
-AT_ONCE: Final = 100
-"""Commands that are read, or told of, before other calls get a turn: about a millisecond."""
+TURN_SECONDS: Final = 0.001
+"""How long commands are read, or told of, until other calls get a turn."""
+
+T = TypeVar("T")
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
@@ -67,15 +70,13 @@ class Taken:
         """Wait until all are done, and tell in *response* what became of each, in order."""
         answers = iter(await self._answered)
         refused = 0
-        for place, refusal in enumerate(self._refusals, 1):
+        async for refusal in _in_turns(self._refusals):
             answer = next(answers) if refusal is None else refusal
             if isinstance(answer, tuple):
                 fill_result(response.results.add(), answer)
             else:
                 refused += 1
                 fill_error(response.results.add().error, answer)
-            if place % AT_ONCE == 0:
-                await asyncio.sleep(0)
         self._tally.add(refused=refused)
         return response
 
@@ -91,11 +92,7 @@ async def take_in(
     if not 1 <= len(commands) <= MAX_COMMANDS:
         raise InvalidValue([Violation("commands", f"must be 1 to {MAX_COMMANDS:,} commands")])
     asked: list[Asked] = []
-    refusals: list[Refusal | None] = []
-    for place, command in enumerate(commands, 1):
-        refusals.append(_read(command, read, asked))
-        if place % AT_ONCE == 0:
-            await asyncio.sleep(0)
+    refusals = [_read(command, read, asked) async for command in _in_turns(commands)]
     tally.add(commands=len(commands))
     return Taken(refusals, await ledger.record_all(asked), tally)
 
@@ -112,3 +109,13 @@ def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None
     except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
         return bug(_log, error, kind)
     return None
+
+
+async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield *items*, and let other calls have their turn now and then."""
+    begun = time.perf_counter()
+    for item in items:
+        yield item
+        if time.perf_counter() - begun > TURN_SECONDS:
+            await asyncio.sleep(0)
+            begun = time.perf_counter()

@@ -32,7 +32,6 @@ from inventory_grpc.domain.values import (
     Quantity,
     RequestId,
     ReservationId,
-    Text,
     Ttl,
     Until,
 )
@@ -101,8 +100,8 @@ def cause(form: Form, request: CommandRequest, now: Instant) -> Cause:
     return Cause(
         request.request_id,
         CALLER.get().actor,
-        form.take(Text, "reason", request.reason),
-        form.take(Text, "reference", request.reference),
+        form.text("reason", request.reason),
+        form.text("reference", request.reference),
         occur_time,
     )
 
