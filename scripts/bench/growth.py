@@ -70,7 +70,7 @@ class _Growth:
             at.note("resident memory", "MB", server.resident_mb())
             at.note("in the log by then", "events", events := await head(server))
         at.note("on disk", "bytes/event", size_of(self._file) / events)
-        with echo_server(self._bench.folder) as echo:
+        with echo_server(self._file.with_name("echo-again.log")) as echo:
             call = Call(ECHO, b"")
             at.note("first echo after a start", "s", await _first_answer(echo, call))
         with inventory_server(self._file) as server:

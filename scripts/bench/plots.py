@@ -6,8 +6,12 @@ from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from scripts.bench.figures import Group, Series
+
+_MS: Final = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
+_WORDS: Final = {10_000: "10 k", 100_000: "100 k", 1_000_000: "1 M", 10_000_000: "10 M"}
 
 _STYLE: Final = {
     "axes.grid": True,
@@ -38,14 +42,29 @@ def draw(groups: Iterable[Group], folder: Path) -> Sequence[Path]:
 def _drawn(group: Group, panels: Sequence[Callable[[Any, Group], None]]) -> Figure:
     figure = Figure(figsize=(4.8 * len(panels), 3.4), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        axes.set_xscale("log")
         panel(axes, group)
+        _label(axes.set_xscale, axes.xaxis, sorted({series.at or 0 for series in group.series}))
         axes.set_xlabel(group.axis)
-        axes.legend()
+        axes.legend(fontsize="small")
     return figure
 
 
-def _rates(axes: Any, group: Group) -> None:  # noqa: ANN401  matplotlib has no types here
+def _label(scale: Callable[[str], object], axis: Any, ticks: Sequence[float]) -> None:  # noqa: ANN401  matplotlib has no types here
+    """Have an axis be logarithmic, with a word at each of *ticks* and nowhere else."""
+    scale("log")
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _WORDS.get(value, f"{value:,g}")))
+    axis.set_minor_locator(NullLocator())
+
+
+def _label_waits(axes: Any, words: str) -> None:  # noqa: ANN401  as above
+    """Have the upright axis be of milliseconds."""
+    bottom, top = axes.get_ylim()
+    _label(axes.set_yscale, axes.yaxis, [tick for tick in _MS if bottom / 3 <= tick <= top * 3])
+    axes.set_ylabel(words)
+
+
+def _rates(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
     for name, series in _lines(group):
         _plotted(axes, name, series, [one.value.median for one in series])
         axes.fill_between(
@@ -60,17 +79,16 @@ def _rates(axes: Any, group: Group) -> None:  # noqa: ANN401  matplotlib has no 
 
 def _waits(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
     for name, series in _lines(group):
-        drawn = _plotted(axes, f"{name}, median", series, [one.middle("p50_ms") for one in series])
+        drawn = _plotted(axes, name, series, [one.middle("p50_ms") for one in series])
         _plotted(
             axes,
-            f"{name}, 99 of 100 within",
+            "",
             series,
             [one.middle("p99_ms") for one in series],
             color=drawn.get_color(),
             linestyle="--",
         )
-    axes.set_yscale("log")
-    axes.set_ylabel("ms")
+    _label_waits(axes, "ms: the median, and 99 of 100 (dashed)")
 
 
 def _flatness(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
@@ -80,21 +98,21 @@ def _flatness(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
             first = ratio[id(series[0])]
             _plotted(axes, name, series, [ratio[id(one)] / first for one in series])
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("rate, beside an echo's; the first is 1")
+    axes.axhline(0.8, color="grey", linestyle=":")
+    axes.set_ylabel("rate beside an echo, the first is 1")
 
 
 def _tails(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
     for name, series in _lines(group):
         if series[0].middle("p999_ms") is not None:
             _plotted(axes, name, series, [one.middle("p999_ms") for one in series])
-    axes.set_yscale("log")
-    axes.set_ylabel("999 of 1,000 within, ms")
+    _label_waits(axes, "ms within which 999 of 1,000 are answered")
 
 
 def _costs(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
     for name, series in _lines(group):
         _plotted(axes, name, series, [one.value.median for one in series])
-    axes.set_yscale("log")
+    axes.set_ylim(bottom=0)
     axes.set_ylabel("ms")
 
 

@@ -34,7 +34,7 @@ def measured(
         try:
             with (
                 _Bars(screen) as bars,
-                echo_server(work) as echo,
+                echo_server(work / "echo.log") as echo,
                 inventory_server(database(work)) as inventory,
             ):
                 bench = Bench(options, work, echo, inventory, bars.tell)

@@ -42,9 +42,9 @@ class Server:
 
 
 @contextmanager
-def echo_server(folder: Path) -> Iterator[Server]:
+def echo_server(log: Path) -> Iterator[Server]:
     """Serve the ceilings."""
-    with _serving(["-m", "scripts.bench.echo"], folder / "echo.log") as server:
+    with _serving(["-m", "scripts.bench.echo"], log) as server:
         yield server
 
 
