@@ -17,6 +17,7 @@ from scripts.replay.findings import Findings, TooMany
 from scripts.replay.plan import Plan
 from scripts.replay.report import Report
 from scripts.replay.run import NotEmpty, Replay
+from scripts.replay.stocking import StockingFailed
 
 CALL_SECONDS = 60.0
 
@@ -89,14 +90,14 @@ def main(  # noqa: PLR0913  each of them is an option
             _server(address, database, report, findings) as where,
             InventoryClient(where, timeout=CALL_SECONDS) as client,
         ):
-            await Replay(client, sold, plan, callers, sample, report, findings).run()
+            await Replay(where, client, sold, plan, callers, sample, report, findings).run()
 
     try:
         with report.bars:
             asyncio.run(replay())
     except* TooMany:
         pass  # they are shown below
-    except* (NotEmpty, InventoryError, server.ServerFailed) as failures:
+    except* (NotEmpty, InventoryError, StockingFailed, server.ServerFailed) as failures:
         console.print(f"[red]{_first(failures)}[/]", highlight=False)
         sys.exit(2)
     report.show(findings)

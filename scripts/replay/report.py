@@ -31,6 +31,8 @@ class Phase:
     seconds: float = 0.0
     requests: int = 0
     events: int = 0
+    busy: float = 0.0
+    """Processor time of this program for each second: near 1, it is what was waited for."""
 
     def advance(self, count: int = 1) -> None:
         self.count += count
@@ -57,18 +59,19 @@ class Report:
         """Time what is done inside, and show how far it is."""
         phase = Phase(name, unit, self.bars, self.bars.add_task(name, total=total))
         self._phases.append(phase)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         try:
             yield phase
         finally:
             phase.seconds = time.perf_counter() - started
+            phase.busy = (time.process_time() - worked) / phase.seconds
 
     def fact(self, what: str, value: object) -> None:
         self._facts.append((what, f"{value:,}" if isinstance(value, int) else str(value)))
 
     def show(self, findings: Findings) -> None:
         rates = Table("phase", title="How fast", title_justify="left")
-        for heading in ("count", "seconds", "per second", "rpc/s", "events/s"):
+        for heading in ("count", "seconds", "per second", "rpc/s", "events/s", "client busy"):
             rates.add_column(heading, justify="right")
         for phase in self._phases:
             rates.add_row(
@@ -78,6 +81,7 @@ class Report:
                 _rate(phase.count if phase.unit else 0, phase.seconds),
                 _rate(phase.requests, phase.seconds),
                 _rate(phase.events, phase.seconds),
+                f"{phase.busy:.0%}",
             )
         self._console.print(rates)
         known = Table("what", title="What", title_justify="left")
