@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -70,9 +71,9 @@ class Report:
         self._facts.append((what, f"{value:,}" if isinstance(value, int) else str(value)))
 
     def show(self, findings: Findings) -> None:
-        rates = Table("phase", title="How fast", title_justify="left")
-        for heading in ("count", "seconds", "per second", "rpc/s", "events/s", "client busy"):
-            rates.add_column(heading, justify="right")
+        rates = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("", "seconds", "a second", "rpc/s", "events/s", "client"):
+            rates.add_column(heading, justify="right", no_wrap=True)
         for phase in self._phases:
             rates.add_row(
                 phase.name,
@@ -84,8 +85,9 @@ class Report:
                 f"{phase.busy:.0%}",
             )
         self._console.print(rates)
-        known = Table("what", title="What", title_justify="left")
-        known.add_column("count", justify="right")
+        self._console.print("client: how busy this program was itself", style="dim")
+        known = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)
+        known.add_column("", justify="right", no_wrap=True)
         for fact in self._facts:
             known.add_row(*fact)
         self._console.print(known)
