@@ -18,7 +18,7 @@ MOST_BYTES: Final = 500
 
 
 def case(bench: Bench) -> Case:
-    series = Series("with UUIDs", "bytes/event")
+    series = Series("with UUIDs", "bytes/event", most=MOST_BYTES)
 
     async def measure() -> None:
         file = bench.folder / "uuids.db"

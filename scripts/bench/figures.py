@@ -45,6 +45,9 @@ class Series:
     aim: float | None = None
     """What its median is to reach."""
 
+    most: float | None = None
+    """What its median is not to pass."""
+
     at: float | None = None
     """Where on the axis of its group it was measured."""
 
@@ -56,6 +59,8 @@ class Series:
 
     @property
     def is_met(self) -> bool | None:
+        if self.most is not None:
+            return self.value.median <= self.most
         return None if self.aim is None else self.value.median >= self.aim
 
     def middle(self, name: str) -> float | None:
@@ -92,6 +97,9 @@ class Group:
     comparisons: list[Comparison] = field(default_factory=list)
     axis: str | None = None
     """What its series differ in, where the same is measured at several places."""
+
+    flat: float | None = None
+    """What the ratios at the end of the axis are to be of those at its beginning."""
 
     notes: list[str] = field(default_factory=list)
     """What a reader has to know, such as what could not be measured."""

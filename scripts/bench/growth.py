@@ -50,6 +50,7 @@ class _Growth:
         self.group = Group(
             "growth",
             axis="events",
+            flat=0.8,
             notes=["growth: a size is what there was before it was measured, which records more"],
         )
 
@@ -67,15 +68,15 @@ class _Growth:
             for number in range(TIMES):
                 self._bench.tell("measure", number, TIMES)
                 await self._measure_all(server, stocks, at, size + number)
-            at.note("resident memory", "MB", server.resident_mb())
+            at.note("resident memory", "MB", server.resident_mb(), most=300)
             at.note("in the log by then", "events", events := await head(server))
-        at.note("on disk", "bytes/event", size_of(self._file) / events)
+        at.note("on disk", "bytes/event", size_of(self._file) / events, most=300)
         with echo_server(self._file.with_name("echo-again.log")) as echo:
             call = Call(ECHO, b"")
             at.note("first echo after a start", "s", await _first_answer(echo, call))
         with inventory_server(self._file) as server:
             call = get_stock(stocks[0])
-            at.note("first answer after a start", "s", await _first_answer(server, call))
+            at.note("first answer after a start", "s", await _first_answer(server, call), most=1)
 
     async def _measure_all(self, server: Server, stocks: LikeReal, at: "_At", seed: int) -> None:
         bench, shop = self._bench, Shop(stocks, seed)
@@ -118,10 +119,12 @@ class _At:
                 self._group.comparisons.append(Comparison(series, beside))
         return self._series[name]
 
-    def note(self, name: str, unit: str, value: float | None) -> None:
+    def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:
         """Keep what is measured once, where it could be."""
         if value is not None:
-            self.series(name, unit).samples.append(Sample(value))
+            series = self.series(name, unit)
+            series.most = most
+            series.samples.append(Sample(value))
 
 
 def _growing() -> Iterator[AddStockRequest]:

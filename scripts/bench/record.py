@@ -40,6 +40,7 @@ def _group(group: Group) -> dict[str, Any]:
     return {
         "name": group.name,
         "axis": group.axis,
+        "flat": group.flat,
         "notes": group.notes,
         "series": [_series(series) for series in group.series],
         "comparisons": [
@@ -60,6 +61,7 @@ def _series(series: Series) -> dict[str, Any]:
         "name": series.name,
         "unit": series.unit,
         "aim": series.aim,
+        "most": series.most,
         "at": series.at,
         "value": series.value._asdict(),
         "is_met": series.is_met,
@@ -73,6 +75,7 @@ def _read_group(document: Mapping[str, Any]) -> Group:
             one["name"],
             one["unit"],
             one["aim"],
+            one["most"],
             one["at"],
             [Sample(**sample) for sample in one["samples"]],
         )
@@ -82,4 +85,11 @@ def _read_group(document: Mapping[str, Any]) -> Group:
         Comparison(series[one["case"]], series[one["beside"]], one["aim"])
         for one in document["comparisons"]
     ]
-    return Group(document["name"], series, comparisons, document["axis"], document["notes"])
+    return Group(
+        document["name"],
+        series,
+        comparisons,
+        document["axis"],
+        document["flat"],
+        document["notes"],
+    )

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +60,7 @@ def _seen(group: Group) -> Group:
     """Return what of *group* was measured."""
     series = [one for one in group.series if one.samples]
     comparisons = [one for one in group.comparisons if one.case.samples and one.beside.samples]
-    return Group(group.name, series, comparisons, group.axis, group.notes)
+    return replace(group, series=series, comparisons=comparisons)
 
 
 class _Bars(Progress):

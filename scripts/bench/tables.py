@@ -42,7 +42,7 @@ def along(group: Group) -> Table:
     for name, series in by_name.items():
         found = [series.get(place) for place in places]
         beside = [_comparison(group, one) for one in found]
-        sections.append(list(_along(name, found, beside)))
+        sections.append(list(_along(name, found, beside, group.flat)))
     headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
     return Table(headings, [True, *(False for _ in places)], sections)
 
@@ -50,8 +50,8 @@ def along(group: Group) -> Table:
 def _cases(group: Group) -> Iterator[Sequence[str]]:
     for series in group.series:
         ratios = [_ratio(one) for one in group.comparisons if one.case is series]
-        if series.aim is not None:
-            ratios.append(("", "", f"{number(series.aim)}{_met(is_met=series.is_met)}"))
+        if aim := _aim(series):
+            ratios.append(("", "", aim))
         first, *more = ratios or [("", "", "")]
         yield (*_figures(series), *first)
         for row in more:
@@ -77,28 +77,41 @@ def _named(series: Series) -> str:
 
 def _ratio(comparison: Comparison) -> tuple[str, str, str]:
     ratio = comparison.ratio
-    aim = "" if comparison.aim is None else f"{comparison.aim:.2f}{_met(is_met=comparison.is_met)}"
+    aim = "" if comparison.aim is None else f"{comparison.aim:.2f}{_met(comparison.is_met)}"
     return f"{ratio.median:.2f} ±{ratio.half:.2f}", comparison.beside.name, aim
 
 
-def _met(*, is_met: bool | None) -> str:
+def _aim(series: Series) -> str:
+    if series.most is not None:
+        return f"at most {number(series.most)}{_met(series.is_met)}"
+    return "" if series.aim is None else f"{number(series.aim)}{_met(series.is_met)}"
+
+
+def _met(is_met: bool | None) -> str:  # noqa: FBT001  the word for it
     return MET if is_met else NOT_MET
 
 
 def _along(
-    name: str, series: Sequence[Series | None], beside: Sequence[Comparison | None]
+    name: str,
+    series: Sequence[Series | None],
+    beside: Sequence[Comparison | None],
+    flat: float | None,
 ) -> Iterator[Sequence[str]]:
-    unit = next(one.unit for one in series if one)
-    yield (f"{name}, {unit}", *(number(one.value.median if one else None) for one in series))
+    last = [one for one in series if one][-1]
+    heading = ", ".join(filter(None, (name, last.unit, _aim(last))))
+    yield (heading, *(number(one.value.median if one else None) for one in series))
     for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
         seen = [one.middle(field) if one else None for one in series]
         if any(one is not None for one in seen):
             yield (f"  {heading}", *map(number, seen))
-    ratios = [one.ratio.median if one else None for one in beside]
     if there := [one for one in beside if one]:
+        ratios = [one.ratio.median if one else None for one in beside]
         yield (f"  to {there[0].beside.name}", *map(number, ratios))
-        first = there[0].ratio.median
-        yield ("  and that to the first", *(number(one / first if one else None) for one in ratios))
+        if flat is not None:
+            first = there[0].ratio.median
+            change = [one / first if one else None for one in ratios]
+            met = _met((change[-1] or 0) >= flat)
+            yield (f"  and that to the first, {flat:.2f}{met}", *map(number, change))
 
 
 def _order(group: Group, name: str) -> int:
