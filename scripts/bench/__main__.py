@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.bench import record, report
+from scripts.bench import readme, record, report
 from scripts.bench.choice import LONG, NoSuchCase, chosen
 from scripts.bench.measuring import Options
 from scripts.bench.run import FAILED, measured
@@ -66,8 +66,11 @@ def main(  # noqa: PLR0913  each of them is an option
     plot: Annotated[
         Path | None, typer.Option(file_okay=False, help="Draw what has an axis, into this folder.")
     ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write the tables as Markdown.")
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Put the tables into this README, at their place."
+        ),
     ] = None,
 ) -> None:
     """Measure the real server beside a gRPC server that does nothing.
@@ -95,8 +98,8 @@ def main(  # noqa: PLR0913  each of them is an option
     report.show(Console(width=None if sys.stdout.isatty() else 120), found)
     if json:
         record.write(json, found)
-    if markdown:
-        markdown.write_text(report.markdown(found), "utf-8")
+    if into:
+        into.write_text(readme.put(into.read_text("utf-8"), found), "utf-8")
     if plot:
         from scripts.bench import plots  # noqa: PLC0415  needs what may not be installed
 

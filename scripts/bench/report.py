@@ -15,32 +15,27 @@ def show(console: Console, record: Record) -> None:
     """Print what was measured, each case below what it is compared with."""
     for name, value in record.facts.items():
         console.print(f"[dim]{name}:[/] {value}", highlight=False)
-    for table in _tables(record.groups):
+    for table in tables(record.groups):
         console.print(_drawn(table))
-    for note in (*_notes(record.groups), _how_busy(record.groups)):
+    for note in notes(record.groups):
         console.print(note, style="dim", highlight=False)
 
 
-def markdown(record: Record) -> str:
-    """Return the same as Markdown, for the README."""
-    facts = ", ".join(f"{name} {value}" for name, value in record.facts.items())
-    tables = ("\n".join(_lines(table)) for table in _tables(record.groups))
-    notes = (*_notes(record.groups), _how_busy(record.groups))
-    return "\n\n".join((facts, *tables, *notes)) + "\n"
-
-
-def _tables(groups: Sequence[Group]) -> Iterator[Table]:
+def tables(groups: Sequence[Group], *, brief: bool = False) -> Iterator[Table]:
+    """Yield the tables of what was measured."""
     if cases := [group for group in groups if group.series and not group.axis]:
         yield side_by_side(cases)
-    yield from (along(group) for group in groups if group.series and group.axis)
+    yield from (along(group, brief=brief) for group in groups if group.series and group.axis)
 
 
-def _notes(groups: Sequence[Group]) -> Iterator[str]:
+def notes(groups: Sequence[Group]) -> Iterator[str]:
+    """Yield what a reader has to know."""
     yield (
         "Spread: over all stocks; hot: on one of them. Medians, and half the distance from the "
         "lowest to the highest. CPU: of the server, for each of what is counted."
     )
     yield from (note for group in groups for note in group.notes)
+    yield _how_busy(groups)
 
 
 def _how_busy(groups: Sequence[Group]) -> str:
@@ -74,13 +69,3 @@ def _coloured(cell: str) -> str:
     if cell.endswith(MET):
         return f"{cell.removesuffix(MET)}[green]{MET}[/]"
     return cell
-
-
-def _lines(table: Table) -> Iterator[str]:
-    yield _line(table.headings)
-    yield _line(["---" if words else "---:" for words in table.words])
-    yield from (_line(row) for section in table.sections for row in section)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.strip() for cell in cells)} |"

@@ -29,8 +29,8 @@ def side_by_side(groups: Sequence[Group]) -> Table:
     return Table(headings, words, [list(_cases(group)) for group in groups])
 
 
-def along(group: Group) -> Table:
-    """Return what was measured at each place of the group's axis."""
+def along(group: Group, *, brief: bool = False) -> Table:
+    """Return what was measured at each place of the group's axis; if *brief*, not the waiting."""
     places = sorted({series.at for series in group.series if series.at is not None})
     by_name = {
         name: {series.at: series for series in of_name}
@@ -42,7 +42,10 @@ def along(group: Group) -> Table:
     for name, series in by_name.items():
         found = [series.get(place) for place in places]
         beside = [_comparison(group, one) for one in found]
-        sections.append(list(_along(name, found, beside, group.flat)))
+        rows = [_values(name, found)]
+        if not brief:
+            rows += _waiting(found)
+        sections.append([*rows, *_ratios(beside, group.flat)])
     headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
     return Table(headings, [True, *(False for _ in places)], sections)
 
@@ -91,19 +94,20 @@ def _met(is_met: bool | None) -> str:  # noqa: FBT001  the word for it
     return MET if is_met else NOT_MET
 
 
-def _along(
-    name: str,
-    series: Sequence[Series | None],
-    beside: Sequence[Comparison | None],
-    flat: float | None,
-) -> Iterator[Sequence[str]]:
+def _values(name: str, series: Sequence[Series | None]) -> Sequence[str]:
     last = [one for one in series if one][-1]
     heading = ", ".join(filter(None, (name, last.unit, _aim(last))))
-    yield (heading, *(number(one.value.median if one else None) for one in series))
+    return (heading, *(number(one.value.median if one else None) for one in series))
+
+
+def _waiting(series: Sequence[Series | None]) -> Iterator[Sequence[str]]:
     for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
         seen = [one.middle(field) if one else None for one in series]
         if any(one is not None for one in seen):
             yield (f"  {heading}", *map(number, seen))
+
+
+def _ratios(beside: Sequence[Comparison | None], flat: float | None) -> Iterator[Sequence[str]]:
     if there := [one for one in beside if one]:
         ratios = [one.ratio.median if one else None for one in beside]
         yield (f"  to {there[0].beside.name}", *map(number, ratios))

@@ -68,7 +68,7 @@ class Stocking:
                     advance(self._take(self._sent.popleft(), response.results))
             except grpc.aio.AioRpcError as error:
                 raise StockingFailed(f"stocking in bulk: {error.details()}") from None
-        if self._sent:
+        if self._sent:  # the server has ended the stream before us
             raise StockingFailed(f"{len(self._sent)} messages were not answered")
 
     async def _messages(self, goods: Iterator[Line]) -> AsyncIterator[pb.ExecuteStreamRequest]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.bench import record, report
+from scripts.bench import readme, record, report
 from scripts.bench.choice import BRIEF, CASES, NoSuchCase, chosen
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.record import Record
@@ -76,16 +76,32 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     assert record.read(file) == written
 
 
-def test_all_of_it_is_shown_on_a_screen_and_as_markdown() -> None:
+def test_all_of_it_is_shown_on_a_screen_and_in_the_readme() -> None:
     told = Record({"machine": "of Ana's"}, {}, [reads(), growth()])
     screen = Console(record=True, width=120, file=StringIO())
 
     report.show(screen, told)
 
-    for text in (screen.export_text(), report.markdown(told)):
+    for text in (screen.export_text(), readme.markdown(told)):
         for word in ("of Ana's", "GetStock", "0.75", "not met", "100,000", "reads: of kettles"):
             assert word in text
-    assert "at work 20% of the time at most, for GetStock" in report.markdown(told)
+        assert "at work 20% of the time at most, for GetStock" in " ".join(text.split())
+
+
+def test_figures_are_put_in_the_place_of_the_last_ones() -> None:
+    told = Record({}, {}, [growth()])
+    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+
+    once = readme.put(text, told)
+
+    assert once.startswith(f"before\n{readme.BEGIN}\n")
+    assert once.endswith(f"{readme.END}\nafter\n")
+    assert "old" not in once
+    assert "| GetStock, calls/s | 4,000 | 1,500 |" in once
+    assert "p99" not in once  # which the plots show
+    assert readme.put(once, told) == once
+    with pytest.raises(readme.NoPlace):
+        readme.put("before\nafter\n", told)
 
 
 def test_what_is_chosen_is_measured_and_nothing_else() -> None:

@@ -84,10 +84,11 @@ async def stocked(address: str, *, twice: float) -> tuple[Stocking, Findings, in
     return stocking, findings, sum(arrived)
 
 
-async def test_everything_is_brought_once_some_of_it_sent_twice(
-    warehouse: Warehouse, address: str
+@pytest.mark.parametrize("twice", [0.6, 1])
+async def test_everything_is_brought_once_whatever_is_sent_twice(
+    warehouse: Warehouse, address: str, twice: float
 ) -> None:
-    stocking, findings, arrived = await stocked(address, twice=0.6)
+    stocking, findings, arrived = await stocked(address, twice=twice)
 
     assert len(warehouse.positions) == arrived == GOODS
     again, at_once = (stocking.sendings[one] for one in (Sending.AGAIN, Sending.TWICE_AT_ONCE))
