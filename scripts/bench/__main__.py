@@ -75,15 +75,17 @@ def main(  # noqa: PLR0913  each of them is an option
 ) -> None:
     """Measure the real server beside a gRPC server that does nothing.
 
-    The real one runs as `inventory-grpc serve` does: every interceptor, a log line for each
-    call, everything on disk before it is answered. Callers never pause; they share this
-    machine with the servers, whose figures are therefore of use beside each other only.
-    The server that does nothing gets the same requests from the same callers, right before;
-    SQLite alone writes and reads the same rows.
-    Everything is measured in turns, several times: what counts is the median of the ratios.
+    The real one runs as `inventory-grpc serve` does: every interceptor,
+    a line in the log for each call, everything on disk before it is answered.
+    The server that does nothing gets the same requests from the same callers,
+    right before; SQLite alone writes and reads the same rows.
 
-    Ends with 0 whatever the figures are, and with 1 if something failed or was interrupted;
-    what was measured until then is shown.
+    Callers never pause. They share this machine with the servers, whose
+    figures are therefore of use beside each other only. Everything is
+    measured in turns, several times: what counts is the median of the ratios.
+
+    Ends with 0 whatever the figures are, and with 1 if something failed or
+    was interrupted; what was measured until then is shown.
     """
     more = [*("sweep",) * sweep, *(LONG if growth else ()), *("h2load",) * with_h2load]
     try:

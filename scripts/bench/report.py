@@ -35,21 +35,22 @@ def notes(groups: Sequence[Group]) -> Iterator[str]:
         "lowest to the highest. CPU: of the server, for each of what is counted."
     )
     yield from (note for group in groups for note in group.notes)
-    yield _how_busy(groups)
+    yield from _how_busy(groups)
 
 
-def _how_busy(groups: Sequence[Group]) -> str:
+def _how_busy(groups: Sequence[Group]) -> Iterator[str]:
     shares = {
         series.name: share
         for group in groups
         for series in group.series
         if (share := series.middle("generator_busy")) is not None
     }
-    name = max(shares, key=lambda one: shares[one], default="")
-    return (
-        f"The generator was at work {shares.get(name, 0):.0%} of the time at most, for {name}: "
-        "it is one process of one thread, so at 100% it would have been the bottleneck."
-    )
+    if shares:
+        name = max(shares, key=lambda one: shares[one])
+        yield (
+            f"The generator was at work {shares[name]:.0%} of the time at most, for {name}: "
+            "it is one thread, so near 100% it would have been the bottleneck."
+        )
 
 
 def _drawn(table: Table) -> rich_table.Table:
