@@ -17,7 +17,7 @@ child.wait()
 """
 CHILD = """
 import sys, time
-held = bytes(80_000_000)
+held = b"x" * 80_000_000
 while time.process_time() < 0.3: pass
 print("used", flush=True)
 time.sleep(60)
