@@ -165,6 +165,11 @@ async def test_while_streams_saturate_the_ledger_single_commands_get_through(
     assert len(await service.engine.log()) == 4 * 5 * 500 + 20
 
 
+def test_bulk_leaves_room_for_all_single_commands_that_are_let_in() -> None:
+    most_in_bulk = mailbox.BULK_ROOM - 1 + group.MAX_TOGETHER
+    assert most_in_bulk + Limits().commands <= mailbox.MAX_WAITING
+
+
 @pytest.mark.parametrize("answers_taken", [0, 1])
 async def test_who_leaves_leaves_nothing_behind(
     service: Served, troubled: TroubledStore, answers_taken: int
@@ -204,15 +209,17 @@ async def test_while_storage_is_broken_results_say_so_and_the_stream_lives_on(
 
 
 async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
-    service: Served, troubled: TroubledStore
+    service: Served, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mailbox, "BULK_ROOM", 100)  # so that the second message has to wait
     busy, idle = opened(service), opened(service)
     await idle.write(message(add()))
     assert await told(idle) == [1]
     troubled.open.clear()
     for _ in range(5):
         await busy.write(message(*[add()] * 700))
-    await until(lambda: len(service.engine.ledger._mailbox) >= 1_400 - ledger.MAX_COMMANDS)
+    await until(lambda: len(service.engine.ledger._mailbox) == 700 - ledger.MAX_COMMANDS)
+    await until(service.engine.ledger._groups._entrance.locked)
     draining = asyncio.ensure_future(
         drain(service.server, service.doors, service.servicers, service.engine.head, SECONDS)
     )
