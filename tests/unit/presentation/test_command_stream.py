@@ -10,6 +10,7 @@ import pytest
 from grpc import StatusCode
 
 from inventory.v1 import commands_pb2 as pb
+from inventory.v1 import events_pb2
 from inventory_grpc.application import group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
@@ -234,12 +235,23 @@ async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     assert len(await service.engine.log()) == 1_401
 
 
-async def test_a_stream_counts_among_streams_and_not_among_commands(engine: Engine) -> None:
-    async with serving(engine, limits=Limits(commands=1, streams=1)) as service:
+async def test_calls_in_bulk_are_so_many_and_take_no_room_of_others(
+    engine: Engine, troubled: TroubledStore
+) -> None:
+    async with serving(engine, limits=Limits(commands=1, streams=1, bulk=1)) as service:
         stream = opened(service)
         await stream.write(message(add()))
         assert await told(stream) == [1]
-        assert (await service.commands.AddStock(add())).position == 2
-        another = opened(service)
-        assert (await refused(another.read())).reason == "OVERLOADED"
-        stream.cancel()
+        troubled.open.clear()
+        executing = asyncio.ensure_future(service.commands.ExecuteBatch(batch(add())))
+        await until(lambda: service.doors.calls.running == 2)
+        for another in (opened(service).read(), service.commands.ExecuteBatch(batch(add()))):
+            assert (await refused(another)).reason == "OVERLOADED"
+        adding = asyncio.ensure_future(service.commands.AddStock(add()))
+        following = service.events.Subscribe(events_pb2.SubscribeRequest())
+        assert await following.read()
+        troubled.open.set()
+        assert (await executing).results[0].position == 2
+        assert (await adding).position == 3
+        for call in (stream, following):
+            call.cancel()
