@@ -49,8 +49,8 @@ class Group:
             self.answer(place, refusal)
 
     def answer(self, place: int, answer: Answer) -> None:
-        """Note the answer to one; the first one counts."""
-        if self.answered.done() or self._answers[place] is not None:
+        """Note the answer to one that has none yet."""
+        if self.answered.done():
             return
         self._answers[place] = answer
         self._unanswered -= 1

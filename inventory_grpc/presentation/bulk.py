@@ -12,7 +12,7 @@ from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.presentation.call_notes import note
 from inventory_grpc.presentation.errors import fill_error
-from inventory_grpc.presentation.mapping_commands import fill_result
+from inventory_grpc.presentation.mapping_outcomes import fill_result
 
 _log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.values import DEFAULT_EXPIRATION, Expiration
 from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc.presentation import mapping_outcomes as outcomes
 from inventory_grpc.presentation.bulk import RecordsAll, Taken, Tally, take_in
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Context
@@ -51,25 +52,25 @@ class Commands(InventoryCommandsServicer):
 
     async def AddStock(self, request: pb.AddStockRequest, context: Context) -> pb.AddStockResponse:
         outcome = await self._record("AddStock", mapping.add_stock, request, context)
-        return mapping.fill_one_stock(pb.AddStockResponse(), outcome)
+        return outcomes.fill_one_stock(pb.AddStockResponse(), outcome)
 
     async def RemoveStock(
         self, request: pb.RemoveStockRequest, context: Context
     ) -> pb.RemoveStockResponse:
         outcome = await self._record("RemoveStock", mapping.remove_stock, request, context)
-        return mapping.fill_one_stock(pb.RemoveStockResponse(), outcome)
+        return outcomes.fill_one_stock(pb.RemoveStockResponse(), outcome)
 
     async def AdjustStock(
         self, request: pb.AdjustStockRequest, context: Context
     ) -> pb.AdjustStockResponse:
         outcome = await self._record("AdjustStock", mapping.adjust_stock, request, context)
-        return mapping.fill_one_stock(pb.AdjustStockResponse(), outcome)
+        return outcomes.fill_one_stock(pb.AdjustStockResponse(), outcome)
 
     async def ReserveStock(
         self, request: pb.ReserveStockRequest, context: Context
     ) -> pb.ReserveStockResponse:
         outcome = await self._record("ReserveStock", self._reserve_stock, request, context)
-        return mapping.fill_lines(pb.ReserveStockResponse(), outcome)
+        return outcomes.fill_lines(pb.ReserveStockResponse(), outcome)
 
     async def CommitReservation(
         self, request: pb.CommitReservationRequest, context: Context
@@ -77,7 +78,7 @@ class Commands(InventoryCommandsServicer):
         outcome = await self._record(
             "CommitReservation", mapping.commit_reservation, request, context
         )
-        return mapping.fill_lines(pb.CommitReservationResponse(), outcome)
+        return outcomes.fill_lines(pb.CommitReservationResponse(), outcome)
 
     async def ReleaseReservation(
         self, request: pb.ReleaseReservationRequest, context: Context
@@ -85,7 +86,7 @@ class Commands(InventoryCommandsServicer):
         outcome = await self._record(
             "ReleaseReservation", mapping.release_reservation, request, context
         )
-        return mapping.fill_lines(pb.ReleaseReservationResponse(), outcome)
+        return outcomes.fill_lines(pb.ReleaseReservationResponse(), outcome)
 
     async def ExtendReservation(
         self, request: pb.ExtendReservationRequest, context: Context
@@ -93,7 +94,7 @@ class Commands(InventoryCommandsServicer):
         outcome = await self._record(
             "ExtendReservation", self._extend_reservation, request, context
         )
-        return mapping.extended(outcome)
+        return outcomes.extended(outcome)
 
     async def ExecuteBatch(
         self, request: pb.ExecuteBatchRequest, context: Context

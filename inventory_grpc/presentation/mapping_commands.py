@@ -1,4 +1,4 @@
-"""What does a caller of `InventoryCommands` want, and what is it told?"""
+"""What does a caller of `InventoryCommands` want?"""
 
 import hashlib
 import uuid
@@ -7,7 +7,6 @@ from typing import Final, TypeVar, assert_never
 
 from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.batch import Request
-from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import (
     AddStock,
     AdjustStock,
@@ -36,7 +35,6 @@ from inventory_grpc.domain.values import (
     Until,
 )
 from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.filling import fill_reservation, fill_stock
 from inventory_grpc.presentation.form import Form
 
 StockRequest = pb.AddStockRequest | pb.RemoveStockRequest | pb.AdjustStockRequest
@@ -60,14 +58,6 @@ R = TypeVar(
 
 ToCommand = Callable[[Form, R], Command]
 """Reads what is asked."""
-
-OneStock = TypeVar("OneStock", pb.AddStockResponse, pb.RemoveStockResponse, pb.AdjustStockResponse)
-Lines = TypeVar(
-    "Lines",
-    pb.ReserveStockResponse,
-    pb.CommitReservationResponse,
-    pb.ReleaseReservationResponse,
-)
 
 RESERVATION_IDS: Final = uuid.UUID("7d7d0d1c-3b0f-5a64-9f0e-0c6b7a9d2f11")
 """The namespace of reservation ids made from request ids; to change it is to break retries."""
@@ -226,42 +216,3 @@ def _expiration(
             return Never()
         case other:
             assert_never(other)
-
-
-def fill_one_stock(response: OneStock, outcome: Outcome) -> OneStock:
-    """Tell what a command on one stock has made so."""
-    fill_stock(response.stock, outcome.stocks[0])
-    response.position = outcome.position
-    response.replayed = outcome.replayed
-    return response
-
-
-def fill_lines(response: Lines, outcome: Outcome) -> Lines:
-    """Tell what a command on a reservation has made so, and of its stocks."""
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
-    for stock in outcome.stocks:
-        fill_stock(response.stocks.add(), stock)
-    response.position = outcome.position
-    response.replayed = outcome.replayed
-    return response
-
-
-def extended(outcome: Outcome) -> pb.ExtendReservationResponse:
-    """Tell until when a reservation holds now."""
-    response = pb.ExtendReservationResponse(position=outcome.position, replayed=outcome.replayed)
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
-    return response
-
-
-def fill_result(result: pb.CommandResult, outcome: Outcome) -> pb.CommandResult:
-    """Tell of a command among many what is needed to go on."""
-    result.position = outcome.position
-    if outcome.replayed:
-        result.replayed = True
-    if outcome.reservation is None:
-        result.version = outcome.stocks[0].version
-    else:
-        result.reservation_id = outcome.reservation.reservation_id
-    return result

@@ -1,6 +1,8 @@
 """Commands in bulk, from outside: as large as they may be, and left, stopped, or not read."""
 
 import asyncio
+from contextlib import aclosing
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ from grpc import StatusCode
 from inventory.v1 import commands_pb2 as pb
 from inventory.v1.queries_pb2 import GetStockRequest
 from inventory.v1.stock_pb2 import Line
+from inventory_grpc.client import InvalidValue, InventoryClient
 from tests.support.caller import (
     SECONDS,
     SMALL_WINDOW,
@@ -140,3 +143,24 @@ async def test_a_call_with_many_commands_is_one_line_with_their_number(
         (line["method"].rpartition("/")[2], line["code"], line["commands"], line["refused"])
         for line in lines_of_calls(server)
     ] == [("ExecuteBatch", "OK", 2, 1), ("ExecuteStream", "OK", 5, 3)]
+
+
+async def test_the_python_client_sends_thousands_and_hears_of_each(address: str) -> None:
+    def asked(number: int) -> pb.AddStockRequest:
+        return adding(number % 10, f"product-{number % 7}", request_id=f"request-{number}")
+
+    batches = [
+        [asked(number) for number in range(first, first + 250)] for first in range(0, 5_000, 250)
+    ]
+    async with InventoryClient(address) as inventory:
+        async with aclosing(inventory.execute_stream(batches)) as answers:
+            streamed = [result async for results in answers for result in results]
+        again = await inventory.execute_batch(chain.from_iterable(batches[:4]))
+    positions = [result.position for result in streamed if isinstance(result, pb.CommandResult)]
+    assert positions == list(range(1, 4_501))
+    refused = [result for result in streamed if isinstance(result, InvalidValue)]
+    assert [one.request_id for one in refused] == [f"request-{10 * n}" for n in range(500)]
+    assert {one.violations[0].field for one in refused} == {"quantity"}
+    assert [result.position for result in again if isinstance(result, pb.CommandResult)] == (
+        positions[:900]
+    )

@@ -135,6 +135,11 @@ class InventoryCommandsStub:
       than 1,000: none of that message was done, and nothing after it,
     - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
       answered before, and nothing after it was done.
+
+    If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
+    caller takes no answers for a minute, what was not answered may have been done:
+    send it again. Without a deadline of the stream, a command waits up to 30
+    seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
     """
 
 class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
@@ -312,6 +317,11 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
           than 1,000: none of that message was done, and nothing after it,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
           answered before, and nothing after it was done.
+
+        If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
+        caller takes no answers for a minute, what was not answered may have been done:
+        send it again. Without a deadline of the stream, a command waits up to 30
+        seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
         """
 
 def add_InventoryCommandsServicer_to_server(servicer: InventoryCommandsServicer, server: _aio.Server) -> None: ...

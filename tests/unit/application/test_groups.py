@@ -6,9 +6,10 @@ from itertools import chain
 
 import pytest
 
-from inventory_grpc.application import group, ledger, mailbox
+from inventory_grpc.application import batch, group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import (
+    Internal,
     OutcomeUnknown,
     RequestIdReused,
     ShuttingDown,
@@ -16,7 +17,9 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.application.group import Answer
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.decisions import Book, decide
+from inventory_grpc.domain.events import Levels, Movement
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until
 from tests.support.stores import Store, TroubledStore
@@ -81,6 +84,21 @@ async def test_a_request_is_the_same_alone_and_among_others(store: Store) -> Non
         assert engine.queries.stock(KETTLES, 2).value.levels == Levels(7, 0)
 
 
+async def test_a_faulty_command_of_a_group_fails_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decide_or_break(command: Command, book: Book) -> Sequence[Movement]:
+        if command == add(13):
+            raise ZeroDivisionError("a bug")
+        return decide(command, book)
+
+    monkeypatch.setattr(batch, "decide", decide_or_break)
+    before, faulty, after = await soon(engine.ask_all(add(1), add(13), add(2)))
+    assert isinstance(faulty, Internal)
+    assert positions([before, after]) == [1, 2]
+    assert engine.queries.stock(KETTLES, 2).value.levels == Levels(3, 0)
+
+
 async def test_no_commands_have_no_answers(idle: Engine) -> None:
     assert await soon(idle.ask_all()) == []
 
@@ -115,6 +133,21 @@ async def test_groups_come_in_in_the_order_they_came(idle: Engine) -> None:
     async with running(idle):
         found = [positions(await soon(answers)) for answers in groups]
     assert [*chain.from_iterable(found)] == list(range(1, 21))
+
+
+@little_room
+async def test_nobody_slips_in_between_the_parts_of_a_group_when_there_is_room(
+    idle: Engine,
+) -> None:
+    first, second = idle.ask_all(*[add(1)] * ROOM), idle.ask_all(*[add(1)] * 4)
+    await settle()
+    slipping = idle.ask_all(*[add(1)] * 4)
+    idle.ledger._mailbox.take(ROOM)  # by somebody who does nothing with them
+    await settle()
+    async with running(idle):
+        assert positions(await soon(second)) == [1, 2, 3, 4]
+        assert positions(await soon(slipping)) == [5, 6, 7, 8]
+    first.cancel()
 
 
 @little_room

@@ -17,12 +17,18 @@ from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import SERVICES, Doors, Servicers, build_server, doors
 from tests.support.engine import Engine, assemble, running
-from tests.support.stores import in_memory
+from tests.support.stores import TroubledStore, in_memory
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with running(assemble(in_memory())) as engine:
+def troubled() -> TroubledStore:
+    """Return the store under the engine."""
+    return TroubledStore()
+
+
+@pytest.fixture
+async def engine(troubled: TroubledStore) -> AsyncIterator[Engine]:
+    async with running(assemble(in_memory(troubled))) as engine:
         yield engine
 
 

@@ -1,7 +1,7 @@
 """Commands as they come: read a little ahead, answered in order, and never half."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -10,49 +10,17 @@ import pytest
 from grpc import StatusCode
 
 from inventory.v1 import commands_pb2 as pb
-from inventory_grpc.application import group, ledger, mailbox
+from inventory_grpc.application import ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.command_stream import MAX_AHEAD
-from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.server import EXECUTE_STREAM, drain
-from tests.support.caller import SECONDS, batch, message, refusal_among, refused
-from tests.support.engine import Engine, assemble, running, until
-from tests.support.stores import TroubledStore, in_memory
+from tests.support.caller import SECONDS, message, refusal_among, refused
+from tests.support.engine import until
+from tests.support.stores import TroubledStore
 from tests.unit.presentation.asking import add
-from tests.unit.presentation.conftest import Served, serving
-
-Stream = Any
-"""A call, as the caller has it."""
-
-
-@pytest.fixture
-def troubled() -> TroubledStore:
-    return TroubledStore()
-
-
-@pytest.fixture
-async def engine(troubled: TroubledStore) -> AsyncIterator[Engine]:
-    async with running(assemble(in_memory(troubled))) as engine:
-        yield engine
-
-
-def opened(service: Served) -> Stream:
-    return service.commands.ExecuteStream(timeout=SECONDS)
-
-
-async def told(stream: Stream) -> list[int]:
-    """Return where the commands of the next message were recorded; all were."""
-    response = await stream.read()
-    assert isinstance(response, pb.ExecuteStreamResponse), response
-    assert not [result for result in response.results if result.HasField("error")], response
-    return [result.position for result in response.results]
-
-
-async def left(service: Served) -> None:
-    """Wait until nothing is left of any call."""
-    await until(lambda: not service.doors.calls.running)
-    await until(lambda: not [task for task in asyncio.all_tasks() if "stream" in task.get_name()])
+from tests.unit.presentation.conftest import Served
+from tests.unit.presentation.streams import Stream, left, opened, told
 
 
 async def test_each_message_is_answered_before_the_next_is_sent(service: Served) -> None:
@@ -141,30 +109,6 @@ async def _write_on(stream: Stream, make: Callable[[], pb.ExecuteStreamRequest])
         await stream.write(make())
 
 
-async def test_while_streams_saturate_the_ledger_single_commands_get_through(
-    service: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mailbox, "BULK_ROOM", 50)
-    monkeypatch.setattr(mailbox, "MAX_WAITING", 100)
-    monkeypatch.setattr(group, "MAX_TOGETHER", 50)
-    streams = [opened(service) for _ in range(4)]
-    batches = [
-        asyncio.ensure_future(service.commands.ExecuteBatch(batch(*[add()] * 500)))
-        for _ in range(4)
-    ]
-    for stream in streams:
-        for _ in range(4):
-            await stream.write(message(*[add()] * 500))
-    for _ in range(20):
-        assert (await service.commands.AddStock(add(product_id="cup"))).position
-    for stream in streams:
-        for _ in range(4):
-            assert len(await told(stream)) == 500
-    for executed in batches:
-        assert not [result for result in (await executed).results if result.HasField("error")]
-    assert len(await service.engine.log()) == 4 * 5 * 500 + 20
-
-
 @pytest.mark.parametrize("answers_taken", [0, 1])
 async def test_who_leaves_leaves_nothing_behind(
     service: Served, troubled: TroubledStore, answers_taken: int
@@ -204,15 +148,17 @@ async def test_while_storage_is_broken_results_say_so_and_the_stream_lives_on(
 
 
 async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
-    service: Served, troubled: TroubledStore
+    service: Served, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mailbox, "BULK_ROOM", 100)  # so that the second message has to wait
     busy, idle = opened(service), opened(service)
     await idle.write(message(add()))
     assert await told(idle) == [1]
     troubled.open.clear()
     for _ in range(5):
         await busy.write(message(*[add()] * 700))
-    await until(lambda: len(service.engine.ledger._mailbox) >= 1_400 - ledger.MAX_COMMANDS)
+    await until(lambda: len(service.engine.ledger._mailbox) == 700 - ledger.MAX_COMMANDS)
+    await until(service.engine.ledger._groups._entrance.locked)
     draining = asyncio.ensure_future(
         drain(service.server, service.doors, service.servicers, service.engine.head, SECONDS)
     )
@@ -225,14 +171,3 @@ async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     assert (await refused(busy.read())).reason == "SHUTTING_DOWN"
     await draining
     assert len(await service.engine.log()) == 1_401
-
-
-async def test_a_stream_counts_among_streams_and_not_among_commands(engine: Engine) -> None:
-    async with serving(engine, limits=Limits(commands=1, streams=1)) as service:
-        stream = opened(service)
-        await stream.write(message(add()))
-        assert await told(stream) == [1]
-        assert (await service.commands.AddStock(add())).position == 2
-        another = opened(service)
-        assert (await refused(another.read())).reason == "OVERLOADED"
-        stream.cancel()
