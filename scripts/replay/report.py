@@ -47,6 +47,7 @@ class Report:
         self._console = console
         self._phases: list[Phase] = []
         self._facts: list[tuple[str, str]] = []
+        self._started = time.perf_counter()
         self.bars = Progress(
             TextColumn("{task.description:<14}"),
             BarColumn(),
@@ -84,6 +85,8 @@ class Report:
                 _rate(phase.events, phase.seconds),
                 f"{phase.busy:.0%}",
             )
+        rates.add_section()
+        rates.add_row("in all", "", f"{time.perf_counter() - self._started:,.1f}")
         self._console.print(rates)
         self._console.print("client: how busy this program was itself", style="dim")
         known = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)

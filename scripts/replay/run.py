@@ -1,13 +1,15 @@
 """How does a year of sales go, from the first delivery to the last comparison?"""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from inventory_grpc.client import InventoryClient, Line
-from scripts.replay import check
+from scripts.replay import check, server
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Fate, Plan, Sending
 from scripts.replay.report import Phase, Report
@@ -25,6 +27,9 @@ class Replay:
     """One run against one server."""
 
     address: str
+    database: Path | None
+    """The file, where it is at hand."""
+
     client: InventoryClient
     sales: Sales
     plan: Plan
@@ -76,15 +81,36 @@ class Replay:
             phase.advance()
 
     async def _check(self, expected: pd.DataFrame) -> None:
-        client, findings, events = self.client, self.findings, int(expected.version.sum())
+        """Compare everything at once: what is compared does not change any more."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._check_stocks(expected))
+            group.create_task(self._check_log(expected))
+            group.create_task(self._check_baskets())
+            if self.database:
+                group.create_task(self._verify(self.database))
+
+    async def _check_stocks(self, expected: pd.DataFrame) -> None:
         with self.report.phase("check stocks", "stocks", len(expected)) as phase:
-            await check.compare_stocks(client, expected, findings, phase.advance)
+            await check.compare_stocks(self.client, expected, self.findings, phase.advance)
+
+    async def _check_log(self, expected: pd.DataFrame) -> None:
+        events = int(expected.version.sum())
         with self.report.phase("check log", "events", events) as phase:
-            await check.compare_log(client, expected, findings, phase.advance)
+            await check.compare_log(self.client, expected, self.findings, phase.advance)
             phase.events = phase.count
+
+    async def _check_baskets(self) -> None:
         sample = check.sampled(self.sales.baskets(), self.sample, self.plan.seed)
         with self.report.phase("check baskets", "baskets", len(sample)) as phase:
-            await check.compare_reservations(client, sample, self.plan, findings, phase.advance)
+            await check.compare_reservations(
+                self.client, sample, self.plan, self.findings, phase.advance
+            )
+
+    async def _verify(self, database: Path) -> None:
+        with self.report.phase("run verify", "", 1) as phase:
+            if said := await server.verified(database):
+                self.findings.add(f"inventory-grpc verify says: {said}")
+            phase.advance()
 
     @asynccontextmanager
     async def _sending(
