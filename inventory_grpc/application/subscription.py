@@ -31,8 +31,8 @@ REST_SECONDS: Final = 0.0002
 
 A message costs the server about as much as a command does, whatever is in it. So many
 followers take no more than most of its time, and what happens meanwhile comes together.
-Measured with 1,000 of them and 200 commands a second: 5,000 messages instead of 50,000,
-events arrive after 0.6 s instead of 5 s, commands are answered after 0.2 s instead of 5 s.
+Measured with 1,000 of them and 200 commands a second: 4,000 messages instead of 50,000,
+events arrive after 0.5 s instead of 5 s, commands are answered after 0.2 s instead of 5 s.
 """
 
 SHORTEST_REST: Final = 0.001
@@ -121,8 +121,7 @@ class Followers:
         last_told = last_read = 0.0
         loop = asyncio.get_running_loop()
         while True:
-            if live:
-                await self._rest(loop.time() - last_read)
+            await self._rest(loop.time() - last_read)
             moved = head.moved  # first the signal, then the value: see Head
             end = head.position if stop_at is None else min(head.position, stop_at)
             if head.closing:
@@ -130,11 +129,12 @@ class Followers:
                     yield Progress([], position, head.position, caught_up=False)
                 raise ShuttingDown(1.0)
             events: Sequence[bytes] = []
-            if position < end and told >= 0:
+            is_read_for = position < end and told >= 0
+            if is_read_for:
                 page = await self._log.page(
                     position, min(end, position + WINDOW), matching, max_events, MAX_BYTES
                 )
-                events, position, last_read = page.events, page.scanned, loop.time()
+                events, position = page.events, page.scanned
             reached = position >= (end if stop_at is None else stop_at)
             silent = loop.time() - last_told
             if (
@@ -149,6 +149,8 @@ class Followers:
             if reached and not live:
                 await pause("catchup_to_live")
             live = reached
+            # as of now, for it is the sending that takes long; history is read without a rest
+            last_read = loop.time() if is_read_for and reached else last_read
             if reached and stop_at is not None:
                 return
             if position >= end and told >= 0:

@@ -10,7 +10,7 @@ from inventory.v1.commands_pb2 import AddStockResponse
 from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from scripts.bench.catch_up import SUBSCRIBE
 from scripts.bench.figures import Group, Sample, Series
-from scripts.bench.frames import OK, headers_of_call
+from scripts.bench.frames import EXHAUSTED, OK, headers_of_call
 from scripts.bench.load import connect, percentile
 from scripts.bench.measuring import Bench, Case, head, micros
 from scripts.bench.servers import Server
@@ -26,6 +26,7 @@ COMMANDS: Final = 200
 
 TIMES: Final = 2
 BEGIN_SECONDS: Final = 20.0
+AGAIN_SECONDS: Final = 0.2
 ARRIVE_SECONDS: Final = 90.0
 WRITE_SECONDS: Final = 1.0
 """At most: what cannot be delivered at this rate piles up for as long as it is kept up."""
@@ -100,6 +101,8 @@ class _Crowd:
     def __init__(self, after: int, count: int) -> None:
         self._after = after
         self._count = count
+        self._headers = b""
+        self._request = SubscribeRequest(after_position=after).SerializeToString()
         self._arrived: list[tuple[int, float, int]] = []  # position before, time, position
         self._at: dict[tuple[int, int], int] = {}
         self._connections: list[Connection] = []
@@ -109,15 +112,12 @@ class _Crowd:
 
     async def gather(self, address: str) -> None:
         """Connect them all; return when the server has greeted each of them."""
-        headers = headers_of_call(address, SUBSCRIBE)
-        request = SubscribeRequest(after_position=self._after).SerializeToString()
+        self._headers = headers_of_call(address, SUBSCRIBE)
         for first in range(0, self._count, STREAMS):
             connection = self._connection(first)
             self._connections.append(connection)
             await connect(address, connection)
-            for _ in range(min(STREAMS, self._count - first)):
-                connection.begin(headers, request)
-            connection.flush()
+            self._join(connection, min(STREAMS, self._count - first))
         await self._all_there()
 
     async def all_at(self, position: int) -> None:
@@ -138,6 +138,11 @@ class _Crowd:
         for connection in self._connections:
             connection.close()
 
+    def _join(self, connection: Connection, count: int) -> None:
+        for _ in range(count):
+            connection.begin(self._headers, self._request)
+        connection.flush()
+
     async def _all_there(self) -> None:
         while self._there < self._count:
             self._news.clear()
@@ -147,6 +152,8 @@ class _Crowd:
                     connection.ended.result()
 
     def _connection(self, number: int) -> Connection:
+        loop = asyncio.get_running_loop()
+
         def received(stream: int, message: bytes) -> None:
             position = SubscribeResponse.FromString(message).position
             before = self._at.get((number, stream), -1)
@@ -158,7 +165,11 @@ class _Crowd:
                 if self._there == self._count:
                     self._news.set()
 
-        def over(_stream: int, trailers: bytes) -> None:
+        def over(stream: int, trailers: bytes) -> None:
+            if EXHAUSTED in trailers and (number, stream) not in self._at:
+                # those of the last measurement have not left yet
+                loop.call_later(AGAIN_SECONDS, self._join, connection, 1)
+                return
             connection.fail(f"a follower was sent away: {trailers!r}")
             self._news.set()
 

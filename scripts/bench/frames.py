@@ -24,6 +24,9 @@ OUR_SETTINGS: Final = struct.pack(
 OK: Final = b"\x0bgrpc-status\x010"
 """What trailers hold if the call succeeded: name and value, each after its length."""
 
+EXHAUSTED: Final = b"\x0bgrpc-status\x018"
+"""What they hold if there was no room for it."""
+
 _SETTING: Final = struct.Struct(">HI")
 _PREFIX: Final = struct.Struct(">BI")  # before each message: whether it is compressed, its length
 

@@ -24,7 +24,7 @@ class Table:
 
 def side_by_side(groups: Sequence[Group]) -> Table:
     """Return each case below what it is compared with."""
-    headings = ("", "", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
+    headings = ("case", "median", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
     words = [name in {"to", "aim"} or not place for place, name in enumerate(headings)]
     return Table(headings, words, [list(_cases(group)) for group in groups])
 

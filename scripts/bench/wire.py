@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         assert self._transport is not None
-        if self._unsent:
+        if self._unsent and not self._transport.is_closing():
             self._transport.write(b"".join(self._unsent))
             self._unsent.clear()
 

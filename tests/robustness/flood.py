@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from inventory.v1.commands_pb2 import AddStockRequest
-from scripts.bench.frames import OK, headers_of_call
+from scripts.bench.frames import EXHAUSTED, OK, headers_of_call
 from scripts.bench.traffic import ADD_STOCK
 from scripts.bench.wire import Connection
 
@@ -24,7 +24,6 @@ DEADLINE_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 0.002
 ANSWER_SECONDS: Final = 20.0
 
-_EXHAUSTED: Final = b"\x0bgrpc-status\x018"
 _LATE: Final = b"\x0bgrpc-status\x014"
 _PUSHBACK: Final = b"grpc-retry-pushback-ms"
 
@@ -86,7 +85,7 @@ class _Lane:
         waited = time.perf_counter() - began
         if OK in trailers:
             self._flood.answered.append(waited)
-        elif _EXHAUSTED in trailers and _PUSHBACK in trailers:
+        elif EXHAUSTED in trailers and _PUSHBACK in trailers:
             self._flood.shed.append(waited)
             self._flood.shed_ids.append(name)
         elif _LATE in trailers:
