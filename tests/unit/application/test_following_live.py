@@ -126,3 +126,14 @@ async def test_whoever_has_left_is_not_counted() -> None:
         assert feed.followers._count == 2
 
     assert feed.followers._count == 1
+
+
+async def test_history_is_read_without_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription, "REST_SECONDS", 1.0)  # half a second, if there were any
+    feed = Feed()
+    await feed.write(*(add(1) for _ in range(60)))
+
+    async with asyncio.timeout(15):
+        seen = [message async for message in feed.follow(max_events=1, stop_at=60)]
+
+    assert positions(*seen) == list(range(1, 61))
