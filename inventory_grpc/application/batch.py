@@ -5,14 +5,14 @@ other processes recorded, then takes commands one after the other: answered befo
 overdue? decide, append, remember.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
-from inventory_grpc.application.ports import Answered, Outcome, Transaction
+from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
 from inventory_grpc.application.states import States, reservation_fact
 from inventory_grpc.domain.commands import (
     Command,
@@ -52,6 +52,12 @@ class Request:
     scope: Scope = EVERYWHERE
     """A reservation with a line outside of it is not there for the caller."""
 
+    @property
+    def key(self) -> RequestKey | None:
+        """By which it is remembered, if it can be repeated."""
+        cause = self.cause
+        return RequestKey(cause.actor, cause.request_id) if cause.request_id else None
+
 
 class Batch:
     """Commands of many callers in one transaction; none of them can tell."""
@@ -88,18 +94,22 @@ class Batch:
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         return self._states.reservation(reservation_id, self._transaction.reservation)
 
+    def expect(self, requests: Iterable[Request]) -> None:
+        """Look up at once which of *requests* were answered before; all of them are to come."""
+        self._transaction.expect([request.key for request in requests if request.key])
+
     def answer(self, command: Command, request: Request) -> Outcome:
         """Do what *command* asks, or find that it was done.
 
         Raises:
             Refusal: and nothing was recorded of it.
         """
-        actor, request_id = request.cause.actor, request.cause.request_id
+        key = request.key
         if request.scope is not EVERYWHERE:
             self._check_scope(command, request.scope)
-        if request_id and (answered := self._transaction.answered(actor, request_id)):
+        if key and (answered := self._transaction.answered(key)):
             if answered.fingerprint != request.fingerprint:
-                raise RequestIdReused(request_id)
+                raise RequestIdReused(key.request_id)
             return self._answer_again(answered)
         self._expire_if_named(command)
         movements = self._decide(command)
@@ -110,8 +120,8 @@ class Batch:
         else:
             outcome = self._as_it_is(command)
             answered = Answered(request.fingerprint, self.head, outcome, self.now)
-        if request_id:
-            self._transaction.remember(actor, request_id, answered)
+        if key:
+            self._transaction.remember(key, answered)
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:

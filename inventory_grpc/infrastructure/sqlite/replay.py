@@ -13,7 +13,7 @@ from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.events import Recorded, find_reservation
-from inventory_grpc.infrastructure.sqlite.read_models import project
+from inventory_grpc.infrastructure.sqlite.read_models import Movements
 
 Row = tuple[Any, ...]
 
@@ -49,7 +49,7 @@ def play(
                 yield f"event {position}: cannot be read: {error}"
                 continue
             if command and command[0].event.command_position != event.command_position:
-                project(target, command)
+                _project(target, command)
                 command = []
             recorded = Recorded(event, keys[0], keys[4])
             yield from _misfits(target, recorded, keys)
@@ -57,7 +57,7 @@ def play(
         after = page[-1][0]
         progress(after)
     if command:
-        project(target, command)
+        _project(target, command)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
@@ -75,6 +75,12 @@ def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
 
 class LogInconsistent(Exception):
     """The log contradicts itself; `inventory-grpc verify` says all about it."""
+
+
+def _project(target: apsw.Connection, command: Sequence[Recorded]) -> None:
+    movements = Movements()
+    movements.gather(command)
+    movements.write(target)
 
 
 def _misfits(target: apsw.Connection, recorded: Recorded, keys: Sequence[Any]) -> Iterator[str]:

@@ -1,0 +1,65 @@
+"""By which number is a stock known in the file, or a reservation?"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import apsw
+
+from inventory_grpc.application.states import Recent
+from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.infrastructure.sqlite import events as log
+
+KNOWN_STREAMS: Final = 100_000
+KNOWN_RESERVATIONS: Final = 20_000
+"""Numbers that need not be looked up again: once given, they are for ever."""
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Those of the file, as far as they were used lately."""
+
+    streams: Recent[StockId, int] = field(default_factory=lambda: Recent(KNOWN_STREAMS))
+    reservations: Recent[ReservationId, int] = field(
+        default_factory=lambda: Recent(KNOWN_RESERVATIONS)
+    )
+
+    def clear(self) -> None:
+        """Look everything up again: the file was opened anew."""
+        self.streams.clear()
+        self.reservations.clear()
+
+
+@dataclass(slots=True)
+class NumbersGiven:
+    """Those of one transaction too, which are those of the file only if it is committed."""
+
+    connection: apsw.Connection
+    kept: Numbers
+    streams: dict[StockId, int] = field(default_factory=dict)
+    reservations: dict[ReservationId, int] = field(default_factory=dict)
+
+    def stream(self, stock_id: StockId) -> int | None:
+        """Return the stream of a stock, if it has a history."""
+        number = self.streams.get(stock_id) or self.kept.streams.get(stock_id)
+        if number is None:
+            number = log.find_stream(self.connection, stock_id)
+            if number is not None:
+                self.kept.streams.put(stock_id, number)
+        return number
+
+    def reservation(self, reservation_id: ReservationId) -> int | None:
+        """Return the number of a reservation, if it was made."""
+        number = self.reservations.get(reservation_id)
+        number = number or self.kept.reservations.get(reservation_id)
+        if number is None:
+            number = log.find_reservation(self.connection, reservation_id)
+            if number is not None:
+                self.kept.reservations.put(reservation_id, number)
+        return number
+
+    def keep(self) -> None:
+        """Know them from now on: the transaction was committed."""
+        for stock_id, number in self.streams.items():
+            self.kept.streams.put(stock_id, number)
+        for reservation_id, number in self.reservations.items():
+            self.kept.reservations.put(reservation_id, number)

@@ -1,0 +1,46 @@
+"""How do many rows get into a table at once?
+
+Every step of a statement lets go of the interpreter, and whoever runs then may keep it for a
+while. Beside a busy event loop, rows inserted one by one came to 2,000 a second, those of one
+statement to 11,000; alone, both are as fast.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final
+
+import apsw
+
+Row = Sequence[object]
+
+MOST: Final = 128
+"""Rows in one statement: with 16 columns at most, far below what SQLite can bind."""
+
+
+def execute_with(connection: apsw.Connection, sql: str, rows: Sequence[Row]) -> None:
+    """Execute *sql* with *rows* in the place of its `{}`, in as few statements as can be."""
+    for statement, bindings in _statements(sql, rows):
+        connection.execute(statement, bindings)
+
+
+def select_with(connection: apsw.Connection, sql: str, rows: Sequence[Row]) -> Iterator[Any]:
+    """Yield what *sql* selects with *rows* in the place of its `{}`."""
+    for statement, bindings in _statements(sql, rows):
+        yield from connection.execute(statement, bindings)
+
+
+def _statements(sql: str, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield statements for all the rows, in powers of two: there are but a few to prepare."""
+    done, count = 0, len(rows)
+    while done < count:
+        some = min(MOST, 1 << (count - done).bit_length() - 1)
+        bindings = tuple(chain.from_iterable(rows[done : done + some]))
+        yield _statement(sql, len(rows[done]), some), bindings
+        done += some
+
+
+@lru_cache(maxsize=256)
+def _statement(sql: str, columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return sql.replace("{}", "VALUES " + ", ".join([row] * rows))
