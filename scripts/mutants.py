@@ -197,10 +197,10 @@ MUTANTS: Final = (
     Mutant(
         "M15",
         "skip an event of a read model on an error",
-        "infrastructure/sqlite/read_models.py",
-        "        execute_with(connection, _MOVED_LINES, moved)\n",
+        "infrastructure/sqlite/unwritten.py",
+        "        self._movements.write(connection)\n",
         "        try:\n"
-        "            execute_with(connection, _MOVED_LINES, moved)\n"
+        "            self._movements.write(connection)\n"
         "        except apsw.Error:\n"
         "            pass\n",
         "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",
