@@ -24,7 +24,7 @@ from inventory_grpc.domain.commands import (
 )
 from inventory_grpc.domain.decisions import decide, expire
 from inventory_grpc.domain.events import Cause, Event, Movement, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.inventory import Inventory, Stock, stock_after
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -248,10 +248,7 @@ class Batch:
         fact = reservation_fact(last)
         return Outcome(
             position=last.position,
-            stocks=[
-                Stock(event.stock_id, event.after, event.version, event.record_time)
-                for event in events
-            ],
+            stocks=[stock_after(event) for event in events],
             reservation=self._transaction.reservation(fact.reservation_id, upto=last.position)
             if fact
             else None,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
 from inventory_grpc.domain.events import (
+    Event,
     Fact,
     Levels,
     ReservationCommitted,
@@ -25,6 +26,11 @@ class Stock(NamedTuple):
     levels: Levels
     version: int
     update_time: Instant | None
+
+
+def stock_after(event: Event) -> Stock:
+    """Return the stock right after *event*, which says so itself."""
+    return Stock(event.stock_id, event.after, event.version, event.record_time)
 
 
 class EventOutOfOrder(Exception):

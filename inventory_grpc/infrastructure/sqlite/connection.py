@@ -14,6 +14,7 @@ import apsw
 import apsw.sqlite_extra
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.rows import STATEMENTS
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,9 @@ class Database:
 
     def _open(self, flags: int, name: str = "") -> apsw.Connection:
         _load_checksum_vfs()
-        connection = apsw.Connection(name or str(self.path), flags=flags, vfs=self.vfs)
+        connection = apsw.Connection(
+            name or str(self.path), flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS
+        )
         connection.set_busy_handler(_patience())
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")

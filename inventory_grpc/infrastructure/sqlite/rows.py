@@ -14,8 +14,11 @@ import apsw
 
 Row = Sequence[object]
 
-MOST: Final = 128
-"""Rows in one statement: with 16 columns at most, far below what SQLite can bind."""
+MOST: Final = 64
+"""Rows in one statement."""
+
+STATEMENTS: Final = 8 * MOST
+"""Statements that a connection keeps prepared: there is one for each number of rows."""
 
 
 def execute_with(connection: apsw.Connection, sql: str, rows: Sequence[Row]) -> None:
@@ -31,16 +34,12 @@ def select_with(connection: apsw.Connection, sql: str, rows: Sequence[Row]) -> I
 
 
 def _statements(sql: str, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield statements for all the rows, in powers of two: there are but a few to prepare."""
-    done, count = 0, len(rows)
-    while done < count:
-        some = min(MOST, 1 << (count - done).bit_length() - 1)
-        bindings = tuple(chain.from_iterable(rows[done : done + some]))
-        yield _statement(sql, len(rows[done]), some), bindings
-        done += some
+    for first in range(0, len(rows), MOST):
+        some = rows[first : first + MOST]
+        yield _statement(sql, len(some[0]), len(some)), tuple(chain.from_iterable(some))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=STATEMENTS)
 def _statement(sql: str, columns: int, rows: int) -> str:
     row = f"({', '.join('?' * columns)})"
     return sql.replace("{}", "VALUES " + ", ".join([row] * rows))

@@ -8,7 +8,7 @@ import apsw
 from inventory_grpc.application.ports import Answered, Head, RequestKey
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.inventory import Inventory, Stock, stock_after
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
@@ -48,6 +48,8 @@ class SqliteTransaction:
         self._tail = log.read_tail(connection, log_id)
         self._unwritten = Unwritten()
         self._answered: dict[RequestKey, Answered | None] = {}
+        self._earliest_expiry: Instant | None = None
+        self._knows_expiry = False
         self.appended = False
 
     def head(self) -> Head:
@@ -136,7 +138,7 @@ class SqliteTransaction:
         self.appended = True
         for event, stream, _ in recorded:
             if event.version % STOCK_SNAPSHOT_EVERY == 0:
-                stock = Stock(event.stock_id, event.after, event.version, event.record_time)
+                stock = stock_after(event)
                 self._snapshot(stream, stock)
 
     def _stream(self, event: Event) -> int:
@@ -153,6 +155,7 @@ class SqliteTransaction:
         if fact is None:
             return None
         self._unwritten.names.add(fact.reservation_id)
+        self._knows_expiry = False
         if isinstance(fact, StockReserved):
             self._numbers.reservations[fact.reservation_id] = first.position
             return first.position
@@ -193,12 +196,15 @@ class SqliteTransaction:
         return self._connection.changes()
 
     def earliest_expiry(self) -> Instant | None:
-        self.write()
-        time: int | None = self._connection.execute(
-            "SELECT min(expire_time) FROM reservations "
-            "WHERE state = 'active' AND expire_time IS NOT NULL"
-        ).get
-        return None if time is None else Instant(time)
+        if not self._knows_expiry:
+            self.write()
+            time: int | None = self._connection.execute(
+                "SELECT min(expire_time) FROM reservations "
+                "WHERE state = 'active' AND expire_time IS NOT NULL"
+            ).get
+            self._earliest_expiry = None if time is None else Instant(time)
+            self._knows_expiry = True
+        return self._earliest_expiry
 
     def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
         self.write()
