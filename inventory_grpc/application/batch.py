@@ -15,6 +15,8 @@ from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
 from inventory_grpc.application.states import States, reservation_fact
 from inventory_grpc.domain.commands import (
+    AddStock,
+    AdjustStock,
     Command,
     CommitReservation,
     ExtendReservation,
@@ -94,9 +96,14 @@ class Batch:
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         return self._states.reservation(reservation_id, self._transaction.reservation)
 
-    def expect(self, requests: Iterable[Request]) -> None:
-        """Look up at once which of *requests* were answered before; all of them are to come."""
-        self._transaction.expect([request.key for request in requests if request.key])
+    def expect(self, asked: Iterable[tuple[Command, Request]]) -> None:
+        """Look up at once what is asked for; all of it is to come."""
+        requests, stocks = list[RequestKey](), set[StockId]()
+        for command, request in asked:
+            if request.key:
+                requests.append(request.key)
+            stocks.update(_stocks_of(command))
+        self._transaction.expect(requests, self._states.missing(stocks))
 
     def answer(self, command: Command, request: Request) -> Outcome:
         """Do what *command* asks, or find that it was done.
@@ -254,3 +261,16 @@ class Batch:
             else None,
             replayed=True,
         )
+
+
+def _stocks_of(command: Command) -> Iterable[StockId]:
+    """Return the stocks that *command* names."""
+    match command:
+        case AddStock(stock_id=stock_id) | RemoveStock(stock_id=stock_id):
+            return (stock_id,)
+        case AdjustStock(stock_id=stock_id):
+            return (stock_id,)
+        case ReserveStock(cart=cart):
+            return cart
+        case _:
+            return ()

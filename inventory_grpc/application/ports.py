@@ -71,7 +71,7 @@ class Transaction(Protocol):
         ...
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        """Return a stock folded from its events; one without any has version 0."""
+        """Return a stock as its events have made it; one without any has version 0."""
         ...
 
     def reservation(
@@ -88,8 +88,8 @@ class Transaction(Protocol):
         """Return the events of the command whose first event is at *position*."""
         ...
 
-    def expect(self, requests: Collection[RequestKey]) -> None:
-        """Look up at once whether these were answered: it will be asked of each."""
+    def expect(self, requests: Collection[RequestKey], stock_ids: Collection[StockId]) -> None:
+        """Look up these requests and stocks at once: each will be asked for."""
         ...
 
     def answered(self, request: RequestKey) -> Answered | None: ...

@@ -1,7 +1,7 @@
 """The aggregate of a stock: what one store has of one product."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Self, assert_never
 
 from inventory_grpc.domain.events import (
     Event,
@@ -46,6 +46,11 @@ class Inventory:
     reserved: int = 0
     version: int = 0
     update_time: Instant | None = None
+
+    @classmethod
+    def after(cls, event: Event) -> Self:
+        """Return the stock as *event* has left it."""
+        return cls(event.stock_id, *event.after, event.version, event.record_time)
 
     @property
     def levels(self) -> Levels:

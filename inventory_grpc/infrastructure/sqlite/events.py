@@ -136,15 +136,6 @@ def events_of_command(connection: apsw.Connection, position: int) -> Sequence[Ev
     return events
 
 
-def events_of_stream(connection: apsw.Connection, stream: int, after: int) -> Iterator[Event]:
-    """Yield a stock's events after a version."""
-    rows = connection.execute(
-        "SELECT event FROM events WHERE stream = ? AND version > ? ORDER BY version",
-        (stream, after),
-    )
-    return (decode(data) for (data,) in rows)
-
-
 def events_of_reservation(
     connection: apsw.Connection, reservation: int, after: int, upto: int
 ) -> Iterator[Event]:

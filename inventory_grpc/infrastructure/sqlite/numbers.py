@@ -44,8 +44,13 @@ class NumbersGiven:
         if number is None:
             number = log.find_stream(self.connection, stock_id)
             if number is not None:
-                self.kept.streams.put(stock_id, number)
+                self.found(stock_id, number)
         return number
+
+    def found(self, stock_id: StockId, number: int) -> None:
+        """Know the stream of a stock from now on, unless it was begun in this transaction."""
+        if stock_id not in self.streams:
+            self.kept.streams.put(stock_id, number)
 
     def reservation(self, reservation_id: ReservationId) -> int | None:
         """Return the number of a reservation, if it was made."""

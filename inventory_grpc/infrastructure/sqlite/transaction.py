@@ -4,30 +4,31 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import apsw
+from orjson import loads
 
 from inventory_grpc.application.ports import Answered, Head, RequestKey
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock, stock_after
+from inventory_grpc.domain.inventory import Inventory
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
+from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers, NumbersGiven
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 from inventory_grpc.infrastructure.sqlite.unwritten import Unwritten
 
 SNAPSHOT_EVERY: Final = 500
-"""A fold that read more events leaves a snapshot."""
-
-STOCK_SNAPSHOT_EVERY: Final = 100
-"""Versions at which a stock that moves leaves one by itself: no fold of it reads more.
-
-Measured with 100,000 holds of 500 stocks due at once, right after a start: with every 500
-versions, folding those stocks kept one command waiting for 1.5 s and more.
-"""
+"""A fold of a reservation that read more events leaves a snapshot."""
 
 _NO_END: Final = 2**62
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_NEWEST: Final = (
+    "WITH asked (product_id, store_id) AS ({}) SELECT json_group_array(json_array(stream, hex("
+    "(SELECT event FROM events WHERE events.stream = streams.stream ORDER BY version DESC LIMIT 1)"
+    "))) FROM asked CROSS JOIN streams USING (product_id, store_id)"
+)
 _ANSWERED: Final = (
     "WITH asked (actor, request_id) AS ({}) "
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
@@ -47,6 +48,7 @@ class SqliteTransaction:
         self._writable = writable
         self._tail = log.read_tail(connection, log_id)
         self._unwritten = Unwritten()
+        self._looked_up: dict[StockId, Inventory] = {}
         self._answered: dict[RequestKey, Answered | None] = {}
         self._earliest_expiry: Instant | None = None
         self._knows_expiry = False
@@ -79,21 +81,20 @@ class SqliteTransaction:
         return log.events_of_command(self._connection, position)
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        """Fold a stock from its latest snapshot and the events after it."""
-        self._write_if_of(stock_id)
-        stream = self._numbers.stream(stock_id)
-        if stream is None:
-            return Inventory(stock_id)
-        state = self._connection.execute(
-            "SELECT state FROM stock_snapshots WHERE stream = ?", (stream,)
-        ).get
-        inventory = states_json.load_inventory(state) if state else Inventory(stock_id)
-        begun = inventory.version
-        for event in log.events_of_stream(self._connection, stream, begun):
-            inventory.evolve(event.fact, event.version, event.record_time)
-        if inventory.version - begun > SNAPSHOT_EVERY and self._writable:
-            self._snapshot(stream, inventory.stock)
-        return inventory
+        """Return a stock as its newest event has left it: each is a snapshot of its stock."""
+        if stock_id not in self._looked_up:
+            self._write_if_of(stock_id)
+            self._look_up([stock_id])
+        return self._looked_up.pop(stock_id)
+
+    def _look_up(self, stock_ids: Collection[StockId]) -> None:
+        """Have these stocks at hand, for whoever asks for one of them next."""
+        self._looked_up.update((stock_id, Inventory(stock_id)) for stock_id in stock_ids)
+        for (rows,) in select_with(self._connection, _NEWEST, [*stock_ids]):
+            for stream, newest in loads(rows):
+                event = decode(bytes.fromhex(newest))
+                self._numbers.found(event.stock_id, stream)
+                self._looked_up[event.stock_id] = Inventory.after(event)
 
     def reservation(
         self, reservation_id: ReservationId, upto: int | None = None
@@ -136,10 +137,6 @@ class SqliteTransaction:
         self._tail, rows = log.chained(self._log_id, self._tail, recorded)
         self._unwritten.add(recorded, rows)
         self.appended = True
-        for event, stream, _ in recorded:
-            if event.version % STOCK_SNAPSHOT_EVERY == 0:
-                stock = stock_after(event)
-                self._snapshot(stream, stock)
 
     def _stream(self, event: Event) -> int:
         if event.version == 1:
@@ -161,11 +158,8 @@ class SqliteTransaction:
             return first.position
         return self._numbers.reservation(fact.reservation_id)
 
-    def _snapshot(self, stream: int, stock: Stock) -> None:
-        state = states_json.dump_inventory(stock)
-        self._unwritten.snapshot(stream, stock.version, state)
-
-    def expect(self, requests: Collection[RequestKey]) -> None:
+    def expect(self, requests: Collection[RequestKey], stock_ids: Collection[StockId]) -> None:
+        self._look_up(stock_ids)
         self._answered.update(dict.fromkeys(requests))
         for *key, fingerprint, position, text, record_time in select_with(
             self._connection, _ANSWERED, [*requests]
@@ -176,7 +170,7 @@ class SqliteTransaction:
 
     def answered(self, request: RequestKey) -> Answered | None:
         if request not in self._answered:
-            self.expect([request])
+            self.expect([request], [])
         return self._answered[request]
 
     def remember(self, request: RequestKey, answered: Answered) -> None:

@@ -20,7 +20,6 @@ _EVENTS: Final = "INSERT INTO events {}"
 _REQUESTS: Final = (
     "INSERT INTO requests (actor, request_id, fingerprint, position, outcome, record_time) {}"
 )
-_SNAPSHOTS: Final = "INSERT OR REPLACE INTO stock_snapshots {}"
 
 
 @dataclass(slots=True)
@@ -32,11 +31,10 @@ class Unwritten:
     _streams: list[Row] = field(default_factory=list)
     _events: list[Row] = field(default_factory=list)
     _requests: list[Row] = field(default_factory=list)
-    _snapshots: dict[int, Row] = field(default_factory=dict)
     _movements: Movements = field(default_factory=Movements)
 
     def __bool__(self) -> bool:
-        return bool(self._events or self._requests or self._snapshots)
+        return bool(self._events or self._requests)
 
     def add(self, recorded: Sequence[Recorded], rows: Sequence[Row]) -> None:
         """Take in one command's events, and their rows in the log."""
@@ -47,10 +45,6 @@ class Unwritten:
         self._events += rows
         self._movements.gather(recorded)
 
-    def snapshot(self, stream: int, version: int, state: str) -> None:
-        """Keep the state of a stock."""
-        self._snapshots[stream] = (stream, version, state)
-
     def remember(self, request: Row) -> None:
         """Take in a request that was answered."""
         self._requests.append(request)
@@ -60,5 +54,4 @@ class Unwritten:
         execute_with(connection, _STREAMS, self._streams)
         execute_with(connection, _EVENTS, self._events)
         self._movements.write(connection)
-        execute_with(connection, _SNAPSHOTS, [*self._snapshots.values()])
         execute_with(connection, _REQUESTS, self._requests)
