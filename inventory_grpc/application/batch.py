@@ -7,7 +7,7 @@ overdue? decide, append, remember.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
@@ -98,12 +98,21 @@ class Batch:
 
     def expect(self, asked: Iterable[tuple[Command, Request]]) -> None:
         """Look up at once what is asked for; all of it is to come."""
-        requests, stocks = list[RequestKey](), set[StockId]()
+        requests, stocks, reservations = list[RequestKey](), set[StockId](), set[ReservationId]()
         for command, request in asked:
-            if request.key:
-                requests.append(request.key)
-            stocks.update(_stocks_of(command))
-        self._transaction.expect(requests, self._states.missing(stocks))
+            if key := request.key:
+                requests.append(key)
+            match command:
+                case ReserveStock():
+                    stocks.update(command.cart)
+                    reservations.add(command.reservation_id)
+                case AddStock() | RemoveStock() | AdjustStock():
+                    stocks.add(command.stock_id)
+                case CommitReservation() | ReleaseReservation() | ExtendReservation():
+                    reservations.add(command.reservation_id)
+                case _:
+                    assert_never(command)
+        self._transaction.expect(requests, *self._states.missing(stocks, reservations))
 
     def answer(self, command: Command, request: Request) -> Outcome:
         """Do what *command* asks, or find that it was done.
@@ -261,16 +270,3 @@ class Batch:
             else None,
             replayed=True,
         )
-
-
-def _stocks_of(command: Command) -> Iterable[StockId]:
-    """Return the stocks that *command* names."""
-    match command:
-        case AddStock(stock_id=stock_id) | RemoveStock(stock_id=stock_id):
-            return (stock_id,)
-        case AdjustStock(stock_id=stock_id):
-            return (stock_id,)
-        case ReserveStock(cart=cart):
-            return cart
-        case _:
-            return ()

@@ -88,8 +88,13 @@ class Transaction(Protocol):
         """Return the events of the command whose first event is at *position*."""
         ...
 
-    def expect(self, requests: Collection[RequestKey], stock_ids: Collection[StockId]) -> None:
-        """Look up these requests and stocks at once: each will be asked for."""
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
+        """Look up all of these at once: each will be asked for."""
         ...
 
     def answered(self, request: RequestKey) -> Answered | None: ...

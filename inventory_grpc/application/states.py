@@ -87,9 +87,14 @@ class States:
             self._stocks.put(stock_id, inventory)
         return inventory
 
-    def missing(self, stock_ids: Iterable[StockId]) -> Sequence[StockId]:
-        """Return those of the stocks that would have to be looked up."""
-        return [stock_id for stock_id in stock_ids if stock_id not in self._stocks]
+    def missing(
+        self, stock_ids: Iterable[StockId], reservation_ids: Iterable[ReservationId]
+    ) -> tuple[Sequence[StockId], Sequence[ReservationId]]:
+        """Return those of them that would have to be looked up."""
+        return (
+            [stock_id for stock_id in stock_ids if stock_id not in self._stocks],
+            [name for name in reservation_ids if name not in self._reservations],
+        )
 
     def reservation(
         self,

@@ -130,7 +130,12 @@ class MemoryTransaction:
             end += 1
         return events[position - 1 : end]
 
-    def expect(self, requests: Collection[RequestKey], stock_ids: Collection[StockId]) -> None:
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
         """Do nothing: a look-up costs nothing here."""
 
     def answered(self, request: RequestKey) -> Answered | None:

@@ -158,8 +158,14 @@ class SqliteTransaction:
             return first.position
         return self._numbers.reservation(fact.reservation_id)
 
-    def expect(self, requests: Collection[RequestKey], stock_ids: Collection[StockId]) -> None:
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
         self._look_up(stock_ids)
+        self._numbers.expect(reservation_ids)
         self._answered.update(dict.fromkeys(requests))
         for *key, fingerprint, position, text, record_time in select_with(
             self._connection, _ANSWERED, [*requests]
@@ -170,7 +176,7 @@ class SqliteTransaction:
 
     def answered(self, request: RequestKey) -> Answered | None:
         if request not in self._answered:
-            self.expect([request], [])
+            self.expect([request])
         return self._answered[request]
 
     def remember(self, request: RequestKey, answered: Answered) -> None:
