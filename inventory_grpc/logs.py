@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -10,10 +11,11 @@ import structlog
 from inventory_grpc.settings import LogFormat
 
 
-def set_up_logging(how: LogFormat) -> None:
+def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
     """Write one line an entry to standard error: JSON, or readable on a terminal.
 
-    The lines of the standard library's `logging`, which the inner layers use, look the same.
+    The lines of the standard library's `logging`, which the inner layers use, look the same;
+    but for those of calls, where it would cost each of them, they say which *worker* it was.
     """
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[Any] = [
@@ -36,7 +38,11 @@ def set_up_logging(how: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[
+                *shared,
+                structlog.stdlib.add_logger_name,
+                *([_signed(worker)] if worker else []),
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
@@ -49,6 +55,14 @@ _encode: Final = json.JSONEncoder(default=repr).encode
 def _json(entry: object, **_: object) -> str:
     """Encode *entry* with one encoder for all: `json.dumps` would make one for each line."""
     return _encode(entry)
+
+
+def _signed(worker: int) -> structlog.typing.Processor:
+    def sign(_logger: object, _name: str, entry: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        entry["worker"] = worker
+        return entry
+
+    return sign
 
 
 def _tamed(_logger: object, _name: str, entry: dict[str, Any]) -> dict[str, Any]:
