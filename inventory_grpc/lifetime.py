@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 from inventory_grpc.bootstrap import serving
@@ -58,8 +59,9 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
     for number in ending:
         signal.signal(number, _never_mind)
     async with serving(settings, worker=link.worker if link else None) as served:
+        told = _once_gently(stop)
         for number in ending:
-            loop.add_signal_handler(number, _stop, stop)
+            loop.add_signal_handler(number, told)
         if link:
             link.on_end(stop.set)
             link.serves()
@@ -80,10 +82,20 @@ def _never_mind(*_: object) -> None:
     os._exit(0)
 
 
-def _stop(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        _leave()
-    stop.set()
+def _once_gently(stop: asyncio.Event) -> Callable[[], None]:
+    """Return what sets *stop*, and when it is called again, leaves at once.
+
+    That a worker has no supervisor any more is not counted: a service manager often tells
+    all processes at once.
+    """
+    times = count()
+
+    def told() -> None:
+        if next(times):
+            _leave()
+        stop.set()
+
+    return told
 
 
 def _leave() -> None:
