@@ -97,9 +97,11 @@ class Settings:
     warm_stocks: int = _setting(
         0, "how many of the last events' stocks are read into the cache at start", least=0
     )
-    max_commands: int = _setting(2_000, "commands under way at a time; more are refused", least=1)
-    max_queries: int = _setting(1_000, "queries under way at a time", least=1)
-    max_streams: int = _setting(1_000, "subscriptions open at a time", least=1)
+    max_commands: int = _setting(
+        2_000, "commands under way at a time in a worker; more are refused", least=1
+    )
+    max_queries: int = _setting(1_000, "queries under way at a time in a worker", least=1)
+    max_streams: int = _setting(1_000, "subscriptions open at a time in a worker", least=1)
     caller_share: float = _setting(
         0.5, "which part of each of these one caller may take, where callers are known", least=0
     )

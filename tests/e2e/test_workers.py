@@ -1,6 +1,7 @@
 """Several workers under a supervisor are one service on one port."""
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -64,6 +65,12 @@ async def test_all_serve_the_port_that_is_said_once_as_their_supervisor_is_set(
         for caller in callers:
             info = await caller.admin.GetServerInfo(GetServerInfoRequest())
             assert info.durability == Durability.DURABILITY_RELAXED
+
+
+async def test_what_a_terminal_sends_is_for_the_supervisor_alone(shared: ServerProcess) -> None:
+    await shared.address()
+    groups = [os.getpgid(worker.pid) for worker in workers_of(shared)]
+    assert os.getpgid(shared.process.pid) not in groups
 
 
 async def _reserve(caller: Caller, name: str) -> str:
