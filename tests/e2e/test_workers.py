@@ -16,6 +16,8 @@ import pytest
 from inventory.v1.admin_pb2 import Durability, GetServerInfoRequest
 from inventory.v1.queries_pb2 import GetStockRequest
 from inventory_grpc.client import InventoryClient
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.opening import locked
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
 from tests.support.opened import checked, events, nobody_else_writes, requests_of
 from tests.support.server_process import ServerProcess, command_line
@@ -237,9 +239,12 @@ def test_what_none_of_them_can_serve_with_is_said_once_and_none_is_left(tmp_path
 
 
 async def test_told_to_stop_while_they_start_they_are_gone(path: Path, tmp_path: Path) -> None:
-    server = ServerProcess.begin(path, tmp_path / "log", "--workers", "2")
-    await eventually(lambda: len(workers_of(server)) == 2)
-    workers = workers_of(server)
-    server.terminate()
-    assert await server.ended() == 0
+    with (
+        locked(Database(path), exclusive=True),  # as if its tables were being made anew
+        supervised(path, tmp_path / "log") as server,
+    ):
+        await eventually(lambda: len(workers_of(server)) == 2)
+        workers = workers_of(server)
+        server.terminate()
+        assert await server.ended() == 0
     see_gone(workers)

@@ -90,6 +90,20 @@ def test_who_listens_already_and_would_share_is_not_joined(sockets: ExitStack) -
         pass
 
 
+def test_of_two_who_come_at_once_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    address, plain_bind = _free(), socket.socket.bind
+    rival = ExitStack()
+
+    def bind(self: socket.socket, at: tuple[str, int]) -> None:
+        plain_bind(self, at)
+        monkeypatch.undo()
+        rival.enter_context(held(_at(address)))  # which is as far as it gets meanwhile
+
+    monkeypatch.setattr(socket.socket, "bind", bind)
+    with rival, pytest.raises(OSError, match="cannot listen"), held(_at(address)):
+        pass
+
+
 def test_connections_of_a_server_that_has_ended_do_not_count(sockets: ExitStack) -> None:
     address = _free()
     with closing(_bound(sockets, address, shares=False)) as server:

@@ -20,8 +20,10 @@ def workers_of(server: ServerProcess) -> list[psutil.Process]:
 
 
 def see_gone(workers: Sequence[psutil.Process]) -> None:
-    """Wait until *workers* have ended."""
+    """Wait until *workers* have ended, and leave none."""
     left = psutil.wait_procs(workers, STOP_SECONDS)[1]
+    for worker in left:
+        worker.kill()
     assert not left, left
 
 
