@@ -91,7 +91,8 @@ class _Supervisor:
             else:
                 pause = pause_after(pause, time.monotonic() - started)
                 when = f"in {pause:g} s" if pause else "at once"
-                _log.error("%s %s; another starts %s", name, end, when)
+                say = _log.info if end.is_orderly else _log.error
+                say("%s %s; another starts %s", name, end, when)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._stop.wait()
@@ -105,16 +106,17 @@ class _Supervisor:
         return await worker.ended(partial(self._serves, number))
 
     def _serves(self, number: int) -> None:
-        if len(self._served) < len(self._numbers):
-            self._served.add(number)
-            if len(self._served) == len(self._numbers):
-                _log.info(
-                    "serving on %s from %s with %s workers (durability %s)",
-                    self._settings.listen,
-                    self._settings.database,
-                    len(self._served),
-                    self._settings.durability.value,
-                )
+        if len(self._served) == len(self._numbers):
+            return  # it is one that replaces another
+        self._served.add(number)
+        if len(self._served) == len(self._numbers):
+            _log.info(
+                "serving on %s from %s with %s workers (durability %s)",
+                self._settings.listen,
+                self._settings.database,
+                len(self._served),
+                self._settings.durability.value,
+            )
 
     def _told_to_stop(self) -> None:
         if self._stop.is_set():

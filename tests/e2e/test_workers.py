@@ -134,22 +134,27 @@ async def _add(address: str, who: int, over: asyncio.Event) -> list[str]:
     return acknowledged
 
 
-async def test_a_worker_that_dies_is_replaced_and_nothing_acknowledged_is_lost(
+async def test_a_worker_that_ends_is_replaced_and_nothing_acknowledged_is_lost(
     server: ServerProcess, path: Path
 ) -> None:
     address, over = await server.address(), asyncio.Event()
     callers = [asyncio.create_task(_add(address, who, over)) for who in range(8)]
-    for killed in range(1, 4):
+    for ended, number in enumerate([signal.SIGKILL, signal.SIGTERM, signal.SIGKILL], start=1):
         before = workers_of(server)
-        before[0].kill()
-        await eventually(partial(_have_served, server, 2 + killed))
+        max(before, key=psutil.Process.create_time).send_signal(number)
+        await eventually(partial(_have_served, server, 2 + ended))
         assert [worker.pid for worker in before] != [worker.pid for worker in workers_of(server)]
     over.set()
     acknowledged = [name for names in await asyncio.gather(*callers) for name in names]
     assert len(acknowledged) > 100
     assert requests_of(events(path)) == dict.fromkeys(acknowledged, 1)
     checked(path)
-    assert all("was ended by SIGKILL" in line for line in _said(server, "another starts"))
+    how = [said.partition(" of 2 ")[2] for said in _said(server, "another starts")]
+    assert how == [
+        "was ended by SIGKILL; another starts at once",
+        "ended with 0; another starts in 0.1 s",
+        "was ended by SIGKILL; another starts in 0.2 s",
+    ]
 
 
 async def _taken(caller: Caller, request_id: str) -> asyncio.Task[int]:
