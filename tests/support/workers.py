@@ -27,6 +27,11 @@ def see_gone(workers: Sequence[psutil.Process]) -> None:
     assert not left, left
 
 
+def said(server: ServerProcess, word: str) -> list[str]:
+    """Return what the supervisor and its workers have said with *word* in it."""
+    return [entry["event"] for entry in server.log() if word in entry["event"]]
+
+
 @contextmanager
 def supervised(
     database: Path, log_file: Path, *options: str, workers: int = 2
