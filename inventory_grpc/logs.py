@@ -15,15 +15,17 @@ from inventory_grpc.settings import LogFormat
 Entry = dict[str, Any]
 
 
-def set_up_logging(how: LogFormat) -> None:
+def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
     """Write one line an entry to standard error: JSON, or readable on a terminal.
 
     The lines of the standard library's `logging`, which the inner layers use, look the same.
+    Where there are several, each line says which *worker* it was.
     """
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([_signed(worker)] if worker else []),
     ]
     rendering: list[Any] = [structlog.processors.format_exc_info]
     if readable:
@@ -69,6 +71,10 @@ def _json(entry: Entry) -> str:
         if text.isascii() and text.isprintable():
             return text
     return json.dumps(entry, default=repr)
+
+
+def _signed(worker: int) -> Callable[[object, str, Entry], Entry]:
+    return lambda _logger, _name, entry: entry | {"worker": worker}
 
 
 def _tamed(entry: Entry) -> Entry:

@@ -3,8 +3,6 @@
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +12,6 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 
 from inventory.v1.events_pb2 import SubscribeRequest
-from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.caller import (
     Caller,
     Refused,
@@ -22,24 +19,13 @@ from tests.support.caller import (
     calling,
     refusal,
 )
-from tests.support.opened import checked, events, requests_of
+from tests.support.opened import checked, events, nobody_else_writes, requests_of
 from tests.support.server_process import ServerProcess
 
 DRAIN_SECONDS: Final = 5.0
 """Far less than a server may take; more than one needs whose callers read."""
 
 NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Keep every server from writing meanwhile, as another process at work would."""
-    with closing(Database(path).writer()) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.execute("ROLLBACK")
 
 
 async def _end_of(stream: "grpc.aio.UnaryStreamCall[Any, Any]") -> Refused:
@@ -61,7 +47,7 @@ async def test_who_asks_hears_first_and_who_was_taken_is_answered(
     following = remote.events.Subscribe(SubscribeRequest())
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
     await following.read()
-    with _lock(path):
+    with nobody_else_writes(path):
         taken = remote.commands.AddStock(adding(1, request_id="taken"), timeout=20)
         await asyncio.sleep(0.1)
         server.terminate()
@@ -105,7 +91,7 @@ async def test_a_second_signal_leaves_at_once_and_loses_nothing(
     server: ServerProcess, remote: Caller, path: Path
 ) -> None:
     await remote.commands.AddStock(adding(1, request_id="kept"))
-    with _lock(path):
+    with nobody_else_writes(path):
         taken = remote.commands.AddStock(adding(1, request_id="taken"), timeout=20)
         await asyncio.sleep(0.1)
         server.terminate()
