@@ -25,6 +25,10 @@ BUSY_SECONDS: Final = 5.0
 """How long the write lock of another process is waited for."""
 
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
+CHECKPOINT_PAGES: Final = 4_000
+"""In the WAL, until they are moved into the main file: of a page that changed more than once
+only the last state. Measured, a quarter more rows a second than with the 1,000 of SQLite."""
+
 CHECKSUM_VFS: Final = "cksmvfs"
 CHECKSUM_BYTES: Final = 8
 
@@ -64,6 +68,7 @@ class Database:
         connection.pragma("synchronous", "full" if self.durability is Durability.FULL else "normal")
         connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
+        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
         connection.pragma("foreign_keys", 0)
         return connection
 
