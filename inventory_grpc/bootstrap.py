@@ -174,14 +174,15 @@ async def serving(
             expiry_lag=parts.ledger.expiry_lag,
             clock_difference=parts.clock.difference,
         )
+        servicers = Servicers(
+            commands=Commands(parts.ledger, wall),
+            queries=Queries(parts.queries),
+            events=Events(parts.followers, parts.event_log, wall),
+            admin=Admin(facts),
+            health=health,
+        )
         server = build_server(
-            Servicers(
-                commands=Commands(parts.ledger, wall),
-                queries=Queries(parts.queries),
-                events=Events(parts.followers, parts.event_log, wall),
-                admin=Admin(facts),
-                health=health,
-            ),
+            servicers,
             parts.breaker,
             shared,
             is_loopback=settings.is_loopback,
@@ -213,7 +214,7 @@ async def serving(
         finally:
             if watching:
                 watching.cancel()
-            await drain(server, shared, parts.head, health, settings.drain_seconds)
+            await drain(server, shared, servicers, parts.head, settings.drain_seconds)
 
 
 async def _watch(callers: CallersFile, authentication: Authenticate) -> None:

@@ -20,6 +20,7 @@ from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBrea
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
+from inventory_grpc.application.group import Answer, Asked, Groups
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
@@ -77,6 +78,7 @@ class Ledger:
         self._remember_micros = round(remember_seconds * 1e6)
         self._mailbox = Mailbox()
         self._wake = asyncio.Event()
+        self._groups = Groups(self._mailbox, self._admit, self._wake.set)
         self._closing = asyncio.Event()
         self._moved_elsewhere = True
         self._just_expired = False
@@ -101,13 +103,29 @@ class Ledger:
             Refusal: nothing was recorded, except for `OutcomeUnknown`.
             TimeoutError: the deadline passed before it was begun.
         """
+        await self._admit()
+        answer = self._mailbox.put(command, request)
+        self._wake.set()
+        return await answer
+
+    async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
+        """Do what many commands ask, each as `record` does; return when all are taken in.
+
+        The answers are the result of what is returned. Whoever cancels it, or this, gives
+        up what was not begun.
+        """
+        return await self._groups.take_in(asked)
+
+    async def _admit(self) -> None:
+        """Return if commands are taken.
+
+        Raises:
+            Refusal: why they are not.
+        """
         self._breaker.check()
         if self._closing.is_set():
             raise ShuttingDown(1.0)
         await pause("admit")
-        answer = self._mailbox.put(command, request)
-        self._wake.set()
-        return await answer
 
     def follow(self) -> None:
         """Look at what other processes have recorded, soon."""

@@ -12,6 +12,7 @@
 It knows nothing of the server but the contract: the generated code is all it shares.
 """
 
+from inventory_grpc.client.bulk import Result
 from inventory_grpc.client.client import InventoryClient
 from inventory_grpc.client.errors import (
     Cancelled,
@@ -68,6 +69,7 @@ __all__ = [
     "ReservationClosed",
     "ReservationExists",
     "ReservationNotFound",
+    "Result",
     "ShuttingDown",
     "StockNotFound",
     "StorageFull",

@@ -34,8 +34,18 @@ class Calls:
         Raises:
             InventoryError: the last failure, once no other attempt may help or fit.
         """
-        seconds = self._timeout if timeout is None else timeout
-        return await _Call(method, request, seconds).answer()
+        response, _ = await self.answer(method, request, timeout)
+        return response
+
+    async def answer(
+        self,
+        method: UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        timeout: float | None,  # noqa: ASYNC109  as above
+    ) -> tuple[Response, bool]:
+        """Return the same, and whether an earlier attempt may have been recorded as well."""
+        call = _Call(method, request, self._timeout if timeout is None else timeout)
+        return await call.answer(), call.in_doubt
 
 
 class _Call(Generic[Request, Response]):
@@ -47,7 +57,8 @@ class _Call(Generic[Request, Response]):
         self._method = method
         self._request = request
         self._deadline = time.monotonic() + timeout
-        self._in_doubt = False
+        self.in_doubt = False
+        """Whether an attempt that failed may have been recorded."""
 
     async def answer(self) -> Response:
         # tenacity costs 45 us, a fifth of what a call costs here: it is asked only once
@@ -80,10 +91,10 @@ class _Call(Generic[Request, Response]):
             return await self._method(self._request, timeout=self._remaining())
         except grpc.aio.AioRpcError as failure:
             error = translated(failure, request_id=getattr(self._request, "request_id", ""))
-            self._in_doubt |= error.in_doubt
+            self.in_doubt |= error.in_doubt
             # A judgement settles it: had an earlier attempt been recorded, the same request
             # would have brought its answer.
-            error.in_doubt = self._in_doubt and not isinstance(error, Refused)
+            error.in_doubt = self.in_doubt and not isinstance(error, Refused)
             raise error from failure
 
 

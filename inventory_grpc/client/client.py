@@ -10,6 +10,7 @@ from inventory.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory.v1.events_pb2_grpc import InventoryEventsStub
 from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
+from inventory_grpc.client.bulk import Bulk
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.commands import Commands
 from inventory_grpc.client.events import Events
@@ -31,7 +32,7 @@ OPTIONS: Final = (
 )
 
 
-class InventoryClient(Commands, Queries, Events):
+class InventoryClient(Commands, Bulk, Queries, Events):
     """The inventory service at one address, such as `127.0.0.1:50051`.
 
     Used as an async context manager, and made where it is used, in a running event loop.

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from inventory.v1.commands_pb2 import CommandError
 from inventory.v1.errors_pb2 import ErrorReason
 from inventory_grpc.client import details, errors
 from inventory_grpc.client.errors import InventoryError
@@ -55,6 +56,7 @@ _WITHOUT_REASON: Final[Mapping[grpc.StatusCode, type[InventoryError]]] = {
 """What the ways between client and service have to say."""
 
 
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS: Final = "grpc-status-details-bin"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
 
@@ -62,21 +64,42 @@ _PUSHBACK: Final = "grpc-retry-pushback-ms"
 def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> InventoryError:
     """Return the failure that *error* stands for. What nobody can read of it is left out."""
     trailers = dict(error.trailing_metadata() or ())
-    carried = _carried(trailers.get(_DETAILS))
+    return _translated(
+        error.code(),
+        error.details() or "",
+        _carried(trailers.get(_DETAILS)),
+        trailers.get(_PUSHBACK),
+        request_id,
+    )
+
+
+def translated_result(error: CommandError, *, request_id: str) -> InventoryError:
+    """Return the failure of one command among many."""
+    code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
+    return _translated(code, error.message, [*error.details], None, request_id)
+
+
+def _translated(
+    code: grpc.StatusCode,
+    message: str,
+    carried: Sequence[Packed],
+    pushback: str | bytes | None,
+    request_id: str,
+) -> InventoryError:
     info = details.first(ErrorInfo, carried)
     if info is None or info.domain != DOMAIN:
         # It comes from the connection, or from somebody between here and there.
         info = ErrorInfo()
-        kind = _WITHOUT_REASON.get(error.code(), InventoryError)
+        kind = _WITHOUT_REASON.get(code, InventoryError)
     else:
         kind = _BY_NAME.get(info.reason, InventoryError)
     return kind(
-        error.code(),
+        code,
         info.reason,
-        error.details() or "",
+        message,
         info.metadata,
         carried=carried,
-        retry_after=_retry_after(details.first(RetryInfo, carried), trailers.get(_PUSHBACK)),
+        retry_after=_retry_after(details.first(RetryInfo, carried), pushback),
         request_id=request_id,
     )
 

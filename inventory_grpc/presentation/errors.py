@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from inventory.v1 import errors_pb2 as pb
+from inventory.v1.commands_pb2 import CommandError
 from inventory.v1.stock_pb2 import Stock
 from inventory_grpc.application.failures import (
     Internal,
@@ -80,6 +81,12 @@ _MAX_MESSAGE: Final = 512
 _MAX_ROWS_BYTES: Final = 3 * 1024
 """The room for violations or short lines; what else there is fits into the last KiB."""
 
+_MAX_ROWS_BYTES_AMONG_MANY: Final = 1024
+"""The same for one command of a thousand, whose results must fit into 4 MiB."""
+
+TOO_LATE: Final = "it took longer than it may"
+"""What is said of a deadline that has passed."""
+
 _CODES: Final = {code.value[0]: code for code in StatusCode}
 
 
@@ -110,20 +117,35 @@ def reason_of(refusal: Refusal) -> str:
 
 def status_of(refusal: Refusal) -> Status:
     """Return *refusal* as the message that travels in the trailers."""
-    code, _ = STATUS[type(refusal)]
-    status = Status(code=code.value[0], message=_short(str(refusal)))
-    info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=refusal.facts())
-    for detail in (info, *_details(refusal)):
-        status.details.add().Pack(detail)
+    status = Status()
+    _fill(status, refusal, _MAX_ROWS_BYTES)
     return status
 
 
-def _details(refusal: Refusal) -> Iterable[Message]:
+def fill_error(error: CommandError, answer: Refusal | TimeoutError) -> None:
+    """Tell of one command among many what it alone would have failed with."""
+    if isinstance(answer, TimeoutError):
+        error.code = StatusCode.DEADLINE_EXCEEDED.value[0]
+        error.message = TOO_LATE
+    else:
+        _fill(error, answer, _MAX_ROWS_BYTES_AMONG_MANY)
+
+
+def _fill(status: Status | CommandError, refusal: Refusal, max_rows_bytes: int) -> None:
+    code, _ = STATUS[type(refusal)]
+    status.code = code.value[0]
+    status.message = _short(str(refusal))
+    info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=refusal.facts())
+    for detail in (info, *_details(refusal, max_rows_bytes)):
+        status.details.add().Pack(detail)
+
+
+def _details(refusal: Refusal, max_rows_bytes: int) -> Iterable[Message]:
     match refusal:
         case InvalidValue(violations):
-            yield _bad_request(violations)
+            yield _bad_request(violations, max_rows_bytes)
         case ShortLines(lines):
-            yield _short_lines(lines)
+            yield _short_lines(lines, max_rows_bytes)
         case VersionConflict(stock=current):
             stock = Stock()
             fill_stock(stock, current)
@@ -136,18 +158,18 @@ def _details(refusal: Refusal) -> Iterable[Message]:
             return
 
 
-def _bad_request(violations: Iterable[tuple[str, str]]) -> BadRequest:
+def _bad_request(violations: Iterable[tuple[str, str]], max_bytes: int) -> BadRequest:
     """Name as many violations as fit."""
     bad = BadRequest()
     for field, problem in violations:
         bad.field_violations.add(field=field, description=problem)
-        if len(bad.field_violations) > MAX_VIOLATIONS or bad.ByteSize() > _MAX_ROWS_BYTES:
+        if len(bad.field_violations) > MAX_VIOLATIONS or bad.ByteSize() > max_bytes:
             del bad.field_violations[-1]
             break
     return bad
 
 
-def _short_lines(lines: Iterable[ShortLine]) -> pb.ShortLines:
+def _short_lines(lines: Iterable[ShortLine], max_bytes: int) -> pb.ShortLines:
     """Name as many short lines as fit."""
     message = pb.ShortLines()
     for line in lines:
@@ -158,7 +180,7 @@ def _short_lines(lines: Iterable[ShortLine]) -> pb.ShortLines:
             available=line.available,
             shortfall=line.shortfall,
         )
-        if message.ByteSize() > _MAX_ROWS_BYTES:
+        if message.ByteSize() > max_bytes:
             del message.lines[-1]
             break
     return message

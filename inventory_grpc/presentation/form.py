@@ -20,6 +20,7 @@ from inventory_grpc.domain.values import (
     Span,
     StockId,
     StoreId,
+    Text,
     summed,
 )
 from inventory_grpc.presentation.caller import CALLER
@@ -106,6 +107,10 @@ class Form:
         """Return *value* as what it should be, or nothing if it is empty."""
         return self.take(kind, field, value) if value else None
 
+    def text(self, field: str, value: str) -> str:
+        """Return free text, of which there often is none."""
+        return self.take(Text, field, value) if value else value
+
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
         try:
@@ -138,6 +143,8 @@ class Form:
             at = f"lines[{index}]."
             stock_id = self.stock_id(line, at)
             taken.append((stock_id, self.take(Quantity, at + "quantity", line.quantity)))
+            if len(self._violations) == MAX_VIOLATIONS:
+                return {}  # nothing more is told
         try:
             return summed(taken)
         except Malformed:

@@ -1,4 +1,4 @@
-"""What does a caller of `InventoryCommands` want, and what is it told?"""
+"""What does a caller of `InventoryCommands` want?"""
 
 import hashlib
 import uuid
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar, assert_never
 
 from inventory.v1 import commands_pb2 as pb
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.batch import Request
 from inventory_grpc.domain.commands import (
     AddStock,
     AdjustStock,
@@ -31,12 +31,10 @@ from inventory_grpc.domain.values import (
     Quantity,
     RequestId,
     ReservationId,
-    Text,
     Ttl,
     Until,
 )
 from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.filling import fill_reservation, fill_stock
 from inventory_grpc.presentation.form import Form
 
 StockRequest = pb.AddStockRequest | pb.RemoveStockRequest | pb.AdjustStockRequest
@@ -60,14 +58,6 @@ R = TypeVar(
 
 ToCommand = Callable[[Form, R], Command]
 """Reads what is asked."""
-
-OneStock = TypeVar("OneStock", pb.AddStockResponse, pb.RemoveStockResponse, pb.AdjustStockResponse)
-Lines = TypeVar(
-    "Lines",
-    pb.ReserveStockResponse,
-    pb.CommitReservationResponse,
-    pb.ReleaseReservationResponse,
-)
 
 RESERVATION_IDS: Final = uuid.UUID("7d7d0d1c-3b0f-5a64-9f0e-0c6b7a9d2f11")
 """The namespace of reservation ids made from request ids; to change it is to break retries."""
@@ -100,10 +90,25 @@ def cause(form: Form, request: CommandRequest, now: Instant) -> Cause:
     return Cause(
         request.request_id,
         CALLER.get().actor,
-        form.take(Text, "reason", request.reason),
-        form.take(Text, "reference", request.reference),
+        form.text("reason", request.reason),
+        form.text("reference", request.reference),
         occur_time,
     )
+
+
+def asked(
+    rpc: str, to_command: ToCommand[R], request: R, now: Instant, deadline: float
+) -> tuple[Command, Request]:
+    """Read one command, however it came in.
+
+    Raises:
+        InvalidValue, PermissionDenied: what is wrong with it.
+    """
+    with Form() as form:
+        command = to_command(form, request)
+        told = cause(form, request, now)
+    compared = fingerprint(rpc, request) if told.request_id else b""
+    return command, Request(told, compared, deadline, CALLER.get().scope)
 
 
 def add_stock(form: Form, request: pb.AddStockRequest) -> AddStock:
@@ -211,30 +216,3 @@ def _expiration(
             return Never()
         case other:
             assert_never(other)
-
-
-def fill_one_stock(response: OneStock, outcome: Outcome) -> OneStock:
-    """Tell what a command on one stock has made so."""
-    fill_stock(response.stock, outcome.stocks[0])
-    response.position = outcome.position
-    response.replayed = outcome.replayed
-    return response
-
-
-def fill_lines(response: Lines, outcome: Outcome) -> Lines:
-    """Tell what a command on a reservation has made so, and of its stocks."""
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
-    for stock in outcome.stocks:
-        fill_stock(response.stocks.add(), stock)
-    response.position = outcome.position
-    response.replayed = outcome.replayed
-    return response
-
-
-def extended(outcome: Outcome) -> pb.ExtendReservationResponse:
-    """Tell until when a reservation holds now."""
-    response = pb.ExtendReservationResponse(position=outcome.position, replayed=outcome.replayed)
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
-    return response

@@ -15,6 +15,8 @@ PERMISSIONS: Final[Mapping[str, Role]] = {
     "/inventory.v1.InventoryCommands/AddStock": Role.OPERATOR,
     "/inventory.v1.InventoryCommands/AdjustStock": Role.OPERATOR,
     "/inventory.v1.InventoryCommands/CommitReservation": Role.OPERATOR,
+    "/inventory.v1.InventoryCommands/ExecuteBatch": Role.OPERATOR,
+    "/inventory.v1.InventoryCommands/ExecuteStream": Role.OPERATOR,
     "/inventory.v1.InventoryCommands/ExtendReservation": Role.OPERATOR,
     "/inventory.v1.InventoryCommands/ReleaseReservation": Role.OPERATOR,
     "/inventory.v1.InventoryCommands/RemoveStock": Role.OPERATOR,

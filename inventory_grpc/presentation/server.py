@@ -81,6 +81,9 @@ SERVICES: Final[Sequence[str]] = [
 ]
 """The services of this server, by full name."""
 
+COMMANDS: Final = commands_pb2.DESCRIPTOR.services_by_name["InventoryCommands"].full_name
+EXECUTE_STREAM: Final = f"/{COMMANDS}/ExecuteStream"
+
 EVENTS: Final = events_pb2.DESCRIPTOR.services_by_name["InventoryEvents"].full_name
 SUBSCRIBE: Final = f"/{EVENTS}/Subscribe"
 
@@ -110,7 +113,9 @@ class Doors(NamedTuple):
 def doors(callers: Callers | None = None) -> Doors:
     """Return the doors of a server that is to be built: open to *callers*, or to anybody."""
     return Doors(
-        RunningCalls(ending_themselves={SUBSCRIBE, _WATCH}), Authenticate(callers), TurnAway()
+        RunningCalls(ending_themselves={EXECUTE_STREAM, SUBSCRIBE, _WATCH}),
+        Authenticate(callers),
+        TurnAway(),
     )
 
 
@@ -166,8 +171,8 @@ def interceptors(
 async def drain(
     server: grpc.aio.Server,
     doors: Doors,
+    servicers: Servicers,
     head: Head,
-    health: Health,
     grace_seconds: float,
 ) -> None:
     """Stop *server*; return when every call has been answered, and its handler is done.
@@ -176,9 +181,10 @@ async def drain(
     grace is spent on calls that can finish.
     """
     await pause("drain_1")
-    health.close()
+    servicers.health.close()
     await pause("drain_2")
     head.close()
+    servicers.commands.close()
     doors.calls.end_streams()
     await pause("drain_3")
     await doors.turning_away.leave()

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory.v1.commands_pb2 import Command
 from inventory_grpc.presentation import page_tokens
 
 INT64_MAX: Final = 2**63 - 1
@@ -218,6 +219,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "ReserveStockRequest.lines": Rule(None, {}, is_needed=True, most=500),
     "CheckAvailabilityRequest.lines": Rule(None, {}, is_needed=True, most=500),
     "filter": Rule(None, {}),
+    "commands": Rule(None, {}, is_needed=True, most=1_000),
+    **{field.name: Rule(None, {}) for field in Command.DESCRIPTOR.fields},
 }
 """By name; where a message has one of its own, by message and name. A message within is made
 of its own fields."""

@@ -8,9 +8,11 @@ import pytest
 import pytest_asyncio
 
 from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc import bootstrap
+from inventory_grpc.settings import Settings
 from tests.robustness.effort import DEEP
 from tests.robustness.inside import Inside, serving_openly
-from tests.support.caller import Caller, adding, calling
+from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.server_process import ServerProcess, server_process
 
 GROWTH: Final = 48 * 2**20
@@ -57,3 +59,13 @@ async def inside(path: Path) -> AsyncIterator[Inside]:
     """Serve in this process, so that it can be looked into."""
     async with serving_openly(path) as inside:
         yield inside
+
+
+@pytest.fixture
+async def caller(path: Path) -> AsyncIterator[Caller]:
+    """Have a shop with many kettles, of which r1 holds two for Ana."""
+    settings = Settings(listen="127.0.0.1:0", database=path)
+    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+        await caller.commands.AddStock(adding(1_000, request_id="delivery"))
+        await caller.commands.ReserveStock(reserving(line(2), name="r1", never_expires=True))
+        yield caller

@@ -67,6 +67,9 @@ OURS: Final = [
 ]
 """Those of the inventory."""
 
+BULK: Final = [rpc for rpc in OURS if "commands" in rpc.input.DESCRIPTOR.fields_by_name]
+"""Those that take many commands, and tell in their answer what is wrong with each."""
+
 _REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 BESIDE: Final = [
     *_of(health_pb2.DESCRIPTOR.services_by_name["Health"]),

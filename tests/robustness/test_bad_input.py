@@ -12,15 +12,13 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc import StatusCode
 
 from inventory.v1 import commands_pb2, events_pb2
-from inventory_grpc import bootstrap
-from inventory_grpc.settings import Settings
 from tests.robustness.bad_input import PACKAGE, Case, bad, broken, fine, missing
 from tests.robustness.bad_values import INT64_MAX, RULES, own_name, rule_of
 from tests.robustness.effort import campaign
 from tests.robustness.harmless import Answer, ask, check_form, paths, written
 from tests.robustness.kinds import ELSEWHERE, KINDS
-from tests.robustness.rpcs import OURS, Rpc
-from tests.support.caller import Caller, adding, calling, line, refused, reserving
+from tests.robustness.rpcs import BULK, OURS, Rpc
+from tests.support.caller import Caller, adding, refused
 
 TOGETHER: Final = 32
 BUSINESS: Final = {
@@ -37,17 +35,10 @@ ADD_STOCK, LIST_EVENTS = (
     next(rpc for rpc in OURS if rpc.name == name) for name in ("AddStock", "ListEvents")
 )
 
-every_rpc = pytest.mark.parametrize("rpc", OURS, ids=lambda rpc: rpc.name)
+SINGLE: Final = [rpc for rpc in OURS if rpc not in BULK]
+"""Those that are refused when something is wrong; for the others see `test_bad_bulk`."""
 
-
-@pytest.fixture
-async def caller(path: Path) -> AsyncIterator[Caller]:
-    """Have a shop with many kettles, of which r1 holds two for Ana."""
-    settings = Settings(listen="127.0.0.1:0", database=path)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
-        await caller.commands.AddStock(adding(1_000, request_id="delivery"))
-        await caller.commands.ReserveStock(reserving(line(2), name="r1", never_expires=True))
-        yield caller
+every_rpc = pytest.mark.parametrize("rpc", SINGLE, ids=lambda rpc: rpc.name)
 
 
 async def _asked(caller: Caller, rpc: Rpc, cases: Iterable[Case]) -> list[tuple[Case, Answer]]:
@@ -179,7 +170,7 @@ def test_every_kind_of_bad_input_is_tried_somewhere() -> None:
     }
     here = {
         case.kind
-        for rpc in OURS
+        for rpc in SINGLE
         for cases in (
             bad(rpc.input.DESCRIPTOR),
             broken(rpc.input.DESCRIPTOR),

@@ -7,7 +7,7 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import grpc.aio
@@ -15,9 +15,9 @@ from grpc import StatusCode
 
 from inventory.v1 import commands_pb2
 from tests.robustness.effort import SEED, campaign, runs
-from tests.robustness.rpcs import BESIDE, OURS, Rpc
+from tests.robustness.rpcs import BESIDE, BULK, OURS, Rpc
 from tests.robustness.wild import Wild
-from tests.support.caller import Caller, adding, calling, refusal
+from tests.support.caller import Caller, Refused, adding, calling, refusal, refusal_among
 from tests.support.opened import checked, events
 from tests.support.server_process import command_line, server_process
 
@@ -54,22 +54,31 @@ class Seen:
     async def send(self, caller: Caller, rpc: Rpc, number: int) -> None:
         """Send the request of this number, and judge the answer."""
         request = Wild(f"{SEED}-{number}").request(rpc.input)
+        what = f"{rpc.name} of request {number}, {request!r}"
         code = StatusCode.OK
         try:
             answer = await rpc.answer(caller.channel, request, seconds=SECONDS)
         except grpc.aio.AioRpcError as error:
             code = error.code()
-            self._judge(rpc, error, f"{rpc.name} of request {number}, {request!r}")
+            self._judge(rpc, refusal(error), what)
         else:
             if "InventoryCommands" in rpc.method:
                 kind = getattr(commands_pb2, f"{rpc.name}Response")
-                self.positions.add(kind.FromString(answer).position)
+                self._note(rpc, kind.FromString(answer), what)
         self.codes[code.name] = self.codes.get(code.name, 0) + 1
 
-    def _judge(self, rpc: Rpc, error: grpc.aio.AioRpcError, what: str) -> None:
+    def _note(self, rpc: Rpc, response: Any, what: str) -> None:  # noqa: ANN401  of any command
+        if rpc not in BULK:
+            self.positions.add(response.position)
+            return
+        for result in response.results:
+            self.positions.add(result.position)
+            if result.HasField("error"):
+                self._judge(rpc, refusal_among(result), what)
+
+    def _judge(self, rpc: Rpc, seen: Refused, what: str) -> None:
         allowed = _COMMANDING if "InventoryCommands" in rpc.method else _ASKING
-        assert error.code() in allowed, f"{what}: {error}"
-        seen = refusal(error)
+        assert seen.code in allowed, f"{what}: {seen}"
         assert not _INSIDE.search(seen.message), f"{what}: {seen.message}"
         assert len(seen.message) <= 512, what
         if rpc in OURS:

@@ -16,8 +16,19 @@ from inventory.v1 import queries_pb2 as queries
 from inventory.v1.stock_pb2 import StockKey
 from inventory_grpc import bootstrap
 from inventory_grpc.settings import Settings
-from tests.robustness.rpcs import OURS
-from tests.support.caller import Caller, adding, calling, line, refused, reserving
+from tests.robustness.rpcs import BULK, OURS
+from tests.support.caller import (
+    KINDS,
+    Caller,
+    adding,
+    batch,
+    calling,
+    line,
+    message,
+    refusal_among,
+    refused,
+    reserving,
+)
 from tests.support.keyring import Keyring, Metadata, bearing
 
 PORTO: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "porto"}
@@ -61,7 +72,7 @@ class Shop:
     ana: Metadata
     till: Metadata
 
-    def ask(self, rpc: str, request: Message, metadata: Metadata) -> Any:  # noqa: ANN401
+    def ask(self, rpc: str, request: Any, metadata: Metadata) -> Any:  # noqa: ANN401
         caller = self.caller
         stub = next(
             stub for stub in (caller.commands, caller.queries, caller.events) if hasattr(stub, rpc)
@@ -90,7 +101,9 @@ async def shop(path: Path, tmp_path: Path) -> AsyncIterator[Shop]:
 
 
 def test_every_rpc_that_can_name_a_store_is_tried() -> None:
-    assert set(NAMING_PORTO) == {rpc.name for rpc in OURS if _names_stores(rpc.input.DESCRIPTOR)}
+    assert {*NAMING_PORTO, *(rpc.name for rpc in BULK)} == {
+        rpc.name for rpc in OURS if _names_stores(rpc.input.DESCRIPTOR)
+    }
 
 
 @pytest.mark.parametrize("rpc", NAMING_PORTO)
@@ -101,6 +114,29 @@ async def test_to_name_a_store_of_others_is_denied(shop: Shop, rpc: str) -> None
     assert seen.facts == {"store_id": "porto"}
     log = await shop.ask("ListEvents", events.ListEventsRequest(), shop.ana)
     assert log.head_position == 6
+
+
+@pytest.mark.parametrize("rpc", [rpc.name for rpc in BULK])
+async def test_among_many_commands_those_on_stores_of_others_are_denied(
+    shop: Shop, rpc: str
+) -> None:
+    denied = [request for request in NAMING_PORTO.values() if request.DESCRIPTOR.name in KINDS]
+    unseen = [make(reservation_id="wide-cart") for make in list(ON_A_RESERVATION.values())[:3]]
+    asked = *denied, adding(1), *unseen
+    if rpc == "ExecuteStream":
+        response = await shop.ask(rpc, iter([message(*asked)]), shop.till).read()
+    else:
+        response = await shop.ask(rpc, batch(*asked), shop.till)
+    results = response.results
+    for result in results[: len(denied)]:
+        seen = refusal_among(result)
+        assert (seen.code, seen.reason) == (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert seen.facts == {"store_id": "porto"}
+    assert results[len(denied)].position == 7
+    for result in results[len(denied) + 1 :]:
+        assert refusal_among(result).reason == "RESERVATION_NOT_FOUND"
+    log = await shop.ask("ListEvents", events.ListEventsRequest(), shop.ana)
+    assert log.head_position == 7
 
 
 @pytest.mark.parametrize("rpc", ON_A_RESERVATION)

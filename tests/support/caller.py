@@ -1,6 +1,6 @@
 """A caller with nothing but the generated stubs: what any other language would see."""
 
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,14 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inventory.v1 import stock_pb2
 from inventory.v1.admin_pb2_grpc import InventoryAdminStub
-from inventory.v1.commands_pb2 import AddStockRequest, ReserveStockRequest
+from inventory.v1.commands_pb2 import (
+    AddStockRequest,
+    Command,
+    CommandResult,
+    ExecuteBatchRequest,
+    ExecuteStreamRequest,
+    ReserveStockRequest,
+)
 from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory.v1.errors_pb2 import ShortLines
 from inventory.v1.events_pb2 import Event, SubscribeRequest
@@ -33,6 +40,16 @@ DETAILS: Final[tuple[type[Message], ...]] = (
     ShortLines,
     stock_pb2.Stock,
 )
+
+
+CODES: Final = {code.value[0]: code for code in StatusCode}
+
+KINDS: Final = {
+    field.message_type.name: field.name
+    for field in Command.DESCRIPTOR.fields
+    if field.message_type is not None
+}
+"""What a command among others is called, by its request."""
 
 
 @dataclass(frozen=True)
@@ -103,21 +120,43 @@ def refusal(error: grpc.aio.AioRpcError) -> Refused:
     """Return what *error* carries."""
     trailers = dict(error.trailing_metadata() or ())
     status = Status.FromString(bytes(trailers.get("grpc-status-details-bin", b"")))
+    return _refused(error.code(), error.details() or "", status.details, trailers)
+
+
+def refusal_among(result: CommandResult) -> Refused:
+    """Return what the *result* of a command among others carries, which is not done."""
+    assert [field.name for field, _ in result.ListFields()] == ["error"], result
+    return _refused(CODES[result.error.code], result.error.message, result.error.details, {})
+
+
+def _refused(
+    code: StatusCode,
+    message: str,
+    carried: Iterable[Any],
+    trailers: dict[str, str | bytes],
+) -> Refused:
     details: dict[type[Message], Any] = {}
-    for packed in status.details:
+    for packed in carried:
         for kind in DETAILS:
             if packed.Is(kind.DESCRIPTOR):
                 details[kind] = kind()
                 packed.Unpack(details[kind])
     info = details.pop(ErrorInfo, ErrorInfo())
-    return Refused(
-        error.code(),
-        info.reason,
-        dict(info.metadata),
-        error.details() or "",
-        details,
-        trailers,
-    )
+    return Refused(code, info.reason, dict(info.metadata), message, details, trailers)
+
+
+def commands(*requests: Message) -> list[Command]:
+    """Return *requests* as they are sent among others."""
+    make: Any = Command
+    return [make(**{KINDS[request.DESCRIPTOR.name]: request}) for request in requests]
+
+
+def batch(*requests: Message) -> ExecuteBatchRequest:
+    return ExecuteBatchRequest(commands=commands(*requests))
+
+
+def message(*requests: Message) -> ExecuteStreamRequest:
+    return ExecuteStreamRequest(commands=commands(*requests))
 
 
 def line(quantity: int, product: str = "kettle", store: str = "lisbon") -> stock_pb2.Line:

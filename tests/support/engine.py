@@ -1,12 +1,13 @@
 """The engine as it runs in a server, over any store, with time in the hands of a test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.group import Answer
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ledger import Ledger
 from inventory_grpc.application.ports import Outcome
@@ -55,6 +56,21 @@ class Engine:
         cause = Cause(request_id=request_id)
         request = Request(cause, fingerprint=repr(command).encode(), deadline=deadline)
         return asyncio.ensure_future(self.ledger.record(command, request))
+
+    def ask_all(
+        self, *commands: Command, request_ids: Sequence[str] = (), deadline: float | None = None
+    ) -> "asyncio.Task[Sequence[Answer]]":
+        """Ask for *commands* as a group, and do not wait; they have these request ids."""
+        ids = [*request_ids, *[""] * (len(commands) - len(request_ids))]
+        asked = [
+            (command, Request(Cause(request_id=request_id), repr(command).encode(), deadline))
+            for command, request_id in zip(commands, ids, strict=True)
+        ]
+
+        async def answered() -> Sequence[Answer]:
+            return await (await self.ledger.record_all(asked))
+
+        return asyncio.ensure_future(answered())
 
     async def go_on(self, span: int) -> None:
         """Let time pass, and have the ledger notice."""

@@ -22,46 +22,61 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory.v1 import stock_pb2 as inventory_dot_v1_dot_stock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/v1/commands.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18inventory/v1/stock.proto\"\xe4\x01\n\x0f\x41\x64\x64StockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_expected_version\"Z\n\x10\x41\x64\x64StockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xe7\x01\n\x12RemoveStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_expected_version\"]\n\x13RemoveStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\x87\x02\n\x12\x41\x64justStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x05\x64\x65lta\x18\x03 \x01(\x03H\x00\x12\x11\n\x07on_hand\x18\x04 \x01(\x03H\x00\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nadjustmentB\x13\n\x11_expected_version\"]\n\x13\x41\x64justStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xe2\x02\n\x13ReserveStockRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x16\n\x0ereservation_id\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12(\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x07 \x01(\x08H\x00\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nexpiration\"\x8f\x01\n\x14ReserveStockResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xce\x01\n\x18\x43ommitReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12!\n\x05lines\x18\x02 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x19\x43ommitReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xbd\x01\n\x19ReleaseReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12!\n\x05lines\x18\x02 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x1aReleaseReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\x9d\x02\n\x18\x45xtendReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12(\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x04 \x01(\x08H\x00\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nexpiration\"o\n\x19\x45xtendReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\x32\x92\x05\n\x11InventoryCommands\x12I\n\x08\x41\x64\x64Stock\x12\x1d.inventory.v1.AddStockRequest\x1a\x1e.inventory.v1.AddStockResponse\x12R\n\x0bRemoveStock\x12 .inventory.v1.RemoveStockRequest\x1a!.inventory.v1.RemoveStockResponse\x12R\n\x0b\x41\x64justStock\x12 .inventory.v1.AdjustStockRequest\x1a!.inventory.v1.AdjustStockResponse\x12U\n\x0cReserveStock\x12!.inventory.v1.ReserveStockRequest\x1a\".inventory.v1.ReserveStockResponse\x12\x64\n\x11\x43ommitReservation\x12&.inventory.v1.CommitReservationRequest\x1a\'.inventory.v1.CommitReservationResponse\x12g\n\x12ReleaseReservation\x12\'.inventory.v1.ReleaseReservationRequest\x1a(.inventory.v1.ReleaseReservationResponse\x12\x64\n\x11\x45xtendReservation\x12&.inventory.v1.ExtendReservationRequest\x1a\'.inventory.v1.ExtendReservationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binventory/v1/commands.proto\x12\x0cinventory.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18inventory/v1/stock.proto\"\xe4\x01\n\x0f\x41\x64\x64StockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_expected_version\"Z\n\x10\x41\x64\x64StockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xe7\x01\n\x12RemoveStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_expected_version\"]\n\x13RemoveStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\x87\x02\n\x12\x41\x64justStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x05\x64\x65lta\x18\x03 \x01(\x03H\x00\x12\x11\n\x07on_hand\x18\x04 \x01(\x03H\x00\x12\x1d\n\x10\x65xpected_version\x18\n \x01(\x03H\x01\x88\x01\x01\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nadjustmentB\x13\n\x11_expected_version\"]\n\x13\x41\x64justStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xe2\x02\n\x13ReserveStockRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x16\n\x0ereservation_id\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12(\n\x03ttl\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x07 \x01(\x08H\x00\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nexpiration\"\x8f\x01\n\x14ReserveStockResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xce\x01\n\x18\x43ommitReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12!\n\x05lines\x18\x02 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x94\x01\n\x19\x43ommitReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xbd\x01\n\x19ReleaseReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12!\n\x05lines\x18\x02 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x1aReleaseReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\x9d\x02\n\x18\x45xtendReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12(\n\x03ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationH\x00\x12\x31\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x17\n\rnever_expires\x18\x04 \x01(\x08H\x00\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x11\n\treference\x18\r \x01(\t\x12.\n\noccur_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nexpiration\"o\n\x19\x45xtendReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x10\n\x08position\x18\x0b \x01(\x03\x12\x10\n\x08replayed\x18\x0c \x01(\x08\"\xcc\x03\n\x07\x43ommand\x12\x32\n\tadd_stock\x18\x01 \x01(\x0b\x32\x1d.inventory.v1.AddStockRequestH\x00\x12\x38\n\x0cremove_stock\x18\x02 \x01(\x0b\x32 .inventory.v1.RemoveStockRequestH\x00\x12\x38\n\x0c\x61\x64just_stock\x18\x03 \x01(\x0b\x32 .inventory.v1.AdjustStockRequestH\x00\x12:\n\rreserve_stock\x18\x04 \x01(\x0b\x32!.inventory.v1.ReserveStockRequestH\x00\x12\x44\n\x12\x63ommit_reservation\x18\x05 \x01(\x0b\x32&.inventory.v1.CommitReservationRequestH\x00\x12\x46\n\x13release_reservation\x18\x06 \x01(\x0b\x32\'.inventory.v1.ReleaseReservationRequestH\x00\x12\x44\n\x12\x65xtend_reservation\x18\x07 \x01(\x0b\x32&.inventory.v1.ExtendReservationRequestH\x00\x42\t\n\x07\x63ommand\"\x87\x01\n\rCommandResult\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x16\n\x0ereservation_id\x18\x04 \x01(\t\x12)\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x1a.inventory.v1.CommandError\"T\n\x0c\x43ommandError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\">\n\x13\x45xecuteBatchRequest\x12\'\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Command\"D\n\x14\x45xecuteBatchResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.inventory.v1.CommandResult\"?\n\x14\x45xecuteStreamRequest\x12\'\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Command\"E\n\x15\x45xecuteStreamResponse\x12,\n\x07results\x18\x01 \x03(\x0b\x32\x1b.inventory.v1.CommandResult2\xc7\x06\n\x11InventoryCommands\x12I\n\x08\x41\x64\x64Stock\x12\x1d.inventory.v1.AddStockRequest\x1a\x1e.inventory.v1.AddStockResponse\x12R\n\x0bRemoveStock\x12 .inventory.v1.RemoveStockRequest\x1a!.inventory.v1.RemoveStockResponse\x12R\n\x0b\x41\x64justStock\x12 .inventory.v1.AdjustStockRequest\x1a!.inventory.v1.AdjustStockResponse\x12U\n\x0cReserveStock\x12!.inventory.v1.ReserveStockRequest\x1a\".inventory.v1.ReserveStockResponse\x12\x64\n\x11\x43ommitReservation\x12&.inventory.v1.CommitReservationRequest\x1a\'.inventory.v1.CommitReservationResponse\x12g\n\x12ReleaseReservation\x12\'.inventory.v1.ReleaseReservationRequest\x1a(.inventory.v1.ReleaseReservationResponse\x12\x64\n\x11\x45xtendReservation\x12&.inventory.v1.ExtendReservationRequest\x1a\'.inventory.v1.ExtendReservationResponse\x12U\n\x0c\x45xecuteBatch\x12!.inventory.v1.ExecuteBatchRequest\x1a\".inventory.v1.ExecuteBatchResponse\x12\\\n\rExecuteStream\x12\".inventory.v1.ExecuteStreamRequest\x1a#.inventory.v1.ExecuteStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.commands_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADDSTOCKREQUEST']._serialized_start=137
-  _globals['_ADDSTOCKREQUEST']._serialized_end=365
-  _globals['_ADDSTOCKRESPONSE']._serialized_start=367
-  _globals['_ADDSTOCKRESPONSE']._serialized_end=457
-  _globals['_REMOVESTOCKREQUEST']._serialized_start=460
-  _globals['_REMOVESTOCKREQUEST']._serialized_end=691
-  _globals['_REMOVESTOCKRESPONSE']._serialized_start=693
-  _globals['_REMOVESTOCKRESPONSE']._serialized_end=786
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=789
-  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=1052
-  _globals['_ADJUSTSTOCKRESPONSE']._serialized_start=1054
-  _globals['_ADJUSTSTOCKRESPONSE']._serialized_end=1147
-  _globals['_RESERVESTOCKREQUEST']._serialized_start=1150
-  _globals['_RESERVESTOCKREQUEST']._serialized_end=1504
-  _globals['_RESERVESTOCKRESPONSE']._serialized_start=1507
-  _globals['_RESERVESTOCKRESPONSE']._serialized_end=1650
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1653
-  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1859
-  _globals['_COMMITRESERVATIONRESPONSE']._serialized_start=1862
-  _globals['_COMMITRESERVATIONRESPONSE']._serialized_end=2010
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=2013
-  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2202
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2205
-  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2354
-  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=2357
-  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=2642
-  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_start=2644
-  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_end=2755
-  _globals['_INVENTORYCOMMANDS']._serialized_start=2758
-  _globals['_INVENTORYCOMMANDS']._serialized_end=3416
+  _globals['_ADDSTOCKREQUEST']._serialized_start=164
+  _globals['_ADDSTOCKREQUEST']._serialized_end=392
+  _globals['_ADDSTOCKRESPONSE']._serialized_start=394
+  _globals['_ADDSTOCKRESPONSE']._serialized_end=484
+  _globals['_REMOVESTOCKREQUEST']._serialized_start=487
+  _globals['_REMOVESTOCKREQUEST']._serialized_end=718
+  _globals['_REMOVESTOCKRESPONSE']._serialized_start=720
+  _globals['_REMOVESTOCKRESPONSE']._serialized_end=813
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_start=816
+  _globals['_ADJUSTSTOCKREQUEST']._serialized_end=1079
+  _globals['_ADJUSTSTOCKRESPONSE']._serialized_start=1081
+  _globals['_ADJUSTSTOCKRESPONSE']._serialized_end=1174
+  _globals['_RESERVESTOCKREQUEST']._serialized_start=1177
+  _globals['_RESERVESTOCKREQUEST']._serialized_end=1531
+  _globals['_RESERVESTOCKRESPONSE']._serialized_start=1534
+  _globals['_RESERVESTOCKRESPONSE']._serialized_end=1677
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_start=1680
+  _globals['_COMMITRESERVATIONREQUEST']._serialized_end=1886
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_start=1889
+  _globals['_COMMITRESERVATIONRESPONSE']._serialized_end=2037
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_start=2040
+  _globals['_RELEASERESERVATIONREQUEST']._serialized_end=2229
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_start=2232
+  _globals['_RELEASERESERVATIONRESPONSE']._serialized_end=2381
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_start=2384
+  _globals['_EXTENDRESERVATIONREQUEST']._serialized_end=2669
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_start=2671
+  _globals['_EXTENDRESERVATIONRESPONSE']._serialized_end=2782
+  _globals['_COMMAND']._serialized_start=2785
+  _globals['_COMMAND']._serialized_end=3245
+  _globals['_COMMANDRESULT']._serialized_start=3248
+  _globals['_COMMANDRESULT']._serialized_end=3383
+  _globals['_COMMANDERROR']._serialized_start=3385
+  _globals['_COMMANDERROR']._serialized_end=3469
+  _globals['_EXECUTEBATCHREQUEST']._serialized_start=3471
+  _globals['_EXECUTEBATCHREQUEST']._serialized_end=3533
+  _globals['_EXECUTEBATCHRESPONSE']._serialized_start=3535
+  _globals['_EXECUTEBATCHRESPONSE']._serialized_end=3603
+  _globals['_EXECUTESTREAMREQUEST']._serialized_start=3605
+  _globals['_EXECUTESTREAMREQUEST']._serialized_end=3668
+  _globals['_EXECUTESTREAMRESPONSE']._serialized_start=3670
+  _globals['_EXECUTESTREAMRESPONSE']._serialized_end=3739
+  _globals['_INVENTORYCOMMANDS']._serialized_start=3742
+  _globals['_INVENTORYCOMMANDS']._serialized_end=4581
 # @@protoc_insertion_point(module_scope)

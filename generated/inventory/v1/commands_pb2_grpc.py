@@ -87,6 +87,16 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.FromString,
                 _registered_method=True)
+        self.ExecuteBatch = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/ExecuteBatch',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchResponse.FromString,
+                _registered_method=True)
+        self.ExecuteStream = channel.stream_stream(
+                '/inventory.v1.InventoryCommands/ExecuteStream',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteStreamRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.ExecuteStreamResponse.FromString,
+                _registered_method=True)
 
 
 class InventoryCommandsServicer:
@@ -213,6 +223,46 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExecuteBatch(self, request, context):
+        """Does up to 1,000 commands, each as if it had been sent alone, in the order
+        given.
+
+        They are independent: one that is refused keeps none of the others from being
+        done, and its result says why. The answer comes when all that succeeded are on
+        disk. Their `request_id`s are the same as those of single commands: what was
+        done by the one may be repeated by the other. Fails as a whole with
+        - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
+        then none was done.
+
+        If the call fails in another way, or its deadline passes, any of them may have
+        been done: send the same request again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExecuteStream(self, request_iterator, context):
+        """Does commands as they come, for as long as they come; the fastest way in.
+
+        Each message is what `ExecuteBatch` takes, and is answered by one message, in
+        order; there is no need to wait for the answer before the next is sent. The
+        server takes in a few messages at a time, and the others wait with the caller.
+        The stream ends when the caller has finished and everything is answered, or
+        with
+        - `INVALID_ARGUMENT` (`INVALID_VALUE`) at a message without commands, or of more
+        than 1,000: none of that message was done, and nothing after it,
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
+        answered before, and nothing after it was done.
+
+        If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
+        caller takes no answers for a minute, what was not answered may have been done:
+        send it again. Without a deadline of the stream, a command waits up to 30
+        seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryCommandsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -250,6 +300,16 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.ExtendReservation,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.SerializeToString,
+            ),
+            'ExecuteBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExecuteBatch,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchResponse.SerializeToString,
+            ),
+            'ExecuteStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.ExecuteStream,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.ExecuteStreamRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -459,6 +519,60 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/ExtendReservation',
             inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExecuteBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/ExecuteBatch',
+            inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.ExecuteBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExecuteStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inventory.v1.InventoryCommands/ExecuteStream',
+            inventory_dot_v1_dot_commands__pb2.ExecuteStreamRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.ExecuteStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,6 +109,38 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it holds
       nothing any more.
     """
+    ExecuteBatch: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteBatchRequest, _commands_pb2.ExecuteBatchResponse]
+    """Does up to 1,000 commands, each as if it had been sent alone, in the order
+    given.
+
+    They are independent: one that is refused keeps none of the others from being
+    done, and its result says why. The answer comes when all that succeeded are on
+    disk. Their `request_id`s are the same as those of single commands: what was
+    done by the one may be repeated by the other. Fails as a whole with
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
+      then none was done.
+
+    If the call fails in another way, or its deadline passes, any of them may have
+    been done: send the same request again.
+    """
+    ExecuteStream: _aio.StreamStreamMultiCallable[_commands_pb2.ExecuteStreamRequest, _commands_pb2.ExecuteStreamResponse]
+    """Does commands as they come, for as long as they come; the fastest way in.
+
+    Each message is what `ExecuteBatch` takes, and is answered by one message, in
+    order; there is no need to wait for the answer before the next is sent. The
+    server takes in a few messages at a time, and the others wait with the caller.
+    The stream ends when the caller has finished and everything is answered, or
+    with
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) at a message without commands, or of more
+      than 1,000: none of that message was done, and nothing after it,
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
+      answered before, and nothing after it was done.
+
+    If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
+    caller takes no answers for a minute, what was not answered may have been done:
+    send it again. Without a deadline of the stream, a command waits up to 30
+    seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
+    """
 
 class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
     """Changes what stores have and promises units to customers, without ever
@@ -246,6 +278,50 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
         - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it holds
           nothing any more.
+        """
+
+    @_abc_1.abstractmethod
+    def ExecuteBatch(
+        self,
+        request: _commands_pb2.ExecuteBatchRequest,
+        context: _aio.ServicerContext[_commands_pb2.ExecuteBatchRequest, _abc.Awaitable[_commands_pb2.ExecuteBatchResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.ExecuteBatchResponse]:
+        """Does up to 1,000 commands, each as if it had been sent alone, in the order
+        given.
+
+        They are independent: one that is refused keeps none of the others from being
+        done, and its result says why. The answer comes when all that succeeded are on
+        disk. Their `request_id`s are the same as those of single commands: what was
+        done by the one may be repeated by the other. Fails as a whole with
+        - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
+          then none was done.
+
+        If the call fails in another way, or its deadline passes, any of them may have
+        been done: send the same request again.
+        """
+
+    @_abc_1.abstractmethod
+    def ExecuteStream(
+        self,
+        request_iterator: _abc.AsyncIterator[_commands_pb2.ExecuteStreamRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_commands_pb2.ExecuteStreamRequest], _abc.AsyncIterator[_commands_pb2.ExecuteStreamResponse]],
+    ) -> _abc.AsyncIterator[_commands_pb2.ExecuteStreamResponse]:
+        """Does commands as they come, for as long as they come; the fastest way in.
+
+        Each message is what `ExecuteBatch` takes, and is answered by one message, in
+        order; there is no need to wait for the answer before the next is sent. The
+        server takes in a few messages at a time, and the others wait with the caller.
+        The stream ends when the caller has finished and everything is answered, or
+        with
+        - `INVALID_ARGUMENT` (`INVALID_VALUE`) at a message without commands, or of more
+          than 1,000: none of that message was done, and nothing after it,
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
+          answered before, and nothing after it was done.
+
+        If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
+        caller takes no answers for a minute, what was not answered may have been done:
+        send it again. Without a deadline of the stream, a command waits up to 30
+        seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
         """
 
 def add_InventoryCommandsServicer_to_server(servicer: InventoryCommandsServicer, server: _aio.Server) -> None: ...

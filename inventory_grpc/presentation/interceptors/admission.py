@@ -27,6 +27,8 @@ class Limits(NamedTuple):
     streams: int = 1_000
     share: float = 0.5
     """Of each of these, one caller's most."""
+    bulk: int = 50
+    """Batches, and as many streams of commands: measured, one takes up to 5 MiB while it waits."""
 
 
 @dataclass
@@ -66,21 +68,27 @@ class Admit(Around):
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
-        commands, queries, streams, share = limits
+        commands, queries, streams, share, bulk = limits
         self._streams = _Room(streams, share, STREAM_RETRY_SECONDS)
         queries_room = _Room(queries, share, RETRY_SECONDS)
         self._rooms = {
+            "/inventory.v1.InventoryCommands/ExecuteBatch": _Room(bulk, share, RETRY_SECONDS),
+            "/inventory.v1.InventoryCommands/ExecuteStream": _Room(
+                bulk, share, STREAM_RETRY_SECONDS
+            ),
             "/inventory.v1.InventoryCommands": _Room(commands, share, RETRY_SECONDS),
             "/inventory.v1.InventoryQueries": queries_room,
             "/inventory.v1.InventoryEvents": queries_room,
         }
 
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
-        room = self._rooms.get(method.rpartition("/")[0])
+        room = self._rooms.get(method)
         if room is None:
-            return call
-        if streams:
-            room = self._streams
+            room = self._rooms.get(method.rpartition("/")[0])
+            if room is None:
+                return call
+            if streams:
+                room = self._streams
 
         async def admitted(request: object, context: Context) -> object:
             actor = CALLER.get().actor

@@ -18,7 +18,7 @@ from inventory_grpc.application.circuit_breaker import refusal_of
 from inventory_grpc.application.failures import Overloaded, ShuttingDown, bug
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.presentation.errors import refuse
+from inventory_grpc.presentation.errors import TOO_LATE, refuse
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 from inventory_grpc.presentation.interceptors.decoding import undecodable
@@ -58,7 +58,7 @@ class TranslateErrors(Around):
             except Refusal as error:
                 refusal = error
             except TimeoutError:
-                await context.abort(StatusCode.DEADLINE_EXCEEDED, "it took longer than it may")
+                await context.abort(StatusCode.DEADLINE_EXCEEDED, TOO_LATE)
             except ReaderStalled:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._goodbye_seconds):

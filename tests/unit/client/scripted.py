@@ -97,7 +97,7 @@ class ScriptedServer(grpc.GenericRpcHandler):
     """Answers each call of a method with the next of its scripts, and with nothing special after.
 
     The script of a call of one response ends at its first message or failure; one of many
-    responses is played to its end.
+    responses is played to its end, of many requests one for each.
     """
 
     def __init__(self) -> None:
@@ -128,9 +128,18 @@ class ScriptedServer(grpc.GenericRpcHandler):
             async for message in self._played(rpc, request, context):
                 yield message
 
+        async def conversation(
+            requests: AsyncIterator[Message], context: Context
+        ) -> AsyncIterator[Message]:
+            async for request in requests:
+                async for message in self._played(rpc, request, context):
+                    yield message
+
         async def unary(request: Message, context: Context) -> Message:
             return await anext(self._played(rpc, request, context))
 
+        if rpc.client_streaming:
+            return grpc.stream_stream_rpc_method_handler(conversation, *codec)
         if rpc.server_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, *codec)
         return grpc.unary_unary_rpc_method_handler(unary, *codec)

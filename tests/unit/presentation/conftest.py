@@ -17,12 +17,18 @@ from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import SERVICES, Doors, Servicers, build_server, doors
 from tests.support.engine import Engine, assemble, running
-from tests.support.stores import in_memory
+from tests.support.stores import TroubledStore, in_memory
 
 
 @pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
-    async with running(assemble(in_memory())) as engine:
+def troubled() -> TroubledStore:
+    """Return the store under the engine."""
+    return TroubledStore()
+
+
+@pytest.fixture
+async def engine(troubled: TroubledStore) -> AsyncIterator[Engine]:
+    async with running(assemble(in_memory(troubled))) as engine:
         yield engine
 
 
@@ -33,7 +39,7 @@ class Served:
     engine: Engine
     server: grpc.aio.Server
     doors: Doors
-    health: Health
+    servicers: Servicers
     port: int
     channel: grpc.aio.Channel
 
@@ -70,7 +76,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(engine, server, shared, health, port, channel)
+        yield Served(engine, server, shared, servicers, port, channel)
     await server.stop(None)
     await shared.calls.finished()
 

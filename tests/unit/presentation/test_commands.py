@@ -1,6 +1,7 @@
 """A command reaches the ledger with its cause, its fingerprint and its deadline."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
+from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import Command, ReserveStock
 from inventory_grpc.domain.refusals import InvalidValue
@@ -33,7 +35,7 @@ def call(seconds: float | None = None) -> Any:  # noqa: ANN401
     return Call(seconds)
 
 
-class Asked(Exception):
+class Heard(Exception):
     pass
 
 
@@ -45,14 +47,17 @@ class Listening:
 
     async def record(self, command: Command, request: Request) -> Outcome:
         self.command, self.request = command, request
-        raise Asked
+        raise Heard
+
+    async def record_all(self, asked: Sequence[Asked]) -> asyncio.Future[Sequence[Answer]]:
+        raise NotImplementedError
 
 
 async def heard(request: CommandRequest, seconds: float | None = None) -> Listening:
     ledger = Listening()
     commands = Commands(ledger, lambda: NOON, Ttl(Span(5 * MINUTE)))
     rpc = type(request).__name__.removesuffix("Request")
-    with pytest.raises(Asked):
+    with pytest.raises(Heard):
         await getattr(commands, rpc)(request, call(seconds))
     return ledger
 

@@ -10,13 +10,14 @@ from grpc import StatusCode
 
 from inventory.v1 import errors_pb2 as pb
 from inventory.v1 import stock_pb2
+from inventory.v1.commands_pb2 import CommandError
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
-from inventory_grpc.presentation.errors import STATUS, status_of
+from inventory_grpc.presentation.errors import STATUS, fill_error, status_of
 from tests.support.world import KETTLES, NOON, R1, stock
 
 LONG = stock("p" * 128, "s" * 128)
@@ -94,6 +95,31 @@ def test_a_status_says_what_is_the_case_and_fits_into_the_trailers(refusal: Refu
     assert len(status.message) <= 512
     assert status.message.isascii()
     assert status.message.isprintable()
+
+
+@pytest.mark.parametrize("refusal", EXAMPLES, ids=lambda refusal: type(refusal).__name__)
+def test_an_error_among_others_is_that_status_and_a_thousand_fit_into_a_message(
+    refusal: Refusal,
+) -> None:
+    among, alone = CommandError(), status_of(refusal)
+    fill_error(among, refusal)
+    assert (among.code, among.message) == (alone.code, alone.message)
+    assert among.details[0] == alone.details[0]
+    assert [packed.type_url for packed in among.details] == [
+        packed.type_url for packed in alone.details
+    ]
+    assert among.ByteSize() < 4 * 1024 * 1024 / 1_000
+
+
+def test_violations_and_short_lines_among_others_are_told_as_far_as_a_kilobyte_goes() -> None:
+    violations = [Violation(f"lines[{index}]", "must be better" * 5) for index in range(30)]
+    for refusal in (
+        refusals.InsufficientStock([ShortLine(LONG, 5, 2)] * 500),
+        refusals.InvalidValue(violations),
+    ):
+        among = CommandError()
+        fill_error(among, refusal)
+        assert 700 < among.details[1].ByteSize() < 1_100
 
 
 def test_a_bad_request_names_its_fields() -> None:

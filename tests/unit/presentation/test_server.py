@@ -209,7 +209,7 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_what_it_has_take
         await asyncio.sleep(0)
     began = asyncio.get_running_loop().time()
     with captured_lines() as logs:
-        await drain(service.server, service.doors, service.engine.head, service.health, 5.0)
+        await drain(service.server, service.doors, service.servicers, service.engine.head, 5.0)
     assert asyncio.get_running_loop().time() - began < 1.0
     assert service.doors.calls.running == 0
     assert (await adding).position == 1
@@ -239,7 +239,7 @@ async def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
         )
     )
     await begun.wait()
-    await drain(service.server, service.doors, service.engine.head, service.health, 0.1)
+    await drain(service.server, service.doors, service.servicers, service.engine.head, 0.1)
     assert service.doors.calls.running == 0
     async with failing(StatusCode.UNAVAILABLE):
         await adding

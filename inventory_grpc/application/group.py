@@ -1,0 +1,112 @@
+"""How does one caller wait for many commands at once?
+
+A future of its own for each would cost more than all else that the event loop does for
+it: one is enough, which is done when the last command is answered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+from inventory_grpc.application.batch import Request
+from inventory_grpc.application.mailbox import Entry, Mailbox
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.refusals import Refusal
+
+MAX_TOGETHER: Final = 256
+"""Commands of a group that come into the mailbox together."""
+
+Asked = tuple[Command, Request]
+
+Answer = Outcome | Refusal | TimeoutError
+"""What became of a command; `TimeoutError` if its deadline passed before it was begun."""
+
+
+class Group:
+    """Commands that are asked together, and answered each for itself."""
+
+    def __init__(self, asked: Sequence[Asked]) -> None:
+        self._asked = asked
+        self._answers: list[Answer | None] = [None] * len(asked)
+        self._unanswered = len(asked)
+        self.answered: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+        """All answers, in order. If it is cancelled, what was not begun never is."""
+        if not asked:
+            self.answered.set_result([])
+
+    def entries(self, first: int) -> Sequence[Entry]:
+        """Return the next commands from *first* on, as they come into the mailbox."""
+        return [
+            Entry(command, request, _Part(self, first + place))
+            for place, (command, request) in enumerate(self._asked[first : first + MAX_TOGETHER])
+        ]
+
+    def refuse(self, first: int, refusal: Refusal) -> None:
+        """Answer all from *first* on with no."""
+        for place in range(first, len(self._asked)):
+            self.answer(place, refusal)
+
+    def answer(self, place: int, answer: Answer) -> None:
+        """Note the answer to one that has none yet."""
+        if self.answered.done():
+            return
+        self._answers[place] = answer
+        self._unanswered -= 1
+        if not self._unanswered:
+            self.answered.set_result(cast("Sequence[Answer]", self._answers))
+
+
+class Groups:
+    """Lets groups into the mailbox, one after the other, each in order.
+
+    They wait for room, and are not refused for the lack of it.
+    """
+
+    def __init__(
+        self, mailbox: Mailbox, admit: Callable[[], Awaitable[None]], arrived: Callable[[], None]
+    ) -> None:
+        self._mailbox = mailbox
+        self._admit = admit
+        self._arrived = arrived
+        self._entrance = asyncio.Lock()
+
+    async def take_in(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
+        """Return what will have the answers, once all are in the mailbox, or refused."""
+        group = Group(asked)
+        try:
+            async with self._entrance:
+                await self._let_in(group, len(asked))
+        except asyncio.CancelledError:
+            group.answered.cancel()
+            raise
+        return group.answered
+
+    async def _let_in(self, group: Group, size: int) -> None:
+        for first in range(0, size, MAX_TOGETHER):
+            await self._mailbox.bulk_room()
+            try:
+                await self._admit()
+            except Refusal as refusal:
+                group.refuse(first, refusal)
+                return
+            self._mailbox.put_bulk(group.entries(first))
+            self._arrived()
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """What one command of a group has in place of a future."""
+
+    group: Group
+    place: int
+
+    def done(self) -> bool:
+        return self.group.answered.done()
+
+    def set_result(self, result: Outcome, /) -> None:
+        self.group.answer(self.place, result)
+
+    def set_exception(self, exception: BaseException, /) -> None:
+        self.group.answer(self.place, cast("Refusal | TimeoutError", exception))
