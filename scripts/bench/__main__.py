@@ -1,21 +1,16 @@
 """How fast is the service, beside what gRPC in Python can do here? Try it: `--help`."""
 
-import asyncio
 import sys
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from scripts.bench import machine, report
-from scripts.bench.cases import Bench, Group, Options, WrongCount
-from scripts.bench.h2load import H2loadFailed
-from scripts.bench.servers import ServerFailed, echo_server, inventory_server
-from scripts.bench.wire import CallFailed
+from scripts.bench import readme, record, report
+from scripts.bench.choice import LONG, NoSuchCase, chosen
+from scripts.bench.measuring import Options
+from scripts.bench.run import FAILED, measured
 
 _screen = Console(stderr=True)
 
@@ -24,16 +19,36 @@ def main(  # noqa: PLR0913  each of them is an option
     *,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=60, help="How long each measurement takes.")
-    ] = 2.0,
+    ] = 1.5,
     repeat: Annotated[int, typer.Option(min=1, max=100, help="How often each is repeated.")] = 5,
     callers: Annotated[int, typer.Option(min=1, max=384, help="Callers at once.")] = 64,
-    stocks: Annotated[int, typer.Option(min=10, max=100_000, help="Stocks there are.")] = 2_000,
+    stocks: Annotated[int, typer.Option(min=100, max=100_000, help="Stocks there are.")] = 2_000,
     only: Annotated[
-        str, typer.Option(help="Some of: reads commands carts catch-up. None: all.")
+        str,
+        typer.Option(
+            help="Some of: reads commands carts bulk catch-up followers workers, "
+            "sweep, growth disk histories, h2load. None: the first seven."
+        ),
     ] = "",
-    with_h2load: Annotated[
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Also from 1 to 256 callers: a minute more.")
+    ] = False,
+    growth: Annotated[
         bool,
-        typer.Option("--h2load", help="Measure with h2load as well, where that is possible."),
+        typer.Option(
+            "--growth", help="Also growth, disk and histories: as long as --events takes."
+        ),
+    ] = False,
+    events: Annotated[
+        int,
+        typer.Option(
+            min=10_000,
+            max=10_000_000,
+            help="How far the log grows for --growth: 10,000,000 takes a quarter of an hour.",
+        ),
+    ] = 1_000_000,
+    with_h2load: Annotated[
+        bool, typer.Option("--h2load", help="Also with h2load, to check the generator by.")
     ] = False,
     folder: Annotated[
         Path | None,
@@ -42,50 +57,59 @@ def main(  # noqa: PLR0913  each of them is an option
         ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write every sample to this file.")] = None,
+    show: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Measure nothing: show what --json has written."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Draw what has an axis, into this folder.")
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Put the tables into this README, at their place."
+        ),
+    ] = None,
 ) -> None:
     """Measure the real server beside a gRPC server that does nothing.
 
-    The real one runs as `inventory-grpc serve` does: every interceptor, a log line for each
-    call, everything on disk before it is answered. Callers never pause; they share this
-    machine with the servers, whose figures are therefore of use beside each other only.
-    The server that does nothing gets the same requests from the same callers, right before.
-    Everything is measured in turns, several times: what counts is the median of the ratios.
+    The real one runs as `inventory-grpc serve` does: every interceptor,
+    a line in the log for each call, everything on disk before it is answered.
+    The server that does nothing gets the same requests from the same callers,
+    right before; SQLite alone writes and reads the same rows.
 
-    Ends with 0 whatever the figures are.
+    Callers never pause. They share this machine with the servers, whose
+    figures are therefore of use beside each other only. Everything is
+    measured in turns, several times: what counts is the median of the ratios.
+
+    Ends with 0 whatever the figures are, and with 1 if something failed or
+    was interrupted; what was measured until then is shown.
     """
-    options = Options(seconds, repeat, callers, stocks)
-    names = only.split()
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as work:
-        facts = machine.facts(Path(work))
-        with echo_server(Path(work)) as echo, inventory_server(Path(work)) as inventory:
-            bench = Bench(options, echo, inventory)
-            groups = [bench.reads(), bench.commands(), bench.carts(), bench.catch_up()]
-            if unknown := set(names) - {group.name for group in groups}:
-                raise typer.BadParameter(f"there is no {', '.join(unknown)}", param_hint="--only")
-            groups = [group for group in groups if not names or group.name in names]
-            if with_h2load:
-                groups.append(bench.h2load())
-            asyncio.run(_measure(bench, groups, repeat))
-    report.show(Console(width=None if sys.stdout.isatty() else 100), facts, groups)
+    more = [*("sweep",) * sweep, *(LONG if growth else ()), *("h2load",) * with_h2load]
+    try:
+        names = chosen(only.split(), *more)
+    except NoSuchCase as error:
+        raise typer.BadParameter(str(error), param_hint="--only") from None
+    if show:
+        found = record.read(show)
+    else:
+        options = Options(seconds, repeat, callers, stocks, events)
+        found = measured(options, names, folder, _screen)
+    report.show(Console(width=None if sys.stdout.isatty() else 120), found)
     if json:
-        report.write_json(json, facts, options, groups)
+        record.write(json, found)
+    if into:
+        into.write_text(readme.put(into.read_text("utf-8"), found), "utf-8")
+    if plot:
+        from scripts.bench import plots  # noqa: PLC0415  needs what may not be installed
 
-
-async def _measure(bench: Bench, groups: Sequence[Group], repeat: int) -> None:
-    await bench.fill()
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn())
-    # a bar that moves by itself would take time from what is measured
-    with Progress(*columns, console=_screen, auto_refresh=False) as bars:
-        bar = bars.add_task("", total=repeat * len(groups))
-        for _ in range(repeat):
-            for group in groups:
-                bars.update(bar, description=group.name, refresh=True)
-                await group.measure()
-                bars.advance(bar)
+        for path in plots.draw(found.groups, plot):
+            _screen.print(f"drawn: {path}")
+    if failure := found.facts.get(FAILED):
+        sys.exit(f"bench: {failure}")
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (CallFailed, H2loadFailed, ServerFailed, WrongCount) as error:
-        sys.exit(f"bench: {error}")
+    typer.run(main)

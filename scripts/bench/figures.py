@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 
 class Sample(NamedTuple):
-    """One measurement: a rate, and what else could be seen at the time."""
+    """One measurement: a figure, and what else could be seen at the time."""
 
-    per_second: float
+    value: float
     p50_ms: float | None = None
     p99_ms: float | None = None
+    p999_ms: float | None = None
     server_us: float | None = None
     """Processor time of the server for each."""
 
@@ -41,11 +42,26 @@ class Series:
 
     name: str
     unit: str
+    aim: float | None = None
+    """What its median is to reach."""
+
+    most: float | None = None
+    """What its median is not to pass."""
+
+    at: float | None = None
+    """Where on the axis of its group it was measured."""
+
     samples: list[Sample] = field(default_factory=list)
 
     @property
-    def rate(self) -> Spread:
-        return spread([sample.per_second for sample in self.samples])
+    def value(self) -> Spread:
+        return spread([sample.value for sample in self.samples])
+
+    @property
+    def is_met(self) -> bool | None:
+        if self.most is not None:
+            return self.value.median <= self.most
+        return None if self.aim is None else self.value.median >= self.aim
 
     def middle(self, name: str) -> float | None:
         """Return the median of a field of the samples, where it was seen."""
@@ -59,14 +75,31 @@ class Comparison:
 
     case: Series
     beside: Series
-    target: float | None = None
+    aim: float | None = None
 
     @property
     def ratio(self) -> Spread:
         """Of each measurement to the one beside it: what disturbs both is not in it."""
         pairs = zip(self.case.samples, self.beside.samples, strict=True)
-        return spread([case.per_second / beside.per_second for case, beside in pairs])
+        return spread([case.value / beside.value for case, beside in pairs])
 
     @property
     def is_met(self) -> bool | None:
-        return None if self.target is None else self.ratio.median >= self.target
+        return None if self.aim is None else self.ratio.median >= self.aim
+
+
+@dataclass
+class Group:
+    """Cases that are measured together, so that they can be compared."""
+
+    name: str
+    series: list[Series] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    axis: str | None = None
+    """What its series differ in, where the same is measured at several places."""
+
+    flat: float | None = None
+    """What the ratios at the end of the axis are to be of those at its beginning."""
+
+    notes: list[str] = field(default_factory=list)
+    """What a reader has to know, such as what could not be measured."""

@@ -1,4 +1,4 @@
-"""The same load made by `h2load`, to check the generator by.
+"""Does another generator of load, `h2load`, say the same?
 
 It sends the same bytes each time and does not look at how calls ended, so it can only ask
 for one stock or add to one, and what it did is told by the position of the log.
@@ -9,8 +9,11 @@ import re
 import tempfile
 from typing import Final
 
+from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.load import CONNECTIONS
-from scripts.bench.traffic import Call
+from scripts.bench.measuring import Bench, Case, micros, recorded
+from scripts.bench.servers import Server
+from scripts.bench.traffic import Call, echoed
 
 WARM_CALLS: Final = 2_000
 
@@ -22,7 +25,31 @@ class H2loadFailed(Exception):
     """It is not there, or did not make all calls; the message has what it said."""
 
 
-async def measure(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:
+def case(bench: Bench) -> Case:
+    echo = Series("h2load: echo", "calls/s")
+    look = Series("h2load: GetStock", "calls/s")
+    to_one = Series("h2load: AddStock, hot", "calls/s")
+    read, command = next(bench.shop.look(0)), bench.shop.anonymous()
+
+    async def ask(series: Series, server: Server, call: Call) -> int:
+        used = server.cpu_seconds()
+        rate, calls = await _measured(
+            server.address, call, callers=bench.options.callers, seconds=bench.options.seconds
+        )
+        series.samples.append(Sample(rate, server_us=micros(server, used, calls)))
+        return calls
+
+    async def measure() -> None:
+        await ask(echo, bench.echo, next(echoed(lambda _: iter([read]))(0)))
+        await ask(look, bench.inventory, read)
+        async with recorded(bench.inventory, to_one.name) as events:
+            events.append(await ask(to_one, bench.inventory, command))
+
+    comparisons = [Comparison(look, echo, aim=0.8), Comparison(to_one, echo, aim=0.6)]
+    return Case(Group("h2load", [echo, look, to_one], comparisons), measure, bench.options.repeat)
+
+
+async def _measured(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:
     """Return calls a second, and how many calls were made, those to warm up included."""
     warm = await _run(address, call, callers, WARM_CALLS)
     count = max(callers, round(warm * seconds))

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from scripts.bench.frames import OK, headers_of_call
 from scripts.bench.traffic import Call, Traffic
-from scripts.bench.wire import OK, CallFailed, Connection, headers_of_call
+from scripts.bench.wire import CallFailed, Connection
 
 CONNECTIONS: Final = 4
 MAX_CALLS: Final = 200_000
@@ -38,13 +39,29 @@ class Load:
     def per_second(self) -> float:
         return len(self.latencies) / (min(self.closes, self.ended) - self.opens)
 
+    def answered(self, began: float, now: float) -> None:
+        if self.opens <= now < self.closes:
+            self.latencies.append(now - began)
+        if self.begun >= MAX_CALLS:
+            self.closes = min(self.closes, now)
+
     def percentile_ms(self, percent: float) -> float:
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1_000
+        return percentile(self.latencies, percent) * 1_000
 
 
-async def drive(
-    address: str, traffic: Traffic, *, callers: int, warm_seconds: float, seconds: float
+def percentile(figures: Sequence[float], percent: float) -> float:
+    ordered = sorted(figures)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+async def drive(  # noqa: PLR0913  who asks, whom, how long
+    address: str,
+    traffic: Traffic,
+    *,
+    callers: int,
+    warm_seconds: float,
+    seconds: float,
+    connections: int = CONNECTIONS,
 ) -> Load:
     """Let so many callers ask, each one thing after the other; return how it went.
 
@@ -55,7 +72,7 @@ async def drive(
     """
     started, worked = time.perf_counter(), time.process_time()
     load = Load(started + warm_seconds, started + warm_seconds + seconds)
-    lanes = [await _Lane.open(address, load) for _ in range(min(CONNECTIONS, callers))]
+    lanes = [await _Lane.open(address, load) for _ in range(min(connections, callers))]
     try:
         for number in range(callers):
             lanes[number % len(lanes)].admit(traffic(number))
@@ -71,6 +88,13 @@ async def drive(
     load.ended = time.perf_counter()
     load.busy = (time.process_time() - worked) / (load.ended - started)
     return load
+
+
+async def connect(address: str, connection: Connection) -> None:
+    """Have *connection* be one to the server at *address*."""
+    host, _, port = address.rpartition(":")
+    loop = asyncio.get_running_loop()
+    await loop.create_connection(lambda: connection, host, int(port))
 
 
 async def _all_answered(lanes: Sequence["_Lane"]) -> None:
@@ -94,9 +118,7 @@ class _Lane:
     @classmethod
     async def open(cls, address: str, load: Load) -> Self:
         lane = cls(address, load)
-        host, _, port = address.rpartition(":")
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: lane.connection, host, int(port))
+        await connect(address, lane.connection)
         return lane
 
     def admit(self, caller: Iterator[Call]) -> None:
@@ -120,11 +142,8 @@ class _Lane:
             self.connection.fail(f"a call failed: {trailers!r}")
             return
         began, caller = self._under_way.pop(stream)
-        now, load = time.perf_counter(), self._load
-        if load.opens <= now < load.closes:
-            load.latencies.append(now - began)
-        if load.begun >= MAX_CALLS:
-            load.closes = min(load.closes, now)
-        if now < load.closes:
+        now = time.perf_counter()
+        self._load.answered(began, now)
+        if now < self._load.closes:
             self.admit(caller)
         self.finish_if_idle()

@@ -1,6 +1,5 @@
 """How are the servers that are measured started, and what do they cost?"""
 
-import os
 import re
 import signal
 import subprocess
@@ -12,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-START_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 30.0
+from scripts.bench import family
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 60.0
 
 _ADDRESS: Final = re.compile(r"serving on (127\.0\.0\.1:\d+)")
+_INVENTORY: Final = ("-m", "inventory_grpc", "serve")
 
 
 class ServerFailed(Exception):
@@ -28,39 +30,48 @@ class Server:
 
     address: str
     process_id: int
+    started: float
+    """When its process was begun, on the clock of `time.perf_counter`."""
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time it has used so far, where the system tells."""
-        try:
-            stat = Path(f"/proc/{self.process_id}/stat").read_text("ascii")
-        except FileNotFoundError:
-            return None
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return family.cpu_seconds(self.process_id)
+
+    def resident_mb(self) -> float | None:
+        return family.resident_mb(self.process_id)
 
 
 @contextmanager
-def echo_server(folder: Path) -> Iterator[Server]:
+def echo_server(log: Path) -> Iterator[Server]:
     """Serve the ceilings."""
-    with _serving(["-m", "scripts.bench.echo"], folder / "echo.log") as server:
+    with _serving(["-m", "scripts.bench.echo"], log) as server:
         yield server
 
 
 @contextmanager
-def inventory_server(folder: Path) -> Iterator[Server]:
+def inventory_server(database: Path, *options: str) -> Iterator[Server]:
     """Serve the inventory as `inventory-grpc serve` does, with a line in the log for each call."""
-    command = ["-m", "inventory_grpc", "serve", "--listen", "127.0.0.1:0", "--log-format", "json"]
-    command += ["--database", str(folder / "inventory.db")]
-    with _serving(command, folder / "inventory.log") as server:
+    command = [*_INVENTORY, "--listen", "127.0.0.1:0", "--log-format", "json"]
+    command += ["--database", str(database), *options]
+    with _serving(command, database.with_suffix(".log")) as server:
         yield server
+
+
+def has_option(option: str) -> bool:
+    """Return whether the inventory can be served with *option*."""
+    told = subprocess.run(
+        [sys.executable, *_INVENTORY, "--help"], capture_output=True, check=False, text=True
+    )
+    return option in told.stdout
 
 
 @contextmanager
 def _serving(arguments: Sequence[str], log: Path) -> Iterator[Server]:
+    started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=output)
     try:
-        yield Server(_address(process, log), process.pid)
+        yield Server(_address(process, log), process.pid, started)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -76,6 +87,6 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     while time.monotonic() < end and process.poll() is None:
         if found := _ADDRESS.search(log.read_text("utf-8", "replace")):
             return found[1]
-        time.sleep(0.02)
+        time.sleep(0.01)
     last = log.read_text("utf-8", "replace").splitlines()[-20:]
     raise ServerFailed("\n".join(["the server did not start:", *last]))

@@ -6,21 +6,33 @@ while measuring is to send them.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count, islice
 from typing import Final, NamedTuple
 
 from inventory.v1 import commands_pb2, queries_pb2
 from scripts.bench.echo import ECHO
+from scripts.bench.goods import Cart, Stock
 
 GET_STOCK: Final = "/inventory.v1.InventoryQueries/GetStock"
+BATCH_GET_STOCK: Final = "/inventory.v1.InventoryQueries/BatchGetStock"
 ADD_STOCK: Final = "/inventory.v1.InventoryCommands/AddStock"
 RESERVE_STOCK: Final = "/inventory.v1.InventoryCommands/ReserveStock"
 COMMIT_RESERVATION: Final = "/inventory.v1.InventoryCommands/CommitReservation"
+EXECUTE_BATCH: Final = "/inventory.v1.InventoryCommands/ExecuteBatch"
+EXECUTE_STREAM: Final = "/inventory.v1.InventoryCommands/ExecuteStream"
 
-LINES: Final = 3
-"""Lines of a cart."""
+KEYS: Final = 100
+"""Stocks that a `BatchGetStock` asks for."""
 
-_STORES: Final = 10
+BATCH: Final = 500
+"""Commands of a message in bulk."""
+
+ENOUGH: Final = 1_000_000
+"""Units that a stock begins with: more than will be asked for."""
+
+_HOLD_SECONDS: Final = 86_400
+"""No hold ends while something is measured."""
 
 
 class Call(NamedTuple):
@@ -34,70 +46,47 @@ Traffic = Callable[[int], Iterator[Call]]
 """What the caller of a number asks."""
 
 
-class Stock(NamedTuple):
-    """The name of a stock."""
-
-    product_id: str
-    store_id: str
-
-
 class Shop:
-    """Stocks, and callers who want something of them. The same each time it is made."""
+    """Stocks, and callers who want something of them. The same for the same *seed*."""
 
-    def __init__(self, stocks: int) -> None:
-        self._stocks = [
-            Stock(f"sku-{number // _STORES:06}", f"store-{number % _STORES:03}")
-            for number in range(stocks)
-        ]
-        self._chance = random.Random(2)
-
-    def receive(self, callers: int) -> Traffic:
-        """Return the calls that give every stock more than will be asked for; they end."""
-        return lambda caller: (
-            self._add(stock, quantity=1_000_000) for stock in self._stocks[caller::callers]
-        )
+    def __init__(self, stocks: Sequence[Stock], seed: int = 2) -> None:
+        self._stocks = stocks
+        self._chance = random.Random(seed)
 
     def look(self, _caller: int) -> Iterator[Call]:
         while True:
-            product_id, store_id = self._any_stock()
-            request = queries_pb2.GetStockRequest(product_id=product_id, store_id=store_id)
-            yield Call(GET_STOCK, request.SerializeToString())
+            yield get_stock(self._any_stock())
+
+    def look_at_many(self, _caller: int) -> Iterator[Call]:
+        while True:
+            request = queries_pb2.BatchGetStockRequest()
+            for product_id, store_id in self._chance.sample(self._stocks, KEYS):
+                request.keys.add(product_id=product_id, store_id=store_id)
+            yield Call(BATCH_GET_STOCK, request.SerializeToString())
 
     def add_anywhere(self, _caller: int) -> Iterator[Call]:
         while True:
-            yield self._add(self._any_stock())
+            yield command(add_stock(self._any_stock(), self._id()))
 
     def add_to_one(self, _caller: int) -> Iterator[Call]:
         while True:
-            yield self._add(self._stocks[0])
+            yield command(add_stock(self._stocks[0], self._id()))
+
+    def reserve_anywhere(self, _caller: int) -> Iterator[Call]:
+        while True:
+            yield self._reserve(self._any_stock())
+
+    def reserve_one(self, _caller: int) -> Iterator[Call]:
+        while True:
+            yield self._reserve(self._stocks[0])
 
     def anonymous(self) -> Call:
         """Return a command that means another one each time it is sent."""
-        return self._add(self._stocks[0], request_id="")
+        return command(add_stock(self._stocks[0], request_id=""))
 
-    def buy(self, _caller: int) -> Iterator[Call]:
-        """Reserve a cart, then commit it."""
-        while True:
-            reservation_id = self._id()
-            reserve = commands_pb2.ReserveStockRequest(
-                request_id=self._id(), reservation_id=reservation_id, customer_id="ana"
-            )
-            for product_id, store_id in self._chance.sample(self._stocks, LINES):
-                reserve.lines.add(product_id=product_id, store_id=store_id, quantity=1)
-            yield Call(RESERVE_STOCK, reserve.SerializeToString())
-            commit = commands_pb2.CommitReservationRequest(
-                request_id=self._id(), reservation_id=reservation_id
-            )
-            yield Call(COMMIT_RESERVATION, commit.SerializeToString())
-
-    def _add(self, stock: Stock, quantity: int = 1, request_id: str | None = None) -> Call:
-        request = commands_pb2.AddStockRequest(
-            request_id=self._id() if request_id is None else request_id,
-            product_id=stock.product_id,
-            store_id=stock.store_id,
-            quantity=quantity,
-        )
-        return Call(ADD_STOCK, request.SerializeToString())
+    def _reserve(self, stock: Stock) -> Call:
+        name = self._id()
+        return Call(RESERVE_STOCK, _reserve(Cart("ana", [(*stock, 1)]), name, name))
 
     def _any_stock(self) -> Stock:
         return self._chance.choice(self._stocks)
@@ -105,6 +94,71 @@ class Shop:
     def _id(self) -> str:
         """Return an id as scattered as those of real callers are, which an index feels."""
         return f"{self._chance.getrandbits(128):032x}"
+
+
+class Checkout:
+    """Callers who buy carts: each reserves one, then commits it."""
+
+    def __init__(self, carts: Iterator[Cart], name: str = "basket") -> None:
+        self._carts = carts
+        self._numbers = count(1)
+        self._name = name
+        self.events = 0
+        """What is recorded by the calls that were made."""
+
+    def buy(self, _caller: int) -> Iterator[Call]:
+        for cart in self._carts:
+            name = f"{self._name}-{next(self._numbers)}"
+            self.events += len(cart.lines)
+            yield Call(RESERVE_STOCK, _reserve(cart, name, f"reserve-{name}"))
+            commit = commands_pb2.CommitReservationRequest(
+                request_id=f"commit-{name}", reservation_id=name
+            )
+            self.events += len(cart.lines)
+            yield Call(COMMIT_RESERVATION, commit.SerializeToString())
+
+
+def get_stock(stock: Stock) -> Call:
+    product_id, store_id = stock
+    request = queries_pb2.GetStockRequest(product_id=product_id, store_id=store_id)
+    return Call(GET_STOCK, request.SerializeToString())
+
+
+def command(request: commands_pb2.AddStockRequest) -> Call:
+    return Call(ADD_STOCK, request.SerializeToString())
+
+
+def add_stock(stock: Stock, request_id: str, quantity: int = 1) -> commands_pb2.AddStockRequest:
+    product_id, store_id = stock
+    return commands_pb2.AddStockRequest(
+        request_id=request_id, product_id=product_id, store_id=store_id, quantity=quantity
+    )
+
+
+def _reserve(cart: Cart, reservation_id: str, request_id: str) -> bytes:
+    request = commands_pb2.ReserveStockRequest(
+        request_id=request_id, reservation_id=reservation_id, customer_id=cart.customer_id
+    )
+    request.ttl.seconds = _HOLD_SECONDS
+    for product_id, store_id, quantity in cart.lines:
+        request.lines.add(product_id=product_id, store_id=store_id, quantity=quantity)
+    return request.SerializeToString()
+
+
+def deliveries(
+    stocks: Iterable[Stock], name: str, quantity: int = 1
+) -> Iterator[commands_pb2.AddStockRequest]:
+    """Yield a command for each stock, whose request id no other has that is named otherwise."""
+    return (add_stock(stock, f"{name}-{number}", quantity) for number, stock in enumerate(stocks))
+
+
+def in_bulk(commands: Iterator[commands_pb2.AddStockRequest]) -> Iterator[bytes]:
+    """Yield messages of `BATCH` commands each; the last one may have fewer."""
+    while batch := list(islice(commands, BATCH)):
+        request = commands_pb2.ExecuteStreamRequest()
+        for command in batch:
+            request.commands.add(add_stock=command)
+        yield request.SerializeToString()  # the same bytes as those of an `ExecuteBatchRequest`
 
 
 def echoed(traffic: Traffic) -> Traffic:

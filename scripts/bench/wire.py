@@ -1,9 +1,9 @@
-"""A caller that costs next to nothing: just enough of HTTP/2 for unary gRPC calls.
+"""A caller that costs next to nothing: just enough of HTTP/2 for gRPC calls.
 
 A generator of load shares the machine with the server it measures. A call through
 `grpc.aio` costs its caller as much as it costs an empty server; here it costs a tenth of
 that, because the headers of a call are the same bytes each time and responses are only
-looked at for how they ended.
+looked at for how they ended, and handed on as bytes to whoever wants them.
 """
 
 import asyncio
@@ -11,96 +11,95 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
-END_STREAM, ACK, END_HEADERS = 1, 1, 4
-
-_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME: Final = struct.Struct(">HBBBI")  # length (in two parts), kind, flags, stream
-_WINDOW: Final = 65_535  # bytes that either side may send before it is told of more
-_MOST: Final = 2**31 - 1
-_CANCEL: Final = 8
-
-_SETTINGS: Final = struct.pack(
-    ">HIHIHI",
-    *(1, 0),  # headers are not to be compressed by what was sent before: `OK` can be looked for
-    *(2, 0),  # no push
-    *(4, _MOST),  # a response is never held back
+from scripts.bench.frames import (
+    ACK,
+    CANCEL,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME,
+    GOAWAY,
+    HEADERS,
+    INITIAL_WINDOW,
+    MOST,
+    OUR_SETTINGS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW,
+    WINDOW_UPDATE,
+    Messages,
+    frame,
+    more_room,
+    prefixed,
+    settings,
 )
-OK: Final = b"\x0bgrpc-status\x010"
-"""What trailers hold if the call succeeded: name and value, each after its length."""
+from scripts.bench.outgoing import Outgoing
+
+_REPORT_BYTES: Final = 2**28
+"""So much is taken in before the server is told that there is room again."""
 
 Answered = Callable[[int, bytes], None]
 """Told the stream of each call that is over, and its trailers, not decoded."""
+
+Received = Callable[[int, bytes], None]
+"""Told the stream of each message that came, and the message."""
 
 
 class CallFailed(Exception):
     """A call, or the connection it was on, ended as it should not."""
 
 
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    length = len(payload)
-    return _FRAME.pack(length >> 8, length & 255, kind, flags, stream) + payload
-
-
-def headers_of_call(authority: str, path: str, timeout: str = "") -> bytes:
-    """Return the headers of a call of the method at *path*, compressed by nothing.
-
-    *timeout* is as gRPC writes it: `500m` is half a second.
-    """
-    # 0x83 is `:method: POST`, 0x86 `:scheme: http`; the names of the next three have numbers
-    return b"\x83\x86" + b"".join(
-        (
-            b"\x04" + _text(path),
-            b"\x01" + _text(authority),
-            b"\x0f\x10" + _text("application/grpc"),
-            b"\x00" + _text("te") + _text("trailers"),
-            b"\x00" + _text("grpc-timeout") + _text(timeout) if timeout else b"",
-        )
-    )
-
-
-def _text(text: str) -> bytes:
-    assert len(text) < 127  # noqa: PLR2004  of more, the length takes more than a byte
-    return bytes([len(text)]) + text.encode()
-
-
 class Connection(asyncio.Protocol):
     """A connection on which any number of calls are under way.
 
-    Calls begun while answers are handed out leave together, when all are handed out.
+    What is sent while answers are handed out leaves together, when all are handed out.
+    Messages are put together only if somebody is to be told of them.
     """
 
-    def __init__(self, answered: Answered) -> None:
+    def __init__(self, answered: Answered, received: Received | None = None) -> None:
         self._answered = answered
+        self._received = received
         self._transport: asyncio.Transport | None = None
         self._unread = b""
         self._unsent: list[bytes] = []
+        self._outgoing = Outgoing(self._unsent)
         self._stream = -1
-        self._window = _WINDOW
+        self._messages: dict[int, Messages] = {}
+        self._taken: dict[int, int] = {0: 0}  # bytes by stream, 0 for all; not yet reported
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when its user has finished; has an exception if something failed before."""
 
     @property
     def room(self) -> int:
         """How many bytes the server would take now."""
-        return self._window
+        return self._outgoing.room
 
     def begin(self, headers: bytes, message: bytes) -> int:
-        """Begin a call; return its stream. It leaves with the next `flush`."""
+        """Make a call with one message; return its stream. It leaves with the next `flush`."""
+        stream = self.open(headers)
+        self.send(stream, message, last=True)
+        return stream
+
+    def open(self, headers: bytes) -> int:
+        """Begin a call whose messages are still to be sent; return its stream."""
         self._stream += 2
-        length = len(message) + 5
-        self._window -= length
-        if self._window < 0:
-            self.fail("the server does not take what it is sent")
-        self._unsent += (
-            frame(HEADERS, END_HEADERS, self._stream, headers),
-            frame(DATA, END_STREAM, self._stream, struct.pack(">BI", 0, len(message)) + message),
-        )
+        self._unsent.append(frame(HEADERS, END_HEADERS, self._stream, headers))
         return self._stream
+
+    def send(self, stream: int, message: bytes, *, last: bool = False) -> None:
+        """Send one more message of a call, as soon as the server has room for it."""
+        self._outgoing.send(stream, prefixed(message), last=last)
+
+    def end(self, stream: int) -> None:
+        """Tell the server that there are no more messages."""
+        self._outgoing.send(stream, b"", last=True)
 
     def give_up(self, stream: int) -> None:
         """Tell the server that nobody waits for an answer any more."""
-        self._unsent.append(frame(RST_STREAM, 0, stream, struct.pack(">I", _CANCEL)))
+        self._outgoing.forget(stream)
+        self._unsent.append(frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
 
     def flush(self) -> None:
         assert self._transport is not None
@@ -115,16 +114,13 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if not self.ended.cancel():
             self.ended.exception()  # it need not have been looked at
-        assert self._transport is not None
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        grown = struct.pack(">I", _MOST - _WINDOW)
-        transport.write(
-            _PREFACE + frame(SETTINGS, 0, 0, _SETTINGS) + frame(WINDOW_UPDATE, 0, 0, grown)
-        )
+        transport.write(PREFACE + frame(SETTINGS, 0, 0, OUR_SETTINGS) + more_room(0, MOST - WINDOW))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(f"the connection was lost: {exc}")
@@ -132,29 +128,58 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         data = self._unread + data
         at = 0
-        while len(data) - at >= _FRAME.size:
-            high, low, kind, flags, stream = _FRAME.unpack_from(data, at)
-            end = at + _FRAME.size + (high << 8 | low)
+        while len(data) - at >= FRAME.size:
+            high, low, kind, flags, stream = FRAME.unpack_from(data, at)
+            end = at + FRAME.size + (high << 8 | low)
             if len(data) < end:
                 break
-            if kind != DATA:
-                self._take(kind, flags, stream, data[at + _FRAME.size : end])
+            if kind == DATA:
+                self._take_in(0, end - at - FRAME.size)
+                if self._received:
+                    self._take_message(stream, data[at + FRAME.size : end])
+            else:
+                self._take(kind, flags, stream, data[at + FRAME.size : end])
             at = end
         self._unread = data[at:]
         self.flush()
 
+    def _take_message(self, stream: int, data: bytes) -> None:
+        assert self._received
+        self._take_in(stream, len(data))
+        for message in self._messages.setdefault(stream, Messages()).fed(data):
+            self._received(stream, message)
+
+    def _take_in(self, stream: int, count: int) -> None:
+        """Tell the server in time that it may send more."""
+        taken = self._taken.get(stream, 0) + count
+        if taken >= _REPORT_BYTES:
+            self._unsent.append(more_room(stream, taken))
+            taken = 0
+        self._taken[stream] = taken
+
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == HEADERS:
             if flags & END_STREAM:
+                self._messages.pop(stream, None)
+                self._taken.pop(stream, None)
+                self._outgoing.forget(stream)
                 self._answered(stream, payload)
         elif kind == WINDOW_UPDATE:
-            if not stream:
-                self._window += struct.unpack(">I", payload)[0]
-        elif kind in {SETTINGS, PING}:
+            self._outgoing.make_room(stream, struct.unpack(">I", payload)[0])
+        elif kind == SETTINGS:
             if not flags & ACK:
-                self._unsent.append(frame(kind, ACK, 0, payload if kind == PING else b""))
+                self._heed(payload)
+        elif kind == PING:
+            if not flags & ACK:
+                self._unsent.append(frame(PING, ACK, 0, payload))
         elif kind in {RST_STREAM, GOAWAY}:
             self.fail(f"the server ended it: {payload!r}")
+
+    def _heed(self, payload: bytes) -> None:
+        for number, value in settings(payload):
+            if number == INITIAL_WINDOW:
+                self._outgoing.resize(value)
+        self._unsent.append(frame(SETTINGS, ACK, 0, b""))
 
     def fail(self, why: str) -> None:
         """Have its user told that something went wrong."""

@@ -28,7 +28,8 @@ Item = TypeVar("Item")
 
 def expected_stocks(sales: Sales, plan: Plan) -> pd.DataFrame:
     """Return for each store and product what it was stocked with, what is left, and its events."""
-    lines = sales.lines.assign(fate=sales.lines.basket_id.map(plan.fate))
+    fates = {basket_id: plan.fate(basket_id) for basket_id in sales.lines.basket_id.unique()}
+    lines = sales.lines.assign(fate=sales.lines.basket_id.map(fates))
     keys = [lines.store_id, lines.product_id]
     sold = lines.quantity.where(lines.fate == Fate.COMMITTED, 0)
     stocked = lines.quantity.groupby(keys).sum()

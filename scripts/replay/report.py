@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,6 +32,8 @@ class Phase:
     seconds: float = 0.0
     requests: int = 0
     events: int = 0
+    busy: float = 0.0
+    """Processor time of this program for each second: near 1, it is what was waited for."""
 
     def advance(self, count: int = 1) -> None:
         self.count += count
@@ -57,19 +60,20 @@ class Report:
         """Time what is done inside, and show how far it is."""
         phase = Phase(name, unit, self.bars, self.bars.add_task(name, total=total))
         self._phases.append(phase)
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         try:
             yield phase
         finally:
             phase.seconds = time.perf_counter() - started
+            phase.busy = (time.process_time() - worked) / phase.seconds
 
     def fact(self, what: str, value: object) -> None:
         self._facts.append((what, f"{value:,}" if isinstance(value, int) else str(value)))
 
     def show(self, findings: Findings) -> None:
-        rates = Table("phase", title="How fast", title_justify="left")
-        for heading in ("count", "seconds", "per second", "rpc/s", "events/s"):
-            rates.add_column(heading, justify="right")
+        rates = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("", "seconds", "a second", "rpc/s", "events/s", "client"):
+            rates.add_column(heading, justify="right", no_wrap=True)
         for phase in self._phases:
             rates.add_row(
                 phase.name,
@@ -78,10 +82,12 @@ class Report:
                 _rate(phase.count if phase.unit else 0, phase.seconds),
                 _rate(phase.requests, phase.seconds),
                 _rate(phase.events, phase.seconds),
+                f"{phase.busy:.0%}",
             )
         self._console.print(rates)
-        known = Table("what", title="What", title_justify="left")
-        known.add_column("count", justify="right")
+        self._console.print("client: how busy this program was itself", style="dim")
+        known = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)
+        known.add_column("", justify="right", no_wrap=True)
         for fact in self._facts:
             known.add_row(*fact)
         self._console.print(known)

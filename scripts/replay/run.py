@@ -12,6 +12,7 @@ from scripts.replay.findings import Findings
 from scripts.replay.plan import Fate, Plan, Sending
 from scripts.replay.report import Phase, Report
 from scripts.replay.sales import Basket, Sales
+from scripts.replay.stocking import Stocking
 from scripts.replay.traffic import Traffic, by_callers
 
 
@@ -23,6 +24,7 @@ class NotEmpty(Exception):
 class Replay:
     """One run against one server."""
 
+    address: str
     client: InventoryClient
     sales: Sales
     plan: Plan
@@ -42,23 +44,21 @@ class Replay:
         expected = check.expected_stocks(self.sales, self.plan)
         traffic = Traffic(self.client, self.plan, self.findings)
         self._tell_the_data(expected)
-        await self._stock(expected, traffic)
+        stocking = await self._stock(expected)
         await self._sell(traffic)
         await self._wait()
         await self._check(expected)
-        self._tell_the_traffic(traffic)
+        self._tell_the_traffic(stocking, traffic)
 
-    async def _stock(self, expected: pd.DataFrame, traffic: Traffic) -> None:
+    async def _stock(self, expected: pd.DataFrame) -> Stocking:
         goods = (
-            Line(str(row.Index[1]), str(row.Index[0]), row.stocked) for row in expected.itertuples()
+            Line(str(product), str(store), int(units))
+            for (store, product), units in expected.stocked.items()
         )
-        async with self._sending("stock stores", "stocks", len(expected), traffic) as phase:
-
-            async def stock(line: Line) -> None:
-                await traffic.stock(line)
-                phase.advance()
-
-            await by_callers(self.callers, goods, stock)
+        stocking = Stocking(self.plan, self.findings)
+        async with self._sending("stock stores", "stocks", len(expected), stocking) as phase:
+            await stocking.stock(self.address, goods, phase.advance)
+        return stocking
 
     async def _sell(self, traffic: Traffic) -> None:
         baskets, count = self.sales.baskets(), self.sales.basket_count
@@ -88,7 +88,7 @@ class Replay:
 
     @asynccontextmanager
     async def _sending(
-        self, name: str, unit: str, total: int, traffic: Traffic
+        self, name: str, unit: str, total: int, traffic: Stocking | Traffic
     ) -> AsyncIterator[Phase]:
         """Count the requests and the events of a phase, beside its time."""
         requests, head = traffic.requests, await self._head()
@@ -113,8 +113,10 @@ class Replay:
         tell("units in the largest line", odd.largest_line)
         tell("split: baskets of more than 500 lines", odd.large_baskets)
 
-    def _tell_the_traffic(self, traffic: Traffic) -> None:
+    def _tell_the_traffic(self, stocking: Stocking, traffic: Traffic) -> None:
         for fate in Fate:
             self.report.fact(f"baskets {fate.value}", traffic.fates[fate])
+        for sending in Sending:
+            self.report.fact(f"messages in bulk {sending.value}", stocking.sendings[sending])
         for sending in Sending:
             self.report.fact(f"requests sent {sending.value}", traffic.sendings[sending])

@@ -1,4 +1,4 @@
-"""How do the stores get their goods, and the customers theirs?"""
+"""How do customers get what they want?"""
 
 import asyncio
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
-from inventory_grpc.client import InventoryClient, InventoryError, Line
+from inventory_grpc.client import InventoryClient, InventoryError
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Fate, Plan, Sending
 from scripts.replay.sales import Basket
@@ -49,13 +49,6 @@ class Traffic:
     requests: int = 0
     sendings: Counter[Sending] = field(default_factory=Counter)
     fates: Counter[Fate] = field(default_factory=Counter)
-
-    async def stock(self, goods: Line) -> None:
-        """Bring a store all that it will need of one product."""
-        await self._send(
-            f"stock-{goods.store_id}-{goods.product_id}",
-            lambda request_id: self.client.add_stock(**goods._asdict(), request_id=request_id),
-        )
 
     async def sell(self, basket: Basket) -> None:
         """Reserve a basket, and then commit it, release it or forget about it."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from inventory.v1.commands_pb2 import AddStockRequest
+from scripts.bench.frames import OK, headers_of_call
 from scripts.bench.traffic import ADD_STOCK
-from scripts.bench.wire import OK, Connection, headers_of_call
+from scripts.bench.wire import Connection
 
 STREAMS: Final = 100
 DEADLINE_SECONDS: Final = 1.0

@@ -1,7 +1,7 @@
 """A log that is written one command at a time, and those who follow it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.head import Head
@@ -36,7 +36,7 @@ class Feed:
         max_events: int = 256,
         heartbeat: float = LONG,
         stop_at: int | None = None,
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncGenerator[Progress, None]:
         return self.followers.follow(
             after,
             matching,

@@ -2,13 +2,17 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
 from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import subscription
 from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.subscription import Progress
 from tests.support.engine import Engine, assemble, running
+from tests.support.feed import Feed, history, positions, taken, until_caught_up
 from tests.support.scribe import EVERYTHING
 from tests.support.stores import in_memory
 from tests.support.world import KETTLES, PORTO_KETTLES, TOASTERS, add, release, reserve
@@ -81,3 +85,44 @@ async def test_readers_that_come_and_go_while_it_is_written_miss_and_double_noth
 
 def _is_of_toasters(data: bytes) -> bool:
     return Event.FromString(data).product_id == "toaster"
+
+
+async def test_many_followers_are_told_of_much_at_a_time_and_miss_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscription, "REST_SECONDS", 1.0)  # three are many
+    feed = Feed()
+    crowd = [feed.follow() for _ in range(3)]
+    for messages in crowd:
+        await until_caught_up(messages)
+
+    async def told(messages: AsyncIterator[Progress]) -> list[Progress]:
+        seen = [await taken(messages)]
+        while seen[-1].position < 31:
+            seen.append(await taken(messages))
+        return seen
+
+    reading = [asyncio.create_task(told(messages)) for messages in crowd]
+    await feed.write(add(10))
+    for _ in range(30):
+        await feed.write(add(1))
+        for _ in range(5):
+            await asyncio.sleep(0)  # whoever is awake is told now
+
+    for seen in await asyncio.gather(*reading):
+        assert positions(*seen) == list(range(1, 32))
+        assert len(seen) < 16
+
+
+async def test_whoever_has_left_is_not_counted() -> None:
+    feed = Feed()
+    await history(feed)
+    staying, leaving = feed.follow(), feed.follow()
+    await taken(staying)
+    await taken(leaving)
+    await feed.all_of()
+
+    async with aclosing(leaving):
+        assert feed.followers._count == 2
+
+    assert feed.followers._count == 1

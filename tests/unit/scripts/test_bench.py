@@ -8,11 +8,21 @@ import grpc
 import grpc.aio
 import pytest
 
-from inventory.v1.commands_pb2 import AddStockRequest
+from inventory.v1.commands_pb2 import AddStockRequest, ExecuteBatchRequest
 from inventory_grpc.presentation.grpc_types import Context
 from scripts.bench.figures import Comparison, Sample, Series
+from scripts.bench.goods import LikeReal, made_up
 from scripts.bench.load import drive
-from scripts.bench.traffic import ADD_STOCK, Call, Shop, Traffic, echoed
+from scripts.bench.traffic import (
+    ADD_STOCK,
+    Call,
+    Shop,
+    Traffic,
+    command,
+    deliveries,
+    echoed,
+    in_bulk,
+)
 from scripts.bench.wire import CallFailed
 
 
@@ -106,20 +116,50 @@ async def test_a_method_that_is_not_there_ends_the_measurement(address: str) -> 
 
 
 def test_no_two_commands_of_a_run_are_the_same_request() -> None:
-    shop = Shop(20)
-    callers = [shop.receive(3)(0), shop.add_anywhere(0), shop.add_anywhere(1), shop.add_to_one(0)]
+    stocks = made_up(20)
+    shop, other = Shop(stocks), Shop(stocks, seed=3)
+    callers = [shop.add_anywhere(0), shop.add_anywhere(1), shop.add_to_one(0), other.add_to_one(0)]
     calls = [call for caller in callers for call in islice(caller, 100)]
+    calls += map(command, deliveries(stocks, "one"))
+    calls += map(command, deliveries(stocks, "other"))
 
     assert {call.method for call in calls} == {ADD_STOCK}
     ids = {AddStockRequest.FromString(call.request).request_id for call in calls}
-    assert len(ids) == len(calls)
+    assert len(ids) == len(calls) == 440
+
+
+def test_what_is_sent_in_bulk_is_every_command_once_in_order() -> None:
+    messages = list(in_bulk(deliveries(made_up(1_234), "delivery")))
+
+    requests = [ExecuteBatchRequest.FromString(message) for message in messages]
+    assert [len(request.commands) for request in requests] == [500, 500, 234]
+    ids = [one.add_stock.request_id for request in requests for one in request.commands]
+    assert ids == [f"delivery-{number}" for number in range(1_234)]
+
+
+def test_no_two_made_up_stocks_have_the_same_name() -> None:
+    stocks = LikeReal(1_000_000)
+
+    some = [*stocks[:20_000], *stocks[-20_000:]]
+    assert len(set(some)) == len(some)
+    assert stocks[999_999] == stocks[-1:][0]
 
 
 def test_a_case_is_compared_with_what_was_measured_right_beside_it() -> None:
-    echo = Series("echo", "calls", [Sample(4_000), Sample(1_000), Sample(2_000)])
-    case = Series("case", "calls", [Sample(2_000), Sample(900), Sample(1_200)])
+    echo = Series("echo", "calls/s", samples=[Sample(4_000), Sample(1_000), Sample(2_000)])
+    case = Series("case", "calls/s", samples=[Sample(2_000), Sample(900), Sample(1_200)])
 
     assert Comparison(case, echo, 0.7).ratio == (0.6, 0.5, 0.9)
     assert Comparison(case, echo, 0.7).is_met is False
     assert Comparison(case, echo, 0.6).is_met
     assert Comparison(case, echo).is_met is None
+
+
+def test_an_aim_is_a_least_or_a_most() -> None:
+    samples = [Sample(10), Sample(30), Sample(20)]
+
+    assert Series("rate", "calls/s", aim=20, samples=samples).is_met
+    assert Series("rate", "calls/s", aim=21, samples=samples).is_met is False
+    assert Series("size", "bytes/event", most=20, samples=samples).is_met
+    assert Series("size", "bytes/event", most=19, samples=samples).is_met is False
+    assert Series("rate", "calls/s", samples=samples).is_met is None

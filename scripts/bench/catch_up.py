@@ -1,0 +1,60 @@
+"""How fast does a new follower read what has happened before?"""
+
+from typing import Final
+
+from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
+from scripts.bench import raw
+from scripts.bench.draining import Drained, drained
+from scripts.bench.echo import POUR, pour_request
+from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.measuring import Bench, Case, WrongCount, head, micros
+from scripts.bench.servers import Server
+
+SUBSCRIBE: Final = "/inventory.v1.InventoryEvents/Subscribe"
+MOST: Final = 300_000
+"""Events that are read in one measurement: the last ones."""
+
+
+def case(bench: Bench) -> Case:
+    poured, alone = (
+        Series("empty stream", "events/s"),
+        Series("SQLite alone", "events/s"),
+    )
+    subscribed = Series("Subscribe", "events/s", aim=150_000)
+
+    async def measure() -> None:
+        end = await head(bench.inventory)
+        after = max(0, end - MOST)
+        stream, taken = await catch_up(bench.inventory, after, end)
+        subscribed.samples.append(taken)
+        request = pour_request(stream.messages, stream.size // stream.messages)
+        ceiling = await drained(bench.echo.address, POUR, request)
+        poured.samples.append(Sample((end - after) / ceiling.seconds))
+        alone.samples.append(Sample(raw.read_all(bench.database, after, end)))
+
+    group = Group(
+        "catch-up",
+        [poured, alone, subscribed],
+        [Comparison(subscribed, poured), Comparison(subscribed, alone)],
+    )
+    return Case(group, measure, bench.options.repeat)
+
+
+async def catch_up(server: Server, after: int, end: int) -> tuple[Drained, Sample]:
+    """Read the log from *after* to its *end*; return the stream, and how fast it was.
+
+    Raises:
+        WrongCount: it ended elsewhere.
+    """
+    request = SubscribeRequest(after_position=after, stop_at_head=True).SerializeToString()
+    used = server.cpu_seconds()
+    stream = await drained(server.address, SUBSCRIBE, request)
+    reached = SubscribeResponse.FromString(stream.last).position
+    if reached != end:
+        raise WrongCount(f"the stream ended at {reached:,}, and the log at {end:,}")
+    count = end - after
+    return stream, Sample(
+        count / stream.seconds,
+        server_us=micros(server, used, count),
+        generator_busy=stream.busy,
+    )

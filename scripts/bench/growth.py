@@ -1,0 +1,149 @@
+"""What changes as the log grows, and the number of stocks with it?
+
+One file is filled over `ExecuteStream`, ten events to a stock, up to a million stocks. At
+each size everything is measured beside an echo of the same moment, so that the
+neighbours of this machine do not pass for growth.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from itertools import count, islice
+from pathlib import Path
+from typing import Final
+
+from inventory.v1.commands_pb2 import AddStockRequest
+from scripts.bench.carts import PER_CART
+from scripts.bench.catch_up import MOST, catch_up
+from scripts.bench.echo import ECHO
+from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.goods import LikeReal, made_up_carts
+from scripts.bench.load import drive
+from scripts.bench.measuring import Bench, Case, fill, head, recorded
+from scripts.bench.servers import Server, echo_server, inventory_server
+from scripts.bench.traffic import ENOUGH, Call, Checkout, Shop, add_stock, echoed, get_stock
+
+SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
+MOST_STOCKS: Final = 1_000_000
+EVENTS_A_STOCK: Final = 10
+TIMES: Final = 3
+STRETCH: Final = 10_000
+"""Events in bulk that are one sample of how fast they are recorded."""
+
+SECONDS: Final = 60.0
+"""How long the first answer after a start may take."""
+
+
+def case(bench: Bench) -> Case:
+    growth = _Growth(bench)
+    return Case(growth.group, growth.measure, 1)
+
+
+class _Growth:
+    """One file, and what was seen on its way."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._file = bench.folder / "growth.db"
+        self._commands = _growing()
+        self._filled = 0
+        self.group = Group(
+            "growth",
+            axis="events",
+            flat=0.8,
+            notes=["growth: a size is what there was before it was measured, which records more"],
+        )
+
+    async def measure(self) -> None:
+        for size in SIZES:
+            if size <= self._bench.options.events:
+                await self._measure_at(size)
+
+    async def _measure_at(self, size: int) -> None:
+        """Grow to *size*, and measure all there is."""
+        at = _At(self.group, size)
+        with inventory_server(self._file) as server:
+            await self._grow(server, size - self._filled)
+            stocks = LikeReal(min(size // EVENTS_A_STOCK, MOST_STOCKS))
+            for number in range(TIMES):
+                self._bench.tell("measure", number, TIMES)
+                await self._measure_all(server, stocks, at, size + number)
+            at.note("resident memory", "MB", server.resident_mb(), most=300)
+            at.note("in the log by then", "events", events := await head(server))
+        at.note("on disk", "bytes/event", size_of(self._file) / events, most=300)
+        with echo_server(self._file.with_name("echo-again.log")) as echo:
+            call = Call(ECHO, b"")
+            at.note("first echo after a start", "s", await _first_answer(echo, call))
+        with inventory_server(self._file) as server:
+            call = get_stock(stocks[0])
+            at.note("first answer after a start", "s", await _first_answer(server, call), most=1)
+
+    async def _measure_all(self, server: Server, stocks: LikeReal, at: "_At", seed: int) -> None:
+        bench, shop = self._bench, Shop(stocks, seed)
+        checkout = Checkout(made_up_carts(stocks, seed), f"basket-{seed}")
+        echo = at.series("echo", "calls/s")
+        await bench.ask(echo, bench.echo, echoed(shop.look))
+        await bench.ask(at.series("GetStock", "calls/s", echo), server, shop.look)
+        add = at.series("AddStock", "calls/s", echo)
+        async with recorded(server, add.name) as events:
+            events.append(await bench.ask(add, server, shop.add_anywhere))
+        cart = at.series("cart of 9 lines", "carts/s", echo)
+        async with recorded(server, cart.name) as events:
+            await bench.ask(cart, server, checkout.buy, each=PER_CART)
+            events.append(checkout.events)
+        bulk = at.series("ExecuteStream", "events/s", echo)
+        bulk.samples.append(Sample(await self._grow(server, STRETCH)))
+        end = await head(server)
+        _, taken = await catch_up(server, max(0, end - MOST), end)
+        at.series("Subscribe", "events/s", echo).samples.append(taken)
+
+    async def _grow(self, server: Server, events: int) -> float:
+        """Add so many events; return how many a second."""
+        self._filled += events
+        return await fill(server, islice(self._commands, events), events, self._bench.tell)
+
+
+class _At:
+    """The series of one size."""
+
+    def __init__(self, group: Group, size: int) -> None:
+        self._group = group
+        self._size = size
+        self._series: dict[str, Series] = {}
+
+    def series(self, name: str, unit: str, beside: Series | None = None) -> Series:
+        if name not in self._series:
+            series = self._series[name] = Series(name, unit, at=self._size)
+            self._group.series.append(series)
+            if beside:
+                self._group.comparisons.append(Comparison(series, beside))
+        return self._series[name]
+
+    def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:
+        """Keep what is measured once, where it could be."""
+        if value is not None:
+            series = self.series(name, unit)
+            series.most = most
+            series.samples.append(Sample(value))
+
+
+def _growing() -> Iterator[AddStockRequest]:
+    """Yield commands of which every tenth is for a new stock, and the others for any there is."""
+    chance = random.Random(4)
+    stocks = LikeReal(MOST_STOCKS)
+    for number in count():
+        known = min(number // EVENTS_A_STOCK + 1, MOST_STOCKS)
+        newest = number % EVENTS_A_STOCK == 0
+        stock = stocks[known - 1 if newest else chance.randrange(known)]
+        yield add_stock(stock, f"delivery-{number}", ENOUGH)
+
+
+def size_of(file: Path) -> int:
+    """Return the size of a database, with all that is beside it."""
+    return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
+
+
+async def _first_answer(server: Server, call: Call) -> float:
+    """Return how long it took from the start of *server* until it answered."""
+    await drive(server.address, lambda _: iter([call]), callers=1, warm_seconds=0, seconds=SECONDS)
+    return time.perf_counter() - server.started

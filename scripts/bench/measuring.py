@@ -1,0 +1,177 @@
+"""How is one case measured, and how is it known that what happened is what was meant?"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import grpc.aio
+
+from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory.v1.commands_pb2 import AddStockRequest
+from scripts.bench import goods
+from scripts.bench.figures import Group, Sample, Series
+from scripts.bench.goods import Goods
+from scripts.bench.load import CONNECTIONS, Load, drive
+from scripts.bench.pipeline import pipeline
+from scripts.bench.servers import Server
+from scripts.bench.traffic import BATCH, ENOUGH, EXECUTE_STREAM, Shop, Traffic, deliveries, in_bulk
+
+WARM_SECONDS: Final = 0.3
+STREAMS: Final = 2
+SLOWEST: Final = 1_000
+"""Events a second; a fill that takes longer is given up."""
+
+
+Tell = Callable[[str, int, int], None]
+"""Told what takes long: its name, how much of it is done, and of how much."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much is measured."""
+
+    seconds: float
+    repeat: int
+    callers: int
+    stocks: int
+    events: int
+
+
+class Case(NamedTuple):
+    """A group of series, and what adds a sample to each of them."""
+
+    group: Group
+    measure: Callable[[], Awaitable[None]]
+    times: int
+    """How often it is to be measured."""
+
+
+class WrongCount(Exception):
+    """The log does not hold what was acknowledged: what was measured is not what was meant."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The two servers, and what is asked of them."""
+
+    options: Options
+    folder: Path
+    echo: Server
+    inventory: Server
+    tell: Tell
+
+    @property
+    def database(self) -> Path:
+        return database(self.folder)
+
+    @cached_property
+    def shop(self) -> Shop:
+        return Shop(goods.made_up(self.options.stocks))
+
+    @cached_property
+    def goods(self) -> Goods:
+        return goods.load()
+
+    async def fill(self) -> None:
+        """Give every made-up stock a history, and more units than will be asked for."""
+        stocks = goods.made_up(self.options.stocks)
+        await fill(self.inventory, deliveries(stocks, "begin", ENOUGH), len(stocks))
+
+    async def ask(  # noqa: PLR0913  what is asked whom, and how
+        self,
+        series: Series,
+        server: Server,
+        traffic: Traffic,
+        *,
+        callers: int | None = None,
+        connections: int = CONNECTIONS,
+        each: float = 1,
+    ) -> int:
+        """Add a sample to *series*, in which a call counts for *each*; return how many calls."""
+        used = server.cpu_seconds()
+        load = await drive(
+            server.address,
+            traffic,
+            callers=callers or self.options.callers,
+            warm_seconds=WARM_SECONDS,
+            seconds=self.options.seconds,
+            connections=connections,
+        )
+        series.samples.append(sample(load, server, used, each))
+        return load.begun
+
+
+def database(folder: Path) -> Path:
+    return folder / "inventory.db"
+
+
+def sample(load: Load, server: Server, used: float | None, each: float = 1) -> Sample:
+    """Return what *load* came to; each answer counts for *each*."""
+    return Sample(
+        load.per_second * each,
+        load.percentile_ms(50),
+        load.percentile_ms(99),
+        load.percentile_ms(99.9),
+        micros(server, used, load.begun * each),
+        load.busy,
+    )
+
+
+def micros(server: Server, before: float | None, count: float) -> float | None:
+    """Return the processor time of *server* since *before*, for each of so many."""
+    after = server.cpu_seconds()
+    return None if before is None or after is None else (after - before) / count * 1e6
+
+
+async def fill(
+    server: Server,
+    commands: Iterator[AddStockRequest],
+    count: int,
+    tell: Tell = lambda _what, _done, _of: None,
+) -> float:
+    """Have all *count* commands done, in bulk; return how many a second.
+
+    Raises:
+        WrongCount: not all of it was recorded.
+    """
+
+    def told() -> Iterator[bytes]:
+        for number, message in enumerate(in_bulk(commands)):
+            tell("fill", min((number + 1) * BATCH, count), count)
+            yield message
+
+    async with recorded(server, "fill") as events:
+        started = time.perf_counter()
+        await pipeline(
+            server.address,
+            EXECUTE_STREAM,
+            told(),
+            streams=STREAMS,
+            warm_seconds=0,
+            seconds=10 + count / SLOWEST,
+        )
+        took = time.perf_counter() - started
+        events.append(count)
+    return count / took
+
+
+@asynccontextmanager
+async def recorded(server: Server, name: str) -> AsyncIterator[list[int]]:
+    """Check that the log grows by as many events as are told."""
+    told: list[int] = []
+    before = await head(server)
+    yield told
+    grown = await head(server) - before
+    if grown != sum(told):
+        raise WrongCount(f"{name}: {sum(told):,} events acknowledged, {grown:,} recorded")
+
+
+async def head(server: Server) -> int:
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        info = await InventoryAdminStub(channel).GetServerInfo(GetServerInfoRequest())
+        return info.head_position

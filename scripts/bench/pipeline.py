@@ -1,0 +1,97 @@
+"""How fast does a server take what comes in a stream, several messages ahead of its answers?"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from scripts.bench.frames import OK, headers_of_call
+from scripts.bench.load import ANSWER_SECONDS, Load, connect
+from scripts.bench.wire import CallFailed, Connection
+
+AHEAD: Final = 3
+"""Messages of a stream that have no answer yet."""
+
+
+async def pipeline(  # noqa: PLR0913  what, to whom, how long
+    address: str,
+    method: str,
+    messages: Iterator[bytes],
+    *,
+    streams: int,
+    warm_seconds: float,
+    seconds: float,
+) -> Load:
+    """Send *messages* over so many streams, each on its own connection, until time is up.
+
+    What is counted are messages that were answered. Every message that was sent has an
+    answer on return, and every stream has ended well.
+
+    Raises:
+        CallFailed: one did not.
+    """
+    started, worked = time.perf_counter(), time.process_time()
+    load = Load(started + warm_seconds, started + warm_seconds + seconds)
+    lanes = [_Lane(address, method, messages, load) for _ in range(streams)]
+    try:
+        async with asyncio.timeout(warm_seconds + seconds + ANSWER_SECONDS):
+            for lane in lanes:
+                await connect(address, lane.connection)
+                lane.begin()
+            for lane in lanes:
+                await lane.connection.ended
+    except TimeoutError:
+        raise CallFailed(f"messages have no answer after {ANSWER_SECONDS:g} s") from None
+    finally:
+        for lane in lanes:
+            lane.connection.close()
+    if load.begun and not load.latencies:
+        raise CallFailed("nothing was answered in the time that counts: give it more of it")
+    load.ended = time.perf_counter()
+    load.busy = (time.process_time() - worked) / (load.ended - started)
+    return load
+
+
+class _Lane:
+    """One stream."""
+
+    def __init__(self, address: str, method: str, messages: Iterator[bytes], load: Load) -> None:
+        self._headers = headers_of_call(address, method)
+        self._messages = messages
+        self._load = load
+        self._sent: deque[float] = deque()
+        self._stream = 0
+        self._ended = False
+        self.connection = Connection(self._over, self._answered)
+
+    def begin(self) -> None:
+        self._stream = self.connection.open(self._headers)
+        for _ in range(AHEAD):
+            self._send()
+        self.connection.flush()
+
+    def _send(self) -> None:
+        if self._ended:
+            return
+        now = time.perf_counter()
+        message = next(self._messages, None) if now < self._load.closes else None
+        if message is None:
+            self._ended = True
+            self.connection.end(self._stream)
+            return
+        self.connection.send(self._stream, message)
+        self._sent.append(now)
+        self._load.begun += 1
+
+    def _answered(self, _stream: int, _message: bytes) -> None:
+        self._load.answered(self._sent.popleft(), time.perf_counter())
+        self._send()
+
+    def _over(self, _stream: int, trailers: bytes) -> None:
+        if OK not in trailers:
+            self.connection.fail(f"the stream failed: {trailers!r}")
+        elif self._sent:
+            self.connection.fail(f"{len(self._sent)} messages were not answered")
+        else:
+            self.connection.finish()

@@ -1,0 +1,135 @@
+"""Which figures are shown, and in which words?"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from scripts.bench.figures import Comparison, Group, Series
+
+MET, NOT_MET = " met", " not met"
+
+LATENCIES = {"p50_ms": "p50 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings and rows; each section of rows belongs together."""
+
+    headings: Sequence[str]
+    words: Sequence[bool]
+    """Which columns are words, and not figures."""
+
+    sections: Sequence[Sequence[Sequence[str]]]
+
+
+def side_by_side(groups: Sequence[Group]) -> Table:
+    """Return each case below what it is compared with."""
+    headings = ("", "", "", "p50 ms", "p99 ms", "CPU µs", "ratio", "to", "aim")
+    words = [name in {"to", "aim"} or not place for place, name in enumerate(headings)]
+    return Table(headings, words, [list(_cases(group)) for group in groups])
+
+
+def along(group: Group, *, brief: bool = False) -> Table:
+    """Return what was measured at each place of the group's axis; if *brief*, not the waiting."""
+    places = sorted({series.at for series in group.series if series.at is not None})
+    by_name = {
+        name: {series.at: series for series in of_name}
+        for name, of_name in groupby(
+            sorted(group.series, key=lambda one: _order(group, one.name)), lambda one: one.name
+        )
+    }
+    sections = []
+    for name, series in by_name.items():
+        found = [series.get(place) for place in places]
+        beside = [_comparison(group, one) for one in found]
+        rows = [_values(name, found)]
+        if not brief:
+            rows += _waiting(found)
+        sections.append([*rows, *_ratios(beside, group.flat)])
+    headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
+    return Table(headings, [True, *(False for _ in places)], sections)
+
+
+def _cases(group: Group) -> Iterator[Sequence[str]]:
+    for series in group.series:
+        ratios = [_ratio(one) for one in group.comparisons if one.case is series]
+        if aim := _aim(series):
+            ratios.append(("", "", aim))
+        first, *more = ratios or [("", "", "")]
+        yield (*_figures(series), *first)
+        for row in more:
+            yield ("",) * 6 + row
+
+
+def _figures(series: Series) -> Sequence[str]:
+    value = series.value
+    return (
+        _named(series),
+        number(value.median),
+        f"±{value.half / value.median:.0%}",
+        *(number(series.middle(name)) for name in ("p50_ms", "p99_ms", "server_us")),
+    )
+
+
+def _named(series: Series) -> str:
+    """Return its name, and of what it counts so many a second, but for calls."""
+    if series.unit == "calls/s":
+        return series.name
+    return f"{series.name}, {series.unit.removesuffix('/s')}"
+
+
+def _ratio(comparison: Comparison) -> tuple[str, str, str]:
+    ratio = comparison.ratio
+    aim = "" if comparison.aim is None else f"{comparison.aim:.2f}{_met(comparison.is_met)}"
+    return f"{ratio.median:.2f} ±{ratio.half:.2f}", comparison.beside.name, aim
+
+
+def _aim(series: Series) -> str:
+    if series.most is not None:
+        return f"at most {number(series.most)}{_met(series.is_met)}"
+    return "" if series.aim is None else f"{number(series.aim)}{_met(series.is_met)}"
+
+
+def _met(is_met: bool | None) -> str:  # noqa: FBT001  the word for it
+    return MET if is_met else NOT_MET
+
+
+def _values(name: str, series: Sequence[Series | None]) -> Sequence[str]:
+    last = [one for one in series if one][-1]
+    heading = ", ".join(filter(None, (name, last.unit, _aim(last))))
+    return (heading, *(number(one.value.median if one else None) for one in series))
+
+
+def _waiting(series: Sequence[Series | None]) -> Iterator[Sequence[str]]:
+    for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
+        seen = [one.middle(field) if one else None for one in series]
+        if any(one is not None for one in seen):
+            yield (f"  {heading}", *map(number, seen))
+
+
+def _ratios(beside: Sequence[Comparison | None], flat: float | None) -> Iterator[Sequence[str]]:
+    if there := [one for one in beside if one]:
+        ratios = [one.ratio.median if one else None for one in beside]
+        yield (f"  to {there[0].beside.name}", *map(number, ratios))
+        if flat is not None:
+            first = there[0].ratio.median
+            change = [one / first if one else None for one in ratios]
+            met = _met((change[-1] or 0) >= flat)
+            yield (f"  and that to the first, {flat:.2f}{met}", *map(number, change))
+
+
+def _order(group: Group, name: str) -> int:
+    return next(place for place, one in enumerate(group.series) if one.name == name)
+
+
+def _comparison(group: Group, series: Series | None) -> Comparison | None:
+    return next((one for one in group.comparisons if one.case is series), None)
+
+
+def number(value: float | None) -> str:
+    """Return three digits of *value*, or all of its whole ones."""
+    if value is None:
+        return ""
+    if value >= 100:  # noqa: PLR2004
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"  # noqa: PLR2004

@@ -1,0 +1,72 @@
+"""Is what SQLite alone is given to do the very work that the server has done?"""
+
+from contextlib import closing
+from pathlib import Path
+
+from inventory_grpc.domain.commands import AddStock
+from inventory_grpc.domain.values import Quantity
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from scripts.bench import raw
+from tests.support.opened import opened, rows, table_of
+from tests.support.world import stock
+
+COMMANDS = 23
+
+
+async def filled(path: Path) -> None:
+    """Have eleven stocks, which came and then moved, and a request for each command."""
+    async with opened(path) as process:
+        for number in range(COMMANDS):
+            command = AddStock(stock(f"kettle-{number % 11}", "lisbon"), Quantity(1))
+            await process.record(command, f"delivery-{number}")
+
+
+async def test_all_that_the_server_has_written_is_written_again(path: Path, tmp_path: Path) -> None:
+    await filled(path)
+    again = tmp_path / "again.db"
+
+    assert raw.write_again(path, after=0, head=COMMANDS, size=5, target=again) > 0
+
+    for table in ("events", "streams", "stocks", "requests"):
+        assert table_of(again, table) == table_of(path, table)
+        assert table_of(again, table)
+
+
+async def test_only_what_came_after_a_position_is_written_again(path: Path, tmp_path: Path) -> None:
+    await filled(path)
+    again = tmp_path / "again.db"
+
+    raw.write_again(path, after=9, head=20, size=5, target=again)
+
+    assert rows(again, "SELECT position FROM events ORDER BY position") == [
+        (at,) for at in range(10, 21)
+    ]
+    assert rows(again, "SELECT position FROM requests ORDER BY position") == [
+        (at,) for at in range(10, 21)
+    ]
+    assert rows(again, "SELECT stream FROM streams ORDER BY stream") == [
+        (10,),
+        (11,),
+    ]  # the last two to come
+
+
+async def test_the_new_file_is_as_safe_and_as_slow_to_write_as_the_server_s(
+    path: Path, tmp_path: Path
+) -> None:
+    await filled(path)
+    again = tmp_path / "again.db"
+    raw.write_again(path, after=0, head=COMMANDS, size=5, target=again)
+
+    for pragma in ("journal_mode", "page_size"):
+        with closing(Database(path).reader()) as ours, closing(Database(again).reader()) as theirs:
+            assert ours.pragma(pragma) == theirs.pragma(pragma)
+    assert [*rows(path, INDEXES)] == [*rows(again, INDEXES)]
+    assert checksum_bytes(path) == checksum_bytes(again) == 8
+
+
+INDEXES = "SELECT name, sql FROM sqlite_schema ORDER BY name"
+
+
+def checksum_bytes(path: Path) -> int:
+    """Return how many bytes at the end of each page the header keeps for a checksum."""
+    return path.read_bytes()[20]
