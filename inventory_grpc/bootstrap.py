@@ -1,15 +1,11 @@
 """How do the parts become one service? The only place that knows them all."""
 
 import asyncio
-import gc
 import logging
-import os
 import random
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -35,6 +31,7 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
 from inventory_grpc.listening import listen
+from inventory_grpc.port import say_how_open
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
@@ -54,17 +51,8 @@ from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-OVERTIME_SECONDS: Final = 5.0
-"""What closing may take beyond `drain_seconds`, before the process leaves anyhow."""
-
-GC_EVERY: Final = 20_000
-"""Objects made between two looks for cycles: by default there is one every few calls."""
-
 CALLERS_EVERY_SECONDS: Final = 1.0
 """How long a token may still be good after it was taken out of the file, or is over."""
-
-SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +146,13 @@ async def _running(
 
 
 @asynccontextmanager
-async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncIterator["Served"]:
+async def serving(
+    settings: Settings, *, wall: WallClock = clocks.wall, worker: int | None = None
+) -> AsyncIterator["Served"]:
     """Serve from the database in *settings*; yield where, and what ends it.
 
-    On leaving, calls that were taken are answered, for as long as `drain_seconds`.
+    A *worker* shares its address with others. On leaving, calls that were taken are
+    answered, for as long as `drain_seconds`.
 
     Raises:
         OSError: the address cannot be had.
@@ -195,6 +186,7 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
             parts.breaker,
             shared,
             is_loopback=settings.is_loopback,
+            shares_port=worker is not None,
             with_reflection=settings.serves_reflection,
             limits=Limits(
                 settings.max_commands,
@@ -205,8 +197,11 @@ async def serving(settings: Settings, *, wall: WallClock = clocks.wall) -> Async
         )
         address = listen(server, settings)
         await server.start()
+        if worker is None:
+            say_how_open(settings)
         _log.info(
-            "serving on %s from %s (log %s, position %s, durability %s)",
+            "%s on %s from %s (log %s, position %s, durability %s)",
+            f"worker {worker} of {settings.workers} serves" if worker else "serving",
             address,
             settings.database,
             facts.log_id,
@@ -237,53 +232,3 @@ class Served:
     address: str
     engine: Engine
     doors: Doors
-
-
-async def serve_until_stopped(settings: Settings) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the process at once.
-
-    So does one that comes before it serves: nothing was taken that would have to be
-    answered, and to wait for a file, or make its tables anew, can take long.
-
-    Raises:
-        LedgerBroken: storage has failed for too long.
-    """
-    # a thread that comes back from the disk otherwise waits for up to 5 ms to go on
-    sys.setswitchinterval(SWITCH_SECONDS)
-    gc.set_threshold(GC_EVERY)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    # under nohup, a terminal that closes is nothing to us
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    ending = (signal.SIGTERM, signal.SIGINT, *(() if ignored else (signal.SIGHUP,)))
-    for number in ending:
-        signal.signal(number, _never_mind)
-    async with serving(settings) as served:
-        for number in ending:
-            loop.add_signal_handler(number, _stop, stop)
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        _log.info("draining: calls that were taken are answered; once more to leave at once")
-        # a disk that does not answer must not keep the process: to be killed is safe
-        loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
-        if served.engine.running.done():
-            await served.engine.running
-    _log.info("stopped")
-
-
-def _never_mind(*_: object) -> None:
-    with suppress(RuntimeError):  # it was just writing another line
-        _log.info("told to stop before it served")
-    os._exit(0)
-
-
-def _stop(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        _leave()
-    stop.set()
-
-
-def _leave() -> None:
-    _log.warning("leaving at once; what was acknowledged is on disk")
-    os._exit(1)

@@ -11,7 +11,6 @@ from typing import Annotated
 import apsw
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger import LedgerBroken
@@ -27,7 +26,10 @@ from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.logs import set_up_logging
-from inventory_grpc.settings import BadSetting, EventLoop, LogFormat, Settings
+from inventory_grpc.process import Link
+from inventory_grpc.progress import progress_bar
+from inventory_grpc.settings import BadSetting, LogFormat, Settings
+from inventory_grpc.supervisor import WorkerFailed, supervise
 from inventory_grpc.tail import print_events
 
 app = typer.Typer(
@@ -50,6 +52,9 @@ def serve(
     listen: Annotated[
         str | None, typer.Option(help="HOST:PORT. [INVENTORY_LISTEN; else 127.0.0.1:50051]")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that serve together. [INVENTORY_WORKERS; else 1]")
+    ] = None,
     database: DatabaseOption = None,
     durability: Annotated[
         Durability | None,
@@ -71,14 +76,18 @@ def serve(
         typer.Option("--allow-anonymous", help="Serve other machines without asking who calls."),
     ] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="How log lines look.")] = None,
+    worker: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C; a second one leaves at once.
 
     Every setting can also be given as INVENTORY_ and its name; the README has them all.
     """
     with _errors():
+        link = Link.of_worker(worker) if worker else None
+    with _errors(link.failed if link else _show_error):
         settings = Settings.load(
             listen=listen,
+            workers=workers,
             database=database,
             durability=durability,
             tls_certificate=tls_certificate,
@@ -88,14 +97,16 @@ def serve(
             allow_anonymous=allow_anonymous,
             log_format=log_format,
         )
-        set_up_logging(settings.log_format)
+        set_up_logging(settings.log_format, worker)
         failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
         # it writes lines of its own, in its own format, for what any caller can send
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from inventory_grpc.bootstrap import serve_until_stopped  # noqa: PLC0415  grpc takes a while to import, and `--help` need not wait
+        if settings.workers > 1 and not link:
+            asyncio.run(supervise(settings))
+            return
+        from inventory_grpc import lifetime  # noqa: PLC0415  grpc takes a while to import, and `--help` and a supervisor need not wait
 
-        with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
-            runner.run(serve_until_stopped(settings))
+        lifetime.serve(settings, link)
 
 
 @app.command()
@@ -133,7 +144,7 @@ def events(
 def verify(database: DatabaseOption = None) -> None:
     """Check the hash chain and every table against the log; exit with 1 if anything differs."""
     found = 0
-    with _errors(), _bar("checking") as progress:
+    with _errors(), progress_bar(_screen, "checking") as progress:
         for difference in differences(_existing(database), progress.at):
             found += 1
             print(difference)  # noqa: T201  the answer
@@ -146,7 +157,7 @@ def verify(database: DatabaseOption = None) -> None:
 @app.command()
 def rebuild(database: DatabaseOption = None) -> None:
     """Make the tables that queries read again from the log; no server may be running."""
-    with _errors(), _bar("rebuilding") as progress:
+    with _errors(), progress_bar(_screen, "rebuilding") as progress:
         position = rebuild_alone(_existing(database), progress.at)
     _screen.print(f"tables rebuilt from {position:,} events")
 
@@ -157,7 +168,7 @@ def backup(
     database: DatabaseOption = None,
 ) -> None:
     """Copy the database as it is at one moment; servers may go on meanwhile."""
-    with _errors(), _bar("copying") as progress:
+    with _errors(), progress_bar(_screen, "copying") as progress:
         copy = back_up(_existing(database), target, progress.of)
     _screen.print(
         f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}"
@@ -185,17 +196,6 @@ def main() -> None:
     app()
 
 
-def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if choice is EventLoop.ASYNCIO:
-        return None
-    try:
-        import uvloop  # noqa: PLC0415  an extra, for those who chose it
-    except ImportError:
-        raise BadSetting("event_loop: uvloop is not installed; pip install uvloop") from None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
 def _existing(database: Path | None) -> Database:
     path = Settings.load(database=database).database
     if not check_header(path):
@@ -203,8 +203,12 @@ def _existing(database: Path | None) -> Database:
     return Database(path)
 
 
+def _show_error(error: str) -> None:
+    _screen.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(say: Callable[[str], None] = _show_error) -> Iterator[None]:
     """Say in one line what is wrong and what to do about it; exit with 1."""
     try:
         yield
@@ -221,31 +225,9 @@ def _errors() -> Iterator[None]:
         LedgerBroken,
         StorageError,
         Refusal,
+        WorkerFailed,
         OSError,
         apsw.Error,
     ) as error:
-        _screen.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        say(str(error))
         raise typer.Exit(1) from error
-
-
-class _Bar:
-    """How far a long task has come."""
-
-    def __init__(self, progress: Progress, what: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(what, total=None)
-        self.position = 0
-
-    def at(self, position: int) -> None:
-        self.position = position
-        self._progress.update(self._task, completed=position)
-
-    def of(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[_Bar]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=_screen, transient=True) as progress:
-        yield _Bar(progress, what)

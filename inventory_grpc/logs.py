@@ -3,30 +3,37 @@
 import json
 import logging
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
+import orjson
 import structlog
 
 from inventory_grpc.settings import LogFormat
 
+Entry = dict[str, Any]
 
-def set_up_logging(how: LogFormat) -> None:
+
+def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
     """Write one line an entry to standard error: JSON, or readable on a terminal.
 
     The lines of the standard library's `logging`, which the inner layers use, look the same.
+    Where there are several, each line says which *worker* it was.
     """
     readable = how is LogFormat.CONSOLE or (how is LogFormat.AUTO and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([_signed(worker)] if worker else []),
     ]
     rendering: list[Any] = [structlog.processors.format_exc_info]
     if readable:
         # its own way to show an exception shows the variables, and so what callers have sent
         plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        rendering += [_tamed, plain]
+        rendering += [_one_line_each(lambda entry: str(plain(None, "", _tamed(entry))))]
     else:
-        rendering += [structlog.processors.JSONRenderer(serializer=_json)]
+        rendering += [_one_line_each(_json)]
     structlog.configure(
         processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -43,15 +50,34 @@ def set_up_logging(how: LogFormat) -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
 
 
-_encode: Final = json.JSONEncoder(default=repr).encode
+def _one_line_each(render: Callable[[Entry], str]) -> Callable[[object, str, Entry], str]:
+    """Render entries, and where one has many lines `each` with what is of its own, all of them.
+
+    What they have in common is then made once, and they are written at once: measured, that
+    takes a twentieth of the time.
+    """
+
+    def rendered(_logger: object, _name: str, entry: Entry) -> str:
+        each = entry.pop("each", None)
+        return render(entry) if each is None else "\n".join(render(line | entry) for line in each)
+
+    return rendered
 
 
-def _json(entry: object, **_: object) -> str:
-    """Encode *entry* with one encoder for all: `json.dumps` would make one for each line."""
-    return _encode(entry)
+def _json(entry: Entry) -> str:
+    """Encode *entry* in printable ASCII, whatever is in it."""
+    with suppress(TypeError):  # half a character, which a name of a file can have
+        text = orjson.dumps(entry, default=repr).decode()
+        if text.isascii() and text.isprintable():
+            return text
+    return json.dumps(entry, default=repr)
 
 
-def _tamed(_logger: object, _name: str, entry: dict[str, Any]) -> dict[str, Any]:
+def _signed(worker: int) -> Callable[[object, str, Entry], Entry]:
+    return lambda _logger, _name, entry: entry | {"worker": worker}
+
+
+def _tamed(entry: Entry) -> Entry:
     """Leave nothing in *entry* that a terminal would obey, or that looks like another line."""
     for key, value in entry.items():
         if key == "exception":

@@ -44,8 +44,14 @@ class Reflection(Enum):
     OFF = "off"
 
 
-def _setting(default: Any, doc: str, *, least: float | None = None) -> Any:  # noqa: ANN401  of any type
-    return field(default=default, metadata={"doc": doc, "least": least})
+def _setting(
+    default: Any,  # noqa: ANN401  of any type
+    doc: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:  # noqa: ANN401  a field, which stands for its value
+    return field(default=default, metadata={"doc": doc, "least": least, "most": most})
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,9 @@ class Settings:
     """
 
     listen: str = _setting("127.0.0.1:50051", "address and port to serve on; port 0 is any")
+    workers: int = _setting(
+        1, "processes that serve together; see [Workers](#workers)", least=1, most=64
+    )
     database: Path = _setting(Path("inventory.db"), "the file that holds everything")
     durability: Durability = _setting(
         Durability.FULL, "`full`: on disk before it is answered; `relaxed`: soon after"
@@ -88,9 +97,11 @@ class Settings:
     warm_stocks: int = _setting(
         0, "how many of the last events' stocks are read into the cache at start", least=0
     )
-    max_commands: int = _setting(2_000, "commands under way at a time; more are refused", least=1)
-    max_queries: int = _setting(1_000, "queries under way at a time", least=1)
-    max_streams: int = _setting(1_000, "subscriptions open at a time", least=1)
+    max_commands: int = _setting(
+        2_000, "commands under way at a time in a worker; more are refused", least=1
+    )
+    max_queries: int = _setting(1_000, "queries under way at a time in a worker", least=1)
+    max_streams: int = _setting(1_000, "subscriptions open at a time in a worker", least=1)
     caller_share: float = _setting(
         0.5, "which part of each of these one caller may take, where callers are known", least=0
     )
@@ -104,9 +115,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            least = setting.metadata["least"]
+            least, most = setting.metadata["least"], setting.metadata["most"]
             if least is not None and getattr(self, setting.name) < least:
                 raise BadSetting(f"{setting.name}: must be at least {least}")
+            if most is not None and getattr(self, setting.name) > most:
+                raise BadSetting(f"{setting.name}: must be at most {most}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting("tls_certificate and tls_key: one needs the other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
@@ -135,6 +148,10 @@ class Settings:
         if not colon or not port.isdigit() or int(port) > MAX_PORT:
             raise BadSetting(f"listen: {self.listen!r} is not HOST:PORT, such as 127.0.0.1:50051")
         return host.strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
 
     @property
     def is_loopback(self) -> bool:
@@ -168,11 +185,30 @@ class Settings:
                 values[name] = _parse(name, kinds[name], text)
         return cls(**values)
 
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables from which another process loads exactly these settings."""
+        return {
+            PREFIX + setting.name.upper(): _told(getattr(self, setting.name))
+            for setting in fields(self)
+        }
+
 
 def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
     """Return the type of a value that may also be None."""
     plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
     return plain
+
+
+def _told(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(int(value))
+        case Enum():
+            return str(value.value)
+        case _:
+            return str(value)
 
 
 def _parse(name: str, kind: type[Any], text: str) -> object:

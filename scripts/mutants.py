@@ -84,8 +84,8 @@ MUTANTS: Final = (
         "M3",
         "do not remember requests",
         "application/batch.py",
-        "        if request_id:\n            self._transaction.remember(",
-        "        if request_id == '?':\n            self._transaction.remember(",
+        "        if key:\n            self._transaction.remember(",
+        "        if key == '?':\n            self._transaction.remember(",
         SIMULATION,
     ),
     Mutant(
@@ -197,12 +197,12 @@ MUTANTS: Final = (
     Mutant(
         "M15",
         "skip an event of a read model on an error",
-        "infrastructure/sqlite/read_models.py",
-        "            _move_line(connection, event, stream, reservation)\n",
-        "            try:\n"
-        "                _move_line(connection, event, stream, reservation)\n"
-        "            except apsw.Error:\n"
-        "                pass\n",
+        "infrastructure/sqlite/unwritten.py",
+        "        self._movements.write(connection)\n",
+        "        try:\n"
+        "            self._movements.write(connection)\n"
+        "        except apsw.Error:\n"
+        "            pass\n",
         "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",
     ),
     Mutant(

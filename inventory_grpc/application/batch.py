@@ -5,16 +5,18 @@ other processes recorded, then takes commands one after the other: answered befo
 overdue? decide, append, remember.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
-from inventory_grpc.application.ports import Answered, Outcome, Transaction
+from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
 from inventory_grpc.application.states import States, reservation_fact
 from inventory_grpc.domain.commands import (
+    AddStock,
+    AdjustStock,
     Command,
     CommitReservation,
     ExtendReservation,
@@ -24,7 +26,7 @@ from inventory_grpc.domain.commands import (
 )
 from inventory_grpc.domain.decisions import decide, expire
 from inventory_grpc.domain.events import Cause, Event, Movement, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.inventory import Inventory, Stock, stock_after
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -51,6 +53,12 @@ class Request:
     """On the event loop's clock; a command not begun by then is never begun."""
     scope: Scope = EVERYWHERE
     """A reservation with a line outside of it is not there for the caller."""
+
+    @property
+    def key(self) -> RequestKey | None:
+        """By which it is remembered, if it can be repeated."""
+        cause = self.cause
+        return RequestKey(cause.actor, cause.request_id) if cause.request_id else None
 
 
 class Batch:
@@ -88,18 +96,36 @@ class Batch:
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         return self._states.reservation(reservation_id, self._transaction.reservation)
 
+    def expect(self, asked: Iterable[tuple[Command, Request]]) -> None:
+        """Look up at once what is asked for; all of it is to come."""
+        requests, stocks, reservations = list[RequestKey](), set[StockId](), set[ReservationId]()
+        for command, request in asked:
+            if key := request.key:
+                requests.append(key)
+            match command:
+                case ReserveStock():
+                    stocks.update(command.cart)
+                    reservations.add(command.reservation_id)
+                case AddStock() | RemoveStock() | AdjustStock():
+                    stocks.add(command.stock_id)
+                case CommitReservation() | ReleaseReservation() | ExtendReservation():
+                    reservations.add(command.reservation_id)
+                case _:
+                    assert_never(command)
+        self._transaction.expect(requests, *self._states.missing(stocks, reservations))
+
     def answer(self, command: Command, request: Request) -> Outcome:
         """Do what *command* asks, or find that it was done.
 
         Raises:
             Refusal: and nothing was recorded of it.
         """
-        actor, request_id = request.cause.actor, request.cause.request_id
+        key = request.key
         if request.scope is not EVERYWHERE:
             self._check_scope(command, request.scope)
-        if request_id and (answered := self._transaction.answered(actor, request_id)):
+        if key and (answered := self._transaction.answered(key)):
             if answered.fingerprint != request.fingerprint:
-                raise RequestIdReused(request_id)
+                raise RequestIdReused(key.request_id)
             return self._answer_again(answered)
         self._expire_if_named(command)
         movements = self._decide(command)
@@ -110,8 +136,8 @@ class Batch:
         else:
             outcome = self._as_it_is(command)
             answered = Answered(request.fingerprint, self.head, outcome, self.now)
-        if request_id:
-            self._transaction.remember(actor, request_id, answered)
+        if key:
+            self._transaction.remember(key, answered)
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
@@ -238,10 +264,7 @@ class Batch:
         fact = reservation_fact(last)
         return Outcome(
             position=last.position,
-            stocks=[
-                Stock(event.stock_id, event.after, event.version, event.record_time)
-                for event in events
-            ],
+            stocks=[stock_after(event) for event in events],
             reservation=self._transaction.reservation(fact.reservation_id, upto=last.position)
             if fact
             else None,

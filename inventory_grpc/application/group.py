@@ -15,7 +15,7 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.refusals import Refusal
 
-MAX_TOGETHER: Final = 512
+MAX_TOGETHER: Final = 256
 """Commands of a group that come into the mailbox together."""
 
 Asked = tuple[Command, Request]

@@ -294,6 +294,7 @@ def _monotonic() -> float:
 def _answer_all(entries: Sequence[Entry], batch: Batch) -> Answers:
     """Answer as many as fit in one transaction, in order."""
     answers: Answers = []
+    batch.expect((entry.command, entry.request) for entry in entries)
     for entry in entries:
         if batch.added >= MAX_EVENTS:
             break

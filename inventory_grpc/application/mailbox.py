@@ -15,8 +15,12 @@ from inventory_grpc.domain.refusals import Refusal
 MAX_WAITING: Final = 4_096
 """Commands in the mailbox; one more is refused with `Overloaded`."""
 
-BULK_ROOM: Final = 1_024
-"""With so many in the mailbox, commands in bulk wait outside, and leave room for others."""
+BULK_ROOM: Final = 512
+"""With so many in the mailbox, commands in bulk wait outside, and leave room for others.
+
+That is one full batch, so that the writer never waits for them. Measured with four streams that
+saturate it: a single command takes 80 ms, with twice as much 130, and no more is done.
+"""
 
 
 class Waiting(Protocol):

@@ -3,7 +3,7 @@
 The contract tests hold every implementation to these promises.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -30,6 +30,13 @@ class Outcome(NamedTuple):
     stocks: Sequence[Stock]
     reservation: Reservation | None
     replayed: bool = False
+
+
+class RequestKey(NamedTuple):
+    """Which request: each actor has ids of their own."""
+
+    actor: str
+    request_id: str
 
 
 class Answered(NamedTuple):
@@ -64,7 +71,7 @@ class Transaction(Protocol):
         ...
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        """Return a stock folded from its events; one without any has version 0."""
+        """Return a stock as its events have made it; one without any has version 0."""
         ...
 
     def reservation(
@@ -81,9 +88,18 @@ class Transaction(Protocol):
         """Return the events of the command whose first event is at *position*."""
         ...
 
-    def answered(self, actor: str, request_id: str) -> Answered | None: ...
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
+        """Look up all of these at once: each will be asked for."""
+        ...
 
-    def remember(self, actor: str, request_id: str, answered: Answered) -> None: ...
+    def answered(self, request: RequestKey) -> Answered | None: ...
+
+    def remember(self, request: RequestKey, answered: Answered) -> None: ...
 
     def forget(self, before: Instant, limit: int) -> int:
         """Forget up to *limit* requests answered before a time; return how many."""

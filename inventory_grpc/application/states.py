@@ -1,6 +1,6 @@
 """Which aggregates does the writer have at hand?"""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
 from inventory_grpc.domain.events import (
@@ -53,6 +53,9 @@ class Recent(Generic[K, V]):
         if len(self._values) > self._limit:
             del self._values[next(iter(self._values))]
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
     def evict(self, key: K) -> None:
         self._values.pop(key, None)
 
@@ -83,6 +86,15 @@ class States:
             inventory = fold(stock_id)
             self._stocks.put(stock_id, inventory)
         return inventory
+
+    def missing(
+        self, stock_ids: Iterable[StockId], reservation_ids: Iterable[ReservationId]
+    ) -> tuple[Sequence[StockId], Sequence[ReservationId]]:
+        """Return those of them that would have to be looked up."""
+        return (
+            [stock_id for stock_id in stock_ids if stock_id not in self._stocks],
+            [name for name in reservation_ids if name not in self._reservations],
+        )
 
     def reservation(
         self,

@@ -14,6 +14,7 @@ from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.reading import EventFilter, EventLog
+from inventory_grpc.application.shared_pages import SharedPages
 from inventory_grpc.domain.values import Instant
 
 WINDOW: Final = 5_000
@@ -61,6 +62,7 @@ class Followers:
 
     def __init__(self, log: EventLog, head: Head) -> None:
         self._log = log
+        self._pages = SharedPages(log)
         self._head = head
         self._count = 0
 
@@ -131,7 +133,7 @@ class Followers:
             events: Sequence[bytes] = []
             is_read_for = position < end and told >= 0
             if is_read_for:
-                page = await self._log.page(
+                page = await self._pages.page(
                     position, min(end, position + WINDOW), matching, max_events, MAX_BYTES
                 )
                 events, position = page.events, page.scanned

@@ -1,9 +1,10 @@
 """The aggregate of a stock: what one store has of one product."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Self, assert_never
 
 from inventory_grpc.domain.events import (
+    Event,
     Fact,
     Levels,
     ReservationCommitted,
@@ -27,6 +28,11 @@ class Stock(NamedTuple):
     update_time: Instant | None
 
 
+def stock_after(event: Event) -> Stock:
+    """Return the stock right after *event*, which says so itself."""
+    return Stock(event.stock_id, event.after, event.version, event.record_time)
+
+
 class EventOutOfOrder(Exception):
     """An event was missed, or applied twice: a bug, never a caller's doing."""
 
@@ -40,6 +46,11 @@ class Inventory:
     reserved: int = 0
     version: int = 0
     update_time: Instant | None = None
+
+    @classmethod
+    def after(cls, event: Event) -> Self:
+        """Return the stock as *event* has left it."""
+        return cls(event.stock_id, *event.after, event.version, event.record_time)
 
     @property
     def levels(self) -> Levels:

@@ -8,7 +8,7 @@ from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import EventBus, Skipped
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.events import FACTS, Event
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.inventory import Stock, stock_after
 from inventory_grpc.domain.values import StockId
 
 TTL_SECONDS: Final = 30.0
@@ -22,10 +22,11 @@ class _Entry(NamedTuple):
 
 
 class TtlStockCache:
-    """The stocks asked for last, each until an event moves it or its time is over.
+    """The stocks asked for last, each until its time is over.
 
     An entry was read at `as_of`, and every event since then has been looked at: so it
-    is also true at the published head.
+    is also true at the published head. What an event moves, moves here: events say what is
+    so after them.
     """
 
     def __init__(self, head: Head, limit: int, clock: Callable[[], float]) -> None:
@@ -51,7 +52,9 @@ class TtlStockCache:
         return Reading(entry.stock, max(entry.as_of, self._head.position))
 
     def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None:
-        """Keep what was read from storage just now, on the event loop."""
+        """Keep what was read from storage, unless something has been published since."""
+        if reading.as_of < self._head.position:
+            return
         entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
         self._entries[stock_id] = entry
         self._entries.move_to_end(stock_id)
@@ -61,7 +64,8 @@ class TtlStockCache:
     def _on_event(self, event: Event) -> None:
         entry = self._entries.get(event.stock_id)
         if entry is not None and entry.as_of < event.position:
-            del self._entries[event.stock_id]
+            moved = _Entry(stock_after(event), event.position, entry.fresh_until)
+            self._entries[event.stock_id] = moved
 
     def _on_skipped(self, _: Skipped) -> None:
         self._entries.clear()

@@ -8,7 +8,7 @@ from typing import Any
 
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.values import (
     CustomerId,
@@ -19,23 +19,6 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
-
-
-def dump_inventory(stock: Stock) -> str:
-    """Return the state of a stock."""
-    return json.dumps(_stock(stock), separators=(",", ":"))
-
-
-def load_inventory(text: str) -> Inventory:
-    """Return the stock that *text* was made from."""
-    stock = _load_stock(json.loads(text))
-    return Inventory(
-        stock.stock_id,
-        stock.levels.on_hand,
-        stock.levels.reserved,
-        stock.version,
-        stock.update_time,
-    )
 
 
 def dump_reservation(reservation: Reservation) -> str:

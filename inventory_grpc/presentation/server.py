@@ -39,7 +39,8 @@ MAX_PENDING: Final = 10_000
 _MINUTE_MS: Final = 60_000
 
 OPTIONS: Final = {
-    "grpc.so_reuseport": 0,  # a port that is taken is an error, not to be shared silently
+    # a port that is taken is an error, not to be shared silently; but for workers
+    "grpc.so_reuseport": 0,
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_send_message_length": 4 * 1024 * 1024,
     "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
@@ -124,11 +125,14 @@ def build_server(  # noqa: PLR0913  what can differ between servers
     doors: Doors,
     *,
     is_loopback: bool = True,
+    shares_port: bool = False,
     with_reflection: bool = True,
     limits: Limits = _LIMITS,
 ) -> grpc.aio.Server:
     """Return a server that has no port yet, and is not started."""
-    options = OPTIONS if is_loopback else OPTIONS | OPTIONS_OFF_LOOPBACK
+    options = OPTIONS | {"grpc.so_reuseport": int(shares_port)}
+    if not is_loopback:
+        options |= OPTIONS_OFF_LOOPBACK
     server = grpc.aio.server(
         interceptors=interceptors(gate, doors, limits), options=list(options.items())
     )

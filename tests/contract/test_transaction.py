@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ports import Head, Transaction
+from inventory_grpc.application.ports import Head, RequestKey, Transaction
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause, Levels, StockAdded
 from inventory_grpc.domain.inventory import Inventory
@@ -97,8 +97,8 @@ async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
         held = transaction.reservation(R1)
         assert held is not None
         assert held.lines == {KETTLES: ReservedLine(2)}
-        assert transaction.answered("", "within") is None
-        assert transaction.answered("", "before") is not None
+        assert transaction.answered(RequestKey("", "within")) is None
+        assert transaction.answered(RequestKey("", "before")) is not None
         assert transaction.due(later(60 * MINUTE), 10) == [R1]
         assert transaction.due_on(TOASTERS, later(60 * MINUTE), 10) == []
         assert transaction.events_after(2, 10) == []
@@ -247,7 +247,7 @@ async def test_everything_is_still_there_after_recovery(store: Store) -> None:
     log = await log_of(store)
     await store.storage.recover()
     assert await log_of(store) == log
-    assert await store.storage.observe(lambda t: t.answered("", "once")) is not None
+    assert await store.storage.observe(lambda t: t.answered(RequestKey("", "once"))) is not None
     assert (await scribe.record(add(1))).position == 3
 
 

@@ -26,8 +26,7 @@ from tests.support.caller import (
     refused,
     reserving,
 )
-from tests.support.locking import locked
-from tests.support.opened import checked, events, requests_of
+from tests.support.opened import checked, events, nobody_else_writes, requests_of
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
 
@@ -108,7 +107,7 @@ async def test_told_to_stop_it_answers_what_it_took_in_and_does_no_more(
     stream: Any = remote.commands.ExecuteStream(timeout=SECONDS)
     await stream.write(messages[0])
     answered = [await stream.read()]
-    with locked(path):
+    with nobody_else_writes(path):
         for asked in messages[1:]:
             await stream.write(asked)
         await asyncio.sleep(0.2)

@@ -19,8 +19,7 @@ from tests.support.caller import (
     calling,
     refusal,
 )
-from tests.support.locking import locked
-from tests.support.opened import checked, events, requests_of
+from tests.support.opened import checked, events, nobody_else_writes, requests_of
 from tests.support.server_process import ServerProcess
 
 DRAIN_SECONDS: Final = 5.0
@@ -48,7 +47,7 @@ async def test_who_asks_hears_first_and_who_was_taken_is_answered(
     following = remote.events.Subscribe(SubscribeRequest())
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.SERVING
     await following.read()
-    with locked(path):
+    with nobody_else_writes(path):
         taken = remote.commands.AddStock(adding(1, request_id="taken"), timeout=20)
         await asyncio.sleep(0.1)
         server.terminate()
@@ -92,7 +91,7 @@ async def test_a_second_signal_leaves_at_once_and_loses_nothing(
     server: ServerProcess, remote: Caller, path: Path
 ) -> None:
     await remote.commands.AddStock(adding(1, request_id="kept"))
-    with locked(path):
+    with nobody_else_writes(path):
         taken = remote.commands.AddStock(adding(1, request_id="taken"), timeout=20)
         await asyncio.sleep(0.1)
         server.terminate()

@@ -54,7 +54,7 @@ async def test_services_are_listed_and_described_with_their_promises(address: st
         "grpc.reflection.v1alpha.ServerReflection",
     }
     _, rpcs, _ = await _grpcurl(address, "list", "inventory.v1.InventoryCommands")
-    assert len(rpcs.split()) == 7
+    assert len(rpcs.split()) == 9
     _, described, _ = await _grpcurl(address, "describe", "inventory.v1.ReserveStockRequest")
     assert "repeated .inventory.v1.Line lines = 1;" in described
 

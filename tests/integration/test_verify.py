@@ -110,10 +110,6 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         _sql("INSERT INTO reservations VALUES (9, 'r9', 'ana', NULL, '', 'active', 1, NULL)"),
         r"reservations: unexpected row \(9, 'r9', .*",
     ),
-    "a wrong snapshot of a stock": (
-        _sql("UPDATE stock_snapshots SET state = replace(state, '250', '251')"),
-        r"stock_snapshots: 1 is not what the log says",
-    ),
     "a wrong snapshot of a reservation": (
         _a_snapshot_of_a_reservation,
         r"reservation_snapshots: 504 is not what the log says",

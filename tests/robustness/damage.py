@@ -24,7 +24,6 @@ KNOWN_TWICE: Final[Mapping[str, tuple[str, str]]] = {
     "stocks": ("stream", "on_hand reserved version update_time"),
     "reservations": ("reservation", "customer_id state create_time"),
     "reservation_lines": ("reservation, stream", "quantity held"),
-    "stock_snapshots": ("stream", "version state"),
     "reservation_snapshots": ("reservation", "position state"),
 }
 """Keys and columns that the log says a second time, or is; requests are known only once."""

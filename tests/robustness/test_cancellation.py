@@ -8,7 +8,6 @@ from typing import Final
 
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
-from structlog.testing import capture_logs
 
 from inventory.v1.admin_pb2 import GetServerInfoRequest
 from inventory.v1.events_pb2 import SubscribeRequest
@@ -23,6 +22,7 @@ from tests.support.caller import (
     adding,
     calling,
 )
+from tests.support.log_lines import captured_lines
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, server_process
 from tests.support.waiting import eventually
@@ -82,7 +82,7 @@ async def _follow(caller: Caller, messages: int = 1_000_000) -> None:
 async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> None:
     """Who swallows a cancellation leaks what gRPC keeps of the call (grpc/grpc#43360)."""
     async with calling(inside.address) as caller:
-        with capture_logs() as logs:
+        with captured_lines() as logs:
             following = [caller.events.Subscribe(SubscribeRequest()) for _ in range(20)]
             watching = [caller.health.Watch(HealthCheckRequest()) for _ in range(20)]
             for stream in (*following, *watching):

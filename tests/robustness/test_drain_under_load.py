@@ -13,7 +13,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
-from inventory_grpc.bootstrap import OVERTIME_SECONDS
+from inventory_grpc.process import OVERTIME_SECONDS
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.proxy import Weather, proxied
 from tests.support.caller import (

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import grpc.aio
 import pytest
-from structlog.testing import capture_logs
 
 from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory_grpc.presentation import server as server_module
@@ -29,6 +28,7 @@ from tests.support.caller import (
     refusal,
     reserving,
 )
+from tests.support.log_lines import captured_lines
 from tests.support.opened import events
 from tests.support.server_process import server_process
 from tests.support.waiting import eventually
@@ -137,7 +137,7 @@ async def test_who_takes_nothing_is_closed_with_the_position_and_who_is_slow_is_
     ):
         await _fill(slow, 40)
         log = events(path)
-        with capture_logs() as logs:
+        with captured_lines() as logs:
             stalled, lazy = Subscription(SubscribeRequest()), Subscription(SubscribeRequest())
             stream = idle.events.Subscribe(stalled.request)
             slowly = slow.events.Subscribe(lazy.request)

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -90,6 +90,17 @@ def change(path: Path, statement: str, *bindings: object) -> None:
     with closing(Database(path).writer()) as connection:
         connection.execute(statement, bindings)
         assert connection.changes(), f"{statement} changed nothing"
+
+
+@contextmanager
+def nobody_else_writes(path: Path) -> Iterator[None]:
+    """Keep every server from writing meanwhile, as another process at work would."""
+    with closing(Database(path).writer()) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")
 
 
 def stored(path: Path) -> list[bytes]:

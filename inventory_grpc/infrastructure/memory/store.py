@@ -2,10 +2,10 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 
-from inventory_grpc.application.ports import Answered, Head, T, Transaction
+from inventory_grpc.application.ports import Answered, Head, RequestKey, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Page
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event
@@ -92,8 +92,8 @@ class MemoryTransaction:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._begun_at = tables.head
-        self._remembered: list[tuple[str, str]] = []
-        self._forgotten: dict[tuple[str, str], Answered] = {}
+        self._remembered: list[RequestKey] = []
+        self._forgotten: dict[RequestKey, Answered] = {}
 
     def take_back(self) -> None:
         """Undo all that was done."""
@@ -130,12 +130,20 @@ class MemoryTransaction:
             end += 1
         return events[position - 1 : end]
 
-    def answered(self, actor: str, request_id: str) -> Answered | None:
-        return self._tables.requests.get((actor, request_id))
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
+        """Do nothing: a look-up costs nothing here."""
 
-    def remember(self, actor: str, request_id: str, answered: Answered) -> None:
-        self._tables.requests[actor, request_id] = answered
-        self._remembered.append((actor, request_id))
+    def answered(self, request: RequestKey) -> Answered | None:
+        return self._tables.requests.get(request)
+
+    def remember(self, request: RequestKey, answered: Answered) -> None:
+        self._tables.requests[request] = answered
+        self._remembered.append(request)
 
     def forget(self, before: Instant, limit: int) -> int:
         requests = self._tables.requests

@@ -14,7 +14,7 @@ from inventory_grpc.application.reading import (
     StockQuery,
     Stocks,
 )
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.inventory import Stock, stock_after
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.memory.tables import Numbered, Tables
@@ -88,7 +88,7 @@ class MemoryViews:
             if len(moved) == limit:
                 break
             if event.stock_id not in moved:
-                stock = Stock(event.stock_id, event.after, event.version, event.record_time)
+                stock = stock_after(event)
                 moved[event.stock_id] = stock
         return self._now(list(moved.values()))
 

@@ -11,18 +11,11 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
+from inventory_grpc.infrastructure.sqlite.rows import Row
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
 """Of one command's events, 1.5 MiB: a message of whole commands then always fits."""
-
-
-class Row(NamedTuple):
-    """An event in the file, before it is opened."""
-
-    position: int
-    ordinal: int
-    event: bytes
 
 
 class Tail(NamedTuple):
@@ -104,34 +97,25 @@ class Recorded(NamedTuple):
     reservation: int | None
 
 
-def append(
-    connection: apsw.Connection, log_id: str, tail: Tail, recorded: Sequence[Recorded]
-) -> Tail:
-    """Add the events of one command to the log; return its new end."""
+def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail, list[Row]]:
+    """Return the new end of the log, and the rows that make one command's events part of it.
+
+    Raises:
+        CommandTooLarge: nothing may be written of it.
+    """
     encoded = [encode(event, log_id) for event, _, _ in recorded]
     if len(encoded) > MAX_COMMAND_EVENTS or sum(map(len, encoded)) > MAX_COMMAND_BYTES:
         raise CommandTooLarge(f"{len(encoded)} events of {sum(map(len, encoded))} bytes")
-    digest, rows = tail.hash, []
+    digest, rows = tail.hash, list[Row]()
     for (event, stream, reservation), data in zip(recorded, encoded, strict=True):
         digest = link(digest, data)
         ordinal = event.position - event.command_position
+        kind = KIND[type(event.fact)]
         rows.append(
-            (
-                event.position,
-                stream,
-                event.version,
-                ordinal,
-                KIND[type(event.fact)],
-                reservation,
-                data,
-                digest,
-            )
+            (event.position, stream, event.version, ordinal, kind, reservation, data, digest)
         )
-        if event.version == 1:
-            connection.execute("INSERT INTO streams VALUES (?, ?, ?)", (stream, *event.stock_id))
-    connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     last = recorded[-1].event
-    return Tail(last.position, digest, last.record_time)
+    return Tail(last.position, digest, last.record_time), rows
 
 
 def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:
@@ -150,15 +134,6 @@ def events_of_command(connection: apsw.Connection, position: int) -> Sequence[Ev
             break
         events.append(event)
     return events
-
-
-def events_of_stream(connection: apsw.Connection, stream: int, after: int) -> Iterator[Event]:
-    """Yield a stock's events after a version."""
-    rows = connection.execute(
-        "SELECT event FROM events WHERE stream = ? AND version > ? ORDER BY version",
-        (stream, after),
-    )
-    return (decode(data) for (data,) in rows)
 
 
 def events_of_reservation(

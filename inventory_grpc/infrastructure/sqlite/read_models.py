@@ -5,7 +5,8 @@ again, and checks them.
 """
 
 from collections.abc import Sequence
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import Final, assert_never
 
 import apsw
 
@@ -22,103 +23,151 @@ from inventory_grpc.domain.events import (
     StockReserved,
 )
 from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite.events import Recorded
+from inventory_grpc.infrastructure.sqlite.rows import Row, execute_with
+
+_STOCKS: Final = (
+    "INSERT INTO stocks {} ON CONFLICT (stream) DO UPDATE SET "
+    "on_hand = excluded.on_hand, reserved = excluded.reserved, "
+    "version = excluded.version, update_time = excluded.update_time"
+)
+_NEW_RESERVATIONS: Final = "INSERT INTO reservations {}"
+_NEW_LINES: Final = (
+    "INSERT INTO reservation_lines (reservation, stream, quantity, held, expire_time) {}"
+)
+_MOVED_LINES: Final = (
+    "WITH moved (reservation, stream, committed, released, expired) AS ({}) "
+    "UPDATE reservation_lines AS line SET "
+    "held = held - moved.committed - moved.released - moved.expired, "
+    "committed = line.committed + moved.committed, released = line.released + moved.released, "
+    "expired = line.expired + moved.expired "
+    "FROM moved WHERE line.reservation = moved.reservation AND line.stream = moved.stream"
+)
+_MOVED_RESERVATIONS: Final = (
+    "WITH moved (reservation, state, order_id) AS ({}) "
+    "UPDATE reservations SET order_id = ifnull(reservations.order_id, moved.order_id), "
+    "state = iif(EXISTS (SELECT 1 FROM reservation_lines AS line "
+    "WHERE line.reservation = moved.reservation AND held > 0), reservations.state, moved.state) "
+    "FROM moved WHERE reservations.reservation = moved.reservation"
+)
 
 
-def project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
-    """Move the tables by the events of one command."""
-    connection.executemany(
-        "INSERT INTO stocks VALUES (?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE SET "
-        "on_hand = excluded.on_hand, reserved = excluded.reserved, "
-        "version = excluded.version, update_time = excluded.update_time",
-        [(stream, *event.after, event.version, event.record_time) for event, stream, _ in recorded],
-    )
-    reach("projection_step")
-    for event, stream, reservation in recorded:
+@dataclass(slots=True)
+class _Ends:
+    """How many units of a line have met which end."""
+
+    committed: int = 0
+    released: int = 0
+    expired: int = 0
+
+
+@dataclass(slots=True)
+class _Closing:
+    """What a reservation becomes if it holds nothing any more, and the order it was first for."""
+
+    state: ReservationState
+    order_id: str | None
+
+
+@dataclass(slots=True)
+class Movements:
+    """What events change, gathered to be written at once."""
+
+    _stocks: dict[int, Row] = field(default_factory=dict)
+    _new_reservations: list[Row] = field(default_factory=list)
+    _new_lines: list[Row] = field(default_factory=list)
+    _ends: dict[tuple[int, int], _Ends] = field(default_factory=dict)
+    _closing: dict[int, _Closing] = field(default_factory=dict)
+    _extended: dict[int, Instant | None] = field(default_factory=dict)
+    _extended_lines: dict[tuple[int, int], Instant | None] = field(default_factory=dict)
+
+    def gather(self, recorded: Sequence[Recorded]) -> None:
+        """Take in the events of one command; those of reservations are all of one kind."""
+        for event, stream, reservation in recorded:
+            self._stocks[stream] = (stream, *event.after, event.version, event.record_time)
+            if reservation is not None:
+                self._move_line(event, stream, reservation)
+        event, _, reservation = recorded[-1]
         if reservation is not None:
-            _move_line(connection, event, stream, reservation)
-    event, _, reservation = recorded[-1]
-    if reservation is not None:
-        _move_reservation(connection, event, reservation)
+            self._move_reservation(event, reservation)
 
+    def _move_line(self, event: Event, stream: int, reservation: int) -> None:
+        match event.fact:
+            case StockReserved(quantity=units, expire_time=expire_time):
+                self._new_lines.append((reservation, stream, units, units, expire_time))
+            case ReservationCommitted(quantity=units):
+                self._ends_of(reservation, stream).committed += units
+            case ReservationReleased(quantity=units):
+                self._ends_of(reservation, stream).released += units
+            case ReservationExpired(quantity=units):
+                self._ends_of(reservation, stream).expired += units
+            case ReservationExtended(expire_time=expire_time):
+                self._extended_lines[reservation, stream] = expire_time
+            case StockAdded() | StockRemoved() | StockAdjusted():
+                raise AssertionError(f"{event.fact} belongs to no reservation")
+            case _:
+                assert_never(event.fact)
 
-def _move_line(connection: apsw.Connection, event: Event, stream: int, reservation: int) -> None:
-    line = (reservation, stream)
-    match event.fact:
-        case StockReserved(quantity=units, expire_time=expire_time):
-            connection.execute(
-                "INSERT INTO reservation_lines "
-                "(reservation, stream, quantity, held, expire_time) VALUES (?, ?, ?, ?, ?)",
-                (*line, units, units, expire_time),
-            )
-        case ReservationCommitted(quantity=units):
-            _let_go(connection, "committed", units, line)
-        case ReservationReleased(quantity=units):
-            _let_go(connection, "released", units, line)
-        case ReservationExpired(quantity=units):
-            _let_go(connection, "expired", units, line)
-        case ReservationExtended(expire_time=expire_time):
-            connection.execute(
-                "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
-                (expire_time, *line),
-            )
-        case StockAdded() | StockRemoved() | StockAdjusted():
-            raise AssertionError(f"{event.fact} belongs to no reservation")
-        case _:
-            assert_never(event.fact)
+    def _ends_of(self, reservation: int, stream: int) -> _Ends:
+        return self._ends.setdefault((reservation, stream), _Ends())
 
-
-def _let_go(connection: apsw.Connection, end: str, units: int, line: tuple[int, int]) -> None:
-    connection.execute(
-        f"UPDATE reservation_lines SET held = held - ?, {end} = {end} + ? "  # noqa: S608  one of three words of ours
-        "WHERE reservation = ? AND stream = ?",
-        (units, units, *line),
-    )
-
-
-def _move_reservation(connection: apsw.Connection, event: Event, reservation: int) -> None:
-    """Move the reservation by the last event of a command; all of its events are of one kind."""
-    match event.fact:
-        case StockReserved() as fact:
-            connection.execute(
-                "INSERT INTO reservations VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    reservation,
-                    fact.reservation_id,
-                    fact.customer_id,
-                    fact.order_id,
-                    event.cause.reference,
-                    ReservationState.ACTIVE.value,
-                    event.record_time,
-                    fact.expire_time,
-                ),
-            )
-        case ReservationCommitted(order_id=order_id):
-            if order_id is not None:
-                connection.execute(
-                    "UPDATE reservations SET order_id = ? "
-                    "WHERE reservation = ? AND order_id IS NULL",
-                    (order_id, reservation),
+    def _move_reservation(self, event: Event, reservation: int) -> None:
+        match event.fact:
+            case StockReserved() as fact:
+                self._new_reservations.append(
+                    (
+                        reservation,
+                        fact.reservation_id,
+                        fact.customer_id,
+                        fact.order_id,
+                        event.cause.reference,
+                        ReservationState.ACTIVE.value,
+                        event.record_time,
+                        fact.expire_time,
+                    )
                 )
-            _close_if_empty(connection, ReservationState.COMMITTED, reservation)
-        case ReservationReleased():
-            _close_if_empty(connection, ReservationState.RELEASED, reservation)
-        case ReservationExpired():
-            _close_if_empty(connection, ReservationState.EXPIRED, reservation)
-        case ReservationExtended(expire_time=expire_time):
-            connection.execute(
-                "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
-                (expire_time, reservation),
-            )
-        case StockAdded() | StockRemoved() | StockAdjusted():
-            raise AssertionError(f"{event.fact} belongs to no reservation")
-        case _:
-            assert_never(event.fact)
+            case ReservationCommitted(order_id=order_id):
+                self._let_go(reservation, ReservationState.COMMITTED, order_id)
+            case ReservationReleased():
+                self._let_go(reservation, ReservationState.RELEASED)
+            case ReservationExpired():
+                self._let_go(reservation, ReservationState.EXPIRED)
+            case ReservationExtended(expire_time=expire_time):
+                self._extended[reservation] = expire_time
+            case StockAdded() | StockRemoved() | StockAdjusted():
+                raise AssertionError(f"{event.fact} belongs to no reservation")
+            case _:
+                assert_never(event.fact)
 
+    def _let_go(
+        self, reservation: int, state: ReservationState, order_id: str | None = None
+    ) -> None:
+        closing = self._closing.setdefault(reservation, _Closing(state, order_id))
+        closing.state = state
+        closing.order_id = closing.order_id or order_id
 
-def _close_if_empty(connection: apsw.Connection, state: ReservationState, reservation: int) -> None:
-    connection.execute(
-        "UPDATE reservations SET state = ? WHERE reservation = ? AND NOT EXISTS "
-        "(SELECT 1 FROM reservation_lines WHERE reservation = ? AND held > 0)",
-        (state.value, reservation, reservation),
-    )
+    def write(self, connection: apsw.Connection) -> None:
+        """Move the tables."""
+        execute_with(connection, _STOCKS, [*self._stocks.values()])
+        reach("projection_step")
+        execute_with(connection, _NEW_RESERVATIONS, self._new_reservations)
+        execute_with(connection, _NEW_LINES, self._new_lines)
+        moved = [
+            (*line, ends.committed, ends.released, ends.expired)
+            for line, ends in self._ends.items()
+        ]
+        execute_with(connection, _MOVED_LINES, moved)
+        closing = [
+            (reservation, closing.state.value, closing.order_id)
+            for reservation, closing in self._closing.items()
+        ]
+        execute_with(connection, _MOVED_RESERVATIONS, closing)
+        connection.executemany(
+            "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
+            [(time, reservation) for reservation, time in self._extended.items()],
+        )
+        connection.executemany(
+            "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
+            [(time, *line) for line, time in self._extended_lines.items()],
+        )

@@ -41,12 +41,7 @@ CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
 
--- Folded state to fold on from: of a stock, by its stream; of a reservation, by its number.
-CREATE TABLE stock_snapshots (
-  stream   INTEGER PRIMARY KEY,
-  version  INTEGER NOT NULL,
-  state    TEXT    NOT NULL
-) STRICT;
+-- Folded reservations to fold on from. Of a stock, each event is a snapshot.
 CREATE TABLE reservation_snapshots (
   reservation INTEGER PRIMARY KEY,
   position    INTEGER NOT NULL,

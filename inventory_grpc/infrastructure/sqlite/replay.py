@@ -9,11 +9,12 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
 from inventory_grpc.domain.inventory import moves
+from inventory_grpc.domain.values import ReservationId
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.events import Recorded, find_reservation
-from inventory_grpc.infrastructure.sqlite.read_models import project
+from inventory_grpc.infrastructure.sqlite.read_models import Movements
 
 Row = tuple[Any, ...]
 
@@ -42,6 +43,9 @@ def play(
         ).fetchall()
         if not page:
             break
+        known, movements = _Known(target), Movements()
+        for earlier in command:
+            known.move(earlier)
         for position, data, *keys in page:
             try:
                 event = decode(data)
@@ -49,15 +53,53 @@ def play(
                 yield f"event {position}: cannot be read: {error}"
                 continue
             if command and command[0].event.command_position != event.command_position:
-                project(target, command)
+                movements.gather(command)
                 command = []
             recorded = Recorded(event, keys[0], keys[4])
-            yield from _misfits(target, recorded, keys)
+            yield from _misfits(known, recorded, keys)
+            known.move(recorded)
             command.append(recorded)
+        movements.write(target)
         after = page[-1][0]
         progress(after)
+    movements = Movements()
     if command:
-        project(target, command)
+        movements.gather(command)
+    movements.write(target)
+
+
+class _Known:
+    """What the events have come to so far, as far as it was asked for on this page."""
+
+    def __init__(self, target: apsw.Connection) -> None:
+        self._target = target
+        self._stocks: dict[int, Row] = {}
+        self._numbers: dict[ReservationId, int | None] = {}
+
+    def stock(self, stream: int) -> Row:
+        """Return on hand, reserved and version of a stock."""
+        stock = self._stocks.get(stream)
+        if stock is None:
+            stock = self._stocks[stream] = self._target.execute(
+                "SELECT on_hand, reserved, version FROM stocks WHERE stream = ?", (stream,)
+            ).fetchone() or (0, 0, 0)
+        return stock
+
+    def number(self, event: Event) -> int | None:
+        """Return the number of the reservation that *event* is about, if it is."""
+        fact = reservation_fact(event)
+        if fact is None:
+            return None
+        name = fact.reservation_id
+        if isinstance(fact, StockReserved):
+            self._numbers[name] = event.command_position
+        elif name not in self._numbers:
+            self._numbers[name] = find_reservation(self._target, name)
+        return self._numbers[name]
+
+    def move(self, recorded: Recorded) -> None:
+        """Go by what an event says."""
+        self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
@@ -77,7 +119,7 @@ class LogInconsistent(Exception):
     """The log contradicts itself; `inventory-grpc verify` says all about it."""
 
 
-def _misfits(target: apsw.Connection, recorded: Recorded, keys: Sequence[Any]) -> Iterator[str]:
+def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator[str]:
     """Yield in what *recorded* contradicts its keys, or the events before it."""
     event, stream, _ = recorded
     at = f"event {event.position}"
@@ -87,21 +129,10 @@ def _misfits(target: apsw.Connection, recorded: Recorded, keys: Sequence[Any]) -
     expected = (event.version, event.position - event.command_position, KIND[type(event.fact)])
     if (version, ordinal, kind) != expected:
         yield f"{at}: version, ordinal, kind are {expected}, kept as {(version, ordinal, kind)}"
-    if reservation != (number := _reservation_number(target, event)):
+    if reservation != (number := known.number(event)):
         yield f"{at}: belongs to reservation {number}, kept as {reservation}"
-    before: Row = target.execute(
-        "SELECT on_hand, reserved, version FROM stocks WHERE stream = ?", (stream,)
-    ).fetchone() or (0, 0, 0)
+    before = known.stock(stream)
     on_hand, reserved = moves(event.fact)
     follows = (before[0] + on_hand, before[1] + reserved, before[2] + 1)
     if follows != (*event.after, event.version):
         yield f"{at}: levels and version after it should be {follows}"
-
-
-def _reservation_number(target: apsw.Connection, event: Event) -> int | None:
-    fact = reservation_fact(event)
-    if fact is None:
-        return None
-    if isinstance(fact, StockReserved):
-        return event.command_position
-    return find_reservation(target, fact.reservation_id)

@@ -18,7 +18,7 @@ APPLICATION_ID: Final = 0x496E7674
 FORMAT: Final = 1
 """Of the log: see log.sql. A file of a newer one is not touched."""
 
-READ_MODELS: Final = 1
+READ_MODELS: Final = 2
 """Of read_models.sql. Raise it with every change there: older ones are then rebuilt."""
 
 LOG_ID_LENGTH: Final = 12
@@ -26,9 +26,10 @@ READ_MODEL_TABLES: Final = (
     "stocks",
     "reservations",
     "reservation_lines",
-    "stock_snapshots",
     "reservation_snapshots",
 )
+_FORMER_TABLES: Final = ("stock_snapshots",)
+"""Of older versions of read_models.sql."""
 
 _HEADER_BYTES: Final = 100
 
@@ -112,7 +113,7 @@ def create_read_models(connection: apsw.Connection) -> None:
 
 def drop_read_models(connection: apsw.Connection) -> None:
     """Remove every table that is made from the log."""
-    for table in READ_MODEL_TABLES:
+    for table in (*READ_MODEL_TABLES, *_FORMER_TABLES):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 

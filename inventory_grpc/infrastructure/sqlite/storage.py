@@ -19,6 +19,7 @@ from inventory_grpc.infrastructure.sqlite.connection import (
 )
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
+from inventory_grpc.infrastructure.sqlite.numbers import Numbers
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 
@@ -38,6 +39,7 @@ class SqliteStorage:
         self._readers = readers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: apsw.Connection | None = None
+        self._numbers = Numbers()
         self._high_water = HighWater(database.path)
         self.log_id = ""
 
@@ -85,6 +87,7 @@ class SqliteStorage:
 
     def _open(self) -> None:
         with storage_errors():
+            self._numbers.clear()
             self._connection = self._database.writer()
             self.log_id = read_log_id(self._connection)
             check_tail(self._connection, TAIL)
@@ -99,8 +102,9 @@ class SqliteStorage:
         try:
             with storage_errors():
                 reach("batch_open")
-                transaction = SqliteTransaction(connection, self.log_id, writable=True)
+                transaction = self._transaction(connection, writable=True)
                 result = work(transaction)
+                transaction.write()
                 reach("before_commit")
                 _check_open(connection)
             with storage_errors(committing=True):
@@ -108,6 +112,7 @@ class SqliteStorage:
         except BaseException:
             self._roll_back(connection)
             raise
+        transaction.committed()
         reach("after_commit")
         if transaction.appended and self._database.durability is Durability.FULL:
             self._high_water.rise(self.log_id, *transaction.end)
@@ -118,9 +123,12 @@ class SqliteStorage:
         with storage_errors():
             connection.execute("BEGIN")
             try:
-                return work(SqliteTransaction(connection, self.log_id, writable=False))
+                return work(self._transaction(connection, writable=False))
             finally:
                 self._roll_back(connection)
+
+    def _transaction(self, connection: apsw.Connection, *, writable: bool) -> SqliteTransaction:
+        return SqliteTransaction(connection, self.log_id, self._numbers, writable=writable)
 
     def _connected(self) -> apsw.Connection:
         if self._connection is None:

@@ -1,41 +1,57 @@
 """What does the writer see and do inside one transaction?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import apsw
+from orjson import loads
 
-from inventory_grpc.application.ports import Answered, Head
+from inventory_grpc.application.ports import Answered, Head, RequestKey
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.inventory import Inventory
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
+from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.read_models import project
+from inventory_grpc.infrastructure.sqlite.numbers import Numbers, NumbersGiven
+from inventory_grpc.infrastructure.sqlite.rows import select_with
+from inventory_grpc.infrastructure.sqlite.unwritten import Unwritten
 
 SNAPSHOT_EVERY: Final = 500
-"""A fold that read more events leaves a snapshot."""
-
-STOCK_SNAPSHOT_EVERY: Final = 100
-"""Versions at which a stock that moves leaves one by itself: no fold of it reads more.
-
-Measured with 100,000 holds of 500 stocks due at once, right after a start: with every 500
-versions, folding those stocks kept one command waiting for 1.5 s and more.
-"""
+"""A fold of a reservation that read more events leaves a snapshot."""
 
 _NO_END: Final = 2**62
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_NEWEST: Final = (
+    "WITH asked (product_id, store_id) AS ({}) SELECT json_group_array(json_array(stream, hex("
+    "(SELECT event FROM events WHERE events.stream = streams.stream ORDER BY version DESC LIMIT 1)"
+    "))) FROM asked CROSS JOIN streams USING (product_id, store_id)"
+)
+_ANSWERED: Final = (
+    "WITH asked (actor, request_id) AS ({}) "
+    "SELECT actor, request_id, fingerprint, position, outcome, record_time "
+    "FROM asked CROSS JOIN requests USING (actor, request_id)"
+)
 
 
 class SqliteTransaction:
     """A `Transaction` on the writer's connection."""
 
-    def __init__(self, connection: apsw.Connection, log_id: str, *, writable: bool) -> None:
+    def __init__(
+        self, connection: apsw.Connection, log_id: str, numbers: Numbers, *, writable: bool
+    ) -> None:
         self._connection = connection
         self._log_id = log_id
+        self._numbers = NumbersGiven(connection, numbers)
         self._writable = writable
         self._tail = log.read_tail(connection, log_id)
+        self._unwritten = Unwritten()
+        self._looked_up: dict[StockId, Inventory] = {}
+        self._answered: dict[RequestKey, Answered | None] = {}
+        self._earliest_expiry: Instant | None = None
+        self._knows_expiry = False
         self.appended = False
 
     def head(self) -> Head:
@@ -46,33 +62,46 @@ class SqliteTransaction:
         """Return where the log ends, and the hash there."""
         return self._tail.position, self._tail.hash
 
+    def write(self) -> None:
+        """Have everything in the tables that was appended and remembered."""
+        if self._unwritten:
+            unwritten, self._unwritten = self._unwritten, Unwritten()
+            unwritten.write(self._connection)
+
+    def committed(self) -> None:
+        """Stand by the numbers that were given: they are those of the file now."""
+        self._numbers.keep()
+
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
+        self.write()
         return list(log.events_after(self._connection, position, limit))
 
     def command(self, position: int) -> Sequence[Event]:
+        self.write()
         return log.events_of_command(self._connection, position)
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        """Fold a stock from its latest snapshot and the events after it."""
-        stream = log.find_stream(self._connection, stock_id)
-        if stream is None:
-            return Inventory(stock_id)
-        state = self._connection.execute(
-            "SELECT state FROM stock_snapshots WHERE stream = ?", (stream,)
-        ).get
-        inventory = states_json.load_inventory(state) if state else Inventory(stock_id)
-        begun = inventory.version
-        for event in log.events_of_stream(self._connection, stream, begun):
-            inventory.evolve(event.fact, event.version, event.record_time)
-        if inventory.version - begun > SNAPSHOT_EVERY:
-            self._keep_stock(stream, inventory.stock)
-        return inventory
+        """Return a stock as its newest event has left it: each is a snapshot of its stock."""
+        if stock_id not in self._looked_up:
+            self._write_if_of(stock_id)
+            self._look_up([stock_id])
+        return self._looked_up.pop(stock_id)
+
+    def _look_up(self, stock_ids: Collection[StockId]) -> None:
+        """Have these stocks at hand, for whoever asks for one of them next."""
+        self._looked_up.update((stock_id, Inventory(stock_id)) for stock_id in stock_ids)
+        for (rows,) in select_with(self._connection, _NEWEST, [*stock_ids]):
+            for stream, newest in loads(rows):
+                event = decode(bytes.fromhex(newest))
+                self._numbers.found(event.stock_id, stream)
+                self._looked_up[event.stock_id] = Inventory.after(event)
 
     def reservation(
         self, reservation_id: ReservationId, upto: int | None = None
     ) -> Reservation | None:
         """Fold a reservation from its latest snapshot, if that is not too late, and on."""
-        number = log.find_reservation(self._connection, reservation_id)
+        self._write_if_of(reservation_id)
+        number = self._numbers.reservation(reservation_id)
         if number is None:
             return None
         end = _NO_END if upto is None else upto
@@ -89,75 +118,76 @@ class SqliteTransaction:
             assert fact is not None
             reservation.evolve(event, fact)
             folded += 1
-        if folded > SNAPSHOT_EVERY and upto is None and reservation:
-            self._keep_reservation(number, reservation)
-        return reservation
-
-    def append(self, events: Sequence[Event]) -> None:
-        """Add one command's events to the log, and move the read models."""
-        recorded = [
-            log.Recorded(event, self._stream(event), self._number(event)) for event in events
-        ]
-        self._tail = log.append(self._connection, self._log_id, self._tail, recorded)
-        self.appended = True
-        project(self._connection, recorded)
-        for event, stream, _ in recorded:
-            if event.version % STOCK_SNAPSHOT_EVERY == 0:
-                stock = Stock(event.stock_id, event.after, event.version, event.record_time)
-                self._keep_stock(stream, stock)
-
-    def _stream(self, event: Event) -> int:
-        if event.version == 1:
-            return event.position
-        stream = log.find_stream(self._connection, event.stock_id)
-        assert stream is not None
-        return stream
-
-    def _number(self, event: Event) -> int | None:
-        fact = reservation_fact(event)
-        if fact is None:
-            return None
-        if isinstance(fact, StockReserved):
-            return event.command_position
-        return log.find_reservation(self._connection, fact.reservation_id)
-
-    def _keep_stock(self, stream: int, stock: Stock) -> None:
-        if self._writable:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO stock_snapshots VALUES (?, ?, ?)",
-                (stream, stock.version, states_json.dump_inventory(stock)),
-            )
-
-    def _keep_reservation(self, number: int, reservation: Reservation) -> None:
-        if self._writable:
+        if folded > SNAPSHOT_EVERY and upto is None and reservation and self._writable:
             self._connection.execute(
                 "INSERT OR REPLACE INTO reservation_snapshots VALUES (?, ?, ?)",
                 (number, reservation.position, states_json.dump_reservation(reservation)),
             )
+        return reservation
 
-    def answered(self, actor: str, request_id: str) -> Answered | None:
-        row = self._connection.execute(
-            "SELECT fingerprint, position, outcome, record_time FROM requests "
-            "WHERE actor = ? AND request_id = ?",
-            (actor, request_id),
-        ).fetchone()
-        if row is None:
+    def _write_if_of(self, name: StockId | ReservationId) -> None:
+        """Have everything in the tables if something of this is not."""
+        if name in self._unwritten.names:
+            self.write()
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Add one command's events to the log, and move the read models."""
+        number = self._number(events[0])
+        recorded = [log.Recorded(event, self._stream(event), number) for event in events]
+        self._tail, rows = log.chained(self._log_id, self._tail, recorded)
+        self._unwritten.add(recorded, rows)
+        self.appended = True
+
+    def _stream(self, event: Event) -> int:
+        if event.version == 1:
+            self._numbers.streams[event.stock_id] = event.position
+            return event.position
+        stream = self._numbers.stream(event.stock_id)
+        assert stream is not None
+        return stream
+
+    def _number(self, first: Event) -> int | None:
+        """Return the number of the reservation that a command is about, if it is."""
+        fact = reservation_fact(first)
+        if fact is None:
             return None
-        fingerprint, position, text, record_time = row
-        outcome = states_json.load_outcome(text) if text else None
-        return Answered(fingerprint, position, outcome, Instant(record_time))
+        self._unwritten.names.add(fact.reservation_id)
+        self._knows_expiry = False
+        if isinstance(fact, StockReserved):
+            self._numbers.reservations[fact.reservation_id] = first.position
+            return first.position
+        return self._numbers.reservation(fact.reservation_id)
 
-    def remember(self, actor: str, request_id: str, answered: Answered) -> None:
+    def expect(
+        self,
+        requests: Collection[RequestKey],
+        stock_ids: Collection[StockId] = (),
+        reservation_ids: Collection[ReservationId] = (),
+    ) -> None:
+        self._look_up(stock_ids)
+        self._numbers.expect(reservation_ids)
+        self._answered.update(dict.fromkeys(requests))
+        for *key, fingerprint, position, text, record_time in select_with(
+            self._connection, _ANSWERED, [*requests]
+        ):
+            outcome = states_json.load_outcome(text) if text else None
+            answered = Answered(fingerprint, position, outcome, Instant(record_time))
+            self._answered[RequestKey(*key)] = answered
+
+    def answered(self, request: RequestKey) -> Answered | None:
+        if request not in self._answered:
+            self.expect([request])
+        return self._answered[request]
+
+    def remember(self, request: RequestKey, answered: Answered) -> None:
         fingerprint, position, outcome, record_time = answered
         text = states_json.dump_outcome(outcome) if outcome else None
-        self._connection.execute(
-            "INSERT INTO requests "
-            "(actor, request_id, fingerprint, position, outcome, record_time) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            (actor, request_id, fingerprint, position, text, record_time),
-        )
+        self._unwritten.remember((*request, fingerprint, position, text, record_time))
+        self._answered[request] = answered
 
     def forget(self, before: Instant, limit: int) -> int:
+        self.write()
+        self._answered.clear()
         self._connection.execute(
             "DELETE FROM requests WHERE request IN "
             "(SELECT request FROM requests ORDER BY request LIMIT ?) AND record_time < ?",
@@ -166,13 +196,18 @@ class SqliteTransaction:
         return self._connection.changes()
 
     def earliest_expiry(self) -> Instant | None:
-        time: int | None = self._connection.execute(
-            "SELECT min(expire_time) FROM reservations "
-            "WHERE state = 'active' AND expire_time IS NOT NULL"
-        ).get
-        return None if time is None else Instant(time)
+        if not self._knows_expiry:
+            self.write()
+            time: int | None = self._connection.execute(
+                "SELECT min(expire_time) FROM reservations "
+                "WHERE state = 'active' AND expire_time IS NOT NULL"
+            ).get
+            self._earliest_expiry = None if time is None else Instant(time)
+            self._knows_expiry = True
+        return self._earliest_expiry
 
     def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
+        self.write()
         rows = self._connection.execute(
             "SELECT reservation_id FROM reservations WHERE state = 'active' "
             "AND expire_time IS NOT NULL AND expire_time <= ? "
@@ -182,7 +217,8 @@ class SqliteTransaction:
         return [ReservationId(reservation_id) for (reservation_id,) in rows]
 
     def due_on(self, stock_id: StockId, now: Instant, limit: int) -> Sequence[ReservationId]:
-        stream = log.find_stream(self._connection, stock_id)
+        self.write()
+        stream = self._numbers.stream(stock_id)
         rows = self._connection.execute(
             "SELECT reservation_id FROM reservations WHERE reservation IN ("
             "SELECT reservation FROM reservation_lines WHERE stream = ? AND held > 0 "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
+from orjson import loads
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.reading import (
@@ -15,7 +16,7 @@ from inventory_grpc.application.reading import (
     Stocks,
 )
 from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.inventory import Stock, stock_after
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.values import (
     CustomerId,
@@ -29,6 +30,7 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.readers import Readers, one_state
+from inventory_grpc.infrastructure.sqlite.rows import select_with
 
 MAX_LISTED_LINES: Final = 2_500
 """Where a list of reservations stops taking more; at least one is listed."""
@@ -42,6 +44,12 @@ _HEAD: Final = "(SELECT max(position) FROM events)"
 _STOCK: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
     "FROM streams JOIN stocks USING (stream)"
+)
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_STOCKS_ASKED: Final = (
+    "WITH asked (product_id, store_id) AS ({}) SELECT json_group_array(json_array("
+    "product_id, store_id, on_hand, reserved, version, update_time)) "
+    "FROM asked CROSS JOIN streams USING (product_id, store_id) JOIN stocks USING (stream)"
 )
 _SUMS: Final = (
     "SELECT ifnull(sum(on_hand), 0), ifnull(sum(reserved), 0), "
@@ -76,8 +84,10 @@ class SqliteViews:
     ) -> Reading[Stocks]:
         def read(connection: apsw.Connection) -> Reading[Stocks]:
             head = log.read_head(connection)
-            found = (_stock_now(connection, stock_id).value for stock_id in stock_ids)
-            stocks = {stock.stock_id: stock for stock in found if stock}
+            found = select_with(connection, _STOCKS_ASKED, stock_ids)
+            stocks = {
+                stock.stock_id: stock for (rows,) in found for stock in map(_stock, loads(rows))
+            }
             own = _find_reservation(connection, reservation_id) if reservation_id else None
             return Reading(Stocks(stocks, own), head)
 
@@ -93,7 +103,7 @@ class SqliteViews:
                 "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
             ).get
             event = decode(data)
-            stock = Stock(stock_id, event.after, event.version, event.record_time)
+            stock = stock_after(event)
             return Reading(stock, position)
 
         return await self._readers.scan(read)

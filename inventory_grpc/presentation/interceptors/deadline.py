@@ -1,14 +1,13 @@
 """Does anybody still wait for the answer?"""
 
 import asyncio
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 30.0
 """How long a call of one response may take, where its caller has set no deadline."""
-
 
 _TIME_IS_UP: Final = "the time for a call without a deadline is up"
 
@@ -22,31 +21,47 @@ class KeepDeadlines(Around):
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
         super().__init__()
         self._max_seconds = max_seconds
+        self._ends: dict[asyncio.Task[Any], float] = {}
+        """When the time of a call is up, soonest first: all of them have as much."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        max_seconds = None if streams else self._max_seconds
-
         async def timely(request: object, context: Context) -> object:
             seconds = cast("float | None", context.time_remaining())
-            if seconds is None and max_seconds is not None:
-                return await _within(max_seconds, call, request, context)
+            if seconds is None and not streams:
+                return await self._for_a_while(call, request, context)
             if seconds is not None and seconds <= 0:
                 raise TimeoutError
             return await call(request, context)
 
         return timely
 
+    async def _for_a_while(self, call: Behaviour, request: object, context: Context) -> object:
+        """Do what `asyncio.timeout` does, without a timer for each call: it is a tenth of the cost.
 
-async def _within(seconds: float, call: Behaviour, request: object, context: Context) -> object:
-    """Do what `asyncio.timeout` does, at a third of its cost, which every call pays."""
-    task = asyncio.current_task()
-    assert task is not None
-    timer = asyncio.get_running_loop().call_later(seconds, task.cancel, _TIME_IS_UP)
-    try:
-        return await call(request, context)
-    except asyncio.CancelledError as error:
-        if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
-            raise
-        raise TimeoutError from None
-    finally:
-        timer.cancel()
+        Raises:
+            TimeoutError: it took too long.
+        """
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        self._ends[task] = loop.time() + self._max_seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._max_seconds, self._end_overdue)
+        try:
+            return await call(request, context)
+        except asyncio.CancelledError as error:
+            if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
+                raise
+            raise TimeoutError from None
+        finally:
+            self._ends.pop(task, None)
+
+    def _end_overdue(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        for task, end in [*self._ends.items()]:
+            if end > loop.time():
+                self._timer = loop.call_at(end, self._end_overdue)
+                return
+            del self._ends[task]
+            task.cancel(_TIME_IS_UP)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from inventory_grpc.application.ports import Answered, StorageError
+from inventory_grpc.application.ports import Answered, RequestKey, StorageError
 from inventory_grpc.domain.events import Event
 from inventory_grpc.infrastructure.memory.store import MemoryTransaction
 from inventory_grpc.infrastructure.memory.tables import Tables
@@ -14,8 +14,8 @@ class Change(NamedTuple):
     """What one commit writes."""
 
     events: Sequence[Event]
-    remembered: dict[tuple[str, str], Answered]
-    forgotten: Sequence[tuple[str, str]]
+    remembered: dict[RequestKey, Answered]
+    forgotten: Sequence[RequestKey]
     worked_at: float
     """When its commands were decided."""
     begun_at: float

@@ -27,8 +27,15 @@ class Shop:
         self.cache = TtlStockCache(self.head, 3, self.clock.seconds)
         self.cache.listen(self.bus)
 
-    def publish(self, position: int, stock_id: StockId, fact: Fact = StockAdded(1)) -> None:  # noqa: B008  it is immutable
-        self.bus.publish(event_of(position, stock_id, fact, version=position))
+    def publish(
+        self,
+        position: int,
+        stock_id: StockId,
+        fact: Fact = StockAdded(1),  # noqa: B008  it is immutable
+        after: Levels | None = None,
+    ) -> None:
+        after = after or Levels(position, 0)
+        self.bus.publish(event_of(position, stock_id, fact, version=position, after=after))
         self.head.advance(position)
 
     def put(self, stock_id: StockId, version: int, as_of: int) -> None:
@@ -56,20 +63,34 @@ def test_events_of_other_stocks_leave_it_true_and_make_it_newer(shop: Shop) -> N
 
 
 @pytest.mark.parametrize("kind", FACTS, ids=lambda kind: kind.__name__)
-def test_every_kind_of_event_of_the_stock_itself_ends_it(shop: Shop, kind: type[Fact]) -> None:
+def test_every_kind_of_event_of_the_stock_itself_moves_it(shop: Shop, kind: type[Fact]) -> None:
     shop.put(KETTLES, version=1, as_of=1)
     shop.put(TOASTERS, version=1, as_of=1)
     fact: Fact = kind(*([1] * len(kind.__annotations__)))  # type: ignore[arg-type]
-    shop.publish(2, KETTLES, fact)
-    assert shop.cache.get(KETTLES) is None
+    shop.publish(2, KETTLES, fact, after=Levels(7, 3))
+    assert shop.cache.get(KETTLES) == (Stock(KETTLES, Levels(7, 3), 2, NOON), 2)
     assert shop.cache.get(TOASTERS) == (shown(TOASTERS, 1), 2)
 
 
-def test_an_event_that_was_already_read_does_not_end_it(shop: Shop) -> None:
+def test_an_event_that_was_already_read_does_not_move_it(shop: Shop) -> None:
     shop.put(KETTLES, version=5, as_of=5)
     shop.publish(5, KETTLES)
     assert shop.cache.get(KETTLES) == (shown(KETTLES, 5), 5)
     shop.publish(6, KETTLES)
+    assert shop.cache.get(KETTLES) == (shown(KETTLES, 6), 6)
+
+
+def test_what_was_read_before_something_was_published_is_not_kept(shop: Shop) -> None:
+    shop.publish(2, TOASTERS)
+    shop.put(KETTLES, version=1, as_of=1)
+    assert shop.cache.get(KETTLES) is None
+
+
+def test_to_be_moved_does_not_keep_it_fresh(shop: Shop) -> None:
+    shop.put(KETTLES, version=1, as_of=1)
+    shop.clock.go_on(int(TTL_SECONDS) * SECOND)
+    shop.publish(2, KETTLES)
+    shop.clock.go_on(1)
     assert shop.cache.get(KETTLES) is None
 
 
@@ -78,7 +99,7 @@ def test_that_a_stock_has_no_history_is_kept_until_it_has(shop: Shop) -> None:
     shop.publish(5, TOASTERS)
     assert shop.cache.get(KETTLES) == (None, 5)
     shop.publish(6, KETTLES)
-    assert shop.cache.get(KETTLES) is None
+    assert shop.cache.get(KETTLES) == (shown(KETTLES, 6), 6)
 
 
 def test_what_was_skipped_may_have_moved_everything(shop: Shop) -> None:

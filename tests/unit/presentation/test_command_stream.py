@@ -10,7 +10,7 @@ import pytest
 from grpc import StatusCode
 
 from inventory.v1 import commands_pb2 as pb
-from inventory_grpc.application import ledger, mailbox
+from inventory_grpc.application import group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.command_stream import MAX_AHEAD
@@ -150,7 +150,9 @@ async def test_while_storage_is_broken_results_say_so_and_the_stream_lives_on(
 async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     service: Served, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mailbox, "BULK_ROOM", 100)  # so that the second message has to wait
+    # so that the first message comes in at once, and the second has to wait
+    monkeypatch.setattr(group, "MAX_TOGETHER", 700)
+    monkeypatch.setattr(mailbox, "BULK_ROOM", 100)
     busy, idle = opened(service), opened(service)
     await idle.write(message(add()))
     assert await told(idle) == [1]

@@ -8,7 +8,6 @@ from typing import Any
 import grpc.aio
 import pytest
 from grpc import StatusCode
-from structlog.testing import capture_logs
 
 from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
@@ -18,6 +17,7 @@ from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
+from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
 
 PRIVATE = "4111-1111"
@@ -26,7 +26,7 @@ PRIVATE = "4111-1111"
 async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) -> dict[str, Any]:
     message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
     handler = unary(call, pb.AddStockRequest.FromString)
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         around = Nested(LogCalls(0.0), TranslateErrors(Nobody()), Decode())
         async with served({ADD_STOCK: handler}, around) as caller:
             with suppress(grpc.aio.AioRpcError):
@@ -83,7 +83,7 @@ async def test_a_call_whose_caller_left_is_cancelled() -> None:
             ended.set()
         raise AssertionError
 
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served({ADD_STOCK: unary(wait)}, LogCalls(0.0)) as caller:
             waiting = caller.begin(ADD_STOCK)
             await begun.wait()
@@ -116,7 +116,7 @@ async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.Mo
 
 async def test_lines_wait_for_each_other_but_not_for_long() -> None:
     log = LogCalls(0.05)
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served({ADD_STOCK: unary(fine)}, log) as caller:
             for _ in range(3):
                 await caller.ask(ADD_STOCK)
@@ -126,7 +126,7 @@ async def test_lines_wait_for_each_other_but_not_for_long() -> None:
 
 
 async def test_no_more_than_so_many_lines_wait() -> None:
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served({ADD_STOCK: unary(fine)}, LogCalls(60.0)) as caller:
             for _ in range(MAX_WAITING):
                 assert logs == []
@@ -140,7 +140,7 @@ async def test_a_line_of_trouble_does_not_wait_nor_do_those_before_it() -> None:
             raise LogDamaged
         return b""
 
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served(
             {ADD_STOCK: unary(fail)}, LogCalls(60.0), TranslateErrors(Nobody())
         ) as caller:
@@ -154,7 +154,7 @@ async def test_an_abort_is_written_with_its_code() -> None:
     async def abort(_request: bytes, context: Context) -> bytes:
         await context.abort(StatusCode.NOT_FOUND)
 
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with (
             served({ADD_STOCK: unary(abort)}, LogCalls(0.0)) as caller,
             failing(StatusCode.NOT_FOUND),

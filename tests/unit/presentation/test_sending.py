@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from grpc import StatusCode
-from structlog.testing import capture_logs
 
 from inventory_grpc.presentation.call_notes import note
 from inventory_grpc.presentation.grpc_types import Context
@@ -12,6 +11,7 @@ from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
 from inventory_grpc.presentation.interceptors.registry import RunningCalls
 from inventory_grpc.presentation.interceptors.sending import SendInTime
+from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import SUBSCRIBE, failing, served, streaming
 
 MUCH = b"x" * 16 * 1024
@@ -39,7 +39,7 @@ class Sender:
 
 async def test_a_reader_that_takes_nothing_is_closed_with_its_position_in_the_log() -> None:
     sender, calls = Sender(), RunningCalls()
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served(
             {SUBSCRIBE: streaming(sender.send)},
             calls,
@@ -83,7 +83,7 @@ async def test_when_its_reader_leaves_a_stream_is_closed_at_once_and_in_its_own_
 
 async def test_a_reader_that_leaves_while_a_message_waits_for_it_has_left_and_that_is_all() -> None:
     sender, calls = Sender(), RunningCalls()
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         async with served(
             {SUBSCRIBE: streaming(sender.send)},
             calls,

@@ -9,7 +9,6 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
-from structlog.testing import capture_logs
 
 from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory_grpc.application.ports import Fault, StorageError
@@ -24,6 +23,7 @@ from inventory_grpc.presentation.server import (
     interceptors,
 )
 from tests.support.engine import Engine
+from tests.support.log_lines import captured_lines
 from tests.unit.presentation.asking import add, line, reserve
 from tests.unit.presentation.conftest import Served, serving
 from tests.unit.presentation.tiny import failing
@@ -208,7 +208,7 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_what_it_has_take
     while service.doors.calls.running < 4 and not adding.done():  # noqa: ASYNC110  as above
         await asyncio.sleep(0)
     began = asyncio.get_running_loop().time()
-    with capture_logs() as logs:
+    with captured_lines() as logs:
         await drain(service.server, service.doors, service.servicers, service.engine.head, 5.0)
     assert asyncio.get_running_loop().time() - began < 1.0
     assert service.doors.calls.running == 0

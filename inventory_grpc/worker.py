@@ -1,0 +1,91 @@
+"""What is a worker to its supervisor?"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+from inventory_grpc.process import MAX_REASON, SERVES
+from inventory_grpc.settings import Settings
+
+_COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
+"""With `-P` the working directory is no place of modules, as it is none to the supervisor."""
+
+
+class End(NamedTuple):
+    """How a worker ended."""
+
+    how: str
+    reason: str
+    """What it said of it; empty when it could not."""
+
+    is_orderly: bool
+
+    def __str__(self) -> str:
+        return f"{self.how}: {self.reason}" if self.reason else self.how
+
+
+@dataclass
+class Worker:
+    """A process that serves; its standard input is a socket of ours, see `Link`."""
+
+    _process: subprocess.Popen[bytes]
+    _socket: socket.socket
+    _said: bytes = b""
+
+    @classmethod
+    def start(cls, number: int, settings: Settings) -> Self:
+        """Start the worker of this *number*, a new process that takes nothing from this one.
+
+        Raises:
+            OSError: the system has no room for it.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = subprocess.Popen(  # noqa: S603  this program itself
+                    [*_COMMAND, str(number)],
+                    stdin=theirs.fileno(),
+                    env={**os.environ, **settings.to_environment()},
+                    process_group=0,  # what a terminal sends is for the supervisor alone
+                )
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)  # noqa: FBT003  a method of theirs
+        return cls(process, ours)
+
+    async def ended(self, serves: Callable[[], None]) -> End:
+        """Wait until it has ended; call *serves* when it does."""
+        loop = asyncio.get_running_loop()
+        with self._socket, suppress(ConnectionError):
+            while more := await loop.sock_recv(self._socket, MAX_REASON):
+                had_served = self._serves
+                self._said += more
+                if self._serves and not had_served:
+                    serves()
+        # what it held is closed, and so it is all but gone
+        code = await asyncio.to_thread(self._process.wait)
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        never_began = code == -signal.SIGTERM and not self._serves
+        reason = self._said.removeprefix(SERVES).decode(errors="replace")
+        return End(how, reason, is_orderly=code == 0 or never_began)
+
+    def drain(self) -> None:
+        with suppress(OSError):  # it has just ended
+            self._socket.shutdown(socket.SHUT_WR)
+        if not self._serves:
+            self._process.terminate()  # it may look up in a while only, and has taken nothing
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    @property
+    def _serves(self) -> bool:
+        return self._said.startswith(SERVES)
