@@ -229,7 +229,7 @@ class Batch:
             )
             reservation = self._evolve_reservation(event) or reservation
             events.append(event)
-            stocks.append(inventory.stock)
+            stocks.append(stock_after(event))
         self._transaction.append(events)
         self.recorded += events
         self.added += len(events)

@@ -1,5 +1,6 @@
 """Which aggregates does the writer have at hand?"""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, Generic, TypeVar
 
@@ -39,19 +40,20 @@ class Recent(Generic[K, V]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._values: dict[K, V] = {}
+        self._values: OrderedDict[K, V] = OrderedDict()
+        """Not a `dict`: to find the first in one whose first were taken out takes long."""
 
     def get(self, key: K) -> V | None:
-        value = self._values.pop(key, None)
+        value = self._values.get(key)
         if value is not None:
-            self._values[key] = value
+            self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        self._values.pop(key, None)
         self._values[key] = value
+        self._values.move_to_end(key)
         if len(self._values) > self._limit:
-            del self._values[next(iter(self._values))]
+            self._values.popitem(last=False)
 
     def __contains__(self, key: K) -> bool:
         return key in self._values

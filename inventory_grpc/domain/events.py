@@ -15,15 +15,26 @@ from inventory_grpc.domain.values import (
     StockId,
 )
 
+Moves = tuple[int, int]
+"""By how much a fact moves what is on hand, and what is reserved."""
+
 
 @dataclass(frozen=True, slots=True)
 class StockAdded:
     quantity: int
 
+    @property
+    def moves(self) -> Moves:
+        return self.quantity, 0
+
 
 @dataclass(frozen=True, slots=True)
 class StockRemoved:
     quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return -self.quantity, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +43,10 @@ class StockAdjusted:
 
     delta: int
     counted: int | None
+
+    @property
+    def moves(self) -> Moves:
+        return self.delta, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,10 @@ class StockReserved:
     quantity: int
     expire_time: Instant | None
 
+    @property
+    def moves(self) -> Moves:
+        return 0, self.quantity
+
 
 @dataclass(frozen=True, slots=True)
 class ReservationCommitted:
@@ -51,17 +70,29 @@ class ReservationCommitted:
     order_id: OrderId | None
     quantity: int
 
+    @property
+    def moves(self) -> Moves:
+        return -self.quantity, -self.quantity
+
 
 @dataclass(frozen=True, slots=True)
 class ReservationReleased:
     reservation_id: ReservationId
     quantity: int
 
+    @property
+    def moves(self) -> Moves:
+        return 0, -self.quantity
+
 
 @dataclass(frozen=True, slots=True)
 class ReservationExpired:
     reservation_id: ReservationId
     quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return 0, -self.quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +102,10 @@ class ReservationExtended:
     reservation_id: ReservationId
     quantity: int
     expire_time: Instant | None
+
+    @property
+    def moves(self) -> Moves:
+        return 0, 0
 
 
 StockFact = StockAdded | StockRemoved | StockAdjusted
@@ -111,16 +146,17 @@ class Levels(NamedTuple):
     @property
     def available(self) -> int:
         """What a reserve may take now."""
-        return max(0, self.on_hand - self.reserved)
+        spare = self.on_hand - self.reserved
+        return max(0, spare)
 
     @property
     def shortfall(self) -> int:
         """What is promised and cannot be met."""
-        return max(0, self.reserved - self.on_hand)
+        lacking = self.reserved - self.on_hand
+        return max(0, lacking)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A fact in its place in the log: what happened, when, why, and what was so after it."""
 
     position: int

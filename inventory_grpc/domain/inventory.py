@@ -1,20 +1,12 @@
 """The aggregate of a stock: what one store has of one product."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self, assert_never
+from typing import NamedTuple, Self
 
 from inventory_grpc.domain.events import (
     Event,
     Fact,
     Levels,
-    ReservationCommitted,
-    ReservationExpired,
-    ReservationExtended,
-    ReservationReleased,
-    StockAdded,
-    StockAdjusted,
-    StockRemoved,
-    StockReserved,
 )
 from inventory_grpc.domain.values import Instant, StockId
 
@@ -69,29 +61,8 @@ class Inventory:
         """Become what it is once *fact* has happened. Facts are never refused."""
         if version != self.version + 1:
             raise EventOutOfOrder(f"{self.stock_id}: {version} after {self.version}")
-        on_hand, reserved = moves(fact)
+        on_hand, reserved = fact.moves
         self.on_hand += on_hand
         self.reserved += reserved
         self.version = version
         self.update_time = record_time
-
-
-def moves(fact: Fact) -> tuple[int, int]:
-    """Return by how much *fact* moves what is on hand, and what is reserved."""
-    match fact:
-        case StockAdded(quantity=units):
-            return units, 0
-        case StockRemoved(quantity=units):
-            return -units, 0
-        case StockAdjusted(delta=delta):
-            return delta, 0
-        case StockReserved(quantity=units):
-            return 0, units
-        case ReservationCommitted(quantity=units):
-            return -units, -units
-        case ReservationReleased(quantity=units) | ReservationExpired(quantity=units):
-            return 0, -units
-        case ReservationExtended():
-            return 0, 0
-        case _:
-            assert_never(fact)

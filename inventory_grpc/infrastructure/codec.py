@@ -53,25 +53,18 @@ KIND_BY_NAME: Final = {fact.__name__: number for fact, number in KIND.items()}
 
 def encode(event: Event, log_id: str) -> bytes:
     """Return the bytes of *event* that are stored and sent."""
-    cause, after = event.cause, event.after
-    message = pb.Event(
-        position=event.position,
-        event_id=f"{log_id}-{event.position}",
-        product_id=event.stock_id.product_id,
-        store_id=event.stock_id.store_id,
-        version=event.version,
-        command_position=event.command_position,
-        request_id=cause.request_id,
-        actor=cause.actor,
-        reason=cause.reason,
-        reference=cause.reference,
-    )
+    message = pb.Event()
+    message.position = event.position
+    message.event_id = f"{log_id}-{event.position}"
+    message.product_id, message.store_id = event.stock_id
+    message.version = event.version
+    message.command_position = event.command_position
+    message.request_id, message.actor, message.reason, message.reference, occur_time = event.cause
     set_time(message.record_time, event.record_time)
-    if cause.occur_time is not None:
-        set_time(message.occur_time, cause.occur_time)
-    levels = message.after
-    levels.on_hand = after.on_hand
-    levels.reserved = after.reserved
+    if occur_time is not None:
+        set_time(message.occur_time, occur_time)
+    after, levels = event.after, message.after
+    levels.on_hand, levels.reserved = after
     levels.available = after.available
     levels.shortfall = after.shortfall
     _set_fact(message, event.fact)

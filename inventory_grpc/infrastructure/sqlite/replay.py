@@ -8,7 +8,6 @@ import apsw
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
-from inventory_grpc.domain.inventory import moves
 from inventory_grpc.domain.values import ReservationId
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
@@ -132,7 +131,7 @@ def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator
     if reservation != (number := known.number(event)):
         yield f"{at}: belongs to reservation {number}, kept as {reservation}"
     before = known.stock(stream)
-    on_hand, reserved = moves(event.fact)
+    on_hand, reserved = event.fact.moves
     follows = (before[0] + on_hand, before[1] + reserved, before[2] + 1)
     if follows != (*event.after, event.version):
         yield f"{at}: levels and version after it should be {follows}"
