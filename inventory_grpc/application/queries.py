@@ -99,12 +99,7 @@ class Queries:
         self, stock_ids: Sequence[StockId], min_position: int
     ) -> Reading[Mapping[StockId, Stock]]:
         """Return those of the stocks that have a history, all as of one position."""
-        cached = self._cached(stock_ids)
-        if cached is not None and cached.as_of >= max(min_position, self._shown):
-            return cached
         (stocks, _), as_of = await self._views.stocks(stock_ids, None)
-        for stock_id in stock_ids:
-            self._cache.put(stock_id, Reading(stocks.get(stock_id), as_of))
         return self._at_least(min_position, Reading(stocks, as_of))
 
     async def availability(
@@ -170,19 +165,6 @@ class Queries:
     ) -> Reading[Listing[tuple[int, Reservation]]]:
         """Return reservations, newest first, each with the number to go on from."""
         return self._at_least(min_position, await self._views.list_reservations(query, limit))
-
-    def _cached(self, stock_ids: Sequence[StockId]) -> Reading[Mapping[StockId, Stock]] | None:
-        """Return the stocks if all of them are at hand, and as of one position."""
-        stocks: dict[StockId, Stock] = {}
-        positions: set[int] = set()
-        for stock_id in stock_ids:
-            reading = self._cache.get(stock_id)
-            if reading is None:
-                return None
-            positions.add(reading.as_of)
-            if reading.value is not None:
-                stocks[stock_id] = reading.value
-        return Reading(stocks, positions.pop()) if len(positions) == 1 else None
 
     def _reach(self, position: int) -> None:
         """Refuse a position that is still to come; the head is read from storage to be sure."""

@@ -36,6 +36,7 @@ class SharedPages:
         read = self._reads.get(asked)
         if read is None:
             read = self._reads[asked] = asyncio.create_task(self._read(asked))
+            read.add_done_callback(_heed)
             if len(self._reads) > KEPT:
                 del self._reads[next(iter(self._reads))]
         return await asyncio.shield(read)  # one who leaves does not take it from the others
@@ -46,3 +47,9 @@ class SharedPages:
         except BaseException:
             self._reads.pop(asked, None)  # whoever asks next tries again
             raise
+
+
+def _heed(read: "asyncio.Task[Page]") -> None:
+    """Look at what went wrong: all who waited for it may have left."""
+    if not read.cancelled():
+        read.exception()

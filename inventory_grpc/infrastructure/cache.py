@@ -52,9 +52,7 @@ class TtlStockCache:
         return Reading(entry.stock, max(entry.as_of, self._head.position))
 
     def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None:
-        """Keep what was read from storage, unless something has been published since."""
-        if reading.as_of < self._head.position:
-            return
+        """Keep what was read from storage just now, on the event loop."""
         entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
         self._entries[stock_id] = entry
         self._entries.move_to_end(stock_id)

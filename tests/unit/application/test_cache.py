@@ -80,12 +80,6 @@ def test_an_event_that_was_already_read_does_not_move_it(shop: Shop) -> None:
     assert shop.cache.get(KETTLES) == (shown(KETTLES, 6), 6)
 
 
-def test_what_was_read_before_something_was_published_is_not_kept(shop: Shop) -> None:
-    shop.publish(2, TOASTERS)
-    shop.put(KETTLES, version=1, as_of=1)
-    assert shop.cache.get(KETTLES) is None
-
-
 def test_to_be_moved_does_not_keep_it_fresh(shop: Shop) -> None:
     shop.put(KETTLES, version=1, as_of=1)
     shop.clock.go_on(int(TTL_SECONDS) * SECOND)

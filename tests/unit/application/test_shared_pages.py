@@ -1,6 +1,7 @@
 """What many followers want to know at once is read once, and nobody is in anybody's way."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -83,6 +84,24 @@ async def test_a_read_that_failed_is_told_to_all_who_waited_and_tried_again_by_t
     assert all(isinstance(failure, StorageError) for failure in told)
     log.fails = False
     assert (await _ask(pages, 0, 1)).scanned == 1
+
+
+async def test_a_read_that_failed_after_all_have_left_is_nobodys_trouble(
+    pages: SharedPages, log: SlowLog
+) -> None:
+    troubles: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+    asked = _ask(pages, 0, 1)
+    await asyncio.sleep(0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    del asked
+    log.fails = True
+    log.open.set()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert not troubles
 
 
 async def test_only_the_newest_are_kept(pages: SharedPages, log: SlowLog) -> None:
