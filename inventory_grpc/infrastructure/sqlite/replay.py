@@ -98,6 +98,7 @@ class _Known:
 
     def move(self, recorded: Recorded) -> None:
         """Go by what an event says."""
+        self.number(recorded.event)
         self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
 
 
