@@ -126,6 +126,46 @@ def _append_and_raise(transaction: Transaction) -> None:
     raise Change
 
 
+async def test_what_a_failed_transaction_has_begun_begins_anew(store: Store) -> None:
+    def work(transaction: Transaction) -> None:
+        appending(add(9), add(9, TOASTERS), reserve({TOASTERS: 1}), request_id="once")(transaction)
+        transaction.inventory(TOASTERS)  # all of it is written by now
+        raise Change
+
+    with pytest.raises(Change):
+        await store.storage.transact(work)
+    scribe = Scribe(store)
+    await scribe.record(add(3, TOASTERS), add(2, TOASTERS), request_id="once")
+    reserved = await scribe.record(reserve({TOASTERS: 4}), commit({TOASTERS: 1}))
+    assert not reserved.replayed
+    stock = store.views.stock(TOASTERS).value
+    assert stock is not None
+    assert (stock.levels, stock.version) == (Levels(4, 3), 4)
+    held = store.views.reservation(R1).value
+    assert held is not None
+    assert held.lines == {TOASTERS: ReservedLine(4, committed=1)}
+    assert store.views.stock(KETTLES).value is None
+
+
+async def test_what_was_expected_is_seen_also_after_it_has_moved(store: Store) -> None:
+    await Scribe(store).record(add(5), request_id="before")
+
+    def work(transaction: Transaction) -> None:
+        before, within = RequestKey("", "before"), RequestKey("", "within")
+        transaction.expect([before, within], [KETTLES, TOASTERS], [R1])
+        assert transaction.answered(before) is not None
+        assert transaction.answered(within) is None
+        assert transaction.reservation(R1) is None
+        appending(reserve(2), request_id="within")(transaction)
+        assert transaction.inventory(KETTLES).levels == Levels(5, 2)
+        appending(commit({KETTLES: 1}))(transaction)
+        assert transaction.inventory(KETTLES).levels == Levels(4, 1)
+        assert transaction.answered(within) is not None
+        assert transaction.inventory(TOASTERS) == Inventory(TOASTERS)
+
+    await store.storage.transact(work)
+
+
 async def test_a_refusal_comes_through(store: Store) -> None:
     with pytest.raises(InsufficientStock):
         await Scribe(store).record(remove(1))

@@ -57,6 +57,12 @@ def _told(path: Path) -> tuple[int, list[str], str]:
     return result.exit_code, result.stdout.splitlines(), result.stderr
 
 
+def test_a_cart_may_go_on_on_the_next_page(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for page in (1, 2, 3, 504):
+        monkeypatch.setattr(replay, "PAGE", page)
+        assert list(verify(Database(path), lambda _: None)) == []
+
+
 def _flip(path: Path, position: int, byte: int) -> None:
     event = bytearray(stored(path)[position - 1])
     event[byte] ^= 1
