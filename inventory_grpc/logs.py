@@ -53,8 +53,8 @@ def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
 def _one_line_each(render: Callable[[Entry], str]) -> Callable[[object, str, Entry], str]:
     """Render entries, and where one has many lines `each` with what is of its own, all of them.
 
-    What they have in common is then made once, and they are written at once: measured, that
-    takes a twentieth of the time.
+    What they have in common is then made once, and they are written at once. Measured alone,
+    logging costs a call 5 µs so, and 13 with each line on its own.
     """
 
     def rendered(_logger: object, _name: str, entry: Entry) -> str:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -70,24 +71,36 @@ async def drive(  # noqa: PLR0913  who asks, whom, how long
     Raises:
         CallFailed: one did not.
     """
+    async with measured(warm_seconds, seconds, "calls") as load:
+        lanes = [await _Lane.open(address, load) for _ in range(min(connections, callers))]
+        try:
+            for number in range(callers):
+                lanes[number % len(lanes)].admit(traffic(number))
+            await _all_answered(lanes)
+        finally:
+            for lane in lanes:
+                lane.connection.close()
+    return load
+
+
+@asynccontextmanager
+async def measured(warm_seconds: float, seconds: float, what: str) -> AsyncIterator[Load]:
+    """Yield a load whose time begins now; it is over when all of it is answered.
+
+    Raises:
+        CallFailed: something has no answer for too long, or nothing counts.
+    """
     started, worked = time.perf_counter(), time.process_time()
     load = Load(started + warm_seconds, started + warm_seconds + seconds)
-    lanes = [await _Lane.open(address, load) for _ in range(min(connections, callers))]
     try:
-        for number in range(callers):
-            lanes[number % len(lanes)].admit(traffic(number))
         async with asyncio.timeout(warm_seconds + seconds + ANSWER_SECONDS):
-            await _all_answered(lanes)
+            yield load
     except TimeoutError:
-        raise CallFailed(f"calls have no answer after {ANSWER_SECONDS:g} s") from None
-    finally:
-        for lane in lanes:
-            lane.connection.close()
+        raise CallFailed(f"{what} have no answer after {ANSWER_SECONDS:g} s") from None
     if load.begun and not load.latencies:
         raise CallFailed("nothing was answered in the time that counts: give it more of it")
     load.ended = time.perf_counter()
     load.busy = (time.process_time() - worked) / (load.ended - started)
-    return load
 
 
 async def connect(address: str, connection: Connection) -> None:

@@ -1,14 +1,13 @@
 """How fast does a server take what comes in a stream, several messages ahead of its answers?"""
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
 from scripts.bench.frames import OK, headers_of_call
-from scripts.bench.load import ANSWER_SECONDS, Load, connect
-from scripts.bench.wire import CallFailed, Connection
+from scripts.bench.load import Load, connect, measured
+from scripts.bench.wire import Connection
 
 AHEAD: Final = 3
 """Messages of a stream that have no answer yet."""
@@ -31,25 +30,17 @@ async def pipeline(  # noqa: PLR0913  what, to whom, how long
     Raises:
         CallFailed: one did not.
     """
-    started, worked = time.perf_counter(), time.process_time()
-    load = Load(started + warm_seconds, started + warm_seconds + seconds)
-    lanes = [_Lane(address, method, messages, load) for _ in range(streams)]
-    try:
-        async with asyncio.timeout(warm_seconds + seconds + ANSWER_SECONDS):
+    async with measured(warm_seconds, seconds, "messages") as load:
+        lanes = [_Lane(address, method, messages, load) for _ in range(streams)]
+        try:
             for lane in lanes:
                 await connect(address, lane.connection)
                 lane.begin()
             for lane in lanes:
                 await lane.connection.ended
-    except TimeoutError:
-        raise CallFailed(f"messages have no answer after {ANSWER_SECONDS:g} s") from None
-    finally:
-        for lane in lanes:
-            lane.connection.close()
-    if load.begun and not load.latencies:
-        raise CallFailed("nothing was answered in the time that counts: give it more of it")
-    load.ended = time.perf_counter()
-    load.busy = (time.process_time() - worked) / (load.ended - started)
+        finally:
+            for lane in lanes:
+                lane.connection.close()
     return load
 
 

@@ -17,7 +17,7 @@ LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
     (ledger, "MAX_EVENTS"): (1, 2, 4),
     (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
-    (ledger, "MOST_TURNS"): (1, 64),
+    (mailbox, "MOST_TURNS"): (1, 64),
     (batch, "MAX_BEHIND"): (1, 2, 4),
     (batch, "MAX_EXPIRED"): (1, 2),
     (batch, "MAX_EXPIRED_EVENTS"): (1, 2),
