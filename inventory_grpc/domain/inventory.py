@@ -40,9 +40,9 @@ class Inventory:
     update_time: Instant | None = None
 
     @classmethod
-    def after(cls, event: Event) -> Self:
-        """Return the stock as *event* has left it."""
-        return cls(event.stock_id, *event.after, event.version, event.record_time)
+    def of(cls, stock: Stock) -> Self:
+        """Return what goes on from *stock*."""
+        return cls(stock.stock_id, *stock.levels, stock.version, stock.update_time)
 
     @property
     def levels(self) -> Levels:

@@ -1,5 +1,6 @@
 """How fast is the service, beside what gRPC in Python can do here? Try it: `--help`."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -96,6 +97,7 @@ def main(  # noqa: PLR0913  each of them is an option
         found = record.read(show)
     else:
         options = Options(seconds, repeat, callers, stocks, events)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # shows what it has, as Ctrl-C
         found = measured(options, names, folder, _screen)
     report.show(Console(width=None if sys.stdout.isatty() else 120), found)
     if json:

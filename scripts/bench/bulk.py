@@ -1,10 +1,14 @@
-"""How fast are commands taken in bulk, beside SQLite alone that writes the same rows?"""
+"""How fast are commands taken in bulk, beside SQLite alone that writes the same rows?
 
-from collections.abc import Iterator
-from itertools import count, cycle
+Deliveries of goods that a store has already, and of the retailer's, of which each is new.
+"""
 
-from scripts.bench import raw
+from collections.abc import Iterable, Iterator
+from itertools import cycle
+
+from scripts.bench import goods, raw
 from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.goods import Stock
 from scripts.bench.measuring import (
     STREAMS,
     WARM_SECONDS,
@@ -26,53 +30,72 @@ from scripts.bench.traffic import (
 
 
 def case(bench: Bench) -> Case:
-    alone = Series("SQLite alone", "events/s")
-    streamed = Series(f"ExecuteStream of {BATCH}", "events/s", aim=20_000)
-    batched = Series(f"ExecuteBatch of {BATCH}", "events/s")
-    numbers = count()
-    messages: list[Iterator[bytes]] = []
+    known = _Deliveries(bench, "known", goods.made_up(bench.options.stocks))
+    new = _Deliveries(bench, "new", bench.goods.stocks)
 
     async def measure() -> None:
-        if not messages:
-            messages.append(in_bulk(deliveries(cycle(bench.goods.stocks), "delivery")))
-        before = await head(bench.inventory)
-        await _stream(bench, streamed, messages[0])
-        after = await head(bench.inventory)
-        file = bench.folder / f"raw-{next(numbers)}.db"
-        alone.samples.append(Sample(raw.write_again(bench.database, before, after, BATCH, file)))
-        file.unlink()
-        await _batches(bench, batched, messages[0])
+        await known.measure()
+        await new.measure()
 
     group = Group(
         "bulk",
-        [alone, streamed, batched],
-        [Comparison(streamed, alone, aim=0.35), Comparison(batched, alone)],
-        notes=[f"bulk: {STREAMS} streams, each {AHEAD} messages ahead of its answers"],
+        [*known.series, *new.series],
+        [*known.comparisons, *new.comparisons],
+        notes=[
+            "bulk: deliveries to stocks that are known, or of which each is new",
+            f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} ahead of its answers",
+        ],
     )
     return Case(group, measure, bench.options.repeat)
 
 
-async def _stream(bench: Bench, series: Series, messages: Iterator[bytes]) -> None:
-    server = bench.inventory
-    async with recorded(server, series.name) as events:
-        used = server.cpu_seconds()
-        load = await pipeline(
-            server.address,
-            EXECUTE_STREAM,
-            messages,
-            streams=STREAMS,
-            warm_seconds=WARM_SECONDS,
-            seconds=bench.options.seconds,
-        )
-        series.samples.append(sample(load, server, used, BATCH))
-        events.append(load.begun * BATCH)
+class _Deliveries:
+    """Messages of deliveries to some stocks, one after the other and again."""
 
+    def __init__(self, bench: Bench, which: str, stocks: Iterable[Stock]) -> None:
+        self._bench = bench
+        self._raw = bench.folder / f"raw-{which}.db"
+        self._messages = in_bulk(deliveries(cycle(stocks), f"delivery-{which}"))
+        self._alone = Series(f"SQLite alone, {which}", "events/s")
+        self._streamed = Series(f"ExecuteStream, {which}", "events/s", aim=20_000)
+        self._batched = Series(f"ExecuteBatch, {which}", "events/s")
+        self.series = [self._alone, self._streamed, self._batched]
+        self.comparisons = [
+            Comparison(self._streamed, self._alone, aim=0.35),
+            Comparison(self._batched, self._alone),
+        ]
 
-async def _batches(bench: Bench, series: Series, messages: Iterator[bytes]) -> None:
-    def ask(_caller: int) -> Iterator[Call]:
-        return (Call(EXECUTE_BATCH, message) for message in messages)
+    async def measure(self) -> None:
+        bench = self._bench
+        before = await head(bench.inventory)
+        await self._stream()
+        after = await head(bench.inventory)
+        alone = raw.write_again(bench.database, before, after, BATCH, self._raw)
+        self._alone.samples.append(Sample(alone))
+        self._raw.unlink()
+        await self._batch()
 
-    async with recorded(bench.inventory, series.name) as events:
-        callers = STREAMS * AHEAD
-        calls = await bench.ask(series, bench.inventory, ask, callers=callers, each=BATCH)
-        events.append(calls * BATCH)
+    async def _stream(self) -> None:
+        server = self._bench.inventory
+        async with recorded(server, self._streamed.name) as events:
+            used = server.cpu_seconds()
+            load = await pipeline(
+                server.address,
+                EXECUTE_STREAM,
+                self._messages,
+                streams=STREAMS,
+                warm_seconds=WARM_SECONDS,
+                seconds=self._bench.options.seconds,
+            )
+            self._streamed.samples.append(sample(load, server, used, BATCH))
+            events.append(load.begun * BATCH)
+
+    async def _batch(self) -> None:
+        def ask(_caller: int) -> Iterator[Call]:
+            return (Call(EXECUTE_BATCH, message) for message in self._messages)
+
+        server = self._bench.inventory
+        async with recorded(server, self._batched.name) as events:
+            callers = STREAMS * AHEAD
+            calls = await self._bench.ask(self._batched, server, ask, callers=callers, each=BATCH)
+            events.append(calls * BATCH)

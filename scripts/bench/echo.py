@@ -6,6 +6,7 @@ bytes. Nothing is decoded, intercepted, stored or logged.
 
 import asyncio
 import struct
+import sys
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -34,8 +35,8 @@ async def _pour(request: bytes, _context: object) -> AsyncIterator[bytes]:
         yield message
 
 
-async def serve() -> None:
-    """Serve on a free port of this machine, and print where."""
+async def serve(port: int) -> None:
+    """Serve on a port of this machine, and print which: 0 is a free one."""
     server = grpc.aio.server()
     handlers: dict[str, Any] = {
         "Echo": grpc.unary_unary_rpc_method_handler(_echo),
@@ -44,11 +45,11 @@ async def serve() -> None:
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("bench.Ceiling", handlers)]
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     print(f"serving on 127.0.0.1:{port}", flush=True)
     await server.wait_for_termination()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1])))

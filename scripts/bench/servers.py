@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 
 _ADDRESS: Final = re.compile(r"serving on (127\.0\.0\.1:\d+)")
+_ECHO: Final = ("-m", "scripts.bench.echo")
 _INVENTORY: Final = ("-m", "inventory_grpc", "serve")
 
 
@@ -29,23 +30,32 @@ class Server:
     """A server at work."""
 
     address: str
-    process_id: int
+    process_ids: Sequence[int]
     started: float
-    """When its process was begun, on the clock of `time.perf_counter`."""
+    """When its first process was begun, on the clock of `time.perf_counter`."""
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time it has used so far, where the system tells."""
-        return family.cpu_seconds(self.process_id)
+        return family.cpu_seconds(*self.process_ids)
 
     def resident_mb(self) -> float | None:
-        return family.resident_mb(self.process_id)
+        return family.resident_mb(*self.process_ids)
 
 
 @contextmanager
 def echo_server(log: Path) -> Iterator[Server]:
     """Serve the ceilings."""
-    with _serving(["-m", "scripts.bench.echo"], log) as server:
+    with _serving([*_ECHO, "0"], log) as server:
         yield server
+
+
+@contextmanager
+def two_echo_servers(log: Path) -> Iterator[Server]:
+    """Serve the ceilings on one port by two processes, between which connections are shared."""
+    with echo_server(log) as one:
+        _, _, port = one.address.rpartition(":")
+        with _serving([*_ECHO, port], log.with_suffix(".second.log")) as other:
+            yield replace(one, process_ids=(*one.process_ids, *other.process_ids))
 
 
 @contextmanager
@@ -57,21 +67,13 @@ def inventory_server(database: Path, *options: str) -> Iterator[Server]:
         yield server
 
 
-def has_option(option: str) -> bool:
-    """Return whether the inventory can be served with *option*."""
-    told = subprocess.run(
-        [sys.executable, *_INVENTORY, "--help"], capture_output=True, check=False, text=True
-    )
-    return option in told.stdout
-
-
 @contextmanager
 def _serving(arguments: Sequence[str], log: Path) -> Iterator[Server]:
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=output)
     try:
-        yield Server(_address(process, log), process.pid, started)
+        yield Server(_address(process, log), (process.pid,), started)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

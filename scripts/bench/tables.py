@@ -8,7 +8,8 @@ from scripts.bench.figures import Comparison, Group, Series
 
 MET, NOT_MET = " met", " not met"
 
-LATENCIES = {"p50_ms": "p50 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms"}
+_WAITING = {"p50_ms": "p50 ms", "p99_ms": "p99 ms", "p999_ms": "p99.9 ms", "server_us": "CPU µs"}
+_BRIEFLY = ("p999_ms",)
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def side_by_side(groups: Sequence[Group]) -> Table:
 
 
 def along(group: Group, *, brief: bool = False) -> Table:
-    """Return what was measured at each place of the group's axis; if *brief*, not the waiting."""
+    """Return what was measured at each place of the group's axis; *brief* tells less of waiting."""
     places = sorted({series.at for series in group.series if series.at is not None})
     by_name = {
         name: {series.at: series for series in of_name}
@@ -42,10 +43,8 @@ def along(group: Group, *, brief: bool = False) -> Table:
     for name, series in by_name.items():
         found = [series.get(place) for place in places]
         beside = [_comparison(group, one) for one in found]
-        rows = [_values(name, found)]
-        if not brief:
-            rows += _waiting(found)
-        sections.append([*rows, *_ratios(beside, group.flat)])
+        waiting = _waiting(found, _BRIEFLY if brief else [*_WAITING])
+        sections.append([_values(name, found), *waiting, *_ratios(beside, group.flat)])
     headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
     return Table(headings, [True, *(False for _ in places)], sections)
 
@@ -100,11 +99,11 @@ def _values(name: str, series: Sequence[Series | None]) -> Sequence[str]:
     return (heading, *(number(one.value.median if one else None) for one in series))
 
 
-def _waiting(series: Sequence[Series | None]) -> Iterator[Sequence[str]]:
-    for field, heading in (*LATENCIES.items(), ("server_us", "CPU µs")):
+def _waiting(series: Sequence[Series | None], fields: Sequence[str]) -> Iterator[Sequence[str]]:
+    for field in fields:
         seen = [one.middle(field) if one else None for one in series]
         if any(one is not None for one in seen):
-            yield (f"  {heading}", *map(number, seen))
+            yield (f"  {_WAITING[field]}", *map(number, seen))
 
 
 def _ratios(beside: Sequence[Comparison | None], flat: float | None) -> Iterator[Sequence[str]]:

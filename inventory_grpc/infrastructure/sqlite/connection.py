@@ -90,6 +90,9 @@ class Database:
         connection = apsw.Connection(
             name or str(self.path), flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS
         )
+        # else SQLite plans a statement anew whenever other values are bound, which took as long
+        # as a look-up itself
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.set_busy_handler(_patience())
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")

@@ -1,6 +1,7 @@
 -- What can be made again from the log, and is: by `inventory-grpc rebuild`, and at
 -- start when this file has changed. They say which; how much is folded from events.
 
+-- What its last event has made of a stock: the snapshot that the next one goes on from.
 CREATE TABLE stocks (
   stream      INTEGER PRIMARY KEY,
   on_hand     INTEGER NOT NULL CHECK (on_hand >= 0),
@@ -41,7 +42,7 @@ CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
 
--- Folded reservations to fold on from. Of a stock, each event is a snapshot.
+-- Folded reservations to fold on from.
 CREATE TABLE reservation_snapshots (
   reservation INTEGER PRIMARY KEY,
   position    INTEGER NOT NULL,

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import apsw
-from orjson import loads
 
 from inventory_grpc.application.ports import Answered, Head, RequestKey
 from inventory_grpc.application.states import reservation_fact
@@ -13,22 +12,16 @@ from inventory_grpc.domain.inventory import Inventory
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
-from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers, NumbersGiven
 from inventory_grpc.infrastructure.sqlite.rows import select_with
+from inventory_grpc.infrastructure.sqlite.stocks import find_stocks
 from inventory_grpc.infrastructure.sqlite.unwritten import Unwritten
 
 SNAPSHOT_EVERY: Final = 500
 """A fold of a reservation that read more events leaves a snapshot."""
 
 _NO_END: Final = 2**62
-# in one row: every row that is fetched lets go of the interpreter, see rows.py
-_NEWEST: Final = (
-    "WITH asked (product_id, store_id) AS ({}) SELECT json_group_array(json_array(stream, hex("
-    "(SELECT event FROM events WHERE events.stream = streams.stream ORDER BY version DESC LIMIT 1)"
-    "))) FROM asked CROSS JOIN streams USING (product_id, store_id)"
-)
 _ANSWERED: Final = (
     "WITH asked (actor, request_id) AS ({}) "
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
@@ -81,20 +74,18 @@ class SqliteTransaction:
         return log.events_of_command(self._connection, position)
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        """Return a stock as its newest event has left it: each is a snapshot of its stock."""
+        """Return a stock as its last event has left it."""
         if stock_id not in self._looked_up:
             self._write_if_of(stock_id)
             self._look_up([stock_id])
         return self._looked_up.pop(stock_id)
 
-    def _look_up(self, stock_ids: Collection[StockId]) -> None:
+    def _look_up(self, stock_ids: Sequence[StockId]) -> None:
         """Have these stocks at hand, for whoever asks for one of them next."""
         self._looked_up.update((stock_id, Inventory(stock_id)) for stock_id in stock_ids)
-        for (rows,) in select_with(self._connection, _NEWEST, [*stock_ids]):
-            for stream, newest in loads(rows):
-                event = decode(bytes.fromhex(newest))
-                self._numbers.found(event.stock_id, stream)
-                self._looked_up[event.stock_id] = Inventory.after(event)
+        for stream, stock in find_stocks(self._connection, stock_ids):
+            self._numbers.found(stock.stock_id, stream)
+            self._looked_up[stock.stock_id] = Inventory.of(stock)
 
     def reservation(
         self, reservation_id: ReservationId, upto: int | None = None
@@ -164,7 +155,7 @@ class SqliteTransaction:
         stock_ids: Collection[StockId] = (),
         reservation_ids: Collection[ReservationId] = (),
     ) -> None:
-        self._look_up(stock_ids)
+        self._look_up([*stock_ids])
         self._numbers.expect(reservation_ids)
         self._answered.update(dict.fromkeys(requests))
         for *key, fingerprint, position, text, record_time in select_with(

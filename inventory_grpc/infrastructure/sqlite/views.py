@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
-from orjson import loads
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.reading import (
@@ -30,7 +29,7 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.readers import Readers, one_state
-from inventory_grpc.infrastructure.sqlite.rows import select_with
+from inventory_grpc.infrastructure.sqlite.stocks import find_stocks
 
 MAX_LISTED_LINES: Final = 2_500
 """Where a list of reservations stops taking more; at least one is listed."""
@@ -44,12 +43,6 @@ _HEAD: Final = "(SELECT max(position) FROM events)"
 _STOCK: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
     "FROM streams JOIN stocks USING (stream)"
-)
-# in one row: every row that is fetched lets go of the interpreter, see rows.py
-_STOCKS_ASKED: Final = (
-    "WITH asked (product_id, store_id) AS ({}) SELECT json_group_array(json_array("
-    "product_id, store_id, on_hand, reserved, version, update_time)) "
-    "FROM asked CROSS JOIN streams USING (product_id, store_id) JOIN stocks USING (stream)"
 )
 _SUMS: Final = (
     "SELECT ifnull(sum(on_hand), 0), ifnull(sum(reserved), 0), "
@@ -84,10 +77,7 @@ class SqliteViews:
     ) -> Reading[Stocks]:
         def read(connection: apsw.Connection) -> Reading[Stocks]:
             head = log.read_head(connection)
-            found = select_with(connection, _STOCKS_ASKED, stock_ids)
-            stocks = {
-                stock.stock_id: stock for (rows,) in found for stock in map(_stock, loads(rows))
-            }
+            stocks = {stock.stock_id: stock for _, stock in find_stocks(connection, stock_ids)}
             own = _find_reservation(connection, reservation_id) if reservation_id else None
             return Reading(Stocks(stocks, own), head)
 

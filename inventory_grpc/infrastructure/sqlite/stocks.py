@@ -1,0 +1,35 @@
+"""What do some stocks come to? The row of a stock is the snapshot of its history.
+
+It is moved in the transaction that records an event, so that whoever goes on from it needs
+nothing older. Were it behind all the same, its next event would have the version of another
+one, which the log refuses.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import apsw
+from orjson import loads
+
+from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.values import Instant, StockId
+from inventory_grpc.infrastructure.sqlite.rows import select_with
+
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_ASKED: Final = (
+    "WITH asked (place, product_id, store_id) AS ({}) SELECT json_group_array(json_array("
+    "place, stream, on_hand, reserved, version, update_time)) "
+    "FROM asked CROSS JOIN streams USING (product_id, store_id) JOIN stocks USING (stream)"
+)
+
+
+def find_stocks(
+    connection: apsw.Connection, stock_ids: Sequence[StockId]
+) -> Iterator[tuple[int, Stock]]:
+    """Yield those that have a history, each with its stream."""
+    asked = [(place, *stock_id) for place, stock_id in enumerate(stock_ids)]
+    for (rows,) in select_with(connection, _ASKED, asked):
+        for place, stream, on_hand, reserved, version, update_time in loads(rows):
+            levels = Levels(on_hand, reserved)
+            yield stream, Stock(stock_ids[place], levels, version, Instant(update_time))
