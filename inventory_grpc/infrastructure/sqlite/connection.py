@@ -25,9 +25,6 @@ BUSY_SECONDS: Final = 5.0
 """How long the write lock of another process is waited for."""
 
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
-CHECKPOINT_PAGES: Final = 4_000
-"""In the WAL, until they are moved into the main file: of a page that changed more than once
-only the last state. Measured, a quarter more rows a second than with the 1,000 of SQLite."""
 
 CHECKSUM_VFS: Final = "cksmvfs"
 CHECKSUM_BYTES: Final = 8
@@ -59,7 +56,7 @@ class Database:
         object.__setattr__(self, "path", self.path.resolve())
 
     def writer(self) -> apsw.Connection:
-        """Open the connection that writes, and checkpoints; creates the file."""
+        """Open a connection that may write, and checkpoint; creates the file."""
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         connection = self._open(flags)
         if not self.path.stat().st_size:
@@ -68,7 +65,7 @@ class Database:
         connection.pragma("synchronous", "full" if self.durability is Durability.FULL else "normal")
         connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
-        connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+        connection.wal_autocheckpoint(0)  # see checkpoints.py
         connection.pragma("foreign_keys", 0)
         return connection
 

@@ -11,6 +11,7 @@ import apsw
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
+from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import (
     Database,
     Durability,
@@ -39,6 +40,7 @@ class SqliteStorage:
         self._readers = readers
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: apsw.Connection | None = None
+        self._checkpoints = Checkpoints(database)
         self._numbers = Numbers()
         self._high_water = HighWater(database.path)
         self.log_id = ""
@@ -78,6 +80,7 @@ class SqliteStorage:
         await self._readers.close()
         self._readers.shut_down()
         await self._run(self._close)
+        self._checkpoints.shut_down()
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -89,6 +92,7 @@ class SqliteStorage:
         with storage_errors():
             self._numbers.clear()
             self._connection = self._database.writer()
+            self._checkpoints.watch(self._connection)
             self.log_id = read_log_id(self._connection)
             check_tail(self._connection, TAIL)
             if missing := self._high_water.missing(self._connection):
@@ -116,6 +120,7 @@ class SqliteStorage:
         reach("after_commit")
         if transaction.appended and self._database.durability is Durability.FULL:
             self._high_water.rise(self.log_id, *transaction.end)
+        self._checkpoints.after_commit(connection)
         return result
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
@@ -144,6 +149,7 @@ class SqliteStorage:
             self._disconnect()
 
     def _disconnect(self) -> None:
+        self._checkpoints.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
             close(connection)
@@ -171,6 +177,7 @@ class SqliteStorage:
     def _close(self) -> None:
         if self._connection is None:
             return
+        self._checkpoints.stop()
         try:
             reach("checkpoint_start")
             with storage_errors():

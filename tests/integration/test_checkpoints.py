@@ -1,0 +1,153 @@
+"""The WAL is moved into the file while more is written, and never grows beyond its bound."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import apsw
+import pytest
+
+from inventory_grpc.infrastructure.sqlite import checkpoints
+from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from tests.support import fault_vfs
+from tests.support.fault_vfs import Faults, faulty_file_system
+from tests.support.opened import checked, opened, stored
+from tests.support.world import add, stock
+
+PAGES: Final = 20
+FEW: Final = 8
+MOST: Final = 80
+ONE_COMMIT: Final = 12
+"""Pages, and more than any commit of these stories writes."""
+
+FRAME_BYTES: Final = 4_096 + 24
+COMMITS: Final = 400
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "PAGES", PAGES)
+    monkeypatch.setattr(checkpoints, "FEW", FEW)
+    monkeypatch.setattr(checkpoints, "MOST", MOST)
+
+
+def wal_pages(path: Path) -> int:
+    """Return for how many pages there is room in the WAL: the most it has had."""
+    return path.with_name(f"{path.name}-wal").stat().st_size // FRAME_BYTES
+
+
+class Scribe:
+    """A writer whose WAL is looked after."""
+
+    def __init__(self, database: Database) -> None:
+        self.checkpoints = Checkpoints(database)
+        self.path = database.path
+        self.written = 0
+        self._connection = database.writer()
+        self._connection.execute("CREATE TABLE notes (note BLOB)")
+        self.checkpoints.watch(self._connection)
+
+    def write(self) -> None:
+        """Commit about two pages."""
+        self._connection.execute("INSERT INTO notes VALUES (zeroblob(5000))")
+        self.written += 1
+        self.checkpoints.after_commit(self._connection)
+
+    def close(self) -> None:
+        self.checkpoints.stop()
+        self.checkpoints.shut_down()
+        self._connection.close()
+
+    def stored(self) -> int:
+        """Return what is in the main file alone."""
+        connection = Database(self.path).immutable()
+        try:
+            count: int = connection.execute("SELECT count(*) FROM notes").get
+        except apsw.SQLError:  # not even the table
+            return 0
+        else:
+            return count
+        finally:
+            connection.close()
+
+
+def test_pages_are_moved_and_the_wal_begins_anew(path: Path) -> None:
+    scribe = Scribe(Database(path))
+
+    for _ in range(COMMITS):
+        scribe.write()
+
+    assert wal_pages(path) <= MOST + ONE_COMMIT
+    assert scribe.stored() > COMMITS - MOST
+    scribe.close()
+
+
+def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    move = Checkpoints._move
+
+    def moves_late(self: Checkpoints) -> int:
+        asked.set()
+        assert go_on.wait(10)
+        return move(self)
+
+    monkeypatch.setattr(Checkpoints, "_move", moves_late)
+    scribe = Scribe(Database(path))
+
+    def write() -> None:
+        for _ in range(COMMITS):
+            scribe.write()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert asked.wait(10)
+    writing.join(0.3)
+
+    assert writing.is_alive()
+    assert PAGES // 2 < scribe.written <= MOST
+    assert wal_pages(path) <= MOST + ONE_COMMIT
+    go_on.set()
+    writing.join(10)
+    assert scribe.written == COMMITS
+    assert wal_pages(path) <= MOST + ONE_COMMIT
+    scribe.close()
+
+
+@pytest.fixture
+def faults() -> Iterator[Faults]:
+    with faulty_file_system() as faults:
+        yield faults
+
+
+@pytest.mark.parametrize("call", ["file write", "file sync"])
+def test_a_disk_that_does_not_take_what_is_moved_fails_nobody(
+    path: Path, faults: Faults, call: str
+) -> None:
+    scribe = Scribe(Database(path, vfs=fault_vfs.NAME))
+    faults.fail(1, apsw.IOError, only=call, for_good=True)
+    for _ in range(COMMITS // 4):
+        scribe.write()
+    assert faults.failed
+    assert wal_pages(path) > COMMITS // 4, "what is not synced stays in the WAL"
+
+    faults.mend()
+    for _ in range(COMMITS):
+        scribe.write()
+
+    assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
+    scribe.close()
+
+
+async def test_a_busy_server_moves_pages_and_loses_nothing(path: Path) -> None:
+    async with opened(path) as shop:
+        for _ in range(20):
+            adding = (add(1, stock(f"kettle-{n}", "lisbon")) for n in range(60))
+            await asyncio.gather(*(shop.record(command) for command in adding))
+        assert wal_pages(path) <= MOST + 20 * ONE_COMMIT
+    checked(path)
+    assert len(stored(path)) == 20 * 60
