@@ -86,7 +86,7 @@ def main(  # noqa: PLR0913  each of them is an option
     measured in turns, several times: what counts is the median of the ratios.
 
     Ends with 0 whatever the figures are, and with 1 if something failed or
-    was interrupted; what was measured until then is shown.
+    was interrupted; what was measured until then is shown, and kept by --json.
     """
     more = [*("sweep",) * sweep, *(LONG if growth else ()), *("h2load",) * with_h2load]
     try:
@@ -102,6 +102,8 @@ def main(  # noqa: PLR0913  each of them is an option
     report.show(Console(width=None if sys.stdout.isatty() else 120), found)
     if json:
         record.write(json, found)
+    if failure := found.facts.get(FAILED):
+        sys.exit(f"bench: {failure}")
     if into:
         into.write_text(readme.put(into.read_text("utf-8"), found), "utf-8")
     if plot:
@@ -109,8 +111,6 @@ def main(  # noqa: PLR0913  each of them is an option
 
         for path in plots.draw(found.groups, plot):
             _screen.print(f"drawn: {path}")
-    if failure := found.facts.get(FAILED):
-        sys.exit(f"bench: {failure}")
 
 
 if __name__ == "__main__":

@@ -118,6 +118,26 @@ def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
     scribe.close()
 
 
+def test_a_file_that_cannot_be_opened_again_fails_nobody(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scribe = Scribe(Database(path))
+
+    def no_more(_: Database) -> apsw.Connection:
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "writer", no_more)
+        for _ in range(COMMITS // 4):
+            scribe.write()
+    assert "too many open files" in caplog.text
+
+    for _ in range(COMMITS):
+        scribe.write()
+    assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
+    scribe.close()
+
+
 @pytest.fixture
 def faults() -> Iterator[Faults]:
     with faulty_file_system() as faults:

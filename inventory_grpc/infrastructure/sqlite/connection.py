@@ -65,7 +65,6 @@ class Database:
         connection.pragma("synchronous", "full" if self.durability is Durability.FULL else "normal")
         connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
-        connection.wal_autocheckpoint(0)  # see checkpoints.py
         connection.pragma("foreign_keys", 0)
         return connection
 
