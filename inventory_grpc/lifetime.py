@@ -17,8 +17,13 @@ from inventory_grpc.settings import BadSetting, EventLoop, Settings
 
 _log = logging.getLogger(__name__)
 
-GC_EVERY: Final = 20_000
-"""Objects made between two looks for cycles: by default there is one every few calls."""
+GC_THRESHOLDS: Final = (20_000, 10, 10_000)
+"""Objects made, less those that went, between two looks for cycles: by default Python looks every
+few calls. It looks at everything about once in three hours, which with full caches takes 0.3 s."""
+
+GC_SECONDS: Final = 1.0
+"""Between two looks at what is new. Where caches make room for each new entry, as many objects
+go as come, and Python did not look until there were so many that it took 0.3 s."""
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
@@ -36,7 +41,7 @@ def serve(settings: Settings, link: Link | None) -> None:
     """
     # a thread that comes back from the disk otherwise waits for up to 5 ms to go on
     sys.setswitchinterval(SWITCH_SECONDS)
-    gc.set_threshold(GC_EVERY)
+    gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
         runner.run(_serve_until_stopped(settings, link))
 
@@ -65,15 +70,23 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         if link:
             link.on_end(stop.set)
             link.serves()
+        looking = asyncio.create_task(_look_for_cycles(), name="look for cycles")
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        looking.cancel()
         _log.info("draining: calls that were taken are answered; once more to leave at once")
         # a disk that does not answer must not keep the process: to be killed is safe
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
         if served.engine.running.done():
             await served.engine.running
     _log.info("stopped")
+
+
+async def _look_for_cycles() -> None:
+    while True:
+        await asyncio.sleep(GC_SECONDS)
+        gc.collect(1)
 
 
 def _never_mind(*_: object) -> None:

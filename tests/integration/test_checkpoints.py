@@ -1,10 +1,10 @@
-"""The WAL is moved into the file while more is written, and never grows beyond its bound."""
+"""The WAL is moved into the file while more is written, and does not grow beyond its bound."""
 
 import asyncio
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import apsw
 import pytest
@@ -48,7 +48,15 @@ class Scribe:
         self.written = 0
         self._connection = database.writer()
         self._connection.execute("CREATE TABLE notes (note BLOB)")
+
+    def __enter__(self) -> Self:
         self.checkpoints.watch(self._connection)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.checkpoints.stop()
+        self.checkpoints.shut_down()
+        self._connection.close()
 
     def write(self) -> None:
         """Commit about two pages."""
@@ -56,13 +64,9 @@ class Scribe:
         self.written += 1
         self.checkpoints.after_commit(self._connection)
 
-    def close(self) -> None:
-        self.checkpoints.stop()
-        self.checkpoints.shut_down()
-        self._connection.close()
-
     def stored(self) -> int:
-        """Return what is in the main file alone."""
+        """Return what is in the main file alone, now that nothing is moved any more."""
+        self.checkpoints.stop()
         connection = Database(self.path).immutable()
         try:
             count: int = connection.execute("SELECT count(*) FROM notes").get
@@ -75,67 +79,44 @@ class Scribe:
 
 
 def test_pages_are_moved_and_the_wal_begins_anew(path: Path) -> None:
-    scribe = Scribe(Database(path))
+    with Scribe(Database(path)) as scribe:
+        for _ in range(COMMITS):
+            scribe.write()
 
-    for _ in range(COMMITS):
-        scribe.write()
-
-    assert wal_pages(path) <= MOST + ONE_COMMIT
-    assert scribe.stored() > COMMITS - MOST
-    scribe.close()
+        assert wal_pages(path) <= MOST + ONE_COMMIT
+        assert scribe.stored() > COMMITS - MOST
 
 
 def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, go_on = threading.Event(), threading.Event()
-    move = Checkpoints._move
+    move = checkpoints._checkpoint
 
-    def moves_late(self: Checkpoints) -> int:
+    def move_late(connection: apsw.Connection) -> int:
         asked.set()
         assert go_on.wait(10)
-        return move(self)
+        return move(connection)
 
-    monkeypatch.setattr(Checkpoints, "_move", moves_late)
-    scribe = Scribe(Database(path))
+    monkeypatch.setattr(checkpoints, "_checkpoint", move_late)
+    with Scribe(Database(path)) as scribe:
 
-    def write() -> None:
-        for _ in range(COMMITS):
-            scribe.write()
+        def write() -> None:
+            for _ in range(COMMITS):
+                scribe.write()
 
-    writing = threading.Thread(target=write)
-    writing.start()
-    assert asked.wait(10)
-    writing.join(0.3)
+        writing = threading.Thread(target=write)
+        writing.start()
+        assert asked.wait(10)
+        writing.join(0.3)
 
-    assert writing.is_alive()
-    assert PAGES // 2 < scribe.written <= MOST
-    assert wal_pages(path) <= MOST + ONE_COMMIT
-    go_on.set()
-    writing.join(10)
-    assert scribe.written == COMMITS
-    assert wal_pages(path) <= MOST + ONE_COMMIT
-    scribe.close()
-
-
-def test_a_file_that_cannot_be_opened_again_fails_nobody(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    scribe = Scribe(Database(path))
-
-    def no_more(_: Database) -> apsw.Connection:
-        raise OSError("too many open files")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Database, "writer", no_more)
-        for _ in range(COMMITS // 4):
-            scribe.write()
-    assert "too many open files" in caplog.text
-
-    for _ in range(COMMITS):
-        scribe.write()
-    assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
-    scribe.close()
+        assert writing.is_alive()
+        assert PAGES // 2 < scribe.written <= MOST
+        assert wal_pages(path) <= MOST + ONE_COMMIT
+        go_on.set()
+        writing.join(10)
+        assert scribe.written == COMMITS
+        assert wal_pages(path) <= MOST + ONE_COMMIT
 
 
 @pytest.fixture
@@ -146,21 +127,21 @@ def faults() -> Iterator[Faults]:
 
 @pytest.mark.parametrize("call", ["file write", "file sync"])
 def test_a_disk_that_does_not_take_what_is_moved_fails_nobody(
-    path: Path, faults: Faults, call: str
+    path: Path, faults: Faults, call: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scribe = Scribe(Database(path, vfs=fault_vfs.NAME))
-    faults.fail(1, apsw.IOError, only=call, for_good=True)
-    for _ in range(COMMITS // 4):
-        scribe.write()
-    assert faults.failed
-    assert wal_pages(path) > COMMITS // 4, "what is not synced stays in the WAL"
+    with Scribe(Database(path, vfs=fault_vfs.NAME)) as scribe:
+        faults.fail(1, apsw.IOError, only=call, for_good=True)
+        for _ in range(COMMITS // 4):
+            scribe.write()
+        assert len(faults.failed) > 1
+        assert len(caplog.records) == 1, "once an outage"
+        assert wal_pages(path) > COMMITS // 4, "what is not synced stays in the WAL"
 
-    faults.mend()
-    for _ in range(COMMITS):
-        scribe.write()
+        faults.mend()
+        for _ in range(COMMITS):
+            scribe.write()
 
-    assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
-    scribe.close()
+        assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
 
 
 async def test_a_busy_server_moves_pages_and_loses_nothing(path: Path) -> None:

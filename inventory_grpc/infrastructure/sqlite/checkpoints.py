@@ -25,18 +25,22 @@ FEW: Final = 200
 """Pages that the writer moves by itself."""
 
 MOST: Final = 16_000
-"""In the WAL: with more the writer waits for the disk, and what is written with it."""
+"""Pages in the WAL with which the writer no longer leaves them to the thread, but waits for it
+and moves the rest. As everywhere in SQLite, the WAL begins anew only once nobody reads in it:
+a long read, or another process that writes without a pause, has it grow beyond."""
 
 
 class Checkpoints:
-    """Looks after the WAL of one writer; every method is called on its thread."""
+    """Looks after the WAL of one writer, on its thread but for `shut_down`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-checkpoint")
         self._connection: apsw.Connection | None = None
+        """The thread's, while something is moved."""
         self._moving: Future[int] | None = None
         self._pages = 0
+        self._is_failing = False
 
     def watch(self, writer: apsw.Connection) -> None:
         """Have each commit of *writer* tell how long the WAL is, in place of moving it."""
@@ -45,35 +49,44 @@ class Checkpoints:
             self._pages = pages
             return apsw.SQLITE_OK
 
+        self._connection = self._database.writer()
         writer.set_wal_hook(committed)
 
     def after_commit(self, writer: apsw.Connection) -> None:
         """Have pages moved, if there are enough; what fails is tried again after a later one."""
         try:
-            self._go_on(writer)
+            self._take_a_step(writer)
         except Exception:  # noqa: BLE001  it is committed: who heard of an error would ask again
-            _log.exception("pages of the WAL were not moved; they stay in it")
+            if not self._is_failing:
+                _log.exception("pages cannot be moved out of the WAL, which grows meanwhile")
+            self._is_failing = True
 
-    def _go_on(self, writer: apsw.Connection) -> None:
+    def _take_a_step(self, writer: apsw.Connection) -> None:
         if self._moving is None:
             if self._pages >= PAGES:
-                self._moving = self._thread.submit(self._move)
+                self._begin()
         elif self._moving.done() or self._pages >= MOST:
-            moving, self._moving = self._moving, None
-            left = self._pages - moving.result()
+            left = self._pages - self._moved()
             if left <= FEW or self._pages >= MOST:
                 _checkpoint(writer)
+                self._is_failing = False
             else:
-                self._moving = self._thread.submit(self._move)
+                self._begin()
 
-    def _move(self) -> int:
-        """Return how many pages of the WAL are in the main file."""
-        if self._connection is None:
-            self._connection = self._database.writer()
-        return _checkpoint(self._connection)
+    def _begin(self) -> None:
+        assert self._connection is not None
+        self._moving = self._thread.submit(_checkpoint, self._connection)
+
+    def _moved(self) -> int:
+        """Wait until the thread is done; return how many pages of the WAL are in the file."""
+        assert self._moving is not None
+        try:
+            return self._moving.result()
+        finally:
+            self._moving = None
 
     def stop(self) -> None:
-        """Wait for what is moved, and let go of the file; the next commit may begin again."""
+        """Wait for what is moved, and let go of the file until there is a writer again."""
         if self._moving is not None:
             wait([self._moving])
             self._moving = None
@@ -88,7 +101,8 @@ class Checkpoints:
 
 
 def _checkpoint(connection: apsw.Connection) -> int:
-    with suppress(apsw.Error):  # it is all in the WAL, too; SQLite itself goes on as well
+    """Move what can be without waiting; return how many pages of the WAL are moved."""
+    with suppress(apsw.BusyError):  # another process is at it
         _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         return moved
     return 0

@@ -2,6 +2,7 @@
 -- start when this file has changed. They say which; how much is folded from events.
 
 -- What its last event has made of a stock: the snapshot that the next one goes on from.
+-- Changed by hand, it makes the log wrong that is recorded from then on.
 CREATE TABLE stocks (
   stream      INTEGER PRIMARY KEY,
   on_hand     INTEGER NOT NULL CHECK (on_hand >= 0),

@@ -2,7 +2,7 @@
 
 It is moved in the transaction that records an event, so that whoever goes on from it needs
 nothing older. Were it behind all the same, its next event would have the version of another
-one, which the log refuses.
+one, which the log refuses. Were its levels others than the log's, only `verify` would tell.
 """
 
 from collections.abc import Iterator, Sequence
