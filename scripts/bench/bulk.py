@@ -50,7 +50,7 @@ def case(bench: Bench) -> Case:
 
 
 class _Deliveries:
-    """Messages of deliveries to some stocks, one after the other and again."""
+    """What is measured of deliveries to some stocks, one after the other and again."""
 
     def __init__(self, bench: Bench, which: str, stocks: Iterable[Stock]) -> None:
         self._bench = bench
