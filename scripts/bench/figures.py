@@ -80,7 +80,8 @@ class Comparison:
     @property
     def ratio(self) -> Spread:
         """Of each measurement to the one beside it: what disturbs both is not in it."""
-        pairs = zip(self.case.samples, self.beside.samples, strict=True)
+        # whoever was interrupted has one more of those measured first
+        pairs = zip(self.case.samples, self.beside.samples, strict=False)
         return spread([case.value / beside.value for case, beside in pairs])
 
     @property

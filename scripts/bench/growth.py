@@ -2,10 +2,13 @@
 
 One file is filled over `ExecuteStream`, ten events to a stock, up to a million stocks. At
 each size everything is measured beside an echo of the same moment, so that the
-neighbours of this machine do not pass for growth.
+neighbours of this machine do not pass for growth; and SQLite alone writes what is added in
+bulk into a copy of the file, which shows what of the growth is SQLite's.
 """
 
+import os
 import random
+import shutil
 import time
 from collections.abc import Iterator
 from itertools import count, islice
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from inventory.v1.commands_pb2 import AddStockRequest
+from scripts.bench import raw
 from scripts.bench.carts import PER_CART
 from scripts.bench.catch_up import MOST, catch_up
 from scripts.bench.echo import ECHO
@@ -21,7 +25,7 @@ from scripts.bench.goods import LikeReal, made_up_carts
 from scripts.bench.load import drive
 from scripts.bench.measuring import Bench, Case, fill, head, recorded
 from scripts.bench.servers import Server, echo_server, inventory_server
-from scripts.bench.traffic import ENOUGH, Call, Checkout, Shop, add_stock, echoed, get_stock
+from scripts.bench.traffic import BATCH, ENOUGH, Call, Checkout, Shop, add_stock, echoed, get_stock
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST_STOCKS: Final = 1_000_000
@@ -29,6 +33,8 @@ EVENTS_A_STOCK: Final = 10
 TIMES: Final = 3
 STRETCH: Final = 10_000
 """Events in bulk that are one sample of how fast they are recorded."""
+
+ALONE: Final = "SQLite alone"
 
 SECONDS: Final = 60.0
 """How long the first answer after a start may take."""
@@ -74,9 +80,13 @@ class _Growth:
         with echo_server(self._file.with_name("echo-again.log")) as echo:
             call = Call(ECHO, b"")
             at.note("first echo after a start", "s", await _first_answer(echo, call))
+        copy = Path(shutil.copy(self._file, self._file.with_name("copy.db")))
+        os.sync()  # or the disk is still at it
         with inventory_server(self._file) as server:
             call = get_stock(stocks[0])
             at.note("first answer after a start", "s", await _first_answer(server, call), most=1)
+            await self._write_again(server, at, copy)
+        copy.unlink()
 
     async def _measure_all(self, server: Server, stocks: LikeReal, at: "_At", seed: int) -> None:
         bench, shop = self._bench, Shop(stocks, seed)
@@ -91,11 +101,21 @@ class _Growth:
         async with recorded(server, cart.name) as events:
             await bench.ask(cart, server, checkout.buy, each=PER_CART)
             events.append(checkout.events)
-        bulk = at.series("ExecuteStream", "events/s", echo)
+        alone = at.series(ALONE, "events/s", echo)  # measured when the file is at rest
+        bulk = at.series("ExecuteStream", "events/s", echo, alone)
         bulk.samples.append(Sample(await self._grow(server, STRETCH)))
         end = await head(server)
         _, taken = await catch_up(server, max(0, end - MOST), end)
         at.series("Subscribe", "events/s", echo).samples.append(taken)
+
+    async def _write_again(self, server: Server, at: "_At", copy: Path) -> None:
+        """Grow as before, and see what SQLite alone takes for it."""
+        alone = at.series(ALONE, "events/s")
+        for _ in range(TIMES):
+            before = await head(server)
+            await self._grow(server, STRETCH)
+            rate = raw.write_again(self._file, before, before + STRETCH, BATCH, copy)
+            alone.samples.append(Sample(rate))
 
     async def _grow(self, server: Server, events: int) -> float:
         """Add so many events; return how many a second."""
@@ -111,12 +131,11 @@ class _At:
         self._size = size
         self._series: dict[str, Series] = {}
 
-    def series(self, name: str, unit: str, beside: Series | None = None) -> Series:
+    def series(self, name: str, unit: str, *beside: Series) -> Series:
         if name not in self._series:
             series = self._series[name] = Series(name, unit, at=self._size)
             self._group.series.append(series)
-            if beside:
-                self._group.comparisons.append(Comparison(series, beside))
+            self._group.comparisons += (Comparison(series, one) for one in beside)
         return self._series[name]
 
     def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:

@@ -24,16 +24,18 @@ Rows = list[tuple[Any, ...]]
 
 
 def write_again(source: Path, after: int, head: int, size: int, target: Path) -> float:
-    """Write the rows of the events after a position again, into a new file like the server's.
+    """Write the rows of the events after a position again, into a file like the server's.
 
-    There are *size* events in a transaction, whose rows are ready and go in as fast as
-    they can. Return how many events a second are durable.
+    It is a new one, or a copy of the server's from before these events. There are *size*
+    events in a transaction, whose rows are ready and go in as fast as they can. Return how
+    many events a second are durable.
     """
-    database = Database(target)
+    database, is_new = Database(target), not target.exists()
     transactions = list(_transactions(Database(source), after, head, size))
     with closing(database.writer()) as connection:
         connection.wal_autocheckpoint(CHECKPOINT_PAGES)
-        schema.create(connection, now=0)
+        if is_new:
+            schema.create(connection, now=0)
         started = time.perf_counter()
         for tables in transactions:
             with connection:

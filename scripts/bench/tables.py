@@ -42,9 +42,8 @@ def along(group: Group, *, brief: bool = False) -> Table:
     sections = []
     for name, series in by_name.items():
         found = [series.get(place) for place in places]
-        beside = [_comparison(group, one) for one in found]
         waiting = _waiting(found, _BRIEFLY if brief else [*_WAITING])
-        sections.append([_values(name, found), *waiting, *_ratios(beside, group.flat)])
+        sections.append([_values(name, found), *waiting, *_ratios(group, found)])
     headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
     return Table(headings, [True, *(False for _ in places)], sections)
 
@@ -106,23 +105,23 @@ def _waiting(series: Sequence[Series | None], fields: Sequence[str]) -> Iterator
             yield (f"  {_WAITING[field]}", *map(number, seen))
 
 
-def _ratios(beside: Sequence[Comparison | None], flat: float | None) -> Iterator[Sequence[str]]:
-    if there := [one for one in beside if one]:
+def _ratios(group: Group, series: Sequence[Series | None]) -> Iterator[Sequence[str]]:
+    """Yield the ratios to each that it was measured beside, and how flat those to the first are."""
+    compared = [[one for one in group.comparisons if one.case is case] for case in series]
+    names = [one.beside.name for one in max(compared, key=len)]
+    for name in names:
+        beside = [next((one for one in at if one.beside.name == name), None) for at in compared]
         ratios = [one.ratio.median if one else None for one in beside]
-        yield (f"  to {there[0].beside.name}", *map(number, ratios))
-        if flat is not None:
-            first = there[0].ratio.median
+        yield (f"  to {name}", *map(number, ratios))
+        if group.flat is not None and name == names[0]:
+            first = next(one for one in ratios if one)
             change = [one / first if one else None for one in ratios]
-            met = _met((change[-1] or 0) >= flat)
-            yield (f"  and that to the first, {flat:.2f}{met}", *map(number, change))
+            met = _met((change[-1] or 0) >= group.flat)
+            yield (f"  and that to the first, {group.flat:.2f}{met}", *map(number, change))
 
 
 def _order(group: Group, name: str) -> int:
     return next(place for place, one in enumerate(group.series) if one.name == name)
-
-
-def _comparison(group: Group, series: Series | None) -> Comparison | None:
-    return next((one for one in group.comparisons if one.case is series), None)
 
 
 def number(value: float | None) -> str:

@@ -1,5 +1,6 @@
 """Is what SQLite alone is given to do the very work that the server has done?"""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -48,6 +49,23 @@ async def test_only_what_came_after_a_position_is_written_again(path: Path, tmp_
         (10,),
         (11,),
     ]  # the last two to come
+
+
+async def test_a_copy_from_before_becomes_what_the_server_has_made_of_the_file(
+    path: Path, tmp_path: Path
+) -> None:
+    await filled(path)
+    copy = Path(shutil.copy(path, tmp_path / "copy.db"))
+    async with opened(path) as process:
+        for number in range(9):
+            command = AddStock(stock(f"kettle-{number + 7}", "lisbon"), Quantity(1))
+            await process.record(command, f"later-{number}")
+
+    raw.write_again(path, after=COMMANDS, head=COMMANDS + 9, size=5, target=copy)
+
+    for table in ("events", "streams", "stocks", "requests"):
+        assert table_of(copy, table) == table_of(path, table)
+    assert len(rows(copy, "SELECT * FROM events")) == COMMANDS + 9
 
 
 async def test_the_new_file_is_as_safe_and_as_slow_to_write_as_the_server_s(

@@ -47,6 +47,14 @@ def test_a_case_is_shown_with_its_ratio_and_its_aim() -> None:
     ]
 
 
+def test_a_run_that_was_interrupted_is_told_as_far_as_it_got() -> None:
+    group = reads()
+    group.series[0].samples.append(Sample(1_000))  # and then nothing beside it
+
+    assert group.comparisons[0].ratio.median == 0.75
+    assert cells(side_by_side([group]))[1][:2] == ["GetStock", "3,750"]
+
+
 def test_growth_is_told_beside_the_echo_of_the_same_moment() -> None:
     assert cells(along(growth())) == [
         ["echo, calls/s", "5,000", "2,500"],
@@ -57,6 +65,18 @@ def test_growth_is_told_beside_the_echo_of_the_same_moment() -> None:
         ["  to echo", "0.80", "0.60"],
         ["  and that to the first, 0.80 not met", "1.00", "0.75"],
         ["memory, MB, at most 300 met", "10.0", "100"],
+    ]
+
+
+def test_what_was_measured_beside_two_things_is_told_beside_each() -> None:
+    group = growth()
+    for look, memory in zip(group.series[1::3], group.series[2::3], strict=True):
+        group.comparisons.append(Comparison(look, memory))
+
+    assert cells(along(group))[5:-1] == [
+        ["  to echo", "0.80", "0.60"],
+        ["  and that to the first, 0.80 not met", "1.00", "0.75"],
+        ["  to memory", "400", "15.0"],
     ]
 
 
