@@ -213,6 +213,14 @@ MUTANTS: Final = (
         "    return Internal(str(error))",
         "tests/unit/presentation/test_translation.py",
     ),
+    Mutant(
+        "M17",
+        "go on behind what a failed sync may have lost",
+        "infrastructure/sqlite/storage.py",
+        "            abandon(connection)\n",
+        "            close(connection)\n",
+        "tests/integration/test_failed_syncs.py",
+    ),
 )
 
 

@@ -86,7 +86,6 @@ class _Growth:
             call = get_stock(stocks[0])
             at.note("first answer after a start", "s", await _first_answer(server, call), most=1)
             await self._write_again(server, at, copy)
-        copy.unlink()
 
     async def _measure_all(self, server: Server, stocks: LikeReal, at: "_At", seed: int) -> None:
         bench, shop = self._bench, Shop(stocks, seed)

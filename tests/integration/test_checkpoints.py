@@ -9,6 +9,7 @@ from typing import Final, Self
 import apsw
 import pytest
 
+from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite import checkpoints
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -57,6 +58,10 @@ class Scribe:
         self.checkpoints.stop()
         self.checkpoints.shut_down()
         self._connection.close()
+
+    def begin_anew(self) -> None:
+        self.checkpoints.stop()
+        self.checkpoints.watch(self._connection)
 
     def write(self) -> None:
         """Commit about two pages."""
@@ -126,22 +131,26 @@ def faults() -> Iterator[Faults]:
 
 
 @pytest.mark.parametrize("call", ["file write", "file sync"])
-def test_a_disk_that_does_not_take_what_is_moved_fails_nobody(
+def test_what_cannot_be_moved_fails_no_commit_and_is_told_until_the_file_is_opened_anew(
     path: Path, faults: Faults, call: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Scribe(Database(path, vfs=fault_vfs.NAME)) as scribe:
-        faults.fail(1, apsw.IOError, only=call, for_good=True)
-        for _ in range(COMMITS // 4):
-            scribe.write()
-        assert len(faults.failed) > 1
-        assert len(caplog.records) == 1, "once an outage"
-        assert wal_pages(path) > COMMITS // 4, "what is not synced stays in the WAL"
-
-        faults.mend()
+        faults.fail(1, apsw.IOError, only=call)
         for _ in range(COMMITS):
             scribe.write()
 
-        assert scribe.stored() > COMMITS // 4 + COMMITS - MOST
+        for _ in range(2):
+            with pytest.raises(StorageError):
+                scribe.checkpoints.check()
+        assert faults.failed == [call]
+        assert len(caplog.records) == 1
+        assert wal_pages(path) > COMMITS, "what may be lost stays in the WAL"
+
+        scribe.begin_anew()
+        scribe.checkpoints.check()
+        for _ in range(COMMITS):
+            scribe.write()
+        assert scribe.stored() > 2 * COMMITS - MOST
 
 
 async def test_a_busy_server_moves_pages_and_loses_nothing(path: Path) -> None:

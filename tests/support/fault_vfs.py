@@ -1,9 +1,14 @@
-"""A file system that fails on the n-th write, sync or truncation of a database."""
+"""A file system that fails on the n-th write, sync or truncation of a database.
+
+As Linux does, it forgets what a sync that fails was to bring to the disk: it can be read as
+long as the power is on, and no later sync brings it there (https://lwn.net/Articles/752063/).
+"""
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -26,6 +31,10 @@ class Faults:
     calls: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     """Which calls did."""
+    platter: bytearray = field(default_factory=bytearray)
+    """What of the main file survives a power cut: all that was synced."""
+    _unsynced: set[tuple[int, int]] = field(default_factory=set)
+    """Where the main file was written since the last sync: from, to."""
     _error: type[apsw.Error] = apsw.IOError
     _countdown: int | None = None
     _last: bool = True
@@ -61,22 +70,42 @@ class Faults:
             self.failed.append(call)
             raise self._error(f"{call} was made to fail")
 
+    def written(self, start: int, end: int) -> None:
+        """Note that something was written that is not on the platter yet."""
+        self._unsynced.add((start, end))
+
+    def sync(self, path: Path) -> None:
+        """Have on the platter what was written since the last sync, unless this one fails."""
+        unsynced, self._unsynced = self._unsynced, set()
+        self.meet("file sync")
+        content = path.read_bytes()
+        del self.platter[len(content) :]
+        self.platter.extend(bytes(len(content) - len(self.platter)))
+        for start, end in unsynced:
+            self.platter[start:end] = content[start:end]
+
 
 class _File(apsw.VFSFile):
     def __init__(
         self, faults: Faults, name: str | apsw.URIFilename | None, flags: list[int]
     ) -> None:
-        file = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
-        self._which = "wal" if file.endswith("-wal") else "file"
+        self._path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name or "")
+        self._is_wal = self._path.name.endswith("-wal")
+        self._which = "wal" if self._is_wal else "file"
         self._faults = faults
         super().__init__(_BASE, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._faults.meet(f"{self._which} write")
         super().xWrite(data, offset)
+        if not self._is_wal:
+            self._faults.written(offset, offset + len(data))
 
     def xSync(self, flags: int) -> None:
-        self._faults.meet(f"{self._which} sync")
+        if self._is_wal:
+            self._faults.meet("wal sync")
+        else:
+            self._faults.sync(self._path)
         super().xSync(flags)
 
     def xTruncate(self, newsize: int) -> None:

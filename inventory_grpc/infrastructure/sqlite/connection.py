@@ -128,6 +128,16 @@ def close(connection: apsw.Connection) -> None:
         _log.warning("a connection was closed with an error: %s", error)
 
 
+def abandon(connection: apsw.Connection) -> None:
+    """Close *connection*, and leave the WAL to whoever opens the file next.
+
+    The last one to leave would move what was not moved yet, and remove the WAL. But what was
+    moved before is on disk only if the sync after it succeeded; so all of it is moved again.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    close(connection)
+
+
 @contextmanager
 def storage_errors(*, committing: bool = False) -> Iterator[None]:
     """Raise what goes wrong with the file as `StorageError`; a bug stays what it is.

@@ -15,6 +15,7 @@ from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import (
     Database,
     Durability,
+    abandon,
     close,
     storage_errors,
 )
@@ -101,6 +102,7 @@ class SqliteStorage:
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
+        self._checkpoints.check()
         with storage_errors():
             connection.execute("BEGIN IMMEDIATE")
         try:
@@ -152,7 +154,7 @@ class SqliteStorage:
         self._checkpoints.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
-            close(connection)
+            abandon(connection)
 
     def _probe(self) -> None:
         """Write a little, and have it synced."""
@@ -177,16 +179,17 @@ class SqliteStorage:
     def _close(self) -> None:
         if self._connection is None:
             return
-        self._checkpoints.stop()
         try:
             reach("checkpoint_start")
-            with storage_errors():
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            self._checkpoints.finish(self._connection)
             reach("checkpoint_end")
         except StorageError as error:
             # nothing is lost: what is not in the main file yet is in the WAL
             _log.warning("the file was closed without a checkpoint: %s", error)
-        self._disconnect()
+            self._disconnect()
+        else:
+            self._checkpoints.stop()
+            close(self._connection)
 
 
 def _check_open(connection: apsw.Connection) -> None:
