@@ -146,6 +146,7 @@ async def test_f1_when_sqlite_has_rolled_back_by_itself_nothing_of_the_batch_is_
     first, *many, last = await shop.answers(
         shop.ask(add(1), "first"),
         *(shop.ask(add(1, stock(f"p{number:03}", "lisbon"))) for number in range(300)),
+        shop.ask(add(1), "first"),  # to answer it again, what came before it is written
         shop.ask(add(1), "last"),
     )
     assert all(isinstance(answer, StorageFull) for answer in (first, *many, last)), (
