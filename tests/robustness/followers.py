@@ -14,7 +14,7 @@ from inventory.v1.events_pb2 import EventFilter, SubscribeRequest
 from tests.robustness.validators import Subscription
 from tests.support.caller import Caller, refusal
 
-FUTURE: Final = 40
+FUTURE: Final = 100
 """How far beyond the head one begins who is too early."""
 
 HEARTBEAT: Final = Duration(seconds=1)
