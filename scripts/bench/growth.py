@@ -100,19 +100,19 @@ class _Growth:
         async with recorded(server, cart.name) as events:
             await bench.ask(cart, server, checkout.buy, each=PER_CART)
             events.append(checkout.events)
-        alone = at.series(ALONE, "events/s", echo)  # measured when the file is at rest
-        bulk = at.series("ExecuteStream", "events/s", echo, alone)
+        bulk = at.series("ExecuteStream", "events/s", echo)
         bulk.samples.append(Sample(await self._grow(server, STRETCH)))
         end = await head(server)
         _, taken = await catch_up(server, max(0, end - MOST), end)
         at.series("Subscribe", "events/s", echo).samples.append(taken)
 
     async def _write_again(self, server: Server, at: "_At", copy: Path) -> None:
-        """Grow as before, and see what SQLite alone takes for it."""
+        """Grow as before, and each time see at once what SQLite alone takes for it."""
         alone = at.series(ALONE, "events/s")
+        bulk = at.series("ExecuteStream beside it", "events/s", alone)
         for _ in range(TIMES):
             before = await head(server)
-            await self._grow(server, STRETCH)
+            bulk.samples.append(Sample(await self._grow(server, STRETCH)))
             rate = raw.write_again(self._file, before, before + STRETCH, BATCH, copy)
             alone.samples.append(Sample(rate))
 

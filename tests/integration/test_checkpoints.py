@@ -15,6 +15,7 @@ from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, faulty_file_system
+from tests.support.moves import Moves
 from tests.support.opened import checked, opened, stored
 from tests.support.world import add, stock
 
@@ -95,15 +96,8 @@ def test_pages_are_moved_and_the_wal_begins_anew(path: Path) -> None:
 def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, go_on = threading.Event(), threading.Event()
-    move = checkpoints._checkpoint
-
-    def move_late(connection: apsw.Connection) -> int:
-        asked.set()
-        assert go_on.wait(10)
-        return move(connection)
-
-    monkeypatch.setattr(checkpoints, "_checkpoint", move_late)
+    moves = Moves(monkeypatch)
+    moves.hold()
     with Scribe(Database(path)) as scribe:
 
         def write() -> None:
@@ -112,13 +106,13 @@ def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
 
         writing = threading.Thread(target=write)
         writing.start()
-        assert asked.wait(10)
+        assert moves.begun.wait(10)
         writing.join(0.3)
 
         assert writing.is_alive()
         assert PAGES // 2 < scribe.written <= MOST
         assert wal_pages(path) <= MOST + ONE_COMMIT
-        go_on.set()
+        moves.let_go()
         writing.join(10)
         assert scribe.written == COMMITS
         assert wal_pages(path) <= MOST + ONE_COMMIT

@@ -5,7 +5,6 @@ when the rest is moved. If that sync fails, the next one succeeds without them.
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -23,13 +22,17 @@ from inventory_grpc.infrastructure.sqlite import checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, FaultyDatabase, faulty_file_system
-from tests.support.opened import Opened, checked, opened, stored
+from tests.support.moves import Moves
+from tests.support.opened import PATIENCE_SECONDS, Opened, checked, opened, stored
 from tests.support.waiting import eventually
 from tests.support.world import add, stock
 
 PAGES: Final = 20
 COMMANDS: Final = 60
 """More than enough for so few pages to be moved, and more than once."""
+
+FAILURES: Final = 5
+"""Several probes of the breaker."""
 
 
 @pytest.fixture
@@ -39,6 +42,11 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     monkeypatch.setattr(circuit_breaker, "MAX_WAIT_SECONDS", 0.02)
     with faulty_file_system() as faults:
         yield faults
+
+
+@pytest.fixture
+def moves(monkeypatch: pytest.MonkeyPatch) -> Moves:
+    return Moves(monkeypatch)
 
 
 @pytest.fixture
@@ -55,8 +63,9 @@ def move_soon(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 class Shop:
     """Records without end, and remembers what was acknowledged."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, moves: Moves) -> None:
         self._opened = opened
+        self._moves = moves
         self.acknowledged = 0
         self.refused = 0
 
@@ -67,6 +76,12 @@ class Shop:
                 self.acknowledged += 1
             except Unavailable:
                 self.refused += 1
+
+    async def record_until(self, happened: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not happened():
+                await self.record(1)
+                await asyncio.sleep(0)
 
     async def have_all_moved_and_not_synced(
         self, faults: Faults, move_soon: Callable[[], None]
@@ -79,9 +94,10 @@ class Shop:
             faults.calls.clear()
             move_soon()
             await self.record()
+            await self._moves.ended()
+            assert faults.calls["file write"]
+            assert not faults.calls["file sync"]
             reader.execute("ROLLBACK")
-        assert faults.calls["file write"]
-        assert not faults.calls["file sync"]
 
     def is_mended(self) -> bool:
         return self._opened.parts.breaker.state is BreakerState.CLOSED
@@ -102,15 +118,14 @@ def check_that_nothing_is_lost(path: Path, shop: Shop) -> None:
 
 
 async def test_the_whole_wal_is_moved_again_after_a_sync_that_failed(
-    path: Path, faults: Faults, move_soon: Callable[[], None]
+    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None]
 ) -> None:
     async with opened(path) as parts:
-        shop = Shop(parts)
+        shop = Shop(parts, moves)
         await shop.have_all_moved_and_not_synced(faults, move_soon)
         faults.fail(1, apsw.IOError, only="file sync")
-        await shop.record()
+        await shop.record_until(lambda: shop.refused > 0)  # until the file has been opened anew
         assert faults.failed == ["file sync"]
-        assert shop.refused, "nothing is written until the file has been opened anew"
         await eventually(shop.is_mended)
         faults.calls.clear()
         await shop.record(4 * COMMANDS)
@@ -122,18 +137,15 @@ async def test_the_whole_wal_is_moved_again_after_a_sync_that_failed(
 
 
 async def test_nothing_is_written_while_syncs_keep_failing(
-    path: Path, faults: Faults, move_soon: Callable[[], None]
+    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None]
 ) -> None:
     async with opened(path) as parts:
-        shop = Shop(parts)
+        shop = Shop(parts, moves)
         await shop.have_all_moved_and_not_synced(faults, move_soon)
         states: list[BreakerState] = []
         parts.parts.breaker.on_change(states.append)
         faults.fail(1, apsw.IOError, only="file sync", for_good=True)
-        async with asyncio.timeout(10):
-            while len(faults.failed) < 5:
-                await shop.record(1)
-                await asyncio.sleep(0.001)
+        await shop.record_until(lambda: len(faults.failed) == FAILURES)
         assert shop.refused
         assert BreakerState.CLOSED not in states
         faults.mend()
@@ -146,10 +158,10 @@ async def test_nothing_is_written_while_syncs_keep_failing(
 
 
 async def test_the_wal_stays_where_a_sync_fails_while_the_file_is_closed(
-    path: Path, faults: Faults, move_soon: Callable[[], None]
+    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None]
 ) -> None:
     async with opened(path) as parts:
-        shop = Shop(parts)
+        shop = Shop(parts, moves)
         await shop.have_all_moved_and_not_synced(faults, move_soon)
         faults.fail(1, apsw.IOError, only="file sync")
 
@@ -159,39 +171,31 @@ async def test_the_wal_stays_where_a_sync_fails_while_the_file_is_closed(
 
 @pytest.mark.parametrize("more", [0, 1])
 async def test_the_wal_stays_where_a_sync_failed_of_which_no_caller_has_heard(
-    path: Path, faults: Faults, move_soon: Callable[[], None], more: int
+    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None], more: int
 ) -> None:
     async with opened(path) as parts:
-        shop = Shop(parts)
+        shop = Shop(parts, moves)
         await shop.have_all_moved_and_not_synced(faults, move_soon)
         faults.fail(1, apsw.IOError, only="file sync")
-        async with asyncio.timeout(10):
-            while not faults.failed:
-                await shop.record(1)
-                await asyncio.sleep(0.02)  # for the thread that moves pages
+        moves.hold()
+        await shop.record_until(moves.begun.is_set)
+        moves.let_go()
+        await moves.ended()
+        assert faults.failed == ["file sync"]
         await shop.record(more)  # after which the writer has heard of it
 
-    assert shop.refused <= more
+    assert not shop.refused
     check_that_nothing_is_lost(after_a_power_cut(path, faults), shop)
 
 
 async def test_a_file_is_opened_anew_once_nothing_is_moved_any_more(
-    path: Path, faults: Faults, move_soon: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None]
 ) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    move = checkpoints._checkpoint
-
-    def move_late(connection: apsw.Connection) -> int:
-        begun.set()
-        assert go_on.wait(10)
-        return move(connection)
-
     async with opened(path) as parts:
-        shop = Shop(parts)
-        monkeypatch.setattr(checkpoints, "_checkpoint", move_late)
+        shop = Shop(parts, moves)
+        moves.hold()
         move_soon()
-        while not begun.is_set():
-            await shop.record(1)
+        await shop.record_until(moves.begun.is_set)
         faults.fail(1, apsw.IOError, only="wal sync")
         with pytest.raises(OutcomeUnknown):
             await parts.record(add(1), "in doubt")
@@ -199,7 +203,7 @@ async def test_a_file_is_opened_anew_once_nothing_is_moved_any_more(
         await eventually(lambda: breaker.state is BreakerState.HALF_OPEN)
         await asyncio.sleep(0.05)
         assert breaker.state is BreakerState.HALF_OPEN
-        go_on.set()
+        moves.let_go()
         await eventually(shop.is_mended)
         again = await parts.record(add(1), "in doubt")
         await shop.record()

@@ -66,7 +66,8 @@ class SqliteStorage:
         What a commit that failed has left in the WAL is written over by the probe, and
         the probe is synced, before anybody opens the file anew: until then readers keep
         the connections that do not see it. Reopening has the next checkpoint copy the
-        whole WAL again: pages of which a sync has failed may not be on disk.
+        whole WAL again, if no other process has the file open: pages of which a sync has
+        failed may not be on disk.
         """
         await self._run(self._probe)
         await pause("recovery_mid")
@@ -190,6 +191,7 @@ class SqliteStorage:
         else:
             self._checkpoints.stop()
             close(self._connection)
+            self._connection = None
 
 
 def _check_open(connection: apsw.Connection) -> None:
