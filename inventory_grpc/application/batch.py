@@ -217,15 +217,16 @@ class Batch:
             inventory = self.inventory(stock_id)
             inventory.evolve(fact, inventory.version + 1, self.now)
             self.head += 1
+            # by their places: named, they take twice as long
             event = Event(
-                position=self.head,
-                command_position=first,
-                stock_id=stock_id,
-                version=inventory.version,
-                record_time=self.now,
-                cause=cause,
-                fact=fact,
-                after=inventory.levels,
+                self.head,
+                first,
+                stock_id,
+                inventory.version,
+                self.now,
+                cause,
+                fact,
+                inventory.levels,
             )
             reservation = self._evolve_reservation(event) or reservation
             events.append(event)

@@ -221,9 +221,9 @@ def expire(reservation: Reservation) -> Sequence[Movement]:
 def _expected(command: AddStock | RemoveStock | AdjustStock, book: Book) -> Inventory:
     """Return the stock, if it is at the version the caller has seen or did not name."""
     inventory = book.inventory(command.stock_id)
-    if command.expected_version not in {None, inventory.version}:
-        assert command.expected_version is not None
-        raise VersionConflict(command.expected_version, inventory.stock)
+    expected = command.expected_version
+    if expected is not None and expected != inventory.version:
+        raise VersionConflict(expected, inventory.stock)
     return inventory
 
 

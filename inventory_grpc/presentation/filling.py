@@ -39,12 +39,10 @@ def fill_span(message: Duration, micros: int) -> None:
 
 def fill_stock(message: pb.Stock, stock: Stock) -> None:
     """Write a stock."""
-    (message.product_id, message.store_id), (on_hand, reserved), version, update_time = stock
-    message.on_hand = on_hand
-    message.reserved = reserved
-    message.version = version
-    message.available = stock.levels.available
-    message.shortfall = stock.levels.shortfall
+    (message.product_id, message.store_id), levels, message.version, update_time = stock
+    message.on_hand, message.reserved = levels
+    message.available = levels.available
+    message.shortfall = levels.shortfall
     if update_time is not None:
         fill_time(message.update_time, update_time)
 

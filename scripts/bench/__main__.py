@@ -28,7 +28,7 @@ def main(  # noqa: PLR0913  each of them is an option
         str,
         typer.Option(
             help="Some of: reads commands carts bulk catch-up followers workers, "
-            "sweep, growth disk histories, h2load. None: the first seven."
+            "sweep, growth disk histories, h2load, profile. None: the first seven."
         ),
     ] = "",
     sweep: Annotated[
@@ -50,6 +50,9 @@ def main(  # noqa: PLR0913  each of them is an option
     ] = 1_000_000,
     with_h2load: Annotated[
         bool, typer.Option("--h2load", help="Also with h2load, to check the generator by.")
+    ] = False,
+    with_profile: Annotated[
+        bool, typer.Option("--profile", help="Also where the time of the servers goes, by perf.")
     ] = False,
     folder: Annotated[
         Path | None,
@@ -88,7 +91,12 @@ def main(  # noqa: PLR0913  each of them is an option
     Ends with 0 whatever the figures are, and with 1 if something failed or
     was interrupted; what was measured until then is shown, and kept by --json.
     """
-    more = [*("sweep",) * sweep, *(LONG if growth else ()), *("h2load",) * with_h2load]
+    more = [
+        *("sweep",) * sweep,
+        *(LONG if growth else ()),
+        *("h2load",) * with_h2load,
+        *("profile",) * with_profile,
+    ]
     try:
         names = chosen(only.split(), *more)
     except NoSuchCase as error:

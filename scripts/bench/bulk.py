@@ -1,6 +1,7 @@
 """How fast are commands taken in bulk, beside SQLite alone that writes the same rows?
 
 Deliveries of goods that a store has already, and of the retailer's, of which each is new.
+SQLite writes them as one would by hand for so many callers, and as fast as it can at all.
 """
 
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,8 @@ def case(bench: Bench) -> Case:
         [*known.comparisons, *new.comparisons],
         notes=[
             "bulk: deliveries to stocks that are known, or of which each is new",
+            f"bulk: SQLite alone commits {raw.AT_ONCE.size} events at once, table by table",
+            f"bulk: in groups of {raw.IN_GROUPS.size}, row by row, each chained to the one before",
             f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} ahead of its answers",
         ],
     )
@@ -57,11 +60,13 @@ class _Deliveries:
         self._raw = bench.folder / f"raw-{which}.db"
         self._messages = in_bulk(deliveries(cycle(stocks), f"delivery-{which}"))
         self._alone = Series(f"SQLite alone, {which}", "events/s")
+        self._grouped = Series(f"SQLite in groups, {which}", "events/s")
         self._streamed = Series(f"ExecuteStream, {which}", "events/s", aim=20_000)
         self._batched = Series(f"ExecuteBatch, {which}", "events/s")
-        self.series = [self._alone, self._streamed, self._batched]
+        self.series = [self._alone, self._grouped, self._streamed, self._batched]
         self.comparisons = [
-            Comparison(self._streamed, self._alone, aim=0.35),
+            Comparison(self._streamed, self._grouped, aim=0.35),
+            Comparison(self._streamed, self._alone),
             Comparison(self._batched, self._alone),
         ]
 
@@ -70,10 +75,14 @@ class _Deliveries:
         before = await head(bench.inventory)
         await self._stream()
         after = await head(bench.inventory)
-        alone = raw.write_again(bench.database, before, after, BATCH, self._raw)
-        self._alone.samples.append(Sample(alone))
-        self._raw.unlink()
+        self._write_again(self._alone, before, after, raw.AT_ONCE)
+        self._write_again(self._grouped, before, after, raw.IN_GROUPS)
         await self._batch()
+
+    def _write_again(self, series: Series, after: int, head: int, way: raw.Way) -> None:
+        rate = raw.write_again(self._bench.database, after, head, self._raw, way)
+        series.samples.append(Sample(rate))
+        self._raw.unlink()
 
     async def _stream(self) -> None:
         server = self._bench.inventory

@@ -13,6 +13,7 @@ from scripts.bench import (
     growth,
     h2load,
     histories,
+    profile,
     reads,
     sweep,
     workers,
@@ -38,6 +39,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "sweep": sweep.case,
     **LONG,
     "h2load": h2load.case,
+    "profile": profile.case,
 }
 
 

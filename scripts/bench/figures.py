@@ -99,6 +99,9 @@ class Group:
     axis: str | None = None
     """What its series differ in, where the same is measured at several places."""
 
+    places: Sequence[str] = ()
+    """What the places 0, 1, and so on of the axis are called, where they are no numbers."""
+
     flat: float | None = None
     """What the ratios at the end of the axis are to be of those at its beginning."""
 

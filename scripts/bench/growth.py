@@ -25,7 +25,7 @@ from scripts.bench.goods import LikeReal, made_up_carts
 from scripts.bench.load import drive
 from scripts.bench.measuring import Bench, Case, fill, head, recorded
 from scripts.bench.servers import Server, echo_server, inventory_server
-from scripts.bench.traffic import BATCH, ENOUGH, Call, Checkout, Shop, add_stock, echoed, get_stock
+from scripts.bench.traffic import ENOUGH, Call, Checkout, Shop, add_stock, echoed, get_stock
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST_STOCKS: Final = 1_000_000
@@ -113,7 +113,7 @@ class _Growth:
         for _ in range(TIMES):
             before = await head(server)
             bulk.samples.append(Sample(await self._grow(server, STRETCH)))
-            rate = raw.write_again(self._file, before, before + STRETCH, BATCH, copy)
+            rate = raw.write_again(self._file, before, before + STRETCH, copy)
             alone.samples.append(Sample(rate))
 
     async def _grow(self, server: Server, events: int) -> float:

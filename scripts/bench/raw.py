@@ -1,14 +1,17 @@
 """How fast is SQLite alone, told to do what the server has just done?"""
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.events import link
+from scripts.bench.traffic import BATCH
 
 _OF: Final = {
     "streams": "stream BETWEEN ? AND ?",
@@ -17,21 +20,59 @@ _OF: Final = {
 }
 """Which rows of a table the events between two positions brought with them, by an index."""
 
+_EVENT: Final = 6
+"""Where in its row an event is; the last place has its hash."""
+
 CHECKPOINT_PAGES: Final = 4_000
 """With the 1,000 of SQLite it writes a fifth less; the ceiling is the best that it can do."""
 
 Rows = list[tuple[Any, ...]]
 
 
-def write_again(source: Path, after: int, head: int, size: int, target: Path) -> float:
+def _insert_all(connection: apsw.Connection, table: str, rows: Rows) -> None:
+    if rows:
+        connection.executemany(_into(table, rows[0]), rows)
+
+
+def _insert_each(connection: apsw.Connection, table: str, rows: Rows) -> None:
+    digest = bytes(32)
+    for row in rows:
+        if table == "events":
+            digest = link(digest, row[_EVENT])
+            connection.execute(_into(table, row), (*row[:-1], digest))
+        else:
+            connection.execute(_into(table, row), row)
+
+
+def _into(table: str, row: tuple[Any, ...]) -> str:
+    # a stock that moves again has a row
+    return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608  the tables above
+
+
+class Way(NamedTuple):
+    """How to write rows that are ready."""
+
+    size: int
+    """Events in a transaction."""
+    insert: Callable[[apsw.Connection, str, Rows], None]
+
+
+AT_ONCE: Final = Way(BATCH, _insert_all)
+"""As fast as SQLite can at all."""
+
+IN_GROUPS: Final = Way(64, _insert_each)
+"""As a group commit is written down: what so many callers ask for, row by row, each event
+chained to the one before."""
+
+
+def write_again(source: Path, after: int, head: int, target: Path, way: Way = AT_ONCE) -> float:
     """Write the rows of the events after a position again, into a file like the server's.
 
-    It is a new one, or a copy of the server's from before these events. There are *size*
-    events in a transaction, whose rows are ready and go in as fast as they can. Return how
-    many events a second are durable.
+    It is a new one, or a copy of the server's from before these events. Return how many
+    events a second are durable.
     """
     database, is_new = Database(target), not target.exists()
-    transactions = list(_transactions(Database(source), after, head, size))
+    transactions = list(_transactions(Database(source), after, head, way.size))
     with closing(database.writer()) as connection:
         connection.wal_autocheckpoint(CHECKPOINT_PAGES)
         if is_new:
@@ -40,7 +81,7 @@ def write_again(source: Path, after: int, head: int, size: int, target: Path) ->
         for tables in transactions:
             with connection:
                 for table, rows in tables.items():
-                    _insert(connection, table, rows)
+                    way.insert(connection, table, rows)
         return (head - after) / (time.perf_counter() - started)
 
 
@@ -61,13 +102,6 @@ def _transactions(source: Database, after: int, head: int, size: int) -> list[di
 
 def _rows(connection: apsw.Connection, table: str, first: int, last: int) -> Rows:
     return list(connection.execute(f"SELECT * FROM {table} WHERE {_OF[table]}", (first, last)))  # noqa: S608  the tables above
-
-
-def _insert(connection: apsw.Connection, table: str, rows: Rows) -> None:
-    if rows:
-        values = ", ".join("?" * len(rows[0]))
-        # a stock that moves again has a row
-        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({values})", rows)  # noqa: S608  the tables above
 
 
 def read_all(source: Path, after: int, head: int) -> float:

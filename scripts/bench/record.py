@@ -40,6 +40,7 @@ def _group(group: Group) -> dict[str, Any]:
     return {
         "name": group.name,
         "axis": group.axis,
+        "places": group.places,
         "flat": group.flat,
         "notes": group.notes,
         "series": [_series(series) for series in group.series],
@@ -90,6 +91,7 @@ def _read_group(document: Mapping[str, Any]) -> Group:
         series,
         comparisons,
         document["axis"],
+        tuple(document["places"]),
         document["flat"],
         document["notes"],
     )

@@ -15,6 +15,7 @@ from scripts.bench.choice import CASES
 from scripts.bench.figures import Group
 from scripts.bench.h2load import H2loadFailed
 from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
+from scripts.bench.profile import PerfFailed
 from scripts.bench.record import Record
 from scripts.bench.servers import ServerFailed, echo_server, inventory_server
 from scripts.bench.wire import CallFailed
@@ -42,7 +43,7 @@ def measured(
                 asyncio.run(_measure(bench, cases, bars))
         except KeyboardInterrupt:
             facts[FAILED] = "interrupted"
-        except (CallFailed, H2loadFailed, ServerFailed, WrongCount) as error:
+        except (CallFailed, H2loadFailed, PerfFailed, ServerFailed, WrongCount) as error:
             facts[FAILED] = str(error)
     return Record(facts, asdict(options), [_seen(case.group) for case in cases])
 

@@ -44,7 +44,8 @@ def along(group: Group, *, brief: bool = False) -> Table:
         found = [series.get(place) for place in places]
         waiting = _waiting(found, _BRIEFLY if brief else [*_WAITING])
         sections.append([_values(name, found), *waiting, *_ratios(group, found)])
-    headings = (group.axis or "", *(f"{place:,.0f}" for place in places))
+    named = [group.places[int(one)] if group.places else f"{one:,.0f}" for one in places]
+    headings = (group.axis or "", *named)
     return Table(headings, [True, *(False for _ in places)], sections)
 
 

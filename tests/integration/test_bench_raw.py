@@ -7,11 +7,13 @@ from pathlib import Path
 from inventory_grpc.domain.commands import AddStock
 from inventory_grpc.domain.values import Quantity
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.events import link
 from scripts.bench import raw
 from tests.support.opened import opened, rows, table_of
 from tests.support.world import stock
 
 COMMANDS = 23
+BY_FIVES = raw.AT_ONCE._replace(size=5)
 
 
 async def filled(path: Path) -> None:
@@ -26,18 +28,35 @@ async def test_all_that_the_server_has_written_is_written_again(path: Path, tmp_
     await filled(path)
     again = tmp_path / "again.db"
 
-    assert raw.write_again(path, after=0, head=COMMANDS, size=5, target=again) > 0
+    assert raw.write_again(path, after=0, head=COMMANDS, target=again, way=BY_FIVES) > 0
 
     for table in ("events", "streams", "stocks", "requests"):
         assert table_of(again, table) == table_of(path, table)
         assert table_of(again, table)
 
 
+async def test_row_by_row_the_same_is_written_with_a_chain_of_its_own(
+    path: Path, tmp_path: Path
+) -> None:
+    await filled(path)
+    again = tmp_path / "again.db"
+
+    raw.write_again(path, 0, COMMANDS, again, raw.IN_GROUPS)
+
+    for table in ("streams", "stocks", "requests"):
+        assert table_of(again, table) == table_of(path, table)
+    assert rows(again, BUT_HASHES) == rows(path, BUT_HASHES)
+    previous = bytes(32)
+    for event, digest in rows(again, "SELECT event, hash FROM events ORDER BY position"):
+        previous = link(previous, event)
+        assert digest == previous
+
+
 async def test_only_what_came_after_a_position_is_written_again(path: Path, tmp_path: Path) -> None:
     await filled(path)
     again = tmp_path / "again.db"
 
-    raw.write_again(path, after=9, head=20, size=5, target=again)
+    raw.write_again(path, after=9, head=20, target=again, way=BY_FIVES)
 
     assert rows(again, "SELECT position FROM events ORDER BY position") == [
         (at,) for at in range(10, 21)
@@ -61,7 +80,7 @@ async def test_a_copy_from_before_becomes_what_the_server_has_made_of_the_file(
             command = AddStock(stock(f"kettle-{number + 7}", "lisbon"), Quantity(1))
             await process.record(command, f"later-{number}")
 
-    raw.write_again(path, after=COMMANDS, head=COMMANDS + 9, size=5, target=copy)
+    raw.write_again(path, after=COMMANDS, head=COMMANDS + 9, target=copy, way=BY_FIVES)
 
     for table in ("events", "streams", "stocks", "requests"):
         assert table_of(copy, table) == table_of(path, table)
@@ -73,7 +92,7 @@ async def test_the_new_file_is_as_safe_and_as_slow_to_write_as_the_server_s(
 ) -> None:
     await filled(path)
     again = tmp_path / "again.db"
-    raw.write_again(path, after=0, head=COMMANDS, size=5, target=again)
+    raw.write_again(path, after=0, head=COMMANDS, target=again, way=BY_FIVES)
 
     for pragma in ("journal_mode", "page_size"):
         with closing(Database(path).reader()) as ours, closing(Database(again).reader()) as theirs:
@@ -82,6 +101,7 @@ async def test_the_new_file_is_as_safe_and_as_slow_to_write_as_the_server_s(
     assert checksum_bytes(path) == checksum_bytes(again) == 8
 
 
+BUT_HASHES = "SELECT position, stream, version, ordinal, kind, reservation, event FROM events"
 INDEXES = "SELECT name, sql FROM sqlite_schema ORDER BY name"
 
 

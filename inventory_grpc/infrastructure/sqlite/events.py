@@ -103,17 +103,17 @@ def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail
     Raises:
         CommandTooLarge: nothing may be written of it.
     """
-    encoded = [encode(event, log_id) for event, _, _ in recorded]
-    if len(encoded) > MAX_COMMAND_EVENTS or sum(map(len, encoded)) > MAX_COMMAND_BYTES:
-        raise CommandTooLarge(f"{len(encoded)} events of {sum(map(len, encoded))} bytes")
-    digest, rows = tail.hash, list[Row]()
-    for (event, stream, reservation), data in zip(recorded, encoded, strict=True):
+    digest, size, rows = tail.hash, 0, list[Row]()
+    for event, stream, reservation in recorded:
+        data = encode(event, log_id)
         digest = link(digest, data)
-        ordinal = event.position - event.command_position
+        size += len(data)
+        position = event.position
+        ordinal = position - event.command_position
         kind = KIND[type(event.fact)]
-        rows.append(
-            (event.position, stream, event.version, ordinal, kind, reservation, data, digest)
-        )
+        rows.append((position, stream, event.version, ordinal, kind, reservation, data, digest))
+    if len(rows) > MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
+        raise CommandTooLarge(f"{len(rows)} events of {size} bytes")
     last = recorded[-1].event
     return Tail(last.position, digest, last.record_time), rows
 

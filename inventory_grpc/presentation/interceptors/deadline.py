@@ -15,7 +15,8 @@ _TIME_IS_UP: Final = "the time for a call without a deadline is up"
 class KeepDeadlines(Around):
     """Does not begin a call whose deadline has passed, and lets none go on for ever.
 
-    A deadline that passes later is gRPC's to notice: it cancels the call.
+    A deadline that passes later is gRPC's to notice: it cancels the call. For those without
+    one this does what `asyncio.timeout` does, with one timer for all: measured, 3 µs less a call.
     """
 
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
@@ -28,33 +29,31 @@ class KeepDeadlines(Around):
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
         async def timely(request: object, context: Context) -> object:
             seconds = cast("float | None", context.time_remaining())
-            if seconds is None and not streams:
-                return await self._for_a_while(call, request, context)
             if seconds is not None and seconds <= 0:
                 raise TimeoutError
-            return await call(request, context)
+            if seconds is not None or streams:
+                return await call(request, context)
+            task = self._begin()
+            try:
+                return await call(request, context)
+            except asyncio.CancelledError as error:
+                if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
+                    raise
+                raise TimeoutError from None
+            finally:
+                self._ends.pop(task, None)
 
         return timely
 
-    async def _for_a_while(self, call: Behaviour, request: object, context: Context) -> object:
-        """Do what `asyncio.timeout` does, with one timer for all: measured, 3 µs less a call.
-
-        Raises:
-            TimeoutError: it took too long.
-        """
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    def _begin(self) -> asyncio.Task[Any]:
+        """Have the call that is being served end when its time is up."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         self._ends[task] = loop.time() + self._max_seconds
         if self._timer is None:
             self._timer = loop.call_later(self._max_seconds, self._end_overdue)
-        try:
-            return await call(request, context)
-        except asyncio.CancelledError as error:
-            if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
-                raise
-            raise TimeoutError from None
-        finally:
-            self._ends.pop(task, None)
+        return task
 
     def _end_overdue(self) -> None:
         loop = asyncio.get_running_loop()

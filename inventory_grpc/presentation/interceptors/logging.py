@@ -21,7 +21,7 @@ DELAY_SECONDS: Final = 0.05
 MAX_WAITING: Final = 256
 """How many lines wait; to write them takes some milliseconds."""
 
-_OURS: Final = frozenset({StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN})
+_OURS: Final = (StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN)
 """Codes that say that something is wrong here, and not with the call."""
 
 

@@ -1,12 +1,13 @@
 """A method is wrapped once, whatever its kind, and stays what it was."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import grpc
 import grpc.aio
 from grpc import StatusCode
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.grpc_types import Behaviour, Context, MaybeHandler
 from inventory_grpc.presentation.interceptors.around import Around
 from tests.unit.presentation.tiny import ADD_STOCK, SUBSCRIBE, echo, failing, served, unary
 
@@ -29,6 +30,21 @@ class Counting(Around):
         return counted
 
 
+class Asked(grpc.aio.ServerInterceptor):
+    """Knows for which methods it was asked."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> MaybeHandler:
+        self.methods.append(handler_call_details.method)
+        return await continuation(handler_call_details)
+
+
 async def test_a_method_is_wrapped_once_for_all_its_calls() -> None:
     counting = Counting()
     async with served({ADD_STOCK: unary(echo)}, counting) as caller:
@@ -36,6 +52,14 @@ async def test_a_method_is_wrapped_once_for_all_its_calls() -> None:
             assert await caller.ask(ADD_STOCK, b"hello") == b"hello"
     assert counting.wrapped == [(ADD_STOCK, False)]
     assert counting.calls == 3
+
+
+async def test_handlers_below_are_asked_once_a_method() -> None:
+    below = Asked()
+    async with served({ADD_STOCK: unary(echo)}, Counting(), below) as caller:
+        for _ in range(3):
+            await caller.ask(ADD_STOCK)
+    assert below.methods == [ADD_STOCK]
 
 
 async def test_several_are_entered_one_in_the_other() -> None:

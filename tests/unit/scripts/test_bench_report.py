@@ -87,6 +87,15 @@ def test_what_was_not_measured_at_a_place_is_left_open() -> None:
     assert list(along(group).sections[-1]) == [("memory, MB, at most 300 met", "", "100")]
 
 
+def test_places_that_are_no_numbers_have_names() -> None:
+    group = growth()
+    group.places = ["small", "large"]
+    for series in group.series:
+        series.at = 0 if series.at == 10_000 else 1
+
+    assert along(group).headings == ("events", "small", "large")
+
+
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     written = Record({"machine": "of Ana's"}, {"seconds": 1.5}, [reads(), growth()])
     file = tmp_path / "bench.json"

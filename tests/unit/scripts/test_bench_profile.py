@@ -1,0 +1,28 @@
+"""Is it told right who spent the time?"""
+
+import pytest
+
+from scripts.bench.profile import OTHERS, PARTS, PerfFailed, shares_of
+
+SITE = "/home/ana/.venv/lib/python3.12/site-packages"
+
+
+def test_each_file_counts_for_whose_it_is() -> None:
+    seen = {
+        "Python": ["/usr/lib/libpython3.12.so.1.0", "/usr/bin/python3.12"],
+        "gRPC": [f"{SITE}/grpc/_cython/cygrpc.cpython-312-x86_64-linux-gnu.so"],
+        "protobuf": [f"{SITE}/google/_upb/_message.abi3.so"],
+        "SQLite": [f"{SITE}/apsw/__init__.so", f"{SITE}/apsw/sqlite_extra_binaries/cksumvfs.so"],
+        "kernel": ["[kernel.kallsyms]", "[vdso]"],
+        OTHERS: ["/usr/lib/x86_64-linux-gnu/libc.so.6", f"{SITE}/orjson/orjson.so"],
+    }
+
+    shares = shares_of(file for files in seen.values() for file in files)
+
+    assert [*shares] == [*PARTS, OTHERS]
+    assert shares == {part: len(files) / 10 for part, files in seen.items()}
+
+
+def test_that_nothing_was_seen_is_no_figure() -> None:
+    with pytest.raises(PerfFailed, match="nothing"):
+        shares_of([])
