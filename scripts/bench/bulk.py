@@ -1,32 +1,37 @@
 """How fast are commands taken in bulk, beside SQLite alone that writes the same rows?
 
 Deliveries of goods that a store has already, and of the retailer's, of which each is new.
-SQLite writes them as one would by hand for so many callers, and as fast as it can at all.
+SQLite writes them as fast as it can at all, and as a group commit is written by hand.
 """
 
 from collections.abc import Iterable, Iterator
 from itertools import cycle
+from typing import Final
 
+from inventory_grpc.application.ledger import MAX_COMMANDS
 from scripts.bench import goods, raw
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.goods import Stock
 from scripts.bench.measuring import (
     STREAMS,
-    WARM_SECONDS,
     Bench,
     Case,
     head,
     recorded,
-    sample,
 )
-from scripts.bench.pipeline import AHEAD, pipeline
+from scripts.bench.pipeline import AHEAD
+from scripts.bench.raw import AT_ONCE, IN_GROUPS, Way
 from scripts.bench.traffic import (
     BATCH,
     EXECUTE_BATCH,
-    EXECUTE_STREAM,
     Call,
     deliveries,
     in_bulk,
+)
+
+_YARDSTICKS: Final = (
+    f"bulk: the server commits up to {MAX_COMMANDS} at once; SQLite alone {AT_ONCE.size}, table by "
+    f"table; in groups {IN_GROUPS.size}, row by row, each event chained to the last"
 )
 
 
@@ -44,9 +49,8 @@ def case(bench: Bench) -> Case:
         [*known.comparisons, *new.comparisons],
         notes=[
             "bulk: deliveries to stocks that are known, or of which each is new",
-            f"bulk: SQLite alone commits {raw.AT_ONCE.size} events at once, table by table",
-            f"bulk: in groups of {raw.IN_GROUPS.size}, row by row, each chained to the one before",
             f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} ahead of its answers",
+            _YARDSTICKS,
         ],
     )
     return Case(group, measure, bench.options.repeat)
@@ -65,8 +69,8 @@ class _Deliveries:
         self._batched = Series(f"ExecuteBatch, {which}", "events/s")
         self.series = [self._alone, self._grouped, self._streamed, self._batched]
         self.comparisons = [
+            Comparison(self._streamed, self._alone, aim=0.35),
             Comparison(self._streamed, self._grouped, aim=0.35),
-            Comparison(self._streamed, self._alone),
             Comparison(self._batched, self._alone),
         ]
 
@@ -75,29 +79,18 @@ class _Deliveries:
         before = await head(bench.inventory)
         await self._stream()
         after = await head(bench.inventory)
-        self._write_again(self._alone, before, after, raw.AT_ONCE)
-        self._write_again(self._grouped, before, after, raw.IN_GROUPS)
+        self._write_again(self._alone, before, after, AT_ONCE)
+        self._write_again(self._grouped, before, after, IN_GROUPS)
         await self._batch()
 
-    def _write_again(self, series: Series, after: int, head: int, way: raw.Way) -> None:
+    def _write_again(self, series: Series, after: int, head: int, way: Way) -> None:
         rate = raw.write_again(self._bench.database, after, head, self._raw, way)
         series.samples.append(Sample(rate))
         self._raw.unlink()
 
     async def _stream(self) -> None:
-        server = self._bench.inventory
-        async with recorded(server, self._streamed.name) as events:
-            used = server.cpu_seconds()
-            load = await pipeline(
-                server.address,
-                EXECUTE_STREAM,
-                self._messages,
-                streams=STREAMS,
-                warm_seconds=WARM_SECONDS,
-                seconds=self._bench.options.seconds,
-            )
-            self._streamed.samples.append(sample(load, server, used, BATCH))
-            events.append(load.begun * BATCH)
+        async with recorded(self._bench.inventory, self._streamed.name) as events:
+            events.append(await self._bench.stream(self._streamed, self._messages))
 
     async def _batch(self) -> None:
         def ask(_caller: int) -> Iterator[Call]:

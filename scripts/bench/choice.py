@@ -13,7 +13,7 @@ from scripts.bench import (
     growth,
     h2load,
     histories,
-    profile,
+    processor_time,
     reads,
     sweep,
     workers,
@@ -39,7 +39,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "sweep": sweep.case,
     **LONG,
     "h2load": h2load.case,
-    "profile": profile.case,
+    "profile": processor_time.case,
 }
 
 

@@ -76,6 +76,8 @@ class Comparison:
     case: Series
     beside: Series
     aim: float | None = None
+    flat: float | None = None
+    """What the ratio at the end of an axis is to be of the one at its beginning."""
 
     @property
     def ratio(self) -> Spread:
@@ -101,9 +103,6 @@ class Group:
 
     places: Sequence[str] = ()
     """What the places 0, 1, and so on of the axis are called, where they are no numbers."""
-
-    flat: float | None = None
-    """What the ratios at the end of the axis are to be of those at its beginning."""
 
     notes: list[str] = field(default_factory=list)
     """What a reader has to know, such as what could not be measured."""

@@ -31,6 +31,9 @@ SIZES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST_STOCKS: Final = 1_000_000
 EVENTS_A_STOCK: Final = 10
 TIMES: Final = 3
+FLAT: Final = 0.8
+"""What a rate beside an echo is at least to be of what it was in the smallest log."""
+
 STRETCH: Final = 10_000
 """Events in bulk that are one sample of how fast they are recorded."""
 
@@ -56,7 +59,6 @@ class _Growth:
         self.group = Group(
             "growth",
             axis="events",
-            flat=0.8,
             notes=["growth: a size is what there was before it was measured, which records more"],
         )
 
@@ -109,7 +111,8 @@ class _Growth:
     async def _write_again(self, server: Server, at: "_At", copy: Path) -> None:
         """Grow as before, and each time see at once what SQLite alone takes for it."""
         alone = at.series(ALONE, "events/s")
-        bulk = at.series("ExecuteStream beside it", "events/s", alone)
+        bulk = at.series("ExecuteStream beside it", "events/s")
+        at.compare(bulk, alone)
         for _ in range(TIMES):
             before = await head(server)
             bulk.samples.append(Sample(await self._grow(server, STRETCH)))
@@ -130,12 +133,18 @@ class _At:
         self._size = size
         self._series: dict[str, Series] = {}
 
-    def series(self, name: str, unit: str, *beside: Series) -> Series:
+    def series(self, name: str, unit: str, echo: Series | None = None) -> Series:
+        """Return the one of this name; beside an *echo* it is to stay as fast as it was."""
         if name not in self._series:
             series = self._series[name] = Series(name, unit, at=self._size)
             self._group.series.append(series)
-            self._group.comparisons += (Comparison(series, one) for one in beside)
+            if echo is not None:
+                self.compare(series, echo, FLAT)
         return self._series[name]
+
+    def compare(self, case: Series, beside: Series, flat: float | None = None) -> None:
+        if all(one.case is not case for one in self._group.comparisons):
+            self._group.comparisons.append(Comparison(case, beside, flat=flat))
 
     def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:
         """Keep what is measured once, where it could be."""

@@ -105,6 +105,21 @@ class Bench:
         series.samples.append(sample(load, server, used, each))
         return load.begun
 
+    async def stream(self, series: Series, messages: Iterator[bytes]) -> int:
+        """Add a sample to *series* of *messages* in bulk; return how many commands there were."""
+        server = self.inventory
+        used = server.cpu_seconds()
+        load = await pipeline(
+            server.address,
+            EXECUTE_STREAM,
+            messages,
+            streams=STREAMS,
+            warm_seconds=WARM_SECONDS,
+            seconds=self.options.seconds,
+        )
+        series.samples.append(sample(load, server, used, BATCH))
+        return load.begun * BATCH
+
 
 def database(folder: Path) -> Path:
     return folder / "inventory.db"

@@ -92,8 +92,8 @@ def _waits(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
 
 
 def _flatness(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    # of those that a case was measured beside, the first is the echo
-    ratio = {id(one.case): one.ratio.median for one in reversed(group.comparisons)}
+    flat = [one for one in group.comparisons if one.flat is not None]
+    ratio = {id(one.case): one.ratio.median for one in flat}
     for name, series in _lines(group):
         if id(series[0]) in ratio:
             first = ratio[id(series[0])]

@@ -35,13 +35,15 @@ def _insert_all(connection: apsw.Connection, table: str, rows: Rows) -> None:
 
 
 def _insert_each(connection: apsw.Connection, table: str, rows: Rows) -> None:
-    digest = bytes(32)
+    statement = _into(table, rows[0]) if rows else ""
+    if table != "events":
+        for row in rows:
+            connection.execute(statement, row)
+        return
+    digest = connection.execute("SELECT hash FROM events ORDER BY position DESC LIMIT 1").get
     for row in rows:
-        if table == "events":
-            digest = link(digest, row[_EVENT])
-            connection.execute(_into(table, row), (*row[:-1], digest))
-        else:
-            connection.execute(_into(table, row), row)
+        digest = link(digest or b"", row[_EVENT])
+        connection.execute(statement, (*row[:-1], digest))
 
 
 def _into(table: str, row: tuple[Any, ...]) -> str:
@@ -61,8 +63,7 @@ AT_ONCE: Final = Way(BATCH, _insert_all)
 """As fast as SQLite can at all."""
 
 IN_GROUPS: Final = Way(64, _insert_each)
-"""As a group commit is written down: what so many callers ask for, row by row, each event
-chained to the one before."""
+"""As a group commit is written down: row by row, each event chained to the one before."""
 
 
 def write_again(source: Path, after: int, head: int, target: Path, way: Way = AT_ONCE) -> float:

@@ -41,7 +41,6 @@ def _group(group: Group) -> dict[str, Any]:
         "name": group.name,
         "axis": group.axis,
         "places": group.places,
-        "flat": group.flat,
         "notes": group.notes,
         "series": [_series(series) for series in group.series],
         "comparisons": [
@@ -49,6 +48,7 @@ def _group(group: Group) -> dict[str, Any]:
                 "case": place[id(one.case)],
                 "beside": place[id(one.beside)],
                 "aim": one.aim,
+                "flat": one.flat,
                 "ratio": one.ratio._asdict(),
                 "is_met": one.is_met,
             }
@@ -83,7 +83,7 @@ def _read_group(document: Mapping[str, Any]) -> Group:
         for one in document["series"]
     ]
     comparisons = [
-        Comparison(series[one["case"]], series[one["beside"]], one["aim"])
+        Comparison(series[one["case"]], series[one["beside"]], one["aim"], one["flat"])
         for one in document["comparisons"]
     ]
     return Group(
@@ -92,6 +92,5 @@ def _read_group(document: Mapping[str, Any]) -> Group:
         comparisons,
         document["axis"],
         tuple(document["places"]),
-        document["flat"],
         document["notes"],
     )

@@ -15,7 +15,7 @@ from scripts.bench.choice import CASES
 from scripts.bench.figures import Group
 from scripts.bench.h2load import H2loadFailed
 from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
-from scripts.bench.profile import PerfFailed
+from scripts.bench.processor_time import PerfFailed
 from scripts.bench.record import Record
 from scripts.bench.servers import ServerFailed, echo_server, inventory_server
 from scripts.bench.wire import CallFailed

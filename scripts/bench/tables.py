@@ -107,18 +107,19 @@ def _waiting(series: Sequence[Series | None], fields: Sequence[str]) -> Iterator
 
 
 def _ratios(group: Group, series: Sequence[Series | None]) -> Iterator[Sequence[str]]:
-    """Yield the ratios to each that it was measured beside, and how flat those to the first are."""
+    """Yield the ratios to each that it was measured beside, and where it matters how flat."""
     compared = [[one for one in group.comparisons if one.case is case] for case in series]
     names = [one.beside.name for one in max(compared, key=len)]
     for name in names:
         beside = [next((one for one in at if one.beside.name == name), None) for at in compared]
         ratios = [one.ratio.median if one else None for one in beside]
         yield (f"  to {name}", *map(number, ratios))
-        if group.flat is not None and name == names[0]:
+        flat = next(one.flat for one in beside if one)
+        if flat is not None:
             first = next(one for one in ratios if one)
             change = [one / first if one else None for one in ratios]
-            met = _met((change[-1] or 0) >= group.flat)
-            yield (f"  and that to the first, {group.flat:.2f}{met}", *map(number, change))
+            met = _met((change[-1] or 0) >= flat)
+            yield (f"  and that to the first, {flat:.2f}{met}", *map(number, change))
 
 
 def _order(group: Group, name: str) -> int:

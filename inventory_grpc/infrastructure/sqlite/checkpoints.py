@@ -8,7 +8,7 @@ fifths more events in bulk, a tenth more single commands, and half the time of t
 What is moved while more is written, SQLite syncs later. A sync that fails may lose all that
 was written before it, and the next one succeeds as if nothing had happened
 (https://lwn.net/Articles/752063/); SQLite would then go on behind what is lost. So after a
-failure nothing is moved, and nothing written, until the file has been opened anew: then the
+failure nothing is moved, and no batch written, until the file has been opened anew: then the
 whole WAL is moved again, unless another process has had the file open all the time, such as
 a second worker or a backup: as long as anybody has, SQLite keeps how far it has come.
 """

@@ -184,7 +184,7 @@ class SqliteStorage:
             reach("checkpoint_start")
             self._checkpoints.finish(self._connection)
             reach("checkpoint_end")
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the WAL must stay
             # nothing is lost: what is not in the main file yet is in the WAL
             _log.warning("the file was closed without a checkpoint: %s", error)
             self._disconnect()

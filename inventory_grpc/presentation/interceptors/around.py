@@ -1,8 +1,7 @@
 """How does something happen around a method, whatever its kind?
 
 gRPC has four kinds of methods, and asks the interceptors anew for each call. Here a
-method of any kind is one coroutine function, and it is wrapped once, by name: whoever asks
-for one that is known need not ask the handlers below. That is a thirtieth of a `GetStock`.
+method of any kind is one coroutine function, and it is wrapped once.
 """
 
 from abc import abstractmethod
@@ -23,7 +22,10 @@ _MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
 
 
 class Wrapping(grpc.aio.ServerInterceptor):
-    """An interceptor that puts another handler in the place of each, made once a method."""
+    """An interceptor of one server that puts another handler in the place of each.
+
+    It is made once a method, for the first call: nobody below is asked for the others.
+    """
 
     def __init__(self) -> None:
         self._wrapped: dict[str, Handler] = {}

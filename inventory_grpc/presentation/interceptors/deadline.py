@@ -15,8 +15,9 @@ _TIME_IS_UP: Final = "the time for a call without a deadline is up"
 class KeepDeadlines(Around):
     """Does not begin a call whose deadline has passed, and lets none go on for ever.
 
-    A deadline that passes later is gRPC's to notice: it cancels the call. For those without
-    one this does what `asyncio.timeout` does, with one timer for all: measured, 3 µs less a call.
+    A deadline that passes later is gRPC's to notice: it cancels the call. For calls of one
+    response without any this does what `asyncio.timeout` does, with one timer for all: measured,
+    3 µs less a call.
     """
 
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:

@@ -97,3 +97,4 @@ async def test_what_is_not_there_stays_so() -> None:
     ):
         await caller.ask(SUBSCRIBE)
     assert counting.wrapped == []
+    assert not counting._wrapped, "anybody may ask for anything: it must not be remembered"

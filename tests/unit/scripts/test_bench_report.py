@@ -23,13 +23,13 @@ def reads() -> Group:
 
 def growth() -> Group:
     """Return what is measured at 10,000 and at 100,000 events; the echo is slower there, too."""
-    group = Group("growth", axis="events", flat=0.8)
+    group = Group("growth", axis="events")
     for at, echoes, calls in ((10_000, 5_000, 4_000), (100_000, 2_500, 1_500)):
         echo = Series("echo", "calls/s", at=at, samples=[Sample(echoes)])
         look = Series("GetStock", "calls/s", at=at, samples=[Sample(calls, 10, 20, 30)])
         memory = Series("memory", "MB", most=300, at=at, samples=[Sample(at / 1_000)])
         group.series += [echo, look, memory]
-        group.comparisons.append(Comparison(look, echo))
+        group.comparisons.append(Comparison(look, echo, flat=0.8))
     return group
 
 
@@ -97,7 +97,8 @@ def test_places_that_are_no_numbers_have_names() -> None:
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    written = Record({"machine": "of Ana's"}, {"seconds": 1.5}, [reads(), growth()])
+    named = Group("profile", axis="time", places=("echo", "GetStock"))
+    written = Record({"machine": "of Ana's"}, {"seconds": 1.5}, [reads(), growth(), named])
     file = tmp_path / "bench.json"
 
     record.write(file, written)

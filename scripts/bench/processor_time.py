@@ -7,6 +7,7 @@ be looked at costs a server something, too.
 
 import asyncio
 import re
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -17,20 +18,22 @@ from typing import Final
 
 from scripts.bench import goods
 from scripts.bench.figures import Group, Sample, Series
-from scripts.bench.measuring import STREAMS, WARM_SECONDS, Bench, Case, recorded, sample
-from scripts.bench.pipeline import pipeline
+from scripts.bench.measuring import Bench, Case, recorded
 from scripts.bench.servers import Server
-from scripts.bench.traffic import BATCH, EXECUTE_STREAM, deliveries, echoed, in_bulk
+from scripts.bench.traffic import deliveries, echoed, in_bulk
 
 LOOKS_A_SECOND: Final = 997
 """A prime: what a server does every millisecond is not always seen, or never."""
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long perf may take to write down what it has seen."""
 
 PARTS: Final[Mapping[str, re.Pattern[str]]] = {
     "Python": re.compile(r"libpython|/bin/python|/lib-dynload/"),
     "gRPC": re.compile(r"/cygrpc\b"),
     "protobuf": re.compile(r"/google/_upb/"),
     "SQLite": re.compile(r"/apsw/"),
-    "kernel": re.compile(r"\[kernel|\[vdso\]"),
+    "kernel": re.compile(r"\[(?!unknown|heap|stack)|\.ko\b"),  # its modules, too
 }
 OTHERS: Final = "other libraries"
 
@@ -45,6 +48,8 @@ class PerfFailed(Exception):
 
 
 def case(bench: Bench) -> Case:
+    if not shutil.which("perf"):
+        raise PerfFailed("there is no perf (Debian, Ubuntu: linux-perf)")
     messages = in_bulk(deliveries(cycle(goods.made_up(bench.options.stocks)), "profile"))
     shop = bench.shop
 
@@ -60,17 +65,7 @@ def case(bench: Bench) -> Case:
 
     async def stream(series: Series) -> None:
         async with recorded(bench.inventory, series.name) as events:
-            used = bench.inventory.cpu_seconds()
-            load = await pipeline(
-                bench.inventory.address,
-                EXECUTE_STREAM,
-                messages,
-                streams=STREAMS,
-                warm_seconds=WARM_SECONDS,
-                seconds=bench.options.seconds,
-            )
-            series.samples.append(sample(load, bench.inventory, used, BATCH))
-            events.append(load.begun * BATCH)
+            events.append(await bench.stream(series, messages))
 
     loads = {
         "echo": (bench.echo, echo),
@@ -99,6 +94,7 @@ class _Profile:
     """What one kind of call costs its server, and where."""
 
     def __init__(self, group: Group, place: int, server: Server, load: Load) -> None:
+        self._name = group.places[place]
         self._server = server
         self._load = load
         self._whole = Series("in all", "µs", at=place)
@@ -106,7 +102,7 @@ class _Profile:
         group.series += [self._whole, *self._parts.values()]
 
     async def measure(self, file: Path) -> None:
-        calls = Series("calls", "calls/s")
+        calls = Series(self._name, "calls/s")
         async with _looked_at(self._server, file):
             await self._load(calls)
         cost = calls.samples[-1].server_us
@@ -121,11 +117,14 @@ def shares_of(files: Iterable[str]) -> Mapping[str, float]:
     """Return which share of *files*, where code was seen to run, belongs to each part.
 
     Raises:
-        PerfFailed: none was seen.
+        PerfFailed: nothing of the kernel was seen, where every server spends time.
     """
     seen = Counter(_part(file) for file in files)
-    if not seen.total():
-        raise PerfFailed("perf has seen nothing")
+    if not seen["kernel"]:
+        raise PerfFailed(
+            "perf may not look into the kernel: run as root, or have "
+            "`sysctl kernel.perf_event_paranoid` be at most 1"
+        )
     return {part: seen[part] / seen.total() for part in (*PARTS, OTHERS)}
 
 
@@ -137,14 +136,15 @@ def _part(file: str) -> str:
 async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
     """Have *server* looked at while inside."""
     processes = ",".join(map(str, server.process_ids))
-    options = ["-e", "cpu-clock", "-F", str(LOOKS_A_SECOND), "-p", processes, "-o", str(file)]
-    process = await _perf("record", *options)
+    options = ["-N", "-e", "cpu-clock", "-F", str(LOOKS_A_SECOND), "-p", processes]
+    process = await _perf("record", *options, "-o", str(file))
     try:
         yield
     finally:
         if process.returncode is None:
             process.terminate()
-        _, error = await process.communicate()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            _, error = await process.communicate()
     if process.returncode != -signal.SIGTERM:
         raise PerfFailed(error.decode())
 
@@ -160,9 +160,6 @@ async def _files(file: Path) -> Iterable[str]:
 
 
 async def _perf(*arguments: str) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            "perf", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-    except FileNotFoundError:
-        raise PerfFailed("there is no perf (Debian, Ubuntu: linux-perf)") from None
+    return await asyncio.create_subprocess_exec(
+        "perf", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
