@@ -157,13 +157,18 @@ async def test_nothing_is_written_while_syncs_keep_failing(
     check_that_nothing_is_lost(left, shop)
 
 
+@pytest.mark.parametrize("error", [apsw.IOError, apsw.SQLError])
 async def test_the_wal_stays_where_a_sync_fails_while_the_file_is_closed(
-    path: Path, faults: Faults, moves: Moves, move_soon: Callable[[], None]
+    path: Path,
+    faults: Faults,
+    moves: Moves,
+    move_soon: Callable[[], None],
+    error: type[apsw.Error],
 ) -> None:
     async with opened(path) as parts:
         shop = Shop(parts, moves)
         await shop.have_all_moved_and_not_synced(faults, move_soon)
-        faults.fail(1, apsw.IOError, only="file sync")
+        faults.fail(1, error, only="file sync")
 
     assert faults.failed == ["file sync"]
     check_that_nothing_is_lost(after_a_power_cut(path, faults), shop)
