@@ -26,7 +26,7 @@ LOOKS_A_SECOND: Final = 997
 """A prime: what a server does every millisecond is not always seen, or never."""
 
 PATIENCE_SECONDS: Final = 30.0
-"""How long perf may take to write down what it has seen."""
+"""How long perf may take to write down what it has seen, and to tell of it."""
 
 PARTS: Final[Mapping[str, re.Pattern[str]]] = {
     "Python": re.compile(r"libpython|/bin/python|/lib-dynload/"),
@@ -143,8 +143,7 @@ async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            _, error = await process.communicate()
+        _, error = await _said(process)
     if process.returncode != -signal.SIGTERM:
         raise PerfFailed(error.decode())
 
@@ -152,11 +151,21 @@ async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
 async def _files(file: Path) -> Iterable[str]:
     """Return the file of each piece of code that was seen to run."""
     process = await _perf("script", "-i", str(file), "-F", "ip,dso")
-    output, error = await process.communicate()
+    output, error = await _said(process)
     if process.returncode:
         raise PerfFailed(error.decode())
     found = (_FILE.search(line) for line in output.decode().splitlines())
     return [match[1] for match in found if match]
+
+
+async def _said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """Wait for perf to end; return its output, and its errors."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await process.communicate()
+    except TimeoutError:
+        process.kill()
+        raise PerfFailed(f"perf took more than {PATIENCE_SECONDS:.0f} s") from None
 
 
 async def _perf(*arguments: str) -> asyncio.subprocess.Process:
