@@ -6,8 +6,7 @@ overdue? decide, append, remember.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
@@ -43,11 +42,10 @@ FORGOTTEN_AT_ONCE: Final = 1_000
 """Requests forgotten in one step."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One call: who asks, what was asked as a fingerprint, and until when it matters."""
 
-    cause: Cause = field(default_factory=Cause)
+    cause: Cause = Cause()
     fingerprint: bytes = b""
     deadline: float | None = None
     """On the event loop's clock; a command not begun by then is never begun."""

@@ -16,6 +16,7 @@ from inventory_grpc.domain.commands import AddStock, Command
 from inventory_grpc.domain.decisions import Book, decide
 from inventory_grpc.domain.events import Levels, Movement, StockAdded
 from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.infrastructure.sqlite import events as log
 from tests.support.opened import checked, events, opened, requests_of
 from tests.support.world import KETTLES, add, remove, reserve, stock
 
@@ -61,6 +62,31 @@ async def test_a_faulty_command_among_good_ones_fails_alone(
         assert "secret" not in str(cursed)
         assert (await shop.record(add(5), "before")).replayed
     assert set(requests_of(events(path))) == {"before", "between", "after"}
+    checked(path)
+
+
+@pytest.mark.parametrize("limit", [("MAX_COMMAND_EVENTS", 2), ("MAX_COMMAND_BYTES", 230)])
+async def test_a_command_that_is_too_large_for_followers_fails_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+) -> None:
+    monkeypatch.setattr(log, *limit)
+    shelves = [stock(f"kettle-{number}", "lisbon") for number in range(3)]
+    async with opened(path) as shop:
+        for shelf in shelves:
+            await shop.record(add(5, shelf))
+        small = [shop.ask(reserve(dict.fromkeys(shelves[:2], 1), f"small-{n}")) for n in range(3)]
+        assert all(isinstance(answer, Outcome) for answer in await shop.answers(*small))
+        before, large, after = await shop.answers(
+            shop.ask(add(1)),
+            shop.ask(reserve(dict.fromkeys(shelves, 1), "large")),
+            shop.ask(add(1)),
+        )
+        assert isinstance(large, Internal)
+        assert isinstance(before, Outcome)
+        assert isinstance(after, Outcome)
+    times = [event.record_time.ToNanoseconds() for event in events(path)]
+    assert len(times) == 3 + 3 * 2 + 2
+    assert len({*times[3:9]}) == 1, "commands that are small enough were recorded together"
     checked(path)
 
 

@@ -98,7 +98,7 @@ class Recorded(NamedTuple):
 
 
 def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail, list[Row]]:
-    """Return the new end of the log, and the rows that make one command's events part of it.
+    """Return the new end of the log, and the rows that make the events of commands part of it.
 
     Raises:
         CommandTooLarge: nothing may be written of it.
@@ -107,13 +107,13 @@ def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail
     for event, stream, reservation in recorded:
         data = encode(event, log_id)
         digest = link(digest, data)
-        size += len(data)
         position = event.position
         ordinal = position - event.command_position
+        size = len(data) + (size if ordinal else 0)
+        if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
+            raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
         kind = KIND[type(event.fact)]
         rows.append((position, stream, event.version, ordinal, kind, reservation, data, digest))
-    if len(rows) > MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
-        raise CommandTooLarge(f"{len(rows)} events of {size} bytes")
     last = recorded[-1].event
     return Tail(last.position, digest, last.record_time), rows
 

@@ -83,13 +83,14 @@ class Movements:
     _extended_lines: dict[tuple[int, int], Instant | None] = field(default_factory=dict)
 
     def gather(self, recorded: Sequence[Recorded]) -> None:
-        """Take in the events of one command; those of reservations are all of one kind."""
+        """Take in the events of commands; those of one on a reservation are all of one kind."""
+        on_reservations: dict[int, tuple[Event, int]] = {}
         for event, stream, reservation in recorded:
             self._stocks[stream] = (stream, *event.after, event.version, event.record_time)
             if reservation is not None:
                 self._move_line(event, stream, reservation)
-        event, _, reservation = recorded[-1]
-        if reservation is not None:
+                on_reservations[event.command_position] = event, reservation
+        for event, reservation in on_reservations.values():
             self._move_reservation(event, reservation)
 
     def _move_line(self, event: Event, stream: int, reservation: int) -> None:

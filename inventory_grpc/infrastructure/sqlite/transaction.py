@@ -48,6 +48,7 @@ class SqliteTransaction:
         self.appended = False
 
     def head(self) -> Head:
+        self.write()
         return Head(self._tail.position, self._tail.record_time)
 
     @property
@@ -59,7 +60,7 @@ class SqliteTransaction:
         """Have everything in the tables that was appended and remembered."""
         if self._unwritten:
             unwritten, self._unwritten = self._unwritten, Unwritten()
-            unwritten.write(self._connection)
+            self._tail = unwritten.write(self._connection, self._log_id, self._tail)
 
     def committed(self) -> None:
         """Stand by the numbers that were given: they are those of the file now."""
@@ -124,9 +125,8 @@ class SqliteTransaction:
     def append(self, events: Sequence[Event]) -> None:
         """Add one command's events to the log, and move the read models."""
         number = self._number(events[0])
-        recorded = [log.Recorded(event, self._stream(event), number) for event in events]
-        self._tail, rows = log.chained(self._log_id, self._tail, recorded)
-        self._unwritten.add(recorded, rows)
+        for event in events:
+            self._unwritten.add(log.Recorded(event, self._stream(event), number))
         self.appended = True
 
     def _stream(self, event: Event) -> int:

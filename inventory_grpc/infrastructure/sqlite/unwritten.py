@@ -1,17 +1,18 @@
 """What has a transaction still to write?
 
-Rows are gathered while commands are decided, and written together: before somebody reads
-what they change, and before the commit.
+It is gathered while commands are decided, and chained and written together: before somebody
+reads what it changes, and before the commit. Measured in bulk, a twentieth of what a command
+costs is saved so, beside chaining each command's events when they are decided.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import apsw
 
 from inventory_grpc.domain.values import ReservationId, StockId
-from inventory_grpc.infrastructure.sqlite.events import Recorded
+from inventory_grpc.infrastructure.sqlite.events import Recorded, Tail, chained
 from inventory_grpc.infrastructure.sqlite.read_models import Movements
 from inventory_grpc.infrastructure.sqlite.rows import Row, execute_with
 
@@ -24,34 +25,38 @@ _REQUESTS: Final = (
 
 @dataclass(slots=True)
 class Unwritten:
-    """Rows, by the table they belong into, and whose they are."""
+    """Events and answers, in order, and whose they are."""
 
     names: set[StockId | ReservationId] = field(default_factory=set)
-    """The stocks and reservations that the rows are of."""
-    _streams: list[Row] = field(default_factory=list)
-    _events: list[Row] = field(default_factory=list)
+    """The stocks and reservations that the events are of."""
+    _recorded: list[Recorded] = field(default_factory=list)
     _requests: list[Row] = field(default_factory=list)
-    _movements: Movements = field(default_factory=Movements)
 
     def __bool__(self) -> bool:
-        return bool(self._events or self._requests)
+        return bool(self._recorded or self._requests)
 
-    def add(self, recorded: Sequence[Recorded], rows: Sequence[Row]) -> None:
-        """Take in one command's events, and their rows in the log."""
-        for event, stream, _ in recorded:
-            self.names.add(event.stock_id)
-            if event.version == 1:
-                self._streams.append((stream, *event.stock_id))
-        self._events += rows
-        self._movements.gather(recorded)
+    def add(self, recorded: Recorded) -> None:
+        """Take in an event; those of one command follow each other."""
+        self.names.add(recorded.event.stock_id)
+        self._recorded.append(recorded)
 
     def remember(self, request: Row) -> None:
         """Take in a request that was answered."""
         self._requests.append(request)
 
-    def write(self, connection: apsw.Connection) -> None:
-        """Write all of it; whoever goes on starts with nothing unwritten."""
-        execute_with(connection, _STREAMS, self._streams)
-        execute_with(connection, _EVENTS, self._events)
-        self._movements.write(connection)
+    def write(self, connection: apsw.Connection, log_id: str, tail: Tail) -> Tail:
+        """Write all of it; return the new end of the log. Whoever goes on starts with nothing."""
+        if self._recorded:
+            tail, rows = chained(log_id, tail, self._recorded)
+            execute_with(connection, _STREAMS, list(self._streams()))
+            execute_with(connection, _EVENTS, rows)
+            movements = Movements()
+            movements.gather(self._recorded)
+            movements.write(connection)
         execute_with(connection, _REQUESTS, self._requests)
+        return tail
+
+    def _streams(self) -> Iterator[Row]:
+        for event, stream, _ in self._recorded:
+            if event.version == 1:
+                yield stream, *event.stock_id
