@@ -198,11 +198,11 @@ MUTANTS: Final = (
         "M15",
         "skip an event of a read model on an error",
         "infrastructure/sqlite/unwritten.py",
-        "        self._movements.write(connection)\n",
-        "        try:\n"
-        "            self._movements.write(connection)\n"
-        "        except apsw.Error:\n"
-        "            pass\n",
+        "            movements.write(connection)\n",
+        "            try:\n"
+        "                movements.write(connection)\n"
+        "            except apsw.Error:\n"
+        "                pass\n",
         "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",
     ),
     Mutant(
