@@ -1,14 +1,20 @@
 """How fast are commands taken in bulk, beside SQLite alone that writes the same rows?
 
 Deliveries of goods that a store has already, and of the retailer's, of which each is new.
-SQLite writes them as fast as it can at all, and as a group commit is written by hand.
+SQLite writes them as fast as it can at all, and as a group commit is written by hand: into
+copies of the server's file from before, for what a row costs depends on what there is already.
 """
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator
 from itertools import cycle
+from pathlib import Path
 from typing import Final
 
 from inventory_grpc.application.ledger import MAX_COMMANDS
+from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from scripts.bench import goods, raw
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.goods import Stock
@@ -20,7 +26,7 @@ from scripts.bench.measuring import (
     recorded,
 )
 from scripts.bench.pipeline import AHEAD
-from scripts.bench.raw import AT_ONCE, IN_GROUPS, Way
+from scripts.bench.raw import AT_ONCE, IN_GROUPS
 from scripts.bench.traffic import (
     BATCH,
     EXECUTE_BATCH,
@@ -31,7 +37,8 @@ from scripts.bench.traffic import (
 
 _YARDSTICKS: Final = (
     f"bulk: the server commits up to {MAX_COMMANDS} at once; SQLite alone {AT_ONCE.size}, table by "
-    f"table; in groups {IN_GROUPS.size}, row by row, each event chained to the last"
+    f"table; in groups {IN_GROUPS.size}, row by row, each event chained to the last; both into "
+    "copies of the server's file from before"
 )
 
 
@@ -61,7 +68,6 @@ class _Deliveries:
 
     def __init__(self, bench: Bench, which: str, stocks: Iterable[Stock]) -> None:
         self._bench = bench
-        self._raw = bench.folder / f"raw-{which}.db"
         self._messages = in_bulk(deliveries(cycle(stocks), f"delivery-{which}"))
         self._alone = Series(f"SQLite alone, {which}", "events/s")
         self._grouped = Series(f"SQLite in groups, {which}", "events/s")
@@ -76,17 +82,25 @@ class _Deliveries:
 
     async def measure(self) -> None:
         bench = self._bench
+        ways = {AT_ONCE: self._alone, IN_GROUPS: self._grouped}
+        copies = self._copied(len(ways))
         before = await head(bench.inventory)
         await self._stream()
         after = await head(bench.inventory)
-        self._write_again(self._alone, before, after, AT_ONCE)
-        self._write_again(self._grouped, before, after, IN_GROUPS)
+        for copy, (way, series) in zip(copies, ways.items(), strict=True):
+            rate = raw.write_again(bench.database, before, after, copy, way)
+            series.samples.append(Sample(rate))
+            copy.unlink()
         await self._batch()
 
-    def _write_again(self, series: Series, after: int, head: int, way: Way) -> None:
-        rate = raw.write_again(self._bench.database, after, head, self._raw, way)
-        series.samples.append(Sample(rate))
-        self._raw.unlink()
+    def _copied(self, times: int) -> list[Path]:
+        """Return as many copies of the file as it is."""
+        first, *others = (self._bench.folder / f"copy-{number}.db" for number in range(times))
+        back_up(Database(self._bench.database), first, lambda _done, _of: None)
+        for other in others:
+            shutil.copy(first, other)
+        os.sync()  # or the disk is still at it
+        return [first, *others]
 
     async def _stream(self) -> None:
         async with recorded(self._bench.inventory, self._streamed.name) as events:

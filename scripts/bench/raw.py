@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import link
 from scripts.bench.traffic import BATCH
@@ -66,18 +65,14 @@ IN_GROUPS: Final = Way(64, _insert_each)
 """As a group commit is written down: row by row, each event chained to the one before."""
 
 
-def write_again(source: Path, after: int, head: int, target: Path, way: Way = AT_ONCE) -> float:
-    """Write the rows of the events after a position again, into a file like the server's.
+def write_again(source: Path, after: int, head: int, copy: Path, way: Way = AT_ONCE) -> float:
+    """Write the rows of the events after a position again, into a copy of the file before them.
 
-    It is a new one, or a copy of the server's from before these events. Return how many
-    events a second are durable.
+    Return how many events a second are durable.
     """
-    database, is_new = Database(target), not target.exists()
     transactions = list(_transactions(Database(source), after, head, way.size))
-    with closing(database.writer()) as connection:
+    with closing(Database(copy).writer()) as connection:
         connection.wal_autocheckpoint(CHECKPOINT_PAGES)
-        if is_new:
-            schema.create(connection, now=0)
         started = time.perf_counter()
         for tables in transactions:
             with connection:
