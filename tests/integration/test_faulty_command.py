@@ -65,6 +65,7 @@ async def test_a_faulty_command_among_good_ones_fails_alone(
     checked(path)
 
 
+# two of these events take less than 230 bytes, three take more
 @pytest.mark.parametrize("limit", [("MAX_COMMAND_EVENTS", 2), ("MAX_COMMAND_BYTES", 230)])
 async def test_a_command_that_is_too_large_for_followers_fails_alone(
     path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]

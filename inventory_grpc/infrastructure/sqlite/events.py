@@ -101,7 +101,7 @@ def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail
     """Return the new end of the log, and the rows that make the events of commands part of it.
 
     Raises:
-        CommandTooLarge: nothing may be written of it.
+        CommandTooLarge: one of the commands is; nothing may be written of any.
     """
     digest, size, rows = tail.hash, 0, list[Row]()
     for event, stream, reservation in recorded:

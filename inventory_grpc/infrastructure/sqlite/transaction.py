@@ -125,8 +125,7 @@ class SqliteTransaction:
     def append(self, events: Sequence[Event]) -> None:
         """Add one command's events to the log, and move the read models."""
         number = self._number(events[0])
-        for event in events:
-            self._unwritten.add(log.Recorded(event, self._stream(event), number))
+        self._unwritten.add([log.Recorded(event, self._stream(event), number) for event in events])
         self.appended = True
 
     def _stream(self, event: Event) -> int:

@@ -1,11 +1,11 @@
 """What has a transaction still to write?
 
 It is gathered while commands are decided, and chained and written together: before somebody
-reads what it changes, and before the commit. Measured in bulk, a twentieth of what a command
-costs is saved so, beside chaining each command's events when they are decided.
+reads what it changes, and before the commit. Measured in one process that does nothing else, a
+command in bulk takes 28.7 µs so, and 30.4 with its events chained as soon as it is decided.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,17 +35,18 @@ class Unwritten:
     def __bool__(self) -> bool:
         return bool(self._recorded or self._requests)
 
-    def add(self, recorded: Recorded) -> None:
-        """Take in an event; those of one command follow each other."""
-        self.names.add(recorded.event.stock_id)
-        self._recorded.append(recorded)
+    def add(self, recorded: Sequence[Recorded]) -> None:
+        """Take in one command's events."""
+        for event, _, _ in recorded:
+            self.names.add(event.stock_id)
+        self._recorded += recorded
 
     def remember(self, request: Row) -> None:
         """Take in a request that was answered."""
         self._requests.append(request)
 
     def write(self, connection: apsw.Connection, log_id: str, tail: Tail) -> Tail:
-        """Write all of it; return the new end of the log. Whoever goes on starts with nothing."""
+        """Write all of it, once; return the new end of the log."""
         if self._recorded:
             tail, rows = chained(log_id, tail, self._recorded)
             execute_with(connection, _STREAMS, list(self._streams()))
