@@ -1,10 +1,13 @@
 """Is what SQLite alone is given to do the very work that the server has done?"""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from inventory_grpc.domain.commands import AddStock
 from inventory_grpc.domain.values import Quantity
+from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import link
 from scripts.bench import raw
 from tests.support.opened import opened, rows, table_of
@@ -85,4 +88,28 @@ async def test_a_copy_from_before_becomes_what_the_server_has_made_of_the_file(p
     assert len(rows(copy, "SELECT * FROM events")) == COMMANDS + 9
 
 
+async def test_a_copy_of_a_file_in_use_is_as_safe_and_as_slow_to_write_as_the_server_s(
+    path: Path,
+) -> None:
+    await filled(path)
+    copy = path.with_name("in-use.db")
+    async with opened(path) as process:
+        back_up(Database(path), copy, lambda _done, _of: None)
+        await process.record(AddStock(stock("kettle-3", "lisbon"), Quantity(1)), "later")
+        raw.write_again(path, after=COMMANDS, head=COMMANDS + 1, copy=copy, way=BY_FIVES)
+
+    for pragma in ("journal_mode", "page_size"):
+        with closing(Database(path).reader()) as ours, closing(Database(copy).reader()) as theirs:
+            assert ours.pragma(pragma) == theirs.pragma(pragma)
+    assert [*rows(path, INDEXES)] == [*rows(copy, INDEXES)]
+    assert checksum_bytes(path) == checksum_bytes(copy) == 8
+    assert table_of(copy, "events") == table_of(path, "events")
+
+
 BUT_HASHES = "SELECT position, stream, version, ordinal, kind, reservation, event FROM events"
+INDEXES = "SELECT name, sql FROM sqlite_schema ORDER BY name"
+
+
+def checksum_bytes(path: Path) -> int:
+    """Return how many bytes at the end of each page the header keeps for a checksum."""
+    return path.read_bytes()[20]

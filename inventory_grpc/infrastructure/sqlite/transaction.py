@@ -53,7 +53,7 @@ class SqliteTransaction:
 
     @property
     def end(self) -> tuple[int, bytes]:
-        """Return where the log ends, and the hash there."""
+        """Return where the log ends in the tables, and the hash there."""
         return self._tail.position, self._tail.hash
 
     def write(self) -> None:
