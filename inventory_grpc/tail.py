@@ -6,7 +6,6 @@ from typing import Final
 
 from google.protobuf.json_format import MessageToJson
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Start
@@ -15,6 +14,7 @@ from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc_protos.v1.events_pb2 import Event
 
 MAX_EVENTS: Final = 512
 

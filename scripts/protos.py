@@ -1,10 +1,13 @@
-"""Which Python does the contract in `protos/` come to?
+"""Generates the Python code of the contract in `protos/` into `generated/`.
 
-Writes it to `generated/`, or with `--check` fails when something else is there.
+The wire package is `inventory.v1`. The Python package is `inventory_grpc_protos.v1`, because
+a caller may well have a package of its own called `inventory`. With `--check` nothing is
+written, and it fails when `generated/` is not what the protos give.
 """
 
 import argparse
 import filecmp
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +19,9 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GENERATED = ROOT / "generated"
-PACKAGE = "inventory"
+WIRE_PACKAGE = "inventory"
+PACKAGE = "inventory_grpc_protos"
+WIRE_IMPORT = re.compile(rf"^from {WIRE_PACKAGE}\.", re.MULTILINE)
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 
@@ -51,6 +56,9 @@ def generate(target: Path) -> None:
     compile_protos(
         services, f"--grpc_python_out={target}", f"--mypy_grpc_out=only_async,quiet:{target}"
     )
+    (target / WIRE_PACKAGE).rename(target / PACKAGE)
+    for path in [*target.rglob("*.py"), *target.rglob("*.pyi")]:
+        path.write_text(WIRE_IMPORT.sub(f"from {PACKAGE}.", path.read_text("utf-8")), "utf-8")
     (target / PACKAGE / "py.typed").touch()
 
 

@@ -8,11 +8,11 @@ from uuid import uuid4
 
 import grpc
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.errors import InventoryError, OutcomeUnknown, Refused
 from inventory_grpc.client.translation import translated, translated_result
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 
 CommandRequest = (
     pb.AddStockRequest

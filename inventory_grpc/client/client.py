@@ -5,16 +5,16 @@ from typing import Final, Self
 
 import grpc
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest, GetServerInfoResponse
-from inventory.v1.admin_pb2_grpc import InventoryAdminStub
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
-from inventory.v1.events_pb2_grpc import InventoryEventsStub
-from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
 from inventory_grpc.client.bulk import Bulk
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.commands import Commands
 from inventory_grpc.client.events import Events
 from inventory_grpc.client.queries import Queries
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest, GetServerInfoResponse
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
 
 OPTIONS: Final = (
     # A connection that died without a word is noticed, also by a follower that only

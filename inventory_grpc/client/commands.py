@@ -7,10 +7,10 @@ from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc.client import messages
 from inventory_grpc.client.calls import Calls
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 
 
 class About(TypedDict, total=False):

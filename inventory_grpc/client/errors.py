@@ -41,10 +41,10 @@ import grpc
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc.error_details_pb2 import BadRequest
 
-from inventory.v1.errors_pb2 import ShortLine, ShortLines
-from inventory.v1.stock_pb2 import Stock
 from inventory_grpc.client import details
 from inventory_grpc.client.details import Detail
+from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
+from inventory_grpc_protos.v1.stock_pb2 import Stock
 
 
 class InventoryError(Exception):

@@ -7,11 +7,11 @@ from typing import TypedDict, Unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import events_pb2 as pb
-from inventory.v1.events_pb2_grpc import InventoryEventsStub
 from inventory_grpc.client import messages
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.subscription import follow
+from inventory_grpc_protos.v1 import events_pb2 as pb
+from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
 
 HEARTBEAT = timedelta(seconds=10)
 HEARTBEATS_MISSED_BY_THE_DEAD = 3

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypedDict
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import stock_pb2
+from inventory_grpc_protos.v1 import stock_pb2
 
 
 class Line(NamedTuple):

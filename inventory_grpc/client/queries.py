@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, TypedDict, Unpack
 
-from inventory.v1 import queries_pb2 as pb
-from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
-from inventory.v1.stock_pb2 import ReservationState
 from inventory_grpc.client import messages
 from inventory_grpc.client.calls import Calls
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
+from inventory_grpc_protos.v1.stock_pb2 import ReservationState
 
 State = Literal["ACTIVE", "COMMITTED", "RELEASED", "EXPIRED"]
 

@@ -11,9 +11,9 @@ from typing import Final
 import grpc
 from grpc.aio import UnaryStreamMultiCallable
 
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory_grpc.client.errors import InventoryError, Unavailable
 from inventory_grpc.client.translation import translated
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 
 Subscribe = UnaryStreamMultiCallable[SubscribeRequest, SubscribeResponse]
 

@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from inventory.v1.commands_pb2 import CommandError
-from inventory.v1.errors_pb2 import ErrorReason
 from inventory_grpc.client import details, errors
 from inventory_grpc.client.errors import InventoryError
+from inventory_grpc_protos.v1.commands_pb2 import CommandError
+from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 
 DOMAIN: Final = "inventory.v1"
 

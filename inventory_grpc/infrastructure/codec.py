@@ -9,7 +9,6 @@ from typing import Final, assert_never
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import events_pb2 as pb
 from inventory_grpc.domain.events import (
     Cause,
     Event,
@@ -34,6 +33,7 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc_protos.v1 import events_pb2 as pb
 
 KIND: Final[dict[type[Fact], int]] = {
     StockAdded: pb.Event.STOCK_ADDED_FIELD_NUMBER,

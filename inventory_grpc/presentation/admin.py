@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from inventory.v1 import admin_pb2 as pb
-from inventory.v1.admin_pb2_grpc import InventoryAdminServicer
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.filling import fill_span, fill_time
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import admin_pb2 as pb
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminServicer
 
 _STATES: Final = {
     BreakerState.CLOSED: pb.CIRCUIT_BREAKER_STATE_CLOSED,

@@ -6,13 +6,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.presentation.call_notes import note
 from inventory_grpc.presentation.errors import fill_error
 from inventory_grpc.presentation.mapping_outcomes import fill_result
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 _log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import contextmanager
 from typing import Final
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import ShuttingDown
 from inventory_grpc.presentation.bulk import Taken
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 MAX_AHEAD: Final = 2
 """Messages of a stream that are taken in and not answered; others wait with the caller."""

@@ -6,8 +6,6 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.commands_pb2_grpc import InventoryCommandsServicer
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.group import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
@@ -18,6 +16,8 @@ from inventory_grpc.presentation import mapping_outcomes as outcomes
 from inventory_grpc.presentation.bulk import RecordsAll, Taken, Tally, take_in
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsServicer
 
 MAX_WAIT_SECONDS: Final = 30.0
 """How long a command may wait to be begun, where its caller has not said."""

@@ -12,9 +12,6 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from inventory.v1 import errors_pb2 as pb
-from inventory.v1.commands_pb2 import CommandError
-from inventory.v1.stock_pb2 import Stock
 from inventory_grpc.application.failures import (
     Internal,
     LogDamaged,
@@ -48,6 +45,9 @@ from inventory_grpc.presentation.call_notes import note
 from inventory_grpc.presentation.filling import fill_span, fill_stock
 from inventory_grpc.presentation.form import MAX_VIOLATIONS
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import errors_pb2 as pb
+from inventory_grpc_protos.v1.commands_pb2 import CommandError
+from inventory_grpc_protos.v1.stock_pb2 import Stock
 
 DOMAIN: Final = "inventory.v1"
 

@@ -6,7 +6,6 @@ Its methods answer with bytes: events are passed on as they are stored.
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from inventory.v1 import events_pb2 as pb
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.reading import EventLog
 from inventory_grpc.application.subscription import Followers, Progress
@@ -15,6 +14,7 @@ from inventory_grpc.presentation import mapping_events as mapping
 from inventory_grpc.presentation.filling import fill_time
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import events_pb2 as pb
 
 
 class Events:

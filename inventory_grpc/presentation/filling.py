@@ -9,10 +9,10 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import stock_pb2 as pb
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.values import StockId
+from inventory_grpc_protos.v1 import stock_pb2 as pb
 
 STATES: Final = {
     ReservationState.ACTIVE: pb.RESERVATION_STATE_ACTIVE,

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable
 from typing import Final, TypeVar, assert_never
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.batch import Request
 from inventory_grpc.domain.commands import (
     AddStock,
@@ -36,6 +35,7 @@ from inventory_grpc.domain.values import (
 )
 from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.form import Form
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 StockRequest = pb.AddStockRequest | pb.RemoveStockRequest | pb.AdjustStockRequest
 CommandRequest = (

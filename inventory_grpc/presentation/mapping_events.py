@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
-from inventory.v1 import events_pb2 as pb
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.values import (
@@ -17,6 +16,7 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.mapping_queries import MAX_VALUES
+from inventory_grpc_protos.v1 import events_pb2 as pb
 
 DEFAULT_BATCH: Final = 256
 MAX_BATCH: Final = 512

@@ -2,9 +2,9 @@
 
 from typing import TypeVar
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.presentation.filling import fill_reservation, fill_stock
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 OneStock = TypeVar("OneStock", pb.AddStockResponse, pb.RemoveStockResponse, pb.AdjustStockResponse)
 Lines = TypeVar(

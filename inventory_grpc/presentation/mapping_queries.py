@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, assert_never
 
-from inventory.v1 import queries_pb2 as pb
 from inventory_grpc.application.queries import Availability
 from inventory_grpc.application.reading import (
     Listing,
@@ -31,6 +30,7 @@ from inventory_grpc.presentation.filling import (
     fill_stock,
 )
 from inventory_grpc.presentation.form import Form
+from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 MAX_KEYS: Final = 1_000
 """Stocks in one batch read."""

@@ -1,7 +1,5 @@
 """The side that reads, as gRPC calls it: map, ask, map."""
 
-from inventory.v1 import queries_pb2 as pb
-from inventory.v1.queries_pb2_grpc import InventoryQueriesServicer
 from inventory_grpc.application.queries import Queries as Asked
 from inventory_grpc.domain.values import ProductId, ReservationId, StoreId
 from inventory_grpc.presentation import mapping_queries as mapping
@@ -9,6 +7,8 @@ from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesServicer
 
 
 class Queries(InventoryQueriesServicer):

@@ -9,10 +9,6 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
-from inventory.v1.admin_pb2_grpc import add_InventoryAdminServicer_to_server
-from inventory.v1.commands_pb2_grpc import add_InventoryCommandsServicer_to_server
-from inventory.v1.queries_pb2_grpc import add_InventoryQueriesServicer_to_server
 from inventory_grpc.application.access import Callers
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
@@ -32,6 +28,10 @@ from inventory_grpc.presentation.interceptors.logging import LogCalls
 from inventory_grpc.presentation.interceptors.registry import RunningCalls
 from inventory_grpc.presentation.interceptors.sending import SendInTime
 from inventory_grpc.presentation.queries import Queries
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1.admin_pb2_grpc import add_InventoryAdminServicer_to_server
+from inventory_grpc_protos.v1.commands_pb2_grpc import add_InventoryCommandsServicer_to_server
+from inventory_grpc_protos.v1.queries_pb2_grpc import add_InventoryQueriesServicer_to_server
 
 MAX_PENDING: Final = 10_000
 """Calls of all connections that wait to be looked at; what is beyond is cancelled."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from scripts.bench import raw
 from scripts.bench.draining import Drained, drained
 from scripts.bench.echo import POUR, pour_request

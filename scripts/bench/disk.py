@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import UUID
 
-from inventory.v1.commands_pb2 import AddStockRequest
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import Stock
 from scripts.bench.growth import EVENTS_A_STOCK, size_of

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from inventory.v1.commands_pb2 import AddStockResponse
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.commands_pb2 import AddStockResponse
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from scripts.bench.catch_up import SUBSCRIBE
 from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.frames import EXHAUSTED, OK, headers_of_call

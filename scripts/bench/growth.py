@@ -15,7 +15,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
-from inventory.v1.commands_pb2 import AddStockRequest
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench import raw
 from scripts.bench.carts import PER_CART
 from scripts.bench.catch_up import MOST, catch_up

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 import grpc.aio
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.admin_pb2_grpc import InventoryAdminStub
-from inventory.v1.commands_pb2 import AddStockRequest
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench import goods
 from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import Goods

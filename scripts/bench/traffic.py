@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import Final, NamedTuple
 
-from inventory.v1 import commands_pb2, queries_pb2
+from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from scripts.bench.echo import ECHO
 from scripts.bench.goods import Cart, Stock
 

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 import pandas as pd
 
-from inventory.v1.events_pb2 import Event
-from inventory.v1.stock_pb2 import ReservationState
 from inventory_grpc.client import InventoryClient, InventoryError, Key
+from inventory_grpc_protos.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.stock_pb2 import ReservationState
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Fate, Plan
 from scripts.replay.sales import Basket, Sales

@@ -10,9 +10,9 @@ from typing import Final
 import grpc
 import grpc.aio
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc.client import Line
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Plan, Sending
 

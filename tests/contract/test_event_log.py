@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.values import Instant
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
 from tests.support.stores import Store
 from tests.support.world import (

@@ -10,13 +10,13 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import events_pb2, queries_pb2
 from inventory_grpc import bootstrap
 from inventory_grpc.application.ports import T, Transaction
 from inventory_grpc.application.queries import Queries
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1 import events_pb2, queries_pb2
 from tests.support.caller import Caller, adding, calling, refusal, refused
 from tests.support.waiting import eventually
 

@@ -10,10 +10,10 @@ import grpc.aio
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.queries_pb2 import GetStockRequest
-from inventory.v1.stock_pb2 import Line
 from inventory_grpc.client import InvalidValue, InventoryClient
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.stock_pb2 import Line
 from tests.support.caller import (
     SECONDS,
     SMALL_WINDOW,

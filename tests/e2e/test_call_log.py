@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from grpc import StatusCode
 
-from inventory.v1 import events_pb2, queries_pb2
+from inventory_grpc_protos.v1 import events_pb2, queries_pb2
 from tests.support.caller import Caller, adding, line, refused, reserving
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually

@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2
 
-from inventory.v1.events_pb2 import SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.support.caller import (
     Caller,
     Refused,

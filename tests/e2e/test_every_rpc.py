@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2
 
-from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
 from tests.support.caller import Caller, adding, line, reserving
 
 

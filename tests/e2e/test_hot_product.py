@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import grpc.aio
 import pytest
 
-from inventory.v1 import queries_pb2
+from inventory_grpc_protos.v1 import queries_pb2
 from tests.support.caller import Caller, adding, calling, line, refusal, reserving
 from tests.support.model import Model
 

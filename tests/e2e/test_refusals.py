@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2, events_pb2, queries_pb2, stock_pb2
-from inventory.v1.errors_pb2 import ShortLines
+from inventory_grpc_protos.v1 import commands_pb2, events_pb2, queries_pb2, stock_pb2
+from inventory_grpc_protos.v1.errors_pb2 import ShortLines
 from tests.support.caller import Caller, adding, line, refusal, refused, reserving
 
 Fields = dict[str, Any]

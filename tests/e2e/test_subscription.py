@@ -11,12 +11,17 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1.commands_pb2 import (
+from inventory_grpc_protos.v1.commands_pb2 import (
     CommitReservationRequest,
     ExtendReservationRequest,
     ReleaseReservationRequest,
 )
-from inventory.v1.events_pb2 import Event, EventFilter, SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.events_pb2 import (
+    Event,
+    EventFilter,
+    SubscribeRequest,
+    SubscribeResponse,
+)
 from tests.support.caller import SECONDS, Caller, adding, calling, line, reserving
 from tests.support.model import Model
 

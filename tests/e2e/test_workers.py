@@ -10,8 +10,8 @@ import grpc.aio
 import psutil
 import pytest
 
-from inventory.v1.admin_pb2 import Durability, GetServerInfoRequest
-from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.admin_pb2 import Durability, GetServerInfoRequest
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.support.caller import SECONDS, Caller, adding, line, refusal, reserving
 from tests.support.opened import checked
 from tests.support.server_process import ServerProcess, command_line

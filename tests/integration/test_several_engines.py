@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import batch
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import Outcome
@@ -17,6 +16,7 @@ from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
 from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve

@@ -11,9 +11,9 @@ import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
-from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ServerProcess

@@ -3,12 +3,12 @@
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import ReserveStock
 from inventory_grpc.domain.events import ReservationExpired
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.histories import (
     STOCKS,

@@ -10,13 +10,13 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import circuit_breaker
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, WritesRefused
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Span, Ttl
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running, settle
 from tests.support.model import Model
 from tests.support.stores import TroubledStore, in_memory

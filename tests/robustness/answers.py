@@ -7,8 +7,8 @@ its caller is told, `explained` whether a refusal was the truth at some position
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from inventory.v1 import queries_pb2 as queries
-from inventory.v1.errors_pb2 import ShortLines
+from inventory_grpc_protos.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1.errors_pb2 import ShortLines
 from tests.robustness.history import Call
 from tests.robustness.timeline import Recorded, Timeline
 from tests.support.model import Key, Part

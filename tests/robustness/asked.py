@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import grpc.aio
 
-from inventory.v1.commands_pb2 import ReserveStockRequest
+from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest
 from tests.support.caller import SECONDS, Caller, adding, line, reserving
 from tests.support.opened import checked, events, requests_of
 

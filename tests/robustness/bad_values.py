@@ -14,9 +14,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.commands_pb2 import Command
 from inventory_grpc.presentation import page_tokens
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.commands_pb2 import Command
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)

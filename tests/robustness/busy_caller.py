@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from inventory.v1.events_pb2 import SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.support.caller import Caller, calling, line, reserving
 
 

@@ -7,9 +7,9 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from inventory.v1.queries_pb2 import GetStockRequest
 from inventory_grpc import bootstrap
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness.effort import DEEP
 from tests.robustness.inside import Inside, serving_openly
 from tests.support.caller import Caller, adding, calling, line, reserving

@@ -14,7 +14,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from inventory.v1.commands_pb2 import AddStockRequest
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench.frames import EXHAUSTED, OK, headers_of_call
 from scripts.bench.traffic import ADD_STOCK
 from scripts.bench.wire import Connection

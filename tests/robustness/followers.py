@@ -10,7 +10,7 @@ import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1.events_pb2 import EventFilter, SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2 import EventFilter, SubscribeRequest
 from tests.robustness.validators import Subscription
 from tests.support.caller import Caller, refusal
 

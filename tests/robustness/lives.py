@@ -10,7 +10,7 @@ from typing import Final
 
 import grpc.aio
 
-from inventory.v1.events_pb2 import Event, SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2 import Event, SubscribeRequest
 from tests.robustness import answers, witness
 from tests.robustness.history import History
 from tests.robustness.timeline import Timeline

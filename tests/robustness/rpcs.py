@@ -8,7 +8,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from tests.support.keyring import Metadata
 
 

@@ -12,13 +12,13 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.events_pb2 import SubscribeRequest
 from inventory_grpc import bootstrap
 from inventory_grpc.application.access import Role
 from inventory_grpc.infrastructure.callers_file import new_token
 from inventory_grpc.presentation.permissions import PERMISSIONS
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.rpcs import BESIDE, OURS, Rpc
 from tests.support.caller import Caller, Refused, adding, calling, refused
 from tests.support.keyring import Keyring, Metadata, bearing

@@ -10,7 +10,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.robustness.bad_input import REQUEST, Case, bad, broken, missing
 from tests.robustness.harmless import ask, check_form, paths, written
 from tests.robustness.rpcs import BULK, Rpc

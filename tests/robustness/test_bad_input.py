@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2, events_pb2
+from inventory_grpc_protos.v1 import commands_pb2, events_pb2
 from tests.robustness.bad_input import PACKAGE, Case, bad, broken, fine, missing
 from tests.robustness.bad_values import INT64_MAX, RULES, own_name, rule_of
 from tests.robustness.effort import campaign

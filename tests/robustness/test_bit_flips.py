@@ -21,7 +21,6 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from inventory.v1.queries_pb2 import GetStockRequest
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import prepare
@@ -30,6 +29,7 @@ from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.verify import verify
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness import damage
 from tests.robustness.damage import Damage, a_bit_of
 from tests.robustness.effort import SEED, campaign, runs

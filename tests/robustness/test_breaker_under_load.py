@@ -13,13 +13,17 @@ import grpc.aio
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from inventory.v1.commands_pb2 import (
+from inventory_grpc.application.circuit_breaker import WINDOW, BreakerState
+from inventory_grpc_protos.v1.commands_pb2 import (
     CommitReservationRequest,
     ReleaseReservationRequest,
 )
-from inventory.v1.queries_pb2 import BatchGetStockRequest, GetReservationRequest, GetStockRequest
-from inventory.v1.stock_pb2 import StockKey
-from inventory_grpc.application.circuit_breaker import WINDOW, BreakerState
+from inventory_grpc_protos.v1.queries_pb2 import (
+    BatchGetStockRequest,
+    GetReservationRequest,
+    GetStockRequest,
+)
+from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.robustness.effort import campaign, runs
 from tests.robustness.inside import serving_openly
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving

@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.events_pb2 import SubscribeRequest
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.asked import PRODUCTS, Asked, stock_up
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.inside import Inside

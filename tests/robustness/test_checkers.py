@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as commands
-from inventory.v1 import queries_pb2 as queries
-from inventory.v1.events_pb2 import Event
+from inventory_grpc_protos.v1 import commands_pb2 as commands
+from inventory_grpc_protos.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness import witness
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import Call

@@ -12,8 +12,8 @@ from typing import Any, Final
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory_grpc.process import OVERTIME_SECONDS
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.proxy import Weather, proxied
 from tests.support.caller import (

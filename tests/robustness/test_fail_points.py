@@ -12,8 +12,8 @@ import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from inventory.v1.events_pb2 import SubscribeRequest
 from inventory_grpc.application.failpoints import EXIT_CODE, FAIL_POINTS, FailPoint
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.lives import Lives, Lost
 from tests.support.caller import adding, calling, line, reserving

@@ -14,7 +14,7 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, refusal, refused
 from tests.support.opened import checked, events, requests_of

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2
+from inventory_grpc_protos.v1 import commands_pb2
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.rpcs import BESIDE, BULK, OURS, Rpc
 from tests.robustness.wild import Wild

@@ -6,7 +6,7 @@ from typing import Final
 import hyperframe.frame
 import pytest
 
-from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness.raw_http2 import frame, headers, wire
 from tests.support.caller import Caller
 from tests.support.server_process import ServerProcess

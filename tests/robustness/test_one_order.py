@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from inventory.v1 import commands_pb2 as commands
-from inventory.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1 import commands_pb2 as commands
+from inventory_grpc_protos.v1 import queries_pb2 as queries
 from tests.robustness import witness
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import History

@@ -8,7 +8,7 @@ import hyperframe.frame
 import pytest
 from grpc import StatusCode
 
-from inventory.v1.queries_pb2 import GetStockRequest
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness.raw_http2 import PREFACE, Ended, Wire, frame, headers, wire
 from tests.support.caller import Caller, adding
 from tests.support.server_process import ServerProcess

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import queries_pb2 as pb
-from inventory.v1.stock_pb2 import StockKey
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.robustness.effort import SEED, campaign, runs
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
 from tests.support.model import Model

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2
+from inventory_grpc_protos.v1 import commands_pb2
 from tests.robustness import witness
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import Call, History

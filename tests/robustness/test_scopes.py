@@ -10,12 +10,12 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as commands
-from inventory.v1 import events_pb2 as events
-from inventory.v1 import queries_pb2 as queries
-from inventory.v1.stock_pb2 import StockKey
 from inventory_grpc import bootstrap
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1 import commands_pb2 as commands
+from inventory_grpc_protos.v1 import events_pb2 as events
+from inventory_grpc_protos.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.robustness.rpcs import BULK, OURS
 from tests.support.caller import (
     KINDS,

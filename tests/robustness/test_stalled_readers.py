@@ -11,9 +11,9 @@ from typing import Any, Final
 import grpc.aio
 import pytest
 
-from inventory.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory_grpc.presentation import server as server_module
 from inventory_grpc.presentation.interceptors.sending import MAX_SECONDS, SendInTime
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from tests.robustness.effort import DEEP, campaign, runs
 from tests.robustness.inside import Inside, serving_openly
 from tests.robustness.proxy import Way, proxied

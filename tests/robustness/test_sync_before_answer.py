@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from inventory.v1.events_pb2 import SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.support.caller import SECONDS, Caller, adding, calling
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually

@@ -17,9 +17,9 @@ import pytest
 import trustme
 from grpc import StatusCode
 
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc import bootstrap
 from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from tests.support.caller import adding, refused
 from tests.support.keyring import Keyring, bearing
 

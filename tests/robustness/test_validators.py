@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory.v1.events_pb2 import Event, EventFilter, SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.events_pb2 import (
+    Event,
+    EventFilter,
+    SubscribeRequest,
+    SubscribeResponse,
+)
 from tests.robustness.validators import Subscription, broken
 from tests.support.feed import Feed, history
 

@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.events_pb2 import Event, EventFilter, SubscribeRequest
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.events_pb2 import Event, EventFilter, SubscribeRequest
 from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.opened import checked, events

@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import stock_pb2 as pb
-from inventory.v1.events_pb2 import Event
+from inventory_grpc_protos.v1 import stock_pb2 as pb
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.model import Key, Model, Promise, Shelf
 
 T = TypeVar("T")

@@ -8,7 +8,10 @@ from typing import Any, Final
 import grpc.aio
 from grpc import StatusCode
 
-from inventory.v1.commands_pb2 import CommitReservationRequest, ReleaseReservationRequest
+from inventory_grpc_protos.v1.commands_pb2 import (
+    CommitReservationRequest,
+    ReleaseReservationRequest,
+)
 from tests.support.caller import SECONDS, Caller, adding, line, reserving
 
 PRODUCTS: Final = ("kettle", "toaster", "fork")

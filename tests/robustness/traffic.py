@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 
-from inventory.v1 import commands_pb2 as commands
-from inventory.v1 import queries_pb2 as queries
-from inventory.v1.stock_pb2 import StockKey
+from inventory_grpc_protos.v1 import commands_pb2 as commands
+from inventory_grpc_protos.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.robustness.history import Call, History
 from tests.support.caller import Caller, adding, line, reserving
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from inventory.v1.events_pb2 import Event, EventFilter, SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.events_pb2 import (
+    Event,
+    EventFilter,
+    SubscribeRequest,
+    SubscribeResponse,
+)
 
 
 @dataclass

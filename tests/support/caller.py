@@ -14,9 +14,9 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inventory.v1 import stock_pb2
-from inventory.v1.admin_pb2_grpc import InventoryAdminStub
-from inventory.v1.commands_pb2 import (
+from inventory_grpc_protos.v1 import stock_pb2
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory_grpc_protos.v1.commands_pb2 import (
     AddStockRequest,
     Command,
     CommandResult,
@@ -24,11 +24,11 @@ from inventory.v1.commands_pb2 import (
     ExecuteStreamRequest,
     ReserveStockRequest,
 )
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
-from inventory.v1.errors_pb2 import ShortLines
-from inventory.v1.events_pb2 import Event, SubscribeRequest
-from inventory.v1.events_pb2_grpc import InventoryEventsStub
-from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory_grpc_protos.v1.errors_pb2 import ShortLines
+from inventory_grpc_protos.v1.events_pb2 import Event, SubscribeRequest
+from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
 
 SECONDS: Final = 20.0
 """How long a story waits for an answer."""

@@ -7,7 +7,7 @@ and checks at every event what is promised to hold at every moment.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from inventory.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.events_pb2 import Event
 
 Key = tuple[str, str]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc import bootstrap
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.ports import Outcome, WallClock
@@ -20,6 +19,7 @@ from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.model import Model
 from tests.support.world import KETTLES
 

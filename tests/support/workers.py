@@ -7,7 +7,7 @@ from typing import Final
 
 import psutil
 
-from inventory.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from tests.support.caller import SECONDS, Caller, calling
 from tests.support.server_process import STOP_SECONDS, ServerProcess
 

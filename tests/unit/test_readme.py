@@ -5,9 +5,9 @@ from dataclasses import fields
 from enum import Enum
 from pathlib import Path
 
-from inventory.v1.errors_pb2 import ErrorReason
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 
 TESTS = Path(__file__).parents[1]
 README = TESTS.parent / "README.md"

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.failures import ShuttingDown
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Progress, Start
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.network import Lost, Unreachable
 from tests.robustness.simulation.stage import Stage
 from tests.support.engine import Engine

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import (
     AddStock,
@@ -20,6 +19,7 @@ from inventory_grpc.domain.commands import (
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import Ttl
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.history import Asked, Faulty, Read
 from tests.robustness.simulation.stage import Stage
 from tests.support.histories import STOCKS

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import AdjustStock, ReserveStock
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound, VersionConflict
 from inventory_grpc.domain.values import StockId
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.disk import Commit
 from tests.robustness.simulation.history import Asked, Attempt, Doubt
 from tests.robustness.simulation.stage import Stage

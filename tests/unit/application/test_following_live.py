@@ -7,10 +7,10 @@ from contextlib import aclosing
 
 import pytest
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import subscription
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Progress
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running
 from tests.support.feed import Feed, history, positions, taken, until_caught_up
 from tests.support.scribe import EVERYTHING

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from inventory.v1.events_pb2 import Event
 from inventory_grpc.application import subscription
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Progress
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import settle
 from tests.support.feed import (
     NOTHING,

@@ -18,7 +18,7 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 
 SERVICES: Final = [
     file.DESCRIPTOR.services_by_name[name]

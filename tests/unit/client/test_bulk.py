@@ -10,8 +10,6 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.errors_pb2 import ShortLine, ShortLines
 from inventory_grpc.client import (
     DeadlineExceeded,
     InsufficientStock,
@@ -23,6 +21,8 @@ from inventory_grpc.client import (
     WritesRefused,
 )
 from inventory_grpc.client.bulk import SENDING, CommandRequest
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
 from tests.unit.client.scripted import Failure, ScriptedServer, Silence, packed
 
 STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}

@@ -4,8 +4,6 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from inventory.v1.errors_pb2 import ErrorReason, ShortLine, ShortLines
-from inventory.v1.stock_pb2 import Stock
 from inventory_grpc import client as public
 from inventory_grpc.client import (
     Cancelled,
@@ -25,6 +23,8 @@ from inventory_grpc.client import (
     errors,
 )
 from inventory_grpc.client.translation import BY_REASON
+from inventory_grpc_protos.v1.errors_pb2 import ErrorReason, ShortLine, ShortLines
+from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.unit.client.scripted import Failure, ScriptedServer
 
 REASONS = [reason for reason in ErrorReason.values() if reason]

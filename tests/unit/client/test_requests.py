@@ -9,11 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import commands_pb2, events_pb2, queries_pb2
-from inventory.v1.admin_pb2 import GetServerInfoRequest
-from inventory.v1.stock_pb2 import Line as LineMessage
-from inventory.v1.stock_pb2 import ReservationState, StockKey
 from inventory_grpc.client import InventoryClient, Key, Line
+from inventory_grpc_protos.v1 import commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
+from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
 from tests.unit.client.scripted import RPCS, ScriptedServer
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -7,9 +7,6 @@ import time
 import pytest
 from grpc import StatusCode
 
-from inventory.v1.commands_pb2 import AddStockResponse
-from inventory.v1.queries_pb2 import GetStockResponse
-from inventory.v1.stock_pb2 import Stock
 from inventory_grpc.client import (
     DeadlineExceeded,
     InsufficientStock,
@@ -20,6 +17,9 @@ from inventory_grpc.client import (
     Unavailable,
     WritesRefused,
 )
+from inventory_grpc_protos.v1.commands_pb2 import AddStockResponse
+from inventory_grpc_protos.v1.queries_pb2 import GetStockResponse
+from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.unit.client.scripted import Failure, ScriptedServer, Silence
 
 GONE = Failure(StatusCode.UNAVAILABLE)

@@ -11,9 +11,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from inventory.v1.events_pb2 import Event, SubscribeRequest, SubscribeResponse
 from inventory_grpc.client import InventoryClient, OtherLog, Overloaded, PositionAhead
 from inventory_grpc.client.subscription import Backoff
+from inventory_grpc_protos.v1.events_pb2 import Event, SubscribeRequest, SubscribeResponse
 from tests.unit.client.scripted import Context, Failure, ScriptedServer, Silence, serving
 
 LOG = "k3v9x0q2m7ab"

@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
-from inventory.v1 import commands_pb2 as pb
-from inventory.v1.stock_pb2 import Line
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause
 from inventory_grpc.domain.refusals import InvalidValue
@@ -15,6 +13,8 @@ from inventory_grpc.domain.values import DEFAULT_EXPIRATION
 from inventory_grpc.presentation import mapping_commands as mapping
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.mapping_commands import CommandRequest
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.stock_pb2 import Line
 from tests.support.world import NOON
 
 TO_COMMAND: Final[dict[type[Message], Callable[[Form, Any], Command]]] = {

@@ -6,16 +6,16 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from inventory.v1.admin_pb2_grpc import InventoryAdminStub
-from inventory.v1.commands_pb2_grpc import InventoryCommandsStub
-from inventory.v1.events_pb2_grpc import InventoryEventsStub
-from inventory.v1.queries_pb2_grpc import InventoryQueriesStub
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import SERVICES, Doors, Servicers, build_server, doors
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
 from tests.support.engine import Engine, assemble, running
 from tests.support.stores import TroubledStore, in_memory
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from inventory.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import SECONDS
 from tests.support.engine import until
 from tests.unit.presentation.conftest import Served

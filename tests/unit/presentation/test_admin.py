@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from inventory.v1 import admin_pb2 as pb
 from inventory_grpc.application.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.admin import Admin, ServerFacts
+from inventory_grpc_protos.v1 import admin_pb2 as pb
 from tests.support.world import NOON, SECOND
 
 NO_CONTEXT: Any = None

@@ -7,9 +7,9 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import batch, commands, refusal_among, refused
 from tests.unit.presentation.asking import add, adjust, line, reserve
 from tests.unit.presentation.conftest import Served

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from inventory.v1 import events_pb2
 from inventory_grpc.application import group, mailbox
 from inventory_grpc.presentation.interceptors.admission import Limits
+from inventory_grpc_protos.v1 import events_pb2
 from tests.support.caller import batch, message, refused
 from tests.support.engine import Engine, until
 from tests.support.stores import TroubledStore

@@ -7,7 +7,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.domain import commands
 from inventory_grpc.domain.events import Cause
 from inventory_grpc.domain.refusals import InvalidValue
@@ -23,6 +22,7 @@ from inventory_grpc.domain.values import (
 )
 from inventory_grpc.presentation.form import MAX_VIOLATIONS
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES
 from tests.unit.presentation.asking import add, adjust, count, fields, line, read, reserve
 

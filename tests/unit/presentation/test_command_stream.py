@@ -9,12 +9,12 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application import group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.command_stream import MAX_AHEAD
 from inventory_grpc.presentation.server import EXECUTE_STREAM, drain
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import SECONDS, message, refusal_among, refused
 from tests.support.engine import until
 from tests.support.stores import TroubledStore

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.group import Answer, Asked
@@ -16,6 +15,7 @@ from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import MINUTE, NOON
 from tests.unit.presentation.asking import add, adjust, fields, line, reserve

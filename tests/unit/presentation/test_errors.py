@@ -8,9 +8,6 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from inventory.v1 import errors_pb2 as pb
-from inventory.v1 import stock_pb2
-from inventory.v1.commands_pb2 import CommandError
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
 from inventory_grpc.domain.events import Levels
@@ -18,6 +15,9 @@ from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.presentation.errors import STATUS, fill_error, status_of
+from inventory_grpc_protos.v1 import errors_pb2 as pb
+from inventory_grpc_protos.v1 import stock_pb2
+from inventory_grpc_protos.v1.commands_pb2 import CommandError
 from tests.support.world import KETTLES, NOON, R1, stock
 
 LONG = stock("p" * 128, "s" * 128)

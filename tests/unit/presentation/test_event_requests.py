@@ -7,7 +7,6 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import events_pb2 as pb
 from inventory_grpc.application.failures import OtherLog, PositionAhead
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
@@ -15,6 +14,7 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation import mapping_events as mapping
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.form import Form
+from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import NOON, TOASTERS, add, reserve
 from tests.unit.presentation.asking import fields

@@ -6,7 +6,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.v1 import stock_pb2 as pb
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
@@ -19,6 +18,7 @@ from inventory_grpc.presentation.filling import (
     fill_time,
 )
 from inventory_grpc.presentation.form import Form
+from inventory_grpc_protos.v1 import stock_pb2 as pb
 from tests.support.world import ANA, KETTLES, NOON, ORDER, R1, TOASTERS, later
 
 YEAR_1 = -62_135_596_800_000_000

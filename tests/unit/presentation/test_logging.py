@@ -9,7 +9,6 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
@@ -17,6 +16,7 @@ from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
 

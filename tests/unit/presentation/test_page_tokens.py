@@ -7,11 +7,11 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.v1 import queries_pb2 as pb
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import ProductId, StoreId
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.form import Form
+from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 ASKED = pb.ListStockRequest(product_ids=["kettle"], page_size=10)
 TOKEN = page_tokens.token(ASKED, "kettle", "lisbon")

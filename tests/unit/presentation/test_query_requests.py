@@ -7,17 +7,17 @@ import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory.v1 import queries_pb2 as pb
-from inventory.v1.stock_pb2 import (
+from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
+from inventory_grpc.presentation.mapping_queries import MAX_KEYS, MAX_VALUES
+from inventory_grpc.presentation.queries import Queries
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+from inventory_grpc_protos.v1.stock_pb2 import (
     RESERVATION_STATE_ACTIVE,
     RESERVATION_STATE_RELEASED,
     RESERVATION_STATE_UNSPECIFIED,
     StockKey,
 )
-from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
-from inventory_grpc.presentation.mapping_queries import MAX_KEYS, MAX_VALUES
-from inventory_grpc.presentation.queries import Queries
 from tests.support.engine import Engine
 from tests.support.world import (
     BEN,

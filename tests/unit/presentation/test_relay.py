@@ -4,8 +4,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.v1 import events_pb2 as pb
 from inventory_grpc.presentation import relay
+from inventory_grpc_protos.v1 import events_pb2 as pb
 
 events = st.builds(
     pb.Event,

@@ -10,7 +10,6 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from inventory.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.around import Around, Nested
@@ -22,6 +21,7 @@ from inventory_grpc.presentation.server import (
     drain,
     interceptors,
 )
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from tests.support.engine import Engine
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.asking import add, line, reserve

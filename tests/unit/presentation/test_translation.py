@@ -8,13 +8,13 @@ from typing import Never
 import pytest
 from grpc import StatusCode
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.application.failures import Overloaded, PositionAhead
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.grpc_types import Context, Handler
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
     SUBSCRIBE,

@@ -8,8 +8,8 @@ import grpc
 import grpc.aio
 import pytest
 
-from inventory.v1.commands_pb2 import AddStockRequest, ExecuteBatchRequest
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, ExecuteBatchRequest
 from scripts.bench.figures import Comparison, Sample, Series
 from scripts.bench.goods import LikeReal, made_up
 from scripts.bench.load import drive

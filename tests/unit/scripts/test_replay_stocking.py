@@ -7,9 +7,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from inventory.v1 import commands_pb2 as pb
 from inventory_grpc.client import Line
 from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc_protos.v1 import commands_pb2 as pb
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Plan, Sending
 from scripts.replay.stocking import BATCH, Stocking, StockingFailed

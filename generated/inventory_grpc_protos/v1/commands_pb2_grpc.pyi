@@ -5,7 +5,7 @@ The side that writes."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.v1 import commands_pb2 as _commands_pb2
+from inventory_grpc_protos.v1 import commands_pb2 as _commands_pb2
 import abc as _abc_1
 
 

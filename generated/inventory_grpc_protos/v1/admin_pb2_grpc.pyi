@@ -5,7 +5,7 @@ What those who run the service ask it."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.v1 import admin_pb2 as _admin_pb2
+from inventory_grpc_protos.v1 import admin_pb2 as _admin_pb2
 import abc as _abc_1
 
 

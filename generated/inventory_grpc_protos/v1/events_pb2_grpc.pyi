@@ -5,7 +5,7 @@ What has happened, in the order in which it happened."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
-from inventory.v1 import events_pb2 as _events_pb2
+from inventory_grpc_protos.v1 import events_pb2 as _events_pb2
 import abc as _abc_1
 
 
