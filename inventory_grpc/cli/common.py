@@ -1,0 +1,68 @@
+"""Shared by all commands: the screen, options, and errors in one line."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import apsw
+import typer
+from rich.console import Console
+
+from inventory_grpc.application import failpoints
+from inventory_grpc.application.ledger import LedgerBroken
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.infrastructure.callers_file import BadCallers
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.opening import InUse
+from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
+from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.supervisor import WorkerFailed
+
+screen = Console(stderr=True)
+
+DatabaseOption = Annotated[
+    Path | None,
+    typer.Option("--database", "-d", help="The file. [INVENTORY_DATABASE; else inventory.db]"),
+]
+
+
+def existing(database: Path | None) -> Database:
+    path = Settings.load(database=database).database
+    if not check_header(path):
+        raise NotOurs(f"there is no database at {path}; name one with --database")
+    return Database(path)
+
+
+def show_error(error: str) -> None:
+    screen.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
+    """Say in one line what is wrong and what to do about it; exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        # whoever read our lines has had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (
+        BadSetting,
+        failpoints.BadFailPoint,
+        BadCallers,
+        NotOurs,
+        InUse,
+        LogInconsistent,
+        LedgerBroken,
+        StorageError,
+        Refusal,
+        WorkerFailed,
+        OSError,
+        apsw.Error,
+    ) as error:
+        say(str(error))
+        raise typer.Exit(1) from error

@@ -1,0 +1,78 @@
+"""Commands on the file itself, with or without a server: print, check, rebuild and copy the log."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.cli.common import DatabaseOption, errors, existing, screen
+from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
+from inventory_grpc.infrastructure.sqlite.verify import verify as differences
+from inventory_grpc.progress import progress_bar
+from inventory_grpc.tail import print_events
+
+
+def events(
+    database: DatabaseOption = None,
+    after: Annotated[int, typer.Option(min=0, help="Start after this position.")] = 0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new events as they are recorded.")
+    ] = False,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--type", help="Only these facts, such as StockReserved.")
+    ] = None,
+    product: Annotated[list[str] | None, typer.Option(help="Only of these products.")] = None,
+    store: Annotated[list[str] | None, typer.Option(help="Only of these stores.")] = None,
+    reservation: Annotated[
+        list[str] | None, typer.Option(help="Only of these reservations.")
+    ] = None,
+) -> None:
+    """Print the event log as JSON lines, oldest first; servers may go on meanwhile."""
+    if unknown := sorted(set(event_type or ()) - set(KIND_BY_NAME)):
+        raise typer.BadParameter(
+            f"unknown fact {unknown[0]}; choose from {', '.join(KIND_BY_NAME)}", param_hint="--type"
+        )
+    matching = EventFilter(
+        frozenset(event_type or ()),
+        frozenset(product or ()),
+        frozenset(store or ()),
+        frozenset(reservation or ()),
+    )
+    with errors():
+        asyncio.run(print_events(existing(database), after, matching, follow=follow))
+
+
+def verify(database: DatabaseOption = None) -> None:
+    """Check the hash chain and every table against the log; exit with 1 if anything differs."""
+    found = 0
+    with errors(), progress_bar(screen, "checking") as progress:
+        for difference in differences(existing(database), progress.at):
+            found += 1
+            print(difference)  # noqa: T201  the answer
+    if found:
+        screen.print(f"[red]{found} differences[/]: restore a backup, or `rebuild` the tables")
+        raise typer.Exit(1)
+    screen.print(f"0 differences in {progress.position:,} events")
+
+
+def rebuild(database: DatabaseOption = None) -> None:
+    """Make the tables that queries read again from the log; no server may be running."""
+    with errors(), progress_bar(screen, "rebuilding") as progress:
+        position = rebuild_alone(existing(database), progress.at)
+    screen.print(f"tables rebuilt from {position:,} events")
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist.")],
+    database: DatabaseOption = None,
+) -> None:
+    """Copy the database as it is at one moment; servers may go on meanwhile."""
+    with errors(), progress_bar(screen, "copying") as progress:
+        copy = back_up(existing(database), target, progress.of)
+    screen.print(
+        f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}"
+    )
