@@ -171,6 +171,7 @@ async def serving(
             start_time=wall(),
             breaker=parts.breaker,
             head=parts.event_log.head,
+            published=parts.head,
             expiry_lag=parts.ledger.expiry_lag,
             clock_difference=parts.clock.difference,
         )

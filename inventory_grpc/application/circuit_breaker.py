@@ -12,7 +12,12 @@ from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final
 
-from inventory_grpc.application.failures import LogDamaged, StorageFull, WritesRefused
+from inventory_grpc.application.failures import (
+    LogDamaged,
+    ReadsRefused,
+    StorageFull,
+    WritesRefused,
+)
 from inventory_grpc.application.ports import Fault, MonotonicClock, StorageError
 from inventory_grpc.domain.refusals import Refusal
 
@@ -155,8 +160,15 @@ class CircuitBreaker:
             handler(state)
 
 
+def refusal_of_read(fault: Fault, retry_seconds: float) -> Refusal:
+    """Return what a caller is told when nothing could be read because of *fault*."""
+    if fault is Fault.DAMAGED:
+        return LogDamaged()
+    return ReadsRefused(retry_seconds, fault.value)
+
+
 def refusal_of(fault: Fault, retry_seconds: float) -> Refusal:
-    """Return what a caller is told when storage did nothing because of *fault*."""
+    """Return what the caller of a command is told when *fault* kept it from being recorded."""
     match fault:
         case Fault.FULL:
             return StorageFull(retry_seconds)

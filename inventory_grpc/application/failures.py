@@ -6,6 +6,7 @@ Refusal
   OtherLog            the position belongs to another log
   Unavailable         try again, later
     Overloaded          more is waiting than can be done in time
+    ReadsRefused        storage is in trouble: this could not be read
     WritesRefused       storage is in trouble: no writes until it works again
     StorageFull         the disk is full: no writes until there is room
     ShuttingDown        this server is going away
@@ -80,6 +81,19 @@ class Overloaded(Unavailable):
 
     def __str__(self) -> str:
         return "more is waiting than can be done in time; try again"
+
+
+@dataclass(eq=False)
+class ReadsRefused(Unavailable):
+    """Storage is in trouble, and what was asked cannot be read for now."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return f"it cannot be read for now: {self.why}"
+
+    def facts(self) -> Mapping[str, str]:
+        return {**super().facts(), "why": self.why}
 
 
 @dataclass(eq=False)

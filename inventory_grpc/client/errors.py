@@ -16,6 +16,7 @@
         PositionAhead            the log is not that long: `head_position`
       TurnedAway               the request was not judged: another time, perhaps
         Overloaded               there is more to do than the server can
+        ReadsRefused             storage is in trouble, and this cannot be read
         WritesRefused            writing has failed; reads go on
         StorageFull              the disk is full; reads go on
         ShuttingDown             the server is going away
@@ -196,6 +197,10 @@ class TurnedAway(InventoryError):
 
 class Overloaded(TurnedAway):
     """The server has more to do than it can."""
+
+
+class ReadsRefused(TurnedAway):
+    """Storage is in trouble, and what was asked cannot be read for now."""
 
 
 class WritesRefused(TurnedAway):

@@ -40,6 +40,7 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_INTERNAL: errors.Internal,
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: errors.Unauthenticated,
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: errors.PermissionDenied,
+    ErrorReason.ERROR_REASON_READS_REFUSED: errors.ReadsRefused,
 }
 """The class of each reason."""
 

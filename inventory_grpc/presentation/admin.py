@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.head import Head
+from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.filling import fill_span, fill_time
 from inventory_grpc.presentation.grpc_types import Context
@@ -30,6 +32,8 @@ class ServerFacts:
     start_time: Instant
     breaker: CircuitBreaker
     head: Callable[[], int]
+    """Reads where the log ends; raises `StorageError` while that cannot be read."""
+    published: Head
     expiry_lag: Callable[[], int]
     clock_difference: Callable[[], int]
 
@@ -48,7 +52,7 @@ class Admin(InventoryAdminServicer):
         response = pb.GetServerInfoResponse(
             version=facts.version,
             log_id=facts.log_id,
-            head_position=facts.head(),
+            head_position=self._head(),
             durability=_DURABILITIES[facts.durability],
             writes=pb.WRITES_ACCEPTED if closed else pb.WRITES_REFUSED,
             writes_refused_reason="" if closed else str(breaker.refusal()),
@@ -60,3 +64,10 @@ class Admin(InventoryAdminServicer):
         fill_span(response.expiry_lag, facts.expiry_lag())
         fill_span(response.clock_difference, facts.clock_difference())
         return response
+
+    def _head(self) -> int:
+        """Return where the log ends, or ended when it could still be read."""
+        try:
+            return self._facts.head()
+        except StorageError:
+            return self._facts.published.position

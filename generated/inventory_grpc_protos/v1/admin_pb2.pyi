@@ -135,7 +135,9 @@ class GetServerInfoResponse(_message.Message):
     never changed.
     """
     head_position: _builtins.int
-    """Position of the last event recorded; 0 in an empty log."""
+    """Position of the last event recorded; 0 in an empty log. While storage cannot be
+    read, that of the last one that this server has seen.
+    """
     durability: Global___Durability.ValueType
     """What an acknowledged command survives."""
     writes: Global___Writes.ValueType

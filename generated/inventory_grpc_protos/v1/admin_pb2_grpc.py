@@ -49,7 +49,7 @@ class InventoryAdminServicer:
     def GetServerInfo(self, request, context):
         """Returns which server this is, what it serves and whether all is well.
 
-        Answers also while writes are refused. Fails with
+        Answers also while writes or reads are refused. Fails with
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
         """

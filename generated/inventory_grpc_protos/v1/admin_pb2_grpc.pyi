@@ -19,7 +19,7 @@ class InventoryAdminStub:
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetServerInfoRequest, _admin_pb2.GetServerInfoResponse]
     """Returns which server this is, what it serves and whether all is well.
 
-    Answers also while writes are refused. Fails with
+    Answers also while writes or reads are refused. Fails with
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
     """
@@ -35,7 +35,7 @@ class InventoryAdminServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_admin_pb2.GetServerInfoResponse]:
         """Returns which server this is, what it serves and whether all is well.
 
-        Answers also while writes are refused. Fails with
+        Answers also while writes or reads are refused. Fails with
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
         """

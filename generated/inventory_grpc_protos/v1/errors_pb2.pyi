@@ -226,6 +226,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
          "metadata": {"store_id": "porto"}}
     """
+    ERROR_REASON_READS_REFUSED: _ErrorReason.ValueType  # 22
+    """What was asked cannot be read for now, because storage is in trouble. Says
+    nothing about commands: `WRITES_REFUSED` and `writes` of `GetServerInfo` do.
+
+    Code `UNAVAILABLE`. A `google.rpc.RetryInfo` says how long to wait. `why` names
+    the trouble.
+
+        {"reason": "READS_REFUSED", "domain": "inventory.v1",
+         "metadata": {"why": "the storage failed"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of `google.rpc.ErrorInfo`, there without the prefix
@@ -425,6 +435,16 @@ rpc; there is one of them.
 
     {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
      "metadata": {"store_id": "porto"}}
+"""
+ERROR_REASON_READS_REFUSED: ErrorReason.ValueType  # 22
+"""What was asked cannot be read for now, because storage is in trouble. Says
+nothing about commands: `WRITES_REFUSED` and `writes` of `GetServerInfo` do.
+
+Code `UNAVAILABLE`. A `google.rpc.RetryInfo` says how long to wait. `why` names
+the trouble.
+
+    {"reason": "READS_REFUSED", "domain": "inventory.v1",
+     "metadata": {"why": "the storage failed"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -80,6 +80,7 @@ class InventoryEventsServicer:
         the log,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when there are too many subscribers,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
         - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event; what came before
         is sound.
         """
@@ -94,6 +95,7 @@ class InventoryEventsServicer:
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
         - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -40,6 +40,7 @@ class InventoryEventsStub:
       the log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when there are too many subscribers,
     - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
     - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event; what came before
       is sound.
     """
@@ -50,6 +51,7 @@ class InventoryEventsStub:
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
     - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event.
     """
 
@@ -85,6 +87,7 @@ class InventoryEventsServicer(metaclass=_abc_1.ABCMeta):
           the log,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when there are too many subscribers,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
         - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event; what came before
           is sound.
         """
@@ -101,6 +104,7 @@ class InventoryEventsServicer(metaclass=_abc_1.ABCMeta):
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
         - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event.
         """
 

@@ -41,7 +41,9 @@ class InventoryQueriesStub:
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
     """
 
     def __init__(self, channel):
@@ -103,7 +105,9 @@ class InventoryQueriesServicer:
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
     """
 
     def GetStock(self, request, context):
@@ -229,7 +233,9 @@ class InventoryQueries:
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
     """
 
     @staticmethod

@@ -28,7 +28,9 @@ class InventoryQueriesStub:
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
       log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -80,7 +82,9 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
       log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
     """
 
     @_abc_1.abstractmethod

@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
-from inventory_grpc.application.circuit_breaker import refusal_of
+from inventory_grpc.application.circuit_breaker import refusal_of_read
 from inventory_grpc.application.failures import Overloaded, ShuttingDown, bug
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
@@ -84,8 +84,8 @@ class TranslateErrors(Around):
 
 def _refusal_of(method: str, error: Exception) -> Refusal:
     match error:
-        case StorageError(fault=fault):
-            return refusal_of(fault, READ_RETRY_SECONDS)
+        case StorageError(fault=fault):  # of a read: the ledger answers for the writes
+            return refusal_of_read(fault, READ_RETRY_SECONDS)
         case DecodeError():  # of a stream of requests, which gRPC decodes one by one
             return undecodable()
         case _:

@@ -61,6 +61,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         start_time=wall(),
         breaker=engine.breaker,
         head=log.head,
+        published=engine.head,
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
     )

@@ -1,8 +1,10 @@
 """Who runs the server is told how it is doing."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Never
 
 from inventory_grpc.application.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc_protos.v1 import admin_pb2 as pb
@@ -11,14 +13,17 @@ from tests.support.world import NOON, SECOND
 NO_CONTEXT: Any = None
 
 
-async def info(breaker: CircuitBreaker) -> pb.GetServerInfoResponse:
+async def info(
+    breaker: CircuitBreaker, head: Callable[[], int] = lambda: 812
+) -> pb.GetServerInfoResponse:
     facts = ServerFacts(
         version="0.1.0",
         log_id="k3v9x0q2m7ab",
         durability="relaxed",
         start_time=NOON,
         breaker=breaker,
-        head=lambda: 812,
+        head=head,
+        published=Head(700),
         expiry_lag=lambda: 1_500,
         clock_difference=lambda: -2_500_000,
     )
@@ -54,3 +59,11 @@ async def test_while_storage_is_in_trouble_it_says_so_and_when_it_tries_again() 
     assert "storage failed" in told.writes_refused_reason
     assert told.circuit_breaker.state == pb.CIRCUIT_BREAKER_STATE_OPEN
     assert told.circuit_breaker.retry_delay.ToMicroseconds() == SECOND // 2
+
+
+async def test_while_the_log_cannot_be_read_the_last_head_is_told() -> None:
+    def unreadable() -> Never:
+        raise StorageError(Fault.BROKEN)
+
+    told = await info(closed(), unreadable)
+    assert told.head_position == 700

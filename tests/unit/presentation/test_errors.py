@@ -36,6 +36,7 @@ EXAMPLES: list[Refusal] = [
     failures.PositionAhead(9, 5),
     failures.OtherLog("l" * 128, "memory"),
     failures.Overloaded(0.25),
+    failures.ReadsRefused(0.5, "storage failed"),
     failures.WritesRefused(1.5, "storage failed"),
     failures.StorageFull(1.0),
     failures.ShuttingDown(1.0),

@@ -76,9 +76,9 @@ async def test_a_bug_is_internal_and_its_text_stays_here(caplog: pytest.LogCaptu
     ("fault", "code", "reason"),
     [
         (Fault.DAMAGED, StatusCode.DATA_LOSS, "LOG_DAMAGED"),
-        (Fault.BROKEN, StatusCode.UNAVAILABLE, "WRITES_REFUSED"),
-        (Fault.BUSY, StatusCode.UNAVAILABLE, "WRITES_REFUSED"),
-        (Fault.FULL, StatusCode.UNAVAILABLE, "STORAGE_FULL"),
+        (Fault.BROKEN, StatusCode.UNAVAILABLE, "READS_REFUSED"),
+        (Fault.BUSY, StatusCode.UNAVAILABLE, "READS_REFUSED"),
+        (Fault.FULL, StatusCode.UNAVAILABLE, "READS_REFUSED"),
     ],
 )
 async def test_a_read_that_storage_failed_is_told_what_it_may_do(
