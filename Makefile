@@ -11,6 +11,8 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
+# Of these two the README's example is made; newer patches and features do.
+NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8'
 
 .PHONY: help
 help: ## Show this list
@@ -33,6 +35,9 @@ check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 .PHONY: test
 test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without coverage
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
+
+.PHONY: tools
+tools: .venv/.dev .venv/.bench .venv/.node ## Install what some tests skip without: Node packages, matplotlib
 
 .PHONY: robustness
 robustness: .venv/.dev ## Try hard to break it, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
@@ -92,4 +97,10 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 .venv/.bench: .venv/.made pyproject.toml
 	@echo "Installing what measuring needs"
 	@$(INSTALL) -e '.[bench]'
+	@touch $@
+
+.venv/.node: .venv/.made
+	@command -v npm >/dev/null || { echo "There is no npm here (Debian, Ubuntu: apt install nodejs npm)"; exit 1; } >&2
+	@echo "Installing what the README's calls from Node need"
+	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .venv/node $(NODE_PACKAGES)
 	@touch $@

@@ -1,13 +1,19 @@
 """What every test may ask for."""
 
+import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import hypothesis
 import pytest
 
+from tests.support.skip_list import SkipList
 from tests.support.stores import STORES, Store
+
+MAY_SKIP: Final[Mapping[str, str]] = {}
+"""Tests, or files of them, that need what CI cannot install: a name as pytest has it, and why."""
 
 # how long an example takes says more of the machine than of the code
 hypothesis.settings.register_profile("here", deadline=None)
@@ -16,6 +22,12 @@ hypothesis.settings.load_profile("here")
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     # under nohup: the servers of the tests would inherit that, but not a handler
     signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fail on skips in CI, where all that tests need is installed."""
+    if os.environ.get("CI"):
+        config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
 
 
 @pytest.fixture(params=sorted(STORES))

@@ -19,6 +19,8 @@ README: Final = ROOT / "README.md"
 WRITTEN_ADDRESS: Final = "127.0.0.1:50051"
 HAS_NODE: Final = shutil.which("node") is not None
 NODE_PACKAGES: Final = ("@grpc/grpc-js", "@grpc/proto-loader")
+NODE_ENVIRONMENT: Final = {**os.environ, "NODE_PATH": str(ROOT / ".venv/node/node_modules")}
+"""Finds what `make tools` has installed."""
 
 _BLOCK: Final = re.compile(
     r"^<!-- run(?:: (?P<with>\w+))? -->\n```\w+\n(?P<code>.*?)^```\n"
@@ -61,7 +63,7 @@ def _run(block: Block, address: str) -> str:
         capture_output=True,
         check=False,
         cwd=ROOT,
-        env={**os.environ, "PATH": path},
+        env={**NODE_ENVIRONMENT, "PATH": path},
         text=True,
         timeout=30,
     )
@@ -85,7 +87,11 @@ def _has_node_packages() -> bool:
     return (
         HAS_NODE
         and not subprocess.run(
-            ["node", "-e", resolve], cwd=ROOT, capture_output=True, check=False
+            ["node", "-e", resolve],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+            env=NODE_ENVIRONMENT,
         ).returncode
     )
 
@@ -99,5 +105,5 @@ async def test_the_commands_run_as_written(server: ServerProcess) -> None:
 @pytest.mark.skipif(not HAS_NODE, reason="node is not installed")
 async def test_the_call_from_node_runs_as_written(server: ServerProcess) -> None:
     if not _has_node_packages():
-        pytest.skip(f"npm packages are missing: {' '.join(NODE_PACKAGES)}")
+        pytest.skip(f"npm packages are missing ({' '.join(NODE_PACKAGES)}): run make tools")
     await _check(list(_blocks()), await server.address())
