@@ -19,6 +19,7 @@ from inventory_grpc.application.queries import Queries as Answers
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
+from inventory_grpc.domain.values import Instant, Span
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.callers_file import CallersFile
@@ -176,7 +177,9 @@ async def serving(
             clock_difference=parts.clock.difference,
         )
         servicers = Servicers(
-            commands=Commands(parts.ledger, wall),
+            commands=Commands(
+                parts.ledger, wall, Span(round(settings.hold_seconds * Instant.SECOND))
+            ),
             queries=Queries(parts.queries),
             events=Events(parts.followers, parts.event_log, wall),
             admin=Admin(facts),

@@ -12,8 +12,9 @@ from itertools import count
 from typing import Final
 
 from inventory_grpc.bootstrap import serving
+from inventory_grpc.choices import EventLoop
 from inventory_grpc.process import OVERTIME_SECONDS, Link, ending_signals
-from inventory_grpc.settings import BadSetting, EventLoop, Settings
+from inventory_grpc.settings import BadSetting, Settings
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import structlog
 
-from inventory_grpc.settings import LogFormat
+from inventory_grpc.choices import LogFormat
 
 Entry = dict[str, Any]
 
@@ -81,13 +81,14 @@ def _tamed(entry: Entry) -> Entry:
     """Leave nothing in *entry* that a terminal would obey, or that looks like another line."""
     for key, value in entry.items():
         if key == "exception":
-            entry[key] = "\n".join(f"    {_printable(line)}" for line in value.split("\n"))
+            entry[key] = "\n".join(f"    {printable(line)}" for line in value.split("\n"))
         elif isinstance(value, str):
-            entry[key] = _printable(value)
+            entry[key] = printable(value)
     return entry
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return *text* with what is not printable, or would begin a line, spelt out."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

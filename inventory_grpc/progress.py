@@ -1,4 +1,4 @@
-"""How far has a long task come?"""
+"""Shows the progress of a long task."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +25,13 @@ class Bar:
 
 @contextmanager
 def progress_bar(screen: Console, what: str) -> Iterator[Bar]:
+    """Show how far a task has come, on a terminal only: elsewhere it leaves an empty line."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=screen, transient=True) as progress:
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    ) as progress:
         yield Bar(progress, what)

@@ -1,57 +1,45 @@
-"""What can be set, by whom, and what is it otherwise?"""
+"""The settings of a server: their names, defaults and bounds."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
+from inventory_grpc.choices import EventLoop, Group, LogFormat, Reflection
+from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
+from inventory_grpc.environment import parse, shown, variable, written
 from inventory_grpc.infrastructure.sqlite.connection import Durability
 
-PREFIX: Final = "INVENTORY_"
 MAX_PORT: Final = 65_535
+MAX_COUNT: Final = 1_000_000_000
+"""The largest number of things that a setting may name."""
 
-_WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+MAX_REMEMBER_DAYS: Final = 36_500
+MAX_DRAIN_SECONDS: Final = 86_400
+
+_ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 class BadSetting(ValueError):
     """A setting cannot be what it is; the message says which, and what it could be."""
 
 
-class LogFormat(Enum):
-    """How log lines look."""
-
-    AUTO = "auto"
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class EventLoop(Enum):
-    """What runs the server."""
-
-    ASYNCIO = "asyncio"
-    UVLOOP = "uvloop"
-
-
-class Reflection(Enum):
-    """Who may ask what there is to call."""
-
-    LOOPBACK = "loopback"
-    ON = "on"
-    OFF = "off"
-
-
 def _setting(
     default: Any,  # noqa: ANN401  of any type
     doc: str,
+    group: Group,
     *,
     least: float | None = None,
     most: float | None = None,
 ) -> Any:  # noqa: ANN401  a field, which stands for its value
-    return field(default=default, metadata={"doc": doc, "least": least, "most": most})
+    """Return a field; a number has both bounds."""
+    return field(
+        default=default, metadata={"doc": doc, "group": group, "least": least, "most": most}
+    )
 
 
 @dataclass(frozen=True)
@@ -59,67 +47,118 @@ class Settings:
     """Everything an operator may set: each is `INVENTORY_` and its name in capitals.
 
     Raises:
-        BadSetting: one of them cannot be so.
+        BadSetting: one of them cannot be used.
     """
 
-    listen: str = _setting("127.0.0.1:50051", "address and port to serve on; port 0 is any")
+    listen: str = _setting(
+        "127.0.0.1:50051", "address and port to serve on; port 0 is any", Group.ADDRESS
+    )
     workers: int = _setting(
-        1, "processes that serve together; see [Workers](#workers)", least=1, most=64
-    )
-    database: Path = _setting(Path("inventory.db"), "the file that holds everything")
-    durability: Durability = _setting(
-        Durability.FULL, "`full`: on disk before it is answered; `relaxed`: soon after"
-    )
-    tls_certificate: Path | None = _setting(
-        None, "PEM file of the certificate chain to serve TLS 1.2 and 1.3 with"
-    )
-    tls_key: Path | None = _setting(None, "PEM file of its private key")
-    tls_client_ca: Path | None = _setting(
-        None, "PEM file of authorities; callers must then show a certificate of theirs"
-    )
-    callers: Path | None = _setting(
-        None, "TOML file of who may call, and what; see [Security](#security)"
-    )
-    allow_plaintext: bool = _setting(
-        default=False, doc="serve other machines, too, without encryption"
-    )
-    allow_anonymous: bool = _setting(
-        default=False, doc="serve other machines, too, without asking who calls"
+        1, "processes that serve together; see [Workers](#workers)", Group.ADDRESS, least=1, most=64
     )
     reflection: Reflection = _setting(
-        Reflection.LOOPBACK, "describe the API to callers: on a `loopback` address, `on`, `off`"
+        Reflection.LOOPBACK,
+        "describe the API to callers: on a `loopback` address, `on`, `off`",
+        Group.ADDRESS,
     )
-    remember_days: float = _setting(7.0, "how long a request id is remembered", least=0)
-    cached_stocks: int = _setting(
-        100_000, "stocks kept at hand, for queries and for commands each", least=1
+    database: Path = _setting(Path("inventory.db"), "the file that holds everything", Group.STORAGE)
+    durability: Durability = _setting(
+        Durability.FULL,
+        "`full`: on disk before it is answered; `relaxed`: soon after",
+        Group.STORAGE,
     )
-    cached_reservations: int = _setting(20_000, "reservations kept at hand, for commands", least=1)
-    warm_stocks: int = _setting(
-        0, "how many of the last events' stocks are read into the cache at start", least=0
+    tls_certificate: Path | None = _setting(
+        None, "PEM file of the certificate chain to serve TLS 1.2 and 1.3 with", Group.ACCESS
+    )
+    tls_key: Path | None = _setting(None, "PEM file of its private key", Group.ACCESS)
+    tls_client_ca: Path | None = _setting(
+        None,
+        "PEM file of authorities; callers must then show a certificate of theirs",
+        Group.ACCESS,
+    )
+    callers: Path | None = _setting(
+        None, "TOML file of who may call, and what; see [Security](#security)", Group.ACCESS
+    )
+    allow_plaintext: bool = _setting(
+        default=False, doc="serve other machines, too, without encryption", group=Group.ACCESS
+    )
+    allow_anonymous: bool = _setting(
+        default=False, doc="serve other machines, too, without asking who calls", group=Group.ACCESS
+    )
+    hold_seconds: float = _setting(
+        DEFAULT_TTL / Instant.SECOND,
+        "how long a cart is held whose request names no time",
+        Group.COMMANDS,
+        least=MIN_TTL / Instant.SECOND,
+        most=MAX_TTL / Instant.SECOND,
+    )
+    remember_days: float = _setting(
+        7.0,
+        "how long a request id is remembered",
+        Group.COMMANDS,
+        least=0,
+        most=MAX_REMEMBER_DAYS,
     )
     max_commands: int = _setting(
-        2_000, "commands under way at a time in a worker; more are refused", least=1
+        2_000,
+        "commands under way at a time in a worker; more are refused",
+        Group.LIMITS,
+        least=1,
+        most=MAX_COUNT,
     )
-    max_queries: int = _setting(1_000, "queries under way at a time in a worker", least=1)
-    max_streams: int = _setting(1_000, "subscriptions open at a time in a worker", least=1)
+    max_queries: int = _setting(
+        1_000, "queries under way at a time in a worker", Group.LIMITS, least=1, most=MAX_COUNT
+    )
+    max_streams: int = _setting(
+        1_000, "subscriptions open at a time in a worker", Group.LIMITS, least=1, most=MAX_COUNT
+    )
     caller_share: float = _setting(
-        0.5, "which part of each of these one caller may take, where callers are known", least=0
+        0.5,
+        "which part of each of these one caller may take, where callers are known",
+        Group.LIMITS,
+        least=0,
+        most=1,
     )
-    drain_seconds: float = _setting(10.0, "how long calls may take to end after SIGTERM", least=0)
+    cached_stocks: int = _setting(
+        100_000,
+        "stocks kept at hand, for queries and for commands each",
+        Group.LIMITS,
+        least=1,
+        most=MAX_COUNT,
+    )
+    cached_reservations: int = _setting(
+        20_000, "reservations kept at hand, for commands", Group.LIMITS, least=1, most=MAX_COUNT
+    )
+    warm_stocks: int = _setting(
+        0,
+        "how many of the last events' stocks are read into the cache at start",
+        Group.LIMITS,
+        least=0,
+        most=MAX_COUNT,
+    )
+    drain_seconds: float = _setting(
+        10.0,
+        "how long calls may take to end after SIGTERM",
+        Group.PROCESS,
+        least=0,
+        most=MAX_DRAIN_SECONDS,
+    )
     log_format: LogFormat = _setting(
-        LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal"
+        LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal", Group.PROCESS
     )
     event_loop: EventLoop = _setting(
-        EventLoop.ASYNCIO, "`asyncio`, or `uvloop` where `pip install 'inventory-grpc[uvloop]'` was"
+        EventLoop.ASYNCIO,
+        "`asyncio`, or `uvloop` where `pip install 'inventory-grpc[uvloop]'` was",
+        Group.PROCESS,
     )
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             least, most = setting.metadata["least"], setting.metadata["most"]
-            if least is not None and getattr(self, setting.name) < least:
-                raise BadSetting(f"{setting.name}: must be at least {least}")
-            if most is not None and getattr(self, setting.name) > most:
-                raise BadSetting(f"{setting.name}: must be at most {most}")
+            value = getattr(self, setting.name)
+            if least is not None and not least <= value <= most:  # NaN is never between
+                bounds = f"from {least:,g} to {most:,.0f}"
+                raise BadSetting(f"{setting.name}: must be {bounds}, and is {shown(value)}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting("tls_certificate and tls_key: one needs the other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
@@ -144,14 +183,19 @@ class Settings:
 
     @property
     def host(self) -> str:
-        host, colon, port = self.listen.rpartition(":")
-        if not colon or not port.isdigit() or int(port) > MAX_PORT:
-            raise BadSetting(f"listen: {self.listen!r} is not HOST:PORT, such as 127.0.0.1:50051")
-        return host.strip("[]")
+        return self._address()["host"].strip("[]")
 
     @property
     def port(self) -> int:
-        return int(self.listen.rpartition(":")[2])
+        return int(self._address()["port"])
+
+    def _address(self) -> re.Match[str]:
+        found = _ADDRESS.fullmatch(self.listen)
+        if found is None or int(found["port"]) > MAX_PORT:
+            raise BadSetting(
+                f"listen: {shown(self.listen)} is not HOST:PORT, such as 127.0.0.1:50051"
+            )
+        return found
 
     @property
     def is_loopback(self) -> bool:
@@ -175,52 +219,32 @@ class Settings:
         Raises:
             BadSetting: one of them cannot be read, or cannot be so.
         """
-        kinds = {name: _plain(kind) for name, kind in get_type_hints(cls).items()}
+        kinds = kinds_of_settings()
         values: dict[str, Any] = {}
         for setting in fields(cls):
             name = setting.name
             if chosen.get(name) is not None:
                 values[name] = chosen[name]
-            elif text := environ.get(PREFIX + name.upper()):
-                values[name] = _parse(name, kinds[name], text)
+            elif text := environ.get(variable(name)):
+                try:
+                    values[name] = parse(kinds[name], text)
+                except ValueError as error:
+                    raise BadSetting(f"{variable(name)}: {error}") from None
         return cls(**values)
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables from which another process loads exactly these settings."""
         return {
-            PREFIX + setting.name.upper(): _told(getattr(self, setting.name))
-            for setting in fields(self)
+            variable(setting.name): written(getattr(self, setting.name)) for setting in fields(self)
         }
+
+
+def kinds_of_settings() -> dict[str, type[Any]]:
+    """Return the type of each setting; one that may also be None has the type of its value."""
+    return {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
 
 
 def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
     """Return the type of a value that may also be None."""
     plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
     return plain
-
-
-def _told(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(int(value))
-        case Enum():
-            return str(value.value)
-        case _:
-            return str(value)
-
-
-def _parse(name: str, kind: type[Any], text: str) -> object:
-    try:
-        return _WORDS[text.lower()] if kind is bool else kind(text)
-    except (KeyError, ValueError):
-        choices: list[str] = []
-        if kind is bool:
-            choices = ["1", "0"]
-        elif issubclass(kind, Enum):
-            choices = [str(choice.value) for choice in kind]
-        among = (
-            f"; choose from {', '.join(choices)}" if choices else f", it must be {kind.__name__}"
-        )
-        raise BadSetting(f"{PREFIX}{name.upper()}: {text!r} cannot be read{among}") from None

@@ -1,4 +1,4 @@
-"""How does the event log reach a shell?"""
+"""Prints the event log as JSON lines."""
 
 import asyncio
 import sys
@@ -42,9 +42,15 @@ async def print_events(
             stop_at=None if follow else end,
         ):
             for event in progress.events:
-                sys.stdout.write(MessageToJson(Event.FromString(event), indent=None) + "\n")
+                sys.stdout.write(_line(event))
             sys.stdout.flush()
     finally:
         polling.cancel()
         await readers.close()
         readers.shut_down()
+
+
+def _line(event: bytes) -> str:
+    """Return a stored event as a line of JSON, with the field names of the API."""
+    message = Event.FromString(event)
+    return MessageToJson(message, preserving_proto_field_name=True, indent=None) + "\n"

@@ -1,5 +1,8 @@
 """The command line, `inventory-grpc`: each command stands in a file of its subject."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from inventory_grpc.cli import access, log, serve
@@ -13,6 +16,23 @@ app = typer.Typer(
 )
 for command in (serve.serve, log.events, log.verify, log.rebuild, log.backup, access.token):
     app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  what typer passes
+    if wanted:
+        print(f"inventory-grpc {version('inventory-grpc')}")  # noqa: T201  the answer
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

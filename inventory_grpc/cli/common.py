@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import apsw
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger import LedgerBroken
@@ -20,10 +21,12 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
+from inventory_grpc.logs import printable
 from inventory_grpc.settings import BadSetting, Settings
 from inventory_grpc.supervisor import WorkerFailed
 
-screen = Console(stderr=True)
+screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+"""Standard error. Text is shown as it is: `[brackets]` in a path are no markup."""
 
 DatabaseOption = Annotated[
     Path | None,
@@ -38,8 +41,13 @@ def existing(database: Path | None) -> Database:
     return Database(path)
 
 
+def show(text: str, *, red: str = "") -> None:
+    """Write one line to standard error, after some words in *red*."""
+    screen.print(Text.assemble((printable(red), "red"), printable(text)))
+
+
 def show_error(error: str) -> None:
-    screen.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+    show(f" {error}", red="error:")
 
 
 @contextmanager

@@ -2,23 +2,29 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.cli.common import DatabaseOption, errors, existing, screen
+from inventory_grpc.cli.common import DatabaseOption, errors, existing, screen, show
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
+from inventory_grpc.logs import printable
 from inventory_grpc.progress import progress_bar
 from inventory_grpc.tail import print_events
+
+LAST_POSITION: Final = 2**63 - 1
+"""The highest position that a file can hold."""
 
 
 def events(
     database: DatabaseOption = None,
-    after: Annotated[int, typer.Option(min=0, help="Start after this position.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, max=LAST_POSITION, help="Start after this position.")
+    ] = 0,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with new events as they are recorded.")
     ] = False,
@@ -52,18 +58,18 @@ def verify(database: DatabaseOption = None) -> None:
     with errors(), progress_bar(screen, "checking") as progress:
         for difference in differences(existing(database), progress.at):
             found += 1
-            print(difference)  # noqa: T201  the answer
+            print(printable(difference))  # noqa: T201  the answer
     if found:
-        screen.print(f"[red]{found} differences[/]: restore a backup, or `rebuild` the tables")
+        show(": restore a backup, or `rebuild` the tables", red=f"{found} differences")
         raise typer.Exit(1)
-    screen.print(f"0 differences in {progress.position:,} events")
+    show(f"0 differences in {progress.position:,} events")
 
 
 def rebuild(database: DatabaseOption = None) -> None:
     """Make the tables that queries read again from the log; no server may be running."""
     with errors(), progress_bar(screen, "rebuilding") as progress:
         position = rebuild_alone(existing(database), progress.at)
-    screen.print(f"tables rebuilt from {position:,} events")
+    show(f"tables rebuilt from {position:,} events")
 
 
 def backup(
@@ -73,6 +79,4 @@ def backup(
     """Copy the database as it is at one moment; servers may go on meanwhile."""
     with errors(), progress_bar(screen, "copying") as progress:
         copy = back_up(existing(database), target, progress.of)
-    screen.print(
-        f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}"
-    )
+    show(f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}")

@@ -157,5 +157,5 @@ MAX_TTL: Final = Span(30 * 24 * 3600 * 1_000_000)
 Expiration = Ttl | Until | Never
 """When a hold is over."""
 
-DEFAULT_EXPIRATION: Final = Ttl(Span(30 * 60 * 1_000_000))
-"""What a caller who says nothing gets: half an hour. Never "no hold"."""
+DEFAULT_TTL: Final = Span(30 * 60 * 1_000_000)
+"""How long a hold lasts whose request names no time, unless the server is set otherwise."""

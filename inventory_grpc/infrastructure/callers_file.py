@@ -15,12 +15,13 @@ the time that takes tells nothing about the tokens that exist.
 """
 
 import hashlib
+import json
 import logging
 import re
 import secrets
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +40,10 @@ TOKEN_BYTES: Final = 32
 TOKEN_PREFIX: Final = "inv_"  # noqa: S105  what every token begins with
 """By which those who look for secrets in the wrong places can know it."""
 
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""A name that TOML takes without quotes; with a dot it would be two names."""
+
+_PLACE: Final = re.compile(r" \(at line \d+, column \d+\)")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEYS: Final = frozenset({"role", "stores", "tokens", "certificates"})
 
@@ -73,6 +78,7 @@ class CallersFile:
         self._now = now
         self._seen = _state(path)
         self._known = _read(path)
+        self._warn_if_empty()
 
     def by_token(self, token: str) -> Caller | None:
         known = self._known.tokens.get(hash_of(token))
@@ -96,6 +102,15 @@ class CallersFile:
             _log.error("callers are as before: %s", error)
         else:
             _log.info("callers were read again from %s", self._path)
+            self._warn_if_empty()
+
+    def _warn_if_empty(self) -> None:
+        if not self._known.tokens and not self._known.certificates:
+            _log.warning(
+                "%s has neither a token nor a certificate: every call is refused; "
+                "`inventory-grpc token` makes an entry",
+                self._path,
+            )
 
 
 def new_token() -> str:
@@ -106,6 +121,15 @@ def new_token() -> str:
 def hash_of(token: str) -> str:
     """Return what of *token* may be written down."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def entry_of(actor: Name, role: Role, token: str) -> Sequence[str]:
+    """Return the lines of the file that let *actor* in with *token*."""
+    return [
+        f"[{actor if _BARE_KEY.fullmatch(actor) else json.dumps(actor)}]",
+        f'role = "{role.name.lower()}"',
+        f'tokens = [{{ sha256 = "{hash_of(token)}" }}]',
+    ]
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -126,9 +150,10 @@ def _read(path: Path) -> _Known:
         entries = tomllib.loads(text.decode("utf-8"))
     except OSError as error:
         raise BadCallers(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
-        # which would quote from the file
-        raise BadCallers(f"{path}: is not TOML") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        # the rest of its message would quote from the file
+        place = _PLACE.search(str(error))
+        raise BadCallers(f"{path}: is not TOML{place[0] if place else ''}") from None
     tokens: dict[str, _Token] = {}
     certificates: dict[str, Caller] = {}
     for actor, entry in entries.items():
@@ -146,7 +171,10 @@ def _caller(at: str, actor: str, entry: Any) -> Caller:  # noqa: ANN401  whateve
     if not isinstance(entry, dict):
         raise BadCallers(f"{at} must be a table, such as [checkout]")
     if unknown := sorted(set(entry) - _KEYS):
-        raise BadCallers(f"{at} has {unknown[0]}; known are {', '.join(sorted(_KEYS))}")
+        is_table = isinstance(entry[unknown[0]], dict)
+        hint = f'; a name with a dot needs quotes: ["{actor}.{unknown[0]}"]' if is_table else ""
+        known = ", ".join(sorted(_KEYS))
+        raise BadCallers(f"{at} has {unknown[0]}; known are {known}{hint}")
     for key in ("stores", "tokens", "certificates"):
         if key in entry and not (isinstance(entry[key], list) and entry[key]):
             raise BadCallers(f"{at} {key} must be a list that is not empty, or left out")

@@ -10,7 +10,7 @@ from inventory_grpc.application.batch import Request
 from inventory_grpc.application.group import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.values import DEFAULT_EXPIRATION, Expiration
+from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping
 from inventory_grpc.presentation import mapping_outcomes as outcomes
 from inventory_grpc.presentation.bulk import RecordsAll, Taken, Tally, take_in
@@ -32,13 +32,12 @@ class Ledger(RecordsAll, Protocol):
 class Commands(InventoryCommandsServicer):
     """Serves `InventoryCommands` from a ledger."""
 
-    def __init__(
-        self, ledger: Ledger, now: WallClock, default_expiration: Expiration = DEFAULT_EXPIRATION
-    ) -> None:
+    def __init__(self, ledger: Ledger, now: WallClock, default_ttl: Span = DEFAULT_TTL) -> None:
+        default = Ttl(default_ttl)
         self._ledger = ledger
         self._now = now
-        self._reserve_stock = partial(mapping.reserve_stock, default=default_expiration)
-        self._extend_reservation = partial(mapping.extend_reservation, default=default_expiration)
+        self._reserve_stock = partial(mapping.reserve_stock, default=default)
+        self._extend_reservation = partial(mapping.extend_reservation, default=default)
         self._kinds: Mapping[str, tuple[str, mapping.ToCommand[Any]]] = {
             "add_stock": ("AddStock", mapping.add_stock),
             "remove_stock": ("RemoveStock", mapping.remove_stock),

@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import fields
-from enum import Enum
 from pathlib import Path
 
+from inventory_grpc.environment import written
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
@@ -25,17 +25,11 @@ def rows(first_column: str) -> list[list[str]]:
     return table
 
 
-def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    told = {name: default for name, default, _ in rows("setting")}
-    assert told == {setting.name: shown(setting.default) for setting in fields(Settings)}
-
-
-def shown(default: object) -> str:
-    if default is None:
-        return ""
-    if isinstance(default, Enum):
-        return str(default.value)
-    return str(int(default)) if isinstance(default, bool) else str(default)
+def test_every_setting_is_in_the_readme_with_its_default_and_what_it_is() -> None:
+    assert rows("setting") == [
+        [setting.name, written(setting.default), setting.metadata["doc"].strip("`")]
+        for setting in fields(Settings)
+    ]
 
 
 def test_every_refusal_is_in_the_readme_with_its_code_and_reason() -> None:

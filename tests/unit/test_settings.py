@@ -1,14 +1,18 @@
-"""What an operator has set holds in every process of the service."""
+"""A setting holds in every process of the service, and one that cannot be used is named."""
 
-from dataclasses import fields
+import os
+from dataclasses import Field, fields
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory_grpc.choices import EventLoop, LogFormat, Reflection
+from inventory_grpc.environment import MAX_SHOWN, unknown, variable
 from inventory_grpc.infrastructure.sqlite.connection import Durability
-from inventory_grpc.settings import BadSetting, EventLoop, LogFormat, Reflection, Settings
+from inventory_grpc.settings import BadSetting, Settings, kinds_of_settings
 
 _FILES = st.builds(Path, st.text("abc .-_/=ä", min_size=1))
 _COUNTS = st.integers(1, 10**9)
@@ -25,7 +29,8 @@ _CHOSEN = st.fixed_dictionaries(
         "allow_plaintext": st.booleans(),
         "allow_anonymous": st.booleans(),
         "reflection": st.sampled_from(Reflection),
-        "remember_days": st.floats(0, 1e9),
+        "hold_seconds": st.floats(1, 2_592_000),
+        "remember_days": st.floats(0, 36_500),
         "cached_stocks": _COUNTS,
         "cached_reservations": _COUNTS,
         "warm_stocks": st.integers(0, 10**9),
@@ -33,7 +38,7 @@ _CHOSEN = st.fixed_dictionaries(
         "max_queries": _COUNTS,
         "max_streams": _COUNTS,
         "caller_share": st.floats(0, 1),
-        "drain_seconds": st.floats(0, 1e9),
+        "drain_seconds": st.floats(0, 86_400),
         "log_format": st.sampled_from(LogFormat),
         "event_loop": st.sampled_from(EventLoop),
     }
@@ -51,5 +56,64 @@ def test_whatever_is_set_another_process_reads_the_same_from_its_environment(
 
 @pytest.mark.parametrize("workers", [0, 65])
 def test_there_are_one_to_64_workers(workers: int) -> None:
-    with pytest.raises(BadSetting, match="workers: must be at"):
+    with pytest.raises(BadSetting, match=f"workers: must be from 1 to 64, and is {workers}"):
         Settings(workers=workers)
+
+
+KINDS: Final = kinds_of_settings()
+NUMBERS: Final = [setting for setting in fields(Settings) if KINDS[setting.name] in (int, float)]
+NO_NUMBERS: Final = ("inf", "-inf", "nan", "1e400", "-1", "1e12", "9" * 5_000, "ten", "1,5")
+
+
+@pytest.mark.parametrize("setting", NUMBERS, ids=lambda setting: str(setting.name))
+def test_every_number_has_bounds_and_what_is_beyond_is_refused_by_name(setting: Field[Any]) -> None:
+    name, bounds = setting.name, setting.metadata
+    for bound in (bounds["least"], bounds["most"]):
+        loaded = Settings.load({variable(name): str(KINDS[name](bound))})
+        assert getattr(loaded, name) == bound
+    for text in NO_NUMBERS:
+        with pytest.raises(BadSetting) as refused:
+            Settings.load({variable(name): text})
+        assert name in str(refused.value).lower(), text
+        assert len(str(refused.value)) < 100 + MAX_SHOWN
+
+
+@pytest.mark.parametrize("name", ["DURABILITY", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"])
+def test_a_choice_that_is_none_is_refused_with_those_there_are(name: str) -> None:
+    with pytest.raises(BadSetting, match=rf"INVENTORY_{name}: must be .*, and is 'perhaps'"):
+        Settings.load({f"INVENTORY_{name}": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:²", "127.0.0.1:65536", "127.0.0.1:-1", "50051", f"a:{'9' * 5_000}", "a:"]
+)
+def test_an_address_without_a_usable_port_is_refused(listen: str) -> None:
+    with pytest.raises(BadSetting, match=r"listen: .* is not HOST:PORT"):
+        Settings(listen=listen)
+
+
+def test_a_variable_that_nothing_reads_is_named_with_the_closest_that_is_read() -> None:
+    known = [variable(setting.name) for setting in fields(Settings)]
+    typed = {"INVENTORY_MAX_QUERY": "9", "INVENTORY_COLOUR": "red", "OTHER_LISTEN": "x"}
+    assert unknown({**typed, "INVENTORY_LISTEN": "x"}, known) == {
+        "INVENTORY_COLOUR": "",
+        "INVENTORY_MAX_QUERY": "INVENTORY_MAX_QUERIES",
+    }
+
+
+def test_addresses_of_services_that_kubernetes_sets_are_no_settings() -> None:
+    services = {
+        "INVENTORY_SERVICE_HOST": "10.0.0.1",
+        "INVENTORY_SERVICE_PORT_GRPC": "50051",
+        "INVENTORY_PORT": "tcp://10.0.0.1:50051",
+        "INVENTORY_PORT_50051_TCP_ADDR": "10.0.0.1",
+        "INVENTORY_GRPC_SERVICE_PORT": "50051",
+        "INVENTORY_GRPC_PORT": "tcp://10.0.0.1:50051",
+    }
+    assert unknown(services, []) == {}
+    assert unknown({"INVENTORY_PORT": "50051"}, []) == {"INVENTORY_PORT": ""}
+
+
+def test_a_path_that_is_not_utf_8_reaches_other_processes() -> None:
+    settings = Settings(database=Path(os.fsdecode(b"/data/\xff.db")))
+    assert Settings.load(settings.to_environment()) == settings

@@ -83,9 +83,11 @@ class Database:
 
     def _open(self, flags: int, name: str = "") -> apsw.Connection:
         _load_checksum_vfs()
-        connection = apsw.Connection(
-            name or str(self.path), flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS
-        )
+        if not name:
+            name = str(self.path)
+            if not _is_utf8(name):  # the bytes of the name pass in a URI only
+                name, flags = self.path.as_uri(), flags | apsw.SQLITE_OPEN_URI
+        connection = apsw.Connection(name, flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS)
         # else SQLite plans a statement anew whenever other values are bound, which took as long
         # as a look-up itself
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
@@ -93,6 +95,14 @@ class Database:
         connection.pragma("cache_size", -16_000)
         connection.pragma("temp_store", "memory")
         return connection
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _load_checksum_vfs() -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause
 from inventory_grpc.domain.refusals import InvalidValue
-from inventory_grpc.domain.values import DEFAULT_EXPIRATION
+from inventory_grpc.domain.values import DEFAULT_TTL, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping
 from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.mapping_commands import CommandRequest
@@ -21,10 +21,10 @@ TO_COMMAND: Final[dict[type[Message], Callable[[Form, Any], Command]]] = {
     pb.AddStockRequest: mapping.add_stock,
     pb.RemoveStockRequest: mapping.remove_stock,
     pb.AdjustStockRequest: mapping.adjust_stock,
-    pb.ReserveStockRequest: partial(mapping.reserve_stock, default=DEFAULT_EXPIRATION),
+    pb.ReserveStockRequest: partial(mapping.reserve_stock, default=Ttl(DEFAULT_TTL)),
     pb.CommitReservationRequest: mapping.commit_reservation,
     pb.ReleaseReservationRequest: mapping.release_reservation,
-    pb.ExtendReservationRequest: partial(mapping.extend_reservation, default=DEFAULT_EXPIRATION),
+    pb.ExtendReservationRequest: partial(mapping.extend_reservation, default=Ttl(DEFAULT_TTL)),
 }
 
 

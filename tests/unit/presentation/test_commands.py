@@ -55,7 +55,7 @@ class Listening:
 
 async def heard(request: CommandRequest, seconds: float | None = None) -> Listening:
     ledger = Listening()
-    commands = Commands(ledger, lambda: NOON, Ttl(Span(5 * MINUTE)))
+    commands = Commands(ledger, lambda: NOON, Span(5 * MINUTE))
     rpc = type(request).__name__.removesuffix("Request")
     with pytest.raises(Heard):
         await getattr(commands, rpc)(request, call(seconds))

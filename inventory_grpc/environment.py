@@ -1,0 +1,82 @@
+"""How values of settings are read from environment variables and written to them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any, Final
+
+PREFIX: Final = "INVENTORY_"
+
+MAX_SHOWN: Final = 60
+"""Characters of a bad value that an error shows."""
+
+_WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_NUMBERS: Final = {int: "a whole number", float: "a number"}
+
+_SERVICE_LINK: Final = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_\w+)")
+"""Variables that Kubernetes sets in every pod for a service named `inventory` or `inventory-…`."""
+
+
+def variable(setting: str) -> str:
+    """Return the environment variable of *setting*."""
+    return PREFIX + setting.upper()
+
+
+def parse(kind: type[Any], text: str) -> object:
+    """Return *text* as a value of this kind.
+
+    Raises:
+        ValueError: it is none; the message says what it must be.
+    """
+    try:
+        return _WORDS[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"must be {_wanted(kind)}, and is {shown(text)}") from None
+
+
+def written(value: object) -> str:
+    """Return the text from which `parse` makes *value*; none is empty."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(int(value))
+        case Enum():
+            return str(value.value)
+        case _:
+            return str(value)
+
+
+def shown(value: object) -> str:
+    """Return *value* for an error, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Mapping[str, str]:
+    """Return the variables with our prefix that nothing reads, each with the closest known one.
+
+    It is empty where none is close.
+    """
+    names = {name.removeprefix(PREFIX) for name in known}
+    found = {}
+    for variable, value in sorted(environ.items()):
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in names and not _is_service_link(name, value):
+            close = get_close_matches(name, names, n=1)
+            found[variable] = PREFIX + close[0] if close else ""
+    return found
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    is_address = name.endswith("PORT") and "://" in value
+    return is_address or _SERVICE_LINK.fullmatch(name) is not None
+
+
+def _wanted(kind: type[Any]) -> str:
+    if kind is bool:
+        return "1 or 0"
+    if issubclass(kind, Enum):
+        return "one of " + ", ".join(str(choice.value) for choice in kind)
+    return _NUMBERS.get(kind, kind.__name__)
