@@ -1,10 +1,11 @@
-"""How do many followers read what is new without each reading it from storage?
+"""Pages of the log that many followers want at once, each read from storage once.
 
 The log never changes, so a page of it is the same for all who ask for it: whoever comes
 first reads it, the others get what was read.
 """
 
 import asyncio
+from functools import partial
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.reading import EventFilter, EventLog, Page
@@ -21,12 +22,20 @@ class _Asked(NamedTuple):
     max_bytes: int
 
 
+class _Read:
+    """A page that is being read, or was, and how many wait for it."""
+
+    def __init__(self, page: "asyncio.Task[Page]") -> None:
+        self.page = page
+        self.waiting = 0
+
+
 class SharedPages:
     """The pages of a log that were asked for last."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._reads: dict[_Asked, asyncio.Task[Page]] = {}
+        self._reads: dict[_Asked, _Read] = {}
 
     async def page(
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
@@ -35,21 +44,25 @@ class SharedPages:
         asked = _Asked(after, upto, matching, max_events, max_bytes)
         read = self._reads.get(asked)
         if read is None:
-            read = self._reads[asked] = asyncio.create_task(self._read(asked))
-            read.add_done_callback(_heed)
+            read = self._reads[asked] = _Read(asyncio.create_task(self._log.page(*asked)))
+            read.page.add_done_callback(partial(self._heed, asked, read))
             if len(self._reads) > KEPT:
                 del self._reads[next(iter(self._reads))]
-        return await asyncio.shield(read)  # one who leaves does not take it from the others
-
-    async def _read(self, asked: _Asked) -> Page:
+        read.waiting += 1
         try:
-            return await self._log.page(*asked)
-        except BaseException:
-            self._reads.pop(asked, None)  # whoever asks next tries again
-            raise
+            # one who leaves does not take it from the others
+            return await asyncio.shield(read.page)
+        finally:
+            read.waiting -= 1
+            if not read.waiting and not read.page.done():
+                self._forget(asked, read)
+                read.page.cancel()
 
+    def _heed(self, asked: _Asked, read: _Read, page: "asyncio.Task[Page]") -> None:
+        """Look at what went wrong: all who waited may have left. The next to ask reads anew."""
+        if page.cancelled() or page.exception() is not None:
+            self._forget(asked, read)
 
-def _heed(read: "asyncio.Task[Page]") -> None:
-    """Look at what went wrong: all who waited for it may have left."""
-    if not read.cancelled():
-        read.exception()
+    def _forget(self, asked: _Asked, read: _Read) -> None:
+        if self._reads.get(asked) is read:
+            del self._reads[asked]

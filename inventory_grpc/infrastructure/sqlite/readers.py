@@ -1,4 +1,4 @@
-"""Who reads the file, on which thread, and how are they sent away?"""
+"""Connections that only read the file, the threads that use them, and how they are closed."""
 
 import asyncio
 import threading
@@ -67,18 +67,22 @@ class Readers:
     async def scan(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run *work* off the loop, in one read transaction.
 
+        If the caller leaves before a thread has begun, *work* is never run. A thread that has
+        begun goes on to the end, so *work* must be short.
+
         Raises:
             StorageError: it cannot be read.
         """
         await self._open.wait()
-        self._reading += 1
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._pool, self._read, work)
-        # counted until the thread is done, also if the caller has gone by then
-        running.add_done_callback(self._done)
-        return await running
+        running = self._pool.submit(self._read, work)
+        self._reading += 1
+        # The thread's own future, not that of the loop, which is done as soon as its caller
+        # leaves: no connection may be closed while a thread still reads with it.
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
+        return await asyncio.wrap_future(running)
 
-    def _done(self, _: object) -> None:
+    def _done(self) -> None:
         self._reading -= 1
         if not self._reading:
             self._idle.set()

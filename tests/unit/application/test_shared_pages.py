@@ -21,13 +21,18 @@ class SlowLog(MemoryStore):
         self.asked: list[tuple[int, int]] = []
         self.open = asyncio.Event()
         self.fails = False
+        self.given_up = 0
 
     async def page(
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
     ) -> Page:
         del matching, max_events, max_bytes
         self.asked.append((after, upto))
-        await self.open.wait()
+        try:
+            await self.open.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
         if self.fails:
             raise StorageError(Fault.BROKEN)
         return Page([b"event"] * (upto - after), upto)
@@ -113,3 +118,17 @@ async def test_only_the_newest_are_kept(pages: SharedPages, log: SlowLog) -> Non
     assert len(log.asked) == KEPT + 1
     await _ask(pages, 0, 1)
     assert len(log.asked) == KEPT + 2
+
+
+async def test_a_read_that_all_have_left_is_given_up_and_begun_again_for_the_next(
+    pages: SharedPages, log: SlowLog
+) -> None:
+    gone = [_ask(pages, 0, 1) for _ in range(3)]
+    await asyncio.sleep(0)
+    for asked in gone:
+        asked.cancel()
+    await asyncio.wait(gone)
+    assert log.given_up == 1
+    log.open.set()
+    assert (await _ask(pages, 0, 1)).scanned == 1
+    assert log.asked == [(0, 1)] * 2

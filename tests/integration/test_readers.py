@@ -1,0 +1,91 @@
+"""Reads on threads: one whose caller left is not begun, and none loses its connection."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.readers import THREADS, Readers
+from tests.support.opened import opened
+from tests.support.waiting import eventually
+
+
+class Held:
+    """Reads that hold their threads until they are let go."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.heads: list[int] = []
+        self._go_on = threading.Event()
+
+    def __call__(self, connection: apsw.Connection) -> int:
+        self.begun += 1
+        assert self._go_on.wait(20)
+        self.heads.append(read_head(connection))
+        return self.heads[-1]
+
+    def let_go(self) -> None:
+        self._go_on.set()
+
+
+@pytest.fixture
+async def readers(path: Path) -> AsyncIterator[Readers]:
+    async with opened(path):
+        readers = Readers(Database(path))
+        yield readers
+        await readers.close()
+        readers.shut_down()
+
+
+async def _left(*asked: "asyncio.Task[int]") -> None:
+    for one in asked:
+        one.cancel()
+    await asyncio.wait(asked)
+
+
+async def test_a_read_whose_caller_left_before_it_had_a_thread_is_never_begun(
+    readers: Readers,
+) -> None:
+    held, abandoned = Held(), Held()
+    busy = [asyncio.create_task(readers.scan(held)) for _ in range(THREADS)]
+    await eventually(lambda: held.begun == THREADS)
+    waiting = [asyncio.create_task(readers.scan(abandoned)) for _ in range(50)]
+    await asyncio.sleep(0)
+    await _left(*waiting)
+    held.let_go()
+    assert await asyncio.gather(*busy) == [0] * THREADS
+    assert await readers.scan(read_head) == 0
+    assert not abandoned.begun
+
+
+async def test_connections_are_closed_only_once_every_thread_is_done_also_if_callers_left(
+    readers: Readers,
+) -> None:
+    held = Held()
+    busy = [asyncio.create_task(readers.scan(held)) for _ in range(THREADS)]
+    await eventually(lambda: held.begun == THREADS)
+    await _left(*busy)
+    closing = asyncio.create_task(readers.close())
+    done, _ = await asyncio.wait([closing], timeout=0.05)
+    assert not done
+    held.let_go()
+    await closing
+    assert held.heads == [0] * THREADS
+    readers.open()
+    assert await readers.scan(read_head) == 0
+
+
+async def test_a_read_that_fails_in_any_way_is_not_counted_for_ever(readers: Readers) -> None:
+    def fails(_: apsw.Connection) -> int:
+        raise ZeroDivisionError
+
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            await readers.scan(fails)
+    async with asyncio.timeout(5):
+        await readers.close()
