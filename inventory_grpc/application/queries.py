@@ -16,9 +16,9 @@ from inventory_grpc.application.reading import (
     Views,
 )
 from inventory_grpc.domain.inventory import Stock
-from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
+from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.domain.values import Cart, Instant, ReservationId, StockId
+from inventory_grpc.domain.values import MAX_TOTAL, Cart, Instant, ProductId, ReservationId, StockId
 
 
 class StockCache(Protocol):
@@ -137,8 +137,15 @@ class Queries:
         min_position: int,
         scope: Scope = EVERYWHERE,
     ) -> Reading[Product]:
-        """Return a product's stocks in scope, by store, from one on, and the sums over them all."""
+        """Return a product's stocks in scope, by store, from one on, and the sums over them all.
+
+        Raises:
+            LevelTooHigh: a sum does not fit into an answer.
+        """
         reading = await self._views.product(product_id, after_store, limit, scope)
+        highest = max(reading.value[:4])
+        if highest > MAX_TOTAL:
+            raise LevelTooHigh(ProductId(product_id), highest)
         return self._at_least(min_position, reading)
 
     async def list_stock(

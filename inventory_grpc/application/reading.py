@@ -106,7 +106,7 @@ class Stocks(NamedTuple):
 
 
 class Product(NamedTuple):
-    """A product over all stores, and some of its stocks."""
+    """A product over all stores, and some of its stocks; the sums are exact, however high."""
 
     on_hand: int
     reserved: int

@@ -160,7 +160,7 @@ class ReservationClosed(Refused):
 
 
 class LevelTooHigh(Refused):
-    """The command would lift a level of the stock above the highest there may be."""
+    """A level, or a sum over stores, would be above the highest there may be."""
 
 
 class OtherLog(Refused):

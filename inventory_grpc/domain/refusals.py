@@ -8,7 +8,7 @@ Refusal
   ReservationClosed      it was made, and is over
   ExceedsReservation     it does not hold that much
   InsufficientStock      the stock does not have that much
-  LevelTooHigh           the stock would have more than can be counted
+  LevelTooHigh           there would be more than can be counted
   VersionConflict        the stock is not as the caller saw it
 
 A refusal is raised before anything is recorded: what was refused has left no trace.
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import ReservationState
-from inventory_grpc.domain.values import MAX_LEVEL, ReservationId, StockId
+from inventory_grpc.domain.values import MAX_LEVEL, MAX_TOTAL, ProductId, ReservationId, StockId
 
 
 class Refusal(Exception):
@@ -163,20 +163,21 @@ class ExceedsReservation(ShortLines):
 
 @dataclass(eq=False)
 class LevelTooHigh(Refusal):
-    """A stock would hold more than can be counted safely."""
+    """A stock, or a product in all stores together, would have more than can be counted safely."""
 
-    stock_id: StockId
+    what: StockId | ProductId
     level: int
 
+    @property
+    def limit(self) -> int:
+        return MAX_LEVEL if isinstance(self.what, StockId) else MAX_TOTAL
+
     def __str__(self) -> str:
-        return f"{self.stock_id} would have {self.level:,} on hand; the most is {MAX_LEVEL:,}"
+        return f"{self.what} would have {self.level:,} on hand; the most is {self.limit:,}"
 
     def facts(self) -> Mapping[str, str]:
-        return {
-            "product_id": self.stock_id.product_id,
-            "store_id": self.stock_id.store_id,
-            "limit": str(MAX_LEVEL),
-        }
+        names = self.what._asdict() if isinstance(self.what, StockId) else {"product_id": self.what}
+        return {**names, "limit": str(self.limit)}
 
 
 @dataclass(eq=False)

@@ -7,7 +7,11 @@ from typing import ClassVar, Final, NamedTuple, Self
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 
 MAX_LEVEL: Final = 10**15
-"""The highest level a stock may reach; sums over a million stocks still fit in an int64."""
+"""The highest level a stock may reach."""
+
+MAX_TOTAL: Final = 2**63 - 1
+"""The highest sum over stores: an int64. 9,223 stores at the highest level fit; with more, the
+sum is refused, never rounded."""
 
 MAX_LINES: Final = 500
 """The longest cart. Every line is one event, and a command is recorded as a whole."""

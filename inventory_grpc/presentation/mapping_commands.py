@@ -59,9 +59,6 @@ R = TypeVar(
 ToCommand = Callable[[Form, R], Command]
 """Reads what is asked."""
 
-RESERVATION_IDS: Final = uuid.UUID("7d7d0d1c-3b0f-5a64-9f0e-0c6b7a9d2f11")
-"""The namespace of reservation ids made from request ids; to change it is to break retries."""
-
 EARLIEST: Final = Instant(946_684_800_000_000)
 """The year 2000: nothing this service is told of happened before."""
 
@@ -153,7 +150,7 @@ def reserve_stock(
     form: Form, request: pb.ReserveStockRequest, *, default: Expiration
 ) -> ReserveStock:
     return ReserveStock(
-        form.take(ReservationId, "reservation_id", request.reservation_id or _made_id(request)),
+        form.take(ReservationId, "reservation_id", request.reservation_id or _made_id()),
         form.take(CustomerId, "customer_id", request.customer_id),
         form.take_if_any(OrderId, "order_id", request.order_id),
         form.cart(request.lines, at_least=1),
@@ -191,10 +188,12 @@ def _expected_version(form: Form, request: StockRequest) -> int | None:
     return form.number("expected_version", request.expected_version, 0)
 
 
-def _made_id(request: pb.ReserveStockRequest) -> str:
-    """Return an id for a reservation that came without; the same one for the same request."""
-    if request.request_id:
-        return str(uuid.uuid5(RESERVATION_IDS, f"{CALLER.get().actor}\0{request.request_id}"))
+def _made_id() -> str:
+    """Return an id for a reservation that came without one: a new one each time.
+
+    A request that is sent again is found by its request id, and answered with the id that was
+    made first. Made from the request id, it would be taken for ever, also once that is forgotten.
+    """
     return str(uuid.uuid4())
 
 

@@ -1,7 +1,10 @@
 """What every store promises to queries of stocks: one state of the log, and which."""
 
+import pytest
+
 from inventory_grpc.application.access import EVERYWHERE
 from inventory_grpc.application.reading import Listing, Product, StockQuery
+from inventory_grpc.domain import decisions
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import StockId
@@ -110,6 +113,20 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
         seen.append(row.stock_id)
         after = row.stock_id.store_id
     assert seen == [FARO_KETTLES, KETTLES, PORTO_KETTLES]
+
+
+async def test_sums_that_do_not_fit_into_64_bits_are_exact(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand stores at the highest level are as good as three at a higher one."""
+    monkeypatch.setattr(decisions, "MAX_LEVEL", 2**62)
+    scribe = Scribe(store)
+    for stock_id in (KETTLES, PORTO_KETTLES, FARO_KETTLES):
+        await scribe.record(count(2**62, stock_id, expected=0))
+    await scribe.record(reserve(5), count(2, expected=2))
+    (*sums, stocks), _ = await store.views.product("kettle", "", 10, EVERYWHERE)
+    assert sums == [2**63 + 2, 5, 2**63, 3]
+    assert len(stocks.rows) == 3
 
 
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:

@@ -50,8 +50,9 @@ class AddStockRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""
@@ -151,8 +152,9 @@ class RemoveStockRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""
@@ -260,8 +262,9 @@ class AdjustStockRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Required. Kept in the event. At most 512 bytes of
@@ -361,8 +364,8 @@ class ReserveStockRequest(_message.Message):
     customer_id: _builtins.str
     """Whom to promise it to. Required. Opaque; no personal data."""
     reservation_id: _builtins.str
-    """The id to reserve under. Empty: the server makes one, the same one again when
-    the request is repeated with its `request_id`.
+    """The id to reserve under. Empty: the server makes a new one; a request that is
+    repeated with its `request_id` is answered with the one that was made first.
     """
     order_id: _builtins.str
     """The order it is for. Empty: not known yet; the first commit may name it."""
@@ -372,8 +375,9 @@ class ReserveStockRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""
@@ -491,8 +495,9 @@ class CommitReservationRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""
@@ -591,8 +596,9 @@ class ReleaseReservationRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""
@@ -694,8 +700,9 @@ class ExtendReservationRequest(_message.Message):
     """Makes the command safe to repeat: a second request with this id and the same
     content changes nothing and gets the first one's answer, with `replayed` set.
     Other content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids;
-    remembered for 7 days unless the server is set otherwise. Empty: every
-    request is a new command.
+    remembered for 7 days unless the server is set otherwise. Then it is forgotten,
+    and a request with it is a new command: use ids that never come again. Empty:
+    every request is a new command.
     """
     reason: _builtins.str
     """Why, in the caller's words. Kept in the events. At most 512 bytes of UTF-8."""

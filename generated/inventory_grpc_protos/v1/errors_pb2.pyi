@@ -110,7 +110,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"reservation_id": "cart-7", "state": "EXPIRED"}}
     """
     ERROR_REASON_LEVEL_TOO_HIGH: _ErrorReason.ValueType  # 9
-    """The command would lift a level of the stock above 10^15.
+    """The command would lift a level of the stock above 10^15; or, of a query, the
+    stores together have more of a product than 2^63 - 1, and no store is named.
 
     Code `FAILED_PRECONDITION`.
 
@@ -320,7 +321,8 @@ prefix; `ACTIVE` where a repeated `ReserveStock` found it partly used.
      "metadata": {"reservation_id": "cart-7", "state": "EXPIRED"}}
 """
 ERROR_REASON_LEVEL_TOO_HIGH: ErrorReason.ValueType  # 9
-"""The command would lift a level of the stock above 10^15.
+"""The command would lift a level of the stock above 10^15; or, of a query, the
+stores together have more of a product than 2^63 - 1, and no store is named.
 
 Code `FAILED_PRECONDITION`.
 

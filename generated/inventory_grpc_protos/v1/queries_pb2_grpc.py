@@ -140,7 +140,9 @@ class InventoryQueriesServicer:
     def GetProductInventory(self, request, context):
         """Returns what all stores have of one product, and each of them.
 
-        A product without history has no stocks and a total of 0.
+        A product without history has no stocks and a total of 0. Fails with
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when a sum over the stores is above
+        2^63 - 1; `ListStock` still has every store.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

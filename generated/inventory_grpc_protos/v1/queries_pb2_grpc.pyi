@@ -51,7 +51,9 @@ class InventoryQueriesStub:
     GetProductInventory: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductInventoryRequest, _queries_pb2.GetProductInventoryResponse]
     """Returns what all stores have of one product, and each of them.
 
-    A product without history has no stocks and a total of 0.
+    A product without history has no stocks and a total of 0. Fails with
+    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when a sum over the stores is above
+      2^63 - 1; `ListStock` still has every store.
     """
     ListStock: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListStockRequest, _queries_pb2.ListStockResponse]
     """Lists stocks that have history, by product, then by store."""
@@ -127,7 +129,9 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_queries_pb2.GetProductInventoryResponse]:
         """Returns what all stores have of one product, and each of them.
 
-        A product without history has no stocks and a total of 0.
+        A product without history has no stocks and a total of 0. Fails with
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when a sum over the stores is above
+          2^63 - 1; `ListStock` still has every store.
         """
 
     @_abc_1.abstractmethod

@@ -44,11 +44,16 @@ _STOCK: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
     "FROM streams JOIN stocks USING (stream)"
 )
-_SUMS: Final = (
-    "SELECT ifnull(sum(on_hand), 0), ifnull(sum(reserved), 0), "
-    "ifnull(sum(max(0, on_hand - reserved)), 0), ifnull(sum(max(0, reserved - on_hand)), 0) "
-    "FROM streams JOIN stocks USING (stream)"
+_HALF: Final = 32
+"""Bits at which a level is split: SQLite fails where a sum does not fit into 64 bits, and sums of
+halves always fit."""
+
+_SUMMED: Final = ("on_hand", "reserved", "max(0, on_hand - reserved)")
+_HALVES: Final = ", ".join(
+    f"ifnull(sum({level} >> {_HALF}), 0), ifnull(sum({level} & {2**_HALF - 1}), 0)"
+    for level in _SUMMED
 )
+_SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  made of our own words
 _RESERVATION: Final = (
     "SELECT reservation, reservation_id, customer_id, order_id, reference, state, "
     "create_time, expire_time FROM reservations"
@@ -104,16 +109,19 @@ class SqliteViews:
         theirs, stores = _in_scope(scope)
 
         def read(connection: apsw.Connection) -> Reading[Product]:
-            sums: Row | None = connection.execute(
+            halves: Row = connection.execute(
                 f"{_SUMS} WHERE product_id = ? AND {theirs}", (product_id, *stores)
-            ).fetchone()
+            ).get
             rows = connection.execute(
                 f"{_STOCK} WHERE product_id = ? AND {theirs} AND store_id > ? "
                 "ORDER BY store_id LIMIT ?",
                 (product_id, *stores, after_store, limit + 1),
             ).fetchall()
-            assert sums is not None
-            on_hand, reserved, available, shortfall = sums
+            on_hand, reserved, available = (
+                (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
+            )
+            # what is available is on hand and not reserved, but for what is short
+            shortfall = available + reserved - on_hand
             product = Product(on_hand, reserved, available, shortfall, _listing(rows, limit))
             return Reading(product, log.read_head(connection))
 

@@ -5,10 +5,11 @@ import pytest
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.queries import Availability
 from inventory_grpc.application.reading import ReservationQuery, StockQuery
+from inventory_grpc.domain import decisions
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
-from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
+from inventory_grpc.domain.values import MAX_TOTAL, Instant
 from tests.support.engine import Engine
 from tests.support.scribe import Scribe
 from tests.support.world import (
@@ -39,6 +40,17 @@ async def shop(engine: Engine) -> Engine:
 
 AT_NOON = Stock(KETTLES, Levels(5, 0), 1, NOON)
 NOW = Stock(KETTLES, Levels(5, 3), 2, later(MINUTE))
+
+
+async def test_a_sum_that_does_not_fit_into_an_answer_is_refused_and_the_highest_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "MAX_LEVEL", MAX_TOTAL)
+    await engine.record(count(MAX_TOTAL, expected=0))
+    assert (await engine.queries.product("kettle", "", 10, 0)).value.on_hand == MAX_TOTAL
+    await engine.record(add(1, PORTO_KETTLES))
+    with pytest.raises(LevelTooHigh):
+        await engine.queries.product("kettle", "", 10, 0)
 
 
 async def test_a_stock_without_history_is_not_found(shop: Engine) -> None:

@@ -22,6 +22,7 @@ from inventory_grpc.domain.refusals import (
     Violation,
 )
 from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.values import ProductId
 from tests.support.world import KETTLES, NOON, R1, TOASTERS
 
 ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
@@ -69,6 +70,11 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
             "store_id": "lisbon",
             "limit": "1000000000000000",
         },
+    ),
+    (
+        LevelTooHigh(ProductId("kettle"), 2**63),
+        f"kettle would have {2**63:,} on hand; the most is 9,223,372,036,854,775,807",
+        {"product_id": "kettle", "limit": "9223372036854775807"},
     ),
     (
         VersionConflict(3, Stock(KETTLES, Levels(5, 0), 4, NOON)),
