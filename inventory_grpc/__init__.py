@@ -1,1 +1,23 @@
-"""An inventory service for retailers with many stores, spoken to over gRPC."""
+"""An inventory service for retailers with many stores, spoken to over gRPC.
+
+The names of the client are available here too: `from inventory_grpc import InventoryClient`.
+They are imported on first use, because the server and its command line do not need them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inventory_grpc.client import *  # noqa: F403  its `__all__` is the list
+else:  # type checkers shall report a name that is not there
+
+    def __getattr__(name: str) -> object:
+        # Python asks for submodules too, before it imports them; their names are lower case.
+        if name[:1].isupper():
+            client = import_module("inventory_grpc.client")
+            if name in client.__all__:
+                return getattr(client, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *import_module("inventory_grpc.client").__all__})
