@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
-# Of these two the README's example is made; newer patches and features do.
+# The packages that the README's example in Node needs.
 NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8'
 
 .PHONY: help

@@ -17,7 +17,7 @@ from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import events_pb2, queries_pb2
-from tests.support.caller import Caller, adding, calling, refusal, refused
+from tests.support.caller import SECONDS, Caller, adding, calling, refusal, refused
 from tests.support.waiting import eventually
 
 INSIDES: Final = re.compile(r"Traceback|File \"|Error\b|Exception|SELECT|INSERT|/|\.py|secret")
@@ -73,32 +73,41 @@ async def test_a_handler_that_cancels_itself_is_a_bug_and_keeps_nobody_waiting(
     assert (answer.code, answer.reason) == (StatusCode.INTERNAL, "INTERNAL")
 
 
+class Gate:
+    """Where the writer waits."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+
 @pytest.fixture
-def gate(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
-    """Have the writer wait until this is set."""
+def gate(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Have the writer wait, with what it has taken, until this is opened."""
     assert address, "the server is there before, and after"
-    gate = asyncio.Event()
+    gate = Gate()
     transact = SqliteStorage.transact
 
     async def waiting(storage: SqliteStorage, work: Callable[[Transaction], T]) -> T:
-        await gate.wait()
+        gate.reached.set()
+        await gate.opened.wait()
         return await transact(storage, work)
 
     monkeypatch.setattr(SqliteStorage, "transact", waiting)
     yield gate
-    gate.set()
+    gate.opened.set()
 
 
 async def test_a_call_whose_deadline_passes_is_told_so_and_its_command_is_not_begun(
-    caller: Caller, gate: asyncio.Event
+    caller: Caller, gate: Gate
 ) -> None:
-    first = asyncio.create_task(_settled(caller, "first", 10.0))
-    await asyncio.sleep(0.05)  # the writer holds it now
+    first = asyncio.create_task(_settled(caller, "first", SECONDS))
+    await asyncio.wait_for(gate.reached.wait(), SECONDS)
     for seconds in (0.001, 0.05):
         assert await _settled(caller, f"late-{seconds}", seconds) is StatusCode.DEADLINE_EXCEEDED
-    gate.set()
+    gate.opened.set()
     assert await first is StatusCode.OK
-    assert await _settled(caller, "after", 10.0) is StatusCode.OK
+    assert await _settled(caller, "after", SECONDS) is StatusCode.OK
     assert [event.request_id for event in await caller.log()] == ["first", "after"]
 
 
@@ -125,11 +134,12 @@ async def test_a_caller_who_cancels_leaves_no_call_behind(path: Path) -> None:
         assert {f"{n}" for n in range(1, 200, 2)} <= answered
 
 
-async def test_reads_do_not_wait_for_the_writer(caller: Caller, gate: asyncio.Event) -> None:
-    waiting = asyncio.create_task(_settled(caller, "waiting", 10.0))
-    await asyncio.sleep(0.02)
+async def test_reads_do_not_wait_for_the_writer(caller: Caller, gate: Gate) -> None:
+    waiting = asyncio.create_task(_settled(caller, "waiting", 2 * SECONDS))
+    await asyncio.wait_for(gate.reached.wait(), SECONDS)
     assert await caller.log() == []
-    answer = await refused(caller.queries.GetStock(KETTLES, timeout=1))
+    answer = await refused(caller.queries.GetStock(KETTLES, timeout=SECONDS))
     assert answer.reason == "STOCK_NOT_FOUND"
-    gate.set()
+    assert not waiting.done()
+    gate.opened.set()
     assert await waiting is StatusCode.OK

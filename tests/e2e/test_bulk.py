@@ -1,12 +1,14 @@
 """Commands in bulk, from outside: as large as they may be, and left, stopped, or not read."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import grpc.aio
+import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
@@ -27,10 +29,17 @@ from tests.support.caller import (
     reserving,
 )
 from tests.support.opened import checked, events, nobody_else_writes, requests_of
-from tests.support.server_process import ServerProcess
+from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
 
 MIB: Final = 1024 * 1024
+
+
+@pytest.fixture
+async def server(path: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+    """Serve in a process of its own, which tells when it takes in nothing more."""
+    async with server_process(path, tmp_path / "server.log", fail_points="drain_4=pass") as server:
+        yield server
 
 
 def lines_of_calls(server: ServerProcess) -> list[dict[str, Any]]:
@@ -82,18 +91,25 @@ async def test_of_who_reads_nothing_little_is_taken_in_and_who_reads_late_misses
             await stream.write(long_answered)
         await stream.done_writing()
 
-    async with calling(await server.address(), SMALL_WINDOW) as caller:
+    async def read(stream: Any) -> int:  # noqa: ANN401  a call
+        return sum([len(response.results) async for response in stream])
+
+    address = await server.address()
+    async with calling(address, SMALL_WINDOW) as caller, calling(address) as other:
         never, late = caller.commands.ExecuteStream(), caller.commands.ExecuteStream()
         sending = [asyncio.ensure_future(send(stream)) for stream in (never, late)]
-        await asyncio.sleep(1.0)  # in which all would be taken in
+        # while one who reads is answered, all of the others would be taken in, too
+        reads = other.commands.ExecuteStream()
+        sending.append(asyncio.ensure_future(send(reads)))
+        assert await read(reads) == count * 100
         never.cancel()
-        answers = sum([len(response.results) async for response in late])
-        assert answers == count * 100
+        assert await read(late) == count * 100
         await asyncio.wait(sending)
-    await eventually(lambda: len(lines_of_calls(server)) == 2)
-    taken = {line["code"]: line["commands"] for line in lines_of_calls(server)}
-    assert taken["OK"] == count * 100
-    assert taken["CANCELLED"] < count * 100 / 4
+    await eventually(lambda: len(lines_of_calls(server)) == 3)
+    taken = [(line["code"], line["commands"]) for line in lines_of_calls(server)]
+    assert taken.count(("OK", count * 100)) == 2
+    (left,) = [commands for code, commands in taken if code == "CANCELLED"]
+    assert left < count * 100 / 4
 
 
 async def test_told_to_stop_it_answers_what_it_took_in_and_does_no_more(
@@ -110,9 +126,9 @@ async def test_told_to_stop_it_answers_what_it_took_in_and_does_no_more(
     with nobody_else_writes(path):
         for asked in messages[1:]:
             await stream.write(asked)
-        await asyncio.sleep(0.2)
+        await remote.was_heard()
         server.terminate()
-        await asyncio.sleep(0.2)
+        await eventually(lambda: server.has_passed("drain_4"))
         assert server.process.poll() is None, "it waits for what was taken in"
     try:
         while True:

@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from inventory_grpc.application.batch import MAX_EXPIRED_EVENTS
 from inventory_grpc.domain.values import MAX_LINES, Instant, StockId, Until
 from inventory_grpc.infrastructure import clocks
@@ -18,6 +20,9 @@ from tests.support.world import MINUTE, add, reserve, stock
 _log = logging.getLogger(__name__)
 
 CARTS: Final = 200
+MOST_STEPS: Final = 2
+"""That a sale waits for: the one that is under way when it is asked for, and one more."""
+
 SHELVES: Final = [stock(f"p{number:03}", "lisbon") for number in range(MAX_LINES)]
 FREE: Final = stock("kettle", "lisbon")
 
@@ -45,6 +50,7 @@ async def _sell(shop: Opened, waits: list[float]) -> None:
         await asyncio.sleep(0)
 
 
+@pytest.mark.timeout(600)
 async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_nobody(
     path: Path,
 ) -> None:
@@ -56,7 +62,7 @@ async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_n
         # what is held on paper only can be had at once, whatever else is still to be let go
         taken = await shop.record(reserve({SHELVES[-1]: 3}, "three-of-it"))
         assert taken.stocks[0].levels.reserved <= CARTS
-        await eventually(lambda: not shop.parts.ledger.expiry_lag(), 60.0)
+        await eventually(lambda: not shop.parts.ledger.expiry_lag(), 300.0)
         selling.cancel()
         await asyncio.wait([selling])
     _log.warning(
@@ -67,19 +73,24 @@ async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_n
         max(waits) * 1e3,
         sorted(waits)[len(waits) // 2] * 1e3,
     )
-    assert len(waits) > 20, "commands took their turns"
-    # 0.25 s is promised; how long a busy machine takes is in the log, not here
-    assert sorted(waits)[len(waits) // 2] < 1.0
-    assert max(waits) < 10.0
     _check(path)
 
 
 def _check(path: Path) -> None:
     expired, steps = Counter[str](), Counter[int]()
+    steps_before_sales, since_sale = list[int](), set[int]()
     for event in events(path):
         if event.WhichOneof("fact") == "reservation_expired":
             expired[event.reservation_expired.reservation_id] += 1
             steps[event.record_time.ToMicroseconds()] += 1
+            since_sale.add(event.record_time.ToMicroseconds())
+        elif event.stock_reserved.reservation_id.startswith("meanwhile-"):
+            steps_before_sales.append(len(since_sale))
+            since_sale.clear()
+    # 0.25 s is promised; how long a busy machine takes is in the log, not here
+    assert len(steps_before_sales) > 20, "commands took their turns"
+    assert max(steps_before_sales) <= MOST_STEPS
+    assert len(since_sale) <= MOST_STEPS
     assert expired == {f"cart-{number}": MAX_LINES for number in range(CARTS)}
     assert max(steps.values()) <= MAX_EXPIRED_EVENTS + 2 * MAX_LINES
     carts = "SELECT state, count(*) FROM reservations WHERE customer_id = 'ana' AND "

@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from inventory_grpc_protos.v1 import stock_pb2
@@ -70,6 +71,14 @@ class Caller:
         async for message in self.events.Subscribe(request, timeout=SECONDS):
             found += message.events
         return found
+
+    async def was_heard(self) -> None:
+        """Return when the server has taken in what this connection has sent so far.
+
+        It takes calls in one after the other; two answers, so that a call may have a turn more.
+        """
+        for _ in range(2):
+            await self.health.Check(HealthCheckRequest(), timeout=SECONDS)
 
 
 RECONNECT_AT_ONCE: Final = (

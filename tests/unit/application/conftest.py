@@ -1,5 +1,6 @@
 """An engine over memory, running."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +8,17 @@ import pytest
 from tests.support.engine import Engine, assemble, running
 from tests.support.feed import Feed
 from tests.support.stores import TroubledStore, in_memory
+from tests.support.virtual_time import virtual_time
+
+
+@pytest.fixture(autouse=True)
+async def _virtual_time(request: pytest.FixtureRequest) -> AsyncIterator[None]:
+    """Have no test wait, but those that use every store: one of them has a thread."""
+    if "store" in request.fixturenames:
+        yield
+        return
+    with virtual_time(asyncio.get_running_loop()):
+        yield
 
 
 @pytest.fixture
