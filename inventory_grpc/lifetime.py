@@ -1,4 +1,4 @@
-"""How long does a server live?"""
+"""The life of a server, from its start to its drain."""
 
 import asyncio
 import gc
@@ -7,9 +7,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
-from typing import Final
+from typing import Final, NoReturn
 
 from inventory_grpc.bootstrap import serving
 from inventory_grpc.choices import EventLoop
@@ -91,9 +90,8 @@ async def _look_for_cycles() -> None:
 
 
 def _never_mind(*_: object) -> None:
-    with suppress(RuntimeError):  # it was just writing another line
-        _log.info("told to stop before it served")
-    os._exit(0)
+    _log.info("told to stop before it served")
+    _exit(0)
 
 
 def _once_gently(stop: asyncio.Event) -> Callable[[], None]:
@@ -114,4 +112,10 @@ def _once_gently(stop: asyncio.Event) -> Callable[[], None]:
 
 def _leave() -> None:
     _log.warning("leaving at once; what was acknowledged is on disk")
-    os._exit(1)
+    _exit(1)
+
+
+def _exit(code: int) -> NoReturn:
+    """End the process at once, but for the last lines, which have a bounded time."""
+    logging.shutdown()
+    os._exit(code)

@@ -1,16 +1,17 @@
-"""What do log lines look like, and where do they go?"""
+"""Log lines: how they look, and where they go."""
 
 import json
 import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 import structlog
 
 from inventory_grpc.choices import LogFormat
+from inventory_grpc.log_queue import LogQueue
 
 Entry = dict[str, Any]
 
@@ -40,7 +41,7 @@ def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -48,6 +49,15 @@ def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; `logging.shutdown` has what waits written, in bounded time."""
+
+    def close(self) -> None:
+        if isinstance(self.stream, LogQueue):
+            self.stream.drain()
+        super().close()
 
 
 def _one_line_each(render: Callable[[Entry], str]) -> Callable[[object, str, Entry], str]:

@@ -80,6 +80,7 @@ class _Armed:
     def strike(self) -> None:
         match self.action:
             case "exit":
+                logging.shutdown()  # the line that says so is to be found
                 os._exit(EXIT_CODE)
             case "error":
                 raise StorageError(Fault[self.value.upper()])

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated
@@ -13,6 +14,7 @@ from inventory_grpc.application import failpoints
 from inventory_grpc.cli.common import errors, show_error
 from inventory_grpc.cli.options import takes_settings
 from inventory_grpc.environment import unknown, variable
+from inventory_grpc.log_queue import queued
 from inventory_grpc.logs import set_up_logging
 from inventory_grpc.process import Link
 from inventory_grpc.settings import Settings
@@ -30,6 +32,7 @@ def serve(
     Each option is also an environment variable, INVENTORY_ and its name in capitals:
     INVENTORY_MAX_QUERIES for --max-queries. An option comes before its variable.
     """
+    sys.stderr = queued(sys.stderr)
     with errors():
         link = Link.of_worker(worker) if worker else None
     with errors(link.failed if link else show_error):

@@ -1,0 +1,142 @@
+"""Standard error behind a bounded queue: a reader that stops reading never stops the service."""
+
+import atexit
+import io
+import os
+import select
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final, TextIO
+
+import structlog
+
+MAX_WAITING: Final = 4 * 1024 * 1024
+"""Characters that wait to be written; some 15,000 lines."""
+
+DRAIN_SECONDS: Final = 1.0
+"""How long the end of the process may wait for lines that nobody takes."""
+
+
+class LogQueue(io.TextIOBase):
+    """A text file whose `write` never waits: a thread of its own writes to the descriptor.
+
+    While there is no room, lines are dropped and counted. Once the queue has been written, a
+    line says how many there were: what is missing is one gap, at the place of that line.
+    """
+
+    def __init__(
+        self, descriptor: int, max_waiting: int = MAX_WAITING, drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        """Start the thread; it never keeps the process from ending."""
+        self._descriptor = descriptor
+        self._max_waiting = max_waiting
+        self._drain_seconds = drain_seconds
+        self._queue: SimpleQueue[str | threading.Event] = SimpleQueue()
+        # a signal handler may log while its thread does
+        self._lock = threading.RLock()
+        self._waiting = 0
+        self._dropped = 0
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+        atexit.register(self.drain)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # read only here
+        return "utf-8"
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            waiting = self._waiting
+            if waiting and (self._dropped or waiting + len(text) > self._max_waiting):
+                self._dropped += text.count("\n")
+                return len(text)
+            self._waiting += len(text)
+        self._queue.put(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: loggers flush after each line, and must not wait. See `drain`."""
+
+    def drain(self) -> None:
+        """Wait until everything is written, but no longer than a bound, and only once for that."""
+        written = threading.Event()
+        self._queue.put(written)
+        if not written.wait(self._drain_seconds):
+            self._drain_seconds = 0.0
+
+    def _run(self) -> None:
+        while True:
+            entry = self._queue.get()
+            if isinstance(entry, threading.Event):
+                entry.set()
+                continue
+            try:
+                self._put_out(entry.encode("utf-8", "backslashreplace"))
+            except OSError:  # nobody is there any more, or the disk is full
+                self._done(entry, lost=entry.count("\n"))
+            else:
+                if dropped := self._done(entry):
+                    self._tell(dropped)
+
+    def _done(self, entry: str, lost: int = 0) -> int:
+        """Take *entry* off the count; return how many lines were dropped if that can be told."""
+        with self._lock:
+            self._waiting -= len(entry)
+            self._dropped += lost
+            if self._waiting or lost:
+                return 0
+            dropped, self._dropped = self._dropped, 0
+            return dropped
+
+    def _tell(self, dropped: int) -> None:
+        log = structlog.get_logger("inventory_grpc.logs")
+        log.warning("log lines were dropped: nobody took them in time", dropped=dropped)
+
+    def _put_out(self, text: bytes) -> None:
+        for piece in _pieces(text):
+            left = piece
+            while left:
+                try:
+                    left = left[os.write(self._descriptor, left) :]
+                except BlockingIOError:  # whoever shares the descriptor has set it so
+                    waiting = select.poll()
+                    waiting.register(self._descriptor, select.POLLOUT)
+                    waiting.poll()
+
+
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """Split *text* into whole lines of as many bytes as a pipe takes in one piece.
+
+    Lines of several processes on one pipe so stay whole.
+    """
+    start = 0
+    while len(text) - start > select.PIPE_BUF:
+        end = text.rfind(b"\n", start, start + select.PIPE_BUF) + 1
+        if not end:  # one line is longer
+            end = text.find(b"\n", start) + 1 or len(text)
+        yield text[start:end]
+        start = end
+    if start < len(text):
+        yield text[start:]
+
+
+def queued(stream: TextIO | None) -> TextIO:
+    """Return what stands for *stream* from now on; where there is none, nothing is written."""
+    if stream is None:
+        return Path(os.devnull).open("w", encoding="utf-8")
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # a test's, which does not block
+        return stream
+    stream.flush()
+    return LogQueue(descriptor)  # type: ignore[return-value]  # which is more than a file of text
