@@ -68,7 +68,8 @@ MUTANTS: Final = (
         "tests/robustness/test_killed.py",
         Edit(
             "infrastructure/sqlite/storage.py",
-            'with storage_errors(committing=True):\n                connection.execute("COMMIT")',
+            "with storage_errors(path, connection, committing=True):\n"
+            '                connection.execute("COMMIT")',
             "pass",
         ),
     ),
@@ -76,8 +77,8 @@ MUTANTS: Final = (
         "M2",
         "do not sync",
         "infrastructure/sqlite/connection.py",
-        '"full" if self.durability',
-        '"off" if self.durability',
+        '"full" if full',
+        '"off" if full',
         "tests/robustness/test_power_cut.py",
     ),
     Mutant(

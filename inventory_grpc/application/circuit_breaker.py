@@ -60,9 +60,15 @@ class CircuitBreaker:
         self._probe_at = 0
         self._handlers: list[Callable[[BreakerState], None]] = []
         self.state = BreakerState.CLOSED
-        self.fault: Fault | None = None
+        self.cause: StorageError | None = None
+        """The last trouble with storage, while the breaker is not closed."""
         self.open_since: int | None = None
         """When it last opened after being closed, on the injected clock."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """The kind of the last trouble."""
+        return self.cause.fault if self.cause else None
 
     def on_change(self, handler: Callable[[BreakerState], None]) -> None:
         """Call *handler* with every new state."""
@@ -80,15 +86,14 @@ class CircuitBreaker:
 
     def refusal(self) -> Refusal:
         """Return what to tell callers while it is not closed."""
-        fault = self.fault or Fault.BROKEN
-        return refusal_of(fault, max(self.retry_seconds(), 0.05))
+        return refusal_of(self.cause or StorageError(Fault.BROKEN), max(self.retry_seconds(), 0.05))
 
     def retry_seconds(self) -> float:
         """Return how long it is until the next probe."""
         return max(0.0, (self._probe_at - self._clock()) / 1e6)
 
     def is_hopeless(self, seconds: float) -> bool:
-        """Tell whether storage has been broken for so long; a full disk is worth waiting for."""
+        """Tell whether storage has been broken for so long; other trouble is worth waiting out."""
         return (
             self.fault is Fault.BROKEN
             and self.open_since is not None
@@ -97,23 +102,26 @@ class CircuitBreaker:
 
     def succeeded(self, seconds: float) -> None:
         """Note a transaction that was committed."""
-        self._note(failed=seconds > SLOW_SECONDS, fault=Fault.BUSY)
+        if seconds > SLOW_SECONDS:
+            self._note(StorageError(Fault.SLOW, why=f"a transaction took {seconds:.1f} s"))
+        else:
+            self._note(None)
 
     def failed(self, error: StorageError) -> None:
         """Note a transaction that storage did not carry out."""
         if error.committing or error.fault is not Fault.BUSY:
-            self._open(error.fault)
+            self._open(error)
         else:
-            self._note(failed=True, fault=error.fault)
+            self._note(error)
 
-    def _note(self, *, failed: bool, fault: Fault) -> None:
-        self._outcomes.append(failed)
+    def _note(self, failure: StorageError | None) -> None:
+        self._outcomes.append(failure is not None)
         calls, failures = len(self._outcomes), sum(self._outcomes)
-        if failed and calls >= MIN_CALLS and failures >= MAX_FAILURE_RATE * calls:
-            self._open(fault)
+        if failure and calls >= MIN_CALLS and failures >= MAX_FAILURE_RATE * calls:
+            self._open(failure)
 
-    def _open(self, fault: Fault) -> None:
-        self.fault = fault
+    def _open(self, cause: StorageError) -> None:
+        self.cause = cause
         if self.open_since is None:
             self.open_since = self._clock()
             self._wait_seconds = FIRST_WAIT_SECONDS
@@ -134,7 +142,7 @@ class CircuitBreaker:
             yield
             closes = True
         except StorageError as error:
-            self.fault = error.fault
+            self.cause = error
             raise
         finally:
             # also when the probe was cancelled: a half-open breaker nobody probes never closes
@@ -142,10 +150,10 @@ class CircuitBreaker:
                 self._close()
             else:
                 self._wait_seconds = min(2 * self._wait_seconds, MAX_WAIT_SECONDS)
-                self._open(self.fault or Fault.BROKEN)
+                self._open(self.cause or StorageError(Fault.BROKEN))
 
     def _close(self) -> None:
-        self.fault = None
+        self.cause = None
         self.open_since = None
         self._outcomes.clear()
         self._become(BreakerState.CLOSED)
@@ -154,25 +162,25 @@ class CircuitBreaker:
         if state is self.state:
             return
         self.state = state
-        why = f": {self.fault.value}" if self.fault else ""
+        why = f": {self.cause}" if self.cause else ""
         _log.warning("circuit breaker is %s%s", state.value, why)
         for handler in self._handlers:
             handler(state)
 
 
-def refusal_of_read(fault: Fault, retry_seconds: float) -> Refusal:
-    """Return what a caller is told when nothing could be read because of *fault*."""
-    if fault is Fault.DAMAGED:
+def refusal_of_read(error: StorageError, retry_seconds: float) -> Refusal:
+    """Return the answer to a caller when nothing could be read."""
+    if error.fault is Fault.DAMAGED:
         return LogDamaged()
-    return ReadsRefused(retry_seconds, fault.value)
+    return ReadsRefused(retry_seconds, error.told())
 
 
-def refusal_of(fault: Fault, retry_seconds: float) -> Refusal:
-    """Return what the caller of a command is told when *fault* kept it from being recorded."""
-    match fault:
+def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
+    """Return the answer to the caller of a command that was not recorded."""
+    match error.fault:
         case Fault.FULL:
             return StorageFull(retry_seconds)
         case Fault.DAMAGED:
             return LogDamaged()
-        case Fault.BUSY | Fault.BROKEN:
-            return WritesRefused(retry_seconds, fault.value)
+        case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
+            return WritesRefused(retry_seconds, error.told())

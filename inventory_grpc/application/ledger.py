@@ -298,4 +298,4 @@ def _told(entry: Entry, error: StorageError) -> Refusal:
     """Return what to tell a caller whose batch failed; none of it is acknowledged."""
     if error.committing:
         return OutcomeUnknown(entry.request.cause.request_id)
-    return refusal_of(error.fault, RETRY_SECONDS)
+    return refusal_of(error, RETRY_SECONDS)

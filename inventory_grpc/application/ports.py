@@ -119,11 +119,13 @@ class Transaction(Protocol):
 
 
 class Fault(Enum):
-    """What is wrong with storage, for those who have to decide what to do about it."""
+    """The kinds of trouble with storage that are handled differently, in words for callers."""
 
     BUSY = "another process holds the write lock"
+    SLOW = "storage is too slow"
     FULL = "the disk is full"
-    BROKEN = "storage failed; it is being reopened"
+    READ_ONLY = "the database can only be read"
+    BROKEN = "storage failed"
     DAMAGED = "stored data is damaged"
 
 
@@ -137,9 +139,18 @@ class StorageError(Exception):
 
     fault: Fault
     committing: bool = False
+    why: str = ""
+    """The cause in the words of the system, such as `Input/output error`; callers may see it."""
+    detail: str = ""
+    """What could not be done to which path, and each code there is; it is for the log alone."""
+
+    def told(self) -> str:
+        """Return the kind of trouble and its cause, without anything of our insides."""
+        return f"{self.fault.value}: {self.why}" if self.why else self.fault.value
 
     def __str__(self) -> str:
-        return self.fault.value + (" (while committing)" if self.committing else "")
+        committing = " (while committing)" if self.committing else ""
+        return f"{self.told()}{committing}" + (f"; {self.detail}" if self.detail else "")
 
 
 class Storage(Protocol):

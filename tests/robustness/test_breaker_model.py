@@ -52,6 +52,8 @@ OF_CALLERS: Final[tuple[Callable[[], BaseException], ...]] = (
 
 TOLD: Final = {
     Fault.BUSY: WritesRefused,
+    Fault.SLOW: WritesRefused,
+    Fault.READ_ONLY: WritesRefused,
     Fault.BROKEN: WritesRefused,
     Fault.FULL: StorageFull,
     Fault.DAMAGED: LogDamaged,
@@ -122,7 +124,7 @@ class Pair:
         ]
         self.seen[kind] += 1
         error: BaseException | None = None
-        fault, committing = Fault.BUSY, False
+        fault, committing = Fault.SLOW if kind == "slow" else Fault.BUSY, False
         if kind == "caller":
             error = self._chance.choice(OF_CALLERS)()
         elif kind in {"busy", "other"}:

@@ -173,7 +173,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     as `writes_refused_reason` of `GetServerInfo`.
 
         {"reason": "WRITES_REFUSED", "domain": "inventory.v1",
-         "metadata": {"why": "the storage failed"}}
+         "metadata": {"why": "storage failed: Input/output error"}}
     """
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 16
     """Commands are refused for now, because the disk is full. Reads go on.
@@ -235,7 +235,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the trouble.
 
         {"reason": "READS_REFUSED", "domain": "inventory.v1",
-         "metadata": {"why": "the storage failed"}}
+         "metadata": {"why": "storage failed: Input/output error"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -384,7 +384,7 @@ Code `UNAVAILABLE`. A `google.rpc.RetryInfo` says how long to wait. `why` is
 as `writes_refused_reason` of `GetServerInfo`.
 
     {"reason": "WRITES_REFUSED", "domain": "inventory.v1",
-     "metadata": {"why": "the storage failed"}}
+     "metadata": {"why": "storage failed: Input/output error"}}
 """
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 16
 """Commands are refused for now, because the disk is full. Reads go on.
@@ -446,7 +446,7 @@ Code `UNAVAILABLE`. A `google.rpc.RetryInfo` says how long to wait. `why` names
 the trouble.
 
     {"reason": "READS_REFUSED", "domain": "inventory.v1",
-     "metadata": {"why": "the storage failed"}}
+     "metadata": {"why": "storage failed: Input/output error"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

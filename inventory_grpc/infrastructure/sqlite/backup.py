@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
-from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
@@ -45,9 +46,9 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
     _remove(partial.path)  # of a backup that was killed
     try:
         with (
-            storage_errors(),
             closing(database.reader()) as source,
             closing(partial.writer()) as copy,
+            storage_errors(partial.path, copy),
         ):
             with one_state(source), copy.backup("main", source, "main") as backup:
                 head = read_head(source)

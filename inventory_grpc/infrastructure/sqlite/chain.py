@@ -14,8 +14,10 @@ def check_tail(connection: apsw.Connection, length: int) -> None:
     Raises:
         StorageError: one of them does not hold.
     """
-    for _ in broken_links(connection, max(0, read_head(connection) - length)):
-        raise StorageError(Fault.DAMAGED)
+    for position in broken_links(connection, max(0, read_head(connection) - length)):
+        raise StorageError(
+            Fault.DAMAGED, detail=f"event {position} is missing, or not what was chained"
+        )
 
 
 def broken_links(connection: apsw.Connection, after: int, upto: int | None = None) -> Iterator[int]:

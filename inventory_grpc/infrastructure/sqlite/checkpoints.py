@@ -16,12 +16,14 @@ a second worker or a backup: as long as anybody has, SQLite keeps how far it has
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database, close
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ class Checkpoints:
         """The thread's, while something is moved."""
         self._moving: Future[int] | None = None
         self._pages = 0
-        self._fault: Fault | None = None
+        self._failure: StorageError | None = None
 
     def watch(self, writer: apsw.Connection) -> None:
         """Have each commit of *writer* tell how long the WAL is, in place of moving it."""
@@ -66,19 +68,18 @@ class Checkpoints:
         Raises:
             StorageError: it cannot, until the file is opened anew.
         """
-        if self._fault:
-            raise StorageError(self._fault)
+        if self._failure:
+            raise replace(self._failure)
 
     def after_commit(self, writer: apsw.Connection) -> None:
         """Have pages moved, if there are enough; what fails is for the next `check` to tell."""
-        if self._fault:
+        if self._failure:
             return
         try:
-            with storage_errors():
-                self._take_a_step(writer)
+            self._take_a_step(writer)
         except Exception as error:  # noqa: BLE001  it is committed: who heard of an error would ask again
-            _log.exception("pages cannot be moved out of the WAL")
-            self._fault = error.fault if isinstance(error, StorageError) else Fault.BROKEN
+            _log.exception("pages cannot be moved out of the WAL: %s", error)
+            self._failure = _as_storage_error(error)
 
     def finish(self, writer: apsw.Connection) -> None:
         """Move all there is, and empty the WAL; nothing may be written any more.
@@ -87,9 +88,9 @@ class Checkpoints:
             StorageError: it is not all in the main file, and the WAL must stay.
         """
         self.check()
-        with storage_errors():
-            if self._moving is not None:
-                self._moved()
+        if self._moving is not None:
+            self._moved()
+        with storage_errors(self._database.path, writer):
             writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _take_a_step(self, writer: apsw.Connection) -> None:
@@ -99,13 +100,13 @@ class Checkpoints:
         elif self._moving.done() or self._pages >= MOST:
             left = self._pages - self._moved()
             if left <= FEW or self._pages >= MOST:
-                _checkpoint(writer)
+                self._checkpoint(writer)
             else:
                 self._begin()
 
     def _begin(self) -> None:
         assert self._connection is not None
-        self._moving = self._thread.submit(_checkpoint, self._connection)
+        self._moving = self._thread.submit(self._checkpoint, self._connection)
 
     def _moved(self) -> int:
         """Wait until the thread is done; return how many pages of the WAL are in the file."""
@@ -124,16 +125,22 @@ class Checkpoints:
             close(self._connection)
             self._connection = None
         self._pages = 0
-        self._fault = None
+        self._failure = None
 
     def shut_down(self) -> None:
         """End the thread, after `stop`."""
         self._thread.shutdown()
 
+    def _checkpoint(self, connection: apsw.Connection) -> int:
+        """Move what can be without waiting; return how many pages of the WAL are moved."""
+        # another process may be at it
+        with storage_errors(self._database.path, connection), suppress(apsw.BusyError):
+            _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return moved
+        return 0
 
-def _checkpoint(connection: apsw.Connection) -> int:
-    """Move what can be without waiting; return how many pages of the WAL are moved."""
-    with suppress(apsw.BusyError):  # another process is at it
-        _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        return moved
-    return 0
+
+def _as_storage_error(error: Exception) -> StorageError:
+    if isinstance(error, StorageError):
+        return error
+    return StorageError(Fault.BROKEN, detail=f"a checkpoint failed: {error!r}")

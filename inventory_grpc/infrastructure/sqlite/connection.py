@@ -1,4 +1,4 @@
-"""How is the file opened, and what do its errors mean?"""
+"""How the file is opened."""
 
 import logging
 import random
@@ -13,7 +13,7 @@ from typing import Final
 import apsw
 import apsw.sqlite_extra
 
-from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.rows import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -56,45 +56,68 @@ class Database:
         object.__setattr__(self, "path", self.path.resolve())
 
     def writer(self) -> apsw.Connection:
-        """Open a connection that may write, and checkpoint; creates the file."""
-        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = self._open(flags)
-        if not self.path.stat().st_size:
-            connection.reserve_bytes("main", CHECKSUM_BYTES)
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full" if self.durability is Durability.FULL else "normal")
-        connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
-        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
-        connection.pragma("foreign_keys", 0)
+        """Open a connection that may write, and checkpoint; creates the file.
+
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        with self._opened(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) as connection:
+            if not self.path.stat().st_size:
+                connection.reserve_bytes("main", CHECKSUM_BYTES)
+            connection.pragma("journal_mode", "wal")
+            full = self.durability is Durability.FULL
+            connection.pragma("synchronous", "full" if full else "normal")
+            connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
+            connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
+            connection.pragma("foreign_keys", 0)
         return connection
 
     def reader(self) -> apsw.Connection:
-        """Open a connection that reads; it never checkpoints, not even when it is closed."""
-        connection = self._open(apsw.SQLITE_OPEN_READWRITE)
-        connection.pragma("query_only", 1)
-        connection.wal_autocheckpoint(0)
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        """Open a connection that reads; it never checkpoints, not even when it is closed.
+
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
+            connection.pragma("query_only", 1)
+            connection.wal_autocheckpoint(0)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         return connection
 
     def immutable(self) -> apsw.Connection:
-        """Open a connection that reads the file alone, without its WAL, and makes none."""
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        return self._open(flags, f"{self.path.absolute().as_uri()}?immutable=1")
+        """Open a connection that reads the file alone, without its WAL, and makes none.
 
-    def _open(self, flags: int, name: str = "") -> apsw.Connection:
+        Raises:
+            StorageError: it cannot be opened.
+        """
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        with self._opened(flags, f"{self.path.absolute().as_uri()}?immutable=1") as connection:
+            return connection
+
+    @contextmanager
+    def _opened(self, flags: int, name: str = "") -> Iterator[apsw.Connection]:
+        """Open a connection; if it cannot be set up as is done inside, close it and say why."""
         _load_checksum_vfs()
         if not name:
             name = str(self.path)
             if not _is_utf8(name):  # the bytes of the name pass in a URI only
                 name, flags = self.path.as_uri(), flags | apsw.SQLITE_OPEN_URI
-        connection = apsw.Connection(name, flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS)
-        # else SQLite plans a statement anew whenever other values are bound, which took as long
-        # as a look-up itself
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-        connection.set_busy_handler(_patience())
-        connection.pragma("cache_size", -16_000)
-        connection.pragma("temp_store", "memory")
-        return connection
+        with storage_errors(self.path):
+            connection = apsw.Connection(
+                name, flags=flags, vfs=self.vfs, statementcachesize=STATEMENTS
+            )
+        try:
+            with storage_errors(self.path, connection):
+                # else SQLite plans a statement anew whenever other values are bound, which took
+                # as long as a look-up itself
+                connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+                connection.set_busy_handler(_patience())
+                connection.pragma("cache_size", -16_000)
+                connection.pragma("temp_store", "memory")
+                yield connection
+        except BaseException:
+            abandon(connection)
+            raise
 
 
 def _is_utf8(name: str) -> bool:
@@ -146,44 +169,3 @@ def abandon(connection: apsw.Connection) -> None:
     """
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     close(connection)
-
-
-@contextmanager
-def storage_errors(*, committing: bool = False) -> Iterator[None]:
-    """Raise what goes wrong with the file as `StorageError`; a bug stays what it is.
-
-    Raises:
-        StorageError: the file, the disk or a lock is not as it should be.
-    """
-    try:
-        yield
-    except apsw.Error as error:
-        fault = fault_of(error)
-        if fault is None:
-            raise
-        raise StorageError(fault, committing) from error
-
-
-def fault_of(error: apsw.Error) -> Fault | None:
-    """Return what is wrong with storage, or None: then the program is wrong."""
-    match error:
-        case apsw.BusyError() | apsw.LockedError():
-            return Fault.BUSY
-        case apsw.FullError():
-            return Fault.FULL
-        case apsw.CorruptError() | apsw.NotADBError():
-            return Fault.DAMAGED
-        case apsw.IOError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
-            return Fault.DAMAGED
-        case (
-            apsw.IOError()
-            | apsw.CantOpenError()
-            | apsw.ReadOnlyError()
-            | apsw.NoMemError()
-            | apsw.InterruptError()
-            | apsw.ConnectionClosedError()
-            | apsw.PermissionsError()
-        ):
-            return Fault.BROKEN
-        case _:
-            return None

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from inventory_grpc.infrastructure.sqlite import schema
-from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.replay import Progress, rebuild
 
@@ -59,11 +60,11 @@ def _is_ready(database: Database) -> bool:
 
 def _make_ready(database: Database, now: int) -> None:
     if not schema.check_header(database.path):
-        with storage_errors(), closing(database.writer()) as connection:
+        with closing(database.writer()) as connection, storage_errors(database.path, connection):
             schema.create(connection, now)
     elif not _is_ready(database):
         _log.warning("the tables are those of an older version: rebuilding them from the log")
-        with storage_errors(), closing(database.writer()) as connection:
+        with closing(database.writer()) as connection, storage_errors(database.path, connection):
             rebuild(connection, read_head(connection), lambda _: None)
 
 
@@ -76,8 +77,8 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
     """
     with (
         locked(database, exclusive=True),
-        storage_errors(),
         closing(database.writer()) as connection,
+        storage_errors(database.path, connection),
     ):
         head = read_head(connection)
         rebuild(connection, head, progress)

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.connection import Database, close, storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database, close
 
 T = TypeVar("T")
 
@@ -42,16 +44,29 @@ class Readers:
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
         self._here: apsw.Connection | None = None
+        self._trouble = StorageError(Fault.BROKEN, detail="the file is closed")
+        """The reason for which readers were sent away."""
         self._reading = 0
         self._idle = asyncio.Event()
         self._open = asyncio.Event()
         self.open()
 
     def open(self) -> None:
-        """Let readers in."""
-        with storage_errors():
-            self._here = self._database.reader()
+        """Let readers in; where the file cannot be opened yet, each read tries again."""
         self._open.set()
+        with suppress(StorageError):
+            self._connected()
+
+    def _connected(self) -> apsw.Connection:
+        """Return the connection of the event loop.
+
+        Raises:
+            StorageError: the file cannot be opened, or is just being reopened.
+        """
+        if not self._open.is_set():
+            raise replace(self._trouble)
+        self._here = self._here or self._database.reader()
+        return self._here
 
     def point(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run *work* here and now: a look-up or two, on the event loop.
@@ -59,10 +74,9 @@ class Readers:
         Raises:
             StorageError: it cannot be read, or storage is just being reopened.
         """
-        if self._here is None:
-            raise StorageError(Fault.BROKEN)
-        with storage_errors():
-            return work(self._here)
+        connection = self._here or self._connected()
+        with storage_errors(self._database.path, connection):
+            return work(connection)
 
     async def scan(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run *work* off the loop, in one read transaction.
@@ -88,16 +102,16 @@ class Readers:
             self._idle.set()
 
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
-        with storage_errors():
-            connection: apsw.Connection | None = getattr(self._local, "connection", None)
-            if connection is None or connection not in self._opened:
-                connection = self._local.connection = self._database.reader()
-                self._opened.append(connection)
-            with one_state(connection):
-                return work(connection)
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None or connection not in self._opened:
+            connection = self._local.connection = self._database.reader()
+            self._opened.append(connection)
+        with storage_errors(self._database.path, connection), one_state(connection):
+            return work(connection)
 
-    async def close(self) -> None:
+    async def close(self, trouble: StorageError | None = None) -> None:
         """Send readers away: wait for those at work, and close every connection."""
+        self._trouble = trouble or self._trouble
         self._open.clear()
         if self._here is not None:
             close(self._here)

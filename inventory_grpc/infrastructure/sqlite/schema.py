@@ -10,7 +10,8 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.connection import Database, storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database
 
 APPLICATION_ID: Final = 0x496E7674
 """`Invt`, in the header of every file of ours."""
@@ -87,10 +88,10 @@ def read_models_of(database: Database) -> int:
         NotOurs: it is newer than this program's.
         StorageError: the file cannot be read.
     """
-    with storage_errors(), closing(_looking(database)) as connection:
+    with closing(_looking(database)) as connection, storage_errors(database.path, connection):
         stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
     if not isinstance(stored, int):
-        raise StorageError(Fault.DAMAGED)
+        raise StorageError(Fault.DAMAGED, detail=f"{database.path}: the table log is not whole")
     if stored > READ_MODELS:
         raise NotOurs(
             f"{database.path} has read models {stored}, this program knows {READ_MODELS}: "

@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import apsw
 
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import (
@@ -17,7 +19,6 @@ from inventory_grpc.infrastructure.sqlite.connection import (
     Durability,
     abandon,
     close,
-    storage_errors,
 )
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
@@ -44,6 +45,8 @@ class SqliteStorage:
         self._checkpoints = Checkpoints(database)
         self._numbers = Numbers()
         self._high_water = HighWater(database.path)
+        self._trouble = StorageError(Fault.BROKEN)
+        """The last one, which is why the file is closed where it is."""
         self.log_id = ""
 
     async def open(self) -> None:
@@ -71,7 +74,7 @@ class SqliteStorage:
         """
         await self._run(self._probe)
         await pause("recovery_mid")
-        await self._readers.close()
+        await self._readers.close(self._trouble)
         try:
             await self._run(self._reopen)
         finally:
@@ -87,34 +90,41 @@ class SqliteStorage:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Run *work* on the writer's thread; a caller that gives up does not stop it."""
-        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._noted, work)
         return await asyncio.shield(running)
 
+    def _noted(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except StorageError as error:
+            self._trouble = replace(error, committing=False)
+            raise
+
     def _open(self) -> None:
-        with storage_errors():
-            self._numbers.clear()
-            self._connection = self._database.writer()
-            self._checkpoints.watch(self._connection)
-            self.log_id = read_log_id(self._connection)
-            check_tail(self._connection, TAIL)
-            if missing := self._high_water.missing(self._connection):
-                _log.error("%s", missing)
-                raise StorageError(Fault.DAMAGED)
+        self._numbers.clear()
+        self._connection = connection = self._database.writer()
+        with storage_errors(self._database.path, connection):
+            self._checkpoints.watch(connection)
+            self.log_id = read_log_id(connection)
+            check_tail(connection, TAIL)
+            if missing := self._high_water.missing(connection):
+                raise StorageError(Fault.DAMAGED, detail=missing)
 
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
         self._checkpoints.check()
-        with storage_errors():
+        path = self._database.path
+        with storage_errors(path, connection):
             connection.execute("BEGIN IMMEDIATE")
         try:
-            with storage_errors():
+            with storage_errors(path, connection):
                 reach("batch_open")
                 transaction = self._transaction(connection, writable=True)
                 result = work(transaction)
                 transaction.write()
                 reach("before_commit")
                 _check_open(connection)
-            with storage_errors(committing=True):
+            with storage_errors(path, connection, committing=True):
                 connection.execute("COMMIT")
         except BaseException:
             self._roll_back(connection)
@@ -128,7 +138,7 @@ class SqliteStorage:
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
-        with storage_errors():
+        with storage_errors(self._database.path, connection):
             connection.execute("BEGIN")
             try:
                 return work(self._transaction(connection, writable=False))
@@ -140,7 +150,7 @@ class SqliteStorage:
 
     def _connected(self) -> apsw.Connection:
         if self._connection is None:
-            raise StorageError(Fault.BROKEN)
+            raise replace(self._trouble)
         return self._connection
 
     def _roll_back(self, connection: apsw.Connection) -> None:
@@ -163,7 +173,7 @@ class SqliteStorage:
         if connection is None:
             return
         try:
-            with storage_errors():
+            with storage_errors(self._database.path, connection):
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("UPDATE log SET probe = probe + 1")
                 connection.execute("COMMIT")
@@ -174,8 +184,9 @@ class SqliteStorage:
     def _reopen(self) -> None:
         self._disconnect()
         self._open()
-        with storage_errors():
-            self._connected().wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        connection = self._connected()
+        with storage_errors(self._database.path, connection):
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
     def _close(self) -> None:
         if self._connection is None:
@@ -201,4 +212,4 @@ def _check_open(connection: apsw.Connection) -> None:
     been committed statement by statement, without what came before.
     """
     if not connection.in_transaction:
-        raise StorageError(Fault.BROKEN)
+        raise StorageError(Fault.BROKEN, detail="SQLite has rolled the transaction back")

@@ -84,8 +84,8 @@ class TranslateErrors(Around):
 
 def _refusal_of(method: str, error: Exception) -> Refusal:
     match error:
-        case StorageError(fault=fault):  # of a read: the ledger answers for the writes
-            return refusal_of_read(fault, READ_RETRY_SECONDS)
+        case StorageError():  # of a read: the ledger answers for the writes
+            return refusal_of_read(error, READ_RETRY_SECONDS)
         case DecodeError():  # of a stream of requests, which gRPC decodes one by one
             return undecodable()
         case _:

@@ -14,6 +14,7 @@ from inventory_grpc.application.circuit_breaker import (
     BreakerState,
     CircuitBreaker,
     refusal_of,
+    refusal_of_read,
 )
 from inventory_grpc.application.failures import LogDamaged, StorageFull, WritesRefused
 from inventory_grpc.application.ports import Fault, StorageError
@@ -133,6 +134,8 @@ def test_one_that_was_just_fast_enough_does_not(breaker: CircuitBreaker) -> None
     [
         (Fault.BROKEN, WritesRefused),
         (Fault.BUSY, WritesRefused),
+        (Fault.SLOW, WritesRefused),
+        (Fault.READ_ONLY, WritesRefused),
         (Fault.FULL, StorageFull),
         (Fault.DAMAGED, LogDamaged),
     ],
@@ -147,7 +150,42 @@ def test_while_it_is_open_callers_are_told_why(
 
 def test_every_fault_has_its_refusal() -> None:
     for fault in Fault:
-        assert str(refusal_of(fault, 1.0))
+        assert str(refusal_of(StorageError(fault), 1.0))
+
+
+WITH_A_CAUSE = StorageError(
+    Fault.BROKEN, why="Input/output error", detail="/srv/inventory.db: disk I/O error, errno 5"
+)
+
+
+def test_callers_are_told_the_cause_in_words_and_the_log_has_the_path(
+    breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    breaker.failed(WITH_A_CAUSE)
+    refusal = breaker.refusal()
+    assert isinstance(refusal, WritesRefused)
+    assert refusal.why == "storage failed: Input/output error"
+    for told in (refusal, refusal_of_read(WITH_A_CAUSE, 1.0)):
+        assert "/srv" not in f"{told} {told.facts()}"
+    assert "/srv/inventory.db: disk I/O error, errno 5" in caplog.text
+
+
+async def test_the_cause_of_the_last_probe_is_the_one_that_is_told(
+    breaker: CircuitBreaker,
+) -> None:
+    breaker.failed(WITH_A_CAUSE)
+    await fail_probe(breaker, StorageError(Fault.READ_ONLY, why="Read-only file system"))
+    assert "can only be read: Read-only file system" in str(breaker.refusal())
+
+
+def test_transactions_that_take_too_long_are_not_told_as_a_lock_of_others(
+    breaker: CircuitBreaker,
+) -> None:
+    for _ in range(MIN_CALLS):
+        breaker.succeeded(12.0)
+    assert str(breaker.refusal()) == (
+        "writes are refused: storage is too slow: a transaction took 12.0 s"
+    )
 
 
 def test_callers_are_told_when_to_come_again_and_never_at_once(

@@ -53,10 +53,11 @@ async def test_while_all_is_well_writes_are_accepted() -> None:
 
 async def test_while_storage_is_in_trouble_it_says_so_and_when_it_tries_again() -> None:
     breaker = closed()
-    breaker.failed(StorageError(Fault.BROKEN))
+    breaker.failed(StorageError(Fault.BROKEN, why="Input/output error", detail="/srv/a.db"))
     told = await info(breaker)
     assert told.writes == pb.WRITES_REFUSED
-    assert "storage failed" in told.writes_refused_reason
+    assert "storage failed: Input/output error" in told.writes_refused_reason
+    assert "/srv" not in told.writes_refused_reason
     assert told.circuit_breaker.state == pb.CIRCUIT_BREAKER_STATE_OPEN
     assert told.circuit_breaker.retry_delay.ToMicroseconds() == SECOND // 2
 
