@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from inventory_grpc import bootstrap
 from inventory_grpc.presentation.server import OPTIONS, OPTIONS_OFF_LOOPBACK
 from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc_protos.v1.commands_pb2 import ReserveStockResponse
+from tests.support.caller import adding, calling, line, reserving
 from tests.support.server_process import ServerProcess, command_line
 
 PROMISED: Final = {
@@ -72,3 +75,19 @@ async def test_who_allows_plain_text_is_warned(tmp_path: Path) -> None:
         assert (await server.address()).startswith("127.0.0.2:")
     finally:
         server.kill()
+
+
+async def test_a_cart_without_a_time_is_held_as_long_as_the_server_is_set(path: Path) -> None:
+    settings = Settings(listen="127.0.0.1:0", database=path, hold_seconds=90)
+    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+        await caller.commands.AddStock(adding(5))
+        set_by_server = await caller.commands.ReserveStock(reserving(line(1)))
+        ttl = Duration(seconds=5)
+        set_by_caller = await caller.commands.ReserveStock(reserving(line(1), ttl=ttl))
+    assert [_held_for(set_by_server), _held_for(set_by_caller)] == [90_000_000, 5_000_000]
+
+
+def _held_for(response: ReserveStockResponse) -> int:
+    """Return for how long the cart is held, in microseconds."""
+    cart = response.reservation
+    return cart.expire_time.ToMicroseconds() - cart.create_time.ToMicroseconds()
