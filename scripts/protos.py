@@ -49,7 +49,7 @@ def main() -> int:
 
 def generate(target: Path) -> None:
     """Write messages and their stubs, and where there is a service, its classes too."""
-    protos = sorted(PROTOS.rglob("*.proto"))
+    protos = sorted((PROTOS / WIRE_PACKAGE).rglob("*.proto"))
     # An rpc plugin leaves an empty file for every proto without a service.
     services = [path for path in protos if "\nservice " in path.read_text("utf-8")]
     compile_protos(protos, f"--python_out={target}", f"--mypy_out=quiet:{target}")

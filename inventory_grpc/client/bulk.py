@@ -9,7 +9,7 @@ from uuid import uuid4
 import grpc
 
 from inventory_grpc.client.calls import Calls
-from inventory_grpc.client.errors import InventoryError, OutcomeUnknown, Refused
+from inventory_grpc.client.errors import InventoryError, Refused
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
@@ -167,7 +167,5 @@ def _results(
 def _failure(result: pb.CommandResult, request_id: str, *, in_doubt: bool) -> InventoryError:
     """Return why one was not done; *in_doubt* if an earlier attempt may have done it."""
     failure = translated_result(result.error, request_id=request_id)
-    failure.in_doubt = isinstance(failure, OutcomeUnknown) or (
-        in_doubt and not isinstance(failure, Refused)
-    )
+    failure.in_doubt = failure.doubtful or (in_doubt and not isinstance(failure, Refused))
     return failure

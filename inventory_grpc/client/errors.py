@@ -76,8 +76,8 @@ class InventoryError(Exception):
         self.facts = dict(facts or {})
         self.retry_after = retry_after
         self.request_id = request_id
-        self.in_doubt = self.doubtful
-        """Whether a command may have been recorded all the same."""
+        self.in_doubt = self.doubtful or not reason
+        """Whether a command may have been recorded all the same; without a reason it may."""
         self._carried = carried
 
     def __str__(self) -> str:
@@ -236,20 +236,16 @@ class LogDamaged(InventoryError):
 class Internal(InventoryError):
     """The server has a bug; `facts["error_id"]` finds it in the server's log."""
 
+    doubtful = True
+
 
 class Unavailable(InventoryError):
     """There was no server, or the connection to it was lost."""
-
-    doubtful = True
 
 
 class DeadlineExceeded(InventoryError):
     """The time for the call was over before there was an answer."""
 
-    doubtful = True
-
 
 class Cancelled(InventoryError):
     """The server, or somebody on the way to it, gave the call up."""
-
-    doubtful = True

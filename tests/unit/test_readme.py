@@ -33,11 +33,17 @@ def test_every_setting_is_in_the_readme_with_its_default_and_what_it_is() -> Non
 
 
 def test_every_refusal_is_in_the_readme_with_its_code_and_reason() -> None:
-    told = {reason: code for code, reason, _ in rows("code")}
+    told = {reason: code for code, reason, _ in rows("code") if reason}
     assert told == {
         ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): code.name
         for code, reason in STATUS.values()
     }
+
+
+def test_errors_without_a_reason_are_in_the_readme_by_code_and_leave_it_open() -> None:
+    told = {code: when for code, reason, when in rows("code") if not reason}
+    assert list(told) == ["DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "any other"]
+    assert all("**As above.**" in when or "**The command may" in when for when in told.values())
 
 
 def test_every_test_that_the_readme_names_is_there() -> None:

@@ -869,7 +869,9 @@ class CommandResult(_message.Message):
     """Of a command on a reservation: its id, also where the server has made it."""
     @_builtins.property
     def error(self) -> Global___CommandError:
-        """Set if nothing was recorded, except for `OUTCOME_UNKNOWN`; then all else is unset."""
+        """Set if nothing was recorded, except for `OUTCOME_UNKNOWN` and `INTERNAL`; then
+        all else is unset.
+        """
 
     def __init__(
         self,

@@ -29,11 +29,16 @@ class InventoryCommandsStub:
     """Changes what stores have and promises units to customers, without ever
     promising the same unit twice.
 
-    A command that answers OK is on disk, whole. One that fails has written
-    nothing, except that `OUTCOME_UNKNOWN` leaves it open; send a `request_id` and
-    sending the same request again is exact. Every failure carries a
-    `google.rpc.ErrorInfo` whose reason is a value of `ErrorReason` without its
-    prefix. A refusal is not remembered: the same request is judged afresh.
+    A command that answers OK is on disk, whole. Always send a `request_id`: where a
+    failure leaves open whether the command was recorded, the same request, sent
+    again, tells, and nothing happens twice.
+    - A failure with a reason means that this call has written nothing. The reason
+    is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    - A failure without a reason leaves it open: the command may have been recorded,
+    or may be recorded in a moment. It comes from gRPC or from the way to the
+    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is judged afresh.
 
     Beside what is named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -103,11 +108,16 @@ class InventoryCommandsServicer:
     """Changes what stores have and promises units to customers, without ever
     promising the same unit twice.
 
-    A command that answers OK is on disk, whole. One that fails has written
-    nothing, except that `OUTCOME_UNKNOWN` leaves it open; send a `request_id` and
-    sending the same request again is exact. Every failure carries a
-    `google.rpc.ErrorInfo` whose reason is a value of `ErrorReason` without its
-    prefix. A refusal is not remembered: the same request is judged afresh.
+    A command that answers OK is on disk, whole. Always send a `request_id`: where a
+    failure leaves open whether the command was recorded, the same request, sent
+    again, tells, and nothing happens twice.
+    - A failure with a reason means that this call has written nothing. The reason
+    is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    - A failure without a reason leaves it open: the command may have been recorded,
+    or may be recorded in a moment. It comes from gRPC or from the way to the
+    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is judged afresh.
 
     Beside what is named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -235,7 +245,8 @@ class InventoryCommandsServicer:
         then none was done.
 
         If the call fails in another way, or its deadline passes, any of them may have
-        been done: send the same request again.
+        been done: send the same request again. A result with `DEADLINE_EXCEEDED` is
+        of a command that was not begun in time, and never is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -254,9 +265,10 @@ class InventoryCommandsServicer:
         - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
         answered before, and nothing after it was done.
 
-        If it ends in another way, such as with `UNAVAILABLE` (`OVERLOADED`) when the
-        caller takes no answers for a minute, what was not answered may have been done:
-        send it again. Without a deadline of the stream, a command waits up to 30
+        If it ends in another way, what was not answered may have been done, also where
+        the end has a reason: `UNAVAILABLE` (`OVERLOADED`) when the caller takes no
+        answers for a minute, or `UNAUTHENTICATED` when its token is revoked. Send it
+        again, with the same `request_id`s. Without a deadline of the stream, a command waits up to 30
         seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -323,11 +335,16 @@ class InventoryCommands:
     """Changes what stores have and promises units to customers, without ever
     promising the same unit twice.
 
-    A command that answers OK is on disk, whole. One that fails has written
-    nothing, except that `OUTCOME_UNKNOWN` leaves it open; send a `request_id` and
-    sending the same request again is exact. Every failure carries a
-    `google.rpc.ErrorInfo` whose reason is a value of `ErrorReason` without its
-    prefix. A refusal is not remembered: the same request is judged afresh.
+    A command that answers OK is on disk, whole. Always send a `request_id`: where a
+    failure leaves open whether the command was recorded, the same request, sent
+    again, tells, and nothing happens twice.
+    - A failure with a reason means that this call has written nothing. The reason
+    is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    - A failure without a reason leaves it open: the command may have been recorded,
+    or may be recorded in a moment. It comes from gRPC or from the way to the
+    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is judged afresh.
 
     Beside what is named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,

@@ -3,8 +3,14 @@
 isort:skip_file
 Why a call was refused.
 
-Every failure of this service carries one `google.rpc.ErrorInfo` in its status
-details, with the domain `inventory.v1`, a reason out of `ErrorReason` and the
+Every refusal of this service carries one `google.rpc.ErrorInfo` in its status
+details, and means that the call has written nothing, except `OUTCOME_UNKNOWN`
+and `INTERNAL`. An error without one comes from gRPC or from the way to the
+server, and tells nothing of what was written: send the same request again, with
+the same `request_id`. `google/rpc/status.proto` and `error_details.proto` beside
+this package have the messages.
+
+The `ErrorInfo` has the domain `inventory.v1`, a reason out of `ErrorReason` and the
 facts as metadata, one key a fact, each a scalar. All details together stay
 under 4 KiB. Match on the reason and the metadata; the message is for people
 and may change.
@@ -156,8 +162,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 14
     """The command may or may not have been recorded: writing failed at the very
-    end. This is the only failure of a command that does not mean that nothing
-    was written.
+    end.
 
     Code `UNAVAILABLE`. With a `request_id`, send the same request again: the
     answer is then exact, and nothing happens twice. Without one, read first.
@@ -200,7 +205,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"position": "512"}}
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
-    """The server has a bug.
+    """The server has a bug. A command may have been recorded, or not.
 
     Code `INTERNAL`. `error_id` finds the details in the server's log.
 
@@ -367,8 +372,7 @@ Retry `RESOURCE_EXHAUSTED` only where there is one.
 """
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 14
 """The command may or may not have been recorded: writing failed at the very
-end. This is the only failure of a command that does not mean that nothing
-was written.
+end.
 
 Code `UNAVAILABLE`. With a `request_id`, send the same request again: the
 answer is then exact, and nothing happens twice. Without one, read first.
@@ -411,7 +415,7 @@ not known.
      "metadata": {"position": "512"}}
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
-"""The server has a bug.
+"""The server has a bug. A command may have been recorded, or not.
 
 Code `INTERNAL`. `error_id` finds the details in the server's log.
 

@@ -332,7 +332,9 @@ class Event(_message.Message):
     request_id: _builtins.str
     """The `request_id` of the command. Empty if it had none, and on expiry."""
     actor: _builtins.str
-    """Who sent the command. Empty while callers are not authenticated, and on expiry."""
+    """The caller who sent the command, by its name in the server's file of callers.
+    No request can set it. Empty while callers are not authenticated, and on expiry.
+    """
     reason: _builtins.str
     """The `reason` of the command. Empty if it had none, and on expiry."""
     reference: _builtins.str

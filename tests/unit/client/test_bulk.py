@@ -13,6 +13,7 @@ from grpc import StatusCode
 from inventory_grpc.client import (
     DeadlineExceeded,
     InsufficientStock,
+    Internal,
     InventoryClient,
     InventoryError,
     OutcomeUnknown,
@@ -97,11 +98,12 @@ async def test_what_has_no_request_id_gets_one_that_is_the_same_on_every_attempt
     ("result", "kind", "in_doubt", "in_doubt_after_a_failure"),
     [
         (failing(StatusCode.UNAVAILABLE, "OUTCOME_UNKNOWN"), OutcomeUnknown, True, True),
+        (failing(StatusCode.INTERNAL, "INTERNAL"), Internal, True, True),
         (failing(StatusCode.UNAVAILABLE, "WRITES_REFUSED"), WritesRefused, False, True),
         (failing(StatusCode.DEADLINE_EXCEEDED, ""), DeadlineExceeded, False, True),
         (failing(StatusCode.ABORTED, "INSUFFICIENT_STOCK"), InsufficientStock, False, False),
     ],
-    ids=["unknown", "refused for now", "too late", "judged"],
+    ids=["unknown", "a bug", "refused for now", "too late", "judged"],
 )
 async def test_a_command_is_in_doubt_only_if_an_attempt_may_have_been_recorded(
     client: InventoryClient,

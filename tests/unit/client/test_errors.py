@@ -136,7 +136,10 @@ async def test_a_failure_without_a_reason_is_known_by_its_code(
 ) -> None:
     cancelled = await failing(client, server, Failure(StatusCode.CANCELLED, pushback_ms="-1"))
     assert type(cancelled) is Cancelled
-    assert type(await failing(client, server, Failure(StatusCode.UNIMPLEMENTED))) is InventoryError
+    other = await failing(client, server, Failure(StatusCode.UNIMPLEMENTED))
+    assert type(other) is InventoryError
+    assert cancelled.in_doubt
+    assert other.in_doubt
 
 
 async def test_a_reason_that_is_newer_than_the_client_is_kept(
@@ -162,4 +165,4 @@ async def test_a_reason_of_somebody_elses_is_not_taken_for_the_services(
 def test_only_what_was_judged_or_turned_away_was_surely_not_done() -> None:
     for kind in BY_REASON.values():
         settled = issubclass(kind, Refused | TurnedAway) or not kind.doubtful
-        assert settled == (kind is not errors.OutcomeUnknown)
+        assert settled == (kind not in {errors.OutcomeUnknown, errors.Internal})
