@@ -11,8 +11,9 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
-# The packages that the README's example in Node needs.
-NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8'
+# The packages that the examples in Node and protos/buf.gen.yaml need.
+NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8' 'protobufjs@^7.5' \
+  '@bufbuild/protobuf@^2.9' '@bufbuild/protoc-gen-es@^2.9'
 
 .PHONY: help
 help: ## Show this list
@@ -101,6 +102,6 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 
 .venv/.node: .venv/.made
 	@command -v npm >/dev/null || { echo "There is no npm here (Debian, Ubuntu: apt install nodejs npm)"; exit 1; } >&2
-	@echo "Installing what the README's calls from Node need"
+	@echo "Installing what calls from Node need"
 	@npm install --silent --no-audit --no-fund --no-package-lock --prefix .venv/node $(NODE_PACKAGES)
 	@touch $@

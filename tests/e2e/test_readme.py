@@ -1,30 +1,27 @@
-"""The README's calls give the answers that stand below them."""
+"""The calls in the READMEs give the answers that stand below them."""
 
 import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import pytest
-
+from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
+from tests.support.caller import calling
+from tests.support.node import ENVIRONMENT, need_node
 from tests.support.server_process import ROOT, ServerProcess
 
 README: Final = ROOT / "README.md"
+PROTOS: Final = ROOT / "protos/README.md"
 WRITTEN_ADDRESS: Final = "127.0.0.1:50051"
-HAS_NODE: Final = shutil.which("node") is not None
-NODE_PACKAGES: Final = ("@grpc/grpc-js", "@grpc/proto-loader")
-NODE_ENVIRONMENT: Final = {**os.environ, "NODE_PATH": str(ROOT / ".venv/node/node_modules")}
-"""Finds what `make tools` has installed."""
 
 _BLOCK: Final = re.compile(
     r"^<!-- run(?:: (?P<with>\w+))? -->\n```\w+\n(?P<code>.*?)^```\n"
-    r"(?:<!-- answer -->\n```\w+\n(?P<answer>.*?)^```\n)?",
+    r"(?:<!-- answer -->\n```\w*\n(?P<answer>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 _OTHER_EVERY_TIME: Final = re.compile(r"_time$|^log_id$|^event_id$")
@@ -38,8 +35,8 @@ class Block(NamedTuple):
     answer: str | None
 
 
-def _blocks() -> Iterator[Block]:
-    for found in _BLOCK.finditer(README.read_text(encoding="utf-8")):
+def _blocks(file: Path) -> Iterator[Block]:
+    for found in _BLOCK.finditer(file.read_text(encoding="utf-8")):
         yield Block(found["with"] or "sh", found["code"], found["answer"])
 
 
@@ -63,7 +60,7 @@ def _run(block: Block, address: str) -> str:
         capture_output=True,
         check=False,
         cwd=ROOT,
-        env={**NODE_ENVIRONMENT, "PATH": path},
+        env={**ENVIRONMENT, "PATH": path},
         text=True,
         timeout=30,
     )
@@ -82,28 +79,23 @@ async def _check(blocks: list[Block], address: str) -> None:
             assert told == block.answer, block.code
 
 
-def _has_node_packages() -> bool:
-    resolve = ";".join(f"require.resolve('{package}')" for package in NODE_PACKAGES)
-    return (
-        HAS_NODE
-        and not subprocess.run(
-            ["node", "-e", resolve],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-            env=NODE_ENVIRONMENT,
-        ).returncode
-    )
-
-
 async def test_the_commands_run_as_written(server: ServerProcess) -> None:
-    commands = [block for block in _blocks() if block.interpreter == "sh"]
+    commands = [block for block in _blocks(README) if block.interpreter == "sh"]
     assert [block.answer for block in commands].count(None) < len(commands)
     await _check(commands, await server.address())
 
 
-@pytest.mark.skipif(not HAS_NODE, reason="node is not installed")
-async def test_the_call_from_node_runs_as_written(server: ServerProcess) -> None:
-    if not _has_node_packages():
-        pytest.skip(f"npm packages are missing ({' '.join(NODE_PACKAGES)}): run make tools")
-    await _check(list(_blocks()), await server.address())
+async def test_the_calls_from_node_run_as_written_also_when_all_is_sold(
+    server: ServerProcess,
+) -> None:
+    need_node()
+    address = await server.address()
+    blocks = list(_blocks(README))
+    await _check(blocks, address)
+    await _check(list(_blocks(PROTOS)), address)
+    async with calling(address) as caller:
+        await caller.commands.RemoveStock(
+            RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
+        )
+    [get_stock] = [block for block in blocks if block.interpreter == "node"]
+    assert _run(get_stock, address) == "0 available as of 5\n"

@@ -10,8 +10,8 @@ server, and tells nothing of what was written: send the same request again, with
 the same `request_id`. `google/rpc/status.proto` and `error_details.proto` beside
 this package have the messages.
 
-The `ErrorInfo` has the domain `inventory.v1`, a reason out of `ErrorReason` and the
-facts as metadata, one key a fact, each a scalar. All details together stay
+The `ErrorInfo` has the domain `inventory.v1`, a reason out of `ErrorReason` and
+the facts as metadata, one key a fact, each a scalar. All details together stay
 under 4 KiB. Match on the reason and the metadata; the message is for people
 and may change.
 """
