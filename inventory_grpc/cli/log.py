@@ -79,4 +79,6 @@ def backup(
     """Copy the database as it is at one moment; servers may go on meanwhile."""
     with errors(), progress_bar(screen, "copying") as progress:
         copy = back_up(existing(database), target, progress.of)
+    for folder in copy.left:
+        show(f"{folder} is left of a backup that was killed: remove it")
     show(f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}")

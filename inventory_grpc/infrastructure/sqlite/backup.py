@@ -1,25 +1,39 @@
-"""How is the file copied while it is in use?
+"""A copy of the file at one moment, made while the file is in use.
 
 A copy is a log of its own from where it was taken: the original goes on, and so may the
 copy, and then the same position means two things. Events keep the names they were recorded
 under; the copy has a new one, so that followers of the original are told rather than
 shown something else.
+
+The copy is made in a folder of its own beside the target, which nobody else can look into,
+and gets its name only when it is whole and on disk. A name that somebody has is never taken.
 """
 
+import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import apsw
+
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
+from inventory_grpc.infrastructure.sqlite.workshop import sync, take_name, workshop
 
 STEP_PAGES: Final = 1_000
+
+BESIDE_TARGET: Final = ("-wal", "-journal", ".mark")
+"""The endings of files that would be taken for parts of a copy of that name."""
+
+OF_A_DATABASE: Final = (*BESIDE_TARGET, "-shm", ".lock")
 
 
 class Backup(NamedTuple):
@@ -29,6 +43,8 @@ class Backup(NamedTuple):
     log_id: str
     """Of the copy."""
     position: int
+    left: tuple[Path, ...] = ()
+    """Folders of backups to the same name that were killed."""
 
 
 def back_up(database: Database, target: Path, progress: Callable[[int, int], None]) -> Backup:
@@ -37,32 +53,84 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
     *progress* is called with the pages that are done and those there are.
 
     Raises:
-        FileExistsError: there is something at *target*; nothing is overwritten.
+        FileExistsError: something at or beside *target* is in the way; it is left as it is.
         StorageError: the file cannot be read, or the copy not be written.
+        OSError: the folder of *target* cannot be written.
     """
-    if target.exists():
+    _check_free(target)
+    with workshop(target) as (folder, left):
+        copy = Database(folder / "copy.db", vfs=database.vfs)
+        log_id, position = _copy(database, copy, progress)
+        _give_rights_of(database.path, copy.path)
+        sync(copy.path)
+        _check_free(target)
+        take_name(copy.path, target)
+    return Backup(target, log_id, position, left)
+
+
+def _check_free(target: Path) -> None:
+    """Return if a file may be made at *target*.
+
+    Raises:
+        FileExistsError: it would overwrite something, or be mixed up with it.
+    """
+    if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; choose another name, or move it away")
-    partial = Database(target.with_name(target.name + ".partial"), vfs=database.vfs)
-    _remove(partial.path)  # of a backup that was killed
-    try:
-        with (
-            closing(database.reader()) as source,
-            closing(partial.writer()) as copy,
-            storage_errors(partial.path, copy),
-        ):
-            with one_state(source), copy.backup("main", source, "main") as backup:
-                head = read_head(source)
-                while not backup.step(STEP_PAGES):
-                    progress(backup.page_count - backup.remaining, backup.page_count)
+    for end in BESIDE_TARGET:
+        if _has_content(beside := target.with_name(target.name + end)):
+            raise FileExistsError(
+                f"{beside} is left of another database and would be taken for a part of the copy: "
+                "choose another name, or move it away"
+            )
+    for end in OF_A_DATABASE:
+        if target.name.endswith(end) and target.with_name(target.name.removesuffix(end)).exists():
+            raise FileExistsError(
+                f"{target} would be taken for a part of {target.name.removesuffix(end)}: "
+                "choose another name"
+            )
+
+
+def _has_content(path: Path) -> bool:
+    """Tell whether there is anything but an empty file, which closing a database leaves."""
+    return os.path.lexists(path) and not (
+        path.is_file() and not path.is_symlink() and path.stat().st_size == 0
+    )
+
+
+def _copy(
+    database: Database, target: Database, progress: Callable[[int, int], None]
+) -> tuple[str, int]:
+    """Copy all pages, and make the copy a log of its own; return its name and its end."""
+    with closing(database.reader()) as source, closing(target.writer()) as copy:
+        with storage_errors(database.path, source), one_state(source):
+            head = read_head(source)
+            if missing := HighWater(database.path).missing(source):
+                raise StorageError(Fault.DAMAGED, detail=missing)
+            _copy_pages(source, copy, target.path, progress)
+        with storage_errors(target.path, copy):
             check_tail(copy, TAIL)
             schema.rename_log(copy)
             log_id = read_log_id(copy)
-        partial.path.rename(target)
-    finally:
-        _remove(partial.path)
-    return Backup(target, log_id, head)
+            copy.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    return log_id, head
 
 
-def _remove(path: Path) -> None:
-    for end in ("", "-wal", "-shm"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
+def _copy_pages(
+    source: apsw.Connection,
+    copy: apsw.Connection,
+    path: Path,
+    progress: Callable[[int, int], None],
+) -> None:
+    with storage_errors(path, copy), copy.backup("main", source, "main") as backup:
+        while not backup.step(STEP_PAGES):
+            progress(backup.page_count - backup.remaining, backup.page_count)
+
+
+def _give_rights_of(original: Path, copy: Path) -> None:
+    """Have the copy belong to whom the original does, as far as this process may, and its mode."""
+    rights = original.stat()
+    for owner, group in ((rights.st_uid, rights.st_gid), (-1, rights.st_gid)):
+        with suppress(PermissionError):
+            os.chown(copy, owner, group)
+            break
+    copy.chmod(rights.st_mode & 0o777)
