@@ -1,9 +1,10 @@
-"""Where does a server listen?"""
+"""The port of a server, with or without TLS."""
 
 import grpc.aio
 
-from inventory_grpc.port import cannot_listen
-from inventory_grpc.presentation.tls import BadCertificate, Tls
+from inventory_grpc.port import cannot_listen, is_free
+from inventory_grpc.presentation.certificates import BadCertificate
+from inventory_grpc.presentation.tls import Tls
 from inventory_grpc.settings import BadSetting, Settings
 
 
@@ -24,6 +25,9 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
     except BadCertificate as error:
         raise BadSetting(f"tls: {error}") from None
     except RuntimeError as error:
+        # gRPC says no more; of workers, the supervisor holds the port
+        if certificate and key and (settings.workers > 1 or is_free(settings)):
+            raise BadSetting(f"tls: gRPC cannot serve with {certificate} and {key}") from error
         raise cannot_listen(settings) from error
     host, _, _ = settings.listen.rpartition(":")
     return f"{host}:{port}"

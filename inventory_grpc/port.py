@@ -1,4 +1,4 @@
-"""Whose is the port, and who can reach it?"""
+"""The port: held for workers, free for one server, and open to whom."""
 
 import errno
 import logging
@@ -52,6 +52,16 @@ def held(settings: Settings) -> Iterator[str]:
             raise cannot_listen(settings) from error
         host, _, _ = settings.listen.rpartition(":")
         yield f"{host}:{port}"
+
+
+def is_free(settings: Settings) -> bool:
+    """Tell whether a server could listen as in *settings*, as far as the port goes."""
+    try:
+        with ExitStack() as holders:
+            _hold_all(settings.host, settings.port, holders)
+    except OSError:
+        return False
+    return True
 
 
 def _hold_all(host: str, port: int, holders: ExitStack) -> int:

@@ -3,11 +3,12 @@
 import asyncio
 import datetime as dt
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,10 @@ from inventory_grpc import bootstrap
 from inventory_grpc.settings import BadSetting, Settings
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from tests.support.caller import adding, refused
+from tests.support.certificates import Issued
 from tests.support.keyring import Keyring, bearing
 
+OTHER_KEY: Final = Issued.of().key_pem()
 YESTERDAY: Final = dt.datetime.now(tz=dt.UTC) - dt.timedelta(days=1)
 
 
@@ -150,9 +153,10 @@ async def test_a_certificate_is_replaced_under_way(house: House) -> None:
             assert added.stock.on_hand == 2 * (renewal + 1)
         assert await _certificate_of(served.address) != before
         # half a renewal: the old one is served until the new one is whole
-        (house.folder / "key.pem").write_text("not a key", encoding="ascii")
-        async with commands(served.address, house.credentials()) as new:
-            await new.AddStock(adding(1), metadata=bearing(token), timeout=5)
+        for half in (b"not a key", OTHER_KEY):
+            (house.folder / "key.pem").write_bytes(half)
+            async with commands(served.address, house.credentials()) as new:
+                await new.AddStock(adding(1), metadata=bearing(token), timeout=5)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to ask with")
@@ -185,14 +189,32 @@ async def test_nothing_older_than_tls_1_2_is_spoken(
 
 
 async def test_what_cannot_be_served_with_is_said_at_the_start(house: House) -> None:
-    (house.folder / "key.pem").write_text("not a key", encoding="ascii")
-    with pytest.raises(BadSetting, match="has no private key in PEM"):
+    for key, problem in (
+        (b"not a key", "has no private key in PEM"),
+        (OTHER_KEY, "is not the key"),
+    ):
+        (house.folder / "key.pem").write_bytes(key)
+        with pytest.raises(BadSetting, match=f"tls: .*/key.pem: {problem}"):
+            async with bootstrap.serving(house.settings()):
+                pass
+
+
+async def test_what_grpc_alone_refuses_is_never_called_a_port_in_use(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (house.folder / "key.pem").write_bytes(OTHER_KEY)
+    monkeypatch.setattr("inventory_grpc.presentation.tls.check", lambda *_: [])
+    with pytest.raises(BadSetting, match=r"gRPC cannot serve with .*chain\.pem and "):
         async with bootstrap.serving(house.settings()):
             pass
-    (house.folder / "key.pem").unlink()
-    with pytest.raises(BadSetting, match="No such file"):
-        async with bootstrap.serving(house.settings()):
-            pass
+
+
+async def test_a_port_in_use_is_never_called_a_bad_certificate(house: House) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"cannot listen on {address}"):
+            async with bootstrap.serving(replace(house.settings(), listen=address)):
+                pass
 
 
 @pytest.mark.parametrize(

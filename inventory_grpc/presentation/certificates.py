@@ -1,0 +1,196 @@
+"""The checks that a certificate, its key and its authorities pass before they are served.
+
+gRPC says of all that it refuses only that it could not listen, and takes some with which no
+handshake succeeds. OpenSSL, by Python's `ssl`, tells what is wrong; the kind of the key is read
+from the certificate itself.
+"""
+
+import os
+import re
+import ssl
+import stat
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final, NamedTuple
+
+from inventory_grpc.presentation.x509 import facts_of
+
+MIN_RSA_BITS: Final = 1_024
+"""With less, gRPC cannot sign a handshake."""
+
+_USABLE: Final = ("RSA", "EC P-256", "EC P-384")
+_USABLE_BY_SOME: Final = ("EC P-521", "Ed25519")
+"""Kinds of keys that gRPC serves with, but that clients on its C core (as in Python) refuse."""
+
+_OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL says of a key that is not the certificate's."""
+
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_DER: Final = b"\x30"
+_FIRST: Final = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----\s(.*?)-----END ", re.DOTALL
+)
+
+_USE: Final = "use EC P-256, EC P-384, or RSA of 2,048 bits"
+
+
+class BadCertificate(ValueError):
+    """A certificate or its key cannot be used; the message names the file and says why."""
+
+
+class Files(NamedTuple):
+    """What was read from the files."""
+
+    chain: bytes
+    key: bytes
+    authorities: bytes | None
+
+
+class Paths(NamedTuple):
+    """Where the files are."""
+
+    chain: Path
+    key: Path
+    authorities: Path | None
+
+    def read(self) -> Files:
+        """Return what they hold, each of which looks like PEM.
+
+        Raises:
+            BadCertificate: one of them cannot be read, or holds something else.
+        """
+        chain = _pem(self.chain, b"CERTIFICATE")
+        key = _pem(self.key, b"PRIVATE KEY")
+        return Files(
+            chain, key, _pem(self.authorities, b"CERTIFICATE") if self.authorities else None
+        )
+
+
+def check(files: Files, paths: Paths) -> list[str]:
+    """Return what an operator should know about *files*, which can be served.
+
+    Raises:
+        BadCertificate: they cannot.
+    """
+    _check_certificates(files.chain, paths.chain)
+    if files.authorities is not None and paths.authorities is not None:
+        _check_certificates(files.authorities, paths.authorities)
+    _check_pair(files, paths)
+    return [
+        *_of_first(files.chain, paths.chain),
+        *_openness(paths.key),
+    ]
+
+
+def _pem(path: Path, kind: bytes) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadCertificate(f"{path}: {error.strerror}") from None
+    what = kind.decode().lower()
+    if not content:
+        raise BadCertificate(f"{path}: is empty")
+    if content.startswith(_BYTE_ORDER_MARKS):
+        raise BadCertificate(f"{path}: begins with a byte order mark; save it as plain ASCII")
+    if b"-----BEGIN " not in content or kind + b"-----" not in content:
+        der = "; it looks like DER, convert it with openssl" if content.startswith(_DER) else ""
+        raise BadCertificate(f"{path}: has no {what} in PEM{der}")
+    return content
+
+
+def _check_certificates(content: bytes, path: Path) -> None:
+    """See that all blocks of *content* are certificates that can be decoded."""
+    try:
+        _context().load_verify_locations(cadata=content.decode("ascii", "replace"))
+    except (ssl.SSLError, ValueError) as error:
+        raise BadCertificate(f"{path}: a certificate cannot be read{_why(error)}") from None
+
+
+def _check_pair(files: Files, paths: Paths) -> None:
+    """See that the key can be read and belongs to the first certificate of the chain."""
+
+    def no_passphrase() -> str:
+        raise BadCertificate(
+            f"{paths.key}: has a passphrase, and nobody could enter it; remove it with "
+            "`openssl pkey`"
+        )
+
+    with ExitStack() as stack:
+        chain, key = (stack.enter_context(_in_memory(each)) for each in (files.chain, files.key))
+        try:
+            _context().load_cert_chain(chain, key, no_passphrase)
+        except ssl.SSLError as error:
+            if error.reason in _OTHER_KEY:
+                raise BadCertificate(
+                    f"{paths.key}: is not the key of the first certificate in {paths.chain}"
+                ) from None
+            raise BadCertificate(f"{paths.key}: cannot be read{_why(error)}") from None
+
+
+def _context() -> ssl.SSLContext:
+    """Return a context that takes what gRPC may take: it is not for handshakes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None)
+    return f" ({reason.replace('_', ' ').lower()})" if reason else ""
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[str]:
+    """Yield a path to *content*, which `ssl` asks for: what is checked is what will be served."""
+    with (
+        open(os.memfd_create("pem"), "wb")  # noqa: PTH123  no path
+        if hasattr(os, "memfd_create")
+        else NamedTemporaryFile()  # which only this user can read
+    ) as file:
+        file.write(content)
+        file.flush()
+        yield f"/dev/fd/{file.fileno()}" if hasattr(os, "memfd_create") else str(file.name)
+
+
+def _of_first(chain: bytes, path: Path) -> list[str]:
+    """Return what to know about the certificate that is shown.
+
+    Raises:
+        BadCertificate: gRPC cannot serve with its key.
+    """
+    first = _FIRST.search(chain)
+    try:
+        facts = facts_of(b64decode(first[1])) if first else None
+    except (ValueError, IndexError, StopIteration):
+        facts = None
+    if facts is None:  # OpenSSL has read it, and so may gRPC
+        return []
+    if facts.key not in _USABLE + _USABLE_BY_SOME:
+        raise BadCertificate(f"{path}: gRPC cannot serve with its key, {facts.key}; {_USE}")
+    if facts.rsa_bits and facts.rsa_bits < MIN_RSA_BITS:
+        raise BadCertificate(
+            f"{path}: its RSA key of {facts.rsa_bits} bits is too short for gRPC; {_USE}"
+        )
+    notes = []
+    if facts.key in _USABLE_BY_SOME:
+        notes.append(
+            f"{path}: its key is {facts.key}, with which clients on gRPC's C core, as in Python, "
+            f"cannot connect; {_USE}"
+        )
+    now = datetime.now(UTC)
+    if now > facts.ends:
+        notes.append(f"{path}: has expired at {facts.ends:%Y-%m-%d %H:%M} UTC; clients refuse it")
+    elif now < facts.begins:
+        notes.append(f"{path}: is not valid before {facts.begins:%Y-%m-%d %H:%M} UTC")
+    return notes
+
+
+def _openness(key: Path) -> list[str]:
+    with suppress(OSError):
+        if key.stat().st_mode & stat.S_IROTH:
+            return [f"{key}: every user of this machine can read the key"]
+    return []
