@@ -19,6 +19,7 @@ from inventory_grpc.application.queries import Queries as Answers
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
+from inventory_grpc.choices import HealthAccess
 from inventory_grpc.domain.values import Instant, Span
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -39,6 +40,7 @@ from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
+from inventory_grpc.presentation.permissions import OPEN_HEALTH
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
@@ -164,7 +166,9 @@ async def serving(
             lambda state: health.set_writes_accepted(state is BreakerState.CLOSED)
         )
         callers = CallersFile(settings.callers) if settings.callers else None
-        shared = doors(callers)
+        shared = doors(
+            callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset()
+        )
         facts = ServerFacts(
             version=version("inventory-grpc"),
             log_id=parts.event_log.log_id,

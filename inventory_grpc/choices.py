@@ -26,6 +26,13 @@ class Reflection(Enum):
     OFF = "off"
 
 
+class HealthAccess(Enum):
+    """Which callers may ask for health, where callers are known."""
+
+    OPEN = "open"
+    TOKEN = "token"  # noqa: S105  a word
+
+
 class Group(Enum):
     """The part of `inventory-grpc serve --help` that shows a setting."""
 

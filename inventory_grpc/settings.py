@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
-from inventory_grpc.choices import EventLoop, Group, LogFormat, Reflection
+from inventory_grpc.choices import EventLoop, Group, HealthAccess, LogFormat, Reflection
 from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
 from inventory_grpc.environment import parse, shown, variable, written
 from inventory_grpc.infrastructure.sqlite.connection import Durability
@@ -78,6 +78,11 @@ class Settings:
     )
     callers: Path | None = _setting(
         None, "TOML file of who may call, and what; see [Security](#security)", Group.ACCESS
+    )
+    health: HealthAccess = _setting(
+        HealthAccess.OPEN,
+        "health checks without a token: `open`; or with a `token`, as all other calls",
+        Group.ACCESS,
     )
     allow_plaintext: bool = _setting(
         default=False, doc="serve other machines, too, without encryption", group=Group.ACCESS

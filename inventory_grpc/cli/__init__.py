@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, log, serve
+from inventory_grpc.cli import access, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: carts, counts and an event log, over gRPC.",
@@ -14,7 +14,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (serve.serve, log.events, log.verify, log.rebuild, log.backup, access.token):
+for command in (
+    serve.serve,
+    health.health,
+    log.events,
+    log.verify,
+    log.rebuild,
+    log.backup,
+    access.token,
+):
     app.command()(command)
 
 

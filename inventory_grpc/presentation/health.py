@@ -1,4 +1,4 @@
-"""Is it worth calling this server? `grpc.health.v1`, by full service name.
+"""`grpc.health.v1`: whether this server is worth calling, by full service name.
 
 The servicer that comes with gRPC holds a lock while it writes to a watcher, and so lets
 one that reads nothing keep everybody from hearing that the server shuts down.
@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2 as pb
 from grpc_health.v1 import health_pb2_grpc
 
 from inventory_grpc.application.failures import ShuttingDown
+from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.presentation.grpc_types import Context
 
 SERVING: Final = pb.HealthCheckResponse.SERVING
@@ -21,6 +22,9 @@ NOT_SERVING: Final = pb.HealthCheckResponse.NOT_SERVING
 UNKNOWN: Final = pb.HealthCheckResponse.SERVICE_UNKNOWN
 
 COMMANDS: Final = "inventory.v1.InventoryCommands"
+
+MAX_REQUEST_BYTES: Final = 256
+"""Of a watch, which may be anybody's, and is kept for as long as they watch."""
 
 
 class Health(health_pb2_grpc.HealthServicer):
@@ -68,6 +72,10 @@ class Health(health_pb2_grpc.HealthServicer):
     async def Watch(
         self, request: pb.HealthCheckRequest, _context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
+        if request.ByteSize() > MAX_REQUEST_BYTES:
+            raise InvalidValue(
+                [Violation("service", f"must have at most {MAX_REQUEST_BYTES} bytes")]
+            )
         told = None
         while not (self._closed and told == NOT_SERVING):
             changed = self._changed  # first the signal, then the value

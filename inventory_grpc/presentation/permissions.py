@@ -1,4 +1,4 @@
-"""Which role does a caller need? What is not in this table, nobody may call."""
+"""The role that each rpc needs. What is not in this table, nobody may call."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -32,3 +32,6 @@ PERMISSIONS: Final[Mapping[str, Role]] = {
     "/inventory.v1.InventoryQueries/ListStock": Role.READER,
 }
 """The least role, by full method."""
+
+OPEN_HEALTH: Final = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
+"""What probes and load balancers call, which have no token: it tells the state and no more."""

@@ -1,6 +1,6 @@
 """How is the server put together, and taken down?"""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import grpc
@@ -110,11 +110,14 @@ class Doors(NamedTuple):
     turning_away: TurnAway
 
 
-def doors(callers: Callers | None = None) -> Doors:
-    """Return the doors of a server that is to be built: open to *callers*, or to anybody."""
+def doors(callers: Callers | None = None, open_methods: Collection[str] = ()) -> Doors:
+    """Return the doors of a server that is to be built: open to *callers*, or to anybody.
+
+    *open_methods* are open to anybody in either case.
+    """
     return Doors(
         RunningCalls(ending_themselves={EXECUTE_STREAM, SUBSCRIBE, _WATCH}),
-        Authenticate(callers),
+        Authenticate(callers, open_methods=open_methods),
         TurnAway(),
     )
 

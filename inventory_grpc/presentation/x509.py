@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Final, NamedTuple, Self
 
 _OID: Final = 0x06
 _UTC_TIME: Final = 0x17
 _CONTEXT_0: Final = 0xA0
+_CONTEXT_3: Final = 0xA3
+_DNS: Final = 0x82
+_IP: Final = 0x87
 _LONG_LENGTH: Final = 0x80
 
+_ALTERNATIVE_NAMES: Final = "551d11"
 _RSA: Final = "2a864886f70d010101"
 _EC: Final = "2a8648ce3d0201"
 _NAMES: Final = {
@@ -82,6 +87,22 @@ def facts_of(der: bytes) -> Facts:
             parameters[0].content.hex() if parameters[0].tag == _OID else "EC with its own curve"
         )
     return Facts(_NAMES.get(named, "of an unknown kind"), 0, begins, ends)
+
+
+def names_of(der: bytes) -> list[str]:
+    """Return the subject alternative names of a certificate that a server may have: DNS and IP."""
+    certificate, _ = Value.read(der)
+    extensions = [part for part in next(certificate.parts()).parts() if part.tag == _CONTEXT_3]
+    names: list[str] = []
+    for extension in (one for part in extensions for one in next(part.parts()).parts()):
+        kind, *_critical, value = extension.parts()
+        if kind.content.hex() == _ALTERNATIVE_NAMES:
+            for name in Value.read(value.content)[0].parts():
+                if name.tag == _DNS:
+                    names.append(name.content.decode("ascii"))
+                elif name.tag == _IP:
+                    names.append(str(ip_address(name.content)))
+    return names
 
 
 def _time(value: Value) -> datetime:

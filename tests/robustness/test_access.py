@@ -11,11 +11,13 @@ import grpc
 import grpc.aio
 import pytest
 from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from inventory_grpc import bootstrap
 from inventory_grpc.application.access import Role
+from inventory_grpc.choices import HealthAccess
 from inventory_grpc.infrastructure.callers_file import new_token
-from inventory_grpc.presentation.permissions import PERMISSIONS
+from inventory_grpc.presentation.permissions import OPEN_HEALTH, PERMISSIONS
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
@@ -81,6 +83,8 @@ async def test_who_is_not_known_is_refused_unread_by_every_rpc(guarded: Guarded)
     }
     told = set()
     for rpc in ALL:
+        if rpc.method in OPEN_HEALTH:
+            continue
         for kind, metadata in strangers.items():
             seen = await guarded.refused(rpc, metadata)
             assert seen.code is StatusCode.UNAUTHENTICATED, (rpc.method, kind)
@@ -89,11 +93,32 @@ async def test_who_is_not_known_is_refused_unread_by_every_rpc(guarded: Guarded)
     assert len(told) == 1, "who is refused learns why"
 
 
+@pytest.mark.parametrize("health", HealthAccess)
+async def test_health_needs_no_token_and_tells_the_state_alone(
+    path: Path, tmp_path: Path, health: HealthAccess
+) -> None:
+    keyring = Keyring(tmp_path / "callers.toml")
+    token = keyring.add("probe", "reader")
+    settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path, health=health)
+    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+        for rpc in (rpc for rpc in BESIDE if rpc.method in OPEN_HEALTH):
+            answers = [await rpc.answer(caller.channel, b"", bearing(token))]
+            strangers: list[Metadata] = [(), bearing(new_token())]
+            for stranger in strangers:
+                if health is HealthAccess.TOKEN:
+                    refusal = await refused(rpc.answer(caller.channel, b"", stranger))
+                    assert refusal.code is StatusCode.UNAUTHENTICATED
+                else:
+                    answers.append(await rpc.answer(caller.channel, b"", stranger))
+            serving = HealthCheckResponse(status=HealthCheckResponse.SERVING)
+            assert set(answers) == {serving.SerializeToString()}, "the state, and nothing else"
+
+
 async def test_a_role_is_enough_or_refused_unread_by_every_rpc(guarded: Guarded) -> None:
     for rpc in ALL:
         for role in Role:
             seen = await guarded.refused(rpc, bearing(guarded.tokens[role.name.lower()]))
-            if role >= PERMISSIONS[rpc.method]:
+            if role >= PERMISSIONS[rpc.method] or rpc.method in OPEN_HEALTH:
                 assert seen.code is StatusCode.INVALID_ARGUMENT, (rpc.method, role)
             else:
                 assert seen.code is StatusCode.PERMISSION_DENIED, (rpc.method, role)

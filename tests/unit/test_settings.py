@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.choices import EventLoop, LogFormat, Reflection
+from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
 from inventory_grpc.environment import MAX_SHOWN, unknown, variable
 from inventory_grpc.infrastructure.sqlite.connection import Durability
 from inventory_grpc.settings import BadSetting, Settings, kinds_of_settings
@@ -26,6 +26,7 @@ _CHOSEN = st.fixed_dictionaries(
         "tls_key": st.just(Path("key.pem")),
         "tls_client_ca": st.none() | _FILES,
         "callers": st.none() | _FILES,
+        "health": st.sampled_from(HealthAccess),
         "allow_plaintext": st.booleans(),
         "allow_anonymous": st.booleans(),
         "reflection": st.sampled_from(Reflection),

@@ -1,8 +1,9 @@
-"""Is there room for one more call?
+"""Room for calls: of each kind only so many are let in.
 
 Calls of one kind cannot take the room of another: subscriptions that stay for days leave
 room for commands, slow lists for carts. One caller cannot take all of a room, where it is
-known who calls. Health, reflection and administration are always let in.
+known who calls. Health checks, reflection and administration are always let in; those who
+watch health, which may be anybody, have a room of their own.
 """
 
 from collections import Counter
@@ -13,6 +14,8 @@ from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.presentation.caller import CALLER
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
+
+WATCH: Final = "/grpc.health.v1.Health/Watch"
 
 RETRY_SECONDS: Final = 0.1
 STREAM_RETRY_SECONDS: Final = 1.0
@@ -25,6 +28,7 @@ class Limits(NamedTuple):
     commands: int = 2_000
     queries: int = 1_000
     streams: int = 1_000
+    """Subscriptions, and as many watches of health."""
     share: float = 0.5
     """Of each of these, one caller's most."""
     bulk: int = 50
@@ -76,6 +80,7 @@ class Admit(Around):
             "/inventory.v1.InventoryCommands/ExecuteStream": _Room(
                 bulk, share, STREAM_RETRY_SECONDS
             ),
+            WATCH: _Room(streams, share, STREAM_RETRY_SECONDS),
             "/inventory.v1.InventoryCommands": _Room(commands, share, RETRY_SECONDS),
             "/inventory.v1.InventoryQueries": queries_room,
             "/inventory.v1.InventoryEvents": queries_room,

@@ -1,13 +1,13 @@
-"""Who calls, and may they?
+"""Authentication and roles: who calls, and what they may.
 
-It is asked before anything of a request is read. Who calls is what a bearer token says,
+Both are looked at before anything of a request is read. Who calls is what a bearer token says,
 or else the certificate of the connection: its subject alternative names, never its
 common name. What callers write into metadata about themselves is not looked at.
 """
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, cast
 
@@ -43,21 +43,26 @@ class _Stream(NamedTuple):
 class Authenticate(Around):
     """Lets nobody pass who is not known, or whose role is not enough.
 
-    Without *callers* it asks nobody: then every caller is `ANYBODY`.
+    Without *callers* it asks nobody: then every caller is `ANYBODY`. So is every caller of a
+    method in *open_methods*.
     """
 
     def __init__(
-        self, callers: Callers | None, permissions: Mapping[str, Role] = PERMISSIONS
+        self,
+        callers: Callers | None,
+        permissions: Mapping[str, Role] = PERMISSIONS,
+        open_methods: Collection[str] = (),
     ) -> None:
         super().__init__()
         self._callers = callers
         self._permissions = permissions
+        self._open_methods = open_methods
         self._streams: dict[asyncio.Task[Any], _Stream] = {}
         self._ended: set[asyncio.Task[Any]] = set()
 
     def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
         callers, needed = self._callers, self._permissions.get(method)
-        if callers is None:
+        if callers is None or method in self._open_methods:
             return call
 
         async def known(request: object, context: Context) -> object:

@@ -82,6 +82,16 @@ async def test_a_stream_too_many_is_told_to_come_back_later() -> None:
         assert failure.pushback_ms == "1000"
 
 
+async def test_as_many_may_watch_health_as_subscribe_and_no_more() -> None:
+    async with served(STREAMS, around(Limits(streams=2))) as caller:
+        watching = [caller.open(WATCH) for _ in range(2)]
+        for watch in watching:
+            assert await watch.read() == b"one"
+        async with failing(StatusCode.RESOURCE_EXHAUSTED):
+            await caller.open(WATCH).read()
+        assert await caller.open(SUBSCRIBE).read() == b"one", "they take no other room"
+
+
 async def test_a_stream_that_ends_makes_room_for_another() -> None:
     async with served(STREAMS, around(Limits(streams=1))) as caller:
         for _ in range(3):

@@ -8,7 +8,14 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from inventory_grpc.application.failures import ShuttingDown
-from inventory_grpc.presentation.health import NOT_SERVING, SERVING, UNKNOWN, Health
+from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.presentation.health import (
+    MAX_REQUEST_BYTES,
+    NOT_SERVING,
+    SERVING,
+    UNKNOWN,
+    Health,
+)
 from inventory_grpc.presentation.server import SERVICES
 
 COMMANDS = "inventory.v1.InventoryCommands"
@@ -82,6 +89,12 @@ async def test_when_the_server_goes_away_watchers_hear_it_and_are_sent_away(serv
     assert await anext(watching) == NOT_SERVING
     with pytest.raises(ShuttingDown):
         await anext(watching)
+
+
+async def test_a_watch_keeps_little_of_what_its_caller_has_sent() -> None:
+    with pytest.raises(InvalidValue):
+        await anext(watch(Health(SERVICES), "x" * MAX_REQUEST_BYTES))
+    assert await anext(watch(Health(SERVICES), "x" * (MAX_REQUEST_BYTES - 3))) == UNKNOWN
 
 
 async def test_once_it_goes_away_nothing_serves_again() -> None:

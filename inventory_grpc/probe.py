@@ -1,0 +1,111 @@
+"""A health check by command, for probes that speak neither gRPC nor TLS."""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from inventory_grpc.presentation.x509 import names_of
+from inventory_grpc.settings import BadSetting, Settings
+
+_THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  a key
+"""Where a server that listens on all addresses is to be found on its own machine."""
+
+_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0))
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The server to ask, and the files to ask it with."""
+
+    server: str
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    token_file: Path | None = None
+
+    async def status(self, service: str, seconds: float) -> str:
+        """Return the status of *service*, such as `SERVING`.
+
+        Raises:
+            BadSetting: what is given cannot be used.
+            OSError: a file cannot be read, or there is no answer in time, or another one.
+        """
+        where = _place(self.server)
+        if (self.certificate is None) != (self.key is None):
+            raise BadSetting("--certificate and --key: one needs the other")
+        if self.token_file and not (self.ca or where.is_loopback):
+            raise BadSetting("--token-file: needs --ca, or a server on this machine")
+        request, metadata = health_pb2.HealthCheckRequest(service=service), self._metadata()
+        try:
+            async with asyncio.timeout(seconds), await self._connected(where) as channel:
+                stub: Any = health_pb2_grpc.HealthStub(channel)
+                answer = await stub.Check(request, metadata=metadata)
+        except TimeoutError:
+            raise ConnectionError(f"{where.listen} has not answered for {seconds:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise ConnectionError(
+                f"{where.listen}: {error.code().name}: {error.details()}"
+            ) from None
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        if self.token_file is None:
+            return ()
+        token = self.token_file.read_text("utf-8", "replace").strip()
+        if not (token.isascii() and token.isprintable()):
+            raise BadSetting(f"--token-file: {self.token_file} holds no token")
+        return (("authorization", f"Bearer {token}"),)
+
+    async def _connected(self, where: Settings) -> grpc.aio.Channel:
+        """Return a channel with TLS if there is an authority, or a server here that speaks it.
+
+        What a server on this machine shows is taken as its certificate: a probe that is
+        configured for itself would break when the certificate of the server is renewed.
+        """
+        authorities = self.ca.read_bytes() if self.ca else None
+        options: list[tuple[str, str | int]] = [*_OPTIONS]
+        if not authorities and where.is_loopback and (shown := await _certificate_shown(where)):
+            authorities = ssl.DER_cert_to_PEM_cert(shown).encode()
+            name = next(iter(names_of(shown)), where.host).replace("*", "any")
+            options.append(("grpc.ssl_target_name_override", name))
+        if authorities is None:
+            return grpc.aio.insecure_channel(where.listen, options=options)
+        own = [path.read_bytes() if path else None for path in (self.key, self.certificate)]
+        credentials = grpc.ssl_channel_credentials(authorities, *own)
+        return grpc.aio.secure_channel(where.listen, credentials, options=options)
+
+
+def _place(server: str) -> Settings:
+    """Return settings that listen where *server* is reached.
+
+    Raises:
+        BadSetting: it is no address.
+    """
+    asked = Settings(listen=server, allow_plaintext=True, allow_anonymous=True)
+    host = _THIS_MACHINE.get(asked.host, asked.host)
+    place = f"[{host}]" if ":" in host else host
+    return replace(asked, listen=f"{place}:{asked.port}")
+
+
+async def _certificate_shown(where: Settings) -> bytes | None:
+    """Return what the server shows, in DER; None if it speaks no TLS."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        _, writer = await asyncio.open_connection(where.host, where.port, ssl=context)
+    except (ssl.SSLError, ConnectionResetError):
+        return None
+    shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return shown
