@@ -31,6 +31,19 @@ class Page(NamedTuple):
     """Everything up to here has been considered."""
 
 
+class Found(NamedTuple):
+    """Events that match, with their positions, in the order asked for."""
+
+    rows: Sequence[tuple[int, bytes]]
+    searched: int
+    """From where the search began to this position, included, every event was looked at.
+
+    0 where there was none to look at.
+    """
+    done: bool
+    """Whether there is nothing more to look at."""
+
+
 class EventLog(Protocol):
     """The log, for followers: stored bytes, passed on unopened."""
 
@@ -51,10 +64,14 @@ class EventLog(Protocol):
         """
         ...
 
-    async def list_events(
+    async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
-    ) -> Sequence[tuple[int, bytes]]:
-        """Return up to *limit* events strictly between two positions, with theirs."""
+    ) -> Found:
+        """Take one step through the events strictly between two positions.
+
+        A step looks at a bounded number of events, however few of them match, and finds
+        *limit* of them at most. To go on, begin again at `searched`.
+        """
         ...
 
     async def position_before(self, time: Instant) -> int:

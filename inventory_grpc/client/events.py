@@ -97,6 +97,11 @@ class Events:
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
         **matching: Unpack[Matching],
     ) -> pb.ListEventsResponse:
+        """Return a page of the log between two positions, oldest or newest first.
+
+        A page may hold no event and still not be the last: go on with `next_page_token` as
+        `page_token` until that is empty. `searched_position` says how far was looked.
+        """
         request = pb.ListEventsRequest(
             filter=_filter(matching),
             after_position=after_position,

@@ -1,4 +1,4 @@
-"""What has happened, as gRPC calls it.
+"""The side that tells what has happened, as gRPC calls it.
 
 Its methods answer with bytes: events are passed on as they are stored.
 """
@@ -6,6 +6,7 @@ Its methods answer with bytes: events are passed on as they are stored.
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from inventory_grpc.application.event_pages import find_page
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.reading import EventLog
 from inventory_grpc.application.subscription import Followers, Progress
@@ -47,7 +48,8 @@ class Events:
     async def ListEvents(self, request: pb.ListEventsRequest, _context: Context) -> bytes:
         with Form() as form:
             asked = mapping.stretch(form, request)
-        rows = await self._log.list_events(
+        rows, searched, done = await find_page(
+            self._log,
             asked.matching,
             asked.after,
             asked.before,
@@ -55,9 +57,11 @@ class Events:
             newest_first=request.newest_first,
         )
         shown = mapping.page(rows, asked.size)
-        rest = pb.ListEventsResponse(head_position=self._log.head())
         if len(shown) < len(rows):
-            rest.next_page_token = page_tokens.token(request, shown[-1][0])
+            searched, done = shown[-1][0], False
+        rest = pb.ListEventsResponse(head_position=self._log.head(), searched_position=searched)
+        if not done:
+            rest.next_page_token = page_tokens.token(request, searched)
         return relay.response((event for _, event in shown), rest)
 
     def _told(self, progress: Progress) -> bytes:

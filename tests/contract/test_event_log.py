@@ -6,6 +6,8 @@ import pytest
 
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.memory import store as memory_store
+from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
 from tests.support.stores import Store
@@ -179,14 +181,64 @@ async def test_events_are_listed_strictly_between_two_positions_in_both_directio
         for after, before in ((0, 100), (0, 1), (2, 6), (3, 5), (5, 6), (11, 12), (7, 3)):
             rows = [(p, stored[p - 1]) for p in wanted if after < p < before]
             for limit in (1, 2, 100):
-                oldest = await store.event_log.list_events(
+                oldest = await store.event_log.search(
                     matching, after, before, limit, newest_first=False
                 )
-                assert list(oldest) == rows[:limit], name
-                newest = await store.event_log.list_events(
+                assert list(oldest.rows) == rows[:limit], name
+                newest = await store.event_log.search(
                     matching, after, before, limit, newest_first=True
                 )
-                assert list(newest) == rows[::-1][:limit], name
+                assert list(newest.rows) == rows[::-1][:limit], name
+                for found in (oldest, newest):
+                    assert found.done == (len(rows) < limit), name
+
+
+@pytest.fixture
+def short_steps(monkeypatch: pytest.MonkeyPatch) -> int:
+    for module in (event_search, memory_store):
+        monkeypatch.setattr(module, "MAX_LOOKED_AT", 2)
+    return 2
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+async def test_a_search_in_short_steps_finds_all_and_says_how_far_it_looked(
+    store: Store, log: list[Event], short_steps: int, *, newest_first: bool
+) -> None:
+    stored = await log_of(store)
+    for name, matching in FILTERS.items():
+        wanted = [(e.position, stored[e.position - 1]) for e in log if matches(e, matching)]
+        after, before, steps = 0, len(log) + 1, 0
+        seen, done = list[tuple[int, bytes]](), False
+        while not done:
+            found = await store.event_log.search(
+                matching, after, before, 10, newest_first=newest_first
+            )
+            # every stock and every reservation is looked through for one event at least
+            assert len(found.rows) <= max(short_steps, 6)
+            assert after < found.searched < before
+            if newest_first:
+                passed = [row for row in wanted[::-1] if found.searched <= row[0] < before]
+                before = found.searched
+            else:
+                passed = [row for row in wanted if after < row[0] <= found.searched]
+                after = found.searched
+            assert list(found.rows) == passed, name
+            seen, done, steps = seen + passed, found.done, steps + 1
+        assert seen == (wanted[::-1] if newest_first else wanted), name
+        assert steps == 6 or name != "everything"
+
+
+async def test_where_there_is_nothing_to_look_at_a_search_is_over(store: Store) -> None:
+    for newest_first in (False, True):
+        found = await store.event_log.search(EVERYTHING, 0, 9, 10, newest_first=newest_first)
+        assert found == ([], 0, True)
+
+
+async def test_more_stocks_than_are_looked_up_one_by_one_are_found_by_walking(
+    store: Store, log: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_search, "MAX_SOURCES", 1)
+    await test_events_are_listed_strictly_between_two_positions_in_both_directions(store, log)
 
 
 async def test_the_position_before_a_time_is_of_the_last_event_recorded_before_it(

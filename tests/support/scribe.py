@@ -52,8 +52,13 @@ class Scribe:
 
 async def log_of(store: Store) -> list[bytes]:
     """Return all events, as they are stored."""
-    head = store.event_log.head()
-    rows = await store.event_log.list_events(EVERYTHING, 0, head + 1, head + 1, newest_first=False)
+    rows: list[tuple[int, bytes]] = []
+    end = store.event_log.head() + 1
+    done = False
+    while not done:
+        found = await store.event_log.search(EVERYTHING, len(rows), end, end, newest_first=False)
+        rows += found.rows
+        done = found.done
     return [data for _, data in rows]
 
 

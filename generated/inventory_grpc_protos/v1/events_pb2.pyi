@@ -170,8 +170,8 @@ class ListEventsRequest(_message.Message):
     """Whether to list the newest event first. False: the oldest first."""
     page_size: _builtins.int
     """Rows wanted at most. 0 or unset: 100; more than 1,000 is taken as 1,000;
-    negative is `INVALID_VALUE`. A page stops at this or at 1 MiB, never before
-    its first row.
+    negative is `INVALID_VALUE`. A page stops at this, at 1 MiB but never before
+    its first row, or where enough was looked at.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before, with everything else but `page_size`
@@ -209,12 +209,18 @@ class ListEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     HEAD_POSITION_FIELD_NUMBER: _builtins.int
+    SEARCHED_POSITION_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Send it as `page_token` to go on. Only empty means that this was the end; a
-    page that is not full does not.
+    page that is not full, or has no event at all, does not.
     """
     head_position: _builtins.int
     """The end of the log when this page was read."""
+    searched_position: _builtins.int
+    """How far was looked for this page: every event from where the page begins to
+    this position, included, was compared with the filter. Newest first, it falls
+    from page to page. 0 where there was no event to look at.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """The events, in the order asked for."""
@@ -225,10 +231,11 @@ class ListEventsResponse(_message.Message):
         events: _abc.Iterable[Global___Event] | None = ...,
         next_page_token: _builtins.str = ...,
         head_position: _builtins.int = ...,
+        searched_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "head_position", b"head_position", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "head_position", b"head_position", "next_page_token", b"next_page_token", "searched_position", b"searched_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -47,6 +47,11 @@ class InventoryEventsStub:
     ListEvents: _aio.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]
     """Lists events between two positions, in either direction.
 
+    However few events match, 50,000 are looked at for a page at most; where the
+    filter names stocks or reservations, up to 100 of them, those are their own events.
+    So a page may hold few events, or none, and still have a `next_page_token`; only
+    without one was this the end.
+
     Fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
@@ -99,6 +104,11 @@ class InventoryEventsServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_events_pb2.ListEventsRequest, _abc.Awaitable[_events_pb2.ListEventsResponse]],
     ) -> _abc.Awaitable[_events_pb2.ListEventsResponse]:
         """Lists events between two positions, in either direction.
+
+        However few events match, 50,000 are looked at for a page at most; where the
+        filter names stocks or reservations, up to 100 of them, those are their own events.
+        So a page may hold few events, or none, and still have a `next_page_token`; only
+        without one was this the end.
 
         Fails with
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,

@@ -4,9 +4,10 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
+from typing import Final
 
 from inventory_grpc.application.ports import Answered, Head, RequestKey, T, Transaction
-from inventory_grpc.application.reading import EventFilter, Page
+from inventory_grpc.application.reading import EventFilter, Found, Page
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.inventory import Inventory
@@ -14,6 +15,9 @@ from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.memory.tables import Due, Tables
 from inventory_grpc.infrastructure.memory.views import MemoryViews
+
+MAX_LOOKED_AT: Final = 5_000
+"""Events looked at in one step of a search."""
 
 
 class MemoryStore:
@@ -69,17 +73,22 @@ class MemoryStore:
                 size += len(data)
         return Page(taken, max(after, upto))
 
-    async def list_events(
+    async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
-    ) -> Sequence[tuple[int, bytes]]:
+    ) -> Found:
         await asyncio.sleep(0)
         positions = range(after + 1, min(before, self._tables.head + 1))
-        rows = (
-            (position, self._tables.encoded[position - 1])
-            for position in (reversed(positions) if newest_first else positions)
-            if _matches(self._tables.events[position - 1], matching)
-        )
-        return list(islice(rows, limit))
+        if newest_first:
+            positions = positions[::-1]
+        rows: list[tuple[int, bytes]] = []
+        for position in positions[:MAX_LOOKED_AT]:
+            if _matches(self._tables.events[position - 1], matching):
+                rows.append((position, self._tables.encoded[position - 1]))
+                if len(rows) == limit:
+                    return Found(rows, position, done=False)
+        looked_at = positions[:MAX_LOOKED_AT]
+        searched = looked_at[-1] if looked_at else 0
+        return Found(rows, searched, done=len(looked_at) == len(positions))
 
     async def position_before(self, time: Instant) -> int:
         await asyncio.sleep(0)

@@ -1,14 +1,11 @@
-"""How do followers read the log?"""
-
-from collections.abc import Sequence
-from typing import Any
+"""The log in the file, as followers and lists of events read it."""
 
 import apsw
 
-from inventory_grpc.application.reading import EventFilter, Page
+from inventory_grpc.application.reading import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.event_search import search, where_matching
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 
@@ -38,21 +35,14 @@ class SqliteEventLog:
 
         return await self._readers.scan(read)
 
-    async def list_events(
+    async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
-    ) -> Sequence[tuple[int, bytes]]:
-        where, bindings = _where(matching)
-        order = "DESC" if newest_first else "ASC"
-
-        def read(connection: apsw.Connection) -> list[tuple[int, bytes]]:
-            rows: list[Any] = connection.execute(
-                f"SELECT position, event FROM events WHERE position > ? AND position < ? {where} "  # noqa: S608  made of our own words, values are bound
-                f"ORDER BY position {order} LIMIT ?",
-                (after, before, *bindings, limit),
-            ).fetchall()
-            return rows
-
-        return await self._readers.scan(read)
+    ) -> Found:
+        return await self._readers.scan(
+            lambda connection: search(
+                connection, matching, after, before, limit, newest_first=newest_first
+            )
+        )
 
 
 def _end_of_command(connection: apsw.Connection, upto: int) -> int:
@@ -70,12 +60,8 @@ def _end_of_command(connection: apsw.Connection, upto: int) -> int:
 def _in_window(
     connection: apsw.Connection, after: int, upto: int, matching: EventFilter
 ) -> "apsw.Cursor":
-    """Return the matching events between two positions, found by walking the window.
-
-    The plus signs keep SQLite from starting at an index instead: a window is short,
-    what an index leads to may not be.
-    """
-    where, bindings = _where(matching, plus="+")
+    """Return the matching events between two positions, found by walking the window."""
+    where, bindings = where_matching(matching)
     return connection.execute(
         "SELECT position, ordinal, event FROM events WHERE position > ? AND position <= ? "  # noqa: S608  made of our own words, values are bound
         f"{where} ORDER BY position",
@@ -96,40 +82,3 @@ def _page(rows: "apsw.Cursor", end: int, max_events: int, max_bytes: int) -> Pag
         events.append(event)
         size += len(event)
     return Page(events, end)
-
-
-def _where(matching: EventFilter, plus: str = "") -> tuple[str, list[int | str]]:
-    """Return the filter as SQL, and what is to be bound in it."""
-    terms: list[str] = []
-    bindings: list[int | str] = []
-    if matching.event_types:
-        terms.append(f"{plus}kind IN ({_marks(matching.event_types)})")
-        bindings += [KIND_BY_NAME[name] for name in sorted(matching.event_types)]
-    named = [
-        (column, sorted(values))
-        for column, values in (
-            ("product_id", matching.product_ids),
-            ("store_id", matching.store_ids),
-        )
-        if values
-    ]
-    if named:
-        inner = " AND ".join(f"{column} IN ({_marks(values)})" for column, values in named)
-        if plus:
-            terms.append(
-                f"EXISTS (SELECT 1 FROM streams WHERE streams.stream = events.stream AND {inner})"  # noqa: S608  as above
-            )
-        else:
-            terms.append(f"stream IN (SELECT stream FROM streams WHERE {inner})")  # noqa: S608  as above
-        bindings += [value for _, values in named for value in values]
-    if matching.reservation_ids:
-        terms.append(
-            f"{plus}reservation IN (SELECT reservation FROM reservations "  # noqa: S608  as above
-            f"WHERE reservation_id IN ({_marks(matching.reservation_ids)}))"
-        )
-        bindings += sorted(matching.reservation_ids)
-    return "".join(f" AND {term}" for term in terms), bindings
-
-
-def _marks(values: Sequence[str] | frozenset[str]) -> str:
-    return ", ".join("?" * len(values))

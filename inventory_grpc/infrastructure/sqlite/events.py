@@ -3,6 +3,7 @@
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import apsw
@@ -148,19 +149,21 @@ def events_of_reservation(
     return (decode(data) for (data,) in rows)
 
 
+def position_of(connection: apsw.Connection, stream: int, version: int) -> int:
+    """Return the position of the event that gave a stream this version."""
+    position: int = connection.execute(
+        "SELECT position FROM events WHERE stream = ? AND version = ?", (stream, version)
+    ).get
+    return position
+
+
 def version_at(connection: apsw.Connection, stream: int, position: int) -> int:
     """Return the version a stream had right after *position*: versions rise with positions."""
     latest: int = connection.execute(
         "SELECT max(version) FROM events WHERE stream = ?", (stream,)
     ).get
-
-    def position_of(version: int) -> int:
-        found: int = connection.execute(
-            "SELECT position FROM events WHERE stream = ? AND version = ?", (stream, version)
-        ).get
-        return found
-
-    return bisect_right(range(1, latest + 1), position, key=position_of)
+    versions = range(1, latest + 1)
+    return bisect_right(versions, position, key=partial(position_of, connection, stream))
 
 
 def position_before(connection: apsw.Connection, time: Instant) -> int:

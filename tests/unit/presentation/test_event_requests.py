@@ -7,10 +7,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.application import event_pages
 from inventory_grpc.application.failures import OtherLog, PositionAhead
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.memory import store as memory_store
 from inventory_grpc.presentation import mapping_events as mapping
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.form import Form
@@ -182,6 +184,43 @@ async def test_events_are_listed_page_by_page_in_either_direction(engine: Engine
     assert await listed(after_position=1, before_position=5) == [2, 3, 4]
     assert await listed(after_position=1, before_position=5, newest_first=True) == [4, 3, 2]
     assert await listed(after_position=9) == []
+
+
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+async def test_a_page_says_how_far_it_looked_and_may_be_empty_and_not_the_last(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
+) -> None:
+    monkeypatch.setattr(memory_store, "MAX_LOOKED_AT", 2)
+    monkeypatch.setattr(event_pages, "MAX_STEPS", 3)
+    for _ in range(8):
+        await engine.record(add(1))
+    await engine.record(add(1, TOASTERS))
+    for _ in range(8):
+        await engine.record(add(1))
+    request = pb.ListEventsRequest(
+        filter=pb.EventFilter(product_ids=["toaster"]), newest_first=newest_first
+    )
+    pages = list[tuple[list[int], int]]()
+    while not pages or request.page_token:
+        response = await list_events(engine, request)
+        pages.append(([event.position for event in response.events], response.searched_position))
+        request.page_token = response.next_page_token
+    if newest_first:
+        assert pages == [([], 12), ([9], 6), ([], 1)]
+    else:
+        assert pages == [([], 6), ([9], 12), ([], 17)]
+
+
+async def test_a_full_page_has_looked_as_far_as_its_last_event(engine: Engine) -> None:
+    for _ in range(3):
+        await engine.record(add(1))
+    request = pb.ListEventsRequest(page_size=2)
+    assert (await list_events(engine, request)).searched_position == 2
+    request.newest_first = True
+    assert (await list_events(engine, request)).searched_position == 2
+    request.after_position = 3
+    nothing = await list_events(engine, request)
+    assert (nothing.searched_position, nothing.next_page_token) == (0, "")
 
 
 async def test_a_list_is_filtered(engine: Engine) -> None:

@@ -1,0 +1,203 @@
+"""Searches the log for matching events, in steps that look at a bounded number of them.
+
+Where a filter names few reservations or stocks, an index leads to their events in the order
+of the log. With any other filter, every event of a window of positions is looked at.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from inventory_grpc.application.reading import EventFilter, Found
+from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+
+MAX_LOOKED_AT: Final = 5_000
+"""Events looked at in one step, which keeps a thread for a few milliseconds."""
+
+MAX_SOURCES: Final = 100
+"""Stocks whose events are looked up one by one; of more, a window of the log is looked at.
+
+Reservations are always looked up: a filter names no more than this.
+"""
+
+Bindings = list[int | str]
+
+
+class _Step(NamedTuple):
+    """The positions to look between, both included, and how far."""
+
+    first: int
+    last: int
+    looked_at: int
+    """Events that each source may be looked through for."""
+    limit: int
+    newest_first: bool
+
+    @property
+    def order(self) -> str:
+        return "DESC" if self.newest_first else "ASC"
+
+    def window(self, first: int, last: int) -> tuple[int, int, bool]:
+        """Return the part of a range of numbers without gaps to look at, and if that is all."""
+        if last - first < self.looked_at:
+            return first, last, True
+        if self.newest_first:
+            return last - self.looked_at + 1, last, False
+        return first, first + self.looked_at - 1, False
+
+    def looked(self, rows: list[Any], edge: int | None) -> Looked[int, bytes]:
+        """Return *rows*, and that the source was looked through to *edge* unless they are full."""
+        return Looked(rows, rows[-1][0] if len(rows) == self.limit else edge)
+
+
+_Source = Callable[[apsw.Connection, _Step], Looked[int, bytes]]
+
+
+def search(  # noqa: PLR0913  the parts of the question
+    connection: apsw.Connection,
+    matching: EventFilter,
+    after: int,
+    before: int,
+    limit: int,
+    *,
+    newest_first: bool,
+) -> Found:
+    """Take one step through the events strictly between two positions."""
+    first, last = after + 1, min(before - 1, log.read_head(connection))
+    if first > last:
+        return Found([], 0, done=True)
+    sources = _sources(connection, matching)
+    step = _Step(first, last, share(MAX_LOOKED_AT, len(sources)), limit, newest_first)
+    looked = [source(connection, step) for source in sources]
+    rows, edge = merged(looked, limit, downwards=newest_first)
+    end = first if newest_first else last
+    return Found(rows, end if edge is None else edge, done=edge is None)
+
+
+def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_Source]:
+    kinds = matching.event_types
+    if matching.reservation_ids:
+        rest = matching._replace(reservation_ids=frozenset())
+        query, ids = _reservations(matching.reservation_ids)
+        numbers = _numbers(connection, query, ids, len(ids))
+        return [_of_reservation(number, rest) for number in numbers]
+    if matching.product_ids or matching.store_ids:
+        inner, ids = _of_stock(matching)
+        streams = _numbers(
+            connection,
+            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  made of our own words, values are bound
+            ids,
+            MAX_SOURCES + 1,
+        )
+        if len(streams) <= MAX_SOURCES:
+            return [_of_stream(stream, kinds) for stream in streams]
+    return [_of_window(matching)]
+
+
+def _numbers(
+    connection: apsw.Connection, query: str, bindings: Sequence[int | str], limit: int
+) -> Sequence[int]:
+    rows = connection.execute(f"{query} LIMIT ?", (*bindings, limit))
+    return [number for (number,) in rows]
+
+
+def _of_window(matching: EventFilter) -> _Source:
+    where, bindings = where_matching(matching)
+
+    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+        low, high, is_all = step.window(step.first, step.last)
+        rows = connection.execute(
+            f"SELECT position, event FROM events WHERE position BETWEEN ? AND ? {where} "  # noqa: S608  as above
+            f"ORDER BY position {step.order} LIMIT ?",
+            (low, high, *bindings, step.limit),
+        ).fetchall()
+        return step.looked(rows, None if is_all else (low if step.newest_first else high))
+
+    return look
+
+
+def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
+    """Look through the events of a stock, whose versions have no gaps and rise with positions."""
+    where, bindings = where_matching(EventFilter(event_types=kinds))
+
+    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+        first = log.version_at(connection, stream, step.first - 1) + 1
+        last = log.version_at(connection, stream, step.last)
+        low, high, is_all = step.window(first, last)
+        rows = connection.execute(
+            "SELECT position, event FROM events WHERE stream = ? AND version BETWEEN ? AND ? "  # noqa: S608  as above
+            f"{where} ORDER BY version {step.order} LIMIT ?",
+            (stream, low, high, *bindings, step.limit),
+        ).fetchall()
+        edge = None
+        if not is_all:
+            edge = log.position_of(connection, stream, low if step.newest_first else high)
+        return step.looked(rows, edge)
+
+    return look
+
+
+def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
+    where, bindings = where_matching(matching)
+
+    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+        edge: int | None = connection.execute(
+            "SELECT position FROM events WHERE reservation = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            f"ORDER BY position {step.order} LIMIT 1 OFFSET ?",
+            (reservation, step.first, step.last, step.looked_at - 1),
+        ).get
+        low, high = step.first, step.last
+        if edge is not None:
+            low, high = (edge, high) if step.newest_first else (low, edge)
+        rows = connection.execute(
+            "SELECT position, event FROM events WHERE reservation = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            f"{where} ORDER BY position {step.order} LIMIT ?",
+            (reservation, low, high, *bindings, step.limit),
+        ).fetchall()
+        return step.looked(rows, edge)
+
+    return look
+
+
+def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
+    """Return the filter as SQL that is compared with each event, and what is bound in it.
+
+    The plus signs keep SQLite from starting at another index: what is looked at is chosen
+    here, and short; what an index leads to may not be.
+    """
+    terms: list[str] = []
+    bindings: Bindings = []
+    if matching.event_types:
+        terms.append(_among("+kind", matching.event_types))
+        bindings += [KIND_BY_NAME[name] for name in sorted(matching.event_types)]
+    if matching.product_ids or matching.store_ids:
+        inner, ids = _of_stock(matching)
+        terms.append(
+            f"EXISTS (SELECT 1 FROM streams WHERE streams.stream = events.stream AND {inner})"  # noqa: S608  as above
+        )
+        bindings += ids
+    if matching.reservation_ids:
+        query, ids = _reservations(matching.reservation_ids)
+        terms.append(f"+reservation IN ({query})")
+        bindings += ids
+    return "".join(f"AND {term} " for term in terms), bindings
+
+
+def _reservations(ids: frozenset[str]) -> tuple[str, list[str]]:
+    """Return the query for the numbers of reservations, and what is bound in it."""
+    where = _among("reservation_id", ids)
+    return f"SELECT reservation FROM reservations WHERE {where}", sorted(ids)  # noqa: S608  as above
+
+
+def _of_stock(matching: EventFilter) -> tuple[str, list[str]]:
+    """Return what of the filter is about stocks, as SQL, and what is bound in it."""
+    named = (("product_id", matching.product_ids), ("store_id", matching.store_ids))
+    inner = " AND ".join(_among(column, values) for column, values in named if values)
+    return inner, [value for _, values in named for value in sorted(values)]
+
+
+def _among(column: str, values: frozenset[str]) -> str:
+    return f"{column} IN ({', '.join('?' * len(values))})"

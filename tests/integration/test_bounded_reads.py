@@ -1,0 +1,130 @@
+"""No read takes longer because the file holds more: the steps of SQLite's machine are counted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import pytest
+
+from inventory_grpc.application.event_pages import MAX_STEPS, find_page
+from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from tests.support.opened import Opened, opened
+from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
+
+LOOKED_AT: Final = 20
+SHORT: Final = 2 * MAX_STEPS * LOOKED_AT
+LONG: Final = 6 * SHORT
+"""Events of the hot stock: more than one page looks at, and many more."""
+
+COUNTED: Final = 10
+"""Every so many steps the machine says so."""
+
+Read = Callable[[Opened], Awaitable[object]]
+
+
+def _page(matching: EventFilter, limit: int = 11, *, newest_first: bool = True) -> Read:
+    def read(shop: Opened) -> Awaitable[object]:
+        return find_page(shop.parts.event_log, matching, 0, 2**60, limit, newest_first=newest_first)
+
+    return read
+
+
+HOT: Final = EventFilter(product_ids=frozenset({"kettle"}), store_ids=frozenset({"lisbon"}))
+REMOVED: Final = frozenset({"StockRemoved"})
+
+READS: Final[Mapping[str, Read]] = {
+    "newest of a hot stock": _page(HOT),
+    "oldest of a hot stock": _page(HOT, newest_first=False),
+    "newest of a hot product": _page(EventFilter(product_ids=HOT.product_ids)),
+    "newest of a hot store": _page(EventFilter(store_ids=HOT.store_ids)),
+    "newest of everything": _page(EventFilter()),
+    "a fact that never was": _page(EventFilter(event_types=REMOVED)),
+    "a fact that never was, oldest first": _page(EventFilter(REMOVED), newest_first=False),
+    "a fact that never was of a hot stock": _page(HOT._replace(event_types=REMOVED)),
+    "a cold stock": _page(EventFilter(product_ids=frozenset({"toaster"}))),
+    "a stock that nobody has": _page(EventFilter(product_ids=frozenset({"pan"}))),
+    "a reservation": _page(EventFilter(reservation_ids=frozenset({"r1"}))),
+    "many cold products": _page(EventFilter(product_ids=frozenset(f"p{n}" for n in range(40)))),
+    "a stock as of then": lambda shop: shop.parts.queries.stock_at_position(KETTLES, 200, 0),
+    "the position at a time": lambda shop: shop.parts.event_log.position_before(Instant(1)),
+}
+
+
+class Counted:
+    """The connections that read the file: how many steps they took, for which statements."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.statements: dict[str, Any] = {}
+
+    def watched(self, connection: apsw.Connection) -> apsw.Connection:
+        connection.set_progress_handler(self._count, COUNTED)
+        connection.exec_trace = self._keep
+        return connection
+
+    def _count(self) -> bool:
+        self.steps += COUNTED
+        return False
+
+    def _keep(self, _: object, sql: str, bindings: Any) -> bool:  # noqa: ANN401  as apsw has them
+        self.statements[sql] = bindings
+        return True
+
+    async def of(self, read: Read, shop: Opened) -> int:
+        """Return how many steps *read* takes."""
+        before = self.steps
+        await read(shop)
+        return self.steps - before
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    counted, reader = Counted(), Database.reader
+    monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
+    monkeypatch.setattr(event_search, "MAX_LOOKED_AT", LOOKED_AT)
+    return counted
+
+
+@pytest.fixture
+async def shop(path: Path, counted: Counted) -> AsyncIterator[Opened]:
+    assert not counted.steps
+    async with opened(path) as shop:
+        cold = [add(5, stock(f"p{number}", "porto")) for number in range(50)]
+        await shop.answers(*(shop.ask(command) for command in (add(5, TOASTERS), *cold)))
+        await _add_kettles(shop, SHORT)
+        await shop.record(reserve(2, "r1"))
+        yield shop
+
+
+async def _add_kettles(shop: Opened, events: int) -> None:
+    await asyncio.gather(*(shop.ask(add(1)) for _ in range(events)))
+
+
+async def test_a_longer_history_costs_no_more_steps(shop: Opened, counted: Counted) -> None:
+    few = {name: await counted.of(read, shop) for name, read in READS.items()}
+    await _add_kettles(shop, LONG - SHORT)
+    many = {name: await counted.of(read, shop) for name, read in READS.items()}
+    dearer = {name: (few[name], many[name]) for name in READS if many[name] > 1.3 * few[name] + 300}
+    assert not dearer
+
+
+async def test_no_read_scans_a_table_or_sorts_what_it_found(
+    shop: Opened, counted: Counted, path: Path
+) -> None:
+    counted.statements.clear()
+    for read in READS.values():
+        await read(shop)
+    assert len(counted.statements) >= len(READS)
+    with closing(Database(path).writer()) as connection:
+        for sql, bindings in counted.statements.items():
+            if sql.startswith("SELECT"):
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
+                how = [str(step[3]) for step in plan]
+                assert not [step for step in how if "TEMP B-TREE" in step], (sql, how)
+                assert not [step for step in how if step.startswith("SCAN")], (sql, how)
