@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+from inventory_grpc.application.background import repeat
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.clock import LogClock, watch_for_steps
 from inventory_grpc.application.head import Head
@@ -226,11 +227,13 @@ async def serving(
 
 
 async def _watch(callers: CallersFile, authentication: Authenticate) -> None:
-    """Follow the file of callers, and end streams of who is not in it any more."""
-    while True:
-        await asyncio.sleep(CALLERS_EVERY_SECONDS)
+    """Follow the file of callers, and end streams of callers who are not in it any more."""
+
+    async def look() -> None:
         callers.reload()
         authentication.end_revoked()
+
+    await repeat("the look at the file of callers", look, CALLERS_EVERY_SECONDS)
 
 
 @dataclass(frozen=True)

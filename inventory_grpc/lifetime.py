@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final, NoReturn
 
+from inventory_grpc.application.background import repeat
 from inventory_grpc.bootstrap import serving
 from inventory_grpc.choices import EventLoop
 from inventory_grpc.process import OVERTIME_SECONDS, Link, ending_signals
@@ -70,7 +71,9 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         if link:
             link.on_end(stop.set)
             link.serves()
-        looking = asyncio.create_task(_look_for_cycles(), name="look for cycles")
+        looking = asyncio.create_task(
+            repeat("the look for cycles", _look_for_cycles, GC_SECONDS), name="look for cycles"
+        )
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -84,9 +87,7 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
 
 
 async def _look_for_cycles() -> None:
-    while True:
-        await asyncio.sleep(GC_SECONDS)
-        gc.collect(1)
+    gc.collect(1)
 
 
 def _never_mind(*_: object) -> None:

@@ -69,7 +69,8 @@ class _Supervisor:
         keeping = [asyncio.create_task(self._keep(number)) for number in self._numbers]
         try:
             await asyncio.gather(*keeping)
-        except WorkerFailed:
+        except Exception:
+            # also for what nobody expected: the others must not stay without a supervisor
             self._drain()
             await asyncio.wait(keeping)
             raise

@@ -17,6 +17,9 @@ from inventory_grpc.settings import Settings
 _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
 """With `-P` the working directory is no place of modules, as it is none to the supervisor."""
 
+LOOK_SECONDS: Final = 0.01
+"""Between two looks at whether a process that has closed everything is gone."""
+
 
 class End(NamedTuple):
     """How a worker ended."""
@@ -55,7 +58,7 @@ class Worker:
                     env={**os.environ, **settings.to_environment()},
                     process_group=0,  # what a terminal sends is for the supervisor alone
                 )
-            except OSError:
+            except BaseException:
                 ours.close()
                 raise
         ours.setblocking(False)  # noqa: FBT003  a method of theirs
@@ -64,14 +67,15 @@ class Worker:
     async def ended(self, serves: Callable[[], None]) -> End:
         """Wait until it has ended; call *serves* when it does."""
         loop = asyncio.get_running_loop()
-        with self._socket, suppress(ConnectionError):
+        with self._socket, suppress(OSError):
             while more := await loop.sock_recv(self._socket, MAX_REASON):
                 had_served = self._serves
                 self._said += more
                 if self._serves and not had_served:
                     serves()
-        # what it held is closed, and so it is all but gone
-        code = await asyncio.to_thread(self._process.wait)
+        # what it held is closed, and so it is all but gone; a thread to wait for it may not be had
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110  no event tells
+            await asyncio.sleep(LOOK_SECONDS)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         never_began = code == -signal.SIGTERM and not self._serves
         reason = self._said.removeprefix(SERVES).decode(errors="replace")

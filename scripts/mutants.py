@@ -146,10 +146,13 @@ MUTANTS: Final = (
     Mutant(
         "M10",
         "go on with a batch after SQLite has rolled it back by itself",
-        "application/ledger.py",
+        "application/turns.py",
         "        except Refusal as refusal:\n            answers.append(refusal)\n",
         "        except Refusal as refusal:\n            answers.append(refusal)\n"
-        "        except Exception as error:\n            answers.append(bug(_log, error))\n",
+        "        except Exception as error:\n"
+        "            import logging\n"
+        "            from inventory_grpc.application.failures import bug\n"
+        "            answers.append(bug(logging.getLogger(), error))\n",
         "tests/integration/test_storage_errors.py",
         Edit(
             "infrastructure/sqlite/storage.py",
@@ -161,7 +164,7 @@ MUTANTS: Final = (
     Mutant(
         "M11",
         "tell a failed sync as not applied",
-        "application/ledger.py",
+        "application/turns.py",
         "    if error.committing:\n",
         "    if False:\n",
         SIMULATION,
@@ -181,6 +184,7 @@ MUTANTS: Final = (
         "application/ledger.py",
         "                entry.answer(answer)\n            self._mailbox.put_back(",
         "                entry.answer(answer)\n"
+        "                from inventory_grpc.domain.refusals import Refusal\n"
         "                if isinstance(answer, Refusal):\n"
         "                    from inventory_grpc.application.ports import Fault\n"
         "                    self._breaker.failed(StorageError(Fault.BUSY))\n"

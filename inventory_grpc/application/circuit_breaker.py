@@ -17,6 +17,7 @@ from inventory_grpc.application.failures import (
     ReadsRefused,
     StorageFull,
     WritesRefused,
+    bug,
 )
 from inventory_grpc.application.ports import Fault, MonotonicClock, StorageError
 from inventory_grpc.domain.refusals import Refusal
@@ -165,7 +166,10 @@ class CircuitBreaker:
         why = f": {self.cause}" if self.cause else ""
         _log.warning("circuit breaker is %s%s", state.value, why)
         for handler in self._handlers:
-            handler(state)
+            try:
+                handler(state)
+            except Exception as error:  # noqa: BLE001  a listener's trouble must not be storage's
+                bug(_log, error, "a handler of the circuit breaker")
 
 
 def refusal_of_read(error: StorageError, retry_seconds: float) -> Refusal:

@@ -78,7 +78,7 @@ class Groups:
         try:
             async with self._entrance:
                 await self._let_in(group, len(asked))
-        except asyncio.CancelledError:
+        except BaseException:
             group.answered.cancel()
             raise
         return group.answered

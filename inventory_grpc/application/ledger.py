@@ -16,18 +16,18 @@ from functools import partial
 from typing import Any, Final
 
 from inventory_grpc.application.batch import Batch, Request
-from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker, refusal_of
+from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
+from inventory_grpc.application.failures import ShuttingDown, bug
 from inventory_grpc.application.group import Answer, Asked, Groups
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.application.states import States
+from inventory_grpc.application.turns import answer_all, expire_due, refusal_for
 from inventory_grpc.application.writer import Answers, Writer, watched
 from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
@@ -35,18 +35,15 @@ _log = logging.getLogger(__name__)
 MAX_COMMANDS: Final = 512
 """Commands in a batch."""
 
-MAX_EVENTS: Final = 2_048
-"""Events in a batch, and at most one command more."""
-
 EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for so long, then take every other batch."""
-
-RETRY_SECONDS: Final = 0.5
-"""When to send a command again that storage did not take."""
 
 FORGET_EVERY_SECONDS: Final = 10.0
 FORGET_PATIENCE_SECONDS: Final = 0.25
 """Old requests are looked for every so often; they yield to waiting commands for so long."""
+
+FOLLOW_AGAIN_SECONDS: Final = 1.0
+"""When to look again at what others have recorded, where that has failed."""
 
 GIVE_UP_SECONDS: Final = 60.0
 
@@ -80,6 +77,7 @@ class Ledger:
         self._moved_elsewhere = True
         self._just_expired = False
         self._expire_at = 0.0
+        self._follow_at = 0.0
         self._forget_at = _monotonic()
 
     async def start(self) -> None:
@@ -127,6 +125,7 @@ class Ledger:
     def follow(self) -> None:
         """Look at what other processes have recorded, soon."""
         self._moved_elsewhere = True
+        self._follow_at = 0.0
         self._wake.set()
 
     def close(self) -> None:
@@ -145,6 +144,15 @@ class Ledger:
         Raises:
             LedgerBroken: storage has failed for a minute and cannot be reopened.
         """
+        try:
+            await self._write()
+        except BaseException:
+            # without a writer nobody would be answered
+            self.close()
+            self._mailbox.refuse_all(lambda: ShuttingDown(1.0))
+            raise
+
+    async def _write(self) -> None:
         while self._mailbox or not self._closing.is_set():
             overdue = self._overdue()
             if self._breaker.state is not BreakerState.CLOSED:
@@ -158,7 +166,7 @@ class Ledger:
                 await self._answer(self._mailbox.take(MAX_COMMANDS))
             elif overdue is not None:
                 await self._expire()
-            elif self._moved_elsewhere:
+            elif self._moved_elsewhere and _monotonic() >= self._follow_at:
                 await self._catch_up()
             else:
                 await self._sleep()
@@ -182,10 +190,10 @@ class Ledger:
             return
         try:
             with watched(self._breaker):
-                answers = await self._writer.transact(partial(_answer_all, entries))
+                answers = await self._writer.transact(partial(answer_all, entries))
         except StorageError as error:
             for entry in entries:
-                entry.answer(_told(entry, error))
+                entry.answer(refusal_for(entry, error))
         except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
             if len(entries) > 1:
                 await self._answer_singly(entries)
@@ -209,7 +217,7 @@ class Ledger:
         """Let go of what is overdue, one step."""
         self._just_expired = True
         await pause("before_expire")
-        if not await self._unasked(self._writer.transact(_expire_due)):
+        if not await self._unasked(self._writer.transact(expire_due)):
             self._expire_at = _monotonic() + 1.0
 
     async def _forget(self) -> None:
@@ -226,7 +234,9 @@ class Ledger:
 
     async def _catch_up(self) -> None:
         self._moved_elsewhere = False
-        await self._unasked(self._writer.catch_up())
+        if not await self._unasked(self._writer.catch_up()):
+            self._moved_elsewhere = True
+            self._follow_at = _monotonic() + FOLLOW_AGAIN_SECONDS
 
     async def _unasked(self, work: Coroutine[Any, Any, object]) -> bool:
         """Do what no caller waits for; return whether it succeeded."""
@@ -251,8 +261,11 @@ class Ledger:
         try:
             async with self._breaker.probing():
                 await self._writer.recover()
-        except StorageError as error:
-            _log.error("storage cannot be reopened: %s", error)
+        except Exception as error:
+            if isinstance(error, StorageError):
+                _log.error("storage cannot be reopened: %s", error)
+            else:
+                bug(_log, error, "recovery")
             if self._breaker.is_hopeless(GIVE_UP_SECONDS):
                 raise LedgerBroken(str(error)) from error
         self._moved_elsewhere = True
@@ -261,6 +274,8 @@ class Ledger:
         """Wait for a command, for the next hold to be over, or for news of other processes."""
         self._wake.clear()
         seconds = self._forget_at - _monotonic()
+        if self._moved_elsewhere:  # and it could not be read
+            seconds = min(seconds, self._follow_at - _monotonic())
         if self._writer.next_expiry is not None:
             over = (self._writer.next_expiry - self._clock.now()) / 1e6
             # one that could not be let go is not tried again before its time
@@ -273,29 +288,3 @@ class Ledger:
 def _monotonic() -> float:
     """Return the time of the event loop, which a test may run at its own pace."""
     return asyncio.get_running_loop().time()
-
-
-def _answer_all(entries: Sequence[Entry], batch: Batch) -> Answers:
-    """Answer as many as fit in one transaction, in order."""
-    answers: Answers = []
-    batch.expect((entry.command, entry.request) for entry in entries)
-    for entry in entries:
-        if batch.added >= MAX_EVENTS:
-            break
-        try:
-            answers.append(batch.answer(entry.command, entry.request))
-        except Refusal as refusal:
-            answers.append(refusal)
-    return answers
-
-
-def _expire_due(batch: Batch) -> Answers:
-    batch.expire_due()
-    return []
-
-
-def _told(entry: Entry, error: StorageError) -> Refusal:
-    """Return what to tell a caller whose batch failed; none of it is acknowledged."""
-    if error.committing:
-        return OutcomeUnknown(entry.request.cause.request_id)
-    return refusal_of(error, RETRY_SECONDS)

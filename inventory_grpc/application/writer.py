@@ -1,6 +1,7 @@
 """What is around every transaction: state kept in step, the breaker and the bus told."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from inventory_grpc.application.batch import Batch
 from inventory_grpc.application.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
+from inventory_grpc.application.failures import bug
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import (
     EventBus,
@@ -23,6 +25,8 @@ from inventory_grpc.application.states import States
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
+
+_log = logging.getLogger(__name__)
 
 Answers = list[Outcome | Refusal]
 Work = Callable[[Batch], Answers]
@@ -125,6 +129,15 @@ class Writer:
         )
 
     def _publish(self, result: Result) -> None:
+        """Tell this process; an error here must not become the answer to what is committed."""
+        try:
+            self._tell(result)
+        except Exception as error:  # noqa: BLE001  see above
+            bug(_log, error, "what follows a commit")
+            self._states.clear()
+            self._skip_to(result.head)
+
+    def _tell(self, result: Result) -> None:
         if result.skipped:
             self._bus.publish(Skipped(result.head))
         for event in result.events:

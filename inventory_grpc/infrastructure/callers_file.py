@@ -145,12 +145,13 @@ def _read(path: Path) -> _Known:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise BadCallers(f"{path}: is larger than {MAX_BYTES:,} bytes")
-        entries = tomllib.loads(text.decode("utf-8"))
     except OSError as error:
         raise BadCallers(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    if len(text) > MAX_BYTES:
+        raise BadCallers(f"{path}: is larger than {MAX_BYTES:,} bytes")
+    try:
+        entries = tomllib.loads(text.decode("utf-8"))
+    except Exception as error:  # noqa: BLE001  also a number of 5,000 digits, and endless brackets
         # the rest of its message would quote from the file
         place = _PLACE.search(str(error))
         raise BadCallers(f"{path}: is not TOML{place[0] if place else ''}") from None

@@ -57,13 +57,16 @@ class CommandStream:
 
     async def _read(self) -> None:
         """Take in what comes; in the end, say why nothing more does."""
-        why: Exception | None = None
+        why: Exception | None = RuntimeError("the stream is no longer read")
         try:
             while (request := await self._next()) is not None:
                 self._taken.put_nowait(await self._take_in(request.commands))
+            why = None
         except Exception as error:  # noqa: BLE001  raised again where it is told
             why = error
-        self._taken.put_nowait(why)
+        finally:
+            # whatever ended this, the caller must not wait for more
+            self._taken.put_nowait(why)
 
     async def _next(self) -> pb.ExecuteStreamRequest | None:
         """Return the next message once there is room for it; nothing if the caller has finished.

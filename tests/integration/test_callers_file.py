@@ -115,6 +115,8 @@ def test_a_file_that_has_become_bad_changes_nothing(
         ),
         ('[ana]\nrole = "reader"\n[ana]\nrole = "admin"', "is not TOML"),
         ("\udcff", "is not TOML"),
+        (f"[ana]\nrole = {'1' * 5_000}", "is not TOML"),
+        (f"ana = {'[' * 100_000}", "is not TOML"),
         ("#" * (MAX_BYTES + 1), "is larger than"),
     ],
 )

@@ -89,3 +89,24 @@ async def test_a_read_that_fails_in_any_way_is_not_counted_for_ever(readers: Rea
             await readers.scan(fails)
     async with asyncio.timeout(5):
         await readers.close()
+
+
+async def test_a_read_for_which_there_is_no_thread_fails_alone_and_is_never_done(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    failed = Held()
+    failed.let_go()
+    async with opened(path):
+        readers = Readers(Database(path))
+        with monkeypatch.context() as crowded:
+            crowded.setattr(threading.Thread, "start", start)
+            with pytest.raises(RuntimeError, match="new thread"):
+                await readers.scan(failed)
+        assert await readers.scan(read_head) == 0
+        async with asyncio.timeout(5):
+            await readers.close()
+        readers.shut_down()
+    assert not failed.begun

@@ -16,6 +16,7 @@ from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl
+from inventory_grpc.infrastructure.sqlite import head_poll
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
 from tests.support.waiting import eventually
@@ -173,3 +174,17 @@ async def test_an_engine_that_is_far_behind_starts_at_the_head(
         assert done.stocks[0].version == rows(path, "SELECT max(version) FROM events")[0][0]
         assert two.levels() == done.stocks[0].levels
     checked(path)
+
+
+async def test_a_look_at_the_head_that_fails_unexpectedly_is_not_the_last(
+    shops: list[Opened], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> int:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(head_poll, "read_head", fail)
+        await shops[0].record(add(5))
+        await eventually(lambda: caplog.text.count("a bug") >= len(shops))
+    await shops[1].until(1)
+    assert shops[1].levels() == Levels(5, 0)

@@ -20,6 +20,7 @@ from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Never
+from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, FaultyDatabase, faulty_file_system
 from tests.support.opened import Opened, checked, events, opened, requests_of, stored
@@ -277,3 +278,16 @@ async def test_a_file_that_cannot_be_reopened_ends_the_service(
                 await shop.parts.running
     faults.mend()
     assert checked(path).position in {1, 2}
+
+
+async def test_what_follows_a_commit_in_storage_cannot_make_an_error_of_its_answer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    async with opened(path) as shop:
+        monkeypatch.setattr(HighWater, "rise", fail)
+        answers = await shop.answers(*(shop.ask(add(1)) for _ in range(3)))
+    assert [isinstance(answer, Outcome) for answer in answers] == [True] * 3
+    assert checked(path).shelves[KETTLES].on_hand == 3

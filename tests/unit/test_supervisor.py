@@ -1,9 +1,17 @@
 """How soon is a worker replaced, and what does its supervisor do without?"""
 
+import asyncio
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 
-from inventory_grpc.supervisor import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, pause_after
+import pytest
+
+from inventory_grpc.settings import Settings
+from inventory_grpc.supervisor import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, pause_after, supervise
+from inventory_grpc.worker import End, Worker
 from tests.support.server_process import ENVIRONMENT
 
 
@@ -32,3 +40,58 @@ def test_a_supervisor_does_not_carry_what_only_servers_need() -> None:
         text=True,
     )
     assert ended.stdout.strip() == "False"
+
+
+def _no_room(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+async def test_the_end_of_a_worker_is_seen_where_there_is_no_room_for_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threading.Thread, "start", _no_room)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003  a method of theirs
+    with theirs:
+        process: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: ASYNC220  as the supervisor does
+            [sys.executable, "-c", "raise SystemExit(3)"], stdin=theirs.fileno()
+        )
+    async with asyncio.timeout(20):
+        end = await Worker(process, ours).ended(lambda: None)
+    assert end.how == "ended with 3"
+
+
+class IdleWorker:
+    """A worker that serves until it drains."""
+
+    def __init__(self) -> None:
+        self.drained = asyncio.Event()
+
+    async def ended(self, serves: Callable[[], None]) -> End:
+        serves()
+        await self.drained.wait()
+        return End("ended with 0", "", is_orderly=True)
+
+    def drain(self) -> None:
+        self.drained.set()
+
+    def kill(self) -> None:
+        self.drained.set()
+
+
+async def test_what_nobody_expected_of_one_worker_leaves_no_other_without_a_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers: dict[int, IdleWorker] = {}
+
+    def start(number: int, _: Settings) -> IdleWorker:
+        if number == 2:
+            raise ValueError("a bug")
+        return workers.setdefault(number, IdleWorker())
+
+    monkeypatch.setattr(Worker, "start", start)
+    settings = Settings.load({}, listen="127.0.0.1:0", workers=2)
+    async with asyncio.timeout(20):
+        with pytest.raises(ValueError, match="a bug"):
+            await supervise(settings)
+    assert workers[1].drained.is_set()

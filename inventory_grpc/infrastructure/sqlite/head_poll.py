@@ -1,9 +1,10 @@
-"""Has another process recorded anything?"""
+"""Polls the file for what other processes have recorded."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, Never
 
+from inventory_grpc.application.background import repeat
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import StorageError
@@ -14,17 +15,18 @@ POLL_SECONDS: Final = 0.02
 """How late news of other processes may be; a look costs about ten microseconds."""
 
 
-async def poll_head(readers: Readers, head: Head, moved: Callable[[int], None]) -> None:
+async def poll_head(readers: Readers, head: Head, moved: Callable[[int], None]) -> Never:
     """Call *moved* with where the log ends whenever that is beyond *head*, for ever."""
     seen = -1
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
+
+    async def look() -> None:
+        nonlocal seen
         await pause("head_poll")
-        try:
+        with suppress(StorageError):  # whoever writes will find out, too
             version = readers.point(lambda connection: connection.pragma("data_version"))
             # it also moves with commits of our own, which need no telling
             if version != seen and (end := readers.point(read_head)) > head.position:
                 moved(end)
             seen = version
-        except StorageError:
-            continue  # whoever writes will find out, too
+
+    await repeat("the look at what other processes record", look, POLL_SECONDS)

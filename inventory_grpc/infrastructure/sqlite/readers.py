@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -89,7 +89,19 @@ class Readers:
         """
         await self._open.wait()
         loop = asyncio.get_running_loop()
-        running = self._pool.submit(self._read, work)
+        is_wanted = True
+
+        def read() -> T:
+            if not is_wanted:
+                raise CancelledError
+            return self._read(work)
+
+        try:
+            running = self._pool.submit(read)
+        except BaseException:
+            # there is no thread for it, and the next thread that comes finds it in the queue
+            is_wanted = False
+            raise
         self._reading += 1
         # The thread's own future, not that of the loop, which is done as soon as its caller
         # leaves: no connection may be closed while a thread still reads with it.

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 import apsw
 
 from inventory_grpc.application.failpoints import pause, reach
+from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
@@ -129,12 +130,20 @@ class SqliteStorage:
         except BaseException:
             self._roll_back(connection)
             raise
-        transaction.committed()
-        reach("after_commit")
-        if transaction.appended and self._database.durability is Durability.FULL:
-            self._high_water.rise(self.log_id, *transaction.end)
-        self._checkpoints.after_commit(connection)
+        self._committed(connection, transaction)
         return result
+
+    def _committed(self, connection: apsw.Connection, transaction: SqliteTransaction) -> None:
+        """Do what follows a commit; an error here must not become the answer to what it holds."""
+        try:
+            transaction.committed()
+            reach("after_commit")
+            if transaction.appended and self._database.durability is Durability.FULL:
+                self._high_water.rise(self.log_id, *transaction.end)
+            self._checkpoints.after_commit(connection)
+        except Exception as error:  # noqa: BLE001  see above
+            self._numbers.clear()
+            bug(_log, error, "what follows a commit")
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
 
-from inventory_grpc.application import batch, ledger, mailbox, subscription
+from inventory_grpc.application import batch, ledger, mailbox, subscription, turns
 from tests.robustness.simulation.chance import Chance
 
 LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
-    (ledger, "MAX_EVENTS"): (1, 2, 4),
+    (turns, "MAX_EVENTS"): (1, 2, 4),
     (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
     (mailbox, "MOST_TURNS"): (1, 64),
     (batch, "MAX_BEHIND"): (1, 2, 4),

@@ -354,3 +354,17 @@ def test_a_handler_sees_the_new_state(breaker: CircuitBreaker) -> None:
     breaker.on_change(handler)
     breaker.failed(BROKEN)
     assert seen == [True]
+
+
+def test_a_handler_that_raises_keeps_the_next_one_and_the_breaker_from_nothing(
+    breaker: CircuitBreaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: BreakerState) -> None:
+        raise ValueError("a bug")
+
+    told: list[BreakerState] = []
+    breaker.on_change(fail)
+    breaker.on_change(told.append)
+    breaker.failed(BROKEN)
+    assert told == [BreakerState.OPEN]
+    assert "a bug" in caplog.text

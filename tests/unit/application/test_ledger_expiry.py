@@ -102,6 +102,7 @@ async def test_commands_and_overdue_holds_take_turns(
     idle: Engine, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger, "MAX_COMMANDS", 1)
+    monkeypatch.setattr(ledger, "FORGET_PATIENCE_SECONDS", 60.0)  # it is for another story
     await held_by(idle.store, 4 * 256)
     troubled.batches.clear()
     idle.clock.go_on(31 * MINUTE)

@@ -1,6 +1,7 @@
 """When storage fails, nothing is acknowledged that is not on disk, and it comes back by itself."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -9,12 +10,14 @@ from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import (
     LogDamaged,
     OutcomeUnknown,
+    ShuttingDown,
     StorageFull,
     WritesRefused,
 )
 from inventory_grpc.application.ledger import LedgerBroken
-from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.application.mailbox import Entry
+from inventory_grpc.application.ports import Fault, Skipped, StorageError, Transaction
+from inventory_grpc.domain.events import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.engine import PATIENCE_SECONDS, Engine, settle, until
 from tests.support.history import appending
@@ -252,3 +255,80 @@ async def test_closing_does_not_wait_for_storage_that_is_broken(
     idle.ledger.close()
     async with asyncio.timeout(1.0):
         await run
+
+
+async def test_a_bug_in_recovery_does_not_end_it(
+    engine: Engine, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recover, bugs = troubled.recover, [RuntimeError("can't start new thread")]
+
+    async def fail_once() -> None:
+        if bugs:
+            raise bugs.pop()
+        await recover()
+
+    monkeypatch.setattr(troubled, "recover", fail_once)
+    troubled.fail_next(BROKEN)
+    with pytest.raises(WritesRefused):
+        await engine.record(add(1))
+    await mended(engine)
+    assert not bugs
+    assert (await engine.record(add(2))).position == 1
+
+
+async def test_what_follows_a_commit_cannot_make_an_error_of_its_answer(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that failed is done again, one by one: what is committed would be done twice."""
+    publish, bugs = engine.bus.publish, [ValueError("a bug")]
+
+    def fail_once(occurrence: Event | Skipped) -> None:
+        if bugs:
+            raise bugs.pop()
+        publish(occurrence)
+
+    monkeypatch.setattr(engine.bus, "publish", fail_once)
+    asked = [engine.ask(add(1)) for _ in range(3)]
+    assert [(await one).position for one in asked] == [1, 2, 3]
+    assert not bugs
+    assert engine.queries.stock(KETTLES, 0).value.levels == Levels(3, 0)
+    assert len(await engine.log()) == 3
+
+
+async def test_news_of_others_that_could_not_be_read_are_read_later(
+    engine: Engine, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "FOLLOW_AGAIN_SECONDS", 0.01)
+    observe, bugs = troubled.observe, [ValueError("a bug")]
+
+    async def fail_once(work: Callable[[Transaction], object]) -> object:
+        if bugs:
+            raise bugs.pop()
+        return await observe(work)
+
+    await troubled.transact(appending(add(5)))
+    monkeypatch.setattr(troubled, "observe", fail_once)
+    engine.ledger.follow()
+    await until(lambda: engine.head.position == 1)
+    assert not bugs
+
+
+async def test_a_writer_that_ends_leaves_nobody_waiting(
+    idle: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await idle.ledger.start()
+    asked = [idle.ask(add(1)), idle.ask(add(1))]
+    bulk = idle.ask_all(add(1), add(1))
+    await settle()
+
+    def take(_: int) -> list[Entry]:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(idle.ledger._mailbox, "take", take)
+    with pytest.raises(ValueError, match="a bug"):
+        await idle.ledger.run()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer) for answer in (*answers, *await bulk)] == [ShuttingDown] * 4
+    with pytest.raises(ShuttingDown):
+        await idle.record(add(1))

@@ -173,3 +173,15 @@ async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     assert (await refused(busy.read())).reason == "SHUTTING_DOWN"
     await draining
     assert len(await service.engine.log()) == 1_401
+
+
+async def test_a_stream_whose_reader_ended_unexpectedly_ends_and_does_not_wait(
+    service: Served,
+) -> None:
+    stream = opened(service)
+    await stream.write(message(add()))
+    assert await told(stream) == [1]
+    [reader] = [task for task in asyncio.all_tasks() if task.get_name() == "commands of a stream"]
+    reader.cancel()
+    assert (await refused(stream.read())).code is StatusCode.INTERNAL
+    await left(service)

@@ -1,0 +1,45 @@
+"""Parts of the ledger's turns: answering many commands in one transaction, expiring what is due."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from inventory_grpc.application.batch import Batch
+from inventory_grpc.application.circuit_breaker import refusal_of
+from inventory_grpc.application.failures import OutcomeUnknown
+from inventory_grpc.application.mailbox import Entry
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.application.writer import Answers
+from inventory_grpc.domain.refusals import Refusal
+
+MAX_EVENTS: Final = 2_048
+"""Events in a batch, and at most one command more."""
+
+RETRY_SECONDS: Final = 0.5
+"""When to send a command again that storage did not take."""
+
+
+def answer_all(entries: Sequence[Entry], batch: Batch) -> Answers:
+    """Answer as many as fit in one transaction, in order."""
+    answers: Answers = []
+    batch.expect((entry.command, entry.request) for entry in entries)
+    for entry in entries:
+        if batch.added >= MAX_EVENTS:
+            break
+        try:
+            answers.append(batch.answer(entry.command, entry.request))
+        except Refusal as refusal:
+            answers.append(refusal)
+    return answers
+
+
+def expire_due(batch: Batch) -> Answers:
+    """Expire what is due, one step."""
+    batch.expire_due()
+    return []
+
+
+def refusal_for(entry: Entry, error: StorageError) -> Refusal:
+    """Return what to tell a caller whose batch failed; none of it is acknowledged."""
+    if error.committing:
+        return OutcomeUnknown(entry.request.cause.request_id)
+    return refusal_of(error, RETRY_SECONDS)
