@@ -81,7 +81,7 @@ class Queries:
             PositionAhead: that is still to come.
         """
         self._reach(max(position, min_position))
-        return _found(stock_id, await self._views.stock_as_of(stock_id, position))
+        return _found(stock_id, await self._views.stock_as_of(stock_id, position), then=True)
 
     async def stock_at_time(
         self, stock_id: StockId, time: Instant, min_position: int
@@ -93,7 +93,7 @@ class Queries:
         """
         self._reach(min_position)
         position = await self._log.position_before(Instant(time + 1))
-        return _found(stock_id, await self._views.stock_as_of(stock_id, position))
+        return _found(stock_id, await self._views.stock_as_of(stock_id, position), then=True)
 
     async def stocks(
         self, stock_ids: Sequence[StockId], min_position: int
@@ -186,7 +186,9 @@ class Queries:
         return reading
 
 
-def _found(stock_id: StockId, reading: Reading[Stock | None]) -> Reading[Stock]:
+def _found(
+    stock_id: StockId, reading: Reading[Stock | None], *, then: bool = False
+) -> Reading[Stock]:
     if reading.value is None:
-        raise StockNotFound(stock_id)
+        raise StockNotFound(stock_id, then)
     return Reading(reading.value, reading.as_of)

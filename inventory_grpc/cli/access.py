@@ -30,7 +30,7 @@ def token(
     try:
         name = Name(actor)
     except Malformed as error:
-        raise typer.BadParameter(f"{actor!r} {error}", param_hint="ACTOR") from None
+        raise typer.BadParameter(f"the name {error}", param_hint="ACTOR") from None
     made = new_token()
     show(f"# The line on standard output is the secret: it is for {name} alone.")
     print(made, flush=True)  # noqa: T201  the answer

@@ -120,7 +120,8 @@ def adjust_stock(command: AdjustStock, book: Book) -> Sequence[Movement]:
         case CountedAs(on_hand):
             fact = StockAdjusted(on_hand - inventory.on_hand, counted=on_hand)
     if inventory.on_hand + fact.delta < 0:
-        raise InsufficientStock([ShortLine(command.stock_id, -fact.delta, inventory.on_hand)])
+        short = ShortLine(command.stock_id, -fact.delta, inventory.on_hand)
+        raise InsufficientStock([short], counted="on hand")
     _check_level(inventory, fact.delta)
     return [Movement(command.stock_id, fact)]
 
@@ -174,7 +175,7 @@ def commit_reservation(command: CommitReservation, book: Book) -> Sequence[Movem
         if quantity > (on_hand := book.inventory(stock_id).on_hand)
     ]
     if short:
-        raise InsufficientStock(short)
+        raise InsufficientStock(short, counted="on hand")
     name, order = command.reservation_id, command.order_id
     return [
         Movement(stock_id, ReservationCommitted(name, order, quantity))

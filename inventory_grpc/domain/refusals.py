@@ -1,4 +1,4 @@
-"""When is the answer no, and what does the caller need to know then?
+"""The refusals of the domain, and the facts that each tells the caller.
 
 Refusal
   InvalidValue           a value is not of its type, or out of its bounds
@@ -18,7 +18,7 @@ the message, for programs: their names are a contract.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import ReservationState
@@ -60,9 +60,13 @@ class StockNotFound(Refusal):
     """The stock has no history, or had none at the time asked for."""
 
     stock_id: StockId
+    then: bool = False
+    """Whether a moment was asked for."""
 
     def __str__(self) -> str:
-        return f"nothing was ever recorded of {self.stock_id}, as of then"
+        if self.then:
+            return f"nothing had been recorded of {self.stock_id} at the moment asked for"
+        return f"nothing was ever recorded of {self.stock_id}"
 
     def facts(self) -> Mapping[str, str]:
         return {"product_id": self.stock_id.product_id, "store_id": self.stock_id.store_id}
@@ -88,7 +92,7 @@ class ReservationExists(Refusal):
     reservation_id: ReservationId
 
     def __str__(self) -> str:
-        return f"reservation {self.reservation_id} was made with other content"
+        return f"reservation {self.reservation_id} is for another customer, order or other lines"
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id}
@@ -138,14 +142,20 @@ class ShortLines(Refusal):
     def _told(self, what: str) -> str:
         first, *others = self.lines
         told = f"{first.stock_id}: {first.asked} asked for, {first.available} {what}"
-        return f"{told}; and {len(others)} more lines" if others else told
+        if not others:
+            return told
+        return f"{told}; and {len(others)} more line{'s' if len(others) > 1 else ''}"
 
 
+@dataclass(eq=False)
 class InsufficientStock(ShortLines):
     """The stock does not have what was asked for."""
 
+    counted: Literal["available", "on hand"] = "available"
+    """The level that is too low: a commit or an adjustment needs units on hand."""
+
     def __str__(self) -> str:
-        return self._told("available")
+        return self._told(self.counted)
 
 
 @dataclass(eq=False)

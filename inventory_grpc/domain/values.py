@@ -1,10 +1,14 @@
-"""Which words and numbers may enter the domain?"""
+"""The words and numbers that may enter the domain."""
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final, NamedTuple, Self
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._:/-]")
+
+MISSING: Final = "is missing"
+"""The problem of a field that is required and absent."""
 
 MAX_LEVEL: Final = 10**15
 """The highest level a stock may reach."""
@@ -18,7 +22,7 @@ MAX_LINES: Final = 500
 
 
 class Malformed(ValueError):
-    """A value that is not of its type; the message says what would be."""
+    """A value that is not of its type; the message says what is wrong with it."""
 
 
 class Name(str):
@@ -28,8 +32,17 @@ class Name(str):
 
     def __new__(cls, value: str) -> Self:
         if not _NAME.fullmatch(value):
-            raise Malformed("must be 1 to 128 of A-Z a-z 0-9 . _ : - /")
+            raise Malformed(_problem_of_name(value))
         return super().__new__(cls, value)
+
+
+def _problem_of_name(value: str) -> str:
+    if not value:
+        return MISSING
+    if found := _NOT_IN_NAMES.search(value):
+        place = f"{found[0]!a} as character {found.start() + 1:,}"
+        return f"has {place}; it may have A-Z a-z 0-9 . _ : - /"
+    return f"has {len(value):,} characters; it may have 128"
 
 
 class ProductId(Name):
@@ -81,7 +94,8 @@ class Quantity(int):
 
     def __new__(cls, value: int) -> Self:
         if not 1 <= value <= cls.MAX:
-            raise Malformed(f"must be from 1 to {cls.MAX:,}")
+            found = f"{value:,}" if value else "0 or missing"
+            raise Malformed(f"must be from 1 to {cls.MAX:,}, and is {found}")
         return super().__new__(cls, value)
 
 

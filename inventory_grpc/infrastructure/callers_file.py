@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from inventory_grpc.application.access import EVERYWHERE, Caller, Role, Scope
 from inventory_grpc.domain.values import Malformed, Name, StoreId
@@ -189,10 +189,18 @@ def _caller(at: str, actor: str, entry: Any) -> Caller:  # noqa: ANN401  whateve
         raise BadCallers(f"{at} stores must be at most {MAX_STORES:,}")
     try:
         name = Name(actor)
-        scope = EVERYWHERE if stores is None else Scope(frozenset(map(StoreId, stores)))
-    except (Malformed, TypeError) as error:
-        raise BadCallers(f"{at} its name and stores {error}") from None
-    return Caller(name, role, scope)
+    except Malformed as error:
+        raise BadCallers(f"{at} the name {error}") from None
+    return Caller(name, role, EVERYWHERE if stores is None else _scope(at, stores))
+
+
+def _scope(at: str, stores: Sequence[object]) -> Scope:
+    if not all(isinstance(store, str) for store in stores):
+        raise BadCallers(f"{at} stores must be names in quotes")
+    try:
+        return Scope(frozenset(map(StoreId, cast("Sequence[str]", stores))))
+    except Malformed as error:
+        raise BadCallers(f"{at} stores: one {error}") from None
 
 
 def _token(at: str, entry: Any) -> tuple[str, float | None]:  # noqa: ANN401  as above

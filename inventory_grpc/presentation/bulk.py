@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol, TypeVar
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
+from inventory_grpc.domain.values import MISSING
 from inventory_grpc.presentation.call_notes import note
 from inventory_grpc.presentation.errors import fill_error
+from inventory_grpc.presentation.form import counted
 from inventory_grpc.presentation.mapping_outcomes import fill_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
@@ -90,7 +92,8 @@ async def take_in(
         InvalidValue: they are none, or too many.
     """
     if not 1 <= len(commands) <= MAX_COMMANDS:
-        raise InvalidValue([Violation("commands", f"must be 1 to {MAX_COMMANDS:,} commands")])
+        problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
+        raise InvalidValue([Violation("commands", problem)])
     asked: list[Asked] = []
     refusals = [_read(command, read, asked) async for command in _in_turns(commands)]
     tally.add(commands=len(commands))
@@ -101,7 +104,7 @@ def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None
     """Add what *command* asks to *asked*, or return why not."""
     kind = command.WhichOneof("command")
     if kind is None:
-        return InvalidValue([Violation("command", "must be given")])
+        return InvalidValue([Violation("command", MISSING)])
     try:
         asked.append(read(kind, getattr(command, kind)))
     except Refusal as refusal:

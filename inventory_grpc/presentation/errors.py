@@ -86,8 +86,11 @@ _MAX_ROWS_BYTES: Final = 3 * 1024
 _MAX_ROWS_BYTES_AMONG_MANY: Final = 1024
 """The same for one command of a thousand, whose results must fit into 4 MiB."""
 
-TOO_LATE: Final = "it took longer than it may"
-"""What is said of a deadline that has passed."""
+TOO_LATE: Final = "the time for this call is over, and it is not known what was done"
+"""The message of a call whose deadline has passed."""
+
+NOT_BEGUN: Final = "the time was over before this was begun; it was not done"
+"""The message of a command among many whose deadline has passed."""
 
 _CODES: Final = {code.value[0]: code for code in StatusCode}
 
@@ -128,7 +131,7 @@ def fill_error(error: CommandError, answer: Refusal | TimeoutError) -> None:
     """Tell of one command among many what it alone would have failed with."""
     if isinstance(answer, TimeoutError):
         error.code = StatusCode.DEADLINE_EXCEEDED.value[0]
-        error.message = TOO_LATE
+        error.message = NOT_BEGUN
     else:
         _fill(error, answer, _MAX_ROWS_BYTES_AMONG_MANY)
 

@@ -1,4 +1,4 @@
-"""What does a request say, and what is wrong with it?"""
+"""Reads requests, and names everything that is wrong with one at once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -12,6 +12,7 @@ from inventory_grpc.application.failures import PermissionDenied
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.values import (
     MAX_LINES,
+    MISSING,
     Cart,
     Instant,
     Malformed,
@@ -127,16 +128,14 @@ class Form:
     def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
         """Return *value*, from *low* to *high*."""
         if value < low or (high is not None and value > high):
-            self.wrong(
-                field,
-                f"must be {low:,} or more" if high is None else f"must be from {low:,} to {high:,}",
-            )
+            bounds = f"{low:,} or more" if high is None else f"from {low:,} to {high:,}"
+            self.wrong(field, f"must be {bounds}, and is {value:,}")
         return value
 
     def cart(self, lines: Sequence[Line], at_least: int = 0) -> Cart:
         """Return *lines* with those of the same stock summed."""
         if not at_least <= len(lines) <= MAX_LINES:
-            self.wrong("lines", f"must be {at_least} to {MAX_LINES} lines")
+            self.wrong("lines", f"{counted(len(lines))}; must be {at_least} to {MAX_LINES} lines")
             return {}
         taken = []
         for index, line in enumerate(lines):
@@ -168,7 +167,7 @@ class Form:
     ) -> frozenset[T]:
         """Return the values of a filter."""
         if len(values) > most:
-            self.wrong(field, f"must be at most {most} values")
+            self.wrong(field, f"{counted(len(values))}; must be at most {most} values")
             return frozenset()
         if not values:
             return frozenset()
@@ -199,6 +198,11 @@ class Form:
         if not (low <= span <= high and 0 <= nanos <= _NANOS):
             self.wrong(field, f"must be from {low // 1_000_000:,} to {high // 1_000_000:,} seconds")
         return span
+
+
+def counted(number: int) -> str:
+    """Return what is wrong with a list of so many."""
+    return f"has {number:,}" if number else MISSING
 
 
 @lru_cache(maxsize=KNOWN_STOCKS)

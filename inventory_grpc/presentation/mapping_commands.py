@@ -1,4 +1,4 @@
-"""What does a caller of `InventoryCommands` want?"""
+"""Maps the requests of `InventoryCommands` to commands of the domain."""
 
 import hashlib
 import uuid
@@ -22,6 +22,7 @@ from inventory_grpc.domain.events import Cause
 from inventory_grpc.domain.values import (
     MAX_TTL,
     MIN_TTL,
+    MISSING,
     CustomerId,
     Expiration,
     Instant,
@@ -126,17 +127,17 @@ def remove_stock(form: Form, request: pb.RemoveStockRequest) -> RemoveStock:
 
 def adjust_stock(form: Form, request: pb.AdjustStockRequest) -> AdjustStock:
     if not request.reason:
-        form.wrong("reason", "must be given")
+        form.wrong("reason", MISSING)
     adjustment: ChangeBy | CountedAs
     match request.WhichOneof("adjustment"):
         case "on_hand":
             adjustment = CountedAs(form.number("on_hand", request.on_hand, 0))
             if not request.HasField("expected_version"):
-                form.wrong("expected_version", "must be given with on_hand")
+                form.wrong("expected_version", f"{MISSING}; on_hand needs it")
         case "delta" | None as which:
             adjustment = ChangeBy(request.delta)
             if which is None:
-                form.wrong("adjustment", "must be delta or on_hand")
+                form.wrong("adjustment", f"{MISSING}; must be delta or on_hand")
             elif not 1 <= abs(request.delta) <= Quantity.MAX:
                 form.wrong(
                     "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"

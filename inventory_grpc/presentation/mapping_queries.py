@@ -29,7 +29,7 @@ from inventory_grpc.presentation.filling import (
     fill_reservation,
     fill_stock,
 )
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.form import Form, counted
 from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 MAX_KEYS: Final = 1_000
@@ -69,7 +69,7 @@ def as_of(form: Form, request: pb.GetStockRequest) -> AtPosition | AtTime | None
 def keys(form: Form, request: pb.BatchGetStockRequest) -> Sequence[StockId]:
     """Return the stocks asked for, in that order."""
     if not 1 <= len(request.keys) <= MAX_KEYS:
-        form.wrong("keys", f"must be 1 to {MAX_KEYS:,} keys")
+        form.wrong("keys", f"{counted(len(request.keys))}; must be 1 to {MAX_KEYS:,} keys")
         return []
     return [form.stock_id(key, f"keys[{index}].") for index, key in enumerate(request.keys)]
 
@@ -92,7 +92,7 @@ def reservation_query(form: Form, request: pb.ListReservationsRequest) -> Reserv
     """Return which reservations to list."""
     before = page_tokens.last_key(form, request, request.page_token, page_tokens.position)
     if len(request.states) > MAX_VALUES:
-        form.wrong("states", f"must be at most {MAX_VALUES} values")
+        form.wrong("states", f"{counted(len(request.states))}; must be at most {MAX_VALUES} values")
     for index, number in enumerate(request.states[:MAX_VALUES]):
         if number not in _STATES:
             form.wrong(f"states[{index}]", "must be a state of a reservation")

@@ -291,11 +291,14 @@ async def test_what_is_malformed_is_named_field_by_field(caller: Caller) -> None
     }
 
 
-@pytest.mark.parametrize("lines", [0, 501])
-async def test_a_cart_has_from_1_to_500_lines(caller: Caller, lines: int) -> None:
+@pytest.mark.parametrize(("lines", "found"), [(0, "is missing"), (501, "has 501")])
+async def test_a_cart_has_from_1_to_500_lines(caller: Caller, lines: int, found: str) -> None:
     answer = await refused(_reserve(*[line(1, f"p{n}") for n in range(lines)])(caller))
     [violation] = answer.details[BadRequest].field_violations
-    assert (violation.field, violation.description) == ("lines", "must be 1 to 500 lines")
+    assert (violation.field, violation.description) == (
+        "lines",
+        f"{found}; must be 1 to 500 lines",
+    )
 
 
 async def test_of_very_many_violations_twenty_are_named(caller: Caller) -> None:

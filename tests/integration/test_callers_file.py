@@ -89,9 +89,9 @@ def test_a_file_that_has_become_bad_changes_nothing(
         # which must not be read as "all of them"
         ('[ana]\nrole = "reader"\nstores = []', "stores must be a list that is not empty"),
         ('[ana]\nrole = "reader"\nstores = "lisbon"', "stores must be a list"),
-        ('[ana]\nrole = "reader"\nstores = ["lis bon"]', "must be 1 to 128 of"),
-        ('[ana]\nrole = "reader"\nstores = [1]', "its name and stores"),
-        ('["a b"]\nrole = "reader"', "must be 1 to 128 of"),
+        ('[ana]\nrole = "reader"\nstores = ["lis bon"]', r"one has ' ' as character 4"),
+        ('[ana]\nrole = "reader"\nstores = [1]', "stores must be names in quotes"),
+        ('["a b"]\nrole = "reader"', r"the name has ' ' as character 2"),
         ('[ana]\nrole = "reader"\ntokens = ["inv_secret"]', "tokens must be like"),
         (f'[ana]\nrole = "reader"\ntokens = [{{ sha256 = "{HASH.upper()}" }}]', "tokens must be"),
         (f'[ana]\nrole = "reader"\ntokens = [{{ sha256 = "{HASH}", till = 1 }}]', "tokens must be"),

@@ -79,7 +79,7 @@ def test_a_commit_is_in_the_order_of_its_own_lines() -> None:
 
 def test_what_is_not_on_hand_cannot_leave() -> None:
     given(*HELD, StockAdjusted(-6, counted=3)).when(commit()).then_refused(
-        InsufficientStock([ShortLine(KETTLES, asked=5, available=3)])
+        InsufficientStock([ShortLine(KETTLES, asked=5, available=3)], counted="on hand")
     )
 
 

@@ -33,13 +33,18 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     ),
     (
         StockNotFound(KETTLES),
-        "nothing was ever recorded of kettle in lisbon, as of then",
+        "nothing was ever recorded of kettle in lisbon",
+        {"product_id": "kettle", "store_id": "lisbon"},
+    ),
+    (
+        StockNotFound(KETTLES, then=True),
+        "nothing had been recorded of kettle in lisbon at the moment asked for",
         {"product_id": "kettle", "store_id": "lisbon"},
     ),
     (ReservationNotFound(R1), "there is no reservation r1", {"reservation_id": "r1"}),
     (
         ReservationExists(R1),
-        "reservation r1 was made with other content",
+        "reservation r1 is for another customer, order or other lines",
         {"reservation_id": "r1"},
     ),
     (
@@ -58,8 +63,13 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {"short_lines": "1"},
     ),
     (
+        InsufficientStock([ShortLine(KETTLES, 6, 5)] * 3, counted="on hand"),
+        "kettle in lisbon: 6 asked for, 5 on hand; and 2 more lines",
+        {"short_lines": "3"},
+    ),
+    (
         ExceedsReservation([ShortLine(KETTLES, 6, 5), ShortLine(TOASTERS, 1, 0)], R1),
-        "kettle in lisbon: 6 asked for, 5 held; and 1 more lines",
+        "kettle in lisbon: 6 asked for, 5 held; and 1 more line",
         {"reservation_id": "r1", "short_lines": "2"},
     ),
     (

@@ -112,8 +112,9 @@ def test_physical_truth_may_fall_below_what_is_promised_and_the_shortfall_says_s
 
 
 def test_less_than_nothing_cannot_be_on_hand() -> None:
-    given(FIVE_ADDED).when(change_by(-6)).then_refused(short(6, 5))
-    given(FIVE_ADDED, FOUR_RESERVED).when(change_by(-6)).then_refused(short(6, 5))
+    too_few = InsufficientStock([ShortLine(KETTLES, 6, 5)], counted="on hand")
+    given(FIVE_ADDED).when(change_by(-6)).then_refused(too_few)
+    given(FIVE_ADDED, FOUR_RESERVED).when(change_by(-6)).then_refused(too_few)
 
 
 def test_a_correction_cannot_pass_the_highest_level_either() -> None:

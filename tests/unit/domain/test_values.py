@@ -56,6 +56,32 @@ def test_anything_else_is_no_id(kind: type[Name], value: str) -> None:
         kind(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("", "is missing"),
+        ("ana@example.com", "has '@' as character 4; it may have A-Z a-z 0-9 . _ : - /"),
+        ("a\u200bb", "has '\\u200b' as character 2; it may have A-Z a-z 0-9 . _ : - /"),
+        ("a\n", "has '\\n' as character 2; it may have A-Z a-z 0-9 . _ : - /"),
+        ("x" * 1_129, "has 1,129 characters; it may have 128"),
+    ],
+    ids=["missing", "a bad character", "one that is not seen", "the end of a line", "too long"],
+)
+def test_what_is_wrong_with_an_id_is_shown(value: str, problem: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        ProductId(value)
+    assert str(refused.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "found"), [(0, "0 or missing"), (-3, "-3"), (1_000_000_001, "1,000,000,001")]
+)
+def test_a_quantity_that_is_none_is_shown(value: int, found: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        Quantity(value)
+    assert str(refused.value) == f"must be from 1 to 1,000,000,000, and is {found}"
+
+
 @pytest.mark.parametrize("value", [1, 2, 999_999_999, 1_000_000_000])
 def test_a_quantity_is_from_one_to_a_thousand_million(value: int) -> None:
     assert Quantity(value) == value

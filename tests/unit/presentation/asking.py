@@ -4,8 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause
 from inventory_grpc.domain.refusals import InvalidValue
@@ -17,7 +15,7 @@ from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.stock_pb2 import Line
 from tests.support.world import NOON
 
-TO_COMMAND: Final[dict[type[Message], Callable[[Form, Any], Command]]] = {
+TO_COMMAND: Final[dict[type[CommandRequest], Callable[[Form, Any], Command]]] = {
     pb.AddStockRequest: mapping.add_stock,
     pb.RemoveStockRequest: mapping.remove_stock,
     pb.AdjustStockRequest: mapping.adjust_stock,

@@ -9,12 +9,13 @@ from grpc import StatusCode
 
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc.presentation.errors import NOT_BEGUN
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import batch, commands, refusal_among, refused
 from tests.unit.presentation.asking import add, adjust, line, reserve
 from tests.unit.presentation.conftest import Served
 
-OVER = pb.CommandError(code=4, message="it took longer than it may")
+OVER = pb.CommandError(code=4, message=NOT_BEGUN)
 
 ALL_KINDS = [
     add(quantity=9),
@@ -93,7 +94,7 @@ async def test_a_command_that_is_none_is_named(service: Served) -> None:
     seen = refusal_among(none)
     assert (seen.code, seen.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_VALUE")
     [violation] = seen.details[BadRequest].field_violations
-    assert (violation.field, violation.description) == ("command", "must be given")
+    assert (violation.field, violation.description) == ("command", "is missing")
 
 
 async def test_a_request_id_is_the_same_alone_and_among_others(service: Served) -> None:

@@ -24,7 +24,16 @@ from inventory_grpc.presentation.form import MAX_VIOLATIONS
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES
-from tests.unit.presentation.asking import add, adjust, count, fields, line, read, reserve
+from tests.unit.presentation.asking import (
+    TO_COMMAND,
+    add,
+    adjust,
+    count,
+    fields,
+    line,
+    read,
+    reserve,
+)
 
 INT64_MAX = 2**63 - 1
 NOON_SECONDS = NOON // Instant.SECOND
@@ -216,3 +225,14 @@ def test_the_fingerprint_of_a_request_never_changes() -> None:
     assert fingerprint("AddStock", add(request_id="q1")).hex() == (
         "104d5ae57162affb27cfc3987beb8ee2ab325565372a6142611e752cc9c72207"
     )
+
+
+@pytest.mark.parametrize("kind", TO_COMMAND, ids=lambda kind: str(kind.__name__))
+def test_each_required_field_of_an_empty_request_is_called_missing(
+    kind: type[CommandRequest],
+) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        read(kind())
+    assert refused.value.violations
+    for field, problem in refused.value.violations:
+        assert "missing" in problem, field
