@@ -82,7 +82,7 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
         NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
     """
     database = Database(settings.database, settings.durability)
-    with prepare(database, wall()):
+    with prepare(database, wall(), create=settings.create):
         async with _opened(database) as (storage, readers):
             bus, head = InProcessBus(), Head()
             cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)

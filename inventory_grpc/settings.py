@@ -62,6 +62,11 @@ class Settings:
         Group.ADDRESS,
     )
     database: Path = _setting(Path("inventory.db"), "the file that holds everything", Group.STORAGE)
+    create: bool = _setting(
+        default=True,
+        doc="make a new database where there is none; `0`: refuse to start there",
+        group=Group.STORAGE,
+    )
     durability: Durability = _setting(
         Durability.FULL,
         "`full`: on disk before it is answered; `relaxed`: soon after",

@@ -21,6 +21,7 @@ for command in (
     log.verify,
     log.rebuild,
     log.backup,
+    log.restore,
     access.token,
 ):
     app.command()(command)

@@ -17,10 +17,11 @@ from inventory_grpc.application.ledger import LedgerBroken
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
+from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
-from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.logs import printable
 from inventory_grpc.settings import BadSetting, Settings
 from inventory_grpc.supervisor import WorkerFailed
@@ -36,7 +37,7 @@ DatabaseOption = Annotated[
 
 def existing(database: Path | None) -> Database:
     path = Settings.load(database=database).database
-    if not check_header(path):
+    if not check_files(path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
     return Database(path)
 

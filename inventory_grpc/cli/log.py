@@ -10,10 +10,13 @@ from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, screen, show
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
+from inventory_grpc.infrastructure.sqlite.restoring import restore as put_back
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.logs import printable
 from inventory_grpc.progress import progress_bar
+from inventory_grpc.settings import Settings
 from inventory_grpc.tail import print_events
 
 LAST_POSITION: Final = 2**63 - 1
@@ -82,3 +85,26 @@ def backup(
     for folder in copy.left:
         show(f"{folder} is left of a backup that was killed: remove it")
     show(f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The copy to restore.")],
+    database: DatabaseOption = None,
+) -> None:
+    """Put a backup in the place of the database; nothing may have it open.
+
+    The copy is checked first: every page, and every link of the chain. The files that it
+    replaces are kept under a name with the date. It is a log of its own: followers of the log
+    before are refused with OTHER_LOG, and have to start over.
+    """
+    with errors(), progress_bar(screen, "copying") as progress:
+        target = Database(Settings.load(database=database).database)
+        done = put_back(Database(source), target, progress.of)
+    show(f"restored {source} to {target.path}: everything up to position {done.position:,}")
+    for old in done.kept:
+        names = ", ".join(file.name for file in old.files)
+        show(f"the files before are kept in {old.path.parent}: {names}")
+    show(
+        f"the log is a new one, {done.log_id}: followers of the log before are refused with "
+        "OTHER_LOG and start over from the beginning"
+    )

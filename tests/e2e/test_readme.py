@@ -50,8 +50,8 @@ def _masked(value: object) -> object:
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
-def _run(block: Block, address: str) -> str:
-    """Run *block* as it is written, but against *address*."""
+def _run(block: Block, address: str, database: Path) -> str:
+    """Run *block* as it is written, but against *address* and *database*."""
     commands = {"sh": ["sh", "-eu", "-c"], "node": ["node", "-e"]}
     code = block.code.replace(WRITTEN_ADDRESS, address)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -60,7 +60,7 @@ def _run(block: Block, address: str) -> str:
         capture_output=True,
         check=False,
         cwd=ROOT,
-        env={**ENVIRONMENT, "PATH": path},
+        env={**ENVIRONMENT, "PATH": path, "INVENTORY_DATABASE": str(database)},
         text=True,
         timeout=30,
     )
@@ -68,9 +68,10 @@ def _run(block: Block, address: str) -> str:
     return ended.stdout
 
 
-async def _check(blocks: list[Block], address: str) -> None:
+async def _check(blocks: list[Block], server: ServerProcess, database: Path) -> None:
+    address = await server.address()
     for block in blocks:
-        told = await asyncio.to_thread(_run, block, address)
+        told = await asyncio.to_thread(_run, block, address, database)
         if block.answer is None:
             assert told.strip(), "it says nothing"
         elif block.answer.lstrip().startswith("{"):
@@ -79,23 +80,23 @@ async def _check(blocks: list[Block], address: str) -> None:
             assert told == block.answer, block.code
 
 
-async def test_the_commands_run_as_written(server: ServerProcess) -> None:
+async def test_the_commands_run_as_written(server: ServerProcess, path: Path) -> None:
     commands = [block for block in _blocks(README) if block.interpreter == "sh"]
     assert [block.answer for block in commands].count(None) < len(commands)
-    await _check(commands, await server.address())
+    await _check(commands, server, path)
 
 
 async def test_the_calls_from_node_run_as_written_also_when_all_is_sold(
-    server: ServerProcess,
+    server: ServerProcess, path: Path
 ) -> None:
     need_node()
     address = await server.address()
     blocks = list(_blocks(README))
-    await _check(blocks, address)
-    await _check(list(_blocks(PROTOS)), address)
+    await _check(blocks, server, path)
+    await _check(list(_blocks(PROTOS)), server, path)
     async with calling(address) as caller:
         await caller.commands.RemoveStock(
             RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
         )
     [get_stock] = [block for block in blocks if block.interpreter == "node"]
-    assert _run(get_stock, address) == "0 available as of 5\n"
+    assert _run(get_stock, address, path) == "0 available as of 5\n"

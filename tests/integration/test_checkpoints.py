@@ -48,7 +48,7 @@ class Scribe:
         self.checkpoints = Checkpoints(database)
         self.path = database.path
         self.written = 0
-        self._connection = database.writer()
+        self._connection = database.creator()
         self._connection.execute("CREATE TABLE notes (note BLOB)")
 
     def __enter__(self) -> Self:

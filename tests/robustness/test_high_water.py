@@ -1,16 +1,15 @@
 """G14, what was acknowledged is missed when it is gone: the mark of where the log ends."""
 
-import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.robustness.originals import beside
+from tests.support.file_sets import copy_set
 from tests.support.opened import change, checked, opened
 from tests.support.world import add
 
@@ -51,19 +50,20 @@ async def test_an_older_copy_of_the_same_log_in_its_place_is_refused(path: Path)
     assert await _is_refused(path)
 
 
-async def test_a_backup_in_the_place_of_its_original_is_a_log_of_its_own_and_is_served(
-    path: Path,
+async def test_an_older_copy_that_went_on_past_the_mark_is_refused(
+    path: Path, tmp_path: Path
 ) -> None:
-    backup = path.with_name("backup.db")
+    older = tmp_path / "elsewhere" / path.name
     async with opened(path) as shop:
         await shop.record(add(1))
-        await asyncio.to_thread(back_up, Database(path), backup, lambda *_: None)
-        await shop.record(add(1))
-    backup.rename(path)
+    copy_set(path, older, "")
     async with opened(path) as shop:
-        assert shop.levels().on_hand == 1
-        await shop.record(add(3))
-    checked(path)
+        await shop.record(add(1))
+    async with opened(older) as shop:
+        for _ in range(3):
+            await shop.record(add(2))
+    copy_set(older, path, "")
+    assert await _is_refused(path), "it is longer than the mark says, and not what it was there"
 
 
 async def test_a_mark_that_lags_or_cannot_be_read_keeps_nobody_out(path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_position_beyond_what_a_file_can_hold_is_refused() -> None:
 
 def test_a_file_whose_path_is_not_utf_8_is_a_file_like_others(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"\xff?#%41.db")
-    writer = Database(path).writer()
+    writer = Database(path).creator()
     writer.execute("CREATE TABLE kept (it)")
     writer.close()
     assert [found.name for found in tmp_path.iterdir()] == [path.name]

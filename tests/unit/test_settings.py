@@ -21,6 +21,7 @@ _CHOSEN = st.fixed_dictionaries(
         "listen": st.sampled_from(["127.0.0.1:0", "[::1]:50051", "localhost:65535"]),
         "workers": st.integers(1, 64),
         "database": _FILES,
+        "create": st.booleans(),
         "durability": st.sampled_from(Durability),
         "tls_certificate": st.just(Path("chain.pem")),
         "tls_key": st.just(Path("key.pem")),

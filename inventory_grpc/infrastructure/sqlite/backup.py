@@ -26,7 +26,8 @@ from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
-from inventory_grpc.infrastructure.sqlite.workshop import sync, take_name, workshop
+from inventory_grpc.infrastructure.sqlite.swapping import sync
+from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
 STEP_PAGES: Final = 1_000
 
@@ -61,7 +62,7 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
     with workshop(target) as (folder, left):
         copy = Database(folder / "copy.db", vfs=database.vfs)
         log_id, position = _copy(database, copy, progress)
-        _give_rights_of(database.path, copy.path)
+        give_rights_of(database.path, copy.path)
         sync(copy.path)
         _check_free(target)
         take_name(copy.path, target)
@@ -101,7 +102,7 @@ def _copy(
     database: Database, target: Database, progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
     """Copy all pages, and make the copy a log of its own; return its name and its end."""
-    with closing(database.reader()) as source, closing(target.writer()) as copy:
+    with closing(database.reader()) as source, closing(target.creator()) as copy:
         with storage_errors(database.path, source), one_state(source):
             head = read_head(source)
             if missing := HighWater(database.path).missing(source):
@@ -126,7 +127,7 @@ def _copy_pages(
             progress(backup.page_count - backup.remaining, backup.page_count)
 
 
-def _give_rights_of(original: Path, copy: Path) -> None:
+def give_rights_of(original: Path, copy: Path) -> None:
     """Have the copy belong to whom the original does, as far as this process may, and its mode."""
     rights = original.stat()
     for owner, group in ((rights.st_uid, rights.st_gid), (-1, rights.st_gid)):

@@ -51,6 +51,8 @@ class Checkpoints:
         self._moving: Future[int] | None = None
         self._pages = 0
         self._failure: StorageError | None = None
+        self.may_begin_wal = True
+        """Whether the next commit may be the first in a WAL; whoever commits makes it false."""
 
     def watch(self, writer: apsw.Connection) -> None:
         """Have each commit of *writer* tell how long the WAL is, in place of moving it."""
@@ -100,11 +102,13 @@ class Checkpoints:
         elif self._moving.done() or self._pages >= MOST:
             left = self._pages - self._moved()
             if left <= FEW or self._pages >= MOST:
+                self.may_begin_wal = True
                 self._checkpoint(writer)
             else:
                 self._begin()
 
     def _begin(self) -> None:
+        self.may_begin_wal = True
         assert self._connection is not None
         self._moving = self._thread.submit(self._checkpoint, self._connection)
 
@@ -126,6 +130,7 @@ class Checkpoints:
             self._connection = None
         self._pages = 0
         self._failure = None
+        self.may_begin_wal = True
 
     def shut_down(self) -> None:
         """End the thread, after `stop`."""

@@ -55,21 +55,27 @@ class Database:
         """
         object.__setattr__(self, "path", self.path.resolve())
 
+    def creator(self) -> apsw.Connection:
+        """Make the file, and open a connection as `writer` does.
+
+        Raises:
+            FileExistsError: there is something at its path.
+            StorageError: it cannot be opened.
+        """
+        self.path.touch(0o644, exist_ok=False)  # SQLite would take any file that is there
+        with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
+            connection.reserve_bytes("main", CHECKSUM_BYTES)
+            self._make_ready_to_write(connection)
+        return connection
+
     def writer(self) -> apsw.Connection:
-        """Open a connection that may write, and checkpoint; creates the file.
+        """Open a connection that may write, and checkpoint; a file that is gone is not made.
 
         Raises:
             StorageError: it cannot be opened.
         """
-        with self._opened(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE) as connection:
-            if not self.path.stat().st_size:
-                connection.reserve_bytes("main", CHECKSUM_BYTES)
-            connection.pragma("journal_mode", "wal")
-            full = self.durability is Durability.FULL
-            connection.pragma("synchronous", "full" if full else "normal")
-            connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
-            connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
-            connection.pragma("foreign_keys", 0)
+        with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
+            self._make_ready_to_write(connection)
         return connection
 
     def reader(self) -> apsw.Connection:
@@ -93,6 +99,14 @@ class Database:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         with self._opened(flags, f"{self.path.absolute().as_uri()}?immutable=1") as connection:
             return connection
+
+    def _make_ready_to_write(self, connection: apsw.Connection) -> None:
+        connection.pragma("journal_mode", "wal")
+        full = self.durability is Durability.FULL
+        connection.pragma("synchronous", "full" if full else "normal")
+        connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
+        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
+        connection.pragma("foreign_keys", 0)
 
     @contextmanager
     def _opened(self, flags: int, name: str = "") -> Iterator[apsw.Connection]:

@@ -1,4 +1,4 @@
-"""Is there as much of the log as there has been?
+"""The mark of how far a log has come, which tells whether all of it is still there.
 
 What a transaction has written last is beyond the reach of checksums: where the WAL was
 changed, cut off or taken away, SQLite takes the file for one whose last commits were never
@@ -9,7 +9,8 @@ A request that recorded nothing leaves no mark; it can be asked again and be fou
 The mark is not synced: after a power cut it may be an old one, and then tells less. It is
 never ahead of what is on disk, which is why nobody sets it who does not sync commits.
 A copy without the mark is served; an older copy in the place of the original is not, until
-somebody has taken the mark away: it would forget what was acknowledged.
+somebody has taken the mark away: it would forget what was acknowledged. Neither is another log
+beside a mark that is not its own (`belonging.py`).
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 
 _log = logging.getLogger(__name__)
@@ -28,7 +30,9 @@ _SIZE: Final = 128
 _DIGEST: Final = 16
 
 
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
+    """Where a log ended when it was last noted."""
+
     log_id: str
     position: int
     hash: str
@@ -38,7 +42,7 @@ class _Mark(NamedTuple):
         return f"{text} {_digest(text)}\n".ljust(_SIZE).encode("ascii")
 
     @classmethod
-    def load(cls, data: bytes) -> "_Mark | None":
+    def load(cls, data: bytes) -> "Mark | None":
         """Return the mark in *data*, if there is a whole one."""
         text, _, digest = data.decode("ascii", "replace").rstrip().rpartition(" ")
         if not text or digest != _digest(text):
@@ -47,11 +51,20 @@ class _Mark(NamedTuple):
         return cls(log_id, int(position), hash_)
 
 
+def mark_of(path: Path) -> Mark | None:
+    """Return the mark beside the database at *path*, if there is a whole one."""
+    try:
+        return Mark.load(beside(path, ".mark").read_bytes()[:_SIZE])
+    except OSError:
+        return None
+
+
 class HighWater:
     """The mark of one database, in a file of its own beside it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".mark")
+        self._database = path
+        self._path = beside(path, ".mark")
         self._failed = False
 
     def rise(self, log_id: str, position: int, digest: bytes) -> None:
@@ -59,7 +72,7 @@ class HighWater:
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                os.pwrite(file, _Mark(log_id, position, digest.hex()).dump(), 0)
+                os.pwrite(file, Mark(log_id, position, digest.hex()).dump(), 0)
             finally:
                 os.close(file)
         except OSError as error:
@@ -71,12 +84,9 @@ class HighWater:
 
     def missing(self, connection: apsw.Connection) -> str:
         """Return what of the log is not there any more, in words; empty if all of it is."""
-        try:
-            mark = _Mark.load(self._path.read_bytes()[:_SIZE])
-        except OSError:
-            return ""
+        mark = mark_of(self._database)
         if mark is None or mark.log_id != read_log_id(connection):
-            return ""  # none was set yet, or it is that of a file which was here before
+            return ""  # none was set yet, or it is told otherwise that it is another log's
         found: bytes | None = connection.execute(
             "SELECT hash FROM events WHERE position = ?", (mark.position,)
         ).get

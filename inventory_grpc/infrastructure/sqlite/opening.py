@@ -1,4 +1,4 @@
-"""What has to be so before a file is served, and who may replace its tables?"""
+"""Opens a file to serve it, makes a new one where none lies, and locks it against other uses."""
 
 import fcntl
 import logging
@@ -6,14 +6,18 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.belonging import check_files
+from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.replay import Progress, rebuild
+from inventory_grpc.infrastructure.sqlite.swapping import sync
 
 _log = logging.getLogger(__name__)
 
@@ -26,15 +30,23 @@ class InUse(Exception):
 
 
 @contextmanager
-def prepare(database: Database, now: int) -> Iterator[None]:
+def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[None]:
     """Have a file of ours, of this version, and the servers' shared lock on it.
 
-    A missing file is made, read models of an older version are made again.
+    Where nothing of a database lies a new one is made, unless *create* is false: then nothing
+    is made, no folder either. Read models of an older version are made again.
 
     Raises:
-        NotOurs: there is a file of something else, or of a newer version.
+        NotOurs: there is a file of something else, or of a newer version; or there is none,
+            and none is to be made.
+        Misplaced: what lies there does not belong together.
         InUse: another process has been making or replacing it for too long.
     """
+    if not create and not check_files(database.path):
+        raise schema.NotOurs(
+            f"there is no database at {database.path}, and INVENTORY_CREATE is 0: see that its "
+            "volume is there, or set INVENTORY_CREATE=1 to make a new one"
+        )
     database.path.parent.mkdir(parents=True, exist_ok=True)
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
@@ -53,19 +65,29 @@ def prepare(database: Database, now: int) -> Iterator[None]:
 
 
 def _is_ready(database: Database) -> bool:
-    return (
-        schema.check_header(database.path) and schema.read_models_of(database) == schema.READ_MODELS
-    )
+    return check_files(database.path) and schema.read_models_of(database) == schema.READ_MODELS
 
 
 def _make_ready(database: Database, now: int) -> None:
-    if not schema.check_header(database.path):
-        with closing(database.writer()) as connection, storage_errors(database.path, connection):
-            schema.create(connection, now)
+    if not check_files(database.path):
+        _make(database, now)
+        _log.warning("created a new database at %s", database.path)
     elif not _is_ready(database):
         _log.warning("the tables are those of an older version: rebuilding them from the log")
         with closing(database.writer()) as connection, storage_errors(database.path, connection):
             rebuild(connection, read_head(connection), lambda _: None)
+
+
+def _make(database: Database, now: int) -> None:
+    """Make an empty log under another name first: at its own it is whole or not there."""
+    new = replace(database, path=beside(database.path, ".making"))
+    for end in ("", "-wal", "-shm", "-journal"):
+        beside(new.path, end).unlink(missing_ok=True)  # of a start that was killed
+    with closing(new.creator()) as connection, storage_errors(new.path, connection):
+        schema.create(connection, now)
+    sync(new.path)
+    new.path.rename(database.path)
+    sync(database.path.parent)
 
 
 def rebuild_alone(database: Database, progress: Progress) -> int:
@@ -73,16 +95,15 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
 
     Raises:
         InUse: a server is running.
+        Misplaced: what lies there does not belong together.
         LogInconsistent: the log contradicts itself; nothing was changed.
     """
-    with (
-        locked(database, exclusive=True),
-        closing(database.writer()) as connection,
-        storage_errors(database.path, connection),
-    ):
-        head = read_head(connection)
-        rebuild(connection, head, progress)
-        return head
+    with locked(database, exclusive=True):
+        check_files(database.path)
+        with closing(database.writer()) as connection, storage_errors(database.path, connection):
+            head = read_head(connection)
+            rebuild(connection, head, progress)
+            return head
 
 
 @contextmanager

@@ -114,7 +114,7 @@ class SqliteStorage:
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
         self._checkpoints.check()
-        path = self._database.path
+        path, written_before = self._database.path, connection.total_changes()
         with storage_errors(path, connection):
             connection.execute("BEGIN IMMEDIATE")
         try:
@@ -123,6 +123,9 @@ class SqliteStorage:
                 transaction = self._transaction(connection, writable=True)
                 result = work(transaction)
                 transaction.write()
+                has_written = connection.total_changes() > written_before
+                if names_wal := self._checkpoints.may_begin_wal and has_written:
+                    _name_wal(connection)
                 reach("before_commit")
                 _check_open(connection)
             with storage_errors(path, connection, committing=True):
@@ -130,6 +133,8 @@ class SqliteStorage:
         except BaseException:
             self._roll_back(connection)
             raise
+        if names_wal:
+            self._checkpoints.may_begin_wal = False
         self._committed(connection, transaction)
         return result
 
@@ -184,7 +189,7 @@ class SqliteStorage:
         try:
             with storage_errors(self._database.path, connection):
                 connection.execute("BEGIN IMMEDIATE")
-                connection.execute("UPDATE log SET probe = probe + 1")
+                _name_wal(connection)
                 connection.execute("COMMIT")
         except StorageError:
             self._roll_back(connection)
@@ -212,6 +217,11 @@ class SqliteStorage:
             self._checkpoints.stop()
             close(self._connection)
             self._connection = None
+
+
+def _name_wal(connection: apsw.Connection) -> None:
+    """Have this transaction tell which log it is of, and after what: see `log_row.py`."""
+    connection.execute("UPDATE log SET probe = probe + 1")
 
 
 def _check_open(connection: apsw.Connection) -> None:

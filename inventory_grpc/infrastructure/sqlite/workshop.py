@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from inventory_grpc.infrastructure.sqlite.opening import InUse
+from inventory_grpc.infrastructure.sqlite.swapping import sync
 
 PARTIAL: Final = ".partial-"
 """Stands between the name of the file and what cannot be guessed."""
@@ -98,12 +99,3 @@ def take_name(made: Path, target: Path) -> None:
     else:
         made.unlink()
     sync(target.parent)
-
-
-def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -1,0 +1,117 @@
+"""The row that names the log, read from the bytes of its page, before SQLite opens anything.
+
+It stands alone on the second page of every file of ours. A WAL of ours begins with a copy of
+that page, in which `probe` is one higher than when the WAL before it was emptied into the file
+(see `Checkpoints.may_begin_wal`). So a WAL tells which log it goes on with, and from where.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+PAGE_NUMBER: Final = 2
+
+_DATABASE_HEADER: Final = 100
+_WAL_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+_WAL_MAGIC: Final = (0x377F0682, 0x377F0683)
+_TABLE_LEAF: Final = 0x0D
+_COLUMNS: Final = 5
+_FIRST_TEXT: Final = 13
+_INTEGER_SIZES: Final = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}
+"""Bytes of an integer by the type that a record gives it; NULL, 0 and 1 have none."""
+
+
+class LogRow(NamedTuple):
+    """What a copy of the row says."""
+
+    log_id: str
+    probe: int
+
+
+def row_of_file(path: Path) -> LogRow | None:
+    """Return the row in the database file alone, if it has one."""
+    with path.open("rb") as file:
+        size = _page_size(int.from_bytes(file.read(_DATABASE_HEADER)[16:18], "big"))
+        file.seek(size * (PAGE_NUMBER - 1))
+        return parse(file.read(size))
+
+
+def row_of_wal(path: Path) -> LogRow | None:
+    """Return the row in the first transaction of a WAL, if it has one that counts."""
+    if not path.exists():
+        return None
+    with path.open("rb") as wal:
+        header = wal.read(_WAL_HEADER)
+        if len(header) < _WAL_HEADER or _number(header, 0) not in _WAL_MAGIC:
+            return None  # as SQLite has it, such a WAL is empty
+        size = _page_size(_number(header, 8))
+        at = _WAL_HEADER
+        while len(frame := wal.read(_FRAME_HEADER)) == _FRAME_HEADER:
+            if frame[8:16] != header[16:24]:
+                return None  # it is left of the WAL before
+            if _number(frame, 0) == PAGE_NUMBER:
+                return parse(wal.read(size))
+            if _number(frame, 4):
+                return None  # the transaction ends here
+            at += _FRAME_HEADER + size
+            wal.seek(at)
+    return None
+
+
+def parse(page: bytes) -> LogRow | None:
+    """Return the row on *page*, a leaf of a table; None if there is another one, or none."""
+    try:
+        return _parse(page)
+    except (IndexError, UnicodeDecodeError):
+        return None
+
+
+def _parse(page: bytes) -> LogRow | None:
+    if page[0] != _TABLE_LEAF or int.from_bytes(page[3:5], "big") != 1:
+        return None
+    cell = _Numbers(page, int.from_bytes(page[8:10], "big"))
+    next(cell), next(cell)  # the size of the record, and its key
+    start = cell.at
+    end_of_types = start + next(cell)
+    types = []
+    while cell.at < end_of_types:
+        types.append(next(cell))
+    if len(types) != _COLUMNS or types[1] < _FIRST_TEXT or not types[1] % 2:
+        return None
+    text = (types[1] - _FIRST_TEXT) // 2
+    before = sum(_INTEGER_SIZES.get(kind, 0) for kind in types[2:4])
+    log_id = page[end_of_types : end_of_types + text].decode("ascii")
+    place = end_of_types + text + before
+    return LogRow(log_id, _integer(types[4], page[place:]))
+
+
+def _integer(kind: int, data: bytes) -> int:
+    if kind == 9:  # noqa: PLR2004  as the format has it, the number 1
+        return 1
+    return int.from_bytes(data[: _INTEGER_SIZES.get(kind, 0)], "big", signed=True)
+
+
+class _Numbers(Iterator[int]):
+    """Numbers of 7 bits a byte, the last byte of each without the eighth."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data = data
+        self.at = at
+
+    def __next__(self) -> int:
+        value = 0
+        while True:
+            byte = self._data[self.at]
+            self.at += 1
+            value = value << 7 | byte & 0x7F
+            if byte < 0x80:  # noqa: PLR2004  the eighth bit
+                return value
+
+
+def _page_size(stored: int) -> int:
+    return 65_536 if stored == 1 else stored
+
+
+def _number(data: bytes, at: int) -> int:
+    return int.from_bytes(data[at : at + 4], "big")
