@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,15 @@ from inventory_grpc.domain.values import Never
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, FaultyDatabase, faulty_file_system
-from tests.support.opened import Opened, checked, events, opened, requests_of, stored
+from tests.support.opened import (
+    PATIENCE_SECONDS,
+    Opened,
+    checked,
+    events,
+    opened,
+    requests_of,
+    stored,
+)
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve, stock
 
 MANY: Final = 400
@@ -86,8 +95,8 @@ class Round:
 
 
 async def _is_mended(shop: Opened) -> None:
-    """Wait until writes are accepted; meanwhile reads are answered."""
-    async with asyncio.timeout(10):
+    """Wait until writes are accepted; meanwhile reads are answered, but while it is reopened."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while shop.parts.breaker.state is not BreakerState.CLOSED:
             if shop.parts.breaker.state is BreakerState.OPEN:
                 assert shop.levels().on_hand >= 0
@@ -103,7 +112,7 @@ async def _story_of(
     await shop.record(reserve({KETTLES: 1, TOASTERS: 1}, "0", expiration=Never()))
     states: list[BreakerState] = []
     shop.parts.breaker.on_change(states.append)
-    unharmed = 0
+    unharmed, told = 0, Counter[str]()
     for nth in range(1, MANY):
         states.clear()
         faults.fail(nth, error, for_good=for_good)
@@ -113,8 +122,11 @@ async def _story_of(
             assert [type(answer) for answer in answers.values()].count(InsufficientStock) == 1
             unharmed += 1
             if unharmed == 5:  # rounds differ by a page or two
+                assert told["OutcomeUnknown"], "it never failed while committing"
+                assert told["StorageFull"] + told["WritesRefused"], "it never failed before"
                 return nth - unharmed
             continue
+        told.update(type(answer).__name__ for answer in answers.values())
         await _is_mended(shop)
         assert states[0] is BreakerState.OPEN
         assert states[-2:] == [BreakerState.HALF_OPEN, BreakerState.CLOSED]
@@ -186,10 +198,13 @@ async def test_f2_while_storage_keeps_failing_nobody_sees_what_may_not_be_on_dis
     faults.fail(1, apsw.IOError, only="wal sync", for_good=True)
     with pytest.raises(OutcomeUnknown):
         await shop.record(remove(2), "taken")
+    looks = 0
     while faults.calls["wal sync"] < 10:
         if shop.parts.breaker.state is BreakerState.OPEN:
             assert shop.parts.event_log.head() == 1
+            looks += 1
         await asyncio.sleep(0.001)
+    assert looks, "it was never seen as it was"
     faults.mend()
     await _is_mended(shop)
     recorded = "taken" in requests_of(events(shop.path))
@@ -234,6 +249,7 @@ async def test_on_a_full_disk_writes_wait_for_room_and_reads_go_on(
     faults.fail(1, apsw.FullError, for_good=True)
     with pytest.raises(OutcomeUnknown):
         await shop.record(remove(1), "first")
+    looks = 0
     for attempt in range(30):
         with pytest.raises(StorageFull) as refused:
             await shop.record(remove(1), f"{attempt}")
@@ -241,6 +257,8 @@ async def test_on_a_full_disk_writes_wait_for_room_and_reads_go_on(
         await asyncio.sleep(0.005)
         if shop.parts.breaker.state is BreakerState.OPEN:
             assert shop.levels() == Levels(5, 0)
+            looks += 1
+    assert looks, "it was never seen as it was"
     assert not shop.parts.breaker.is_hopeless(0.0), "it waits for room as long as it takes"
     faults.mend()
     await _is_mended(shop)

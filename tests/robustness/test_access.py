@@ -115,14 +115,17 @@ async def test_health_needs_no_token_and_tells_the_state_alone(
 
 
 async def test_a_role_is_enough_or_refused_unread_by_every_rpc(guarded: Guarded) -> None:
+    codes = set[StatusCode]()
     for rpc in ALL:
         for role in Role:
             seen = await guarded.refused(rpc, bearing(guarded.tokens[role.name.lower()]))
+            codes.add(seen.code)
             if role >= PERMISSIONS[rpc.method] or rpc.method in OPEN_HEALTH:
                 assert seen.code is StatusCode.INVALID_ARGUMENT, (rpc.method, role)
             else:
                 assert seen.code is StatusCode.PERMISSION_DENIED, (rpc.method, role)
                 assert (seen.reason, seen.facts) == ("PERMISSION_DENIED", {"method": rpc.method})
+    assert codes == {StatusCode.INVALID_ARGUMENT, StatusCode.PERMISSION_DENIED}
 
 
 async def test_the_actor_of_an_event_is_who_was_authenticated(guarded: Guarded) -> None:

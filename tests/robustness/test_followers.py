@@ -53,6 +53,8 @@ async def test_followers_are_sent_what_is_in_the_log_whatever_happens(tmp_path: 
     assert seen["resumed after a failure"] >= count
     assert seen["refused as ahead"] >= count
     assert seen["killed"] == count
+    assert seen["stopped at the head"] >= count
+    assert seen["began now"] >= count
 
 
 async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int) -> "Counter[str]":
@@ -100,6 +102,11 @@ async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int
         for one in all_of_them
         for before in one.followed[:-1]
     )
+    for one in all_of_them:
+        for subscription in one.followed:
+            request, told = subscription.request, bool(subscription.messages)
+            seen["stopped at the head"] += request.stop_at_head and not subscription.ended
+            seen["began now"] += request.from_now and told
     seen["refused as ahead"] = sum(one.refused.count("POSITION_AHEAD") for one in all_of_them)
     return seen
 

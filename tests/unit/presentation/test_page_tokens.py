@@ -60,10 +60,9 @@ def test_a_token_that_was_changed_is_refused(data: st.DataObject) -> None:
     assert refused(ASKED, base64.urlsafe_b64encode(decoded).decode())
 
 
-@given(st.text())
+@given(st.text(min_size=1))
 def test_what_never_was_a_token_is_refused(token: str) -> None:
-    if token:
-        assert refused(ASKED, token)
+    assert refused(ASKED, token)
 
 
 @pytest.mark.parametrize("token", [TOKEN[:-1], TOKEN[:4], TOKEN + "AAAA", "A", "x" * 1_000_000])
