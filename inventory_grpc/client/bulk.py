@@ -1,18 +1,20 @@
-"""How does a caller ask for many commands at once?"""
+"""Many commands in one message."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 import grpc
+from google.protobuf.message_factory import GetMessageClass
 
-from inventory_grpc.client.calls import Calls
+from inventory_grpc.client.calls import Calls, closed
+from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.errors import InventoryError, Refused
+from inventory_grpc.client.messages import listed, shown
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
-from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 
 CommandRequest = (
     pb.AddStockRequest
@@ -25,7 +27,7 @@ CommandRequest = (
 )
 
 Result = pb.CommandResult | InventoryError
-"""What became of a command: it was done, or here is what it alone would have failed with."""
+"""The outcome of one command: its result, or the error that it would have raised alone."""
 
 Batches = Iterable[Iterable[CommandRequest]] | AsyncIterable[Iterable[CommandRequest]]
 
@@ -33,8 +35,8 @@ SENDING: Final = "inventory commands are being sent"
 
 _NOBODY_KNOWS: Final = "Internal error from Core"
 
-_KINDS: Final = {
-    field.message_type.full_name: field.name
+_KINDS: Final[Mapping[type, str]] = {
+    GetMessageClass(field.message_type): field.name
     for field in pb.Command.DESCRIPTOR.fields
     if field.message_type is not None
 }
@@ -44,7 +46,7 @@ class Bulk:
     """Many commands in one message; each is done as if it had been sent alone."""
 
     _calls: Calls
-    _commands: InventoryCommandsStub
+    _connections: Connections
 
     async def execute_batch(
         self,
@@ -52,43 +54,63 @@ class Bulk:
         *,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> Sequence[Result]:
-        """Do up to 1,000 commands, in order; return what became of each.
+        """Do 1 to 1,000 commands in order; return the outcome of each, in the same order.
 
-        One that is refused is no other one's fate: look at every result. One without a
-        `request_id` gets a new one, the same on every attempt.
+        *requests* is a list of messages such as `AddStockRequest`. They are independent: one
+        that is refused keeps no other one from being done, so look at every outcome. One
+        without a `request_id` gets a new one, the same on every attempt; give your own to be
+        able to send the batch again after an error. *timeout* is seconds for all attempts
+        together.
+
+        Raises:
+            InvalidValue: there are none, or more than 1,000; then none was done.
+            TypeError: one of *requests* is no command; then nothing is sent.
+            InventoryError: another error of the whole batch, see `StockCommands`. If its
+                `in_doubt` is true, any of them may have been done: the same requests, with
+                the same `request_id`s, can be sent again.
         """
         commands = _commands(requests)
         response, in_doubt = await self._calls.answer(
-            self._commands.ExecuteBatch, pb.ExecuteBatchRequest(commands=commands), timeout
+            lambda on: on.commands.ExecuteBatch, pb.ExecuteBatchRequest(commands=commands), timeout
         )
         return _results(response.results, _request_ids(commands), in_doubt=in_doubt)
 
     async def execute_stream(self, batches: Batches) -> AsyncGenerator[Sequence[Result], None]:
-        """Send *batches* as fast as they are taken, and yield what became of each, in order.
+        """Send *batches* as fast as they are taken, and yield the outcomes of each, in order.
 
-        Each has up to 1,000 commands; some hundred are as fast as any. It is not sent again
-        when the stream fails: then whatever was not yielded may have been done, or not.
-        With request ids of your own, send that again.
+        Each batch is a list of 1 to 1,000 messages such as `AddStockRequest`; some hundred are
+        as fast as any. The stream has no timeout, and is not sent again when it fails: then
+        any command whose outcome was not yielded may have been done. With `request_id`s of
+        your own, send those again.
 
-        Leave it through `contextlib.aclosing`, or the call stays open until the garbage
-        collector comes by.
+        Leave it through `contextlib.aclosing`; otherwise the call stays open until the garbage
+        collector finds it. A client has room for 500 subscriptions and streams at a time.
 
         Raises:
+            InvalidValue: a batch is empty, or has more than 1,000 commands.
+            Overloaded: there are too many streams, or no outcome was taken for a minute.
+            ShuttingDown: the server stops; all that was taken in is answered.
+            TypeError: something in *batches* is no command.
             InventoryError: the stream ended before everything was answered; `Unavailable` also
                 where gRPC does not know why.
         """
-        call: Any = self._commands.ExecuteStream()
-        sent: deque[Sequence[str]] = deque()
-        sending = asyncio.create_task(_send(call, batches, sent), name=SENDING)
-        try:
-            async for response in call:
-                yield _results(response.results, sent.popleft(), in_doubt=False)
-            await sending
-        except grpc.aio.AioRpcError as error:
-            raise translated(await _why(call, error)) from error
-        finally:
-            sending.cancel()
-            call.cancel()
+        with self._connections.for_stream(), self._connections.borrowed() as connection:
+            call: Any = connection.commands.ExecuteStream()
+            sent: deque[Sequence[str]] = deque()
+            sending = asyncio.create_task(_send(call, batches, sent), name=SENDING)
+            try:
+                async for response in call:
+                    yield _results(response.results, sent.popleft(), in_doubt=False)
+                await sending
+            except grpc.aio.AioRpcError as error:
+                raise translated(await _why(call, error)) from error
+            except asyncio.CancelledError:
+                if self._connections.closed_under_a_call():
+                    raise closed() from None
+                raise
+            finally:
+                sending.cancel()
+                call.cancel()
 
 
 async def _send(
@@ -132,7 +154,7 @@ async def _one_by_one(batches: Batches) -> AsyncGenerator[Iterable[CommandReques
         async for batch in batches:
             yield batch
     else:
-        for batch in batches:
+        for batch in listed("batches", batches, "lists of requests"):
             yield batch
 
 
@@ -140,8 +162,10 @@ def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
     """Return *requests* as they are sent, each with a request id."""
     make: Any = pb.Command
     commands = []
-    for request in requests:
-        kind = _KINDS[request.DESCRIPTOR.full_name]
+    for request in listed("requests", requests, "requests"):
+        kind = _KINDS.get(type(request))
+        if kind is None:
+            raise TypeError(f"a command is a message such as AddStockRequest, not {shown(request)}")
         command = make(**{kind: request})
         if not request.request_id:
             getattr(command, kind).request_id = str(uuid4())

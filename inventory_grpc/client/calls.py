@@ -1,31 +1,67 @@
-"""How is one request asked until it is answered, within its time?"""
+"""Calls: one logical request, sent until it is answered or its time is over."""
 
+import asyncio
+import math
 import time
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
 
 import grpc
 from grpc.aio import UnaryUnaryMultiCallable
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from inventory_grpc.client.errors import InventoryError, Refused
+from inventory_grpc.client.connections import Connection, Connections
+from inventory_grpc.client.errors import Cancelled, DeadlineExceeded, InventoryError, Refused
+from inventory_grpc.client.messages import shown
 from inventory_grpc.client.translation import translated
+from inventory_grpc_protos.v1.commands_pb2 import ExecuteBatchRequest
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Method = Callable[[Connection], UnaryUnaryMultiCallable[Request, Response]]
+
+MAX_TIMEOUT: Final = 86_400.0
+"""Seconds. No answer is worth waiting longer for, and gRPC has no use for infinity."""
 
 _JITTER = wait_random_exponential(multiplier=0.05, max=2)
 
 
-class Calls:
-    """Asks the server, again where that is safe and may help, until time is up."""
+def checked_timeout(timeout: float) -> float:
+    """Return *timeout*.
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+    Raises:
+        TypeError: it is no number of seconds.
+        ValueError: it is not above 0, or above the maximum, or not a number.
+    """
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout must be a number of seconds, not {shown(timeout)}")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ValueError(
+            f"timeout must be above 0 and at most {MAX_TIMEOUT:,.0f} seconds, not {shown(timeout)}"
+        )
+    return float(timeout)
+
+
+class Calls:
+    """Sends requests, again where that is safe and may help, until time is up."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        timeout: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.connections = connections
+        self.clock = clock
+        self.sleep = sleep
+        self._timeout = checked_timeout(timeout)
 
     async def __call__(
         self,
-        method: UnaryUnaryMultiCallable[Request, Response],
+        method: Method[Request, Response],
         request: Request,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> Response:
@@ -39,12 +75,13 @@ class Calls:
 
     async def answer(
         self,
-        method: UnaryUnaryMultiCallable[Request, Response],
+        method: Method[Request, Response],
         request: Request,
         timeout: float | None,  # noqa: ASYNC109  as above
     ) -> tuple[Response, bool]:
         """Return the same, and whether an earlier attempt may have been recorded as well."""
-        call = _Call(method, request, self._timeout if timeout is None else timeout)
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        call = _Call(self, method, request, seconds)
         return await call.answer(), call.in_doubt
 
 
@@ -52,11 +89,14 @@ class _Call(Generic[Request, Response]):
     """One logical call: the same request on every attempt, and one deadline for all."""
 
     def __init__(
-        self, method: UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float
+        self, calls: Calls, method: Method[Request, Response], request: Request, seconds: float
     ) -> None:
+        self._calls = calls
         self._method = method
         self._request = request
-        self._deadline = time.monotonic() + timeout
+        self._request_id: str = getattr(request, "request_id", "")
+        self._writes = bool(self._request_id) or isinstance(request, ExecuteBatchRequest)
+        self._deadline = calls.clock() + seconds
         self.in_doubt = False
         """Whether an attempt that failed may have been recorded."""
 
@@ -78,24 +118,68 @@ class _Call(Generic[Request, Response]):
         retrying = AsyncRetrying(
             retry=retry_if_exception(_is_repeatable),
             wait=_pushback_and_jitter,
-            stop=stop_before_delay(self._remaining()),
+            stop=self._would_be_late,
+            sleep=self._calls.sleep,
             reraise=True,
         )
         return await retrying(next_attempt)
 
     def _remaining(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+        return max(0.0, self._deadline - self._calls.clock())
+
+    def _would_be_late(self, state: RetryCallState) -> bool:
+        return state.upcoming_sleep >= self._remaining()
 
     async def _attempt(self) -> Response:
+        seconds = self._remaining()
+        if not seconds:
+            raise self._not_sent("its time was over before")
+        connections = self._calls.connections
         try:
-            return await self._method(self._request, timeout=self._remaining())
+            connection = await connections.take(seconds)
+        except TimeoutError as error:
+            raise self._not_sent(str(error)) from None
+        try:
+            return await self._sent(connection)
+        finally:
+            connections.give_back(connection)
+
+    async def _sent(self, connection: Connection) -> Response:
+        try:
+            return await self._method(connection)(self._request, timeout=self._remaining())
         except grpc.aio.AioRpcError as failure:
-            error = translated(failure, request_id=getattr(self._request, "request_id", ""))
-            self.in_doubt |= error.in_doubt
-            # A judgement settles it: had an earlier attempt been recorded, the same request
-            # would have brought its answer.
-            error.in_doubt = self.in_doubt and not isinstance(error, Refused)
-            raise error from failure
+            raise self._failed(translated(failure, request_id=self._request_id)) from failure
+        except asyncio.CancelledError:
+            if self._calls.connections.closed_under_a_call():
+                raise self._failed(closed(self._request_id)) from None
+            raise
+
+    def _not_sent(self, why: str) -> InventoryError:
+        error = DeadlineExceeded(
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            message=f"not sent: {why}",
+            request_id=self._request_id,
+        )
+        error.in_doubt = False
+        return self._failed(error)
+
+    def _failed(self, error: InventoryError) -> InventoryError:
+        """Return *error*, which says whether this or an earlier attempt may have been recorded."""
+        self.in_doubt |= self._writes and error.in_doubt
+        # A judgement settles it: had an earlier attempt been recorded, the same request
+        # would have brought its answer.
+        error.in_doubt = self.in_doubt and not isinstance(error, Refused)
+        return error
+
+
+def closed(request_id: str = "") -> InventoryError:
+    """Return the failure of a call that was under way when its client was closed."""
+    return Cancelled(
+        grpc.StatusCode.CANCELLED,
+        message="this InventoryClient was closed before there was an answer",
+        retry_after=math.inf,
+        request_id=request_id,
+    )
 
 
 def _is_repeatable(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Why did a call fail, and what may the caller believe and do now?
+"""The failures of a call, and what a caller may believe and do after each.
 
     InventoryError             any failure: `code`, `reason`, `message`, `facts`
       Refused                  the request was judged, and the answer is no
@@ -26,12 +26,17 @@
       LogDamaged               the log on disk is not what was written
       Internal                 the server has a bug
       Unavailable              there was no server, or the connection was lost
+        Untrusted                its certificate is not trusted; nothing was sent
       DeadlineExceeded         the time for the call was over
       Cancelled                the server, or somebody on the way, gave the call up
 
-A reason of `ErrorReason` has a class of the same name; the last three come without a
+A reason of `ErrorReason` has a class of the same name; the last four come without a
 reason. A failure that is none of these, or has a reason newer than this client, is a
 plain `InventoryError`.
+
+After `OutcomeUnknown`, `Internal` and whatever comes without a reason, such as `Unavailable`,
+`DeadlineExceeded` and `Cancelled`, a command may have been recorded, or not: `in_doubt` is true.
+The same request can then be sent again with the same `request_id`, and is done once in all.
 """
 
 import math
@@ -53,10 +58,12 @@ class InventoryError(Exception):
 
     `retry_after` is how many seconds the server wants to be left alone: None where it
     does not say, infinite where it wants never to be asked again. `request_id` is the
-    command's, also where the client made it: send it again to settle a doubt.
+    command's, also where the client made it. Where `in_doubt` is true, the command may have
+    been recorded all the same: the same `request_id` can be sent again, and settles it.
     """
 
-    doubtful: ClassVar[bool] = False
+    doubtful: ClassVar[bool | None] = None
+    """Whether the class leaves it open. None: if there is no reason, since then nobody judged."""
 
     def __init__(  # noqa: PLR0913  everything a status can carry
         self,
@@ -76,12 +83,16 @@ class InventoryError(Exception):
         self.facts = dict(facts or {})
         self.retry_after = retry_after
         self.request_id = request_id
-        self.in_doubt = self.doubtful or not reason
-        """Whether a command may have been recorded all the same; without a reason it may."""
+        self.in_doubt = not reason if self.doubtful is None else self.doubtful
+        """Whether a command may have been recorded all the same. Never true of a query."""
         self._carried = carried
 
     def __str__(self) -> str:
-        return f"{self.reason or self.code.name}: {self.message}"
+        said = f"{self.reason or self.code.name}: {self.message}"
+        if not self.in_doubt:
+            return said
+        again = f"request_id, {self.request_id}," if self.request_id else "request_ids"
+        return f"{said} (it may have been recorded: the same {again} can be sent again)"
 
     @property
     def repeatable(self) -> bool:
@@ -224,7 +235,10 @@ class PermissionDenied(InventoryError):
 
 
 class OutcomeUnknown(InventoryError):
-    """Writing failed at the very end, so not even the server knows yet."""
+    """Writing failed at the very end, so not even the server knows yet.
+
+    The command may have been recorded: the same `request_id` can be sent again.
+    """
 
     doubtful = True
 
@@ -234,18 +248,41 @@ class LogDamaged(InventoryError):
 
 
 class Internal(InventoryError):
-    """The server has a bug; `facts["error_id"]` finds it in the server's log."""
+    """The server has a bug; `facts["error_id"]` finds it in the server's log.
+
+    A command may have been recorded: the same `request_id` can be sent again.
+    """
 
     doubtful = True
 
 
 class Unavailable(InventoryError):
-    """There was no server, or the connection to it was lost."""
+    """There was no server, or the connection to it was lost.
+
+    A command may have been recorded: the same `request_id` can be sent again.
+    """
+
+
+class Untrusted(Unavailable):
+    """The server's certificate is not trusted; the message says why. Nothing was sent."""
+
+    doubtful = False
+
+    @property
+    def repeatable(self) -> bool:
+        """Never: the certificate, or `ca`, has to change first."""
+        return False
 
 
 class DeadlineExceeded(InventoryError):
-    """The time for the call was over before there was an answer."""
+    """The time for the call was over before there was an answer.
+
+    A command may have been recorded: the same `request_id` can be sent again.
+    """
 
 
 class Cancelled(InventoryError):
-    """The server, or somebody on the way to it, gave the call up."""
+    """The server, or somebody on the way to it, gave the call up; or this client was closed.
+
+    A command may have been recorded: the same `request_id` can be sent again.
+    """

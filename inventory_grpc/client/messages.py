@@ -1,13 +1,19 @@
-"""How do plain Python values become fields of a request?"""
+"""Turns plain Python values into fields of a request, and refuses values of another kind."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, TypedDict
+from typing import Any, Final, NamedTuple, TypedDict, TypeVar
+from uuid import uuid4
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import stock_pb2
+
+Item = TypeVar("Item")
+
+SHOWN: Final = 80
+"""Characters of a wrong value that an error shows."""
 
 
 class Line(NamedTuple):
@@ -25,12 +31,30 @@ class Key(NamedTuple):
     store_id: str
 
 
+class About(TypedDict):
+    """The fields that every command has."""
+
+    request_id: str
+    reason: str
+    reference: str
+    occur_time: Timestamp | None
+
+
 class Expiration(TypedDict, total=False):
-    """When a promise ends; one of the three or, for the server's default, none."""
+    """When a hold ends; one of the three or, for the server's default, none."""
 
     ttl: Duration
     expire_time: Timestamp
     never_expires: bool
+
+
+def about(request_id: str, reason: str, reference: str, occur_time: datetime | None) -> About:
+    return {
+        "request_id": request_id or str(uuid4()),
+        "reason": reason,
+        "reference": reference,
+        "occur_time": maybe_timestamp("occur_time", occur_time),
+    }
 
 
 def expiration(
@@ -38,46 +62,90 @@ def expiration(
 ) -> Expiration:
     at_most_one(ttl=ttl, expire_time=expire_time, never_expires=never_expires or None)
     if ttl is not None:
-        return {"ttl": duration(ttl)}
+        return {"ttl": duration("ttl", ttl)}
     if expire_time is not None:
-        return {"expire_time": timestamp(expire_time)}
+        return {"expire_time": timestamp("expire_time", expire_time)}
     return {"never_expires": True} if never_expires else {}
 
 
 def at_most_one(**choices: object) -> None:
-    """Refuse two answers to one question: the wire would silently keep the last."""
+    """Refuse two values for one field of the request: the last would win in silence."""
     given = [name for name, value in choices.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude each other")
 
 
+def listed(name: str, given: Iterable[Item], items: str) -> Iterable[Item]:
+    """Return *given*, unless it is no list: a string would be taken letter by letter."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{name} must be a list of {items}, not {shown(given)}")
+    return given
+
+
+def strings(name: str, given: Iterable[str]) -> Sequence[str]:
+    found = list(listed(name, given, "strings"))
+    for item in found:
+        text(f"each of {name}", item)
+    return found
+
+
+def text(name: str, given: object) -> None:
+    """Refuse anything but a string: None would count as left out, and filter nothing."""
+    if not isinstance(given, str):
+        raise TypeError(f"{name} must be a string, not {shown(given)}")
+
+
 def lines(given: Iterable[tuple[str, str, int]]) -> Sequence[stock_pb2.Line]:
     return [
         stock_pb2.Line(product_id=product_id, store_id=store_id, quantity=quantity)
-        for product_id, store_id, quantity in given
+        for product_id, store_id, quantity in _rows("lines", given, Line._fields)
     ]
 
 
 def keys(given: Iterable[tuple[str, str]]) -> Sequence[stock_pb2.StockKey]:
     return [
         stock_pb2.StockKey(product_id=product_id, store_id=store_id)
-        for product_id, store_id in given
+        for product_id, store_id in _rows("keys", given, Key._fields)
     ]
 
 
-def timestamp(moment: datetime) -> Timestamp:
+def timestamp(name: str, moment: datetime) -> Timestamp:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{name} must be a datetime, not {shown(moment)}")
     if moment.tzinfo is None:
-        raise ValueError(f"{moment} has no time zone, so it names no moment")
+        raise ValueError(f"{name} needs a time zone: {moment} has no time zone, so it is no moment")
     message = Timestamp()
     message.FromDatetime(moment)
     return message
 
 
-def maybe_timestamp(moment: datetime | None) -> Timestamp | None:
-    return None if moment is None else timestamp(moment)
+def maybe_timestamp(name: str, moment: datetime | None) -> Timestamp | None:
+    return None if moment is None else timestamp(name, moment)
 
 
-def duration(span: timedelta) -> Duration:
+def duration(name: str, span: timedelta) -> Duration:
+    if not isinstance(span, timedelta):
+        raise TypeError(f"{name} must be a timedelta, not {shown(span)}")
     message = Duration()
     message.FromTimedelta(span)
     return message
+
+
+def shown(value: object) -> str:
+    """Return *value* as an error shows it, cut where it is long."""
+    whole = repr(value)
+    return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]}…"
+
+
+def _rows(name: str, given: Iterable[Any], fields: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """Yield each row of *given*, which has one value for each of *fields*, in that order."""
+    items = f"({', '.join(fields)})"
+    for row in listed(name, given, items):
+        # A string would be taken letter by letter, a mapping or a set in some order.
+        unordered = isinstance(row, str | bytes | Mapping | set | frozenset) or not isinstance(
+            row, Iterable
+        )
+        values = () if unordered else tuple(row)
+        if len(values) != len(fields):
+            raise TypeError(f"each of {name} must be {items}, not {shown(row)}")
+        yield values

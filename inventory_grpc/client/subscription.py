@@ -1,4 +1,4 @@
-"""How does one follow the log when connections do not last for ever?"""
+"""Following the log for ever, although connections do not last that long."""
 
 import asyncio
 import logging
@@ -9,13 +9,12 @@ from contextlib import aclosing
 from typing import Final
 
 import grpc
-from grpc.aio import UnaryStreamMultiCallable
 
-from inventory_grpc.client.errors import InventoryError, Unavailable
+from inventory_grpc.client.calls import closed
+from inventory_grpc.client.connections import Connections
+from inventory_grpc.client.errors import InventoryError, Unavailable, Untrusted
 from inventory_grpc.client.translation import translated
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
-
-Subscribe = UnaryStreamMultiCallable[SubscribeRequest, SubscribeResponse]
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ class Backoff:
 
 
 async def follow(
-    subscribe: Subscribe, request: SubscribeRequest, *, dead_after: float
+    connections: Connections, request: SubscribeRequest, *, dead_after: float
 ) -> AsyncGenerator[SubscribeResponse, None]:
     """Yield what *request* brings; after a failure, go on behind the last message yielded.
 
@@ -53,16 +52,27 @@ async def follow(
     Raises:
         InventoryError: a failure that asking again will not mend.
     """
+    with connections.for_stream():
+        async with aclosing(_resumed(connections, request, dead_after)) as messages:
+            async for message in messages:
+                yield message
+
+
+async def _resumed(
+    connections: Connections, request: SubscribeRequest, dead_after: float
+) -> AsyncGenerator[SubscribeResponse, None]:
     backoff = Backoff()
+    trusted = False
     while True:
         first = last = None
         complete = False
         failure: InventoryError = _lost("the stream ended, and was to go on")
         try:
-            async with aclosing(_stream(subscribe, request, dead_after)) as stream:
+            async with aclosing(_stream(connections, request, dead_after)) as stream:
                 async for message in stream:
                     last = time.monotonic()
                     first = first or last
+                    trusted = True
                     request.after_position = message.position
                     request.log_id = message.log_id
                     complete = request.stop_at_head and message.caught_up
@@ -71,32 +81,41 @@ async def follow(
             failure = error
         if complete:
             return
-        if not failure.repeatable:
+        failure.in_doubt = False  # nothing was to be recorded
+        # A server that was trusted once may be about to renew its certificate.
+        if not failure.repeatable and not (trusted and isinstance(failure, Untrusted)):
             raise failure
         healthy = last - first if first and last else 0.0
         wait = (failure.retry_after or 0.0) + backoff.wait(healthy)
         _log.warning("resuming after %d in %.2f s: %s", request.after_position, wait, failure)
         await asyncio.sleep(wait)
+        if connections.closed:
+            raise closed()
 
 
 async def _stream(
-    subscribe: Subscribe, request: SubscribeRequest, dead_after: float
+    connections: Connections, request: SubscribeRequest, dead_after: float
 ) -> AsyncGenerator[SubscribeResponse, None]:
-    call = subscribe(request)
-    try:
-        while True:
-            async with asyncio.timeout(dead_after):
-                message = await call.read()
-            if not isinstance(message, SubscribeResponse):
-                return
-            yield message
-    except TimeoutError:
-        raise _lost(f"the stream was silent for {dead_after:g} s") from None
-    except grpc.aio.AioRpcError as error:
-        raise translated(error) from error
-    finally:
-        # A call that is only forgotten stays open, here and on the server.
-        call.cancel()
+    with connections.borrowed() as connection:
+        call = connection.events.Subscribe(request)
+        try:
+            while True:
+                async with asyncio.timeout(dead_after):
+                    message = await call.read()
+                if not isinstance(message, SubscribeResponse):
+                    return
+                yield message
+        except TimeoutError:
+            raise _lost(f"the stream was silent for {dead_after:g} s") from None
+        except grpc.aio.AioRpcError as error:
+            raise translated(error) from error
+        except asyncio.CancelledError:
+            if connections.closed_under_a_call():
+                raise closed() from None
+            raise
+        finally:
+            # A call that is only forgotten stays open, here and on the server.
+            call.cancel()
 
 
 def _lost(why: str) -> Unavailable:

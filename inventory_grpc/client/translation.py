@@ -1,4 +1,4 @@
-"""What does a failed call say?"""
+"""Translates a failed call into the error that it stands for."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -54,12 +54,15 @@ _WITHOUT_REASON: Final[Mapping[grpc.StatusCode, type[InventoryError]]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.CANCELLED: errors.Cancelled,
 }
-"""What the ways between client and service have to say."""
+"""The errors of the connection, and of proxies on the way."""
 
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS: Final = "grpc-status-details-bin"
 _PUSHBACK: Final = "grpc-retry-pushback-ms"
+
+_BAD_CERTIFICATE: Final = "CERTIFICATE_VERIFY_FAILED"
+_OTHER_NAME: Final = "Hostname Verification Check failed"
 
 
 def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> InventoryError:
@@ -92,6 +95,8 @@ def _translated(
         # It comes from the connection, or from somebody between here and there.
         info = ErrorInfo()
         kind = _WITHOUT_REASON.get(code, InventoryError)
+        if kind is errors.Unavailable and (cause := _distrust(message)):
+            kind, message = errors.Untrusted, f"{cause}: {message}"
     else:
         kind = _BY_NAME.get(info.reason, InventoryError)
     return kind(
@@ -103,6 +108,16 @@ def _translated(
         retry_after=_retry_after(details.first(RetryInfo, carried), pushback),
         request_id=request_id,
     )
+
+
+def _distrust(message: str) -> str:
+    """Return why the server's certificate was not accepted, or nothing: gRPC has only words."""
+    if _OTHER_NAME in message:
+        return "the server's certificate is for another name than the one called"
+    _, found, cause = message.partition(f"{_BAD_CERTIFICATE}: ")
+    if not found:
+        return ""
+    return f"the server's certificate is not trusted, {cause.partition(':')[0].rstrip('.')}"
 
 
 def _carried(value: str | bytes | None) -> Sequence[Packed]:

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from inventory_grpc.client import InventoryClient
+from tests.support.waiting import SECONDS
 from tests.unit.client.scripted import ScriptedServer, serving
 
 
@@ -19,5 +20,5 @@ async def address(server: ScriptedServer) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[InventoryClient]:
-    async with InventoryClient(address, timeout=2.0) as inventory:
+    async with InventoryClient(address, timeout=SECONDS) as inventory:
         yield inventory

@@ -165,10 +165,17 @@ class ScriptedServer(grpc.GenericRpcHandler):
 
 
 @asynccontextmanager
-async def serving(handler: ScriptedServer, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
+async def serving(
+    handler: ScriptedServer,
+    address: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+) -> AsyncIterator[str]:
     """Serve *handler*; yield the address that was bound."""
     server = grpc.aio.server(handlers=[handler])
-    port = server.add_insecure_port(address)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

@@ -67,7 +67,8 @@ async def test_a_reason_arrives_as_its_class_with_code_and_facts(
     assert type(error) is BY_REASON[reason]
     assert (error.code, error.reason, error.message) == (StatusCode.ABORTED, name, "no")
     assert error.facts == {"fact": "so"}
-    assert str(error) == f"{name}: no"
+    assert str(error).startswith(f"{name}: no")
+    assert error.in_doubt == (name in {"OUTCOME_UNKNOWN", "INTERNAL"})
 
 
 async def test_a_conflict_shows_the_current_stock(
@@ -156,7 +157,7 @@ async def test_a_reason_of_somebody_elses_is_not_taken_for_the_services(
     error = await failing(
         client,
         server,
-        Failure(StatusCode.UNAVAILABLE, "OVERLOADED", domain="proxy.example", retry_seconds=9),
+        Failure(StatusCode.UNAVAILABLE, "OVERLOADED", domain="proxy.example", retry_seconds=3600),
     )
     assert type(error) is Unavailable
     assert error.reason == ""
@@ -166,3 +167,26 @@ def test_only_what_was_judged_or_turned_away_was_surely_not_done() -> None:
     for kind in BY_REASON.values():
         settled = issubclass(kind, Refused | TurnedAway) or not kind.doubtful
         assert settled == (kind not in {errors.OutcomeUnknown, errors.Internal})
+
+
+@pytest.mark.parametrize("code", [code for code in StatusCode if code is not StatusCode.OK])
+async def test_a_failure_without_a_reason_says_how_to_settle_its_doubt(
+    client: InventoryClient, server: ScriptedServer, code: StatusCode
+) -> None:
+    error = await failing(client, server, Failure(code, pushback_ms="-1"))
+    assert error.in_doubt
+    assert f"the same request_id, {error.request_id}, can be sent again" in str(error)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.OutcomeUnknown,
+        errors.Internal,
+        errors.Unavailable,
+        errors.DeadlineExceeded,
+        errors.Cancelled,
+    ],
+)
+def test_an_error_that_leaves_a_doubt_says_what_settles_it(kind: type[InventoryError]) -> None:
+    assert "the same `request_id` can be sent again" in " ".join((kind.__doc__ or "").split())

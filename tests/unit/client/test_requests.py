@@ -1,6 +1,6 @@
 """Every rpc has a method, and what is given arrives as it was meant."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ MINUTE: Final = timedelta(minutes=1)
 KETTLE: Final = Line("kettle", "lisbon", 2)
 KETTLE_MESSAGE: Final = LineMessage(product_id="kettle", store_id="lisbon", quantity=2)
 STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
+ADDING: Final = commands_pb2.AddStockRequest(**STOCK, quantity=5)
 ABOUT: Final[dict[str, Any]] = {"request_id": "r1", "reason": "why", "reference": "ticket-1"}
 SEEN: Final[dict[str, Any]] = {"min_position": 7}
 NEXT: Final[dict[str, Any]] = {"page_token": "next", **SEEN}
@@ -178,3 +179,66 @@ async def test_what_excludes_each_other_is_not_sent(client: InventoryClient) -> 
 async def test_a_time_without_a_zone_names_no_moment(client: InventoryClient) -> None:
     with pytest.raises(ValueError, match="no time zone"):
         await client.get_stock(**STOCK, as_of_time=NOON.replace(tzinfo=None))
+
+
+async def test_a_beginning_and_a_heartbeat_are_checked_before_anything_is_sent(
+    client: InventoryClient,
+) -> None:
+    for heartbeat in (timedelta(0), -MINUTE):
+        with pytest.raises(ValueError, match="heartbeat must be above 0"):
+            client.subscribe(heartbeat=heartbeat)
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (
+            lambda client: client.get_stock(**STOCK, as_of_time=NOON.date()),
+            "as_of_time must be",
+        ),
+        (
+            lambda client: client.add_stock(**STOCK, quantity=1, occur_time="now"),
+            "occur_time must",
+        ),
+        (
+            lambda client: client.extend_reservation(reservation_id="cart-7", ttl=60),
+            "ttl must be a timedelta, not 60",
+        ),
+        (lambda client: anext(client.subscribe(heartbeat=10)), "heartbeat must be a timedelta"),
+        (lambda client: client.list_reservations(customer_id=None), "customer_id must be a string"),
+        (lambda client: client.list_stock(store_ids=["lisbon", None]), "each of store_ids must be"),
+        (lambda client: client.batch_get_stock(keys=["ab"]), r"\(product_id, store_id\), not 'ab'"),
+        (lambda client: client.batch_get_stock(keys=[STOCK]), "each of keys must be"),
+        (lambda client: client.batch_get_stock(keys=[{"kettle", "lisbon"}]), "each of keys must"),
+        (lambda client: client.check_availability(lines=[("a", "b")]), "each of lines must be"),
+        (lambda client: client.check_availability(lines=[KETTLE_MESSAGE]), "each of lines must be"),
+        (lambda client: client.check_availability(lines=KETTLE_MESSAGE), "lines must be a list"),
+        (lambda client: client.execute_batch(ADDING), "requests must be a list of requests"),
+        (lambda client: client.execute_batch([None]), "such as AddStockRequest, not None"),
+        (lambda client: client.execute_batch([GetServerInfoRequest()]), "such as AddStockRequest"),
+        (lambda client: anext(client.execute_stream([ADDING])), "requests must be a list"),
+    ],
+)
+async def test_a_value_of_the_wrong_type_is_named_and_nothing_is_sent(
+    client: InventoryClient,
+    server: ScriptedServer,
+    call: Callable[[Any], Awaitable[object]],
+    problem: str,
+) -> None:
+    with pytest.raises(TypeError, match=problem):
+        await call(client)
+    assert not server.asked
+
+
+async def test_a_state_that_does_not_exist_is_named(client: InventoryClient) -> None:
+    for state in ("active", "UNSPECIFIED"):
+        with pytest.raises(ValueError, match=f"'{state}' is no state: ACTIVE, COMMITTED"):
+            await client.list_reservations(states=[state])  # type: ignore[list-item]
+
+
+async def test_rows_may_be_tuples_lists_or_named_ones(
+    client: InventoryClient, server: ScriptedServer
+) -> None:
+    rows: Any = (KETTLE, tuple(KETTLE), list(KETTLE))
+    await client.check_availability(lines=iter(rows))
+    assert server.requests() == [queries_pb2.CheckAvailabilityRequest(lines=[KETTLE_MESSAGE] * 3)]

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-import time
+from typing import Any
 
+import grpc
 import pytest
 from grpc import StatusCode
 
@@ -17,9 +18,12 @@ from inventory_grpc.client import (
     Unavailable,
     WritesRefused,
 )
-from inventory_grpc_protos.v1.commands_pb2 import AddStockResponse
+from inventory_grpc.client.calls import Calls
+from inventory_grpc.client.connections import Connections
+from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, AddStockResponse
 from inventory_grpc_protos.v1.queries_pb2 import GetStockResponse
 from inventory_grpc_protos.v1.stock_pb2 import Stock
+from tests.support.waiting import SECONDS
 from tests.unit.client.scripted import Failure, ScriptedServer, Silence
 
 GONE = Failure(StatusCode.UNAVAILABLE)
@@ -29,9 +33,11 @@ ROUNDING = 0.05
 """Seconds by which gRPC may make a deadline later on its way to a server."""
 
 
-async def add_five_kettles(client: InventoryClient, timeout: float = 2.0) -> AddStockResponse:  # noqa: ASYNC109  the client's own
+async def add_five_kettles(
+    client: InventoryClient, seconds: float | None = None
+) -> AddStockResponse:
     return await client.add_stock(
-        product_id="kettle", store_id="lisbon", quantity=5, timeout=timeout
+        product_id="kettle", store_id="lisbon", quantity=5, timeout=seconds
     )
 
 
@@ -114,29 +120,76 @@ async def test_a_refusal_is_not_tried_again(
     assert len(server.asked) == 1
 
 
-async def test_all_attempts_share_one_deadline(
-    client: InventoryClient, server: ScriptedServer
-) -> None:
-    server.plays("AddStock", *[GONE] * 100)
-    started = time.monotonic()
-    with pytest.raises((Unavailable, DeadlineExceeded)):
-        await add_five_kettles(client, timeout=0.6)
-    assert time.monotonic() - started < 2.0
-    assert len(server.asked) > 2
-    assert server.asked[0].remaining <= 0.6 + ROUNDING
-    deadlines = [attempt.time + attempt.remaining for attempt in server.asked]
-    assert max(deadlines) - min(deadlines) < 0.25
+class Failing:
+    """A method that takes its time and fails, without a server; and the clock that shows it."""
+
+    def __init__(self, seconds: float, **trailers: str) -> None:
+        self.now = 1_000.0
+        self.timeouts: list[float] = []
+        self._seconds = seconds
+        self._trailers = grpc.aio.Metadata(*trailers.items())
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    async def __call__(self, _request: object, *, timeout: float) -> AddStockResponse:  # noqa: ASYNC109  as of gRPC
+        self.timeouts.append(timeout)
+        self.now += min(self._seconds, timeout)
+        raise grpc.aio.AioRpcError(StatusCode.UNAVAILABLE, grpc.aio.Metadata(), self._trailers)
+
+    async def asked(self, seconds: float) -> InventoryError:
+        """Ask it for so long; return how that ended."""
+        method: Any = self
+        connections = Connections(lambda: grpc.aio.insecure_channel("127.0.0.1:1"))
+        calls = Calls(connections, 10.0, clock=self.clock, sleep=self.sleep)
+        with pytest.raises(InventoryError) as caught:
+            await calls(lambda _: method, AddStockRequest(request_id="delivery-7"), seconds)
+        await connections.close()
+        return caught.value
 
 
-async def test_a_wait_that_would_outlast_the_deadline_is_not_begun(
+async def test_all_attempts_share_one_deadline() -> None:
+    failing = Failing(seconds=0.5)
+    failure = await failing.asked(seconds=60.0)
+    assert isinstance(failure, Unavailable)
+    assert len(failing.timeouts) > 10
+    assert failing.timeouts[0] == 60.0
+    assert failing.timeouts == sorted(failing.timeouts, reverse=True)
+    assert 1_055.0 <= failing.now <= 1_060.0, "it goes on to the end, and not beyond"
+
+
+async def test_a_wait_that_would_outlast_the_deadline_is_not_begun() -> None:
+    failing = Failing(seconds=0.5, **{"grpc-retry-pushback-ms": "59500"})
+    failure = await failing.asked(seconds=60.0)
+    assert failure.retry_after == 59.5
+    assert failing.now == 1_000.5
+    assert failing.timeouts == [60.0]
+
+
+async def test_a_wait_that_fits_into_the_deadline_is_waited() -> None:
+    failing = Failing(seconds=0.5, **{"grpc-retry-pushback-ms": "40000"})
+    await failing.asked(seconds=60.0)
+    assert len(failing.timeouts) == 2
+    assert failing.timeouts[1] <= 19.5
+
+
+async def test_a_server_says_how_long_it_wants_to_be_left_alone(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
-    server.plays("AddStock", Failure(StatusCode.UNAVAILABLE, "SHUTTING_DOWN", retry_seconds=5))
-    started = time.monotonic()
+    server.plays("AddStock", Failure(StatusCode.UNAVAILABLE, "SHUTTING_DOWN", retry_seconds=3600))
     with pytest.raises(ShuttingDown) as caught:
         await add_five_kettles(client)
-    assert time.monotonic() - started < 2.0
-    assert caught.value.retry_after == 5.0
+    assert caught.value.retry_after == 3600.0
+
+
+async def test_the_deadline_is_sent_to_the_server(
+    client: InventoryClient, server: ScriptedServer
+) -> None:
+    await add_five_kettles(client, seconds=600)
+    assert 0 < server.asked[0].remaining <= 600 + ROUNDING
 
 
 async def test_a_server_that_never_answers_is_waited_for_until_the_deadline(
@@ -144,10 +197,12 @@ async def test_a_server_that_never_answers_is_waited_for_until_the_deadline(
 ) -> None:
     server.plays("AddStock", Silence())
     with pytest.raises(DeadlineExceeded) as caught:
-        await add_five_kettles(client, timeout=0.1)
+        await add_five_kettles(client, seconds=0.1)
     assert caught.value.in_doubt
+    assert "may have been recorded" in str(caught.value)
+    assert caught.value.request_id in str(caught.value)
     assert caught.value.request_id == server.requests()[0].request_id
-    await asyncio.wait_for(server.cancelled.wait(), 1)
+    await asyncio.wait_for(server.cancelled.wait(), SECONDS)
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
@@ -159,7 +214,7 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
 async def test_what_was_turned_away_for_good_was_not_done(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
-    full_for_long = Failure(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", retry_seconds=60)
+    full_for_long = Failure(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", retry_seconds=3600)
     server.plays("AddStock", FULL_OF_WORK, full_for_long)
     with pytest.raises(Overloaded) as caught:
         await add_five_kettles(client)
@@ -170,7 +225,7 @@ async def test_a_doubt_is_not_forgotten_when_a_later_attempt_is_turned_away(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
     server.plays(
-        "AddStock", GONE, Failure(StatusCode.UNAVAILABLE, "WRITES_REFUSED", retry_seconds=60)
+        "AddStock", GONE, Failure(StatusCode.UNAVAILABLE, "WRITES_REFUSED", retry_seconds=3600)
     )
     with pytest.raises(WritesRefused) as caught:
         await add_five_kettles(client)
@@ -185,3 +240,11 @@ async def test_a_doubt_is_settled_by_a_judgement_of_the_same_request(
     with pytest.raises(InsufficientStock) as caught:
         await client.remove_stock(product_id="kettle", store_id="lisbon", quantity=9)
     assert not caught.value.in_doubt
+
+
+async def test_a_query_is_never_in_doubt(client: InventoryClient, server: ScriptedServer) -> None:
+    server.plays("GetStock", Failure(StatusCode.DEADLINE_EXCEEDED))
+    with pytest.raises(DeadlineExceeded) as caught:
+        await client.get_stock(product_id="kettle", store_id="lisbon")
+    assert not caught.value.in_doubt
+    assert "recorded" not in str(caught.value)

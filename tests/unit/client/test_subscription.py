@@ -8,12 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from grpc import StatusCode
 
 from inventory_grpc.client import InventoryClient, OtherLog, Overloaded, PositionAhead
 from inventory_grpc.client.subscription import Backoff
-from inventory_grpc_protos.v1.events_pb2 import Event, SubscribeRequest, SubscribeResponse
+from inventory_grpc_protos.v1.events_pb2 import (
+    Event,
+    EventFilter,
+    SubscribeRequest,
+    SubscribeResponse,
+)
 from tests.unit.client.scripted import Context, Failure, ScriptedServer, Silence, serving
 
 LOG = "k3v9x0q2m7ab"
@@ -84,6 +90,38 @@ async def test_a_follower_may_begin_at_a_time(
     async with aclosing(client.events(after_time=noon)) as events:
         assert (await anext(events)).position == 4
     assert server.requests()[0].after_time.ToDatetime(UTC) == noon
+
+
+@pytest.mark.parametrize("name", ["subscribe", "events"])
+async def test_all_that_is_given_arrives(
+    client: InventoryClient, server: ScriptedServer, name: str
+) -> None:
+    lists = {
+        "event_types": ["StockAdded"],
+        "product_ids": ["kettle"],
+        "store_ids": ["lisbon", "porto"],
+        "reservation_ids": ["cart-7"],
+    }
+    server.plays("Subscribe", [batch(9, caught_up=True)])
+    following = getattr(client, name)(
+        **lists,
+        after_position=8,
+        log_id=LOG,
+        max_batch=16,
+        heartbeat=timedelta(seconds=30),
+        stop_at_head=True,
+    )
+    assert len([one async for one in following]) == 1
+    assert server.requests() == [
+        SubscribeRequest(
+            filter=EventFilter(**lists),
+            after_position=8,
+            log_id=LOG,
+            max_batch=16,
+            heartbeat=Duration(seconds=30),
+            stop_at_head=True,
+        )
+    ]
 
 
 async def test_a_stream_that_falls_silent_is_dead_after_three_heartbeats(

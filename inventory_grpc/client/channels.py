@@ -1,0 +1,107 @@
+"""Channels: what of the way to the server is encrypted, who is trusted, what goes through a proxy.
+
+A token is sent over TLS, or to this machine without a proxy, and never otherwise.
+"""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from inventory_grpc.client.address import checked_address, is_here, is_unix
+from inventory_grpc.client.tokens import checked_token
+
+OPTIONS: Final = (
+    # A connection that died without a word is noticed, also by a follower that only
+    # listens. The server allows a ping every 30 seconds; more often, and it hangs up.
+    ("grpc.keepalive_time_ms", 45_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # gRPC waits up to two minutes between attempts to connect, and all calls fail meanwhile.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # Only transparent retries are left: of requests that the server never saw. A retry
+    # policy that came from a name server would multiply with the client's own.
+    ("grpc.service_config_disable_resolution", 1),
+    # Channels do not share connections, so a connection has the calls of one channel only.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+NO_PROXY: Final = (
+    # No proxy from grpc_proxy, https_proxy or http_proxy ...
+    ("grpc.enable_http_proxy", 0),
+    # ... and none from GRPC_ADDRESS_HTTP_PROXY, which the first option leaves on.
+    ("grpc.address_http_proxy_enabled_addresses", ""),
+)
+
+_PEM: Final = b"-----BEGIN"
+
+
+def channels(
+    address: str,
+    *,
+    credentials: grpc.ChannelCredentials | None,
+    ca: str | Path | bytes | None,
+    token: str | None,
+) -> Callable[[], grpc.aio.Channel]:
+    """Return a function that opens a channel to *address*.
+
+    Raises:
+        OSError: the file *ca* cannot be read.
+        TypeError: a value is of the wrong type.
+        ValueError: a value cannot be used, or the token would be sent in the clear.
+    """
+    here = is_here(checked_address(address))
+    if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
+        raise TypeError("credentials must be made by gRPC, such as by ssl_channel_credentials()")
+    if ca is not None:
+        if credentials is not None:
+            raise ValueError("ca and credentials exclude each other")
+        credentials = grpc.ssl_channel_credentials(_authorities(ca))
+    encrypted = _is_tls(credentials)
+    in_the_clear = credentials is None and token is None
+    proxied = not here and (encrypted or in_the_clear)
+    if token is not None:
+        if credentials is None:
+            credentials = _local(address)
+        credentials = grpc.composite_channel_credentials(
+            credentials, grpc.access_token_call_credentials(checked_token(token))
+        )
+    options = OPTIONS if proxied else OPTIONS + NO_PROXY
+    if credentials is None:
+        return lambda: grpc.aio.insecure_channel(address, options)
+    return lambda: grpc.aio.secure_channel(address, credentials, options)
+
+
+def _local(address: str) -> grpc.ChannelCredentials:
+    """Return credentials that look at the other end, and refuse to send a token elsewhere."""
+    if not is_here(address):
+        raise ValueError(
+            f"a token is not sent to {address} without encryption: give `ca` (or `credentials`)"
+            " for TLS, or reach this machine as `localhost` or 127.0.0.1"
+        )
+    kind = grpc.LocalConnectionType
+    return grpc.local_channel_credentials(kind.UDS if is_unix(address) else kind.LOCAL_TCP)
+
+
+def _is_tls(credentials: grpc.ChannelCredentials | None) -> bool:
+    """Tell whether they are TLS, and plainly so: others may or may not encrypt."""
+    inner = getattr(credentials, "_credentials", None)
+    return type(inner).__name__ == "SSLChannelCredentials"
+
+
+def _authorities(ca: str | Path | bytes) -> bytes:
+    if not isinstance(ca, str | Path | bytes):
+        raise TypeError(f"ca must be a path, or the bytes of a PEM file, not {ca!r:.80}")
+    pem = ca.encode() if isinstance(ca, str) and ca.startswith(_PEM.decode()) else ca
+    what = "ca" if isinstance(pem, bytes) else f"ca, {pem},"
+    if not isinstance(pem, bytes):
+        pem = Path(pem).read_bytes()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+            cadata=pem.decode("ascii", "ignore")
+        )
+    except (ssl.SSLError, ValueError) as error:
+        raise ValueError(f"{what} has no certificate in PEM form that can be read") from error
+    return pem

@@ -1,0 +1,168 @@
+"""The connections of one client: opened as they are needed, in the event loop of its first call."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import grpc
+
+from inventory_grpc.client.errors import InventoryError
+from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
+from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
+from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
+from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
+
+CALLS_A_CONNECTION: Final = 100
+"""The server has this limit for a connection. gRPC lets a call beyond it wait, and says nothing."""
+
+MAX_CALLS: Final = 300
+"""Calls with one answer that are under way at a time; more wait here, within their timeout."""
+
+MAX_STREAMS: Final = 500
+"""Subscriptions and streams of commands at a time. They may last for ever, so more are refused."""
+
+MAX_CONNECTIONS: Final = (MAX_CALLS + MAX_STREAMS) // CALLS_A_CONNECTION
+
+
+class Connection:
+    """One connection, and the number of calls on it."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.commands = InventoryCommandsStub(channel)
+        self.queries = InventoryQueriesStub(channel)
+        self.events = InventoryEventsStub(channel)
+        self.admin = InventoryAdminStub(channel)
+        self.calls = 0
+
+
+class Connections:
+    """Gives every call a connection that has room for it."""
+
+    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        self._open_channel = open_channel
+        self._opened: list[Connection] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._room = asyncio.Semaphore(MAX_CALLS)
+        self._streams = 0
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    def check(self) -> None:
+        """Refuse a client that cannot be used here and now.
+
+        Raises:
+            RuntimeError: it is closed, or belongs to another event loop.
+        """
+        if self._closed:
+            raise RuntimeError("this InventoryClient is closed: make a new one")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise RuntimeError(
+                "this InventoryClient was first used in another event loop:"
+                " make one client for each event loop, and close it there"
+            )
+
+    async def take(self, seconds: float) -> Connection:
+        """Return a connection for a call with one answer; wait for room for so many *seconds*.
+
+        The caller has to `give_back` what it took. A context manager would be safer, and takes
+        a twentieth of the time of a call.
+
+        Raises:
+            TimeoutError: there was no room.
+            RuntimeError: as `check` says.
+        """
+        if self._room.locked():
+            await self._wait_for_room(seconds)
+        else:
+            await self._room.acquire()
+        try:
+            return self._lend()
+        except BaseException:
+            self._room.release()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        connection.calls -= 1
+        self._room.release()
+
+    async def _wait_for_room(self, seconds: float) -> None:
+        self.check()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            message = f"this InventoryClient had {MAX_CALLS} calls under way"
+            raise TimeoutError(message) from None
+
+    @contextmanager
+    def for_stream(self) -> Iterator[None]:
+        """Keep room for one stream, over all its attempts.
+
+        Raises:
+            InventoryError: as many are open as a client can have.
+            RuntimeError: as `check` says.
+        """
+        self.check()
+        if self._streams >= MAX_STREAMS:
+            full = InventoryError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                message=f"this InventoryClient has {MAX_STREAMS} subscriptions and streams open,"
+                " as many as it can have: close some, or make another client",
+            )
+            full.in_doubt = False
+            raise full
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Connection]:
+        """Lend a connection to an attempt at a stream that `for_stream` has let in."""
+        connection = self._lend()
+        try:
+            yield connection
+        finally:
+            connection.calls -= 1
+
+    def _lend(self) -> Connection:
+        self.check()
+        for connection in self._opened:
+            if connection.calls < CALLS_A_CONNECTION:
+                break
+        else:
+            assert len(self._opened) < MAX_CONNECTIONS
+            connection = Connection(self._open_channel())
+            self._opened.append(connection)
+        connection.calls += 1
+        return connection
+
+    async def close(self) -> None:
+        """Hang up; the calls that are under way are cancelled.
+
+        Raises:
+            RuntimeError: it belongs to another event loop.
+        """
+        if self._closed:
+            return
+        self.check()
+        self._closed = True
+        for connection in self._opened:
+            await connection.channel.close()
+
+    def closed_under_a_call(self) -> bool:
+        """Tell whether a cancellation comes from `close`, and not from the caller's own task."""
+        task = asyncio.current_task()
+        return self._closed and not (task and task.cancelling())

@@ -1,0 +1,87 @@
+"""The queries about reservations."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
+
+from inventory_grpc.client import messages
+from inventory_grpc.client.calls import Calls
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+from inventory_grpc_protos.v1.stock_pb2 import ReservationState
+
+State = Literal["ACTIVE", "COMMITTED", "RELEASED", "EXPIRED"]
+
+_PREFIX: Final = "RESERVATION_STATE_"
+_STATES: Final = {
+    name.removeprefix(_PREFIX): value for name, value in ReservationState.items() if value
+}
+
+
+class ReservationQueries:
+    """Reads what is promised to whom.
+
+    `StockQueries` explains the arguments and the errors that every query has.
+    """
+
+    _calls: Calls
+
+    async def get_reservation(
+        self,
+        *,
+        reservation_id: str,
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
+    ) -> pb.GetReservationResponse:
+        """Return one reservation, also one that is over.
+
+        Raises:
+            ReservationNotFound: there is no such reservation.
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        request = pb.GetReservationRequest(reservation_id=reservation_id, min_position=min_position)
+        return await self._calls(lambda on: on.queries.GetReservation, request, timeout)
+
+    async def list_reservations(  # noqa: PLR0913  the fields of the request
+        self,
+        *,
+        customer_id: str = "",
+        order_id: str = "",
+        states: Iterable[State] = (),
+        product_id: str = "",
+        store_id: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.ListReservationsResponse:
+        """Return a page of reservations, newest first: those that match every filter given.
+
+        *states* is a list of `ACTIVE`, `COMMITTED`, `RELEASED`, `EXPIRED`. An empty filter
+        filters nothing.
+
+        Raises:
+            ValueError: a state is none of these.
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        messages.text("customer_id", customer_id)
+        messages.text("order_id", order_id)
+        messages.text("product_id", product_id)
+        messages.text("store_id", store_id)
+        request = pb.ListReservationsRequest(
+            customer_id=customer_id,
+            order_id=order_id,
+            states=_states(states),
+            product_id=product_id,
+            store_id=store_id,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=min_position,
+        )
+        return await self._calls(lambda on: on.queries.ListReservations, request, timeout)
+
+
+def _states(given: Iterable[State]) -> Sequence[ReservationState.ValueType]:
+    names = messages.strings("states", given)
+    for name in names:
+        if name not in _STATES:
+            raise ValueError(f"{messages.shown(name)} is no state: {', '.join(_STATES)}")
+    return [_STATES[name] for name in names]

@@ -1,0 +1,153 @@
+"""The queries about stocks."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from inventory_grpc.client import messages
+from inventory_grpc.client.calls import Calls
+from inventory_grpc_protos.v1 import queries_pb2 as pb
+
+
+class StockQueries:
+    """Reads what stores have.
+
+    Every answer names the position of the log that it shows, `as_of_position`. Every query takes
+
+    - `min_position`: the answer is at least as new as this, such as the `position` of a command.
+    - `timeout`: seconds for all attempts together, above 0 and at most 86,400.
+
+    Those that list take `page_size` (rows at most; 0 is 100, and 1,000 are the most) and
+    `page_token` (the `next_page_token` of the page before). Only an empty `next_page_token`
+    means the end.
+
+    Besides its own errors, every query may raise
+
+    - `InvalidValue` if a value breaks a rule, `PositionAhead` if *min_position* is beyond the
+      end of the log, `Unauthenticated` or `PermissionDenied` if the caller may not read it,
+    - `Overloaded`, `ReadsRefused` or `ShuttingDown` if the server cannot answer now,
+    - `Unavailable`, `DeadlineExceeded` or `Cancelled` if there was no answer in time,
+    - `LogDamaged` if what is stored is damaged, `Internal` if the server has a bug.
+
+    A value of the wrong type is a `TypeError`; then nothing is sent.
+    """
+
+    _calls: Calls
+
+    async def get_stock(  # noqa: PLR0913  the fields of the request
+        self,
+        *,
+        product_id: str,
+        store_id: str,
+        as_of_position: int | None = None,
+        as_of_time: datetime | None = None,
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
+    ) -> pb.GetStockResponse:
+        """Return the stock as it is now, or as it was at a position or a time of the log.
+
+        Raises:
+            StockNotFound: the stock has no history, or had none then.
+            PositionAhead: a position is beyond the end of the log; `head_position` is the end.
+            ValueError: both *as_of_position* and *as_of_time* are given, or the time has no zone.
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        messages.at_most_one(as_of_position=as_of_position, as_of_time=as_of_time)
+        request = pb.GetStockRequest(
+            product_id=product_id,
+            store_id=store_id,
+            as_of_time=messages.maybe_timestamp("as_of_time", as_of_time),
+            min_position=min_position,
+        )
+        if as_of_position is not None:
+            request.as_of_position = as_of_position
+        return await self._calls(lambda on: on.queries.GetStock, request, timeout)
+
+    async def batch_get_stock(
+        self,
+        *,
+        keys: Iterable[tuple[str, str]],
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.BatchGetStockResponse:
+        """Return 1 to 1,000 stocks at one position; `missing` names those without history.
+
+        *keys* is a list of `Key(product_id, store_id)` or plain pairs.
+
+        Raises:
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        request = pb.BatchGetStockRequest(keys=messages.keys(keys), min_position=min_position)
+        return await self._calls(lambda on: on.queries.BatchGetStock, request, timeout)
+
+    async def check_availability(
+        self,
+        *,
+        lines: Iterable[tuple[str, str, int]],
+        reservation_id: str = "",
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.CheckAvailabilityResponse:
+        """Tell whether 1 to 500 *lines* could be reserved now, line by line. Holds nothing.
+
+        The units that *reservation_id* holds count as available.
+
+        Raises:
+            ReservationNotFound: *reservation_id* is given, and there is no such reservation.
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        request = pb.CheckAvailabilityRequest(
+            lines=messages.lines(lines), reservation_id=reservation_id, min_position=min_position
+        )
+        return await self._calls(lambda on: on.queries.CheckAvailability, request, timeout)
+
+    async def get_product_inventory(
+        self,
+        *,
+        product_id: str,
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.GetProductInventoryResponse:
+        """Return the total of one product over all stores, and a page of its stocks by store.
+
+        Raises:
+            LevelTooHigh: the total is more than can be counted.
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        request = pb.GetProductInventoryRequest(
+            product_id=product_id,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=min_position,
+        )
+        return await self._calls(lambda on: on.queries.GetProductInventory, request, timeout)
+
+    async def list_stock(  # noqa: PLR0913  as above
+        self,
+        *,
+        product_ids: Iterable[str] = (),
+        store_ids: Iterable[str] = (),
+        max_available: int | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.ListStockResponse:
+        """Return a page of stocks by product and store: those that match every filter given.
+
+        *product_ids* and *store_ids* are lists of at most 100; an empty list filters nothing.
+        *max_available* keeps stocks with no more units than that available.
+
+        Raises:
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        request = pb.ListStockRequest(
+            product_ids=messages.strings("product_ids", product_ids),
+            store_ids=messages.strings("store_ids", store_ids),
+            max_available=max_available,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=min_position,
+        )
+        return await self._calls(lambda on: on.queries.ListStock, request, timeout)
