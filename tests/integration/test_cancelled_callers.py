@@ -11,6 +11,7 @@ from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.domain.events import Levels
 from tests.support.opened import Opened, checked, events, opened, requests_of
+from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
 
 LINES = {KETTLES: 1, TOASTERS: 1, stock("fork", "lisbon"): 1}
@@ -78,7 +79,7 @@ async def test_places_of_callers_who_left_are_free_again(
             for task in asked:
                 task.cancel()
             await asyncio.wait(asked)
-            await asyncio.sleep(0.02)  # until the writer looks again
+            await eventually(lambda: not shop.parts.ledger._mailbox)  # the writer has looked
         answers = await shop.answers(*(shop.ask(add(1)) for _ in range(9)))
         assert [type(answer) for answer in answers[8:]] == [Overloaded]
     checked(path)

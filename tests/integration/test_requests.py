@@ -1,6 +1,7 @@
 """A request is done once, also across a restart, for as long as it is remembered."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,27 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
 from tests.support.waiting import eventually
-from tests.support.world import KETTLES, R2, TOASTERS, add, commit, count, release, remove, reserve
+from tests.support.world import (
+    DAY,
+    KETTLES,
+    MINUTE,
+    R2,
+    TOASTERS,
+    add,
+    commit,
+    count,
+    release,
+    remove,
+    reserve,
+)
 
-SHORT_SECONDS = 0.8
+WEEK = 7 * DAY
+"""How long requests are remembered."""
+
 COMMANDS: dict[str, Command] = {
     "add": add(9),
     "add-toasters": add(9, TOASTERS),
@@ -80,10 +96,10 @@ async def test_two_at_once_get_one_answer(path: Path) -> None:
     assert requests_of(events(path)) == {"once": 1}
 
 
-async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.05)
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have requests be looked for all the time; return how many were forgotten at each look."""
+    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.01)
     monkeypatch.setattr(batch, "FORGOTTEN_AT_ONCE", 100)
     steps: list[int] = []
     forget = SqliteTransaction.forget
@@ -93,11 +109,25 @@ async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
         return steps[-1]
 
     monkeypatch.setattr(SqliteTransaction, "forget", counting)
-    async with opened(path, remember_days=SHORT_SECONDS / 86_400) as shop:
+    return steps
+
+
+@pytest.fixture
+def go_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Have so many microseconds pass at once."""
+    passed, monotonic = [0], clocks.monotonic
+    monkeypatch.setattr(clocks, "monotonic", lambda: monotonic() + sum(passed))
+    return passed.append
+
+
+async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
+    path: Path, steps: list[int], go_on: Callable[[int], None]
+) -> None:
+    async with opened(path) as shop:
         await shop.record(add(1_000))
         await asyncio.gather(*(shop.record(remove(1), f"old-{n}") for n in range(350)))
         assert (await shop.record(remove(1), "old-0")).replayed
-        await asyncio.sleep(SHORT_SECONDS)
+        go_on(WEEK)
         await asyncio.gather(*(shop.record(add(1), f"new-{n}") for n in range(20)))
         old = "SELECT request_id FROM requests WHERE request_id LIKE 'old%'"
         await eventually(lambda: not rows(path, old))
@@ -109,11 +139,12 @@ async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
 
 
 async def test_nothing_is_forgotten_before_its_time(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, steps: list[int], go_on: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.01)
     async with opened(path) as shop:
         await _all(shop)
-        await asyncio.sleep(0.1)
+        go_on(WEEK - 60 * MINUTE)
+        looks = len(steps)
+        await eventually(lambda: len(steps) >= looks + 3)
         assert all(answer.replayed for answer in (await _all(shop)).values())
     assert len(rows(path, "SELECT 1 FROM requests")) == len(COMMANDS)

@@ -18,6 +18,7 @@ from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.log_lines import captured_lines
+from tests.support.waiting import eventually
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
 
 PRIVATE = "4111-1111"
@@ -115,14 +116,13 @@ async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.Mo
 
 
 async def test_lines_wait_for_each_other_but_not_for_long() -> None:
-    log = LogCalls(0.05)
+    log = LogCalls(0.5)
     with captured_lines() as logs:
         async with served({ADD_STOCK: unary(fine)}, log) as caller:
             for _ in range(3):
                 await caller.ask(ADD_STOCK)
             assert logs == []
-            await asyncio.sleep(0.1)
-            assert len(logs) == 3
+            await eventually(lambda: len(logs) == 3)
 
 
 async def test_no_more_than_so_many_lines_wait() -> None:

@@ -63,11 +63,11 @@ async def test_a_reader_that_takes_nothing_is_closed_with_its_position_in_the_lo
 
 async def test_a_slow_reader_is_not() -> None:
     sender = Sender()
-    async with served({SUBSCRIBE: streaming(sender.send)}, SendInTime(0.15)) as caller:
+    async with served({SUBSCRIBE: streaming(sender.send)}, SendInTime(0.5)) as caller:
         reading = caller.open(SUBSCRIBE)
-        for _ in range(20):
+        for _ in range(12):
             assert await reading.read() == MUCH
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         assert not sender.closed.is_set()
 
 
