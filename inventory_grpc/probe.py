@@ -17,7 +17,12 @@ from inventory_grpc.settings import BadSetting, Settings
 _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  a key
 """Where a server that listens on all addresses is to be found on its own machine."""
 
-_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0))
+_OPTIONS: Final = (
+    ("grpc.enable_http_proxy", 0),
+    # GRPC_ADDRESS_HTTP_PROXY names another kind of proxy, which the first option leaves on.
+    ("grpc.address_http_proxy_enabled_addresses", ""),
+    ("grpc.enable_retries", 0),
+)
 
 
 @dataclass(frozen=True)

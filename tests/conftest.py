@@ -15,6 +15,10 @@ from tests.support.stores import STORES, Store
 MAY_SKIP: Final[Mapping[str, str]] = {}
 """Tests, or files of them, that need what CI cannot install: a name as pytest has it, and why."""
 
+for proxy in ("grpc_proxy", "https_proxy", "http_proxy", "GRPC_ADDRESS_HTTP_PROXY"):
+    # The servers of the tests are on this machine, and gRPC would ask a proxy for them.
+    os.environ.pop(proxy, None)
+
 # how long an example takes says more of the machine than of the code
 hypothesis.settings.register_profile("here", deadline=None)
 hypothesis.settings.load_profile("here")

@@ -187,6 +187,8 @@ async def recorded(server: Server, name: str) -> AsyncIterator[list[int]]:
 
 
 async def head(server: Server) -> int:
-    async with grpc.aio.insecure_channel(server.address) as channel:
+    async with grpc.aio.insecure_channel(
+        server.address, [("grpc.enable_http_proxy", 0)]
+    ) as channel:
         info = await InventoryAdminStub(channel).GetServerInfo(GetServerInfoRequest())
         return info.head_position

@@ -62,7 +62,7 @@ async def verified(database: Path) -> str:
 
 async def _well(address: str, server: asyncio.subprocess.Process, log: Path) -> None:
     end = time.monotonic() + START_SECONDS
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
         health: Any = HealthStub(channel)  # its stubs leave out its methods
         while time.monotonic() < end:
             if server.returncode is not None:

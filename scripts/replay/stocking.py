@@ -59,7 +59,7 @@ class Stocking:
         Raises:
             StockingFailed: not all of it could be brought.
         """
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
             stub = InventoryCommandsStub(channel)
             try:
                 async for response in stub.ExecuteStream(

@@ -47,12 +47,20 @@ def encrypting(settings: Settings, tmp_path: Path) -> Settings:
     return replace(settings, tls_certificate=tmp_path / "chain.pem", tls_key=tmp_path / "key.pem")
 
 
+PROXIES: Final = {
+    "http_proxy": "http://127.0.0.1:1",
+    "GRPC_ADDRESS_HTTP_PROXY": "127.0.0.1:1",
+    "GRPC_ADDRESS_HTTP_PROXY_ENABLED_ADDRESSES": "0.0.0.0/0,::/0",
+}
+"""Proxies that do not answer, for every address."""
+
+
 def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
         check=False,
-        env={**ENVIRONMENT, "INVENTORY_LISTEN": address, "http_proxy": "http://127.0.0.1:1"},
+        env={**ENVIRONMENT, **PROXIES, "INVENTORY_LISTEN": address},
         text=True,
         timeout=SECONDS,
     )

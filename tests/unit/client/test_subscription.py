@@ -20,6 +20,7 @@ from inventory_grpc_protos.v1.events_pb2 import (
     SubscribeRequest,
     SubscribeResponse,
 )
+from tests.support.waiting import SECONDS
 from tests.unit.client.scripted import Context, Failure, ScriptedServer, Silence, serving
 
 LOG = "k3v9x0q2m7ab"
@@ -131,7 +132,7 @@ async def test_a_stream_that_falls_silent_is_dead_after_three_heartbeats(
     assert await positions(client, heartbeat=QUICK) == [1, 2]
     first, second = server.asked
     assert second.time - first.time >= 0.3
-    await asyncio.wait_for(server.cancelled.wait(), 1)
+    await asyncio.wait_for(server.cancelled.wait(), SECONDS)
 
 
 async def test_a_stream_that_never_says_a_word_is_dead_too(
@@ -212,7 +213,7 @@ async def test_leaving_it_closes_the_call(client: InventoryClient, server: Scrip
     server.plays("Subscribe", [batch(1), Silence()])
     async with aclosing(client.events()) as events:
         await anext(events)
-    await asyncio.wait_for(server.cancelled.wait(), 1)
+    await asyncio.wait_for(server.cancelled.wait(), SECONDS)
 
 
 class CuttingServer(ScriptedServer):
