@@ -14,6 +14,7 @@ from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.unwritable import has_changed, look_at, readable
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 MAX_EVENTS: Final = 512
@@ -26,7 +27,15 @@ async def print_events(
 
     Raises:
         PositionAhead: *after* is past the end of the log.
+        StorageError: it cannot be read.
+        InUse: somebody began to change a file that this process can only read.
     """
+    with readable(database) as original:
+        await _print(original, after, matching, follow=follow)
+
+
+async def _print(database: Database, after: int, matching: EventFilter, *, follow: bool) -> None:
+    before = look_at(database.path)
     readers = Readers(database)
     event_log = SqliteEventLog(readers, readers.point(read_log_id))
     head = Head(event_log.head())
@@ -38,12 +47,14 @@ async def print_events(
             position,
             matching,
             max_events=MAX_EVENTS,
-            heartbeat_seconds=60.0,
+            heartbeat_seconds=1.0 if database.is_at_rest else 60.0,
             stop_at=None if follow else end,
         ):
             for event in progress.events:
                 sys.stdout.write(_line(event))
             sys.stdout.flush()
+            if database.is_at_rest and has_changed(database.path, before):
+                return
     finally:
         polling.cancel()
         await readers.close()

@@ -52,7 +52,7 @@ async def test_a_write_that_the_system_refuses_is_told_with_its_words_and_number
 
 
 def test_a_file_that_cannot_be_opened_for_want_of_descriptors_says_so(path: Path) -> None:
-    Database(path).writer().close()
+    Database(path).creator().close()
     with limited(resource.RLIMIT_NOFILE, 3), pytest.raises(StorageError) as refused:
         Database(path).reader()
     assert refused.value.why == os.strerror(errno.EMFILE)

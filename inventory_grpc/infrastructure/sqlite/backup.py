@@ -27,6 +27,7 @@ from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
 from inventory_grpc.infrastructure.sqlite.swapping import sync
+from inventory_grpc.infrastructure.sqlite.unwritable import readable
 from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
 STEP_PAGES: Final = 1_000
@@ -102,11 +103,17 @@ def _copy(
     database: Database, target: Database, progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
     """Copy all pages, and make the copy a log of its own; return its name and its end."""
-    with closing(database.reader()) as source, closing(target.creator()) as copy:
+    with (
+        readable(database) as original,
+        closing(original.reader()) as source,
+        closing(target.creator()) as copy,
+    ):
+        with storage_errors(database.path, source):
+            # before the moment of the copy: the mark of a busy server goes on
+            if missing := HighWater(original.path).missing(source):
+                raise StorageError(Fault.DAMAGED, detail=missing)
         with storage_errors(database.path, source), one_state(source):
             head = read_head(source)
-            if missing := HighWater(database.path).missing(source):
-                raise StorageError(Fault.DAMAGED, detail=missing)
             _copy_pages(source, copy, target.path, progress)
         with storage_errors(target.path, copy):
             check_tail(copy, TAIL)

@@ -14,6 +14,7 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.beside import beside
 
 BESIDE: Final = ("-wal", "-shm")
 """The endings of the files that SQLite keeps beside the main one while it is in use."""
@@ -87,7 +88,7 @@ def _fault_of(error: apsw.Error, number: int, path: Path) -> Fault | None:
             return Fault.READ_ONLY
         case apsw.IOError() | apsw.CantOpenError() if number == errno.EROFS:
             return Fault.READ_ONLY
-        case apsw.CantOpenError() if os.access(path, os.R_OK) and _obstacle(path):
+        case apsw.CantOpenError() if os.access(path, os.R_OK) and obstacle(path):
             return Fault.READ_ONLY  # SQLite wants to make a file, also where it only reads
         case (
             apsw.IOError()
@@ -104,10 +105,10 @@ def _fault_of(error: apsw.Error, number: int, path: Path) -> Fault | None:
 
 def _why(error: apsw.Error, number: int, path: Path) -> str:
     """Return the cause in words, without a path."""
+    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError) and (found := obstacle(path)):
+        return found[1]
     if number:
         return os.strerror(number)
-    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError) and (found := _obstacle(path)):
-        return found[1]
     if isinstance(error, apsw.IOError) and _code(error) == apsw.SQLITE_IOERR_DATA:
         return ""
     return str(error)
@@ -120,7 +121,7 @@ def _detail(error: apsw.Error, number: int, path: Path) -> str:
     words = [f"{path}: {error}", _name(error)]
     if number:
         words.append(f"errno {number}")
-    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError) and (found := _obstacle(path)):
+    if isinstance(error, apsw.ReadOnlyError | apsw.CantOpenError) and (found := obstacle(path)):
         words.append(f"{found[0]}: {found[1]}")
     return ", ".join(word for word in words if word)
 
@@ -136,14 +137,16 @@ def _name(error: apsw.Error) -> str:
     return str(known or "")
 
 
-def _obstacle(path: Path) -> tuple[Path, str] | None:
+def obstacle(path: Path) -> tuple[Path, str] | None:
     """Return the first thing that this process cannot write to, and why; None if it can."""
-    beside = [path.with_name(path.name + end) for end in BESIDE]
-    for file in (path.parent, path, *beside):
-        if not os.path.lexists(file):
-            if file not in beside:
-                return file, os.strerror(errno.ENOENT)
-        elif not os.access(file, os.W_OK):
+    for file in (path.parent, path):
+        if not file.exists():
+            return file, os.strerror(errno.ENOENT)
+    companions = [beside(path, end) for end in BESIDE]
+    there = [file for file in companions if file.exists()]
+    folder = [] if there == companions else [path.parent]  # SQLite has to make what is missing
+    for file in (path, *there, *folder):
+        if not os.access(file, os.W_OK):
             return file, os.strerror(_why_not_writable(file))
     return None
 

@@ -1,10 +1,11 @@
 """How the file is opened."""
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Final
 import apsw
 import apsw.sqlite_extra
 
-from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.causes import BESIDE, storage_errors
 from inventory_grpc.infrastructure.sqlite.rows import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,8 @@ class Database:
     durability: Durability = Durability.FULL
     vfs: str = CHECKSUM_VFS
     """Every page carries a checksum that is verified when it is read (`cksumvfs`)."""
+    is_at_rest: bool = False
+    """Nobody writes to it, so it is read without its WAL, of which there is none."""
 
     def __post_init__(self) -> None:
         """Go by the file's own name: what SQLite and we keep beside it is beside the file itself.
@@ -74,6 +78,7 @@ class Database:
         Raises:
             StorageError: it cannot be opened.
         """
+        self.mend_modes()
         with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
             self._make_ready_to_write(connection)
         return connection
@@ -84,6 +89,9 @@ class Database:
         Raises:
             StorageError: it cannot be opened.
         """
+        if self.is_at_rest:
+            return self.immutable()
+        self.mend_modes()
         with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
             connection.pragma("query_only", 1)
             connection.wal_autocheckpoint(0)
@@ -107,6 +115,19 @@ class Database:
         connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
         connection.pragma("foreign_keys", 0)
+
+    def mend_modes(self) -> None:
+        """Give what lies beside the file its mode, if the file may be written.
+
+        SQLite made them with the mode that the file had then, such as one without writing.
+        """
+        if not os.access(self.path, os.W_OK):
+            return
+        for file in (beside(self.path, end) for end in BESIDE):
+            with suppress(OSError):  # it is not there, or belongs to somebody else
+                mode = self.path.stat().st_mode & 0o777
+                if file.stat().st_mode & 0o777 != mode:
+                    file.chmod(mode)
 
     @contextmanager
     def _opened(self, flags: int, name: str = "") -> Iterator[apsw.Connection]:

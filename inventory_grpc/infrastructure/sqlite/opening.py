@@ -118,13 +118,23 @@ def locked(
         InUse: others have held it for too long.
     """
     path = database.path.with_name(database.path.name + ".lock")
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    file = _opened(path)
     try:
         patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
         _wait_for(file, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH, path, patience)
         yield
     finally:
         os.close(file)
+
+
+def _opened(path: Path) -> int:
+    """Open the lock; one that cannot be written, as on a read-only file system, locks as well."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _wait_for(file: int, how: int, path: Path, patience_seconds: float) -> None:

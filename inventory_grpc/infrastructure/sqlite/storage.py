@@ -12,7 +12,7 @@ import apsw
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import Fault, StorageError, Transaction
-from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import (
@@ -182,10 +182,29 @@ class SqliteStorage:
             abandon(connection)
 
     def _probe(self) -> None:
-        """Write a little, and have it synced."""
-        connection = self._connection
-        if connection is None:
-            return
+        """Write a little, and have it synced; return as well if only reopening may help.
+
+        Raises:
+            StorageError: it cannot be written, or not be opened anew: what is open still reads.
+        """
+        if self._connection is not None:
+            try:
+                self._write_probe(self._connection)
+            except StorageError as error:
+                if not isinstance(error.__cause__, apsw.ReadOnlyError):
+                    raise
+                # one that was opened only to be read stays so, also when the file may be written
+                self._check_writable()
+        else:
+            self._check_writable()
+        abandon(self._database.reader())
+
+    def _check_writable(self) -> None:
+        self._database.mend_modes()
+        if found := obstacle(self._database.path):
+            raise StorageError(Fault.READ_ONLY, why=found[1], detail=f"{found[0]}: {found[1]}")
+
+    def _write_probe(self, connection: apsw.Connection) -> None:
         try:
             with storage_errors(self._database.path, connection):
                 connection.execute("BEGIN IMMEDIATE")

@@ -14,6 +14,7 @@ from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.infrastructure import states_json
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import (
@@ -23,6 +24,7 @@ from inventory_grpc.infrastructure.sqlite.events import (
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, play
+from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 SHOWN: Final = 20
 """Differences told of one table; more are of the same kind."""
@@ -35,10 +37,16 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
 
     Servers may go on meanwhile: the log is read in pages, and the tables are compared
     in one short read transaction, to which the log is played on first.
+
+    Raises:
+        StorageError: the file cannot be read.
+        InUse: somebody began to change a file that this process can only read.
     """
     with (
         tempfile.TemporaryDirectory(prefix="inventory-verify-") as folder,
-        closing(database.reader()) as source,
+        readable(database) as original,
+        closing(original.reader()) as source,
+        storage_errors(original.path, source),
         closing(apsw.Connection(str(Path(folder) / "fresh.db"))) as fresh,
     ):
         fresh.pragma("journal_mode", "off")
@@ -47,7 +55,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         if problems := list(_pages(source)):
             yield from problems
             return  # what else is read of such a file may be anything
-        if missing := HighWater(database.path).missing(source):
+        if missing := HighWater(original.path).missing(source):
             yield missing
         pinned = read_head(source)
         yield from _links(source, pinned)
