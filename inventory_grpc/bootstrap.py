@@ -33,6 +33,7 @@ from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock, watch_write_lock
 from inventory_grpc.listening import listen
 from inventory_grpc.port import say_how_open
 from inventory_grpc.presentation.admin import Admin, ServerFacts
@@ -69,6 +70,7 @@ class Engine:
     event_log: SqliteEventLog
     head: Head
     breaker: CircuitBreaker
+    write_lock: WriteLock
     clock: LogClock
     running: asyncio.Task[None]
     """The ledger's loop; it ends by itself only when storage is beyond help."""
@@ -106,7 +108,7 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
                 )
                 for stock in warmest.value:
                     cache.put(stock.stock_id, Reading(stock, warmest.as_of))
-            async with _running(ledger, readers, head, clock) as running:
+            async with _running(ledger, readers, head, clock, storage.write_lock) as running:
                 yield Engine(
                     ledger,
                     Answers(views, event_log, cache),
@@ -114,6 +116,7 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
                     event_log,
                     head,
                     breaker,
+                    storage.write_lock,
                     clock,
                     running,
                 )
@@ -132,13 +135,14 @@ async def _opened(database: Database) -> AsyncIterator[tuple[SqliteStorage, Read
 
 @asynccontextmanager
 async def _running(
-    ledger: Ledger, readers: Readers, head: Head, clock: LogClock
+    ledger: Ledger, readers: Readers, head: Head, clock: LogClock, write_lock: WriteLock
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the ledger, and what looks after it; on leaving, let it answer who waits."""
     running = asyncio.create_task(ledger.run(), name="ledger")
     watching = [
         asyncio.create_task(poll_head(readers, head, lambda _: ledger.follow())),
         asyncio.create_task(watch_for_steps(clock)),
+        asyncio.create_task(watch_write_lock(write_lock)),
     ]
     try:
         yield running
@@ -163,9 +167,13 @@ async def serving(
     """
     async with engine(settings, wall=wall) as parts:
         health = Health(SERVICES)
-        parts.breaker.on_change(
-            lambda state: health.set_writes_accepted(state is BreakerState.CLOSED)
-        )
+
+        def tell(_: object) -> None:
+            closed = parts.breaker.state is BreakerState.CLOSED
+            health.set_writes_accepted(closed and not parts.write_lock.holds_up)
+
+        parts.breaker.on_change(tell)
+        parts.write_lock.on_change(tell)
         callers = CallersFile(settings.callers) if settings.callers else None
         shared = doors(
             callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset()
@@ -178,6 +186,7 @@ async def serving(
             breaker=parts.breaker,
             head=parts.event_log.head,
             published=parts.head,
+            lock_wait=parts.write_lock.waited,
             expiry_lag=parts.ledger.expiry_lag,
             clock_difference=parts.clock.difference,
         )

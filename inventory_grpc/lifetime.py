@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from inventory_grpc.application.background import repeat
 from inventory_grpc.bootstrap import serving
 from inventory_grpc.choices import EventLoop
-from inventory_grpc.process import OVERTIME_SECONDS, Link, ending_signals
+from inventory_grpc.process import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
 from inventory_grpc.settings import BadSetting, Settings
 
 _log = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] 
 async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    beating: list[asyncio.Task[None]] = []
     ending = ending_signals()
     for number in ending:
         signal.signal(number, _never_mind)
@@ -71,6 +72,7 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         if link:
             link.on_end(stop.set)
             link.serves()
+            beating.append(loop.create_task(repeat("the beat", link.beat, BEAT_SECONDS)))
         looking = asyncio.create_task(
             repeat("the look for cycles", _look_for_cycles, GC_SECONDS), name="look for cycles"
         )
@@ -83,6 +85,8 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
         if served.engine.running.done():
             await served.engine.running
+    for task in beating:
+        task.cancel()
     _log.info("stopped")
 
 

@@ -1,4 +1,4 @@
-"""What ends a process that serves, and what do a worker and its supervisor tell each other?"""
+"""The signals that end a process that serves, and the link of a worker to its supervisor."""
 
 import asyncio
 import signal
@@ -18,6 +18,11 @@ OVERTIME_SECONDS: Final = 5.0
 SERVES: Final = b"serves\n"
 """What a worker says first, unless it says why it cannot."""
 
+BEAT: Final = b"\0"
+"""What a worker says again and again while it serves, from its event loop."""
+
+BEAT_SECONDS: Final = 0.5
+
 MAX_REASON: Final = 2_000
 
 _STDIN: Final = 0
@@ -34,8 +39,8 @@ def ending_signals() -> Sequence[signal.Signals]:
 class Link:
     """A worker's end of a socket to its supervisor, which is its standard input.
 
-    The worker says that it serves, or why it could not go on. The supervisor says nothing:
-    what counts is that it is there. When it ends the connection, or is gone however that
+    The worker says that it serves, or why it could not go on, and beats. The supervisor says
+    nothing: what counts is that it is there. When it ends the connection, or is gone however that
     happened, the worker drains. No signal is needed, which others may send at the same
     time, and two of which would mean to leave at once.
     """
@@ -54,6 +59,10 @@ class Link:
 
     def failed(self, reason: str) -> None:
         self._tell(reason[:MAX_REASON].encode())
+
+    async def beat(self) -> None:
+        """Say that the event loop goes round."""
+        self._tell(BEAT)
 
     def on_end(self, stop: Callable[[], None]) -> None:
         """Call *stop* once the supervisor wants no more of us, or is gone."""

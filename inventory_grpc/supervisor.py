@@ -1,4 +1,4 @@
-"""How do several processes serve as one?"""
+"""Several processes that serve as one."""
 
 import asyncio
 import logging
@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from inventory_grpc.application.background import repeat
 from inventory_grpc.port import held, say_how_open
-from inventory_grpc.process import OVERTIME_SECONDS, ending_signals
+from inventory_grpc.process import BEAT_SECONDS, OVERTIME_SECONDS, ending_signals
 from inventory_grpc.settings import Settings
 from inventory_grpc.worker import End, Worker
 
@@ -19,6 +20,15 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
 STEADY_SECONDS: Final = 60.0
 """After so long a life, the next one begins at once."""
+
+QUIET_BEATS: Final = 4
+"""After so many beats that did not come, 2 s, a worker is named in the log."""
+
+HUNG_BEATS: Final = 20
+"""After so many, 10 s, it is killed, and so replaced: what it holds keeps others from writing.
+
+They are counted, not timed: when the machine or all processes are suspended, none is missed.
+"""
 
 LAST_SECONDS: Final = 2.0
 """How much longer than they should need workers are waited for, before they are killed."""
@@ -66,6 +76,7 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in ending_signals():
             loop.add_signal_handler(number, self._told_to_stop)
+        listening = asyncio.create_task(repeat("the look at workers", self._look, BEAT_SECONDS))
         keeping = [asyncio.create_task(self._keep(number)) for number in self._numbers]
         try:
             await asyncio.gather(*keeping)
@@ -74,6 +85,8 @@ class _Supervisor:
             self._drain()
             await asyncio.wait(keeping)
             raise
+        finally:
+            listening.cancel()
         if self._failed:
             raise WorkerFailed("; ".join(self._failed))
 
@@ -97,6 +110,24 @@ class _Supervisor:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._stop.wait()
+
+    async def _look(self) -> None:
+        """Name workers whose event loop stands still, then kill them; a slow disk stops no loop."""
+        for number, worker in self._workers.items():
+            missed = worker.miss()
+            if missed in {QUIET_BEATS, HUNG_BEATS}:
+                _log.error(
+                    "worker %s of %s has not been heard of for %g s: %s; %s",
+                    number,
+                    len(self._numbers),
+                    missed * BEAT_SECONDS,
+                    worker,
+                    "it is killed"
+                    if missed == HUNG_BEATS
+                    else f"it is killed after {HUNG_BEATS * BEAT_SECONDS:g} s",
+                )
+            if missed == HUNG_BEATS:
+                worker.kill()
 
     async def _life(self, number: int) -> End:
         """Start a worker of this *number*; return how it has ended."""

@@ -1,4 +1,4 @@
-"""What is a worker to its supervisor?"""
+"""A worker, as its supervisor sees it."""
 
 import asyncio
 import os
@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.process import MAX_REASON, SERVES
+from inventory_grpc.process import BEAT, MAX_REASON, SERVES
 from inventory_grpc.settings import Settings
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
@@ -19,6 +20,10 @@ _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--wor
 
 LOOK_SECONDS: Final = 0.01
 """Between two looks at whether a process that has closed everything is gone."""
+
+
+_STATES: Final = {"T": "is stopped", "t": "is held by a debugger", "D": "waits for the disk"}
+"""What `/proc` says of a process that does nothing."""
 
 
 class End(NamedTuple):
@@ -41,6 +46,7 @@ class Worker:
     _process: subprocess.Popen[bytes]
     _socket: socket.socket
     _said: bytes = b""
+    _missed: int = 0
 
     @classmethod
     def start(cls, number: int, settings: Settings) -> Self:
@@ -70,7 +76,7 @@ class Worker:
         with self._socket, suppress(OSError):
             while more := await loop.sock_recv(self._socket, MAX_REASON):
                 had_served = self._serves
-                self._said += more
+                self._hear(more)
                 if self._serves and not had_served:
                     serves()
         # what it held is closed, and so it is all but gone; a thread to wait for it may not be had
@@ -80,6 +86,30 @@ class Worker:
         never_began = code == -signal.SIGTERM and not self._serves
         reason = self._said.removeprefix(SERVES).decode(errors="replace")
         return End(how, reason, is_orderly=code == 0 or never_began)
+
+    def _hear(self, more: bytes) -> None:
+        self._missed = 0
+        self._said = (self._said + more.replace(BEAT, b""))[: len(SERVES) + MAX_REASON]
+
+    def miss(self) -> int:
+        """Count one more time without a beat; return how many there were in a row.
+
+        One that does not serve yet, or has ended, is not expected to beat.
+        """
+        if self._serves and self._process.returncode is None:
+            self._missed += 1
+        else:
+            self._missed = 0
+        return self._missed
+
+    def __str__(self) -> str:
+        """Return what an operator finds it by, and what it does."""
+        pid = self._process.pid
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        except (OSError, IndexError):
+            state = ""
+        return f"process {pid}, which {_STATES.get(state, 'does not answer')}"
 
     def drain(self) -> None:
         with suppress(OSError):  # it has just ended

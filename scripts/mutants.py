@@ -61,9 +61,9 @@ MUTANTS: Final = (
         "M1",
         "acknowledge before the commit",
         "infrastructure/sqlite/storage.py",
-        'connection.execute("BEGIN IMMEDIATE")\n        try:',
+        "self.write_lock.begin(connection)\n        try:",
         'connection.execute("COMMIT") if connection.in_transaction else None\n'
-        '            connection.execute("BEGIN IMMEDIATE")\n'
+        "            self.write_lock.begin(connection)\n"
         "        try:",
         "tests/robustness/test_killed.py",
         Edit(

@@ -1,4 +1,4 @@
-"""How is the server doing, as gRPC asks it?"""
+"""`InventoryAdmin`: how the server is doing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +34,7 @@ class ServerFacts:
     head: Callable[[], int]
     """Reads where the log ends; raises `StorageError` while that cannot be read."""
     published: Head
+    lock_wait: Callable[[], int]
     expiry_lag: Callable[[], int]
     clock_difference: Callable[[], int]
 
@@ -48,19 +49,20 @@ class Admin(InventoryAdminServicer):
         self, _request: pb.GetServerInfoRequest, _context: Context
     ) -> pb.GetServerInfoResponse:
         facts, breaker = self._facts, self._facts.breaker
-        closed = breaker.state is BreakerState.CLOSED
+        closed, lock_wait = breaker.state is BreakerState.CLOSED, facts.lock_wait()
         response = pb.GetServerInfoResponse(
             version=facts.version,
             log_id=facts.log_id,
             head_position=self._head(),
             durability=_DURABILITIES[facts.durability],
-            writes=pb.WRITES_ACCEPTED if closed else pb.WRITES_REFUSED,
+            writes=_writes(closed=closed, waits=lock_wait > 0),
             writes_refused_reason="" if closed else str(breaker.refusal()),
             circuit_breaker=pb.CircuitBreaker(state=_STATES[breaker.state]),
         )
         fill_time(response.start_time, facts.start_time)
         retry_seconds = breaker.retry_seconds() if breaker.state is BreakerState.OPEN else 0.0
         fill_span(response.circuit_breaker.retry_delay, round(retry_seconds * 1e6))
+        fill_span(response.write_lock_wait, lock_wait)
         fill_span(response.expiry_lag, facts.expiry_lag())
         fill_span(response.clock_difference, facts.clock_difference())
         return response
@@ -71,3 +73,9 @@ class Admin(InventoryAdminServicer):
             return self._facts.head()
         except StorageError:
             return self._facts.published.position
+
+
+def _writes(*, closed: bool, waits: bool) -> pb.Writes.ValueType:
+    if not closed:
+        return pb.WRITES_REFUSED
+    return pb.WRITES_WAITING if waits else pb.WRITES_ACCEPTED

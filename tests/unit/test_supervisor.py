@@ -1,16 +1,27 @@
-"""How soon is a worker replaced, and what does its supervisor do without?"""
+"""When a supervisor replaces a worker, and how soon."""
 
 import asyncio
+import logging
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from inventory_grpc import supervisor
+from inventory_grpc.process import BEAT, BEAT_SECONDS, MAX_REASON, SERVES
 from inventory_grpc.settings import Settings
-from inventory_grpc.supervisor import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, pause_after, supervise
+from inventory_grpc.supervisor import (
+    HUNG_BEATS,
+    LONGEST_PAUSE_SECONDS,
+    QUIET_BEATS,
+    STEADY_SECONDS,
+    pause_after,
+    supervise,
+)
 from inventory_grpc.worker import End, Worker
 from tests.support.server_process import ENVIRONMENT
 
@@ -26,6 +37,70 @@ def test_who_dies_again_and_again_is_replaced_ever_more_slowly_within_a_bound() 
 def test_after_a_long_life_the_next_one_begins_at_once() -> None:
     assert pause_after(LONGEST_PAUSE_SECONDS, STEADY_SECONDS) == 0.0
     assert pause_after(0.0, STEADY_SECONDS - 1) > 0.0
+
+
+class Process:
+    """A process that is there, and does nothing."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.returncode: int | None = None
+        self.killed = threading.Event()
+
+    def kill(self) -> None:
+        self.killed.set()
+
+
+def _worker() -> tuple[Worker, Any]:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ours.close()
+    process: Any = Process()
+    return Worker(process, ours), process
+
+
+def test_beats_that_do_not_come_are_counted_once_a_worker_serves_until_it_beats_or_ends() -> None:
+    worker, process = _worker()
+    assert [worker.miss(), worker.miss()] == [0, 0], "it may take long to start"
+    worker._hear(SERVES[:3])
+    worker._hear(SERVES[3:] + BEAT)
+    assert [worker.miss(), worker.miss()] == [1, 2]
+    worker._hear(BEAT)
+    assert worker.miss() == 1
+    process.returncode = 0
+    assert worker.miss() == 0
+
+
+def test_what_a_worker_says_is_kept_without_its_beats_and_within_a_bound() -> None:
+    worker, _ = _worker()
+    for said in (SERVES, BEAT * 9, b"the disk", BEAT, b" is full", b"!" * 2 * MAX_REASON):
+        worker._hear(said)
+    assert worker._said.startswith(SERVES + b"the disk is full!")
+    assert len(worker._said) == len(SERVES) + MAX_REASON
+
+
+async def test_who_is_not_heard_of_is_named_after_2_seconds_and_killed_after_10_and_nobody_else(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert (QUIET_BEATS * BEAT_SECONDS, HUNG_BEATS * BEAT_SECONDS) == (2.0, 10.0)
+
+    (silent, hung), (beating, well) = _worker(), _worker()
+    for worker in (silent, beating):
+        worker._hear(SERVES)
+    supervising = supervisor._Supervisor(Settings(workers=2))
+    supervising._workers = {1: silent, 2: beating}
+    caplog.set_level(logging.ERROR)
+    for _ in range(HUNG_BEATS + 5):
+        assert hung.killed.is_set() == (silent._missed >= HUNG_BEATS)
+        beating._hear(BEAT)
+        await supervising._look()
+    assert hung.killed.is_set()
+    assert not well.killed.is_set()
+    said = "worker 1 of 2 has not been heard of for"
+    assert caplog.messages == [
+        f"{said} 2 s: process 0, which does not answer; it is killed after 10 s",
+        f"{said} 10 s: process 0, which does not answer; it is killed",
+    ]
 
 
 def test_a_supervisor_does_not_carry_what_only_servers_need() -> None:

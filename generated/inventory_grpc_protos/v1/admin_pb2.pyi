@@ -55,6 +55,11 @@ class _WritesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Writes.ValueTy
     """Commands are taken."""
     WRITES_REFUSED: _Writes.ValueType  # 2
     """Commands are refused; reads go on."""
+    WRITES_WAITING: _Writes.ValueType  # 3
+    """Commands are taken, and wait for another process that holds the write lock
+    of the file: see `write_lock_wait`. After 5 seconds each is refused, with
+    `WRITES_REFUSED`. Reads go on.
+    """
 
 class Writes(_Writes, metaclass=_WritesEnumTypeWrapper):
     """Whether the server takes commands."""
@@ -65,6 +70,11 @@ WRITES_ACCEPTED: Writes.ValueType  # 1
 """Commands are taken."""
 WRITES_REFUSED: Writes.ValueType  # 2
 """Commands are refused; reads go on."""
+WRITES_WAITING: Writes.ValueType  # 3
+"""Commands are taken, and wait for another process that holds the write lock
+of the file: see `write_lock_wait`. After 5 seconds each is refused, with
+`WRITES_REFUSED`. Reads go on.
+"""
 Global___Writes: _TypeAlias = Writes  # noqa: Y015
 
 class _CircuitBreakerState:
@@ -128,6 +138,7 @@ class GetServerInfoResponse(_message.Message):
     CIRCUIT_BREAKER_FIELD_NUMBER: _builtins.int
     EXPIRY_LAG_FIELD_NUMBER: _builtins.int
     CLOCK_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    WRITE_LOCK_WAIT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program, such as `0.1.0`."""
     log_id: _builtins.str
@@ -164,6 +175,13 @@ class GetServerInfoResponse(_message.Message):
         the process and never set back. Negative when the wall clock is behind.
         """
 
+    @_builtins.property
+    def write_lock_wait(self) -> _duration_pb2.Duration:
+        """How long commands have been waiting for another process that holds the
+        write lock of the file, as one does that was stopped while it wrote. Zero
+        until they have waited for 2 seconds.
+        """
+
     def __init__(
         self,
         *,
@@ -177,10 +195,11 @@ class GetServerInfoResponse(_message.Message):
         circuit_breaker: Global___CircuitBreaker | None = ...,
         expiry_lag: _duration_pb2.Duration | None = ...,
         clock_difference: _duration_pb2.Duration | None = ...,
+        write_lock_wait: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "expiry_lag", b"expiry_lag", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "expiry_lag", b"expiry_lag", "start_time", b"start_time", "write_lock_wait", b"write_lock_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "durability", b"durability", "expiry_lag", b"expiry_lag", "head_position", b"head_position", "log_id", b"log_id", "start_time", b"start_time", "version", b"version", "writes", b"writes", "writes_refused_reason", b"writes_refused_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "durability", b"durability", "expiry_lag", b"expiry_lag", "head_position", b"head_position", "log_id", b"log_id", "start_time", b"start_time", "version", b"version", "write_lock_wait", b"write_lock_wait", "writes", b"writes", "writes_refused_reason", b"writes_refused_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

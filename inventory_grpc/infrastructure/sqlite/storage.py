@@ -26,6 +26,7 @@ from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
+from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class SqliteStorage:
         self._high_water = HighWater(database.path)
         self._trouble = StorageError(Fault.BROKEN)
         """The last one, which is why the file is closed where it is."""
+        self.write_lock = WriteLock(database.path)
         self.log_id = ""
 
     async def open(self) -> None:
@@ -116,7 +118,7 @@ class SqliteStorage:
         self._checkpoints.check()
         path, written_before = self._database.path, connection.total_changes()
         with storage_errors(path, connection):
-            connection.execute("BEGIN IMMEDIATE")
+            self.write_lock.begin(connection)
         try:
             with storage_errors(path, connection):
                 reach("batch_open")
@@ -207,7 +209,7 @@ class SqliteStorage:
     def _write_probe(self, connection: apsw.Connection) -> None:
         try:
             with storage_errors(self._database.path, connection):
-                connection.execute("BEGIN IMMEDIATE")
+                self.write_lock.begin(connection)
                 _name_wal(connection)
                 connection.execute("COMMIT")
         except StorageError:

@@ -62,6 +62,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         breaker=engine.breaker,
         head=log.head,
         published=engine.head,
+        lock_wait=lambda: 0,
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
     )

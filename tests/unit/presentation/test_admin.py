@@ -14,7 +14,7 @@ NO_CONTEXT: Any = None
 
 
 async def info(
-    breaker: CircuitBreaker, head: Callable[[], int] = lambda: 812
+    breaker: CircuitBreaker, head: Callable[[], int] = lambda: 812, lock_wait: int = 0
 ) -> pb.GetServerInfoResponse:
     facts = ServerFacts(
         version="0.1.0",
@@ -24,6 +24,7 @@ async def info(
         breaker=breaker,
         head=head,
         published=Head(700),
+        lock_wait=lambda: lock_wait,
         expiry_lag=lambda: 1_500,
         clock_difference=lambda: -2_500_000,
     )
@@ -60,6 +61,15 @@ async def test_while_storage_is_in_trouble_it_says_so_and_when_it_tries_again() 
     assert "/srv" not in told.writes_refused_reason
     assert told.circuit_breaker.state == pb.CIRCUIT_BREAKER_STATE_OPEN
     assert told.circuit_breaker.retry_delay.ToMicroseconds() == SECOND // 2
+
+
+async def test_while_commands_wait_for_another_process_it_says_so_and_for_how_long() -> None:
+    told = await info(closed(), lock_wait=3 * SECOND)
+    assert told.writes == pb.WRITES_WAITING
+    assert told.write_lock_wait.ToMicroseconds() == 3 * SECOND
+    breaker = closed()
+    breaker.failed(StorageError(Fault.BROKEN))
+    assert (await info(breaker, lock_wait=3 * SECOND)).writes == pb.WRITES_REFUSED
 
 
 async def test_while_the_log_cannot_be_read_the_last_head_is_told() -> None:
