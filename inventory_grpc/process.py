@@ -58,7 +58,7 @@ class Link:
         self._tell(SERVES)
 
     def failed(self, reason: str) -> None:
-        self._tell(reason[:MAX_REASON].encode())
+        self._tell(reason[:MAX_REASON].encode(errors="backslashreplace"))
 
     async def beat(self) -> None:
         """Say that the event loop goes round."""

@@ -106,10 +106,26 @@ async def test_a_stock_is_shown_as_it_is_and_as_it_was(engine: Engine) -> None:
         assert then.stock.on_hand == 5
 
 
-async def test_before_anything_there_was_no_stock(engine: Engine) -> None:
-    await engine.record(add(5))
-    with pytest.raises(StockNotFound):
-        await asking(Queries(engine.queries), pb.GetStockRequest(**KETTLE, as_of_position=0))
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ({"as_of_position": 0}, "had been recorded of kettle in lisbon at the moment asked for"),
+        (
+            {"as_of_time": Timestamp()},
+            "had been recorded of kettle in lisbon at the moment asked for",
+        ),
+        ({}, "was ever recorded of kettle in lisbon"),
+    ],
+    ids=["position", "time", "now"],
+)
+async def test_a_stock_without_history_is_not_found_and_a_moment_named_if_it_was_asked_for(
+    engine: Engine, moment: dict[str, Any], words: str
+) -> None:
+    if moment:
+        await engine.record(add(5))
+    with pytest.raises(StockNotFound) as refused:
+        await asking(Queries(engine.queries), pb.GetStockRequest(**KETTLE, **moment))
+    assert str(refused.value) == f"nothing {words}"
 
 
 async def test_what_is_still_to_come_cannot_be_asked_for(engine: Engine) -> None:
