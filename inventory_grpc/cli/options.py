@@ -35,7 +35,9 @@ def _option(setting: Field[Any], kind: type[Any]) -> inspect.Parameter:
     doc = _LINK.sub(r"\1 in the README", setting.metadata["doc"])
     default = written(setting.default)
     otherwise = f" [default: {default}]" if default and kind is not bool else ""
-    names = [f"--{setting.name.replace('_', '-')}", *_SHORT.get(setting.name, ())]
+    name = setting.name.replace("_", "-")
+    is_on = kind is bool and setting.default  # it can only be turned off
+    names = [f"--{name}/--no-{name}" if is_on else f"--{name}", *_SHORT.get(setting.name, ())]
     option = typer.Option(
         *names,
         help=f"{doc[0].upper()}{doc[1:]}.{otherwise}",

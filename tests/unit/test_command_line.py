@@ -55,10 +55,10 @@ def test_an_option_comes_before_its_variable_and_that_before_the_default(
 ) -> None:
     with settings_of_serve(monkeypatch) as taken:
         run("serve", "--max-queries", "7", "--allow-plaintext", INVENTORY_MAX_QUERIES="8")
-        run("serve", INVENTORY_MAX_QUERIES="8", INVENTORY_LISTEN="localhost:1")
+        run("serve", "--no-create", INVENTORY_MAX_QUERIES="8", INVENTORY_LISTEN="localhost:1")
     assert taken == [
         Settings(max_queries=7, allow_plaintext=True),
-        Settings(max_queries=8, listen="localhost:1"),
+        Settings(max_queries=8, listen="localhost:1", create=False),
     ]
 
 
