@@ -22,10 +22,10 @@ async def test_a_start_warns_of_variables_that_nothing_reads_and_of_no_callers(
         environment={"INVENTORY_MAX_QUERY": "3", "INVENTORY_SERVICE_HOST": "10.0.0.1"},
     ) as server:
         warnings = [line["event"] for line in server.log() if line["level"] == "warning"]
-    assert len(warnings) == 2
-    assert "INVENTORY_MAX_QUERY is not a setting" in warnings[0]
-    assert "INVENTORY_MAX_QUERIES" in warnings[0]
-    assert f"{callers} has neither a token nor a certificate" in warnings[1]
+    [unknown] = [warning for warning in warnings if "is not a setting" in warning]
+    assert unknown.startswith("INVENTORY_MAX_QUERY is not a setting")
+    assert "INVENTORY_MAX_QUERIES" in unknown
+    assert any(f"{callers} has neither a token nor a certificate" in line for line in warnings)
 
 
 async def test_git_ignores_all_files_of_a_server_and_events_have_the_names_of_the_api(
