@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -77,7 +77,9 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncIterator[Engine]:
+async def engine(
+    settings: Settings, *, wall: WallClock = clocks.wall, boot: Callable[[], str] = clocks.boot
+) -> AsyncIterator[Engine]:
     """Open the database in *settings* and run the ledger on it; close both in the end.
 
     Raises:
@@ -90,7 +92,7 @@ async def engine(settings: Settings, *, wall: WallClock = clocks.wall) -> AsyncI
             cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
             cache.listen(bus)
             breaker = CircuitBreaker(clocks.monotonic, random.random)
-            clock = LogClock(wall, clocks.monotonic)
+            clock = LogClock(wall, clocks.monotonic, boot())
             ledger = Ledger(
                 storage,
                 bus,

@@ -66,7 +66,7 @@ class Batch:
         self._transaction = transaction
         self._states = states
         head = transaction.head()
-        self.now = clock.now(head.record_time)
+        self.now = clock.read(transaction, head.record_time)
         self.head = head.position
         self.skipped = False
         """Too much was recorded elsewhere to look at it one by one."""

@@ -57,6 +57,15 @@ class Head(NamedTuple):
     record_time: Instant
 
 
+class KeptTime(NamedTuple):
+    """How the log's time follows from the time since a start of the machine."""
+
+    boot: str
+    """The id of that start."""
+    offset: int
+    """Microseconds from the one to the other."""
+
+
 class Transaction(Protocol):
     """The log and its tables as the writer sees them, inside one transaction.
 
@@ -65,6 +74,14 @@ class Transaction(Protocol):
     """
 
     def head(self) -> Head: ...
+
+    def kept_time(self) -> KeptTime | None:
+        """Return what was kept last, by whichever process."""
+        ...
+
+    def keep_time(self, time: KeptTime) -> None:
+        """Keep *time*, in the place of what was kept; do nothing where this only reads."""
+        ...
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         """Return the next *limit* events, in order."""

@@ -67,10 +67,17 @@ class Writer:
         Raises:
             StorageError: it cannot be read.
         """
-        head = await self._storage.observe(lambda transaction: transaction.head())
+        self._clock.look_again()
+        position = await self._storage.observe(self._begin)
         self._states.clear()
-        self._states.position = head.position
-        self._skip_to(head.position)
+        self._states.position = position
+        self._skip_to(position)
+
+    def _begin(self, transaction: Transaction) -> int:
+        """Return where the log ends, and go on with its time."""
+        position, record_time = transaction.head()
+        self._clock.read(transaction, record_time)
+        return position
 
     async def recover(self) -> None:
         """Have storage reopened, and start anew.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, health, log, serve
+from inventory_grpc.cli import access, clock, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: carts, counts and an event log, over gRPC.",
@@ -22,6 +22,7 @@ for command in (
     log.rebuild,
     log.backup,
     log.restore,
+    clock.clock,
     access.token,
 ):
     app.command()(command)

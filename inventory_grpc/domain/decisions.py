@@ -263,7 +263,10 @@ def _expire_time(expiration: Expiration, now: Instant) -> Instant | None:
             return Instant(now + span)
         case Until(expire_time):
             if not MIN_TTL <= expire_time - now <= MAX_TTL:
-                problem = "must be from 1 second to 30 days ahead of the server's time"
+                problem = (
+                    "must be from 1 second to 30 days ahead of the server's time, "
+                    f"which is {now.isoformat()}"
+                )
                 raise InvalidValue([Violation("expire_time", problem)])
             return expire_time
         case _:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, NamedTuple, Self
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._:/-]")
 
@@ -105,6 +107,11 @@ class Instant(int):
     __slots__ = ()
 
     SECOND: ClassVar[int] = 1_000_000
+
+    def isoformat(self) -> str:
+        """Return it to the second, as people and programs read it."""
+        moment = _EPOCH + timedelta(seconds=self // self.SECOND)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
 
 
 class Span(int):

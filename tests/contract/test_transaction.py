@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ports import Head, RequestKey, Transaction
+from inventory_grpc.application.ports import Head, KeptTime, RequestKey, Transaction
 from inventory_grpc.domain.commands import Command
 from inventory_grpc.domain.events import Cause, Levels, StockAdded
 from inventory_grpc.domain.inventory import Inventory
@@ -293,3 +293,25 @@ async def test_everything_is_still_there_after_recovery(store: Store) -> None:
 
 async def _folded(store: Store, upto: int | None) -> Reservation | None:
     return await store.storage.observe(lambda t: t.reservation(R1, upto))
+
+
+async def test_the_time_that_is_kept_is_that_of_the_last_transaction_that_was_committed(
+    store: Store,
+) -> None:
+    kept, later_on = KeptTime("first", NOON), KeptTime("second", -5)
+    storage = store.storage
+    assert await storage.observe(lambda t: t.kept_time()) is None
+    await storage.observe(lambda t: t.keep_time(kept))
+    assert await storage.observe(lambda t: t.kept_time()) is None, "it could only read"
+    await storage.transact(lambda t: t.keep_time(kept))
+    assert await storage.observe(lambda t: t.kept_time()) == kept
+
+    def fail(transaction: Transaction) -> None:
+        transaction.keep_time(later_on)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await storage.transact(fail)
+    assert await storage.transact(lambda t: t.kept_time()) == kept
+    await storage.transact(lambda t: t.keep_time(later_on))
+    assert await storage.transact(lambda t: t.kept_time()) == later_on

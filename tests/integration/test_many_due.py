@@ -57,7 +57,7 @@ async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_n
     expire_time = Instant(clocks.wall() + 60 * MINUTE)
     await _fill(path, expire_time)
     started, waits = time.monotonic(), list[float]()
-    async with opened(path, wall=_in_two_hours) as shop:
+    async with opened(path, wall=_in_two_hours, boot=lambda: "next") as shop:
         selling = asyncio.create_task(_sell(shop, waits))
         # what is held on paper only can be had at once, whatever else is still to be let go
         taken = await shop.record(reserve({SHELVES[-1]: 3}, "three-of-it"))

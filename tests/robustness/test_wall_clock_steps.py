@@ -1,9 +1,9 @@
-"""The wall clock of the machine steps, under a real server: no hold ends early, all end in time."""
+"""The wall clock of the machine steps, under real servers: no hold ends early, all end in time."""
 
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import Event, EventFilter, SubscribeRequest
+from inventory_grpc_protos.v1.queries_pb2 import GetReservationRequest
+from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE
 from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.opened import checked, events
@@ -34,17 +36,32 @@ LATE_SECONDS: Final = 10.0
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
 
 
-async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
-    path: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def clock(tmp_path: Path) -> Path:
+    """Return the file that says what the wall clock is ahead."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    faked = {
+    return clock
+
+
+@pytest.fixture
+def faked(clock: Path) -> Mapping[str, str]:
+    """Return the environment of a server whose wall clock is set by the file."""
+    return {
         "LD_PRELOAD": str(LIBRARY),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
+
+
+def _set(clock: Path, ahead: str) -> None:
+    clock.write_text(ahead)
+
+
+async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
+    path: Path, tmp_path: Path, clock: Path, faked: Mapping[str, str]
+) -> None:
     rounds = runs(1, 12)
     made: dict[str, float] = {}
     async with (
@@ -61,7 +78,7 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
                 await caller.commands.ReserveStock(
                     reserving(line(1), name=name, ttl=Duration(seconds=HOLD_SECONDS))
                 )
-                clock.write_text(step)
+                _set(clock, step)
                 await asyncio.sleep(0.7)
                 info = await caller.admin.GetServerInfo(GetServerInfoRequest())
                 differences.append(info.clock_difference.ToSeconds())
@@ -74,6 +91,29 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
     for name, lasted in ended.items():
         assert HOLD_SECONDS <= lasted <= HOLD_SECONDS + LATE_SECONDS, f"{name}: {lasted}"
     checked(path)
+    _assert_never_back(events(path))
+
+
+async def test_a_server_that_is_started_after_the_wall_clock_stepped_ends_and_forgets_nothing(
+    path: Path, tmp_path: Path, clock: Path, faked: Mapping[str, str]
+) -> None:
+    delivery = adding(100, request_id="delivery-1")
+    hold = reserving(line(1), name="cart", ttl=Duration(seconds=1_800))
+    async with server_process(path, tmp_path / "one", environment=faked) as one:
+        async with calling(await one.address()) as caller:
+            await caller.commands.AddStock(delivery)
+            await caller.commands.ReserveStock(hold)
+        _set(clock, "+8d")
+        async with (
+            server_process(path, tmp_path / "two", environment=faked) as two,
+            calling(await two.address()) as caller,
+        ):
+            info = await caller.admin.GetServerInfo(GetServerInfoRequest())
+            assert info.clock_difference.ToSeconds() > 7 * 86_400, "no clock was stepped"
+            assert (await caller.commands.AddStock(delivery)).replayed
+            kept = await caller.queries.GetReservation(GetReservationRequest(reservation_id="cart"))
+            assert kept.reservation.state == RESERVATION_STATE_ACTIVE
+    assert len(events(path)) == 2
     _assert_never_back(events(path))
 
 

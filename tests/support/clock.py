@@ -8,9 +8,11 @@ from tests.support.world import NOON
 class ManualClock:
     """A wall clock and a monotonic one, in the hands of a test."""
 
-    def __init__(self, wall: Instant = NOON) -> None:
+    def __init__(self, wall: Instant = NOON, boot: str = "") -> None:
         self._wall = wall
         self._monotonic = 0
+        self.boot = boot
+        """The id of the start of the machine, if the system has one."""
 
     def wall(self) -> Instant:
         return self._wall
@@ -31,4 +33,9 @@ class ManualClock:
         self._wall = Instant(self._wall + span)
 
     def log_clock(self) -> LogClock:
-        return LogClock(self.wall, self.monotonic)
+        return LogClock(self.wall, self.monotonic, self.boot)
+
+    def reboot(self, boot: str) -> None:
+        """Have the machine started anew."""
+        self._monotonic = 0
+        self.boot = boot

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,15 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    path: Path, *, wall: WallClock = clocks.wall, **chosen: object
+    path: Path,
+    *,
+    wall: WallClock = clocks.wall,
+    boot: Callable[[], str] = clocks.boot,
+    **chosen: object,
 ) -> AsyncIterator[Opened]:
     """Open the engine on *path*, as a server with these settings would."""
     settings = Settings.load({}, listen="127.0.0.1:0", database=path, **chosen)
-    async with bootstrap.engine(settings, wall=wall) as parts:
+    async with bootstrap.engine(settings, wall=wall, boot=boot) as parts:
         yield Opened(path, parts)
 
 

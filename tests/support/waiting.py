@@ -1,8 +1,9 @@
 """Waiting for what has to happen, and no longer."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
 
 SECONDS: Final = 20.0
 LOOK_EVERY_SECONDS: Final = 0.005
@@ -17,3 +18,15 @@ async def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> Non
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110  it is looked at from outside, and tells nobody
             await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+@asynccontextmanager
+async def ended(endless: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Run what never ends by itself; on leaving, end it."""
+    task = asyncio.create_task(endless)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -171,8 +171,9 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def clock_difference(self) -> _duration_pb2.Duration:
-        """The wall clock minus the log's clock, which is carried on from the start of
-        the process and never set back. Negative when the wall clock is behind.
+        """The wall clock minus the log's clock, which all servers on the file carry on
+        from the start of the machine, and which is never set back. Negative when the
+        wall clock is behind.
         """
 
     @_builtins.property

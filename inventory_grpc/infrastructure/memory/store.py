@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from inventory_grpc.application.ports import Answered, Head, RequestKey, T, Transaction
+from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Found, Page
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event
@@ -41,7 +41,7 @@ class MemoryStore:
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         await asyncio.sleep(0)
-        return work(MemoryTransaction(self._tables))
+        return work(MemoryTransaction(self._tables, writable=False))
 
     async def recover(self) -> None:
         await asyncio.sleep(0)
@@ -98,8 +98,10 @@ class MemoryStore:
 class MemoryTransaction:
     """A `Transaction` that changes the tables at once, and knows how to take it back."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, *, writable: bool = True) -> None:
         self._tables = tables
+        self._writable = writable
+        self._kept_before = tables.kept_time
         self._begun_at = tables.head
         self._remembered: list[RequestKey] = []
         self._forgotten: dict[RequestKey, Answered] = {}
@@ -111,10 +113,18 @@ class MemoryTransaction:
         for key in self._remembered:
             del self._tables.requests[key]
         self._tables.truncate(self._begun_at)
+        self._tables.kept_time = self._kept_before
 
     def head(self) -> Head:
         head = self._tables.head
         return Head(head, self._tables.time_of(head))
+
+    def kept_time(self) -> KeptTime | None:
+        return self._tables.kept_time
+
+    def keep_time(self, time: KeptTime) -> None:
+        if self._writable:
+            self._tables.kept_time = time
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         return self._tables.events[position : position + limit]

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from inventory_grpc.application.ports import Answered, RequestKey
+from inventory_grpc.application.ports import Answered, KeptTime, RequestKey
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event
 from inventory_grpc.domain.inventory import Inventory, Stock
@@ -46,6 +46,7 @@ class Tables:
         """The positions of each one's events, in the order in which they were made."""
         self.requests: dict[RequestKey, Answered] = {}
         """In the order in which they were answered."""
+        self.kept_time: KeptTime | None = None
         self._reservations: dict[ReservationId, Numbered] = {}
         self._due: dict[StockId | None, list[Due]] = {}
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import apsw
 
-from inventory_grpc.application.ports import Answered, Head, RequestKey
+from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey
 from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.events import Event, StockReserved
 from inventory_grpc.domain.inventory import Inventory
@@ -13,6 +13,7 @@ from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite import kept_time
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers, NumbersGiven
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 from inventory_grpc.infrastructure.sqlite.stocks import find_stocks
@@ -65,6 +66,13 @@ class SqliteTransaction:
     def committed(self) -> None:
         """Stand by the numbers that were given: they are those of the file now."""
         self._numbers.keep()
+
+    def kept_time(self) -> KeptTime | None:
+        return kept_time.read(self._connection)
+
+    def keep_time(self, time: KeptTime) -> None:
+        if self._writable:
+            kept_time.write(self._connection, time)
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         self.write()

@@ -16,15 +16,16 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.application.ledger import LedgerBroken
 from inventory_grpc.application.mailbox import Entry
-from inventory_grpc.application.ports import Fault, Skipped, StorageError, Transaction
+from inventory_grpc.application.ports import Fault, KeptTime, Skipped, StorageError, Transaction
 from inventory_grpc.domain.events import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from tests.support.engine import PATIENCE_SECONDS, Engine, settle, until
+from tests.support.clock import ManualClock
+from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until
 from tests.support.history import appending
 from tests.support.model import Model
 from tests.support.scribe import events_of
-from tests.support.stores import TroubledStore
-from tests.support.world import KETTLES, MINUTE, add, remove, reserve
+from tests.support.stores import TroubledStore, in_memory
+from tests.support.world import KETTLES, MINUTE, NOON, add, remove, reserve
 
 BROKEN = StorageError(Fault.BROKEN)
 COMMIT_FAILED = StorageError(Fault.BROKEN, committing=True)
@@ -332,3 +333,19 @@ async def test_a_writer_that_ends_leaves_nobody_waiting(
         assert [type(answer) for answer in (*answers, *await bulk)] == [ShuttingDown] * 4
     with pytest.raises(ShuttingDown):
         await idle.record(add(1))
+
+
+async def test_a_time_that_was_lost_with_a_commit_is_kept_again_after_recovery(
+    troubled: TroubledStore,
+) -> None:
+    engine = assemble(in_memory(troubled), ManualClock(boot="first"))
+    async with running(engine):
+        await engine.record(add(1))
+        await engine.record(add(1))
+        troubled.fail_next(COMMIT_FAILED)
+        with pytest.raises(OutcomeUnknown):
+            await engine.record(add(1))
+        troubled._tables.kept_time = None
+        await mended(engine)
+        await engine.record(add(1))
+    assert troubled._tables.kept_time == KeptTime("first", NOON)
