@@ -19,6 +19,7 @@ from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
@@ -39,7 +40,9 @@ def existing(database: Path | None) -> Database:
     path = Settings.load(database=database).database
     if not check_files(path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
-    return Database(path)
+    found = Database(path)
+    check_name(found.path)
+    return found
 
 
 def show(text: str, *, red: str = "") -> None:

@@ -82,7 +82,7 @@ def _consequence(original: Original, database: Database) -> str:
     """Return how the damage shows; `silent` if it does not, and something is not as it was."""
     try:
         changed = list(content(database)) != original.content
-    except apsw.Error:
+    except (apsw.Error, StorageError):
         return "cannot be read"
     try:
         asyncio.run(_start(database))

@@ -16,6 +16,7 @@ from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.one_name import served_by_one_name
 from inventory_grpc.infrastructure.sqlite.replay import Progress, rebuild
 from inventory_grpc.infrastructure.sqlite.swapping import sync
 
@@ -39,7 +40,7 @@ def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[No
     Raises:
         NotOurs: there is a file of something else, or of a newer version; or there is none,
             and none is to be made.
-        Misplaced: what lies there does not belong together.
+        Misplaced: what lies there does not belong together, or has another name.
         InUse: another process has been making or replacing it for too long.
     """
     if not create and not check_files(database.path):
@@ -52,7 +53,8 @@ def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[No
     while True:
         with locked(database, exclusive=False):  # so that nobody is just making it
             if _is_ready(database):
-                yield
+                with served_by_one_name(database.path):
+                    yield
                 return
         try:
             # of servers that start together one makes what is missing; the others look again
@@ -95,12 +97,16 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
 
     Raises:
         InUse: a server is running.
-        Misplaced: what lies there does not belong together.
+        Misplaced: what lies there does not belong together, or has another name.
         LogInconsistent: the log contradicts itself; nothing was changed.
     """
     with locked(database, exclusive=True):
         check_files(database.path)
-        with closing(database.writer()) as connection, storage_errors(database.path, connection):
+        with (
+            served_by_one_name(database.path),
+            closing(database.writer()) as connection,
+            storage_errors(database.path, connection),
+        ):
             head = read_head(connection)
             rebuild(connection, head, progress)
             return head

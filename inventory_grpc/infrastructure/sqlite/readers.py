@@ -13,6 +13,7 @@ import apsw
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database, close
+from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Readers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._file = OpenedFile(database.path)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
@@ -65,8 +67,13 @@ class Readers:
         """
         if not self._open.is_set():
             raise replace(self._trouble)
-        self._here = self._here or self._database.reader()
+        self._here = self._here or self._connection()
         return self._here
+
+    def _connection(self) -> apsw.Connection:
+        """Open the file, unless its path names another one by now."""
+        self._file.check()
+        return self._database.reader()
 
     def point(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run *work* here and now: a look-up or two, on the event loop.
@@ -116,7 +123,7 @@ class Readers:
     def _read(self, work: Callable[[apsw.Connection], T]) -> T:
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None or connection not in self._opened:
-            connection = self._local.connection = self._database.reader()
+            connection = self._local.connection = self._connection()
             self._opened.append(connection)
         with storage_errors(self._database.path, connection), one_state(connection):
             return work(connection)

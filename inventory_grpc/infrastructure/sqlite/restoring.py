@@ -22,6 +22,7 @@ from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import InUse, locked
 from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in
 
@@ -53,6 +54,7 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
     """
     if not check_files(backup.path):
         raise schema.NotOurs(f"there is no database at {backup.path}")
+    check_name(backup.path)
     schema.read_models_of(backup)
     if target.path.exists() and target.path.samefile(backup.path):
         raise schema.NotOurs(

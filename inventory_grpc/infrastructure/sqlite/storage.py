@@ -24,6 +24,7 @@ from inventory_grpc.infrastructure.sqlite.connection import (
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers
+from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock
@@ -42,6 +43,7 @@ class SqliteStorage:
     def __init__(self, database: Database, readers: Readers) -> None:
         self._database = database
         self._readers = readers
+        self._file = OpenedFile(database.path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: apsw.Connection | None = None
         self._checkpoints = Checkpoints(database)
@@ -105,6 +107,7 @@ class SqliteStorage:
 
     def _open(self) -> None:
         self._numbers.clear()
+        self._file.check()
         self._connection = connection = self._database.writer()
         with storage_errors(self._database.path, connection):
             self._checkpoints.watch(connection)
@@ -116,6 +119,7 @@ class SqliteStorage:
     def _transact(self, work: Callable[[Transaction], T]) -> T:
         connection = self._connected()
         self._checkpoints.check()
+        self._file.check()
         path, written_before = self._database.path, connection.total_changes()
         with storage_errors(path, connection):
             self.write_lock.begin(connection)
@@ -189,6 +193,7 @@ class SqliteStorage:
         Raises:
             StorageError: it cannot be written, or not be opened anew: what is open still reads.
         """
+        self._file.check()
         if self._connection is not None:
             try:
                 self._write_probe(self._connection)
@@ -218,6 +223,7 @@ class SqliteStorage:
 
     def _reopen(self) -> None:
         self._disconnect()
+        self._file.check_set()
         self._open()
         connection = self._connected()
         with storage_errors(self._database.path, connection):
@@ -235,9 +241,14 @@ class SqliteStorage:
             _log.warning("the file was closed without a checkpoint: %s", error)
             self._disconnect()
         else:
-            self._checkpoints.stop()
-            close(self._connection)
-            self._connection = None
+            if self._file.is_there():
+                self._checkpoints.stop()
+                close(self._connection)
+                self._connection = None
+            else:
+                # all is in the file, wherever it is now; the last connection that is closed
+                # would remove a WAL by its name, which may be that of another file
+                self._disconnect()
 
 
 def _name_wal(connection: apsw.Connection) -> None:
