@@ -46,7 +46,7 @@ robustness: .venv/.dev ## Try hard to break it, for some hours: ARGS="-k kill", 
 
 .PHONY: mutants
 mutants: .venv/.dev ## Break it on purpose, and see which test notices: ARGS="M7 M9"
-	$(BIN)/python scripts/mutants.py $(ARGS)
+	$(BIN)/python scripts/mutants $(ARGS)
 
 .PHONY: protos
 protos: .venv/.dev ## Make generated/ from protos/

@@ -1,11 +1,24 @@
-"""What is to be broken on purpose is still there to be broken."""
+"""Each deliberate fault still fits the sources, and names tests that there are."""
 
 import pytest
 
-from scripts.mutants import MUTANTS, ROOT, Mutant
+from scripts.mutants import MUTANTS
+from scripts.mutants.mutant import Mutant
+from tests.support.server_process import ROOT
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_a_mutant_changes_is_in_the_sources_once(mutant: Mutant) -> None:
     for edit in mutant.edits:
         assert (ROOT / "inventory_grpc" / edit.file).read_text().count(edit.old) == 1, edit.old
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_tests_that_must_notice_a_mutant_are_there(mutant: Mutant) -> None:
+    for test in mutant.caught_by.split():
+        assert (ROOT / test).is_file(), test
+
+
+def test_no_two_mutants_have_the_same_name() -> None:
+    names = [mutant.name for mutant in MUTANTS]
+    assert names == [f"M{number}" for number in range(1, len(names) + 1)]

@@ -1,0 +1,8 @@
+"""Every deliberate fault that `make mutants` tries."""
+
+from typing import Final
+
+from scripts.mutants.engine import ENGINE
+from scripts.mutants.surroundings import SURROUNDINGS
+
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS)
