@@ -1,6 +1,7 @@
 """Commands on the file itself, with or without a server: print, check, rebuild and copy the log."""
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -51,6 +52,8 @@ def events(
         frozenset(store or ()),
         frozenset(reservation or ()),
     )
+    # asyncio's way to end would wait for a pipe that nobody reads; this one only reads the file
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with errors():
         asyncio.run(print_events(existing(database), after, matching, follow=follow))
 

@@ -1,10 +1,13 @@
 """The file of callers: what it may say, what it may not, and that it is followed."""
 
+import errno
 import re
 from pathlib import Path
+from typing import Never
 
 import pytest
 
+from inventory_grpc import bootstrap
 from inventory_grpc.application.access import EVERYWHERE, Caller, Role, Scope
 from inventory_grpc.domain.values import StoreId
 from inventory_grpc.infrastructure.callers_file import (
@@ -14,6 +17,7 @@ from inventory_grpc.infrastructure.callers_file import (
     hash_of,
     new_token,
 )
+from inventory_grpc.settings import Settings
 from tests.support.keyring import Keyring
 
 HASH = hash_of("a token")
@@ -128,6 +132,28 @@ def test_what_a_file_cannot_say_is_named(tmp_path: Path, text: str, problem: str
     assert "inv_secret" not in str(bad.value)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadCallers, match="No such file"):
-        CallersFile(tmp_path / "callers.toml")
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "callers.toml"
+    with pytest.raises(BadCallers, match=f"{path}: No such file"):
+        CallersFile(path)
+    with pytest.raises(BadCallers, match=f"{tmp_path}: Is a directory"):
+        CallersFile(tmp_path)
+    path.touch()
+
+    def denied(*_: object) -> Never:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)  # whoever runs the tests may read everything
+    with pytest.raises(BadCallers, match=f"{path}: Permission denied"):
+        CallersFile(path)
+
+
+async def test_a_server_does_not_start_with_callers_that_cannot_be_read(tmp_path: Path) -> None:
+    settings = Settings(
+        listen="127.0.0.1:0", database=tmp_path / "inventory.db", callers=tmp_path / "none.toml"
+    )
+    with pytest.raises(BadCallers, match=r"none\.toml: No such file"):
+        async with bootstrap.serving(settings):
+            pass

@@ -1,8 +1,9 @@
-"""A reader of the log that has stopped reading stops neither calls, nor health, nor the end."""
+"""A pipe that nobody reads stops neither calls, nor health, nor the end of a process."""
 
 import asyncio
 import fcntl
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,9 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from inventory_grpc_protos.v1.queries_pb2 import ListStockRequest
 from tests.support.caller import SECONDS, calling
+from tests.support.opened import opened
 from tests.support.server_process import _SERVING, COMMAND, ENVIRONMENT, START_SECONDS
+from tests.support.world import add
 
 PIPE: Final = 4_096
 CALLS: Final = 300
@@ -42,6 +45,24 @@ def reader(path: Path) -> Iterator[tuple[int, Popen[bytes]]]:
         yield reader, server
         server.kill()
         os.close(reader)
+
+
+async def _fill(path: Path) -> None:
+    async with opened(path) as one:
+        await one.answers(*(one.ask(add(1)) for _ in range(100)))
+
+
+def test_ctrl_c_ends_a_command_whose_events_nobody_reads(path: Path) -> None:
+    asyncio.run(_fill(path))
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
+    command = [*COMMAND, "events", "--follow", "--database", str(path)]
+    with Popen(command, stdout=writer, env=ENVIRONMENT) as process:
+        os.close(writer)
+        assert select.select([reader], [], [], SECONDS)[0], "it has begun to write"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == -signal.SIGINT
+    os.close(reader)
 
 
 async def test_a_log_that_nobody_reads_stops_nothing(reader: tuple[int, Popen[bytes]]) -> None:
