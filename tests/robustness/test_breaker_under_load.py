@@ -84,7 +84,7 @@ class Trade:
                 lambda: queries.BatchGetStock(SHELF, timeout=SECONDS),
             ):
                 begun = time.monotonic()
-                self.reads_refused += await _until_done(ask)
+                self.reads_refused += await _until_done(ask, "READS_REFUSED")
                 self.slowest_read = max(self.slowest_read, time.monotonic() - begun)
                 self.reads += 1
 
@@ -99,23 +99,23 @@ class Trade:
             self.health.append(answer.status)
 
 
-async def _until_done(ask: Callable[[], Awaitable[object]]) -> int:
+async def _until_done(ask: Callable[[], Awaitable[object]], reason: str = "WRITES_REFUSED") -> int:
     """Ask until storage has done it; return how often it had not."""
     refused = 0
     while True:
         try:
             await ask()
         except grpc.aio.AioRpcError as error:
-            _is_pushed_back(error)
+            _is_pushed_back(error, reason)
             refused += 1
             await asyncio.sleep(0.02)
         else:
             return refused
 
 
-def _is_pushed_back(error: grpc.aio.AioRpcError) -> None:
+def _is_pushed_back(error: grpc.aio.AioRpcError, reason: str = "WRITES_REFUSED") -> None:
     answer = refusal(error)
-    assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, "WRITES_REFUSED")
+    assert (answer.code, answer.reason) == (StatusCode.UNAVAILABLE, reason)
     assert int(answer.trailers["grpc-retry-pushback-ms"]) > 0
 
 
