@@ -23,6 +23,7 @@ for command in (
     log.backup,
     log.restore,
     clock.clock,
+    log.repair,
     access.token,
 ):
     app.command()(command)

@@ -13,6 +13,8 @@ from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
+from inventory_grpc.infrastructure.sqlite.repairing import Progress
+from inventory_grpc.infrastructure.sqlite.repairing import repair as repair_file
 from inventory_grpc.infrastructure.sqlite.restoring import restore as put_back
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.logs import printable
@@ -88,6 +90,27 @@ def backup(
     for folder in copy.left:
         show(f"{folder} is left of a backup that was killed: remove it")
     show(f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}")
+
+
+def repair(database: DatabaseOption = None) -> None:
+    """Make the file usable again after another program, such as sqlite3, has written to it.
+
+    All or nothing: only if every event, link and table in it proves to be sound. It stays the
+    same log, for followers too. The file as it was is kept under a name with the date. Nothing
+    may have it open.
+    """
+    with errors(), progress_bar(screen, "repairing") as progress:
+        file = Database(Settings.load(database=database).database)
+        done = repair_file(file, Progress(progress.of, progress.at))
+    if done.pages:
+        show(
+            f"{done.pages:,} pages of {file.path} had no checksum, as another program leaves them; "
+            f"all {done.position:,} events of log {done.log_id} are there and proven"
+        )
+    else:
+        show(f"every page of {file.path} has its checksum: there is nothing to repair")
+    if done.kept:
+        show(f"the file as it was is kept as {done.kept.path}")
 
 
 def restore(

@@ -1,8 +1,10 @@
 """The WAL is moved into the file while more is written, and does not grow beyond its bound."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,9 +12,10 @@ import apsw
 import pytest
 
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.infrastructure.sqlite import checkpoints
+from inventory_grpc.infrastructure.sqlite import checkpoints, connection
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
-from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.infrastructure.sqlite.readers import one_state
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, faulty_file_system
 from tests.support.moves import Moves
@@ -116,6 +119,35 @@ def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
         writing.join(10)
         assert scribe.written == COMMITS
         assert wal_pages(path) <= MOST + ONE_COMMIT
+
+
+def test_after_a_long_read_the_wal_shrinks_to_its_bound_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = MOST * FRAME_BYTES
+    monkeypatch.setattr(connection, "WAL_LIMIT_BYTES", bound)
+    with Scribe(Database(path, Durability.RELAXED)) as scribe:
+        with closing(Database(path).reader()) as reader, one_state(reader):
+            reader.execute("SELECT count(*) FROM notes").fetchall()
+            for _ in range(COMMITS):
+                scribe.write()
+            assert wal_pages(path) > 2 * MOST, "it was not read in"
+        for _ in range(COMMITS):
+            scribe.write()
+        assert wal_pages(path) <= MOST + ONE_COMMIT
+
+
+def test_a_reader_that_is_the_last_to_leave_moves_nothing(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    with Scribe(Database(path)) as scribe:
+        for _ in range(3):
+            scribe.write()
+        for end in ("", "-wal"):  # as a process leaves them that was killed
+            shutil.copy(f"{path}{end}", f"{copy}{end}")
+    before = {end: Path(f"{copy}{end}").read_bytes() for end in ("", "-wal")}
+    with closing(Database(copy).reader()) as reader:
+        assert reader.execute("SELECT count(*) FROM notes").get == scribe.written
+    assert {end: Path(f"{copy}{end}").read_bytes() for end in before} == before
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def _copy(
                 raise StorageError(Fault.DAMAGED, detail=missing)
         with storage_errors(database.path, source), one_state(source):
             head = read_head(source)
-            _copy_pages(source, copy, target.path, progress)
+            copy_pages(source, copy, target.path, progress)
         with storage_errors(target.path, copy):
             check_tail(copy, TAIL)
             schema.rename_log(copy)
@@ -123,7 +123,7 @@ def _copy(
     return log_id, head
 
 
-def _copy_pages(
+def copy_pages(
     source: apsw.Connection,
     copy: apsw.Connection,
     path: Path,

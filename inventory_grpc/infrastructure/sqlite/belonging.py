@@ -28,8 +28,8 @@ def check_files(path: Path) -> bool:
     """
     if swaps := swaps_under_way(path):
         raise Misplaced(
-            f"a restore of {path} was interrupted before {_names(swaps)} took its place: "
-            "run it again; nothing is lost"
+            f"a restore or a repair of {path} was interrupted before {_names(swaps)} took its "
+            "place: run it again; nothing is lost"
         )
     if not check_header(path):
         check_nothing_beside(path)

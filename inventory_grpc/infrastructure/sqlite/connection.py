@@ -132,7 +132,7 @@ class Database:
     @contextmanager
     def _opened(self, flags: int, name: str = "") -> Iterator[apsw.Connection]:
         """Open a connection; if it cannot be set up as is done inside, close it and say why."""
-        _load_checksum_vfs()
+        load_checksum_vfs()
         if not name:
             name = str(self.path)
             if not _is_utf8(name):  # the bytes of the name pass in a URI only
@@ -163,7 +163,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _load_checksum_vfs() -> None:
+def load_checksum_vfs() -> None:
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < OLDEST_SQLITE:
         version = ".".join(map(str, OLDEST_SQLITE))
         raise RuntimeError(

@@ -62,7 +62,7 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
             "move it elsewhere, then restore it from there"
         )
     target.path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target, exclusive=True), _kept_from_others(target.path):
+    with locked(target, exclusive=True), kept_from_others(target.path):
         kept = finish_swaps(target.path)
         date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         copy = back_up(backup, beside(target.path, f".copy-{date}"), progress)
@@ -92,7 +92,7 @@ def _check(copy: Database) -> None:
 
 
 @contextmanager
-def _kept_from_others(path: Path) -> Iterator[None]:
+def kept_from_others(path: Path) -> Iterator[None]:
     """Have no program, of ours or not, open the database at *path* meanwhile.
 
     Readers, such as `events --follow`, do not hold the lock beside the file; but all that have

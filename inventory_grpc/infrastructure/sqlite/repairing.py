@@ -1,0 +1,157 @@
+"""Gives the pages of a file their checksums again after another program has written them.
+
+Page checksums are made as pages are moved from the WAL into the file. A program that does not
+know them, such as the `sqlite3` shell that was the last to close a file after a crash, moves
+pages without any; from then on they cannot be told from damaged ones, and nothing is served.
+
+All of the file is read as it is, and copied with new checksums. The copy takes its place only if
+it proves itself: its structure, every link of the chain, every table against the log, and the
+mark of how far the log has come. It is the same log, so it keeps its id and its followers. The
+one thing that nothing proves is what is remembered of requests, beyond the events they name.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import apsw
+
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.backup import copy_pages, give_rights_of
+from inventory_grpc.infrastructure.sqlite.belonging import check_files
+from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.connection import Database, load_checksum_vfs
+from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.high_water import HighWater
+from inventory_grpc.infrastructure.sqlite.one_name import check_name
+from inventory_grpc.infrastructure.sqlite.opening import locked
+from inventory_grpc.infrastructure.sqlite.readers import one_state
+from inventory_grpc.infrastructure.sqlite.restoring import kept_from_others
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs
+from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in, sync
+from inventory_grpc.infrastructure.sqlite.verify import verify
+from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
+
+WITHOUT_CHECKSUMS: Final = "unix"
+"""The file system of SQLite that `cksumvfs` stands on."""
+
+_READ_AT_ONCE: Final = 256
+"""Pages."""
+
+
+class Repaired(NamedTuple):
+    """What a repair has found and done."""
+
+    pages: int
+    """Those that had no valid checksum; if there are none, nothing was changed."""
+    position: int = 0
+    log_id: str = ""
+    kept: Kept | None = None
+    """The files as they were; without pages, those of a repair that was interrupted."""
+
+
+class Progress(NamedTuple):
+    """The steps of a repair, each told with what is done and what there is."""
+
+    copying: Callable[[int, int], None]
+    checking: Callable[[int], None]
+
+
+def repair(database: Database, progress: Progress) -> Repaired:
+    """Put a proven copy of the file, with checksums, in its place; keep the file as it was.
+
+    Raises:
+        NotOurs: there is none of ours, or of a newer version.
+        InUse: a process has it open.
+        StorageError: it is not sound, or cannot be read; nothing was changed.
+        OSError: a file cannot be written, synced or renamed. Unless that was in the swap at the
+            end, see `swapping.py`, nothing was changed.
+    """
+    path = database.path
+    with locked(database, exclusive=True):
+        with kept_from_others(path):
+            finished = finish_swaps(path)
+        if not check_files(path):
+            raise NotOurs(f"there is no database at {path}; name one with --database")
+        check_name(path)
+        pages = _pages_without_checksum(path)
+        if not pages:
+            return Repaired(0, kept=finished[-1] if finished else None)
+        date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        ready = beside(path, f".repaired-{date}")
+        with workshop(ready) as (folder, _):
+            copy = replace(database, path=folder / path.name)
+            _copy(database, copy, progress.copying)
+            log_id, position = _proven(copy, database, progress.checking)
+            give_rights_of(path, copy.path)
+            sync(copy.path)
+            take_name(copy.path, ready)
+        with _mark_kept(path):
+            kept = swap_in(path, ready, date)
+    return Repaired(pages, position, log_id, kept)
+
+
+def _pages_without_checksum(path: Path) -> int:
+    """Return how many pages of the file alone do not have the checksum of their content."""
+    load_checksum_vfs()
+    with path.open("rb") as file, closing(apsw.Connection(":memory:")) as memory:
+        size = int.from_bytes(file.read(18)[16:], "big")
+        size = 65_536 if size == 1 else size
+        file.seek(0)
+        count = 0
+        while pages := file.read(size * _READ_AT_ONCE):
+            for begin in range(0, len(pages), size):
+                page = pages[begin : begin + size]
+                count += not memory.execute("SELECT verify_checksum(?)", (page,)).get
+    return count
+
+
+def _copy(database: Database, copy: Database, progress: Callable[[int, int], None]) -> None:
+    wal = beside(database.path, "-wal")
+    is_at_rest = not wal.exists() or not wal.stat().st_size
+    unchecked = replace(database, vfs=WITHOUT_CHECKSUMS, is_at_rest=is_at_rest)
+    with closing(unchecked.reader()) as source, closing(copy.creator()) as target:
+        with storage_errors(database.path, source), one_state(source):
+            problem = source.execute("PRAGMA quick_check(1)").get
+            if problem != "ok":
+                raise _unsound(database, str(problem))
+            copy_pages(source, target, copy.path, progress)
+        with storage_errors(copy.path, target):
+            target.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
+def _proven(copy: Database, original: Database, progress: Callable[[int], None]) -> tuple[str, int]:
+    """Return the name and the end of the log in *copy*.
+
+    Raises:
+        StorageError: something in it is not what the log says, or the log is not whole.
+    """
+    for difference in verify(copy, progress):
+        raise _unsound(original, difference)
+    with closing(copy.immutable()) as connection, storage_errors(copy.path, connection):
+        if missing := HighWater(original.path).missing(connection):
+            raise _unsound(original, missing)
+        return read_log_id(connection), read_head(connection)
+
+
+def _unsound(database: Database, found: str) -> StorageError:
+    return StorageError(
+        Fault.DAMAGED,
+        detail=f"{database.path} cannot be repaired, and nothing was changed: {found}; "
+        "restore a backup",
+    )
+
+
+@contextmanager
+def _mark_kept(path: Path) -> Iterator[None]:
+    """Have the mark stay beside the file, which goes on being the same log."""
+    mark = beside(path, ".mark")
+    content = mark.read_bytes() if mark.exists() else b""
+    yield
+    if content:
+        mark.write_bytes(content)
+        give_rights_of(path, mark)
