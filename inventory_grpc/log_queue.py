@@ -6,6 +6,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, TextIO
@@ -82,11 +83,12 @@ class LogQueue(io.TextIOBase):
                 continue
             try:
                 self._put_out(entry.encode("utf-8", "backslashreplace"))
-            except OSError:  # nobody is there any more, or the disk is full
+            except Exception:  # noqa: BLE001  a bug, or nobody is there any more: the thread goes on
                 self._done(entry, lost=entry.count("\n"))
             else:
                 if dropped := self._done(entry):
-                    self._tell(dropped)
+                    with suppress(Exception):
+                        self._tell(dropped)
 
     def _done(self, entry: str, lost: int = 0) -> int:
         """Take *entry* off the count; return how many lines were dropped if that can be told."""

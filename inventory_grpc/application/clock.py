@@ -14,6 +14,9 @@ STEP_MICROS: Final = 1_000_000
 
 LOOK_EVERY_SECONDS: Final = 5.0
 
+LONG_MICROS: Final = 30 * 24 * 3600 * 1_000_000
+"""A wall clock that is adopted so long after the last event may be a wrong one."""
+
 
 class LogClock:
     """A time that runs with the machine's monotonic clock, from a start that the file keeps.
@@ -35,6 +38,8 @@ class LogClock:
         self._offset = wall() - monotonic()
         self._is_agreed = not boot
         """The file says the same, as of the last look at it."""
+        self.gap = 0
+        """How long after the last event this wall clock was adopted, if it was."""
 
     def now(self) -> Instant:
         return Instant(self._monotonic() + self._offset)
@@ -55,7 +60,9 @@ class LogClock:
             self._offset = max(self._offset, floor - now)
             return Instant(now + self._offset)
         kept = transaction.kept_time()
-        agreed = kept.offset if kept and kept.boot == self._boot else self._offset
+        is_ours = kept is not None and kept.boot == self._boot
+        agreed = kept.offset if kept and is_ours else self._offset
+        self.gap = 0 if is_ours or not floor else now + agreed - floor
         ours = KeptTime(self._boot, max(agreed, floor - now))
         self._offset = ours.offset
         self._is_agreed = kept == ours
@@ -79,6 +86,12 @@ class LogClock:
 async def watch_for_steps(clock: LogClock) -> Never:
     """Warn where the wall clock and the log's differ: at the start, and when that changes."""
     wall, difference = clock.since_boot(), clock.difference()
+    if clock.gap > LONG_MICROS:
+        _log.warning(
+            "the log's time goes on %s days after its last event; if the wall clock is wrong, "
+            "stop, set it, and run `inventory-grpc clock --adopt-wall` before more is recorded",
+            f"{clock.gap // (LONG_MICROS // 30):,}",
+        )
     if abs(difference) > STEP_MICROS:
         _log.warning(
             "the wall clock differs from the log's time by %.3f s; the log's time goes on at its "

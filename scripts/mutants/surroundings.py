@@ -45,4 +45,12 @@ SURROUNDINGS: Final = (
         "        if False:\n",
         "tests/property/test_histories.py",
     ),
+    Mutant(
+        "M23",
+        "adopt the wall clock at every start",
+        "application/clock.py",
+        "        agreed = kept.offset if kept and is_ours else self._offset\n",
+        "        agreed = self._offset\n",
+        "tests/integration/test_wall_clock.py",
+    ),
 )

@@ -72,7 +72,10 @@ ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
         "test_floods_end_the_connection_they_come_on_and_no_other",
         "test_headers_that_never_end_are_cut_off_and_cost_little",
     ],
-    35: ["test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said"],
+    35: [
+        "test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said",
+        "test_a_server_that_is_started_after_the_wall_clock_stepped_ends_and_forgets_nothing",
+    ],
     40: ["test_what_is_refused_says_why_and_records_nothing"],
 }
 """Which tests do that, of those that are about more than the value of a field."""

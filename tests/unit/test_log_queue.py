@@ -190,3 +190,24 @@ def test_without_standard_error_nothing_is_written_and_all_is_well() -> None:
     print("to nobody", file=stream)
     logging.StreamHandler(stream).flush()
     stream.close()
+
+
+async def test_a_bug_in_writing_one_line_does_not_keep_the_others_from_being_written(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = pipe.queue()
+    put_out, bugs = lines._put_out, [ValueError("a bug")]
+
+    def fail_once(text: bytes) -> None:
+        if bugs:
+            raise bugs.pop()
+        put_out(text)
+
+    def fail(_: int) -> None:
+        raise ValueError("a bug in telling of it")
+
+    monkeypatch.setattr(lines, "_put_out", fail_once)
+    monkeypatch.setattr(lines, "_tell", fail)
+    for line in ("one\n", "two\n", "three\n"):
+        lines.write(line)
+    assert await _everything(pipe.reader, "three") == "two\nthree\n"

@@ -189,7 +189,7 @@ def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> C
 
     def last(lines: int) -> str:
         assert len(caplog.records) == lines
-        return caplog.records[-1].getMessage()
+        return caplog.records[-1].getMessage() if lines else ""
 
     return last
 
@@ -203,6 +203,18 @@ async def test_a_wall_clock_that_differs_at_the_start_is_told_and_has_not_steppe
         await settle()
     assert "differs from the log's time by -600.000 s" in told(1)
     assert "stepped" not in told(1)
+
+
+@pytest.mark.parametrize(("days", "lines"), [(29, 0), (3_650, 1)])
+async def test_a_boot_long_after_the_last_event_is_told_for_its_clock_may_be_wrong(
+    wall: ManualClock, file: File, told: Callable[[int], str], days: int, lines: int
+) -> None:
+    wall.step_wall(days * DAY)
+    clock = wall.log_clock()
+    file.look(clock, NOON)
+    async with ended(watch_for_steps(clock)):
+        await settle()
+    assert ("3,650 days after its last event" in told(lines)) == (lines > 0)
 
 
 async def test_a_step_of_the_wall_clock_is_told_once(
