@@ -53,4 +53,30 @@ SURROUNDINGS: Final = (
         "        agreed = self._offset\n",
         "tests/integration/test_wall_clock.py",
     ),
+    Mutant(
+        "M24",
+        "take a file of callers that cannot be read for an empty one",
+        "infrastructure/callers_file.py",
+        "            text = file.read(MAX_BYTES + 1)\n    except OSError as error:\n"
+        '        raise BadCallers(f"{path}: {error.strerror}") from None\n',
+        "            text = file.read(MAX_BYTES + 1)\n    except OSError:\n        text = b''\n",
+        "tests/integration/test_callers_file.py",
+    ),
+    Mutant(
+        "M25",
+        "have readers checkpoint when they close",
+        "infrastructure/sqlite/connection.py",
+        "            connection.wal_autocheckpoint(0)\n"
+        "            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)\n",
+        "            connection.wal_autocheckpoint(0)\n",
+        "tests/integration/test_checkpoints.py",
+    ),
+    Mutant(
+        "M26",
+        "leave the WAL as large as a long read has made it",
+        "infrastructure/sqlite/connection.py",
+        '        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)\n',
+        "",
+        "tests/integration/test_checkpoints.py",
+    ),
 )

@@ -96,7 +96,7 @@ async def test_what_there_is_no_room_for_is_refused_at_once_and_not_recorded(
     finally:
         server.kill()
     assert not poured["failed"]
-    assert poured["shed"] > 100
+    assert poured["shed"] > 20, "of thousands: how many depends on how fast they are sent"
     assert poured["goodput"] > 0
     with campaign("no room", shed=poured["shed"]) as noted:
         noted["shed_ms"] = poured["shed_ms"]
