@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from tests.support.opened import change, checked, opened, stored
 from tests.support.server_process import COMMAND, ENVIRONMENT
 from tests.support.world import add
 
-UNITS_THEN: Final = 2
+UNITS_THEN: Final = 3
 UNITS_NOW: Final = 5
 RENAMES: Final = 20
 """More than a restore needs."""
@@ -152,6 +152,13 @@ def _break_the_chain(copy: Path) -> None:
     change(copy, "UPDATE events SET hash = zeroblob(32) WHERE position = 1")
 
 
+def _break_a_rule(copy: Path) -> None:
+    """Have a stock of less than nothing, which no checksum and no link tells."""
+    with closing(Database(copy).writer()) as connection:
+        connection.pragma("ignore_check_constraints", 1)
+        connection.execute("UPDATE stocks SET on_hand = -1")
+
+
 def _replace(copy: Path) -> None:
     copy.write_text("kettles: 5\n" * 100, encoding="utf-8")
 
@@ -169,6 +176,7 @@ def _lay_beside_the_mark_of_another(copy: Path) -> None:
     [
         (_flip, StorageError),
         (_break_the_chain, StorageError),
+        (_break_a_rule, StorageError),
         (_replace, NotOurs),
         (_have_from_a_newer_program, NotOurs),
         (_lay_beside_the_mark_of_another, NotOurs),

@@ -62,13 +62,5 @@ class OpenedFile:
                 Fault.BROKEN, why="its files were changed", detail=str(error)
             ) from error
 
-    def is_there(self) -> bool:
-        """Tell whether `check` finds it."""
-        try:
-            self.check()
-        except StorageError:
-            return False
-        return True
-
     def _gone(self, why: str) -> StorageError:
         return StorageError(Fault.BROKEN, why=why, detail=f"{self._path}: {_REMEDY}")

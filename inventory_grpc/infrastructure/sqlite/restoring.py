@@ -71,8 +71,8 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
             if target.path.exists():
                 give_rights_of(target.path, copy.path)  # a restore is often run by root
             kept.append(swap_in(target.path, copy.path, date))
-        except StorageError:
-            copy.path.unlink()
+        except Exception:
+            copy.path.unlink(missing_ok=True)  # it is not there once the swap has begun
             raise
     return Restored(copy.position, copy.log_id, [old for old in kept if old.files])
 
@@ -83,7 +83,8 @@ def _check(copy: Database) -> None:
     Raises:
         StorageError: one is not.
     """
-    with closing(copy.immutable()) as connection, storage_errors(copy.path, connection):
+    # one that only reads leaves out what the tables demand of each row
+    with closing(copy.writer()) as connection, storage_errors(copy.path, connection):
         problem: str = connection.execute("PRAGMA quick_check(1)").get
         if problem != "ok":
             raise StorageError(Fault.DAMAGED, detail=f"{copy.path}: {problem}")

@@ -241,14 +241,10 @@ class SqliteStorage:
             _log.warning("the file was closed without a checkpoint: %s", error)
             self._disconnect()
         else:
-            if self._file.is_there():
-                self._checkpoints.stop()
-                close(self._connection)
-                self._connection = None
-            else:
-                # all is in the file, wherever it is now; the last connection that is closed
-                # would remove a WAL by its name, which may be that of another file
-                self._disconnect()
+            # of a file that was moved SQLite leaves the WAL's name alone, which may be another's
+            self._checkpoints.stop()
+            close(self._connection)
+            self._connection = None
 
 
 def _name_wal(connection: apsw.Connection) -> None:
