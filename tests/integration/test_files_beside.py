@@ -55,7 +55,7 @@ async def test_no_new_log_is_made_beside_what_is_left_of_one(
         assert shop.parts.head.position == 0
 
 
-@pytest.mark.parametrize("command", ["verify", "events", "rebuild", "backup"])
+@pytest.mark.parametrize("command", ["verify", "events", "rebuild", "backup", "clock"])
 async def test_no_command_opens_a_backup_beside_the_wal_of_its_original(
     path: Path, tmp_path: Path, command: str
 ) -> None:

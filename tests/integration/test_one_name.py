@@ -48,7 +48,7 @@ async def test_of_two_hard_links_only_the_one_beside_the_mark_is_served(
     checked(path)
 
 
-@pytest.mark.parametrize("command", ["verify", "events", "rebuild", "backup"])
+@pytest.mark.parametrize("command", ["verify", "events", "rebuild", "backup", "clock"])
 async def test_no_command_looks_at_a_served_file_by_another_name(
     path: Path, other: Path, command: str
 ) -> None:

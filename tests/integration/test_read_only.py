@@ -72,6 +72,7 @@ def test_a_file_that_can_only_be_read_is_verified_printed_and_copied(
     before = {file: file.stat().st_mtime_ns for file in path.parent.iterdir()}
     with read_only(path.parent):
         _run("verify", "-d", path)
+        assert "at position 5" in _run("clock", "-d", path)
         lines = _run("events", "-d", path).splitlines()
         _run("backup", "-d", path, tmp_path / "copy.db")
     assert [int(json.loads(line)["position"]) for line in lines] == [1, 2, 3, 4, 5]

@@ -12,6 +12,7 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_log_id, read_tail
 from inventory_grpc.infrastructure.sqlite.opening import locked
+from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 
 class LogTime(NamedTuple):
@@ -29,7 +30,11 @@ class LogTime(NamedTuple):
 
 def log_time(database: Database) -> LogTime:
     """Return how the clocks stand; servers may go on meanwhile."""
-    with closing(database.reader()) as connection, storage_errors(database.path, connection):
+    with (
+        readable(database) as original,
+        closing(original.reader()) as connection,
+        storage_errors(database.path, connection),
+    ):
         return _read(connection)
 
 
