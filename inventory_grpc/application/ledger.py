@@ -101,7 +101,10 @@ class Ledger:
         await self._admit()
         answer = self._mailbox.put(command, request)
         self._wake.set()
-        return await answer
+        try:
+            return await answer
+        finally:
+            del answer  # a refusal's traceback has this frame, which would have the refusal
 
     async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
         """Do what many commands ask, each as `record` does; return when all are taken in.

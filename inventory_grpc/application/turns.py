@@ -28,7 +28,9 @@ def answer_all(entries: Sequence[Entry], batch: Batch) -> Answers:
         try:
             answers.append(batch.answer(entry.command, entry.request))
         except Refusal as refusal:
-            answers.append(refusal)
+            # With its traceback it would keep this frame, and so every answer and command of
+            # the batch, until the garbage collector comes by: megabytes for each message.
+            answers.append(refusal.with_traceback(None))
     return answers
 
 

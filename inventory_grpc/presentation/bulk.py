@@ -61,15 +61,17 @@ class Taken:
         tally: Tally,
     ) -> None:
         self._refusals = refusals
-        self._answered = answered
+        self._answered: asyncio.Future[Sequence[Answer]] | None = answered
         self._tally = tally
 
     def give_up(self) -> None:
         """Have nothing done any more that was not begun."""
-        self._answered.cancel()
+        if self._answered is not None:
+            self._answered.cancel()
 
     async def told_in(self, response: Response) -> Response:
         """Wait until all are done, and tell in *response* what became of each, in order."""
+        assert self._answered is not None, "told once"
         answers = iter(await self._answered)
         refused = 0
         async for refusal in _in_turns(self._refusals):
@@ -80,6 +82,8 @@ class Taken:
                 refused += 1
                 fill_error(response.results.add().error, answer)
         self._tally.add(refused=refused)
+        # what is kept until the response was taken, which may take long
+        self._answered, self._refusals = None, ()
         return response
 
 
@@ -108,7 +112,7 @@ def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None
     try:
         asked.append(read(kind, getattr(command, kind)))
     except Refusal as refusal:
-        return refusal
+        return refusal.with_traceback(None)  # which would keep what all of them ask
     except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
         return bug(_log, error, kind)
     return None

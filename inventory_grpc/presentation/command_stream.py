@@ -61,6 +61,7 @@ class CommandStream:
         try:
             while (request := await self._next()) is not None:
                 self._taken.put_nowait(await self._take_in(request.commands))
+                del request  # megabytes, while the next one is waited for
             why = None
         except Exception as error:  # noqa: BLE001  raised again where it is told
             why = error

@@ -36,6 +36,10 @@ from inventory_grpc_protos.v1.queries_pb2_grpc import add_InventoryQueriesServic
 MAX_PENDING: Final = 10_000
 """Calls of all connections that wait to be looked at; what is beyond is cancelled."""
 
+WINDOW: Final = 256 * 1024
+"""Bytes of a stream that its caller may send before they are read, beside the message that is
+being read. Over a way of 50 ms there and back, that is still 5 MiB a second."""
+
 _MINUTE_MS: Final = 60_000
 
 OPTIONS: Final = {
@@ -43,6 +47,10 @@ OPTIONS: Final = {
     "grpc.so_reuseport": 0,
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_send_message_length": 4 * 1024 * 1024,
+    # What a caller has sent and nobody has read yet waits here, so much of each stream. Left to
+    # itself gRPC lets that grow to megabytes, by how fast the network is.
+    "grpc.http2.bdp_probe": 0,
+    "grpc.http2.lookahead_bytes": WINDOW,
     "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
     # which would count streams that are over, until their memory is free, and so refuse
     # callers who keep to the limit

@@ -13,6 +13,7 @@ import pytest
 
 from inventory_grpc.presentation import server as server_module
 from inventory_grpc.presentation.interceptors.sending import MAX_SECONDS, SendInTime
+from inventory_grpc_protos.v1.commands_pb2 import ExecuteStreamRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from tests.robustness.effort import DEEP, campaign, runs
 from tests.robustness.inside import Inside, serving_openly
@@ -25,12 +26,13 @@ from tests.support.caller import (
     adding,
     calling,
     line,
+    message,
     refusal,
     reserving,
 )
 from tests.support.log_lines import captured_lines
 from tests.support.opened import events
-from tests.support.server_process import server_process
+from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
 
 MiB: Final = 1024 * 1024
@@ -108,6 +110,61 @@ async def test_hundreds_who_do_not_read_cost_little_and_harm_nobody(
         assert not list(broken([late], log))
         server.terminate()
         assert await server.ended() == 0
+
+
+def _refused_carts() -> ExecuteStreamRequest:
+    """Return a message of 730 KiB, whose answer is nearly as large."""
+    lines = [[line(1, f"{'kettle' * 16}{cart}", f"s{n}") for n in range(20)] for cart in range(330)]
+    return message(*(reserving(*cart) for cart in lines))
+
+
+async def _at_rest(server: ServerProcess) -> None:
+    """Wait until the server has nothing to do, which is so when it has not worked for a while."""
+    worked, since = -1, 0.0
+
+    def has_rested() -> bool:
+        nonlocal worked, since
+        if worked != (worked := server.processor_ticks()):
+            since = time.monotonic()
+        return time.monotonic() - since > 0.5
+
+    await eventually(has_rested, SECONDS)
+
+
+async def _send_on(stream: Any, request: ExecuteStreamRequest, times: int) -> None:  # noqa: ANN401  a call
+    for _ in range(times):
+        await stream.write(request)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of memory so")
+async def test_a_stream_of_commands_whose_answers_nobody_reads_takes_no_more_than_8_mib(
+    path: Path, tmp_path: Path
+) -> None:
+    count, request = runs(ci=4, deep=50), _refused_carts()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(server_process(path, tmp_path / "log"))
+        address = await server.address()
+        callers = [
+            await stack.enter_async_context(calling(address, SMALL_WINDOW)) for _ in range(4)
+        ]
+        read = callers[0].commands.ExecuteStream()
+        for _ in range(2):  # the cached stocks are no matter of the unread
+            await read.write(request)
+            await read.read()
+        read.cancel()
+        begun = server.resident_bytes()
+        streams = [callers[n % 4].commands.ExecuteStream() for n in range(count)]
+        writing = [asyncio.create_task(_send_on(stream, request, 20)) for stream in streams]
+        with campaign("unread commands", streams=count) as noted:
+            await _at_rest(server)
+            grown = server.resident_bytes() - begun
+            noted["grown_mib"] = grown // MiB
+        assert grown < count * 8 * MiB
+        for task in writing:
+            task.cancel()
+        for stream in streams:
+            stream.cancel()
+        await asyncio.wait(writing)
 
 
 def _empty(head: int) -> SubscribeResponse:

@@ -56,7 +56,8 @@ class TranslateErrors(Around):
                 if refusal is None:
                     raise  # the caller is gone
             except Refusal as error:
-                refusal = error
+                # with its traceback it would keep this frame, and so the request, in a circle
+                refusal = error.with_traceback(None)
             except TimeoutError:
                 await context.abort(StatusCode.DEADLINE_EXCEEDED, TOO_LATE)
             except ReaderStalled:

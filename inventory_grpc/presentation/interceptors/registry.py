@@ -1,4 +1,4 @@
-"""Which calls are running, so that a server that stops can wait for all of them?
+"""The calls that are running, so that a server that stops can wait for all of them.
 
 gRPC does not wait for handlers of calls that it has aborted (grpc/grpc#37239), and keeps
 waiting for streams that nobody told to end.
@@ -7,6 +7,8 @@ waiting for streams that nobody told to end.
 import asyncio
 from collections.abc import Callable, Collection
 from typing import Any
+
+import grpc.aio
 
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
@@ -36,6 +38,12 @@ class RunningCalls(Around):
             running.add(task)
             try:
                 return await call(request, context)
+            except grpc.aio.AbortError as aborted:
+                # Kept by gRPC as long as the call, which each frame on its way here keeps too,
+                # with the request: a circle, until the garbage collector comes by.
+                del request, context
+                aborted.__context__ = None
+                raise aborted.with_traceback(None) from None
             finally:
                 running.discard(task)
 

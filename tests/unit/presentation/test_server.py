@@ -43,6 +43,8 @@ def test_the_server_is_set_to_what_was_found_out() -> None:
         "grpc.so_reuseport": 0,
         "grpc.max_receive_message_length": 1024 * 1024,
         "grpc.max_send_message_length": 4 * 1024 * 1024,
+        "grpc.http2.bdp_probe": 0,
+        "grpc.http2.lookahead_bytes": 256 * 1024,
         "grpc.max_concurrent_streams": 100,
         "grpc.http.overload_protection": 0,
         "grpc.server.max_pending_requests": 10_000,
