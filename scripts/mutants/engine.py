@@ -97,8 +97,8 @@ ENGINE: Final = (
         "M10",
         "go on with a batch after SQLite has rolled it back by itself",
         "application/turns.py",
-        "        except Refusal as refusal:\n            answers.append(refusal)\n",
-        "        except Refusal as refusal:\n            answers.append(refusal)\n"
+        "            answers.append(refusal.with_traceback(None))\n",
+        "            answers.append(refusal.with_traceback(None))\n"
         "        except Exception as error:\n"
         "            import logging\n"
         "            from inventory_grpc.application.failures import bug\n"
