@@ -1,6 +1,8 @@
 """Commands as they come: read a little ahead, answered in order, and never half."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -12,7 +14,7 @@ from grpc import StatusCode
 from inventory_grpc.application import group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.presentation.command_stream import MAX_AHEAD
+from inventory_grpc.presentation.command_stream import MAX_AHEAD, CommandStream
 from inventory_grpc.presentation.server import EXECUTE_STREAM, drain
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import SECONDS, message, refusal_among, refused
@@ -128,6 +130,27 @@ async def test_who_leaves_leaves_nothing_behind(
     await service.commands.AddStock(add(request_id="after"))
     recorded = len(await service.engine.log()) - answers_taken - 1
     assert recorded <= ledger.MAX_COMMANDS, "what was not begun was given up"
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+async def test_of_a_stream_that_has_ended_nothing_stays_in_memory(
+    service: Served, *, finishes: bool
+) -> None:
+    ended = list[weakref.ref[CommandStream]]()
+    for _ in range(3):
+        stream = opened(service)
+        await stream.write(message(add()))
+        await told(stream)
+        ended += map(weakref.ref, service.servicers.commands._streams._open)
+        if finishes:
+            await stream.done_writing()
+            assert await stream.read() is grpc.aio.EOF
+        else:
+            stream.cancel()
+        await left(service)
+        gc.collect()
+        assert [kept for ref in ended if (kept := ref())] == []
+    assert len(ended) == 3
 
 
 async def test_while_storage_is_broken_results_say_so_and_the_stream_lives_on(
