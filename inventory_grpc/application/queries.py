@@ -11,6 +11,7 @@ from inventory_grpc.application.reading import (
     Product,
     Reading,
     ReservationQuery,
+    StockKey,
     StockQuery,
     T,
     Views,
@@ -150,7 +151,7 @@ class Queries:
 
     async def list_stock(
         self, query: StockQuery, limit: int, min_position: int
-    ) -> Reading[Listing[Stock]]:
+    ) -> Reading[Listing[Stock, StockKey]]:
         """Return stocks by product, then store."""
         return self._at_least(min_position, await self._views.list_stock(query, limit))
 
@@ -169,7 +170,7 @@ class Queries:
 
     async def list_reservations(
         self, query: ReservationQuery, limit: int, min_position: int
-    ) -> Reading[Listing[tuple[int, Reservation]]]:
+    ) -> Reading[Listing[tuple[int, Reservation], int]]:
         """Return reservations, newest first, each with the number to go on from."""
         return self._at_least(min_position, await self._views.list_reservations(query, limit))
 

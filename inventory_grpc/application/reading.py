@@ -12,6 +12,10 @@ from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
 T = TypeVar("T")
+K = TypeVar("K")
+
+StockKey = tuple[str, str]
+"""Product and store."""
 
 
 class EventFilter(NamedTuple):
@@ -92,7 +96,7 @@ class StockQuery(NamedTuple):
     product_ids: frozenset[str] = frozenset()
     store_ids: frozenset[str] = frozenset()
     max_available: int | None = None
-    after: tuple[str, str] | None = None
+    after: StockKey | None = None
 
 
 class ReservationQuery(NamedTuple):
@@ -108,11 +112,20 @@ class ReservationQuery(NamedTuple):
     """Only reservations of which every line is in it."""
 
 
-class Listing(NamedTuple, Generic[T]):
-    """A page of rows, and whether there are more."""
+class Listing(NamedTuple, Generic[T, K]):
+    """A page of rows, and where the next one goes on.
+
+    Only so many rows are looked at for a page, however few of them are asked for. So it may
+    hold few rows, or none, and still not be the last.
+    """
 
     rows: Sequence[T]
-    more: bool
+    after: K | None
+    """The key that the next page goes on after; None at the end."""
+
+    @property
+    def more(self) -> bool:
+        return self.after is not None
 
 
 class Stocks(NamedTuple):
@@ -129,7 +142,7 @@ class Product(NamedTuple):
     reserved: int
     available: int
     shortfall: int
-    stocks: Listing[Stock]
+    stocks: Listing[Stock, StockKey]
 
 
 class Views(Protocol):
@@ -159,11 +172,13 @@ class Views(Protocol):
         """Return a product's stocks after a store, by store, and the sums over all in scope."""
         ...
 
-    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock]]: ...
+    async def list_stock(
+        self, query: StockQuery, limit: int
+    ) -> Reading[Listing[Stock, StockKey]]: ...
 
     async def list_reservations(
         self, query: ReservationQuery, limit: int
-    ) -> Reading[Listing[tuple[int, Reservation]]]:
+    ) -> Reading[Listing[tuple[int, Reservation], int]]:
         """Return reservations, each with the number to go on from; fewer if they are long."""
         ...
 

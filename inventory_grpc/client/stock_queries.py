@@ -18,7 +18,7 @@ class StockQueries:
 
     Those that list take `page_size` (rows at most; 0 is 100, and 1,000 are the most) and
     `page_token` (the `next_page_token` of the page before). Only an empty `next_page_token`
-    means the end.
+    means the end; a page before that may have few rows, or none.
 
     Besides its own errors, every query may raise
 

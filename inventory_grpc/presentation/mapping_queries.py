@@ -9,6 +9,7 @@ from inventory_grpc.application.reading import (
     Product,
     Reading,
     ReservationQuery,
+    StockKey,
     StockQuery,
 )
 from inventory_grpc.domain.inventory import Stock
@@ -155,20 +156,20 @@ def got_product(
     total.shortfall = product.shortfall
     for stock in product.stocks.rows:
         fill_stock(response.stocks.add(), stock)
-    if product.stocks.more:
-        last = product.stocks.rows[-1].stock_id
-        response.next_page_token = page_tokens.token(request, last.store_id)
+    if product.stocks.after is not None:
+        _, store_id = product.stocks.after
+        response.next_page_token = page_tokens.token(request, store_id)
     return response
 
 
 def listed_stock(
-    request: pb.ListStockRequest, reading: Reading[Listing[Stock]]
+    request: pb.ListStockRequest, reading: Reading[Listing[Stock, StockKey]]
 ) -> pb.ListStockResponse:
     response = pb.ListStockResponse(as_of_position=reading.as_of)
     for stock in reading.value.rows:
         fill_stock(response.stocks.add(), stock)
-    if reading.value.more:
-        response.next_page_token = page_tokens.token(request, *reading.value.rows[-1].stock_id)
+    if reading.value.after is not None:
+        response.next_page_token = page_tokens.token(request, *reading.value.after)
     return response
 
 
@@ -179,12 +180,11 @@ def got_reservation(reading: Reading[Reservation]) -> pb.GetReservationResponse:
 
 
 def listed_reservations(
-    request: pb.ListReservationsRequest, reading: Reading[Listing[tuple[int, Reservation]]]
+    request: pb.ListReservationsRequest, reading: Reading[Listing[tuple[int, Reservation], int]]
 ) -> pb.ListReservationsResponse:
     response = pb.ListReservationsResponse(as_of_position=reading.as_of)
     for _, reservation in reading.value.rows:
         fill_reservation(response.reservations.add(), reservation)
-    if reading.value.more:
-        last, _ = reading.value.rows[-1]
-        response.next_page_token = page_tokens.token(request, last)
+    if reading.value.after is not None:
+        response.next_page_token = page_tokens.token(request, reading.value.after)
     return response

@@ -1,8 +1,13 @@
 """What every store promises to queries of reservations: one state of the log, and which."""
 
+from itertools import chain
+
+import pytest
+
 from inventory_grpc.application.reading import ReservationQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId
+from inventory_grpc.infrastructure.sqlite import reservation_list
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
@@ -107,23 +112,56 @@ async def test_a_product_and_a_store_are_asked_of_the_same_line(store: Store) ->
     assert await listed(store, ReservationQuery(product_id="kettle", store_id="porto")) == ["r1"]
 
 
+async def _pages(store: Store, query: ReservationQuery, limit: int) -> list[list[str]]:
+    """Return the reservations of all pages."""
+    pages, more = list[list[str]](), True
+    while more:
+        page = (await store.views.list_reservations(query, limit)).value
+        pages.append([reservation.reservation_id for _, reservation in page.rows])
+        query, more = query._replace(before=page.after), page.more
+    return pages
+
+
+NAMES = [f"r{number}" for number in range(7)]
+RELEASED = frozenset({ReservationState.RELEASED})
+PAGED_BY: list[tuple[ReservationQuery, list[str]]] = [
+    (ReservationQuery(), NAMES[::-1]),
+    (ReservationQuery(states=RELEASED), NAMES[::2][::-1]),
+    (ReservationQuery("ana", states=RELEASED), NAMES[::2][::-1]),
+    (ReservationQuery(product_id="kettle", store_id="lisbon"), NAMES[::-1]),
+    (ReservationQuery(store_id="lisbon", states=RELEASED), NAMES[::2][::-1]),
+    (ReservationQuery(product_id="toaster"), NAMES[::3][::-1]),
+]
+
+
+async def _reserve(store: Store) -> None:
+    await Scribe(store).record(add(20), add(20, TOASTERS))
+    for number, name in enumerate(NAMES):
+        cart = {KETTLES: 1} if number % 3 else {KETTLES: 1, TOASTERS: 1}
+        await Scribe(store).record(reserve(cart, name))
+    await Scribe(store).record(*(release(name=name) for name in NAMES[::2]))
+
+
 async def test_pages_of_reservations_leave_nothing_out_and_say_when_they_end(
     store: Store,
 ) -> None:
-    names = [f"r{number}" for number in range(7)]
-    await Scribe(store).record(add(20), *(reserve(1, name) for name in names))
-    await Scribe(store).record(*(release(name=name) for name in names[::2]))
-    released = frozenset({ReservationState.RELEASED})
+    await _reserve(store)
     for limit in (1, 2, 4, 7, 8):
-        for query, wanted in (
-            (ReservationQuery(), names[::-1]),
-            (ReservationQuery(states=released), names[::2][::-1]),
-        ):
-            seen, before, more = list[str](), None, True
-            while more:
-                asked = query._replace(before=before)
-                page = (await store.views.list_reservations(asked, limit)).value
-                assert 1 <= len(page.rows) <= limit
-                seen += [reservation.reservation_id for _, reservation in page.rows]
-                before, more = page.rows[-1][0], page.more
-            assert seen == wanted
+        for query, wanted in PAGED_BY:
+            pages = await _pages(store, query, limit)
+            assert list(chain.from_iterable(pages)) == wanted
+            assert all(1 <= len(page) <= limit for page in pages)
+
+
+@pytest.mark.parametrize("looked_at", [1, 2, 5])
+@pytest.mark.parametrize("sources", [100, 1])
+async def test_pages_of_reservations_are_complete_also_where_few_are_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int, sources: int
+) -> None:
+    monkeypatch.setattr(reservation_list, "MAX_LOOKED_AT", looked_at)
+    monkeypatch.setattr(reservation_list, "MAX_SOURCES", sources)
+    await _reserve(store)
+    for query, wanted in PAGED_BY:
+        pages = await _pages(store, query, 3)
+        assert list(chain.from_iterable(pages)) == wanted
+        assert all(len(page) <= 3 for page in pages)

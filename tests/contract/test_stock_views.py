@@ -1,13 +1,16 @@
 """What every store promises to queries of stocks: one state of the log, and which."""
 
+from itertools import chain
+
 import pytest
 
 from inventory_grpc.application.access import EVERYWHERE
-from inventory_grpc.application.reading import Listing, Product, StockQuery
+from inventory_grpc.application.reading import Listing, Product, StockKey, StockQuery
 from inventory_grpc.domain import decisions
 from inventory_grpc.domain.events import Levels
 from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import StockId
+from inventory_grpc.infrastructure.sqlite import stock_list
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
@@ -29,7 +32,7 @@ from tests.support.world import (
 FARO_KETTLES = stock("kettle", "faro")
 
 
-def levels(stocks: Listing[Stock]) -> list[tuple[StockId, Levels]]:
+def levels(stocks: Listing[Stock, StockKey]) -> list[tuple[StockId, Levels]]:
     return [(row.stock_id, row.levels) for row in stocks.rows]
 
 
@@ -109,7 +112,8 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
         product, as_of = await store.views.product("kettle", after, 1, EVERYWHERE)
         assert as_of == 7
         assert product[:4] == (11, 6, 8, 3), "levels are summed as shown, store by store"
-        (row,), more = product.stocks
+        (row,), rest = product.stocks
+        more = rest is not None
         seen.append(row.stock_id)
         after = row.stock_id.store_id
     assert seen == [FARO_KETTLES, KETTLES, PORTO_KETTLES]
@@ -131,9 +135,9 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
 
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
     await Scribe(store).record(add(1, TOASTERS))
-    nothing = Product(0, 0, 0, 0, Listing([], more=False))
+    nothing = Product(0, 0, 0, 0, Listing([], None))
     product = (await store.views.product("kettle", "", 10, EVERYWHERE)).value
-    assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.more)) == (
+    assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.after)) == (
         nothing
     )
 
@@ -196,25 +200,45 @@ async def test_the_most_that_may_be_available_counts_what_is_promised(store: Sto
     assert [row.stock_id for row in listing.rows] == [TOASTERS]
 
 
+async def _pages(store: Store, query: StockQuery, limit: int) -> list[list[StockId]]:
+    """Return the stocks of all pages."""
+    pages, more = list[list[StockId]](), True
+    while more:
+        page = (await store.views.list_stock(query, limit)).value
+        pages.append([row.stock_id for row in page.rows])
+        query, more = query._replace(after=page.after), page.more
+    return pages
+
+
+PAGED = [stock(f"p{number % 3}", f"s{number}") for number in range(9)]
+PAGED_BY: list[tuple[StockQuery, list[StockId]]] = [
+    (StockQuery(), sorted(PAGED)),
+    (StockQuery(frozenset({"p1"})), sorted(s for s in PAGED if s[0] == "p1")),
+    (StockQuery(frozenset({"p1", "p2"}), frozenset({"s1", "s5"})), [PAGED[1], PAGED[5]]),
+    (StockQuery(store_ids=frozenset({"s1", "s5", "s8"})), sorted(PAGED[n] for n in (1, 5, 8))),
+    (StockQuery(max_available=0), []),
+]
+
+
 async def test_pages_of_stocks_leave_nothing_out_and_say_when_they_end(store: Store) -> None:
-    everything = [stock(f"p{n % 3}", f"s{n}") for n in range(9)]
-    await Scribe(store).record(*(add(1, stock_id) for stock_id in everything))
+    await Scribe(store).record(*(add(1, stock_id) for stock_id in PAGED))
     for limit in (1, 2, 3, 9, 10):
-        for query, wanted in (
-            (StockQuery(), sorted(everything)),
-            (StockQuery(frozenset({"p1"})), sorted(s for s in everything if s[0] == "p1")),
-            (
-                StockQuery(store_ids=frozenset({"s1", "s5", "s8"})),
-                sorted(everything[n] for n in (1, 5, 8)),
-            ),
-        ):
-            seen, after, more = list[StockId](), None, True
-            while more:
-                page = (await store.views.list_stock(query._replace(after=after), limit)).value
-                assert 1 <= len(page.rows) <= limit
-                seen += [row.stock_id for row in page.rows]
-                after, more = seen[-1], page.more
-            assert seen == wanted
+        for query, wanted in PAGED_BY:
+            pages = await _pages(store, query, limit)
+            assert list(chain.from_iterable(pages)) == wanted
+            assert all(1 <= len(page) <= limit for page in pages) or not wanted
+
+
+@pytest.mark.parametrize("looked_at", [1, 2, 5])
+async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    monkeypatch.setattr(stock_list, "MAX_LOOKED_AT", looked_at)
+    await Scribe(store).record(*(add(1, stock_id) for stock_id in PAGED))
+    for query, wanted in PAGED_BY:
+        pages = await _pages(store, query, 4)
+        assert list(chain.from_iterable(pages)) == wanted
+        assert all(len(page) <= 4 for page in pages)
 
 
 async def test_what_moved_last_is_what_a_cache_is_warmed_with(store: Store) -> None:

@@ -9,10 +9,12 @@ from typing import Any, Final
 import apsw
 import pytest
 
+from inventory_grpc.application.access import Scope
 from inventory_grpc.application.event_pages import MAX_STEPS, find_page
-from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.application.reading import EventFilter, ReservationQuery, StockQuery
+from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.values import Instant, StoreId
+from inventory_grpc.infrastructure.sqlite import event_search, reservation_list, stock_list
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
@@ -35,7 +37,16 @@ def _page(matching: EventFilter, limit: int = 11, *, newest_first: bool = True) 
     return read
 
 
+def _stocks(query: StockQuery) -> Read:
+    return lambda shop: shop.parts.queries.list_stock(query, 11, 0)
+
+
+def _reservations(query: ReservationQuery) -> Read:
+    return lambda shop: shop.parts.queries.list_reservations(query, 11, 0)
+
+
 HOT: Final = EventFilter(product_ids=frozenset({"kettle"}), store_ids=frozenset({"lisbon"}))
+EXPIRED: Final = frozenset({ReservationState.EXPIRED})
 REMOVED: Final = frozenset({"StockRemoved"})
 
 READS: Final[Mapping[str, Read]] = {
@@ -51,6 +62,32 @@ READS: Final[Mapping[str, Read]] = {
     "a stock that nobody has": _page(EventFilter(product_ids=frozenset({"pan"}))),
     "a reservation": _page(EventFilter(reservation_ids=frozenset({"r1"}))),
     "many cold products": _page(EventFilter(product_ids=frozenset(f"p{n}" for n in range(40)))),
+    "all stocks": _stocks(StockQuery()),
+    "stocks of a product": _stocks(StockQuery(HOT.product_ids)),
+    "stocks in a store": _stocks(StockQuery(store_ids=HOT.store_ids)),
+    "stocks in two stores": _stocks(StockQuery(store_ids=HOT.store_ids | {"porto"})),
+    "stocks of a product in two stores": _stocks(
+        StockQuery(HOT.product_ids, HOT.store_ids | {"porto"})
+    ),
+    "stocks that are sold out": _stocks(StockQuery(max_available=0)),
+    "sold out in two stores": _stocks(
+        StockQuery(store_ids=HOT.store_ids | {"porto"}, max_available=0)
+    ),
+    "all reservations": _reservations(ReservationQuery()),
+    "reservations of a customer": _reservations(ReservationQuery("ana")),
+    "expired ones": _reservations(ReservationQuery(states=EXPIRED)),
+    "expired ones of a customer": _reservations(ReservationQuery("ana", states=EXPIRED)),
+    "reservations of a hot stock": _reservations(
+        ReservationQuery(product_id="kettle", store_id="lisbon")
+    ),
+    "reservations of a hot product": _reservations(ReservationQuery(product_id="kettle")),
+    "expired ones of a hot stock": _reservations(
+        ReservationQuery(product_id="kettle", store_id="lisbon", states=EXPIRED)
+    ),
+    "reservations of a cold stock": _reservations(ReservationQuery(product_id="toaster")),
+    "reservations of nobody else's": _reservations(
+        ReservationQuery(scope=Scope(frozenset({StoreId("faro")})))
+    ),
     "a stock as of then": lambda shop: shop.parts.queries.stock_at_position(KETTLES, 200, 0),
     "the position at a time": lambda shop: shop.parts.event_log.position_before(Instant(1)),
 }
@@ -87,7 +124,8 @@ class Counted:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted, reader = Counted(), Database.reader
     monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
-    monkeypatch.setattr(event_search, "MAX_LOOKED_AT", LOOKED_AT)
+    for module in (event_search, stock_list, reservation_list):
+        monkeypatch.setattr(module, "MAX_LOOKED_AT", LOOKED_AT)
     return counted
 
 
@@ -97,18 +135,25 @@ async def shop(path: Path, counted: Counted) -> AsyncIterator[Opened]:
     async with opened(path) as shop:
         cold = [add(5, stock(f"p{number}", "porto")) for number in range(50)]
         await shop.answers(*(shop.ask(command) for command in (add(5, TOASTERS), *cold)))
-        await _add_kettles(shop, SHORT)
-        await shop.record(reserve(2, "r1"))
+        await shop.record(add(10_000))
+        await _go_on(shop, 0, SHORT)
         yield shop
 
 
-async def _add_kettles(shop: Opened, events: int) -> None:
-    await asyncio.gather(*(shop.ask(add(1)) for _ in range(events)))
+async def _go_on(shop: Opened, first: int, end: int) -> None:
+    """Have ana reserve kettles, and as many stocks of kettles come up and of lids in Lisbon."""
+    asked = []
+    for number in range(first, end):
+        asked.append(shop.ask(reserve(1, f"r{number}")))
+        if number % 4 == 0:
+            asked.append(shop.ask(add(1, stock("kettle", f"store-{number}"))))
+            asked.append(shop.ask(add(1, stock(f"lid-{number}", "lisbon"))))
+    await asyncio.gather(*asked)
 
 
 async def test_a_longer_history_costs_no_more_steps(shop: Opened, counted: Counted) -> None:
     few = {name: await counted.of(read, shop) for name, read in READS.items()}
-    await _add_kettles(shop, LONG - SHORT)
+    await _go_on(shop, SHORT, LONG)
     many = {name: await counted.of(read, shop) for name, read in READS.items()}
     dearer = {name: (few[name], many[name]) for name in READS if many[name] > 1.3 * few[name] + 300}
     assert not dearer

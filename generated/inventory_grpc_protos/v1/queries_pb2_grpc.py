@@ -150,6 +150,9 @@ class InventoryQueriesServicer:
 
     def ListStock(self, request, context):
         """Lists stocks that have history, by product, then by store.
+
+        For a page 20,000 stocks are looked at, however few of them match; so a page may
+        hold few stocks, or none, and not be the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,6 +169,10 @@ class InventoryQueriesServicer:
 
     def ListReservations(self, request, context):
         """Lists reservations, newest first, closed ones too.
+
+        For a page 10,000 reservations are looked at, however few of them match: of the
+        order, customer or stock that is named, if there is one, its own. So a page may
+        hold few reservations, or none, and not be the last.
 
         A customer, order, product or store nobody knows gives an empty list.
         """

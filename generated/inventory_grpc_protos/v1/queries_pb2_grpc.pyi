@@ -56,7 +56,11 @@ class InventoryQueriesStub:
       2^63 - 1; `ListStock` still has every store.
     """
     ListStock: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListStockRequest, _queries_pb2.ListStockResponse]
-    """Lists stocks that have history, by product, then by store."""
+    """Lists stocks that have history, by product, then by store.
+
+    For a page 20,000 stocks are looked at, however few of them match; so a page may
+    hold few stocks, or none, and not be the last.
+    """
     GetReservation: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetReservationRequest, _queries_pb2.GetReservationResponse]
     """Returns one reservation, closed ones too.
 
@@ -64,6 +68,10 @@ class InventoryQueriesStub:
     """
     ListReservations: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListReservationsRequest, _queries_pb2.ListReservationsResponse]
     """Lists reservations, newest first, closed ones too.
+
+    For a page 10,000 reservations are looked at, however few of them match: of the
+    order, customer or stock that is named, if there is one, its own. So a page may
+    hold few reservations, or none, and not be the last.
 
     A customer, order, product or store nobody knows gives an empty list.
     """
@@ -140,7 +148,11 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         request: _queries_pb2.ListStockRequest,
         context: _aio.ServicerContext[_queries_pb2.ListStockRequest, _abc.Awaitable[_queries_pb2.ListStockResponse]],
     ) -> _abc.Awaitable[_queries_pb2.ListStockResponse]:
-        """Lists stocks that have history, by product, then by store."""
+        """Lists stocks that have history, by product, then by store.
+
+        For a page 20,000 stocks are looked at, however few of them match; so a page may
+        hold few stocks, or none, and not be the last.
+        """
 
     @_abc_1.abstractmethod
     def GetReservation(
@@ -160,6 +172,10 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_queries_pb2.ListReservationsRequest, _abc.Awaitable[_queries_pb2.ListReservationsResponse]],
     ) -> _abc.Awaitable[_queries_pb2.ListReservationsResponse]:
         """Lists reservations, newest first, closed ones too.
+
+        For a page 10,000 reservations are looked at, however few of them match: of the
+        order, customer or stock that is named, if there is one, its own. So a page may
+        hold few reservations, or none, and not be the last.
 
         A customer, order, product or store nobody knows gives an empty list.
         """

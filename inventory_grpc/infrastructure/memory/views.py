@@ -1,16 +1,19 @@
 """What is so now, or was at a position? Whatever the last events up to there say."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from operator import itemgetter
 
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import T
 from inventory_grpc.application.reading import (
+    K,
     Listing,
     Product,
     Reading,
     ReservationQuery,
+    StockKey,
     StockQuery,
     Stocks,
 )
@@ -61,25 +64,25 @@ class MemoryViews:
                 reserved=sum(level.reserved for level in levels),
                 available=sum(level.available for level in levels),
                 shortfall=sum(level.shortfall for level in levels),
-                stocks=_listing(following, limit),
+                stocks=_listing(following, limit, _key),
             )
         )
 
-    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock]]:
+    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock, StockKey]]:
         await asyncio.sleep(0)
         rows = (stock for stock in self._stocks() if _is_wanted(stock, query))
-        return self._now(_listing(rows, limit))
+        return self._now(_listing(rows, limit, _key))
 
     async def list_reservations(
         self, query: ReservationQuery, limit: int
-    ) -> Reading[Listing[tuple[int, Reservation]]]:
+    ) -> Reading[Listing[tuple[int, Reservation], int]]:
         await asyncio.sleep(0)
         rows = (
             (numbered.number, numbered.reservation.copy())
             for numbered in self._tables.newest()
             if _is_asked_for(numbered, query)
         )
-        return self._now(_listing(rows, limit))
+        return self._now(_listing(rows, limit, itemgetter(0)))
 
     async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
         await asyncio.sleep(0)
@@ -102,9 +105,13 @@ class MemoryViews:
         return Reading(value, self._tables.head)
 
 
-def _listing(rows: Iterable[T], limit: int) -> Listing[T]:
+def _listing(rows: Iterable[T], limit: int, key: Callable[[T], K]) -> Listing[T, K]:
     page = list(islice(rows, limit + 1))
-    return Listing(page[:limit], more=len(page) > limit)
+    return Listing(page[:limit], key(page[limit - 1]) if len(page) > limit else None)
+
+
+def _key(stock: Stock) -> StockKey:
+    return stock.stock_id
 
 
 def _is_wanted(stock: Stock, query: StockQuery) -> bool:

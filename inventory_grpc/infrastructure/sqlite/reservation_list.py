@@ -1,0 +1,199 @@
+"""Lists reservations, newest first, looking at a bounded number of them for a page."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from inventory_grpc.application.access import EVERYWHERE, Scope
+from inventory_grpc.application.reading import Listing, ReservationQuery
+from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.values import (
+    CustomerId,
+    Instant,
+    OrderId,
+    ProductId,
+    ReservationId,
+    StockId,
+    StoreId,
+)
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+
+MAX_LOOKED_AT: Final = 10_000
+"""Reservations looked at for one page, which keeps a thread for some ten milliseconds."""
+
+MAX_SOURCES: Final = 100
+"""Stocks whose reservations are looked up one by one; of more, all reservations are looked at."""
+
+MAX_LISTED_LINES: Final = 2_500
+"""Where a list of reservations stops taking more; at least one is listed."""
+
+Row = tuple[Any, ...]
+Bindings = list[int | str]
+
+_COLUMNS: Final = (
+    "reservations.reservation, reservation_id, customer_id, order_id, reference, state, "
+    "create_time, reservations.expire_time"
+)
+
+
+_OWN_LINES: Final = (
+    "reservation_lines AS own CROSS JOIN streams USING (stream) "
+    "WHERE own.reservation = reservations.reservation"
+)
+
+
+class _Source(NamedTuple):
+    """A table that has reservations in order, and the condition that leads into it."""
+
+    where: str
+    bindings: Bindings
+    table: str = "reservations"
+    rows: str = "reservations"
+    """The same with the table of reservations, where that is another one."""
+
+
+def list_reservations(
+    connection: apsw.Connection, query: ReservationQuery, limit: int
+) -> Listing[tuple[int, Reservation], int]:
+    """Return a page of reservations, each with its number."""
+    sources = _sources(connection, query)
+    looked_at = share(MAX_LOOKED_AT, len(sources))
+    looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)
+    rows, edge = merged(looked, limit + 1, downwards=True)
+    listed: list[tuple[int, Reservation]] = []
+    lines = 0
+    for number, row in rows:
+        if len(listed) == limit or lines >= MAX_LISTED_LINES:
+            return Listing(listed, listed[-1][0])
+        reservation = _reservation(connection, row)
+        lines += len(reservation.lines)
+        listed.append((number, reservation))
+    return Listing(listed, edge)
+
+
+def find_reservation(
+    connection: apsw.Connection, reservation_id: ReservationId
+) -> Reservation | None:
+    """Return a reservation, if it was made."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM reservations WHERE reservation_id = ?",  # noqa: S608  made of our own words, values are bound
+        (reservation_id,),
+    ).fetchone()
+    return _reservation(connection, row) if row else None
+
+
+def in_scope(scope: Scope) -> tuple[str, list[str]]:
+    """Return the condition on `store_id` that keeps to *scope*, and what is bound in it."""
+    if scope.stores is None:
+        return "1", []
+    return f"store_id IN ({', '.join('?' * len(scope.stores))})", sorted(scope.stores)
+
+
+def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
+    """Return what leads to the reservations that are asked for, in their order."""
+    if query.order_id:
+        return [_Source("order_id = ?", [query.order_id])]
+    if query.customer_id:
+        return [_Source("customer_id = ?", [query.customer_id])]
+    stock, bindings = _of_stock(query)
+    if stock:
+        streams = connection.execute(
+            f"SELECT stream FROM streams WHERE {stock} LIMIT ?",  # noqa: S608  as above
+            (*bindings, MAX_SOURCES + 1),
+        ).fetchall()
+        if len(streams) <= MAX_SOURCES:
+            lines = "reservation_lines AS line"
+            rows = f"{lines} CROSS JOIN reservations ON reservations.reservation = line.reservation"
+            return [
+                _Source("line.stream = ?", [int(str(stream))], lines, rows) for (stream,) in streams
+            ]
+    return [_Source("1", [])]
+
+
+def _look(
+    connection: apsw.Connection,
+    source: _Source,
+    query: ReservationQuery,
+    looked_at: int,
+    limit: int,
+) -> Looked[int, Row]:
+    key = f"{source.table.split()[-1]}.reservation"
+    before = 2**63 - 1 if query.before is None else query.before
+    edge: int | None = connection.execute(
+        f"SELECT {key} FROM {source.table} WHERE {source.where} AND {key} < ? "  # noqa: S608  as above
+        f"ORDER BY {key} DESC LIMIT 1 OFFSET ?",
+        (*source.bindings, before, looked_at - 1),
+    ).get
+    terms, bindings = _terms(query)
+    where = " AND ".join((source.where, f"{key} >= ?", f"{key} < ?", *terms))
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM {source.rows} WHERE {where} ORDER BY {key} DESC LIMIT ?",  # noqa: S608  as above
+        (*source.bindings, edge or 0, before, *bindings, limit),
+    )
+    keyed: list[tuple[Any, Row]] = [(row[0], row) for row in rows]
+    return Looked(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+
+
+def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:
+    """Return what each reservation is compared with, and what is bound in it.
+
+    The plus signs keep SQLite from starting at another index than that of the source.
+    """
+    terms, bindings = list[str](), Bindings()
+    for column, value in (("customer_id", query.customer_id), ("order_id", query.order_id)):
+        if value:
+            terms.append(f"+{column} = ?")
+            bindings.append(value)
+    if query.states:
+        terms.append(f"+state IN ({', '.join('?' * len(query.states))})")
+        bindings += sorted(state.value for state in query.states)
+    stock, ids = _of_stock(query)
+    if stock:
+        terms.append(f"EXISTS (SELECT 1 FROM {_OWN_LINES} AND {stock})")  # noqa: S608  as above
+        bindings += ids
+    if query.scope is not EVERYWHERE:
+        theirs, stores = in_scope(query.scope)
+        terms.append(f"NOT EXISTS (SELECT 1 FROM {_OWN_LINES} AND NOT {theirs})")  # noqa: S608  as above
+        bindings += stores
+    return terms, bindings
+
+
+def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
+    """Return what is asked of one line, as SQL, and what is bound in it."""
+    named = (("product_id", query.product_id), ("store_id", query.store_id))
+    where = " AND ".join(f"{column} = ?" for column, value in named if value)
+    return where, [value for _, value in named if value]
+
+
+def _reservation(
+    connection: apsw.Connection,
+    row: Row,
+) -> Reservation:
+    number, reservation_id, customer_id, order_id, reference, state, create_time, expire_time = row
+    # in the order of the cart: that of the events which made it
+    rows = connection.execute(
+        "SELECT product_id, store_id, quantity, committed, released, expired "
+        "FROM events JOIN reservation_lines USING (reservation, stream) "
+        "JOIN streams USING (stream) "
+        "WHERE position >= ? AND position < ? AND position - ordinal = ? ORDER BY position",
+        (number, number + log.MAX_COMMAND_EVENTS, number),
+    )
+    lines = {
+        StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)
+        for product_id, store_id, *units in rows
+    }
+    return Reservation(
+        reservation_id=ReservationId(reservation_id),
+        customer_id=CustomerId(customer_id),
+        reserved_for=OrderId(order_id) if order_id else None,
+        committed_for=None,
+        reference=reference,
+        create_time=Instant(create_time),
+        expire_time=None if expire_time is None else Instant(expire_time),
+        state=ReservationState(state),
+        lines=lines,
+        held=sum(line.held for line in lines.values()),
+        position=number,
+    )
