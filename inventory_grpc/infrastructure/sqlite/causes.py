@@ -109,6 +109,8 @@ def _why(error: apsw.Error, number: int, path: Path) -> str:
         return found[1]
     if number:
         return os.strerror(number)
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return ""  # the kind of trouble says it all
     if isinstance(error, apsw.IOError) and _code(error) == apsw.SQLITE_IOERR_DATA:
         return ""
     return str(error)

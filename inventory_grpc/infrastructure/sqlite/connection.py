@@ -189,11 +189,12 @@ def _patience() -> Callable[[int], bool]:
 
 def close(connection: apsw.Connection) -> None:
     """Close *connection*, whatever state the file is in."""
+    path = connection.filename
     try:
         connection.close(force=True)
     except apsw.Error as error:
         # the last one to leave checkpoints; what it could not move is still in the WAL
-        _log.warning("a connection was closed with an error: %s", error)
+        _log.warning("%s: a connection was closed with an error: %s", path, error)
 
 
 def abandon(connection: apsw.Connection) -> None:
