@@ -11,7 +11,7 @@ from grpc.aio import UnaryUnaryMultiCallable
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from inventory_grpc.client.connections import Connection, Connections
+from inventory_grpc.client.connections import Closed, Connection, Connections
 from inventory_grpc.client.errors import Cancelled, DeadlineExceeded, InventoryError, Refused
 from inventory_grpc.client.messages import shown
 from inventory_grpc.client.translation import translated
@@ -52,11 +52,11 @@ class Calls:
         timeout: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self.connections = connections
         self.clock = clock
-        self.sleep = sleep
+        self.sleep = sleep or connections.pause
         self._timeout = checked_timeout(timeout)
 
     async def __call__(
@@ -97,6 +97,7 @@ class _Call(Generic[Request, Response]):
         self._request_id: str = getattr(request, "request_id", "")
         self._writes = bool(self._request_id) or isinstance(request, ExecuteBatchRequest)
         self._deadline = calls.clock() + seconds
+        self._begun = not calls.connections.closed
         self.in_doubt = False
         """Whether an attempt that failed may have been recorded."""
 
@@ -139,6 +140,10 @@ class _Call(Generic[Request, Response]):
             connection = await connections.take(seconds)
         except TimeoutError as error:
             raise self._not_sent(str(error)) from None
+        except Closed:
+            if self._begun:  # it waited for room, or to be sent again
+                raise self._failed(closed(self._request_id, in_doubt=False)) from None
+            raise
         try:
             return await self._sent(connection)
         finally:
@@ -172,14 +177,16 @@ class _Call(Generic[Request, Response]):
         return error
 
 
-def closed(request_id: str = "") -> InventoryError:
+def closed(request_id: str = "", *, in_doubt: bool = True) -> InventoryError:
     """Return the failure of a call that was under way when its client was closed."""
-    return Cancelled(
+    error = Cancelled(
         grpc.StatusCode.CANCELLED,
         message="this InventoryClient was closed before there was an answer",
         retry_after=math.inf,
         request_id=request_id,
     )
+    error.in_doubt = in_doubt
+    return error
 
 
 def _is_repeatable(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import grpc
@@ -23,6 +23,13 @@ MAX_STREAMS: Final = 500
 """Subscriptions and streams of commands at a time. They may last for ever, so more are refused."""
 
 MAX_CONNECTIONS: Final = (MAX_CALLS + MAX_STREAMS) // CALLS_A_CONNECTION
+
+
+class Closed(RuntimeError):
+    """The client was closed before this call was sent."""
+
+    def __init__(self) -> None:
+        super().__init__("this InventoryClient is closed: make a new one")
 
 
 class Connection:
@@ -47,6 +54,7 @@ class Connections:
         self._room = asyncio.Semaphore(MAX_CALLS)
         self._streams = 0
         self._closed = False
+        self._closing = asyncio.Event()
 
     @property
     def closed(self) -> bool:
@@ -59,10 +67,11 @@ class Connections:
         """Refuse a client that cannot be used here and now.
 
         Raises:
-            RuntimeError: it is closed, or belongs to another event loop.
+            Closed: it is closed.
+            RuntimeError: it belongs to another event loop.
         """
         if self._closed:
-            raise RuntimeError("this InventoryClient is closed: make a new one")
+            raise Closed
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
@@ -91,6 +100,12 @@ class Connections:
         except BaseException:
             self._room.release()
             raise
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another attempt: for so many *seconds*, or until the client is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
 
     def give_back(self, connection: Connection) -> None:
         connection.calls -= 1
@@ -159,6 +174,7 @@ class Connections:
             return
         self.check()
         self._closed = True
+        self._closing.set()
         for connection in self._opened:
             await connection.channel.close()
 

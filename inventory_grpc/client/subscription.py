@@ -88,9 +88,9 @@ async def _resumed(
         healthy = last - first if first and last else 0.0
         wait = (failure.retry_after or 0.0) + backoff.wait(healthy)
         _log.warning("resuming after %d in %.2f s: %s", request.after_position, wait, failure)
-        await asyncio.sleep(wait)
+        await connections.pause(wait)
         if connections.closed:
-            raise closed()
+            raise closed(in_doubt=False)
 
 
 async def _stream(
