@@ -11,7 +11,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from inventory_grpc.client.calls import Calls, closed
 from inventory_grpc.client.connections import Connections
-from inventory_grpc.client.errors import InventoryError, Refused
+from inventory_grpc.client.errors import (
+    InvalidValue,
+    InventoryError,
+    Refused,
+    ShuttingDown,
+    Untrusted,
+)
 from inventory_grpc.client.messages import listed, shown
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
@@ -32,6 +38,9 @@ Result = pb.CommandResult | InventoryError
 Batches = Iterable[Iterable[CommandRequest]] | AsyncIterable[Iterable[CommandRequest]]
 
 SENDING: Final = "inventory commands are being sent"
+
+_SETTLED: Final = (InvalidValue, ShuttingDown, Untrusted)
+"""After these ends of a stream, no command without an outcome was done."""
 
 _NOBODY_KNOWS: Final = "Internal error from Core"
 
@@ -92,7 +101,8 @@ class Bulk:
             ShuttingDown: the server stops; all that was taken in is answered.
             TypeError: something in *batches* is no command.
             InventoryError: the stream ended before everything was answered; `Unavailable` also
-                where gRPC does not know why.
+                where gRPC does not know why. `in_doubt` is true if a command without an
+                outcome may have been done.
         """
         with self._connections.for_stream(), self._connections.borrowed() as connection:
             call: Any = connection.commands.ExecuteStream()
@@ -103,10 +113,12 @@ class Bulk:
                     yield _results(response.results, sent.popleft(), in_doubt=False)
                 await sending
             except grpc.aio.AioRpcError as error:
-                raise translated(await _why(call, error)) from error
+                failure = translated(await _why(call, error))
+                failure.in_doubt = bool(sent) and not isinstance(failure, _SETTLED)
+                raise failure from error
             except asyncio.CancelledError:
                 if self._connections.closed_under_a_call():
-                    raise closed() from None
+                    raise closed(in_doubt=bool(sent)) from None
                 raise
             finally:
                 sending.cancel()

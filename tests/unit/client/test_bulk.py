@@ -151,6 +151,27 @@ async def test_a_stream_that_fails_says_why_and_is_not_sent_again(
     assert len(server.requests()) == 2
 
 
+@pytest.mark.parametrize(
+    ("end", "in_doubt"),
+    [
+        (Failure(StatusCode.UNAVAILABLE, "OVERLOADED"), True),
+        (Failure(StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"), True),
+        (Failure(StatusCode.CANCELLED), True),
+        (Failure(StatusCode.INVALID_ARGUMENT, "INVALID_VALUE"), False),
+        (Failure(StatusCode.UNAVAILABLE, "SHUTTING_DOWN"), False),
+    ],
+)
+async def test_a_stream_that_ends_leaves_in_doubt_what_may_have_been_done(
+    client: InventoryClient, server: ScriptedServer, end: Failure, *, in_doubt: bool
+) -> None:
+    server.plays("ExecuteStream", answer_of(DONE), end)
+    stream = client.execute_stream([[ADDING], [ADDING]])
+    assert await anext(stream) == [DONE]
+    with pytest.raises(InventoryError) as failed:
+        await anext(stream)
+    assert failed.value.in_doubt == in_doubt
+
+
 async def test_batches_that_cannot_be_made_fail_once_the_others_are_answered(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
