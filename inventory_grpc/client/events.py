@@ -75,7 +75,8 @@ class Events:
         silence = messages.duration("heartbeat", heartbeat)
         if heartbeat <= timedelta(0):
             raise ValueError(f"heartbeat must be above 0, not {heartbeat}")
-        request = pb.SubscribeRequest(
+        request = messages.made(
+            pb.SubscribeRequest,
             log_id=log_id,
             filter=_filter(event_types, product_ids, store_ids, reservation_ids),
             max_batch=max_batch,
@@ -161,7 +162,8 @@ class Events:
             LogDamaged: an event is damaged.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.ListEventsRequest(
+        request = messages.made(
+            pb.ListEventsRequest,
             filter=_filter(event_types, product_ids, store_ids, reservation_ids),
             after_position=after_position,
             before_position=before_position,
@@ -179,6 +181,7 @@ class _Start(TypedDict, total=False):
 
 
 def _start(position: int | None, moment: datetime | None, *, from_now: bool) -> _Start:
+    messages.flag("from_now", from_now)
     messages.at_most_one(after_position=position, after_time=moment, from_now=from_now or None)
     if moment is not None:
         return {"after_time": messages.timestamp("after_time", moment)}

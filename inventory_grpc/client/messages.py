@@ -1,19 +1,55 @@
 """Turns plain Python values into fields of a request, and refuses values of another kind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, TypedDict, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypedDict, TypeVar
 from uuid import uuid4
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import stock_pb2
 
 Item = TypeVar("Item")
+Made = TypeVar("Made", bound=Message)
+Fields = ParamSpec("Fields")
+
+_EXPECTED: Final = {
+    FieldDescriptor.CPPTYPE_STRING: "a string",
+    FieldDescriptor.CPPTYPE_INT32: "an integer",
+    FieldDescriptor.CPPTYPE_INT64: "an integer",
+    FieldDescriptor.CPPTYPE_BOOL: "True or False",
+}
 
 SHOWN: Final = 80
 """Characters of a wrong value that an error shows."""
+
+
+def made(kind: Callable[Fields, Made], *none: Fields.args, **fields: Fields.kwargs) -> Made:
+    """Return a message with *fields*.
+
+    Raises:
+        TypeError: a value is of the wrong type. The error names the field; protobuf's does not.
+        ValueError: a number is out of range, or a string is no Unicode; likewise.
+    """
+    try:
+        return kind(*none, **fields)
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            _check(kind, name, value)
+        raise
+
+
+def _check(kind: Any, name: str, value: object) -> None:  # noqa: ANN401  the class of a message
+    try:
+        kind(**{name: value})
+    except TypeError:
+        expected = _EXPECTED[kind.DESCRIPTOR.fields_by_name[name].cpp_type]
+        raise TypeError(f"{name} must be {expected}, not {shown(value)}") from None
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be {shown(value)}: {error}") from None
 
 
 class Line(NamedTuple):
@@ -60,6 +96,7 @@ def about(request_id: str, reason: str, reference: str, occur_time: datetime | N
 def expiration(
     ttl: timedelta | None, expire_time: datetime | None, *, never_expires: bool
 ) -> Expiration:
+    flag("never_expires", never_expires)
     at_most_one(ttl=ttl, expire_time=expire_time, never_expires=never_expires or None)
     if ttl is not None:
         return {"ttl": duration("ttl", ttl)}
@@ -95,16 +132,22 @@ def text(name: str, given: object) -> None:
         raise TypeError(f"{name} must be a string, not {shown(given)}")
 
 
+def flag(name: str, given: object) -> None:
+    """Refuse anything but True and False: the word "no" would count as True."""
+    if not isinstance(given, bool):
+        raise TypeError(f"{name} must be True or False, not {shown(given)}")
+
+
 def lines(given: Iterable[tuple[str, str, int]]) -> Sequence[stock_pb2.Line]:
     return [
-        stock_pb2.Line(product_id=product_id, store_id=store_id, quantity=quantity)
+        made(stock_pb2.Line, product_id=product_id, store_id=store_id, quantity=quantity)
         for product_id, store_id, quantity in _rows("lines", given, Line._fields)
     ]
 
 
 def keys(given: Iterable[tuple[str, str]]) -> Sequence[stock_pb2.StockKey]:
     return [
-        stock_pb2.StockKey(product_id=product_id, store_id=store_id)
+        made(stock_pb2.StockKey, product_id=product_id, store_id=store_id)
         for product_id, store_id in _rows("keys", given, Key._fields)
     ]
 
@@ -133,7 +176,7 @@ def duration(name: str, span: timedelta) -> Duration:
 
 def shown(value: object) -> str:
     """Return *value* as an error shows it, cut where it is long."""
-    whole = repr(value)
+    whole = repr(value) or type(value).__name__  # an empty message shows nothing
     return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]}…"
 
 

@@ -48,7 +48,8 @@ class ReservationCommands:
             ValueError: more than one of *ttl*, *expire_time* and *never_expires* is given.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.ReserveStockRequest(
+        request = messages.made(
+            pb.ReserveStockRequest,
             lines=messages.lines(lines),
             customer_id=customer_id,
             reservation_id=reservation_id,
@@ -79,7 +80,8 @@ class ReservationCommands:
             InsufficientStock: a store does not have the units on hand; `lines` says which.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.CommitReservationRequest(
+        request = messages.made(
+            pb.CommitReservationRequest,
             reservation_id=reservation_id,
             lines=messages.lines(lines),
             order_id=order_id,
@@ -106,7 +108,8 @@ class ReservationCommands:
             ExceedsReservation: a line asks for more than is held; `lines` says which.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.ReleaseReservationRequest(
+        request = messages.made(
+            pb.ReleaseReservationRequest,
             reservation_id=reservation_id,
             lines=messages.lines(lines),
             **messages.about(request_id, reason, reference, occur_time),
@@ -134,7 +137,8 @@ class ReservationCommands:
             ValueError: more than one of *ttl*, *expire_time* and *never_expires* is given.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.ExtendReservationRequest(
+        request = messages.made(
+            pb.ExtendReservationRequest,
             reservation_id=reservation_id,
             **messages.expiration(ttl, expire_time, never_expires=never_expires),
             **messages.about(request_id, reason, reference, occur_time),

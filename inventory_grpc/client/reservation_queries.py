@@ -37,7 +37,9 @@ class ReservationQueries:
             ReservationNotFound: there is no such reservation.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.GetReservationRequest(reservation_id=reservation_id, min_position=min_position)
+        request = messages.made(
+            pb.GetReservationRequest, reservation_id=reservation_id, min_position=min_position
+        )
         return await self._calls(lambda on: on.queries.GetReservation, request, timeout)
 
     async def list_reservations(  # noqa: PLR0913  the fields of the request
@@ -66,7 +68,8 @@ class ReservationQueries:
         messages.text("order_id", order_id)
         messages.text("product_id", product_id)
         messages.text("store_id", store_id)
-        request = pb.ListReservationsRequest(
+        request = messages.made(
+            pb.ListReservationsRequest,
             customer_id=customer_id,
             order_id=order_id,
             states=_states(states),

@@ -56,7 +56,8 @@ class StockCommands:
             VersionConflict: the stock is not at *expected_version*; `current` shows it.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.AddStockRequest(
+        request = messages.made(
+            pb.AddStockRequest,
             product_id=product_id,
             store_id=store_id,
             quantity=quantity,
@@ -85,7 +86,8 @@ class StockCommands:
             VersionConflict: the stock is not at *expected_version*; `current` shows it.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
-        request = pb.RemoveStockRequest(
+        request = messages.made(
+            pb.RemoveStockRequest,
             product_id=product_id,
             store_id=store_id,
             quantity=quantity,
@@ -123,7 +125,8 @@ class StockCommands:
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
         messages.at_most_one(delta=delta, on_hand=on_hand)
-        request = pb.AdjustStockRequest(
+        request = messages.made(
+            pb.AdjustStockRequest,
             product_id=product_id,
             store_id=store_id,
             expected_version=expected_version,

@@ -52,7 +52,8 @@ class StockQueries:
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
         messages.at_most_one(as_of_position=as_of_position, as_of_time=as_of_time)
-        request = pb.GetStockRequest(
+        request = messages.made(
+            pb.GetStockRequest,
             product_id=product_id,
             store_id=store_id,
             as_of_time=messages.maybe_timestamp("as_of_time", as_of_time),
@@ -76,7 +77,9 @@ class StockQueries:
         Raises:
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.BatchGetStockRequest(keys=messages.keys(keys), min_position=min_position)
+        request = messages.made(
+            pb.BatchGetStockRequest, keys=messages.keys(keys), min_position=min_position
+        )
         return await self._calls(lambda on: on.queries.BatchGetStock, request, timeout)
 
     async def check_availability(
@@ -95,8 +98,11 @@ class StockQueries:
             ReservationNotFound: *reservation_id* is given, and there is no such reservation.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.CheckAvailabilityRequest(
-            lines=messages.lines(lines), reservation_id=reservation_id, min_position=min_position
+        request = messages.made(
+            pb.CheckAvailabilityRequest,
+            lines=messages.lines(lines),
+            reservation_id=reservation_id,
+            min_position=min_position,
         )
         return await self._calls(lambda on: on.queries.CheckAvailability, request, timeout)
 
@@ -115,7 +121,8 @@ class StockQueries:
             LevelTooHigh: the total is more than can be counted.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.GetProductInventoryRequest(
+        request = messages.made(
+            pb.GetProductInventoryRequest,
             product_id=product_id,
             page_size=page_size,
             page_token=page_token,
@@ -142,7 +149,8 @@ class StockQueries:
         Raises:
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
-        request = pb.ListStockRequest(
+        request = messages.made(
+            pb.ListStockRequest,
             product_ids=messages.strings("product_ids", product_ids),
             store_ids=messages.strings("store_ids", store_ids),
             max_available=max_available,

@@ -206,6 +206,26 @@ async def test_a_beginning_and_a_heartbeat_are_checked_before_anything_is_sent(
         ),
         (lambda client: anext(client.subscribe(heartbeat=10)), "heartbeat must be a timedelta"),
         (lambda client: client.list_reservations(customer_id=None), "customer_id must be a string"),
+        (
+            lambda client: client.get_stock(product_id=7, store_id="l"),
+            "product_id must be a string",
+        ),
+        (
+            lambda client: client.add_stock(**STOCK, quantity=4.0),
+            r"quantity must be an integer, not 4\.0",
+        ),
+        (lambda client: client.check_availability(lines=[("a", "b", "2")]), "quantity must be an"),
+        (
+            lambda client: client.batch_get_stock(keys=[("a", 7)]),
+            "store_id must be a string, not 7",
+        ),
+        (lambda client: client.list_stock(page_size="9"), "page_size must be an integer, not '9'"),
+        (lambda client: anext(client.subscribe(stop_at_head="no")), "stop_at_head must be True or"),
+        (lambda client: anext(client.subscribe(from_now="no")), "from_now must be True or False"),
+        (
+            lambda client: client.reserve_stock(lines=[], customer_id="ana", never_expires="no"),
+            "never_expires must be True or False, not 'no'",
+        ),
         (lambda client: client.list_stock(store_ids=["lisbon", None]), "each of store_ids must be"),
         (lambda client: client.batch_get_stock(keys=["ab"]), r"\(product_id, store_id\), not 'ab'"),
         (lambda client: client.batch_get_stock(keys=[STOCK]), "each of keys must be"),
@@ -227,6 +247,16 @@ async def test_a_value_of_the_wrong_type_is_named_and_nothing_is_sent(
 ) -> None:
     with pytest.raises(TypeError, match=problem):
         await call(client)
+    assert not server.asked
+
+
+async def test_a_number_out_of_range_and_a_string_that_is_none_are_named(
+    client: InventoryClient, server: ScriptedServer
+) -> None:
+    with pytest.raises(ValueError, match=f"quantity cannot be {2**63}: "):
+        await client.add_stock(**STOCK, quantity=2**63)
+    with pytest.raises(ValueError, match=r"reason cannot be .*surrogate"):
+        await client.add_stock(**STOCK, quantity=1, reason="\ud800")
     assert not server.asked
 
 
