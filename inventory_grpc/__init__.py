@@ -13,9 +13,10 @@ else:  # type checkers shall report a name that is not there
 
     def __getattr__(name: str) -> object:
         # Python asks for submodules too, before it imports them; their names are lower case.
-        if name[:1].isupper():
+        # `from inventory_grpc import *` asks for `__all__`.
+        if name[:1].isupper() or name == "__all__":
             client = import_module("inventory_grpc.client")
-            if name in client.__all__:
+            if name in {"__all__", *client.__all__}:
                 return getattr(client, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

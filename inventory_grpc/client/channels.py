@@ -35,7 +35,7 @@ NO_PROXY: Final = (
     ("grpc.address_http_proxy_enabled_addresses", ""),
 )
 
-_PEM: Final = b"-----BEGIN"
+_PEM: Final = "-----BEGIN"
 
 
 def channels(
@@ -94,7 +94,7 @@ def _is_tls(credentials: grpc.ChannelCredentials | None) -> bool:
 def _authorities(ca: str | Path | bytes) -> bytes:
     if not isinstance(ca, str | Path | bytes):
         raise TypeError(f"ca must be a path, or the bytes of a PEM file, not {ca!r:.80}")
-    pem = ca.encode() if isinstance(ca, str) and ca.startswith(_PEM.decode()) else ca
+    pem = ca.encode() if isinstance(ca, str) and _PEM in ca else ca
     what = "ca" if isinstance(pem, bytes) else f"ca, {pem},"
     if not isinstance(pem, bytes):
         pem = Path(pem).read_bytes()

@@ -76,7 +76,7 @@ class InventoryError(Exception):
         retry_after: float | None = None,
         request_id: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(code, reason, message)  # those that a copy is made with
         self.code = code
         self.reason = reason
         self.message = message

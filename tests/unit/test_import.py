@@ -31,6 +31,10 @@ def test_every_name_of_the_client_can_be_imported_from_the_package(name: str) ->
     assert name in dir(inventory_grpc)
 
 
+def test_a_star_imports_the_names_of_the_client() -> None:
+    assert "inventory_grpc.client" in imported_by("from inventory_grpc import *\nInventoryClient")
+
+
 def test_importing_the_package_imports_no_library() -> None:
     assert not imported_by("import inventory_grpc").intersection(LIBRARIES)
 

@@ -1,5 +1,8 @@
 """Every way to fail has a name, and carries its facts."""
 
+import pickle
+from copy import copy
+
 import pytest
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
@@ -94,7 +97,7 @@ async def test_a_conflict_from_a_server_that_hides_the_stock_is_no_empty_stock(
 
 
 @pytest.mark.parametrize("reason", ["INSUFFICIENT_STOCK", "EXCEEDS_RESERVATION"])
-async def test_what_is_short_is_told_line_by_line(
+async def test_what_is_short_is_told_line_by_line_also_by_a_copy(
     client: InventoryClient, server: ScriptedServer, reason: str
 ) -> None:
     line = ShortLine(product_id="kettle", store_id="lisbon", asked=6, available=5, shortfall=1)
@@ -103,8 +106,11 @@ async def test_what_is_short_is_told_line_by_line(
         server,
         Failure(StatusCode.FAILED_PRECONDITION, reason, details=[ShortLines(lines=[line])]),
     )
-    assert isinstance(error, InsufficientStock | ExceedsReservation)
-    assert list(error.lines) == [line]
+    for one in (error, pickle.loads(pickle.dumps(error)), copy(error)):  # noqa: S301  our own
+        assert isinstance(one, InsufficientStock | ExceedsReservation)
+        assert list(one.lines) == [line]
+        assert (str(one), repr(one)) == (str(error), repr(error))
+        assert one.request_id == error.request_id
 
 
 async def test_an_invalid_value_names_the_fields(
