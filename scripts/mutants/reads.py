@@ -1,0 +1,24 @@
+"""Deliberate faults in what reads look at, and in what is kept of calls that are over."""
+
+from typing import Final
+
+from scripts.mutants.mutant import Mutant
+
+READS: Final = (
+    Mutant(
+        "M32",
+        "look through all events of a stock for one page",
+        "infrastructure/sqlite/event_search.py",
+        "        if last - first < self.looked_at:\n",
+        "        if True:\n",
+        "tests/integration/test_bounded_reads.py",
+    ),
+    Mutant(
+        "M33",
+        "keep the traceback of a refusal, and with it the whole batch",
+        "application/turns.py",
+        "refusal.with_traceback(None)",
+        "refusal",
+        "tests/unit/presentation/test_memory_of_refusals.py",
+    ),
+)
