@@ -193,5 +193,6 @@ def _short_lines(lines: Iterable[ShortLine], max_bytes: int) -> pb.ShortLines:
 
 def _short(message: str) -> str:
     """Return *message* in as many printable ASCII characters as a status may have."""
-    text = message.encode("unicode_escape").decode("ascii")
+    # a backslash stays one: it may spell out a character already, as in \xe9
+    text = message.encode("unicode_escape").decode("ascii").replace(r"\\", "\\")
     return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 3]}..."

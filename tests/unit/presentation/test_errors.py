@@ -169,6 +169,7 @@ def test_a_message_is_short_printable_ascii_whatever_was_asked() -> None:
     assert status.message.startswith("this log is memory, not \\xfc\\n\\x1b[31m")
     assert status.message.endswith("...")
     assert len(status.message) == 512
+    assert "found '\\xfc'" in status_of(failures.OtherLog(r"found '\xfc'", "memory")).message
 
 
 def test_only_our_own_trouble_is_a_server_error() -> None:
