@@ -18,7 +18,8 @@ _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 def cannot_listen(settings: Settings) -> OSError:
     return OSError(
-        f"cannot listen on {settings.listen}: the port is in use, or the address not ours"
+        f"cannot listen on {settings.listen}:"
+        " the port is in use, or the address is not this machine's"
     )
 
 

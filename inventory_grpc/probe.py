@@ -1,6 +1,7 @@
 """A health check by command, for probes that speak neither gRPC nor TLS."""
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -93,7 +94,10 @@ def _place(server: str) -> Settings:
     Raises:
         BadSetting: it is no address.
     """
-    asked = Settings(listen=server, allow_plaintext=True, allow_anonymous=True)
+    try:
+        asked = Settings(listen=server, allow_plaintext=True, allow_anonymous=True)
+    except BadSetting as error:
+        raise BadSetting(str(error).replace("listen", "server", 1)) from None
     host = _THIS_MACHINE.get(asked.host, asked.host)
     place = f"[{host}]" if ":" in host else host
     return replace(asked, listen=f"{place}:{asked.port}")
@@ -109,6 +113,10 @@ async def _certificate_shown(where: Settings) -> bytes | None:
         _, writer = await asyncio.open_connection(where.host, where.port, ssl=context)
     except (ssl.SSLError, ConnectionResetError):
         return None
+    except OSError as error:
+        # asyncio says it by number, and of several addresses that a name has without one
+        why = os.strerror(error.errno) if error.errno else error
+        raise ConnectionError(f"{where.listen} cannot be reached: {why}") from None
     shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     with suppress(OSError):

@@ -54,6 +54,13 @@ def show_error(error: str) -> None:
     show(f" {error}", red="error:")
 
 
+def _plain(error: Exception) -> str:
+    """Return what is wrong with which file, without the number that Python puts before it."""
+    if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | Path):
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
 @contextmanager
 def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
     """Say in one line what is wrong and what to do about it; exit with 1."""
@@ -76,5 +83,5 @@ def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
         OSError,
         apsw.Error,
     ) as error:
-        say(str(error))
+        say(_plain(error))
         raise typer.Exit(1) from error

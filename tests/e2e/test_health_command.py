@@ -123,8 +123,10 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ConnectionError, match=f"{address} has not answered for 0.2 s"):
             await Probe(address).status("", 0.2)
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError, match=f"^{address} cannot be reached: Connection refused"):
         await Probe(address).status("", SECONDS)
+    with pytest.raises(BadSetting, match=r"^server: 'nowhere' is not HOST:PORT"):
+        await Probe("nowhere").status("", SECONDS)
 
 
 async def test_a_token_never_leaves_this_machine_in_the_open(tmp_path: Path) -> None:

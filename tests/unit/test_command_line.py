@@ -88,6 +88,11 @@ def test_errors_show_paths_as_they_are(tmp_path: Path, name: str) -> None:
     )
 
 
+def test_what_the_system_refuses_is_told_by_its_path_and_words(tmp_path: Path) -> None:
+    done = run("restore", tmp_path, "-d", tmp_path / "inventory.db")
+    assert (done.exit_code, done.stderr) == (1, f"error: {tmp_path}: Is a directory\n")
+
+
 def test_which_entry_of_the_file_of_callers_is_wrong_is_shown(tmp_path: Path) -> None:
     callers = tmp_path / "callers.toml"
     callers.write_text('[checkout]\nrole = "boss"\n', encoding="utf-8")
