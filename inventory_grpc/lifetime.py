@@ -87,6 +87,8 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
             await served.engine.running
     for task in beating:
         task.cancel()
+    if link:
+        link.leaves()
     _log.info("stopped")
 
 

@@ -64,6 +64,11 @@ class Link:
         """Say that the event loop goes round."""
         self._tell(BEAT)
 
+    def leaves(self) -> None:
+        """Say that all is done: no more beats are to be expected, only the end of the process."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
     def on_end(self, stop: Callable[[], None]) -> None:
         """Call *stop* once the supervisor wants no more of us, or is gone."""
         loop = asyncio.get_running_loop()

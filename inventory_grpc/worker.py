@@ -47,6 +47,8 @@ class Worker:
     _socket: socket.socket
     _said: bytes = b""
     _missed: int = 0
+    is_leaving: bool = False
+    """Whether it has said that it is done, or has closed everything."""
 
     @classmethod
     def start(cls, number: int, settings: Settings) -> Self:
@@ -79,6 +81,7 @@ class Worker:
                 self._hear(more)
                 if self._serves and not had_served:
                     serves()
+        self.is_leaving = True
         # what it held is closed, and so it is all but gone; a thread to wait for it may not be had
         while (code := self._process.poll()) is None:  # noqa: ASYNC110  no event tells
             await asyncio.sleep(LOOK_SECONDS)

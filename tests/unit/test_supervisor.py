@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from inventory_grpc import supervisor
-from inventory_grpc.process import BEAT, BEAT_SECONDS, MAX_REASON, SERVES
+from inventory_grpc.process import BEAT, BEAT_SECONDS, MAX_REASON, SERVES, Link
 from inventory_grpc.settings import Settings
 from inventory_grpc.supervisor import (
     HUNG_BEATS,
@@ -24,6 +25,7 @@ from inventory_grpc.supervisor import (
 )
 from inventory_grpc.worker import End, Worker
 from tests.support.server_process import ENVIRONMENT
+from tests.support.waiting import eventually
 
 
 def test_who_dies_again_and_again_is_replaced_ever_more_slowly_within_a_bound() -> None:
@@ -50,6 +52,9 @@ class Process:
     def kill(self) -> None:
         self.killed.set()
 
+    def poll(self) -> int | None:
+        return self.returncode
+
 
 def _worker() -> tuple[Worker, Any]:
     ours, theirs = socket.socketpair()
@@ -69,6 +74,29 @@ def test_beats_that_do_not_come_are_counted_once_a_worker_serves_until_it_beats_
     assert worker.miss() == 1
     process.returncode = 0
     assert worker.miss() == 0
+
+
+async def test_one_that_said_that_it_is_done_is_killed_if_it_stays_and_not_complained_of_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)  # noqa: FBT003  a method of theirs
+    process: Any = Process()
+    worker, link = Worker(process, ours), Link(1, theirs)
+    ending = asyncio.create_task(worker.ended(lambda: None))
+    link.serves()
+    link.leaves()
+    await eventually(lambda: worker.is_leaving)
+    supervising = supervisor._Supervisor(Settings(workers=1))
+    supervising._workers = {1: worker}
+    for _ in range(HUNG_BEATS - 1):
+        await supervising._look()
+    assert not caplog.messages
+    await supervising._look()
+    assert process.killed.is_set()
+    process.returncode = -signal.SIGKILL
+    assert str(await ending) == "was ended by SIGKILL"
+    theirs.close()
 
 
 def test_what_a_worker_says_is_kept_without_its_beats_and_within_a_bound() -> None:
