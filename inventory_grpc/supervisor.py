@@ -112,7 +112,12 @@ class _Supervisor:
                         await self._stop.wait()
 
     async def _look(self) -> None:
-        """Name workers whose event loop stands still, then kill them; a slow disk stops no loop."""
+        """Name workers whose event loop stands still, then kill them; a slow disk stops no loop.
+
+        Once all drain, they have a time of their own for that, and stop beating in the end.
+        """
+        if self._stop.is_set():
+            return
         for number, worker in self._workers.items():
             missed = worker.miss()
             # one that is done takes its time on a busy machine, and nobody waits for it

@@ -131,6 +131,21 @@ async def test_who_is_not_heard_of_is_named_after_2_seconds_and_killed_after_10_
     ]
 
 
+async def test_who_is_told_to_stop_is_not_expected_to_beat(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker, process = _worker()
+    worker._hear(SERVES)
+    supervising = supervisor._Supervisor(Settings(workers=1))
+    supervising._workers = {1: worker}
+    supervising._stop.set()
+    caplog.set_level(logging.ERROR)
+    for _ in range(HUNG_BEATS):
+        await supervising._look()
+    assert not process.killed.is_set()
+    assert caplog.messages == []
+
+
 def test_a_supervisor_does_not_carry_what_only_servers_need() -> None:
     program = (
         "import sys, inventory_grpc.cli, inventory_grpc.supervisor; print('grpc' in sys.modules)"
