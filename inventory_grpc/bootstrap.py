@@ -140,9 +140,14 @@ async def _running(
     ledger: Ledger, readers: Readers, head: Head, clock: LogClock, write_lock: WriteLock
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the ledger, and what looks after it; on leaving, let it answer who waits."""
+
+    def moved(_: int) -> None:
+        write_lock.passed_on()
+        ledger.follow()
+
     running = asyncio.create_task(ledger.run(), name="ledger")
     watching = [
-        asyncio.create_task(poll_head(readers, head, lambda _: ledger.follow())),
+        asyncio.create_task(poll_head(readers, head, moved)),
         asyncio.create_task(watch_for_steps(clock)),
         asyncio.create_task(watch_write_lock(write_lock)),
     ]

@@ -109,6 +109,36 @@ def test_to_give_up_does_not_end_the_wait(made: Path, monkeypatch: pytest.Monkey
         assert (lock.holds_up, lock.waited()) == (False, 0)
 
 
+def test_who_waits_while_others_take_turns_waits_for_none_of_them_alone(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(write_lock, "time", type("Clock", (), {"monotonic": lambda: now}))
+    lock = WriteLock(made)
+    with closing(Database(made).writer()) as mine, closing(Database(made).writer()) as other:
+        mine.set_busy_handler(None)
+        other.execute("BEGIN IMMEDIATE")
+        _refused(lock, mine)
+        for _ in range(3):
+            now += TOLD_SECONDS - 0.001
+            lock.look()
+            assert not lock.holds_up
+            lock.passed_on()
+        now += TOLD_SECONDS
+        lock.look()
+        assert lock.holds_up
+        assert lock.waited() == round(TOLD_SECONDS * 1e6)
+
+
+async def test_that_another_process_has_recorded_something_is_noted(path: Path) -> None:
+    async with opened(path) as one, opened(path) as other:
+        lock = one.parts.write_lock
+        before = lock._passed_on
+        outcome = await other.record(add(1))
+        await one.until(outcome.position)
+        assert lock._passed_on > before
+
+
 def test_an_error_that_is_no_wait_ends_it(made: Path) -> None:
     lock = WriteLock(made)
     with closing(Database(made).writer()) as mine:

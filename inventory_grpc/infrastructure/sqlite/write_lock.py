@@ -34,6 +34,7 @@ class WriteLock:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._since: float | None = None
+        self._passed_on = 0.0
         self._handlers: list[Callable[[bool], None]] = []
         self.holds_up = False
         """Whether commands wait, as far as it was told."""
@@ -54,10 +55,21 @@ class WriteLock:
             raise
         self._since = None
 
+    def passed_on(self) -> None:
+        """Note that another process has recorded something, and so given the lock back.
+
+        Where several write without a pause, one may wait for long, but for none of them alone.
+        """
+        self._passed_on = time.monotonic()
+
     def waited(self) -> int:
         """Return for how many microseconds commands wait; 0 unless that was told."""
+        return round(self._seconds() * 1e6) if self.holds_up else 0
+
+    def _seconds(self) -> float:
+        """Return for how long one process has been waited for, at most."""
         since = self._since
-        return round((time.monotonic() - since) * 1e6) if self.holds_up and since else 0
+        return 0.0 if since is None else time.monotonic() - max(since, self._passed_on)
 
     def on_change(self, handler: Callable[[bool], None]) -> None:
         """Call *handler* when commands begin to wait, and when they go on."""
@@ -65,8 +77,7 @@ class WriteLock:
 
     def look(self) -> None:
         """Tell if it has been waited for too long, or not any more."""
-        since = self._since
-        seconds = 0.0 if since is None else time.monotonic() - since
+        seconds = self._seconds()
         if (seconds >= TOLD_SECONDS) == self.holds_up:
             return
         self.holds_up = not self.holds_up
