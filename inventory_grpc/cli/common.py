@@ -38,9 +38,9 @@ DatabaseOption = Annotated[
 
 def existing(database: Path | None) -> Database:
     path = Settings.load(database=database).database
-    if not check_files(path):
+    found = Database(path)  # from here on it is the file's own name, beside which its WAL is
+    if not check_files(found.path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
-    found = Database(path)
     check_name(found.path)
     return found
 

@@ -55,9 +55,10 @@ async def test_no_new_log_is_made_beside_what_is_left_of_one(
         assert shop.parts.head.position == 0
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
 @pytest.mark.parametrize("command", ["verify", "events", "rebuild", "backup", "clock"])
 async def test_no_command_opens_a_backup_beside_the_wal_of_its_original(
-    path: Path, tmp_path: Path, command: str
+    path: Path, tmp_path: Path, command: str, *, is_linked: bool
 ) -> None:
     killed = await _killed(path, tmp_path / "killed")
     back_up(Database(path), tmp_path / "copy.db", lambda *_: None).path.rename(killed)
@@ -65,8 +66,12 @@ async def test_no_command_opens_a_backup_beside_the_wal_of_its_original(
     for end in ("-wal", ".mark"):
         assert str(beside(killed, end)) in why
     before = content_of(killed.parent)
+    if is_linked:  # beside a symbolic link lies nothing
+        (name := tmp_path / "link.db").symlink_to(killed)
+    else:
+        name = killed
     target = [str(killed.with_name("new.db"))] if command == "backup" else []
-    result = CliRunner().invoke(app, [command, "-d", str(killed), *target])
+    result = CliRunner().invoke(app, [command, "-d", str(name), *target])
     assert (result.exit_code, "nothing was opened" in result.stderr) == (1, True)
     assert content_of(killed.parent) == before
 
