@@ -1,8 +1,10 @@
 """Files that do not belong together are refused by name, before anything is opened or made."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from typer.testing import CliRunner
 
@@ -94,6 +96,27 @@ async def test_the_wal_of_another_log_is_known_without_a_mark(path: Path, tmp_pa
     other.rename(killed)
     why = await _refusal(killed)
     assert f"move {beside(killed, '-wal')} away" in why
+
+
+async def test_the_wal_of_several_processes_is_known_whoever_begins_it(
+    path: Path, tmp_path: Path
+) -> None:
+    async with (
+        opened(path, durability=Durability.RELAXED) as one,
+        opened(path, durability=Durability.RELAXED) as another,
+    ):
+        for shop in (one, another):
+            await shop.record(add(1))
+        back_up(Database(path), tmp_path / "copy.db", lambda *_: None)
+        with closing(Database(path).writer()) as third:
+            third.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        begun = beside(path, "-wal").read_bytes()[:32]
+        for _ in range(2):
+            await one.record(add(1))
+        assert beside(path, "-wal").read_bytes()[:32] != begun
+        killed = copy_set(path, tmp_path / "killed" / path.name)
+    (tmp_path / "copy.db").rename(killed)
+    assert f"move {beside(killed, '-wal')} away" in await _refusal(killed)
 
 
 async def test_an_older_copy_is_served_with_the_wal_that_has_all_since_and_with_no_later_one(

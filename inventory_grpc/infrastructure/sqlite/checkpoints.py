@@ -52,12 +52,16 @@ class Checkpoints:
         self._pages = 0
         self._failure: StorageError | None = None
         self.may_begin_wal = True
-        """Whether the next commit may be the first in a WAL; whoever commits makes it false."""
+        """Whether the next commit may be the first in a WAL; whoever commits makes it false.
+
+        Where other processes write, too, it is found out right after the first."""
 
     def watch(self, writer: apsw.Connection) -> None:
         """Have each commit of *writer* tell how long the WAL is, in place of moving it."""
 
         def committed(_connection: apsw.Connection, _name: str, pages: int) -> int:
+            if pages <= self._pages:
+                self.may_begin_wal = True  # it has begun anew, after another process emptied it
             self._pages = pages
             return apsw.SQLITE_OK
 

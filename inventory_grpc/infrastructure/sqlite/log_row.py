@@ -1,8 +1,9 @@
 """The row that names the log, read from the bytes of its page, before SQLite opens anything.
 
-It stands alone on the second page of every file of ours. A WAL of ours begins with a copy of
-that page, in which `probe` is one higher than when the WAL before it was emptied into the file
-(see `Checkpoints.may_begin_wal`). So a WAL tells which log it goes on with, and from where.
+It stands alone on the second page of every file of ours. A WAL of ours has a copy of that page
+in one of its first commits, and the first copy has a `probe` that is one higher than when the WAL
+before it was emptied into the file (see `Checkpoints.may_begin_wal`). So a WAL tells which log
+it goes on with, and from where.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 PAGE_NUMBER: Final = 2
+
+MAX_FRAMES: Final = 20_000
+"""Of a WAL that are looked through; it is named early, or never, as by an earlier release."""
 
 _DATABASE_HEADER: Final = 100
 _WAL_HEADER: Final = 32
@@ -38,7 +42,7 @@ def row_of_file(path: Path) -> LogRow | None:
 
 
 def row_of_wal(path: Path) -> LogRow | None:
-    """Return the row in the first transaction of a WAL, if it has one that counts."""
+    """Return the first copy of the row in a WAL, if it has one that counts."""
     if not path.exists():
         return None
     with path.open("rb") as wal:
@@ -47,13 +51,12 @@ def row_of_wal(path: Path) -> LogRow | None:
             return None  # as SQLite has it, such a WAL is empty
         size = _page_size(_number(header, 8))
         at = _WAL_HEADER
-        while len(frame := wal.read(_FRAME_HEADER)) == _FRAME_HEADER:
-            if frame[8:16] != header[16:24]:
-                return None  # it is left of the WAL before
+        for _ in range(MAX_FRAMES):
+            frame = wal.read(_FRAME_HEADER)
+            if len(frame) < _FRAME_HEADER or frame[8:16] != header[16:24]:
+                return None  # what follows is left of the WAL before
             if _number(frame, 0) == PAGE_NUMBER:
                 return parse(wal.read(size))
-            if _number(frame, 4):
-                return None  # the transaction ends here
             at += _FRAME_HEADER + size
             wal.seek(at)
     return None
