@@ -5,7 +5,8 @@ import os
 import shutil
 import signal
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -144,22 +145,40 @@ def test_a_page_that_is_no_page_is_not_repaired(path: Path) -> None:
     assert hash_of(path) == before
 
 
-def test_a_file_that_somebody_has_open_is_not_repaired(path: Path) -> None:
+@contextmanager
+def _opened_by_another(path: Path) -> Iterator[None]:
+    """Have another process read the file meanwhile: SQLite's locks are those of a process."""
     read, write = os.pipe()
-    if not (child := os.fork()):  # SQLite's locks are those of a process
+    if not (child := os.fork()):
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("SELECT count(*) FROM events").fetchone()
             os.write(write, b".")
             signal.pause()
-    assert os.read(read, 1)
     try:
-        with pytest.raises(InUse, match="another program has it open"):
-            repair(Database(path), SILENT)
+        assert os.read(read, 1)
+        yield
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         os.close(read)
         os.close(write)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_file_that_somebody_has_open_is_not_repaired(path: Path, *, is_late: bool) -> None:
+    before = hash_of(path)
+    with ExitStack() as opened_by:
+
+        def open_it(*_: int) -> None:
+            opened_by.enter_context(_opened_by_another(path))
+
+        begins = Progress(SILENT.copying, open_it if is_late else SILENT.checking)
+        if not is_late:
+            open_it()
+        with pytest.raises(InUse, match="another program has it open"):
+            repair(Database(path), begins)
+    assert hash_of(path) == before
+    assert not [file for file in path.parent.iterdir() if ".repaired" in file.name]
 
 
 def test_a_repair_that_was_interrupted_is_completed_by_the_next_one(

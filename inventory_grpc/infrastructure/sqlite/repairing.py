@@ -90,8 +90,12 @@ def repair(database: Database, progress: Progress) -> Repaired:
             give_rights_of(path, copy.path)
             sync(copy.path)
             take_name(copy.path, ready)
-        with _mark_kept(path):
-            kept = swap_in(path, ready, date)
+        try:
+            with kept_from_others(path), _mark_kept(path):
+                kept = swap_in(path, ready, date)
+        except Exception:
+            ready.unlink(missing_ok=True)  # it is not there once the swap has begun
+            raise
     return Repaired(pages, position, log_id, kept)
 
 
