@@ -46,9 +46,10 @@ class Events:
         """Yield batches of events in order, none missing and none twice, without end.
 
         After a lost connection it goes on by itself behind the last batch that was yielded,
-        again and again. Heartbeats are yielded too, as batches without events. To go on
-        another day, keep a batch's `position` and `log_id` together with what was made of it,
-        and begin with them.
+        again and again. Heartbeats are yielded too, as batches without events: with them you
+        can act while nothing happens. A timeout around `anext` ends the subscription, as every
+        cancellation does. To go on another day, keep a batch's `position` and `log_id` together
+        with what was made of it, and begin with them.
 
         It begins after the position *after_position*, after the last event recorded by
         *after_time* (with a time zone), at the end of the log (*from_now*), or else at its
