@@ -43,7 +43,7 @@ TOKEN_PREFIX: Final = "inv_"  # noqa: S105  what every token begins with
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 """A name that TOML takes without quotes; with a dot it would be two names."""
 
-_PLACE: Final = re.compile(r" \(at line \d+, column \d+\)")
+_PLACE: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEYS: Final = frozenset({"role", "stores", "tokens", "certificates"})
 

@@ -118,6 +118,7 @@ def test_a_file_that_has_become_bad_changes_nothing(
             "there twice",
         ),
         ('[ana]\nrole = "reader"\n[ana]\nrole = "admin"', "is not TOML"),
+        ("ana = [", "is not TOML (at end of document)"),
         ("\udcff", "is not TOML"),
         (f"[ana]\nrole = {'1' * 5_000}", "is not TOML"),
         (f"ana = {'[' * 100_000}", "is not TOML"),
