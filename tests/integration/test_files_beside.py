@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.sqlite import checkpoints, opening, schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
 from inventory_grpc.infrastructure.sqlite.log_row import LogRow, row_of_file, row_of_wal
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
+from inventory_grpc.infrastructure.sqlite.unwritable import look_at
 from tests.support.file_sets import content_of, copy_set
 from tests.support.opened import change, checked, opened, stored
 from tests.support.world import add
@@ -153,6 +155,20 @@ async def test_a_whole_set_is_served_wherever_it_is_moved(path: Path, tmp_path: 
     async with opened(copied) as shop:
         await shop.record(add(1))
     assert len(stored(copied)) == 4
+
+
+async def test_a_server_that_stops_while_its_files_are_looked_at_is_in_nobodys_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(1))
+    wal, is_there = beside(path, "-wal"), Path.exists
+    assert not wal.exists()
+    # SQLite takes the WAL away when the last one closes the file: here right after each look
+    monkeypatch.setattr(Path, "exists", lambda file: file == wal or is_there(file))
+    assert check_files(path)
+    assert schema.read_models_of(Database(path)) == schema.READ_MODELS
+    assert look_at(path).wal == 0
 
 
 @pytest.mark.parametrize("probe", [0, 1, 2, 127, 128, 40_000, 2**23, 2**31, 2**47, 2**62])

@@ -8,7 +8,12 @@ silence. The WAL and the mark name their log; such a path is refused, and nothin
 from collections.abc import Sequence
 from pathlib import Path
 
-from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers, swaps_under_way
+from inventory_grpc.infrastructure.sqlite.beside import (
+    beside,
+    has_content,
+    leftovers,
+    swaps_under_way,
+)
 from inventory_grpc.infrastructure.sqlite.high_water import mark_of
 from inventory_grpc.infrastructure.sqlite.log_row import row_of_file, row_of_wal
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
@@ -66,7 +71,7 @@ def _strangers(path: Path) -> Sequence[Path]:
         return []  # it is damaged, which is for others to tell
     is_other_mark = of_mark is not None and of_mark.log_id != of_file.log_id
     if of_wal is None:
-        is_other_wal = is_other_mark and wal.exists() and wal.stat().st_size > 0
+        is_other_wal = is_other_mark and has_content(wal)
     else:
         # all that was in the WAL before this one is in its file
         is_other_wal = of_wal.log_id != of_file.log_id or of_wal.probe > of_file.probe + 1

@@ -28,7 +28,7 @@ def leftovers(path: Path) -> Sequence[Path]:
     Nothing may be made, copied or moved to *path* while there are any.
     """
     found = [beside(path, end) for end in _EVIDENCE]
-    return [*filter(_has_content, found), *swaps_under_way(path)]
+    return [*filter(has_content, found), *swaps_under_way(path)]
 
 
 def swaps_under_way(path: Path) -> Sequence[Path]:
@@ -49,5 +49,14 @@ def date_of_swap(path: Path, swap: Path) -> str:
     return swap.name.removeprefix(path.name + _SWAP)
 
 
-def _has_content(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
+def has_content(file: Path) -> bool:
+    """Return whether there is a file with something in it."""
+    return size_of(file) > 0
+
+
+def size_of(file: Path) -> int:
+    """Return the size of a file; 0 if it is not there, as a WAL goes when a server stops."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -7,6 +7,7 @@ it goes on with, and from where.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -43,9 +44,7 @@ def row_of_file(path: Path) -> LogRow | None:
 
 def row_of_wal(path: Path) -> LogRow | None:
     """Return the first copy of the row in a WAL, if it has one that counts."""
-    if not path.exists():
-        return None
-    with path.open("rb") as wal:
+    with suppress(FileNotFoundError), path.open("rb") as wal:
         header = wal.read(_WAL_HEADER)
         if len(header) < _WAL_HEADER or _number(header, 0) not in _WAL_MAGIC:
             return None  # as SQLite has it, such a WAL is empty

@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.beside import beside, has_content
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
@@ -102,9 +103,8 @@ def read_models_of(database: Database) -> int:
 
 def _looking(database: Database) -> apsw.Connection:
     """Open the file to look at it; if nobody is at work on it, nothing beside it is made."""
-    wal = database.path.with_name(database.path.name + "-wal")
-    is_at_rest = not wal.exists() or not wal.stat().st_size
-    return database.immutable() if is_at_rest else database.reader()
+    is_in_use = has_content(beside(database.path, "-wal"))
+    return database.reader() if is_in_use else database.immutable()
 
 
 def create_read_models(connection: apsw.Connection) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.beside import beside, has_content, size_of
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 
@@ -43,7 +43,7 @@ def readable(database: Database) -> Iterator[Database]:
     may_write = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
     if may_write or (wal.exists() and shm.exists()):
         yield database
-    elif wal.exists() and wal.stat().st_size:
+    elif has_content(wal):
         with _copied(database) as copy:
             yield copy
     else:
@@ -58,8 +58,7 @@ def has_changed(path: Path, since: _Look) -> bool:
 def look_at(path: Path) -> _Look:
     """Return what tells whether somebody has written to the file."""
     status, wal = path.stat(), beside(path, "-wal")
-    size = wal.stat().st_size if wal.exists() else 0
-    return _Look(status.st_ino, status.st_size, status.st_mtime_ns, size)
+    return _Look(status.st_ino, status.st_size, status.st_mtime_ns, size_of(wal))
 
 
 @contextmanager
