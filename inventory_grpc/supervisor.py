@@ -26,6 +26,7 @@ QUIET_BEATS: Final = 4
 
 HUNG_BEATS: Final = 20
 """After so many, 10 s, it is killed, and so replaced: what it holds keeps others from writing.
+If it waits for the disk then, that is looked at again after as many.
 
 They are counted, not timed: when the machine or all processes are suspended, none is missed.
 """
@@ -112,27 +113,34 @@ class _Supervisor:
                         await self._stop.wait()
 
     async def _look(self) -> None:
-        """Name workers whose event loop stands still, then kill them; a slow disk stops no loop.
+        """Name workers whose event loop stands still, then kill them.
 
-        Once all drain, they have a time of their own for that, and stop beating in the end.
+        One that reads from a disk that hangs is let be: the system ends it no earlier than the
+        disk answers, and then it goes on by itself. Once all drain, they have a time of their
+        own for that, and stop beating in the end.
         """
         if self._stop.is_set():
             return
         for number, worker in self._workers.items():
             missed = worker.miss()
+            is_hung = missed > 0 and missed % HUNG_BEATS == 0
             # one that is done takes its time on a busy machine, and nobody waits for it
-            if missed == HUNG_BEATS or (missed == QUIET_BEATS and not worker.is_leaving):
-                _log.error(
-                    "worker %s of %s has not been heard of for %g s: %s; %s",
-                    number,
-                    len(self._numbers),
-                    missed * BEAT_SECONDS,
-                    worker,
-                    "it is killed"
-                    if missed == HUNG_BEATS
-                    else f"it is killed after {HUNG_BEATS * BEAT_SECONDS:g} s",
-                )
-            if missed == HUNG_BEATS:
+            is_quiet = missed == QUIET_BEATS and not worker.is_leaving
+            if not (is_hung or is_quiet):
+                continue
+            kills = is_hung and not worker.waits_for_disk()
+            fate = f"it is killed after {HUNG_BEATS * BEAT_SECONDS:g} s"
+            if is_hung:
+                fate = "it is killed" if kills else "it is let be until the disk answers"
+            _log.error(
+                "worker %s of %s has not been heard of for %g s: %s; %s",
+                number,
+                len(self._numbers),
+                missed * BEAT_SECONDS,
+                worker,
+                fate,
+            )
+            if kills:
                 worker.kill()
 
     async def _life(self, number: int) -> End:

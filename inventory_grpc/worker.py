@@ -22,7 +22,8 @@ LOOK_SECONDS: Final = 0.01
 """Between two looks at whether a process that has closed everything is gone."""
 
 
-_STATES: Final = {"T": "is stopped", "t": "is held by a debugger", "D": "waits for the disk"}
+_AT_DISK: Final = "D"
+_STATES: Final = {"T": "is stopped", "t": "is held by a debugger", _AT_DISK: "waits for the disk"}
 """What `/proc` says of a process that does nothing."""
 
 
@@ -107,12 +108,19 @@ class Worker:
 
     def __str__(self) -> str:
         """Return what an operator finds it by, and what it does."""
-        pid = self._process.pid
+        return f"process {self._process.pid}, which {_STATES.get(self._state(), 'does not answer')}"
+
+    def waits_for_disk(self) -> bool:
+        """Tell whether its event loop stands still because the system does not return to it."""
+        return self._state() == _AT_DISK
+
+    def _state(self) -> str:
+        """Return what the system says of its first thread, which runs the loop."""
         try:
-            state = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+            stat = Path(f"/proc/{self._process.pid}/stat").read_text("utf-8")
+            return stat.rpartition(")")[2].split()[0]
         except (OSError, IndexError):
-            state = ""
-        return f"process {pid}, which {_STATES.get(state, 'does not answer')}"
+            return ""
 
     def drain(self) -> None:
         with suppress(OSError):  # it has just ended

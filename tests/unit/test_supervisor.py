@@ -131,6 +131,31 @@ async def test_who_is_not_heard_of_is_named_after_2_seconds_and_killed_after_10_
     ]
 
 
+async def test_who_waits_for_the_disk_is_let_be_until_that_answers(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, process = _worker()
+    worker._hear(SERVES)
+    supervising = supervisor._Supervisor(Settings(workers=1))
+    supervising._workers = {1: worker}
+    caplog.set_level(logging.ERROR)
+    monkeypatch.setattr(Worker, "_state", lambda _: "D")
+    for _ in range(2 * HUNG_BEATS):
+        await supervising._look()
+    assert not process.killed.is_set()
+    waits = "process 0, which waits for the disk; it is"
+    assert [message.partition("heard of for ")[2] for message in caplog.messages] == [
+        f"2 s: {waits} killed after 10 s",
+        f"10 s: {waits} let be until the disk answers",
+        f"20 s: {waits} let be until the disk answers",
+    ]
+    monkeypatch.setattr(Worker, "_state", lambda _: "T")
+    for _ in range(HUNG_BEATS):
+        assert not process.killed.is_set()
+        await supervising._look()
+    assert process.killed.is_set()
+
+
 async def test_who_is_told_to_stop_is_not_expected_to_beat(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
