@@ -156,6 +156,8 @@ class _Supervisor:
             return  # it is one that replaces another
         self._served.add(number)
         if len(self._served) == len(self._numbers):
+            # there is a database: if it goes, nobody may begin another log on the same port
+            self._settings = replace(self._settings, create=False)
             _log.info(
                 "serving on %s from %s with %s workers (durability %s)",
                 self._settings.listen,

@@ -70,6 +70,28 @@ async def test_a_worker_that_ends_is_replaced_and_nothing_acknowledged_is_lost(
     ]
 
 
+def _move_all(source: Path, target: Path) -> None:
+    """Move a file and all that lies beside it into the folder of *target*."""
+    target.parent.mkdir(exist_ok=True)
+    for file in source.parent.glob(source.name + "*"):
+        file.rename(target.with_name(file.name))
+    assert not source.exists()
+
+
+async def test_no_worker_that_replaces_another_begins_a_new_log_where_the_file_is_gone(
+    server: ServerProcess, path: Path
+) -> None:
+    async with calling(await server.address()) as caller:
+        await caller.commands.AddStock(adding(1), timeout=SECONDS)
+    away = path.parent / "away" / path.name
+    _move_all(path, away)
+    workers_of(server)[0].kill()
+    await eventually(lambda: bool(said(server, "there is no database at")))
+    _move_all(away, path)
+    await eventually(partial(_have_served, server, 3))
+    assert len(events(path)) == 1
+
+
 async def _taken(caller: Caller, request_id: str) -> asyncio.Task[int]:
     """Send a command; return when the server has begun it."""
 

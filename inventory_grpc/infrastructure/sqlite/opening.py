@@ -45,8 +45,9 @@ def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[No
     """
     if not create and not check_files(database.path):
         raise schema.NotOurs(
-            f"there is no database at {database.path}, and INVENTORY_CREATE is 0: see that its "
-            "volume is there, or set INVENTORY_CREATE=1 to make a new one"
+            f"there is no database at {database.path}, and INVENTORY_CREATE is 0 (as always for a "
+            "worker that replaces another): see that its volume is there, or start with "
+            "INVENTORY_CREATE=1 to make a new one"
         )
     database.path.parent.mkdir(parents=True, exist_ok=True)
     give_up = time.monotonic() + PATIENCE_SECONDS
