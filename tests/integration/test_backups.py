@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +87,25 @@ def test_of_two_backups_to_one_name_the_second_is_refused(path: Path, target: Pa
     first.join(20)
     assert _names(target) == {"copy.db"}
     checked(target)
+
+
+def test_of_two_backups_that_begin_in_one_moment_the_second_leaves_nothing(
+    path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tempfile.mkdtemp
+    looking: list[int] = []
+
+    def looked_at(**how: str) -> str:
+        folder = made(**how)
+        looking.append(os.open(folder, os.O_RDONLY))
+        fcntl.flock(looking[0], fcntl.LOCK_EX)
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", looked_at)
+    with pytest.raises(InUse, match="is just being made by another process"):
+        back_up(Database(path), target, _nothing)
+    os.close(looking[0])
+    assert not _names(target)
 
 
 def test_a_name_that_is_taken_while_the_copy_is_made_stays_with_its_owner(

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +36,14 @@ def workshop(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
     """
     left = _left(target)
     folder = Path(tempfile.mkdtemp(prefix=target.name + PARTIAL, dir=target.parent))
-    with _locked(folder):
+    with ExitStack() as made:
         try:
-            yield folder, left
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            made.enter_context(_locked(folder))
+        except BlockingIOError:  # somebody who begins right now looks whether its maker lives
+            folder.rmdir()
+            raise _in_use(target, folder) from None
+        made.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder, left
 
 
 def _left(target: Path) -> tuple[Path, ...]:
@@ -54,10 +57,12 @@ def _left(target: Path) -> tuple[Path, ...]:
                 with _locked(folder):
                     left.append(folder)
             except BlockingIOError:
-                raise InUse(
-                    f"{target} is just being made by another process, in {folder}"
-                ) from None
+                raise _in_use(target, folder) from None
     return tuple(left)
+
+
+def _in_use(target: Path, folder: Path) -> InUse:
+    return InUse(f"{target} is just being made by another process, in {folder}")
 
 
 @contextmanager
