@@ -6,7 +6,8 @@ import pytest
 
 from inventory_grpc.application import subscription
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.application.subscription import Progress
+from inventory_grpc.application.subscription import WINDOW, Progress
+from inventory_grpc.infrastructure.sqlite.events import MAX_COMMAND_EVENTS
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import settle
 from tests.support.feed import (
@@ -20,6 +21,10 @@ from tests.support.feed import (
 )
 from tests.support.scribe import EVERYTHING, log_of
 from tests.support.world import KETTLES, add, reserve
+
+
+def test_a_window_is_longer_than_any_command_so_that_each_one_brings_a_follower_on() -> None:
+    assert WINDOW > MAX_COMMAND_EVENTS
 
 
 async def test_on_an_empty_log_the_first_message_comes_at_once_and_is_caught_up(
