@@ -1,4 +1,4 @@
-"""Who asks, and what may they see and do?
+"""The caller of a request, and what the caller may see and do.
 
 A caller has one role and, if it is so, only some stores. A reservation with a line in any
 other store is not there for them: what they are told does not depend on it.

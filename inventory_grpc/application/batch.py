@@ -1,4 +1,4 @@
-"""What happens to commands inside one transaction?
+"""Commands decided one after the other inside one transaction.
 
 A `Batch` is the `Book` that decisions read. It brings the state up to date with what
 other processes recorded, then takes commands one after the other: answered before?

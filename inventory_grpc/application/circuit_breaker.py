@@ -1,4 +1,4 @@
-"""May a command be tried now, or would it only wait for storage that does not answer?
+"""The circuit breaker: refuses commands while storage does not work, and probes it.
 
 Closed: all is well. Open: storage has failed; commands are refused at once, and after a
 while storage is tried again, by us, not with a customer's order. Half open: that is

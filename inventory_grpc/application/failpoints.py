@@ -1,4 +1,4 @@
-"""Where can a test stop, slow or break the running service?
+"""Fail points: places where a test can stop, slow or break the running service.
 
 At fail points: named places (FreeBSD's `fail(9)`, etcd's `gofail`) that do nothing unless
 they were armed when the process started. Off, each costs one look at an empty dict.

@@ -1,4 +1,4 @@
-"""When is the answer no for reasons that are not the trade's?
+"""Refusals for reasons that are not the trade's.
 
 Refusal
   RequestIdReused     the request id was used for something else

@@ -1,4 +1,4 @@
-"""How does one caller wait for many commands at once?
+"""Groups of commands that one caller waits for at once.
 
 A future of its own for each would cost more than all else that the event loop does for
 it: one is enough, which is done when the last command is answered.
