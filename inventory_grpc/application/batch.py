@@ -6,28 +6,24 @@ overdue? decide, append, remember.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, cast
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
 from inventory_grpc.application.states import States, reservation_fact
-from inventory_grpc.domain.commands import (
-    AddStock,
-    AdjustStock,
-    Command,
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Change, Event, Key
+from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,
     ReleaseReservation,
-    RemoveStock,
     ReserveStock,
 )
-from inventory_grpc.domain.decisions import decide, expire
-from inventory_grpc.domain.events import Cause, Event, Movement, StockReserved
-from inventory_grpc.domain.inventory import Inventory, Stock, stock_after
-from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory, RemoveStock
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
 MAX_BEHIND: Final = 5_000
@@ -88,6 +84,13 @@ class Batch:
                 self._states.apply(event)
                 self.recorded.append(event)
 
+    def get(self, key: Key) -> Any:  # noqa: ANN401  as the protocol has it
+        return (
+            self.inventory(key)
+            if isinstance(key, StockId)
+            else self.reservation(cast("ReservationId", key))
+        )
+
     def inventory(self, stock_id: StockId) -> Inventory:
         return self._states.inventory(stock_id, self._transaction.inventory)
 
@@ -100,16 +103,11 @@ class Batch:
         for command, request in asked:
             if key := request.key:
                 requests.append(key)
-            match command:
-                case ReserveStock():
-                    stocks.update(command.cart)
-                    reservations.add(command.reservation_id)
-                case AddStock() | RemoveStock() | AdjustStock():
-                    stocks.add(command.stock_id)
-                case CommitReservation() | ReleaseReservation() | ExtendReservation():
-                    reservations.add(command.reservation_id)
-                case _:
-                    assert_never(command)
+            for named in command.touches:
+                if isinstance(named, ReservationId):
+                    reservations.add(named)
+                elif isinstance(named, StockId):
+                    stocks.add(named)
         self._transaction.expect(requests, *self._states.missing(stocks, reservations))
 
     def answer(self, command: Command, request: Request) -> Outcome:
@@ -145,17 +143,17 @@ class Batch:
             if reservation is not None and not scope.covers(reservation.lines):
                 raise ReservationNotFound(command.reservation_id)
 
-    def _decide(self, command: Command) -> Sequence[Movement]:
+    def _decide(self, command: Command) -> Sequence[Change]:
         """Decide; before saying no for lack of stock, let go of overdue holds on it."""
         try:
-            return decide(command, self)
+            return command.decide(self)
         except InsufficientStock as refusal:
             if not isinstance(command, ReserveStock | RemoveStock) or not self._is_any_due():
                 raise
             short = {line.stock_id: line.asked for line in refusal.lines}
         if not self._free(short):
             raise WritesRefused(0.1, "overdue reservations are being let go; try again")
-        return decide(command, self)
+        return command.decide(self)
 
     def _is_any_due(self) -> bool:
         return self._earliest_expiry is not None and self._earliest_expiry <= self.now
@@ -198,52 +196,49 @@ class Batch:
         self._expire(reservation)
 
     def _expire(self, reservation: Reservation) -> None:
-        self._append(expire(reservation), Cause(occur_time=reservation.expire_time))
+        self._append(reservation.expire(), Cause(occur_time=reservation.expire_time))
 
     def forget(self, before: Instant) -> bool:
         """Forget requests recorded before a time, one step; return whether there may be more."""
         return self._transaction.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE
 
-    def _append(self, movements: Sequence[Movement], cause: Cause) -> Outcome:
+    def _append(self, movements: Sequence[Change], cause: Cause) -> Outcome:
         """Give the facts their places in the log, and the state they make."""
         first = self.head + 1
-        stocks: list[Stock] = []
+        stocks: list[Inventory] = []
         events: list[Event] = []
-        reservation: Reservation | None = None
         for stock_id, fact in movements:
-            self._states.touch(stock_id)
-            inventory = self.inventory(stock_id)
-            inventory.evolve(fact, inventory.version + 1, self.now)
+            before = self.inventory(stock_id)
             self.head += 1
             # by their places: named, they take twice as long
             event = Event(
                 self.head,
                 first,
                 stock_id,
-                inventory.version,
+                before.version + 1,
                 self.now,
                 cause,
                 fact,
-                inventory.levels,
+                before.after(fact),
             )
-            reservation = self._evolve_reservation(event) or reservation
+            stocks.append(before.evolve(event))
+            self._states.put(stock_id, stocks[-1])
             events.append(event)
-            stocks.append(stock_after(event))
+        reservation = self._evolve_reservation(events)
         self._transaction.append(events)
         self.recorded += events
         self.added += len(events)
-        return Outcome(self.head, stocks, reservation.copy() if reservation else None)
+        return Outcome(self.head, stocks, reservation)
 
-    def _evolve_reservation(self, event: Event) -> Reservation | None:
-        fact = reservation_fact(event)
+    def _evolve_reservation(self, events: Sequence[Event]) -> Reservation | None:
+        fact = reservation_fact(events[0])
         if fact is None:
             return None
-        self._states.touch(fact.reservation_id)
         reservation = self.reservation(fact.reservation_id)
         if reservation is None:
-            assert isinstance(fact, StockReserved)
-            reservation = self._states.begin(event)
-        reservation.evolve(event, fact)
+            reservation = Reservation.begin(events[0])
+        reservation = reservation.evolve(events)
+        self._states.put(fact.reservation_id, reservation)
         return reservation
 
     def _as_it_is(self, command: Command) -> Outcome:
@@ -251,8 +246,8 @@ class Batch:
         reservation_id: ReservationId = getattr(command, "reservation_id")  # noqa: B009  only commands on a reservation find nothing to do
         reservation = self.reservation(reservation_id)
         assert reservation is not None
-        stocks = [self.inventory(stock_id).stock for stock_id in reservation.lines]
-        return Outcome(self.head, stocks, reservation.copy())
+        stocks = [self.inventory(stock_id) for stock_id in reservation.lines]
+        return Outcome(self.head, stocks, reservation)
 
     def _answer_again(self, answered: Answered) -> Outcome:
         """Return the answer that was given first, as it was then."""
@@ -263,7 +258,7 @@ class Batch:
         fact = reservation_fact(last)
         return Outcome(
             position=last.position,
-            stocks=[stock_after(event) for event in events],
+            stocks=[Inventory.at(event) for event in events],
             reservation=self._transaction.reservation(fact.reservation_id, upto=last.position)
             if fact
             else None,

@@ -12,7 +12,7 @@ from typing import Final, cast
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 
 MAX_TOGETHER: Final = 256

@@ -27,7 +27,7 @@ from inventory_grpc.application.ports import EventBus, Outcome, Storage, Storage
 from inventory_grpc.application.states import States
 from inventory_grpc.application.turns import answer_all, expire_due, refusal_for
 from inventory_grpc.application.writer import Answers, Writer, watched
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 
 MAX_WAITING: Final = 4_096

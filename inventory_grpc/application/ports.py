@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from inventory_grpc.domain.events import Event
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
 
     position: int
     """Of the command's last event; the head of the log if nothing had to be recorded."""
-    stocks: Sequence[Stock]
+    stocks: Sequence[Inventory]
     reservation: Reservation | None
     replayed: bool = False
 

@@ -16,18 +16,18 @@ from inventory_grpc.application.reading import (
     T,
     Views,
 )
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import MAX_TOTAL, Cart, Instant, ProductId, ReservationId, StockId
 
 
 class StockCache(Protocol):
     """Stocks as they were read, until an event says that they have moved."""
 
-    def get(self, stock_id: StockId) -> Reading[Stock | None] | None: ...
+    def get(self, stock_id: StockId) -> Reading[Inventory | None] | None: ...
 
-    def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None: ...
+    def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None: ...
 
 
 class Availability(NamedTuple):
@@ -60,7 +60,7 @@ class Queries:
         """The newest state an answer has shown. Right after a commit storage is ahead of the
         cache: who has read the one must not be answered from the other."""
 
-    def stock(self, stock_id: StockId, min_position: int) -> Reading[Stock]:
+    def stock(self, stock_id: StockId, min_position: int) -> Reading[Inventory]:
         """Return one stock, without awaiting anything.
 
         Raises:
@@ -74,7 +74,7 @@ class Queries:
 
     async def stock_at_position(
         self, stock_id: StockId, position: int, min_position: int
-    ) -> Reading[Stock]:
+    ) -> Reading[Inventory]:
         """Return one stock as it was right after *position*.
 
         Raises:
@@ -86,7 +86,7 @@ class Queries:
 
     async def stock_at_time(
         self, stock_id: StockId, time: Instant, min_position: int
-    ) -> Reading[Stock]:
+    ) -> Reading[Inventory]:
         """Return one stock as it was at *time*, what was recorded at that instant included.
 
         Raises:
@@ -98,7 +98,7 @@ class Queries:
 
     async def stocks(
         self, stock_ids: Sequence[StockId], min_position: int
-    ) -> Reading[Mapping[StockId, Stock]]:
+    ) -> Reading[Mapping[StockId, Inventory]]:
         """Return those of the stocks that have a history, all as of one position."""
         (stocks, _), as_of = await self._views.stocks(stock_ids, None)
         return self._at_least(min_position, Reading(stocks, as_of))
@@ -151,7 +151,7 @@ class Queries:
 
     async def list_stock(
         self, query: StockQuery, limit: int, min_position: int
-    ) -> Reading[Listing[Stock, StockKey]]:
+    ) -> Reading[Listing[Inventory, StockKey]]:
         """Return stocks by product, then store."""
         return self._at_least(min_position, await self._views.list_stock(query, limit))
 
@@ -188,8 +188,8 @@ class Queries:
 
 
 def _found(
-    stock_id: StockId, reading: Reading[Stock | None], *, then: bool = False
-) -> Reading[Stock]:
+    stock_id: StockId, reading: Reading[Inventory | None], *, then: bool = False
+) -> Reading[Inventory]:
     if reading.value is None:
         raise StockNotFound(stock_id, then)
     return Reading(reading.value, reading.as_of)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ class Listing(NamedTuple, Generic[T, K]):
 class Stocks(NamedTuple):
     """Several stocks, and a reservation, at one position."""
 
-    stocks: Mapping[StockId, Stock]
+    stocks: Mapping[StockId, Inventory]
     reservation: Reservation | None
 
 
@@ -142,13 +142,13 @@ class Product(NamedTuple):
     reserved: int
     available: int
     shortfall: int
-    stocks: Listing[Stock, StockKey]
+    stocks: Listing[Inventory, StockKey]
 
 
 class Views(Protocol):
     """The read models. Each answer is one state of the log, and says which."""
 
-    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
         """Return one stock; without a thread hop."""
         ...
 
@@ -162,7 +162,7 @@ class Views(Protocol):
         """Return those of the stocks that have a history, and a reservation with them."""
         ...
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
         """Return one stock as it was right after *position*."""
         ...
 
@@ -174,7 +174,7 @@ class Views(Protocol):
 
     async def list_stock(
         self, query: StockQuery, limit: int
-    ) -> Reading[Listing[Stock, StockKey]]: ...
+    ) -> Reading[Listing[Inventory, StockKey]]: ...
 
     async def list_reservations(
         self, query: ReservationQuery, limit: int
@@ -182,6 +182,6 @@ class Views(Protocol):
         """Return reservations, each with the number to go on from; fewer if they are long."""
         ...
 
-    async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
+    async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
         """Return the stocks that moved last, to warm a cache with."""
         ...

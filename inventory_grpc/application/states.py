@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from inventory_grpc.domain.events import (
-    Event,
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.reservation import (
+    Reservation,
     ReservationCommitted,
     ReservationExpired,
     ReservationExtended,
@@ -13,8 +14,7 @@ from inventory_grpc.domain.events import (
     ReservationReleased,
     StockReserved,
 )
-from inventory_grpc.domain.inventory import Inventory
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
 
 K = TypeVar("K", bound=Hashable)
@@ -112,26 +112,22 @@ class States:
 
     def apply(self, event: Event) -> None:
         """Bring what is at hand up to date with *event*, which was recorded elsewhere."""
-        inventory = self._stocks.get(event.stock_id)
+        inventory = self._stocks.get(event.key)
         if inventory is not None:
-            self._touched.add(event.stock_id)
-            inventory.evolve(event.fact, event.version, event.record_time)
+            self.put(event.key, inventory.evolve(event))
         if fact := reservation_fact(event):
             reservation = self._reservations.get(fact.reservation_id)
             if reservation is not None:
-                self._touched.add(fact.reservation_id)
-                reservation.evolve(event, fact)
+                self.put(fact.reservation_id, reservation.evolve([event]))
         self.position = event.position
 
-    def begin(self, first: Event) -> Reservation:
-        """Take in the reservation that *first* begins."""
-        reservation = Reservation.begin(first)
-        self._reservations.put(reservation.reservation_id, reservation)
-        return reservation
-
-    def touch(self, key: StockId | ReservationId) -> None:
-        """Note that the transaction at hand changes this one."""
+    def put(self, key: StockId | ReservationId, state: Any) -> None:  # noqa: ANN401  of the kind of its key
+        """Take in a state that the transaction at hand has changed."""
         self._touched.add(key)
+        if isinstance(key, StockId):
+            self._stocks.put(key, state)
+        else:
+            self._reservations.put(key, state)
 
     def keep(self, position: int) -> None:
         """Stand by what the transaction changed: it was committed, and the log ends here."""

@@ -22,7 +22,7 @@ from inventory_grpc.application.ports import (
     Transaction,
 )
 from inventory_grpc.application.states import States
-from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 

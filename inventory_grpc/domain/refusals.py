@@ -18,11 +18,13 @@ the message, for programs: their names are a contract.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from inventory_grpc.domain.inventory import Stock
-from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import MAX_LEVEL, MAX_TOTAL, ProductId, ReservationId, StockId
+
+if TYPE_CHECKING:  # the commands of these nouns raise refusals
+    from inventory_grpc.domain.reservation import ReservationState
+    from inventory_grpc.domain.stock import Inventory
 
 
 class Refusal(Exception):
@@ -103,10 +105,10 @@ class ReservationClosed(Refusal):
     """The reservation holds nothing any more, or not all that it was made for."""
 
     reservation_id: ReservationId
-    state: ReservationState
+    state: "ReservationState"
 
     def __str__(self) -> str:
-        if self.state is ReservationState.ACTIVE:
+        if self.state.name == "ACTIVE":
             return f"reservation {self.reservation_id} has been used in part"
         return f"reservation {self.reservation_id} is {self.state.value}"
 
@@ -195,7 +197,7 @@ class VersionConflict(Refusal):
     """The stock has changed since the caller saw it; here it is as it is now."""
 
     expected: int
-    stock: Stock
+    stock: "Inventory"
 
     def __str__(self) -> str:
         return f"{self.stock.stock_id} is at version {self.stock.version}, not {self.expected}"

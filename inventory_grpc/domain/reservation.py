@@ -1,24 +1,90 @@
-"""The aggregate of a promise: a cart that is kept for a customer."""
+"""A reservation: a cart that is kept for a customer. Its facts and its state.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+It has no stream of its own: it is the fold of the events that carry its id, each of which
+is an event of a stock.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Self, assert_never
+from typing import Final, NamedTuple, Self
 
-from inventory_grpc.domain.events import (
-    Event,
-    ReservationCommitted,
-    ReservationExpired,
-    ReservationExtended,
-    ReservationFact,
-    ReservationReleased,
-    StockReserved,
-)
+from inventory_grpc.domain.event import Change, Event, Fact, Moves
 from inventory_grpc.domain.values import CustomerId, Instant, OrderId, ReservationId, StockId
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationFact(Fact):
+    """A fact of one line of a reservation."""
+
+    reservation_id: ReservationId
+
+    @property
+    def subject(self) -> ReservationId:
+        return self.reservation_id
+
+
+@dataclass(frozen=True, slots=True)
+class StockReserved(ReservationFact):
+    """`expire_time` is the first moment at which the hold no longer counts."""
+
+    customer_id: CustomerId
+    order_id: OrderId | None
+    quantity: int
+    expire_time: Instant | None
+
+    @property
+    def moves(self) -> Moves:
+        return 0, self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationCommitted(ReservationFact):
+    order_id: OrderId | None
+    quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return -self.quantity, -self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationReleased(ReservationFact):
+    quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return 0, -self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationExpired(ReservationFact):
+    quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return 0, -self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationExtended(ReservationFact):
+    """`quantity` is what the line still held."""
+
+    quantity: int
+    expire_time: Instant | None
+
+
+FACTS: Final = (
+    StockReserved,
+    ReservationCommitted,
+    ReservationReleased,
+    ReservationExpired,
+    ReservationExtended,
+)
+
+
 class ReservationState(Enum):
-    """What became of the last units that were held."""
+    """How the last units that were held have ended."""
 
     ACTIVE = "active"
     COMMITTED = "committed"
@@ -39,13 +105,8 @@ class ReservedLine(NamedTuple):
         return self.quantity - self.committed - self.released - self.expired
 
 
-@dataclass(slots=True)
-class Reservation:
-    """A cart that is kept for a customer, until it is paid, given up, or over time.
-
-    It has no stream of its own: it is the fold of the events that carry its id, each
-    of which is an event of a stock.
-    """
+class Reservation(NamedTuple):
+    """A cart that is kept for a customer, until it is paid, given up, or over time."""
 
     reservation_id: ReservationId
     customer_id: CustomerId
@@ -57,7 +118,7 @@ class Reservation:
     create_time: Instant
     expire_time: Instant | None
     state: ReservationState
-    lines: dict[StockId, ReservedLine]
+    lines: Mapping[StockId, ReservedLine]
     held: int
     """Units held over all lines."""
     position: int
@@ -85,6 +146,10 @@ class Reservation:
     def order_id(self) -> OrderId | None:
         return self.reserved_for or self.committed_for
 
+    @property
+    def streams(self) -> Collection[StockId]:
+        return self.lines.keys()
+
     def holds(self) -> Mapping[StockId, int]:
         """Return the units still held, by stock, of the lines that hold any."""
         return {stock_id: line.held for stock_id, line in self.lines.items() if line.held}
@@ -97,37 +162,51 @@ class Reservation:
         """Tell whether its holds no longer count: a hold counts strictly before its time."""
         return self.held > 0 and self.expire_time is not None and self.expire_time <= now
 
-    def evolve(self, event: Event, fact: ReservationFact) -> None:
-        """Become what it is once *fact*, of *event*, has happened."""
-        stock_id = event.stock_id
-        match fact:
-            case StockReserved(quantity=units):
-                self.lines[stock_id] = ReservedLine(units)
-                self.held += units
-            case ReservationCommitted(quantity=units, order_id=order_id):
-                line = self.lines[stock_id]
-                self.lines[stock_id] = line._replace(committed=line.committed + units)
-                self.committed_for = self.committed_for or order_id
-                self._let_go(units, ReservationState.COMMITTED)
-            case ReservationReleased(quantity=units):
-                line = self.lines[stock_id]
-                self.lines[stock_id] = line._replace(released=line.released + units)
-                self._let_go(units, ReservationState.RELEASED)
-            case ReservationExpired(quantity=units):
-                line = self.lines[stock_id]
-                self.lines[stock_id] = line._replace(expired=line.expired + units)
-                self._let_go(units, ReservationState.EXPIRED)
-            case ReservationExtended(expire_time=expire_time):
-                self.expire_time = expire_time
-            case _:
-                assert_never(fact)
-        self.position = event.position
+    def expire(self) -> Sequence[Change]:
+        """Let go of all that is still held: its time is over."""
+        return [
+            Change(stock_id, ReservationExpired(self.reservation_id, held))
+            for stock_id, held in self.holds().items()
+        ]
 
-    def _let_go(self, units: int, how: ReservationState) -> None:
-        self.held -= units
-        if not self.held:
-            self.state = how
-
-    def copy(self) -> Self:
-        """Return it as it is now, for keeps."""
-        return replace(self, lines=dict(self.lines))
+    def evolve(self, events: Sequence[Event]) -> Self:
+        """Return the reservation once *events*, of one or more commands, have happened."""
+        lines = dict(self.lines)
+        held, state = self.held, self.state
+        committed_for, expire_time = self.committed_for, self.expire_time
+        for event in events:
+            key, fact = event.key, event.fact
+            match fact:
+                case StockReserved(quantity=units):
+                    lines[key] = ReservedLine(units)
+                    held += units
+                    continue
+                case ReservationCommitted(quantity=units):
+                    line = lines[key]
+                    lines[key] = line._replace(committed=line.committed + units)
+                    committed_for = committed_for or fact.order_id
+                    end = ReservationState.COMMITTED
+                case ReservationReleased(quantity=units):
+                    line = lines[key]
+                    lines[key] = line._replace(released=line.released + units)
+                    end = ReservationState.RELEASED
+                case ReservationExpired(quantity=units):
+                    line = lines[key]
+                    lines[key] = line._replace(expired=line.expired + units)
+                    end = ReservationState.EXPIRED
+                case ReservationExtended():
+                    expire_time = fact.expire_time
+                    continue
+                case _:
+                    raise AssertionError(f"{fact} is not about a reservation")
+            held -= units
+            if not held:
+                state = end
+        return self._replace(
+            lines=lines,
+            held=held,
+            state=state,
+            committed_for=committed_for,
+            expire_time=expire_time,
+            position=events[-1].position,
+        )

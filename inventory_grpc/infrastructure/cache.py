@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import EventBus, Skipped
 from inventory_grpc.application.reading import Reading
-from inventory_grpc.domain.events import FACTS, Event
-from inventory_grpc.domain.inventory import Stock, stock_after
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 
 TTL_SECONDS: Final = 30.0
@@ -16,7 +17,7 @@ TTL_SECONDS: Final = 30.0
 
 
 class _Entry(NamedTuple):
-    stock: Stock | None
+    stock: Inventory | None
     as_of: int
     fresh_until: float
 
@@ -41,7 +42,7 @@ class TtlStockCache:
             bus.subscribe(kind, self._on_event)
         bus.subscribe(Skipped, self._on_skipped)
 
-    def get(self, stock_id: StockId) -> Reading[Stock | None] | None:
+    def get(self, stock_id: StockId) -> Reading[Inventory | None] | None:
         entry = self._entries.get(stock_id)
         if entry is None:
             return None
@@ -51,7 +52,7 @@ class TtlStockCache:
         self._entries.move_to_end(stock_id)
         return Reading(entry.stock, max(entry.as_of, self._head.position))
 
-    def put(self, stock_id: StockId, reading: Reading[Stock | None]) -> None:
+    def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
         """Keep what was read from storage just now, on the event loop."""
         entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
         self._entries[stock_id] = entry
@@ -60,10 +61,10 @@ class TtlStockCache:
             self._entries.popitem(last=False)
 
     def _on_event(self, event: Event) -> None:
-        entry = self._entries.get(event.stock_id)
+        entry = self._entries.get(event.key)
         if entry is not None and entry.as_of < event.position:
-            moved = _Entry(stock_after(event), event.position, entry.fresh_until)
-            self._entries[event.stock_id] = moved
+            moved = _Entry(Inventory.at(event), event.position, entry.fresh_until)
+            self._entries[event.key] = moved
 
     def _on_skipped(self, _: Skipped) -> None:
         self._entries.clear()

@@ -4,25 +4,20 @@ What is stored here is kept for ever: fields are only ever added, and a field th
 absent from old bytes means "as it was before there was one".
 """
 
-from typing import Final, assert_never
+from typing import Final
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.events import (
-    Cause,
-    Event,
-    Fact,
-    Levels,
+from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.reservation import (
     ReservationCommitted,
     ReservationExpired,
     ReservationExtended,
     ReservationReleased,
-    StockAdded,
-    StockAdjusted,
-    StockRemoved,
     StockReserved,
 )
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
 from inventory_grpc.domain.values import (
     CustomerId,
     Instant,
@@ -118,7 +113,7 @@ def _set_fact(message: pb.Event, fact: Fact) -> None:  # noqa: C901  one case a 
             if fact.expire_time is not None:
                 set_time(extended.expire_time, fact.expire_time)
         case _:
-            assert_never(fact)
+            raise AssertionError(f"{fact} has no place in the message")
 
 
 def decode(data: bytes) -> Event:
@@ -127,7 +122,7 @@ def decode(data: bytes) -> Event:
     return Event(
         position=message.position,
         command_position=message.command_position,
-        stock_id=StockId(ProductId(message.product_id), StoreId(message.store_id)),
+        key=StockId(ProductId(message.product_id), StoreId(message.store_id)),
         version=message.version,
         record_time=instant(message.record_time),
         cause=Cause(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inventory_grpc.application.ports import Skipped
-from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.event import Event
 
 _log = logging.getLogger(__name__)
 

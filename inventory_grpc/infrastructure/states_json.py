@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import (
     CustomerId,
     Instant,
@@ -51,13 +51,13 @@ def load_outcome(text: str) -> Outcome:
     )
 
 
-def _stock(stock: Stock) -> list[Any]:
+def _stock(stock: Inventory) -> list[Any]:
     return [*stock.stock_id, *stock.levels, stock.version, stock.update_time]
 
 
-def _load_stock(row: list[Any]) -> Stock:
+def _load_stock(row: list[Any]) -> Inventory:
     product_id, store_id, on_hand, reserved, version, update_time = row
-    return Stock(
+    return Inventory(
         StockId(ProductId(product_id), StoreId(store_id)),
         Levels(on_hand, reserved),
         version,

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.group import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping
 from inventory_grpc.presentation import mapping_outcomes as outcomes

@@ -9,8 +9,8 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from inventory_grpc_protos.v1 import stock_pb2 as pb
 
@@ -37,7 +37,7 @@ def fill_span(message: Duration, micros: int) -> None:
     message.nanos = sign * rest * 1_000
 
 
-def fill_stock(message: pb.Stock, stock: Stock) -> None:
+def fill_stock(message: pb.Stock, stock: Inventory) -> None:
     """Write a stock."""
     (message.product_id, message.store_id), levels, message.version, update_time = stock
     message.on_hand, message.reserved = levels

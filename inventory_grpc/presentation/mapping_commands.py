@@ -6,19 +6,15 @@ from collections.abc import Callable
 from typing import Final, TypeVar, assert_never
 
 from inventory_grpc.application.batch import Request
-from inventory_grpc.domain.commands import (
-    AddStock,
-    AdjustStock,
-    ChangeBy,
-    Command,
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
-    CountedAs,
     ExtendReservation,
     ReleaseReservation,
-    RemoveStock,
     ReserveStock,
 )
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
 from inventory_grpc.domain.values import (
     MAX_TTL,
     MIN_TTL,

@@ -12,8 +12,8 @@ from inventory_grpc.application.reading import (
     StockKey,
     StockQuery,
 )
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import (
     CustomerId,
     Instant,
@@ -108,7 +108,7 @@ def reservation_query(form: Form, request: pb.ListReservationsRequest) -> Reserv
     )
 
 
-def got_stock(reading: Reading[Stock]) -> pb.GetStockResponse:
+def got_stock(reading: Reading[Inventory]) -> pb.GetStockResponse:
     response = pb.GetStockResponse()
     fill_stock(response.stock, reading.value)
     response.as_of_position = reading.as_of
@@ -116,7 +116,7 @@ def got_stock(reading: Reading[Stock]) -> pb.GetStockResponse:
 
 
 def got_stocks(
-    asked: Sequence[StockId], reading: Reading[Mapping[StockId, Stock]]
+    asked: Sequence[StockId], reading: Reading[Mapping[StockId, Inventory]]
 ) -> pb.BatchGetStockResponse:
     response = pb.BatchGetStockResponse(as_of_position=reading.as_of)
     for stock_id in asked:
@@ -163,7 +163,7 @@ def got_product(
 
 
 def listed_stock(
-    request: pb.ListStockRequest, reading: Reading[Listing[Stock, StockKey]]
+    request: pb.ListStockRequest, reading: Reading[Listing[Inventory, StockKey]]
 ) -> pb.ListStockResponse:
     response = pb.ListStockResponse(as_of_position=reading.as_of)
     for stock in reading.value.rows:

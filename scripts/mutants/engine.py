@@ -43,12 +43,11 @@ ENGINE: Final = (
         "M4",
         "decide by what was read when the batch began",
         "application/batch.py",
-        "            return decide(command, self)\n        except",
+        "            return command.decide(self)\n        except",
         "            from copy import copy\n"
         "            stale, read = copy(self), self.__dict__.setdefault('read', {})\n"
-        "            stale.inventory = lambda stock_id: read.setdefault(\n"
-        "                stock_id, copy(self.inventory(stock_id)))\n"
-        "            return decide(command, stale)\n        except",
+        "            stale.get = lambda key: read.setdefault(key, self.get(key))\n"
+        "            return command.decide(stale)\n        except",
         "tests/e2e/test_hot_product.py",
     ),
     Mutant(
@@ -88,7 +87,7 @@ ENGINE: Final = (
     Mutant(
         "M9",
         "let a commit and a release both win",
-        "domain/decisions.py",
+        "domain/reservation_commands.py",
         "    held = dict(reservation.holds())\n",
         "    held = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}\n",
         SIMULATION,

@@ -92,7 +92,7 @@ async def test_what_is_stored_is_what_was_recorded(store: Store, log: list[Event
     for event, recorded in zip(log, await events_of(store), strict=True):
         assert event.event_id == f"{store.event_log.log_id}-{event.position}"
         assert event.version == recorded.version
-        assert (event.product_id, event.store_id) == recorded.stock_id
+        assert (event.product_id, event.store_id) == recorded.key
 
 
 async def test_a_page_of_everything_is_the_log(store: Store, log: list[Event]) -> None:

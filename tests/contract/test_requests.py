@@ -3,8 +3,8 @@
 import pytest
 
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -52,7 +52,7 @@ async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store)
 
 
 async def test_an_answer_of_a_stock_alone_comes_back_too(store: Store) -> None:
-    outcome = Outcome(1, [Stock(KETTLES, Levels(5, 0), 1, NOON)], None)
+    outcome = Outcome(1, [Inventory(KETTLES, Levels(5, 0), 1, NOON)], None)
     answered = Answered(b"\x00\xff", 1, outcome, NOON)
     await Scribe(store).record(add(5))
     await store.storage.transact(lambda t: t.remember(RequestKey("", "one"), answered))

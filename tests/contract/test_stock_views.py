@@ -6,9 +6,9 @@ import pytest
 
 from inventory_grpc.application.access import EVERYWHERE
 from inventory_grpc.application.reading import Listing, Product, StockKey, StockQuery
-from inventory_grpc.domain import decisions
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain import stock as stock_module
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.sqlite import stock_list
 from tests.support.scribe import Scribe
@@ -32,7 +32,7 @@ from tests.support.world import (
 FARO_KETTLES = stock("kettle", "faro")
 
 
-def levels(stocks: Listing[Stock, StockKey]) -> list[tuple[StockId, Levels]]:
+def levels(stocks: Listing[Inventory, StockKey]) -> list[tuple[StockId, Levels]]:
     return [(row.stock_id, row.levels) for row in stocks.rows]
 
 
@@ -42,7 +42,7 @@ async def test_a_stock_is_shown_as_after_its_last_event(store: Store) -> None:
     await scribe.record(add(5))
     scribe.clock.go_on(MINUTE)
     await scribe.record(reserve(2), add(1, TOASTERS))
-    shown = Stock(KETTLES, Levels(5, 2), 2, later(MINUTE))
+    shown = Inventory(KETTLES, Levels(5, 2), 2, later(MINUTE))
     assert store.views.stock(KETTLES) == (shown, 3)
     assert store.views.stock(PORTO_KETTLES) == (None, 3)
 
@@ -59,8 +59,8 @@ async def test_several_stocks_and_a_reservation_are_shown_at_one_position(store:
     (stocks, own), as_of = await store.views.stocks([TOASTERS, PORTO_KETTLES, KETTLES], R1)
     assert as_of == 4
     assert stocks == {
-        KETTLES: Stock(KETTLES, Levels(5, 2), 2, NOON),
-        TOASTERS: Stock(TOASTERS, Levels(6, 1), 2, NOON),
+        KETTLES: Inventory(KETTLES, Levels(5, 2), 2, NOON),
+        TOASTERS: Inventory(TOASTERS, Levels(6, 1), 2, NOON),
     }
     assert own == store.views.reservation(R1).value
     assert (await store.views.stocks([KETTLES], None)).value.reservation is None
@@ -81,9 +81,9 @@ async def test_a_stock_is_shown_as_it_was_at_any_position(store: Store) -> None:
     scribe.clock.go_on(MINUTE)
     await scribe.record(reserve({TOASTERS: 1, KETTLES: 2}), commit())
     readings = [await store.views.stock_as_of(KETTLES, at) for at in range(7)]
-    added = Stock(KETTLES, Levels(5, 0), 1, NOON)
-    reserved = Stock(KETTLES, Levels(5, 2), 2, later(MINUTE))
-    committed = Stock(KETTLES, Levels(3, 0), 3, later(MINUTE))
+    added = Inventory(KETTLES, Levels(5, 0), 1, NOON)
+    reserved = Inventory(KETTLES, Levels(5, 2), 2, later(MINUTE))
+    committed = Inventory(KETTLES, Levels(3, 0), 3, later(MINUTE))
     assert [reading.value for reading in readings] == [
         None,
         added,
@@ -123,7 +123,7 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten thousand stores at the highest level are as good as three at a higher one."""
-    monkeypatch.setattr(decisions, "MAX_LEVEL", 2**62)
+    monkeypatch.setattr(stock_module, "MAX_LEVEL", 2**62)
     scribe = Scribe(store)
     for stock_id in (KETTLES, PORTO_KETTLES, FARO_KETTLES):
         await scribe.record(count(2**62, stock_id, expected=0))

@@ -9,7 +9,7 @@ import pytest
 from inventory_grpc.application import mailbox
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Overloaded
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.event import Levels
 from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock

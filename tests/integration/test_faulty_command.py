@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application import batch
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import Internal
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import AddStock, Command
-from inventory_grpc.domain.decisions import Book, decide
-from inventory_grpc.domain.events import Levels, Movement, StockAdded
+from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.stock import AddStock, StockAdded
 from inventory_grpc.infrastructure.sqlite import events as log
 from tests.support.opened import checked, events, opened, requests_of
 from tests.support.world import KETTLES, add, remove, reserve, stock
@@ -29,14 +28,16 @@ TWISTED = stock("clock", "lisbon")
 
 @pytest.fixture(autouse=True)
 def _curse(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decide_or_break(command: Command, book: Book) -> Sequence[Movement]:
-        if isinstance(command, AddStock) and command.stock_id == CURSED:
+    decide = AddStock.decide
+
+    def decide_or_break(command: AddStock, book: Book) -> Sequence[Change]:
+        if command.stock_id == CURSED:
             raise ZeroDivisionError("a bug, with a secret in its text")
-        if isinstance(command, AddStock) and command.stock_id == TWISTED:
-            return [Movement(TWISTED, StockAdded(1)), Movement(TWISTED, StockAdded(-5))]
+        if command.stock_id == TWISTED:
+            return [Change(TWISTED, StockAdded(1)), Change(TWISTED, StockAdded(-5))]
         return decide(command, book)
 
-    monkeypatch.setattr(batch, "decide", decide_or_break)
+    monkeypatch.setattr(AddStock, "decide", decide_or_break)
 
 
 async def test_a_faulty_command_among_good_ones_fails_alone(

@@ -17,7 +17,7 @@ from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.cli import app
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.infrastructure.sqlite.causes import BESIDE
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse

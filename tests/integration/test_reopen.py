@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc.infrastructure.sqlite import schema

@@ -9,7 +9,7 @@ import pytest
 from inventory_grpc.application import batch, ledger
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure import clocks

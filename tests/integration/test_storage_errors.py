@@ -17,8 +17,8 @@ from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, Unavailable
 from inventory_grpc.application.ledger import MAX_COMMANDS, LedgerBroken
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Levels
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Never
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater

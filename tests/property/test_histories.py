@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import ReserveStock
-from inventory_grpc.domain.events import ReservationExpired
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
+from inventory_grpc.domain.reservation import ReservationExpired
+from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId, Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
@@ -89,7 +89,7 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
         assert_is_shown(stocks.get(stock_id), model, stock_id)
         assert store.views.stock(stock_id) == (stocks.get(stock_id), as_of)
     folded = await store.storage.observe(lambda t: [t.inventory(name) for name in STOCKS])
-    assert [inventory.stock for inventory in folded if inventory.version] == list(stocks.values())
+    assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
     for name, promise in model.promises.items():
         assert_is_kept(store.views.reservation(ReservationId(name)).value, promise)
     names = [ReservationId(name) for name in model.promises]

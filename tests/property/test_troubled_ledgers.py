@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inventory_grpc.application import circuit_breaker
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, WritesRefused
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal, StockNotFound
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event

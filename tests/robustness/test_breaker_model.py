@@ -21,7 +21,6 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.writer import watched
-from inventory_grpc.domain.inventory import Inventory
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,
@@ -30,6 +29,7 @@ from inventory_grpc.domain.refusals import (
     ReservationNotFound,
     VersionConflict,
 )
+from inventory_grpc.domain.stock import Inventory
 from tests.robustness.effort import SEED, campaign, runs
 from tests.support.clock import ManualClock
 from tests.support.world import KETTLES, R1
@@ -42,7 +42,7 @@ OF_CALLERS: Final[tuple[Callable[[], BaseException], ...]] = (
     lambda: ReservationExists(R1),
     lambda: RequestIdReused("cart-1"),
     lambda: InsufficientStock([]),
-    lambda: VersionConflict(1, Inventory(KETTLES).stock),
+    lambda: VersionConflict(1, Inventory(KETTLES)),
     lambda: PositionAhead(2, 1),
     lambda: Overloaded(0.1),
     TimeoutError,

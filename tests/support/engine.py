@@ -14,8 +14,8 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries import Queries
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.clock import ManualClock

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Progress
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.scribe import EVERYTHING, Scribe
 from tests.support.stores import Store, in_memory

@@ -1,37 +1,37 @@
 """A promise to Ana in the middle of its life, and its possible ends."""
 
-from inventory_grpc.domain.events import (
-    Movement,
+from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.reservation import (
+    Reservation,
     ReservationCommitted,
     ReservationExpired,
     ReservationReleased,
-    StockAdded,
     StockReserved,
 )
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import StockAdded
 from tests.support.stories import Happened, MemoryBook
 from tests.support.world import ANA, KETTLES, MINUTE, R1, TOASTERS, later
 
 HALF_PAST = later(30 * MINUTE)
 HELD: list[Happened] = [
     StockAdded(9),
-    Movement(TOASTERS, StockAdded(9)),
-    Movement(KETTLES, StockReserved(R1, ANA, None, 5, HALF_PAST)),
-    Movement(TOASTERS, StockReserved(R1, ANA, None, 2, HALF_PAST)),
+    Change(TOASTERS, StockAdded(9)),
+    Change(KETTLES, StockReserved(R1, ANA, None, 5, HALF_PAST)),
+    Change(TOASTERS, StockReserved(R1, ANA, None, 2, HALF_PAST)),
 ]
 """Five kettles and two toasters, for Ana, until half past."""
 
 COMMITTED: list[Happened] = [
     ReservationCommitted(R1, None, 5),
-    Movement(TOASTERS, ReservationCommitted(R1, None, 2)),
+    Change(TOASTERS, ReservationCommitted(R1, None, 2)),
 ]
 RELEASED: list[Happened] = [
     ReservationReleased(R1, 5),
-    Movement(TOASTERS, ReservationReleased(R1, 2)),
+    Change(TOASTERS, ReservationReleased(R1, 2)),
 ]
 EXPIRED: list[Happened] = [
     ReservationExpired(R1, 5),
-    Movement(TOASTERS, ReservationExpired(R1, 2)),
+    Change(TOASTERS, ReservationExpired(R1, 2)),
 ]
 
 

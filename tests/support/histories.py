@@ -15,8 +15,8 @@ from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.states import States
 from inventory_grpc.application.writer import Answers, Writer
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import (
     CustomerId,

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.ports import Transaction
 from inventory_grpc.application.states import States
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause, Event, Fact, Levels, ReservationExpired
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from tests.support.clock import ManualClock
 from tests.support.world import NOON
@@ -27,7 +28,7 @@ def event_of(
     return Event(
         position=position,
         command_position=command_position or position,
-        stock_id=stock_id,
+        key=stock_id,
         version=version,
         record_time=record_time,
         cause=cause,

@@ -11,8 +11,8 @@ from typing import Any, Final
 from inventory_grpc import bootstrap
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.ports import Outcome, WallClock
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause, Levels
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure import clocks

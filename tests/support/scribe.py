@@ -7,8 +7,8 @@ from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.ports import Outcome, Storage, Transaction
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.states import States
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause, Event
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Event
 from inventory_grpc.infrastructure.codec import decode
 from tests.support.clock import ManualClock
 from tests.support.stores import Store

@@ -1,12 +1,12 @@
 """Is what the service says what the model says?"""
 
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from tests.support.model import Model, Promise
 
 
-def assert_is_shown(stock: Stock | None, model: Model, stock_id: StockId) -> None:
+def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) -> None:
     shelf = model.shelves.get(stock_id)
     assert (stock is None) == (shelf is None)
     if stock and shelf:

@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from inventory_grpc.domain.commands import (
-    AddStock,
-    AdjustStock,
-    ChangeBy,
+from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
-    CountedAs,
     ExtendReservation,
     ReleaseReservation,
-    RemoveStock,
     ReserveStock,
 )
+from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
 from inventory_grpc.domain.values import (
     Cart,
     CustomerId,

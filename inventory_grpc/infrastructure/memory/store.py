@@ -9,9 +9,9 @@ from typing import Final
 from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Found, Page
 from inventory_grpc.application.states import reservation_fact
-from inventory_grpc.domain.events import Event
-from inventory_grpc.domain.inventory import Inventory
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.memory.tables import Due, Tables
 from inventory_grpc.infrastructure.memory.views import MemoryViews
@@ -195,7 +195,7 @@ def _matches(event: Event, matching: EventFilter) -> bool:
     kinds, products, stores, reservations = matching
     return (
         (not kinds or type(event.fact).__name__ in kinds)
-        and (not products or event.stock_id.product_id in products)
-        and (not stores or event.stock_id.store_id in stores)
+        and (not products or event.key.product_id in products)
+        and (not stores or event.key.store_id in stores)
         and (not reservations or (fact is not None and fact.reservation_id in reservations))
     )

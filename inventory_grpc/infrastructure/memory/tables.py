@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey
 from inventory_grpc.application.states import reservation_fact
-from inventory_grpc.domain.events import Event
-from inventory_grpc.domain.inventory import Inventory, Stock
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import encode
 
@@ -62,17 +62,17 @@ class Tables:
         """Add one command's events; those of reservations are all of the same one."""
         reservation: Reservation | None = None
         for event in events:
-            positions = self.stocks.setdefault(event.stock_id, [])
+            positions = self.stocks.setdefault(event.key, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
-            assert event.version == len(positions) + 1, f"{event.stock_id}: {event.version}"
-            assert min(event.after) >= 0, f"{event.stock_id} would be at {event.after}"
+            assert event.version == len(positions) + 1, f"{event.key}: {event.version}"
+            assert min(event.after) >= 0, f"{event.key} would be at {event.after}"
             self.encoded.append(encode(event, self.log_id))
             self.events.append(event)
             positions.append(event.position)
             if fact := reservation_fact(event):
                 name = fact.reservation_id
                 reservation = reservation or self.reservation(name) or Reservation.begin(event)
-                reservation.evolve(event, fact)
+                reservation = reservation.evolve([event])
                 self.begun.setdefault(name, []).append(event.position)
         if reservation:
             self._show(reservation.reservation_id, reservation)
@@ -83,32 +83,29 @@ class Tables:
         del self.events[position:], self.encoded[position:]
         touched: set[ReservationId] = set()
         for event in gone:
-            _shorten(self.stocks, event.stock_id)
+            _shorten(self.stocks, event.key)
             if fact := reservation_fact(event):
                 _shorten(self.begun, fact.reservation_id)
                 touched.add(fact.reservation_id)
         for reservation_id in touched:
             self._show(reservation_id, self.reservation_at(reservation_id, position))
 
-    def stock(self, stock_id: StockId, upto: int) -> Stock | None:
+    def stock(self, stock_id: StockId, upto: int) -> Inventory | None:
         """Return a stock as its last event up to a position says, if there is one."""
         positions = self.stocks.get(stock_id, [])
         version = bisect_left(positions, upto + 1)
         if not version:
             return None
         last = self.events[positions[version - 1] - 1]
-        return Stock(stock_id, last.after, version, last.record_time)
+        return Inventory(stock_id, last.after, version, last.record_time)
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        stock = self.stock(stock_id, self.head)
-        if stock is None:
-            return Inventory(stock_id)
-        return Inventory(stock_id, *stock.levels, stock.version, stock.update_time)
+        return self.stock(stock_id, self.head) or Inventory(stock_id)
 
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
-        """Return a reservation as it is now, for the caller to keep."""
+        """Return a reservation as it is now,."""
         numbered = self._reservations.get(reservation_id)
-        return numbered.reservation.copy() if numbered else None
+        return numbered.reservation if numbered else None
 
     def reservation_at(self, reservation_id: ReservationId, upto: int) -> Reservation | None:
         """Return a reservation folded from its events up to a position, if there are any."""
@@ -119,7 +116,7 @@ class Tables:
             if position > upto or fact is None:
                 break
             reservation = reservation or Reservation.begin(event)
-            reservation.evolve(event, fact)
+            reservation = reservation.evolve([event])
         return reservation
 
     def newest(self) -> Iterator[Numbered]:

@@ -17,8 +17,8 @@ from inventory_grpc.application.reading import (
     StockQuery,
     Stocks,
 )
-from inventory_grpc.domain.inventory import Stock, stock_after
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.memory.tables import Numbered, Tables
 
@@ -29,7 +29,7 @@ class MemoryViews:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
         return self._now(self._stock(stock_id))
 
     def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
@@ -43,7 +43,7 @@ class MemoryViews:
         own = self.reservation(reservation_id).value if reservation_id is not None else None
         return self._now(Stocks(found, own))
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
         await asyncio.sleep(0)
         return Reading(self._tables.stock(stock_id, position), position)
 
@@ -68,7 +68,9 @@ class MemoryViews:
             )
         )
 
-    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock, StockKey]]:
+    async def list_stock(
+        self, query: StockQuery, limit: int
+    ) -> Reading[Listing[Inventory, StockKey]]:
         await asyncio.sleep(0)
         rows = (stock for stock in self._stocks() if _is_wanted(stock, query))
         return self._now(_listing(rows, limit, _key))
@@ -78,27 +80,27 @@ class MemoryViews:
     ) -> Reading[Listing[tuple[int, Reservation], int]]:
         await asyncio.sleep(0)
         rows = (
-            (numbered.number, numbered.reservation.copy())
+            (numbered.number, numbered.reservation)
             for numbered in self._tables.newest()
             if _is_asked_for(numbered, query)
         )
         return self._now(_listing(rows, limit, itemgetter(0)))
 
-    async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
+    async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
         await asyncio.sleep(0)
-        moved: dict[StockId, Stock] = {}
+        moved: dict[StockId, Inventory] = {}
         for event in reversed(self._tables.events):
             if len(moved) == limit:
                 break
-            if event.stock_id not in moved:
-                stock = stock_after(event)
-                moved[event.stock_id] = stock
+            if event.key not in moved:
+                stock = Inventory.at(event)
+                moved[event.key] = stock
         return self._now(list(moved.values()))
 
-    def _stock(self, stock_id: StockId) -> Stock | None:
+    def _stock(self, stock_id: StockId) -> Inventory | None:
         return self._tables.stock(stock_id, self._tables.head)
 
-    def _stocks(self) -> Iterable[Stock]:
+    def _stocks(self) -> Iterable[Inventory]:
         return filter(None, map(self._stock, sorted(self._tables.stocks)))
 
     def _now(self, value: T) -> Reading[T]:
@@ -110,11 +112,11 @@ def _listing(rows: Iterable[T], limit: int, key: Callable[[T], K]) -> Listing[T,
     return Listing(page[:limit], key(page[limit - 1]) if len(page) > limit else None)
 
 
-def _key(stock: Stock) -> StockKey:
+def _key(stock: Inventory) -> StockKey:
     return stock.stock_id
 
 
-def _is_wanted(stock: Stock, query: StockQuery) -> bool:
+def _is_wanted(stock: Inventory, query: StockQuery) -> bool:
     product_id, store_id = stock.stock_id
     return (
         (not query.product_ids or product_id in query.product_ids)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
 from inventory_grpc.infrastructure.sqlite.rows import Row

@@ -7,7 +7,8 @@ import apsw
 
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.states import reservation_fact
-from inventory_grpc.domain.events import Event, StockReserved
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.reservation import StockReserved
 from inventory_grpc.domain.values import ReservationId
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.sqlite import schema
@@ -124,8 +125,8 @@ def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator
     event, stream, _ = recorded
     at = f"event {event.position}"
     _, version, ordinal, kind, reservation, *name = keys
-    if event.stock_id != tuple(name) or (event.version == 1 and stream != event.position):
-        yield f"{at}: is of {event.stock_id}, kept in stream {stream} of {name}"
+    if event.key != tuple(name) or (event.version == 1 and stream != event.position):
+        yield f"{at}: is of {event.key}, kept in stream {stream} of {name}"
     expected = (event.version, event.position - event.command_position, KIND[type(event.fact)])
     if (version, ordinal, kind) != expected:
         yield f"{at}: version, ordinal, kind are {expected}, kept as {(version, ordinal, kind)}"

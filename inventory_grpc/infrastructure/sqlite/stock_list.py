@@ -6,8 +6,8 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.reading import Listing, StockKey, StockQuery
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
@@ -27,7 +27,7 @@ _Source = tuple[str, list[int | str], str]
 
 def list_stock(
     connection: apsw.Connection, query: StockQuery, limit: int
-) -> Listing[Stock, StockKey]:
+) -> Listing[Inventory, StockKey]:
     """Return a page of stocks."""
     sources = _sources(query)
     looked_at = share(MAX_LOOKED_AT, len(sources))
@@ -38,11 +38,11 @@ def list_stock(
     return Listing([stock for _, stock in rows], edge)
 
 
-def stock_of(row: Row) -> Stock:
+def stock_of(row: Row) -> Inventory:
     """Return the stock in a row of `STOCK`."""
     product_id, store_id, on_hand, reserved, version, update_time = row
     stock_id = StockId(ProductId(product_id), StoreId(store_id))
-    return Stock(stock_id, Levels(on_hand, reserved), version, Instant(update_time))
+    return Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time))
 
 
 def _sources(query: StockQuery) -> Sequence[_Source]:
@@ -72,7 +72,7 @@ def _sources(query: StockQuery) -> Sequence[_Source]:
 
 def _look(
     connection: apsw.Connection, source: _Source, query: StockQuery, looked_at: int, limit: int
-) -> Looked[StockKey, Stock]:
+) -> Looked[StockKey, Inventory]:
     where, bindings, order = source
     found = connection.execute(
         f"SELECT product_id, store_id FROM streams WHERE {where} "  # noqa: S608  made of our own words, values are bound

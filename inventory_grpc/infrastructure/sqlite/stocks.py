@@ -11,8 +11,8 @@ from typing import Final
 import apsw
 from orjson import loads
 
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, StockId
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 
@@ -26,10 +26,10 @@ _ASKED: Final = (
 
 def find_stocks(
     connection: apsw.Connection, stock_ids: Sequence[StockId]
-) -> Iterator[tuple[int, Stock]]:
+) -> Iterator[tuple[int, Inventory]]:
     """Yield those that have a history, each with its stream."""
     asked = [(place, *stock_id) for place, stock_id in enumerate(stock_ids)]
     for (rows,) in select_with(connection, _ASKED, asked):
         for place, stream, on_hand, reserved, version, update_time in loads(rows):
             levels = Levels(on_hand, reserved)
-            yield stream, Stock(stock_ids[place], levels, version, Instant(update_time))
+            yield stream, Inventory(stock_ids[place], levels, version, Instant(update_time))

@@ -7,9 +7,9 @@ import apsw
 
 from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey
 from inventory_grpc.application.states import reservation_fact
-from inventory_grpc.domain.events import Event, StockReserved
-from inventory_grpc.domain.inventory import Inventory
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.reservation import Reservation, StockReserved
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure import states_json
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -94,7 +94,7 @@ class SqliteTransaction:
         self._looked_up.update((stock_id, Inventory(stock_id)) for stock_id in stock_ids)
         for stream, stock in find_stocks(self._connection, stock_ids):
             self._numbers.found(stock.stock_id, stream)
-            self._looked_up[stock.stock_id] = Inventory.of(stock)
+            self._looked_up[stock.stock_id] = stock
 
     def reservation(
         self, reservation_id: ReservationId, upto: int | None = None
@@ -113,10 +113,7 @@ class SqliteTransaction:
         after = reservation.position if reservation else 0
         folded = 0
         for event in log.events_of_reservation(self._connection, number, after, end):
-            reservation = reservation or Reservation.begin(event)
-            fact = reservation_fact(event)
-            assert fact is not None
-            reservation.evolve(event, fact)
+            reservation = (reservation or Reservation.begin(event)).evolve([event])
             folded += 1
         if folded > SNAPSHOT_EVERY and upto is None and reservation and self._writable:
             self._connection.execute(
@@ -138,9 +135,9 @@ class SqliteTransaction:
 
     def _stream(self, event: Event) -> int:
         if event.version == 1:
-            self._numbers.streams[event.stock_id] = event.position
+            self._numbers.streams[event.key] = event.position
             return event.position
-        stream = self._numbers.stream(event.stock_id)
+        stream = self._numbers.stream(event.key)
         assert stream is not None
         return stream
 

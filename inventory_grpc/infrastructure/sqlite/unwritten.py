@@ -38,7 +38,7 @@ class Unwritten:
     def add(self, recorded: Sequence[Recorded]) -> None:
         """Take in one command's events."""
         for event, _, _ in recorded:
-            self.names.add(event.stock_id)
+            self.names.add(event.key)
         self._recorded += recorded
 
     def remember(self, request: Row) -> None:
@@ -60,4 +60,4 @@ class Unwritten:
     def _streams(self) -> Iterator[Row]:
         for event, stream, _ in self._recorded:
             if event.version == 1:
-                yield stream, *event.stock_id
+                yield stream, *event.key

@@ -8,8 +8,7 @@ from typing import Final
 
 import apsw
 
-from inventory_grpc.application.states import reservation_fact
-from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.infrastructure import states_json
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
@@ -120,9 +119,7 @@ def _fold(source: apsw.Connection, number: int, position: int) -> str:
     reservation: Reservation | None = None
     try:
         for event in events_of_reservation(source, number, 0, position):
-            reservation = reservation or Reservation.begin(event)
-            if fact := reservation_fact(event):
-                reservation.evolve(event, fact)
+            reservation = (reservation or Reservation.begin(event)).evolve([event])
     except UNREADABLE:
         return ""
     return states_json.dump_reservation(reservation) if reservation else ""

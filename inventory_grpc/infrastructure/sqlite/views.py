@@ -15,9 +15,9 @@ from inventory_grpc.application.reading import (
     StockQuery,
     Stocks,
 )
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock, stock_after
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -54,7 +54,7 @@ class SqliteViews:
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
 
-    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
         return self._readers.point(lambda connection: _stock_now(connection, stock_id))
 
     def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
@@ -76,8 +76,8 @@ class SqliteViews:
 
         return await self._readers.scan(read)
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
-        def read(connection: apsw.Connection) -> Reading[Stock | None]:
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
+        def read(connection: apsw.Connection) -> Reading[Inventory | None]:
             stream = log.find_stream(connection, stock_id)
             version = 0 if stream is None else log.version_at(connection, stream, position)
             if not version:
@@ -86,7 +86,7 @@ class SqliteViews:
                 "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
             ).get
             event = decode(data)
-            stock = stock_after(event)
+            stock = Inventory.at(event)
             return Reading(stock, position)
 
         return await self._readers.scan(read)
@@ -117,8 +117,10 @@ class SqliteViews:
 
         return await self._readers.scan(read)
 
-    async def list_stock(self, query: StockQuery, limit: int) -> Reading[Listing[Stock, StockKey]]:
-        def read(connection: apsw.Connection) -> Reading[Listing[Stock, StockKey]]:
+    async def list_stock(
+        self, query: StockQuery, limit: int
+    ) -> Reading[Listing[Inventory, StockKey]]:
+        def read(connection: apsw.Connection) -> Reading[Listing[Inventory, StockKey]]:
             return Reading(list_stock(connection, query, limit), log.read_head(connection))
 
         return await self._readers.scan(read)
@@ -131,8 +133,8 @@ class SqliteViews:
 
         return await self._readers.scan(read)
 
-    async def recently_moved(self, limit: int) -> Reading[Sequence[Stock]]:
-        def read(connection: apsw.Connection) -> Reading[Sequence[Stock]]:
+    async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
+        def read(connection: apsw.Connection) -> Reading[Sequence[Inventory]]:
             rows = connection.execute(
                 f"{STOCK} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
                 "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
@@ -144,7 +146,7 @@ class SqliteViews:
         return await self._readers.scan(read)
 
 
-def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Stock | None]:
+def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
     """Return a stock and the head in one statement, which is one state."""
     row = connection.execute(
         f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  made of our own words, values are bound
@@ -160,4 +162,6 @@ def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Stock 
         ).get
         return Reading(None, head or 0) if missing else _stock_now(connection, stock_id)
     head, on_hand, reserved, version, update_time = row
-    return Reading(Stock(stock_id, Levels(on_hand, reserved), version, Instant(update_time)), head)
+    return Reading(
+        Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time)), head
+    )

@@ -7,8 +7,8 @@ from functools import partial
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, Unavailable
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
 from tests.robustness.simulation.history import Asked, Attempt, Doubt, Faulty
 from tests.robustness.simulation.network import Lost, Unreachable

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from inventory_grpc.application.ports import Fault, StorageError, T, Transaction
-from inventory_grpc.domain.events import ReservationExpired
+from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.infrastructure.memory.store import MemoryStore
 from inventory_grpc.infrastructure.memory.tables import Tables
 from tests.robustness.simulation.chance import Chance

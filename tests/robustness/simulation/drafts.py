@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from inventory_grpc.application.ports import Answered, RequestKey, StorageError
-from inventory_grpc.domain.events import Event
+from inventory_grpc.domain.event import Event
 from inventory_grpc.infrastructure.memory.store import MemoryTransaction
 from inventory_grpc.infrastructure.memory.tables import Tables
 

@@ -15,8 +15,8 @@ from inventory_grpc.application.batch import Request
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.loop import run
 from tests.robustness.simulation.process import Process

@@ -6,8 +6,8 @@ from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ledger import Ledger
 from inventory_grpc.application.ports import StorageError, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.memory.store import MemoryStore, MemoryTransaction
 from inventory_grpc.infrastructure.memory.views import MemoryViews
@@ -84,7 +84,7 @@ class SlowViews(MemoryViews):
         super().__init__(disk.tables)
         self._disk = disk
 
-    def stock(self, stock_id: StockId) -> Reading[Stock | None]:
+    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
         self._disk.check_read()
         return super().stock(stock_id)
 
@@ -101,7 +101,7 @@ class SlowViews(MemoryViews):
         await self._disk.chance.pause(HOP_SECONDS)
         return reading
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Stock | None]:
+    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
         await self._disk.chance.pause(READ_SECONDS)
         self._disk.check_read()
         return await super().stock_as_of(stock_id, position)

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from functools import partial
 
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import (
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.reservation_commands import (
+    CommitReservation,
+    ExtendReservation,
+    ReleaseReservation,
+    ReserveStock,
+)
+from inventory_grpc.domain.stock import (
     AddStock,
     AdjustStock,
     ChangeBy,
-    CommitReservation,
     CountedAs,
-    ExtendReservation,
-    ReleaseReservation,
+    Inventory,
     RemoveStock,
-    ReserveStock,
 )
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
 from inventory_grpc.domain.values import Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.history import Asked, Faulty, Read
@@ -154,7 +156,7 @@ def _wanted(asked: Asked, before: Model) -> list[Moved]:
 def _assert_is_read(read: Read, model: Model) -> None:
     match read.what, read.shown:
         case "stock", stock:
-            assert stock is None or isinstance(stock, Stock)
+            assert stock is None or isinstance(stock, Inventory)
             assert_is_shown(stock, model, read.key)  # type: ignore[arg-type]
         case "stocks", dict() as stocks:
             for stock_id in STOCKS:

@@ -3,7 +3,7 @@
 from collections import deque
 from typing import NamedTuple
 
-from inventory_grpc.domain.commands import Command
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import Expiration, Never, Span, StockId, Ttl
 from tests.robustness.simulation.chance import Chance
 from tests.support.histories import STOCKS

@@ -1,12 +1,15 @@
 """The cache is never wrong about what was published, and never larger than it may be."""
 
+from dataclasses import fields
+
 import pytest
 
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import Skipped
 from inventory_grpc.application.reading import Reading
-from inventory_grpc.domain.events import FACTS, Fact, Levels, StockAdded
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Fact, Levels
+from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.cache import TTL_SECONDS, TtlStockCache
 from inventory_grpc.infrastructure.event_bus import InProcessBus
@@ -15,8 +18,8 @@ from tests.support.history import event_of
 from tests.support.world import KETTLES, NOON, SECOND, TOASTERS, stock
 
 
-def shown(stock_id: StockId, version: int) -> Stock:
-    return Stock(stock_id, Levels(version, 0), version, NOON)
+def shown(stock_id: StockId, version: int) -> Inventory:
+    return Inventory(stock_id, Levels(version, 0), version, NOON)
 
 
 class Shop:
@@ -66,9 +69,9 @@ def test_events_of_other_stocks_leave_it_true_and_make_it_newer(shop: Shop) -> N
 def test_every_kind_of_event_of_the_stock_itself_moves_it(shop: Shop, kind: type[Fact]) -> None:
     shop.put(KETTLES, version=1, as_of=1)
     shop.put(TOASTERS, version=1, as_of=1)
-    fact: Fact = kind(*([1] * len(kind.__annotations__)))  # type: ignore[arg-type]
+    fact: Fact = kind(*([1] * len(fields(kind))))
     shop.publish(2, KETTLES, fact, after=Levels(7, 3))
-    assert shop.cache.get(KETTLES) == (Stock(KETTLES, Levels(7, 3), 2, NOON), 2)
+    assert shop.cache.get(KETTLES) == (Inventory(KETTLES, Levels(7, 3), 2, NOON), 2)
     assert shop.cache.get(TOASTERS) == (shown(TOASTERS, 1), 2)
 
 

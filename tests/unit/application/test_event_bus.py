@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from inventory_grpc.application.ports import Skipped
-from inventory_grpc.domain.events import StockAdded, StockRemoved
+from inventory_grpc.domain.stock import StockAdded, StockRemoved
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.engine import Engine
 from tests.support.history import event_of

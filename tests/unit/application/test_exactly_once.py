@@ -9,8 +9,8 @@ from inventory_grpc.application import batch
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause, Levels
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Never
@@ -157,17 +157,6 @@ async def test_an_answer_made_again_shows_the_expiry_only_if_it_had_happened(
     assert again._replace(replayed=False) == first
     assert again.reservation is not None
     assert again.reservation.state is ReservationState.ACTIVE
-
-
-async def test_the_answer_is_the_callers_own(engine: Engine) -> None:
-    await engine.record(add(5))
-    first = await engine.record(reserve(2), "one")
-    assert first.reservation is not None
-    first.reservation.lines.clear()
-    again = await engine.record(reserve(2), "two")
-    assert again.reservation is not None
-    assert again.reservation.held == 2
-    assert KETTLES in again.reservation.lines
 
 
 async def test_requests_are_forgotten_in_steps_when_they_are_old_enough(

@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 
-from inventory_grpc.application import batch, group, ledger, mailbox
+from inventory_grpc.application import group, ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import (
     Internal,
@@ -17,10 +17,10 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.application.group import Answer
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.decisions import Book, decide
-from inventory_grpc.domain.events import Levels, Movement
+from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.stock import AddStock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until
 from tests.support.stores import Store, TroubledStore
 from tests.support.world import KETTLES, add, commit, remove, reserve
@@ -87,12 +87,14 @@ async def test_a_request_is_the_same_alone_and_among_others(store: Store) -> Non
 async def test_a_faulty_command_of_a_group_fails_alone(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decide_or_break(command: Command, book: Book) -> Sequence[Movement]:
+    decide = AddStock.decide
+
+    def decide_or_break(command: AddStock, book: Book) -> Sequence[Change]:
         if command == add(13):
             raise ZeroDivisionError("a bug")
         return decide(command, book)
 
-    monkeypatch.setattr(batch, "decide", decide_or_break)
+    monkeypatch.setattr(AddStock, "decide", decide_or_break)
     before, faulty, after = await soon(engine.ask_all(add(1), add(13), add(2)))
     assert isinstance(faulty, Internal)
     assert positions([before, after]) == [1, 2]

@@ -8,8 +8,8 @@ import pytest
 from inventory_grpc.application import ledger, mailbox
 from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import Internal, Overloaded, ShuttingDown
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Event, Levels
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.infrastructure import codec
 from inventory_grpc.infrastructure.memory import tables
@@ -187,7 +187,7 @@ def _poison_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bug: one product's events cannot be stored."""
 
     def encode(event: Event, log_id: str) -> bytes:
-        if event.stock_id == POISON:
+        if event.key == POISON:
             raise ValueError("a bug")
         return codec.encode(event, log_id)
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from inventory_grpc.application import batch, ledger
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import Never, ReservationId, Span, Ttl, Until
 from tests.support.clock import ManualClock
 from tests.support.engine import Engine, assemble, running, settle, until

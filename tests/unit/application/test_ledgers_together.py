@@ -7,8 +7,9 @@ import pytest
 
 from inventory_grpc.application import batch
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.events import Event, Levels, StockAdded
+from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.infrastructure.memory.store import MemoryTransaction
 from tests.support.clock import ManualClock
 from tests.support.engine import Engine, assemble, running, settle

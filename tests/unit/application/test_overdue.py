@@ -7,10 +7,9 @@ from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ports import Outcome, Transaction
 from inventory_grpc.application.states import States
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import ReservationExpired
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
-from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.reservation import ReservationExpired, ReservationState
 from inventory_grpc.domain.values import Never, ReservationId, Until
 from tests.support.clock import ManualClock
 from tests.support.history import appending, expired_in
@@ -206,7 +205,7 @@ async def test_an_expiry_is_a_command_of_its_own_over_all_lines_still_held(shop:
     with pytest.raises(ReservationClosed):
         await shop.do(commit())
     last = (await events_of(shop.store))[-2:]
-    assert [(event.stock_id, event.fact) for event in last] == [
+    assert [(event.key, event.fact) for event in last] == [
         (KETTLES, ReservationExpired(R1, 1)),
         (PORTO_KETTLES, ReservationExpired(R1, 1)),
     ]

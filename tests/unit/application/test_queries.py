@@ -5,10 +5,10 @@ import pytest
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.queries import Availability
 from inventory_grpc.application.reading import ReservationQuery, StockQuery
-from inventory_grpc.domain import decisions
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain import stock as stock_module
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import MAX_TOTAL, Instant
 from tests.support.engine import Engine
 from tests.support.scribe import Scribe
@@ -38,14 +38,14 @@ async def shop(engine: Engine) -> Engine:
     return engine
 
 
-AT_NOON = Stock(KETTLES, Levels(5, 0), 1, NOON)
-NOW = Stock(KETTLES, Levels(5, 3), 2, later(MINUTE))
+AT_NOON = Inventory(KETTLES, Levels(5, 0), 1, NOON)
+NOW = Inventory(KETTLES, Levels(5, 3), 2, later(MINUTE))
 
 
 async def test_a_sum_that_does_not_fit_into_an_answer_is_refused_and_the_highest_is_told(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decisions, "MAX_LEVEL", MAX_TOTAL)
+    monkeypatch.setattr(stock_module, "MAX_LEVEL", MAX_TOTAL)
     await engine.record(count(MAX_TOTAL, expected=0))
     assert (await engine.queries.product("kettle", "", 10, 0)).value.on_hand == MAX_TOTAL
     await engine.record(add(1, PORTO_KETTLES))
@@ -100,7 +100,7 @@ async def test_every_query_says_as_of_which_position_it_is(shop: Engine) -> None
 
 
 async def test_after_an_answer_from_storage_none_from_the_cache_is_older(shop: Engine) -> None:
-    assert shop.queries.stock(TOASTERS, 0) == (Stock(TOASTERS, Levels(4, 0), 1, NOON), 3)
+    assert shop.queries.stock(TOASTERS, 0) == (Inventory(TOASTERS, Levels(4, 0), 1, NOON), 3)
     # another process; this one has yet to hear of it
     await Scribe(shop.store).record(add(1), add(1, TOASTERS))
     assert (await shop.queries.stocks([KETTLES], 0)).as_of == 5

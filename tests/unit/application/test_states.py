@@ -1,21 +1,15 @@
 """The states at hand: never more than so many, and never other than the log says."""
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 
 from inventory_grpc.application.states import Recent, States, reservation_fact
-from inventory_grpc.domain.events import (
-    FACTS,
-    Event,
-    Fact,
-    Levels,
-    ReservationCommitted,
-    StockAdded,
-    StockReserved,
-)
-from inventory_grpc.domain.inventory import EventOutOfOrder, Inventory
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.event import Event, EventOutOfOrder, Fact, Levels
+from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
+from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import ReservationId, StockId
 from tests.support.history import event_of
 from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS
@@ -53,7 +47,9 @@ def test_evicting_what_is_not_there_is_no_matter() -> None:
 
 
 def test_facts_of_reservations_are_known_by_their_id() -> None:
-    of_reservations = {kind for kind in FACTS if "reservation_id" in kind.__annotations__}
+    of_reservations = {
+        kind for kind in FACTS if "reservation_id" in {field.name for field in fields(kind)}
+    }
     assert {kind.__name__ for kind in of_reservations} == {
         "StockReserved",
         "ReservationCommitted",
@@ -62,7 +58,7 @@ def test_facts_of_reservations_are_known_by_their_id() -> None:
         "ReservationExtended",
     }
     for kind in FACTS:
-        fact: Fact = kind(*([1] * len(kind.__annotations__)))  # type: ignore[arg-type]
+        fact: Fact = kind(*([1] * len(fields(kind))))
         found = reservation_fact(event_of(1, KETTLES, fact))
         assert (found is fact) == (kind in of_reservations)
 
@@ -78,17 +74,17 @@ class Log:
         self.folded.append(stock_id)
         inventory = Inventory(stock_id)
         for event in self.events:
-            if event.stock_id == stock_id:
-                inventory.evolve(event.fact, event.version, event.record_time)
+            if event.key == stock_id:
+                inventory = inventory.evolve(event)
         return inventory
 
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         self.folded.append(reservation_id)
         reservation = None
         for event in self.events:
-            if fact := reservation_fact(event):
+            if reservation_fact(event):
                 reservation = reservation or Reservation.begin(event)
-                reservation.evolve(event, fact)
+                reservation = reservation.evolve([event])
         return reservation
 
 
@@ -158,9 +154,8 @@ def test_what_was_rolled_back_is_folded_again_and_nothing_else(states: States) -
     kettles = states.inventory(KETTLES, log.inventory)
     states.inventory(TOASTERS, log.inventory)
     states.reservation(R1, log.reservation)
-    states.touch(KETTLES)
-    states.touch(R1)
-    kettles.evolve(StockAdded(100), 3, NOON)
+    states.put(KETTLES, kettles._replace(levels=Levels(105, 3)))
+    states.put(R1, None)
     states.undo()
     log.folded.clear()
     assert states.inventory(KETTLES, log.inventory).levels == Levels(5, 3)
@@ -170,8 +165,7 @@ def test_what_was_rolled_back_is_folded_again_and_nothing_else(states: States) -
 
 
 def test_a_reservation_begun_in_vain_is_gone(states: States) -> None:
-    states.touch(R1)
-    states.begin(RESERVED)
+    states.put(R1, Reservation.begin(RESERVED))
     states.undo()
     assert states.reservation(R1, Log().reservation) is None
 
@@ -179,8 +173,7 @@ def test_a_reservation_begun_in_vain_is_gone(states: States) -> None:
 def test_what_was_kept_is_not_undone_by_a_later_rollback(states: States) -> None:
     log = Log(ADDED)
     kettles = states.inventory(KETTLES, log.inventory)
-    states.touch(KETTLES)
-    kettles.evolve(StockAdded(100), 2, NOON)
+    states.put(KETTLES, kettles._replace(levels=Levels(105, 0)))
     states.keep(2)
     states.undo()
     assert states.inventory(KETTLES, log.inventory).levels == Levels(105, 0)

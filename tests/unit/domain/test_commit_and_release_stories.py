@@ -4,15 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import (
-    Movement,
-    ReservationCommitted,
-    ReservationReleased,
-    StockAdded,
-    StockAdjusted,
-    StockReserved,
-)
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -20,7 +13,14 @@ from inventory_grpc.domain.refusals import (
     ReservationNotFound,
     ShortLine,
 )
-from inventory_grpc.domain.reservation import ReservationState, ReservedLine
+from inventory_grpc.domain.reservation import (
+    ReservationCommitted,
+    ReservationReleased,
+    ReservationState,
+    ReservedLine,
+    StockReserved,
+)
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted
 from inventory_grpc.domain.values import Instant, Never, OrderId, Until
 from tests.support.held import COMMITTED, EXPIRED, HELD, RELEASED, reservation
 from tests.support.stories import Happened, given
@@ -47,7 +47,7 @@ def test_a_commit_without_lines_takes_all_that_is_held() -> None:
         .when(commit(order=ORDER))
         .then(
             ReservationCommitted(R1, ORDER, 5),
-            Movement(TOASTERS, ReservationCommitted(R1, ORDER, 2)),
+            Change(TOASTERS, ReservationCommitted(R1, ORDER, 2)),
         )
     )
     assert book.inventory(KETTLES).levels == (4, 0)
@@ -66,14 +66,14 @@ def test_a_commit_with_lines_takes_so_many_more() -> None:
 
 def test_what_is_left_can_be_committed_without_naming_it() -> None:
     given(
-        *HELD, ReservationCommitted(R1, None, 5), Movement(TOASTERS, ReservationReleased(R1, 1))
-    ).when(commit()).then(Movement(TOASTERS, ReservationCommitted(R1, None, 1)))
+        *HELD, ReservationCommitted(R1, None, 5), Change(TOASTERS, ReservationReleased(R1, 1))
+    ).when(commit()).then(Change(TOASTERS, ReservationCommitted(R1, None, 1)))
 
 
 def test_a_commit_is_in_the_order_of_its_own_lines() -> None:
     given(*HELD).when(commit({TOASTERS: 1, KETTLES: 1})).then(
-        Movement(TOASTERS, ReservationCommitted(R1, None, 1)),
-        Movement(KETTLES, ReservationCommitted(R1, None, 1)),
+        Change(TOASTERS, ReservationCommitted(R1, None, 1)),
+        Change(KETTLES, ReservationCommitted(R1, None, 1)),
     )
 
 
@@ -109,7 +109,7 @@ def test_a_release_gives_back_what_is_held() -> None:
     book = (
         given(*HELD, ReservationCommitted(R1, None, 2))
         .when(release())
-        .then(ReservationReleased(R1, 3), Movement(TOASTERS, ReservationReleased(R1, 2)))
+        .then(ReservationReleased(R1, 3), Change(TOASTERS, ReservationReleased(R1, 2)))
     )
     assert book.inventory(KETTLES).levels == (7, 0)
     assert reservation(book).state is ReservationState.RELEASED
@@ -118,7 +118,7 @@ def test_a_release_gives_back_what_is_held() -> None:
 
 def test_a_release_with_lines_gives_back_so_many_more() -> None:
     given(*HELD, ReservationReleased(R1, 4)).when(release({KETTLES: 1, TOASTERS: 1})).then(
-        ReservationReleased(R1, 1), Movement(TOASTERS, ReservationReleased(R1, 1))
+        ReservationReleased(R1, 1), Change(TOASTERS, ReservationReleased(R1, 1))
     )
 
 
@@ -191,7 +191,7 @@ def test_anything_else_on_a_closed_reservation_is_refused_naming_its_state(
 
 
 def test_the_state_is_what_became_of_the_last_units_held() -> None:
-    first = Movement(TOASTERS, ReservationReleased(R1, 2))
+    first = Change(TOASTERS, ReservationReleased(R1, 2))
     book = given(*HELD, first).when(commit()).then(ReservationCommitted(R1, None, 5))
     assert reservation(book).state is ReservationState.COMMITTED
     given(*HELD, first, ReservationCommitted(R1, None, 5)).when(commit()).then()

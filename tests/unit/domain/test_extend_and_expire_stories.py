@@ -2,22 +2,21 @@
 
 import pytest
 
-from inventory_grpc.domain.decisions import expire
-from inventory_grpc.domain.events import (
-    Cause,
-    Movement,
-    ReservationCommitted,
-    ReservationExpired,
-    ReservationExtended,
-    ReservationReleased,
-    StockAdded,
-    StockReserved,
-)
+from inventory_grpc.domain.event import Cause, Change
 from inventory_grpc.domain.refusals import (
     InvalidValue,
     Violation,
 )
-from inventory_grpc.domain.reservation import ReservationState, ReservedLine
+from inventory_grpc.domain.reservation import (
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationReleased,
+    ReservationState,
+    ReservedLine,
+    StockReserved,
+)
+from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.domain.values import Instant, Never, Ttl, Until
 from tests.support.held import COMMITTED, EXPIRED, HALF_PAST, HELD, RELEASED, reservation
 from tests.support.stories import Happened, MemoryBook, given
@@ -48,7 +47,7 @@ def test_extending_sets_the_time_asked_for_on_every_line_still_held() -> None:
             .when(extend(expiration), at=later(10 * MINUTE))
             .then(
                 ReservationExtended(R1, 3, at),
-                Movement(TOASTERS, ReservationExtended(R1, 2, at)),
+                Change(TOASTERS, ReservationExtended(R1, 2, at)),
             )
         )
         assert reservation(book).expire_time == at
@@ -57,7 +56,7 @@ def test_extending_sets_the_time_asked_for_on_every_line_still_held() -> None:
 
 def test_a_line_that_holds_nothing_is_left_out_of_an_extension() -> None:
     given(*HELD, ReservationReleased(R1, 5)).when(extend(Never())).then(
-        Movement(TOASTERS, ReservationExtended(R1, 2, None))
+        Change(TOASTERS, ReservationExtended(R1, 2, None))
     )
 
 
@@ -95,10 +94,10 @@ def test_what_never_ends_is_never_due() -> None:
 
 def test_an_expiry_lets_go_of_all_that_is_still_held_and_of_nothing_else() -> None:
     story = given(*HELD, ReservationCommitted(R1, None, 4))
-    movements = expire(reservation(story.book))
+    movements = reservation(story.book).expire()
     assert movements == [
-        Movement(KETTLES, ReservationExpired(R1, 1)),
-        Movement(TOASTERS, ReservationExpired(R1, 2)),
+        Change(KETTLES, ReservationExpired(R1, 1)),
+        Change(TOASTERS, ReservationExpired(R1, 2)),
     ]
     for movement in movements:
         story.book.record(movement)
@@ -106,7 +105,7 @@ def test_an_expiry_lets_go_of_all_that_is_still_held_and_of_nothing_else() -> No
     assert over.state is ReservationState.EXPIRED
     assert over.lines[KETTLES] == ReservedLine(5, committed=4, expired=1)
     assert story.book.inventory(KETTLES).levels == (5, 0)
-    assert expire(over) == []
+    assert over.expire() == []
 
 
 def test_every_unit_is_held_or_has_met_one_of_three_ends() -> None:
@@ -121,20 +120,20 @@ def test_a_reservation_is_untouched_while_all_of_it_is_held() -> None:
 
 def test_it_remembers_who_and_when_and_the_reference_of_the_call_that_made_it() -> None:
     book = MemoryBook(NOON)
-    book.record(Movement(KETTLES, StockAdded(5)), Cause(reference="a delivery"))
+    book.record(Change(KETTLES, StockAdded(5)), Cause(reference="a delivery"))
     book.now = later(MINUTE)
-    made = Movement(KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST))
+    made = Change(KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST))
     book.record(made, Cause(reference="basket 3"))
-    book.record(Movement(KETTLES, ReservationReleased(R1, 1)), Cause(reference="a return"))
+    book.record(Change(KETTLES, ReservationReleased(R1, 1)), Cause(reference="a return"))
     held = reservation(book)
     assert (held.customer_id, held.order_id, held.reference) == (ANA, ORDER, "basket 3")
     assert (held.create_time, held.expire_time) == (later(MINUTE), HALF_PAST)
     assert held.position == 3
 
 
-def test_a_copy_stays_what_it_was() -> None:
+def test_a_reservation_once_read_stays_what_it_was() -> None:
     book = given(*HELD).book
-    before = reservation(book).copy()
-    book.record(Movement(KETTLES, ReservationReleased(R1, 5)))
+    before = reservation(book)
+    book.record(Change(KETTLES, ReservationReleased(R1, 5)))
     assert before.holds() == {KETTLES: 5, TOASTERS: 2}
     assert reservation(book).holds() == {TOASTERS: 2}

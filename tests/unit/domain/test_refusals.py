@@ -4,8 +4,7 @@ import pytest
 
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -22,6 +21,7 @@ from inventory_grpc.domain.refusals import (
     Violation,
 )
 from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ProductId
 from tests.support.world import KETTLES, NOON, R1, TOASTERS
 
@@ -87,7 +87,7 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {"product_id": "kettle", "limit": "9223372036854775807"},
     ),
     (
-        VersionConflict(3, Stock(KETTLES, Levels(5, 0), 4, NOON)),
+        VersionConflict(3, Inventory(KETTLES, Levels(5, 0), 4, NOON)),
         "kettle in lisbon is at version 4, not 3",
         {
             "product_id": "kettle",

@@ -2,23 +2,18 @@
 
 import pytest
 
-from inventory_grpc.domain.events import (
-    Fact,
-    Levels,
-    StockAdded,
-    StockAdjusted,
-    StockRemoved,
-    StockReserved,
-)
-from inventory_grpc.domain.inventory import EventOutOfOrder, Inventory, Stock
+from inventory_grpc.domain.event import Change, EventOutOfOrder, Fact, Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     LevelTooHigh,
     ShortLine,
     VersionConflict,
 )
+from inventory_grpc.domain.reservation import StockReserved
+from inventory_grpc.domain.stock import Inventory, StockAdded, StockAdjusted, StockRemoved
 from inventory_grpc.domain.values import MAX_LEVEL
-from tests.support.stories import given
+from tests.support.history import event_of
+from tests.support.stories import MemoryBook, given
 from tests.support.world import (
     ANA,
     KETTLES,
@@ -126,7 +121,7 @@ def test_a_correction_cannot_pass_the_highest_level_either() -> None:
 
 
 def conflict(expected: int, version: int, levels: Levels) -> VersionConflict:
-    return VersionConflict(expected, Stock(KETTLES, levels, version, NOON if version else None))
+    return VersionConflict(expected, Inventory(KETTLES, levels, version, NOON if version else None))
 
 
 def test_who_names_the_version_that_is_so_may_change_the_stock() -> None:
@@ -157,21 +152,20 @@ def test_a_version_that_was_not_seen_is_said_before_anything_else_is() -> None:
 
 
 def test_an_event_that_was_missed_or_comes_twice_is_found_at_once() -> None:
-    inventory = Inventory(KETTLES)
-    inventory.evolve(StockAdded(5), 1, NOON)
+    inventory = Inventory(KETTLES).evolve(event_of(1, KETTLES, StockAdded(5)))
     for version in (1, 3):
         with pytest.raises(EventOutOfOrder):
-            inventory.evolve(StockAdded(5), version, NOON)
-    assert inventory.levels == Levels(5, 0)
+            inventory.evolve(event_of(9, KETTLES, StockAdded(5), version=version))
 
 
-def test_what_a_stock_was_stays_what_it_was() -> None:
-    inventory = Inventory(KETTLES)
-    inventory.evolve(StockAdded(5), 1, NOON)
-    before = inventory.stock
-    inventory.evolve(StockRemoved(2), 2, later(MINUTE))
-    assert before == Stock(KETTLES, Levels(5, 0), 1, NOON)
-    assert inventory.stock == Stock(KETTLES, Levels(3, 0), 2, later(MINUTE))
+def test_a_stock_is_at_what_its_last_event_says() -> None:
+    book = MemoryBook(NOON)
+    book.record(Change(KETTLES, StockAdded(5)))
+    before = book.inventory(KETTLES)
+    book.now = later(MINUTE)
+    book.record(Change(KETTLES, StockRemoved(2)))
+    assert before == Inventory(KETTLES, Levels(5, 0), 1, NOON)
+    assert book.inventory(KETTLES) == Inventory(KETTLES, Levels(3, 0), 2, later(MINUTE))
 
 
 def test_available_and_shortfall_are_never_both_and_never_negative() -> None:
@@ -186,7 +180,9 @@ FACTS_OF_STOCK: list[Fact] = [FIVE_ADDED, StockRemoved(1), StockAdjusted(0, 4)]
 
 
 def test_every_fact_moves_the_version_and_the_time() -> None:
-    inventory = Inventory(KETTLES)
+    book = MemoryBook()
     for version, fact in enumerate([*FACTS_OF_STOCK, FOUR_RESERVED], start=1):
-        inventory.evolve(fact, version, later(version))
+        book.now = later(version)
+        book.record(Change(KETTLES, fact))
+        inventory = book.inventory(KETTLES)
         assert (inventory.version, inventory.update_time) == (version, later(version))

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from inventory_grpc.domain.commands import Command
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping

@@ -7,8 +7,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain import commands
-from inventory_grpc.domain.events import Cause
+from inventory_grpc.domain import reservation_commands as commands
+from inventory_grpc.domain import stock as stock_commands
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import (
     MAX_LEVEL,
@@ -23,7 +24,7 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.presentation.form import MAX_VIOLATIONS
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
 from inventory_grpc_protos.v1 import commands_pb2 as pb
-from tests.support.world import KETTLES, NOON, PORTO_KETTLES
+from tests.support.world import KETTLES, NOON, PORTO_KETTLES, stock
 from tests.unit.presentation.asking import (
     TO_COMMAND,
     add,
@@ -131,8 +132,8 @@ def test_what_is_in_bounds_goes_through() -> None:
             occur_time=at(NOON_SECONDS + DAY_SECONDS),
         )
     )
-    assert command == commands.AddStock(
-        (("x" * 128), "A-z/0:9._"),  # type: ignore[arg-type]
+    assert command == stock_commands.AddStock(
+        stock("x" * 128, "A-z/0:9._"),
         Quantity(Quantity.MAX),
         0,
     )
@@ -143,18 +144,18 @@ def test_what_is_in_bounds_goes_through() -> None:
 
 def test_a_version_that_is_not_sent_is_not_expected() -> None:
     command, _ = read(add())
-    assert command == commands.AddStock(KETTLES, Quantity(5), None)
+    assert command == stock_commands.AddStock(KETTLES, Quantity(5), None)
 
 
 def test_a_count_may_be_as_high_as_it_wants_since_the_decision_knows_the_limit() -> None:
     command, _ = read(count(INT64_MAX))
     assert INT64_MAX > MAX_LEVEL
-    assert command == commands.AdjustStock(KETTLES, commands.CountedAs(INT64_MAX), 1)
+    assert command == stock_commands.AdjustStock(KETTLES, stock_commands.CountedAs(INT64_MAX), 1)
 
 
 def test_a_correction_may_go_down() -> None:
     command, _ = read(adjust(delta=-Quantity.MAX))
-    assert command == commands.AdjustStock(KETTLES, commands.ChangeBy(-Quantity.MAX))
+    assert command == stock_commands.AdjustStock(KETTLES, stock_commands.ChangeBy(-Quantity.MAX))
 
 
 def test_lines_of_the_same_stock_are_summed() -> None:

@@ -10,8 +10,9 @@ from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.commands import Command, ReserveStock
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InvalidValue
+from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint

@@ -10,10 +10,10 @@ from grpc import StatusCode
 
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.presentation.errors import STATUS, fill_error, status_of
 from inventory_grpc_protos.v1 import errors_pb2 as pb
 from inventory_grpc_protos.v1 import stock_pb2
@@ -31,7 +31,7 @@ EXAMPLES: list[Refusal] = [
     refusals.InsufficientStock([ShortLine(LONG, 10**9, 0)] * 500),
     refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)], R1),
     refusals.LevelTooHigh(LONG, 2 * 10**15),
-    refusals.VersionConflict(2, Stock(LONG, Levels(10**15, 10**15), 7, NOON)),
+    refusals.VersionConflict(2, Inventory(LONG, Levels(10**15, 10**15), 7, NOON)),
     failures.RequestIdReused("q" * 128),
     failures.PositionAhead(9, 5),
     failures.OtherLog("l" * 128, "memory"),
@@ -152,7 +152,7 @@ def test_short_lines_are_named_as_far_as_they_fit_and_counted_all() -> None:
 
 
 def test_a_conflict_brings_the_stock_as_it_is() -> None:
-    current = Stock(KETTLES, Levels(5, 7), 7, NOON)
+    current = Inventory(KETTLES, Levels(5, 7), 7, NOON)
     brought = detail(status_of(refusals.VersionConflict(2, current)), stock_pb2.Stock)
     assert isinstance(brought, stock_pb2.Stock)
     assert (brought.on_hand, brought.available, brought.shortfall, brought.version) == (5, 0, 2, 7)

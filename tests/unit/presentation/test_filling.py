@@ -6,9 +6,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.domain.events import Levels
-from inventory_grpc.domain.inventory import Stock
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import MAX_LEVEL
 from inventory_grpc.presentation.filling import (
     STATES,
@@ -49,7 +49,7 @@ def test_a_stock_shows_what_is_available_and_what_is_short(
     levels: Levels, available: int, shortfall: int
 ) -> None:
     message = pb.Stock()
-    fill_stock(message, Stock(KETTLES, levels, 7, NOON))
+    fill_stock(message, Inventory(KETTLES, levels, 7, NOON))
     assert message == pb.Stock(
         product_id="kettle",
         store_id="lisbon",
@@ -64,7 +64,7 @@ def test_a_stock_shows_what_is_available_and_what_is_short(
 
 def test_a_stock_without_history_was_never_updated() -> None:
     message = pb.Stock()
-    fill_stock(message, Stock(KETTLES, Levels(0, 0), 0, None))
+    fill_stock(message, Inventory(KETTLES, Levels(0, 0), 0, None))
     assert not message.HasField("update_time")
 
 

@@ -1,0 +1,172 @@
+"""A stock: one product in one store. Its facts, its aggregate, and the commands on it alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Self
+
+from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Levels, Moves
+from inventory_grpc.domain.refusals import (
+    InsufficientStock,
+    LevelTooHigh,
+    ShortLine,
+    VersionConflict,
+)
+from inventory_grpc.domain.values import MAX_LEVEL, Instant, Quantity, StockId
+
+
+@dataclass(frozen=True, slots=True)
+class StockAdded(Fact):
+    quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return self.quantity, 0
+
+
+@dataclass(frozen=True, slots=True)
+class StockRemoved(Fact):
+    quantity: int
+
+    @property
+    def moves(self) -> Moves:
+        return -self.quantity, 0
+
+
+@dataclass(frozen=True, slots=True)
+class StockAdjusted(Fact):
+    """`counted` is the on hand that was asked for, where one was."""
+
+    delta: int
+    counted: int | None
+
+    @property
+    def moves(self) -> Moves:
+        return self.delta, 0
+
+
+FACTS: Final = (StockAdded, StockRemoved, StockAdjusted)
+
+
+class Inventory(NamedTuple):
+    """The aggregate: a stock as its last event has left it; version 0 has no history."""
+
+    stock_id: StockId
+    levels: Levels = Levels(0, 0)
+    version: int = 0
+    update_time: Instant | None = None
+
+    @property
+    def on_hand(self) -> int:
+        return self.levels.on_hand
+
+    @property
+    def available(self) -> int:
+        return self.levels.available
+
+    def after(self, fact: Fact) -> Levels:
+        """Return the levels once *fact* has happened."""
+        on_hand, reserved = fact.moves
+        return Levels(self.levels.on_hand + on_hand, self.levels.reserved + reserved)
+
+    def evolve(self, event: Event) -> Self:
+        """Return the stock right after *event*, which must be its next one."""
+        if event.version != self.version + 1:
+            raise EventOutOfOrder(f"{self.stock_id}: {event.version} after {self.version}")
+        return self.at(event)
+
+    @classmethod
+    def at(cls, event: Event) -> Self:
+        """Return the stock right after *event*, which says so itself."""
+        return cls(event.key, event.after, event.version, event.record_time)
+
+
+@dataclass(frozen=True, slots=True)
+class _StockCommand:
+    stock_id: StockId
+
+    @property
+    def touches(self) -> Sequence[StockId]:
+        return (self.stock_id,)
+
+    @property
+    def about(self) -> None:
+        """Return nothing: every stock there may be exists, most of them without a history."""
+
+    def _expected(self, book: Book, version: int | None) -> Inventory:
+        """Return the stock, if it is at the version the caller has seen or did not name."""
+        inventory: Inventory = book.get(self.stock_id)
+        if version is not None and version != inventory.version:
+            raise VersionConflict(version, inventory)
+        return inventory
+
+
+@dataclass(frozen=True, slots=True)
+class AddStock(_StockCommand):
+    """Put units on hand: goods have arrived."""
+
+    quantity: Quantity
+    expected_version: int | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        inventory = self._expected(book, self.expected_version)
+        _check_level(inventory, self.quantity)
+        return [Change(self.stock_id, StockAdded(self.quantity))]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveStock(_StockCommand):
+    """Take units off hand that are promised to nobody."""
+
+    quantity: Quantity
+    expected_version: int | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        inventory = self._expected(book, self.expected_version)
+        if self.quantity > inventory.available:
+            short = ShortLine(self.stock_id, self.quantity, inventory.available)
+            raise InsufficientStock([short])
+        return [Change(self.stock_id, StockRemoved(self.quantity))]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBy:
+    """Correct the units on hand by so many; not zero."""
+
+    delta: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedAs:
+    """Set the units on hand to the number that was counted."""
+
+    on_hand: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustStock(_StockCommand):
+    """Record physical truth, also where it breaks promises; then the shortfall says so.
+
+    A count that agrees with the book is recorded too: that somebody looked is a fact.
+    """
+
+    adjustment: ChangeBy | CountedAs
+    expected_version: int | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        inventory = self._expected(book, self.expected_version)
+        match self.adjustment:
+            case ChangeBy(delta):
+                fact = StockAdjusted(delta, counted=None)
+            case CountedAs(on_hand):
+                fact = StockAdjusted(on_hand - inventory.on_hand, counted=on_hand)
+        if inventory.on_hand + fact.delta < 0:
+            short = ShortLine(self.stock_id, -fact.delta, inventory.on_hand)
+            raise InsufficientStock([short], counted="on hand")
+        _check_level(inventory, fact.delta)
+        return [Change(self.stock_id, fact)]
+
+
+def _check_level(inventory: Inventory, delta: int) -> None:
+    if inventory.on_hand + delta > MAX_LEVEL:
+        raise LevelTooHigh(inventory.stock_id, inventory.on_hand + delta)
