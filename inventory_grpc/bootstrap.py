@@ -1,16 +1,16 @@
-"""How do the parts become one service? The only place that knows them all."""
+"""Wires the service together; the only module that imports every layer."""
 
 import asyncio
-import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Final
+from typing import NamedTuple
 
-from inventory_grpc.application.background import repeat
+import grpc.aio
+
 from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.clock import LogClock, watch_for_steps
 from inventory_grpc.application.head import Head
@@ -20,7 +20,6 @@ from inventory_grpc.application.queries import Queries as Answers
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
-from inventory_grpc.choices import HealthAccess
 from inventory_grpc.domain.values import Instant, Span
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -34,14 +33,11 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
 from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock, watch_write_lock
-from inventory_grpc.listening import listen
-from inventory_grpc.port import say_how_open
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.interceptors.admission import Limits
-from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.permissions import OPEN_HEALTH
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
@@ -50,14 +46,8 @@ from inventory_grpc.presentation.server import (
     Servicers,
     build_server,
     doors,
-    drain,
 )
-from inventory_grpc.settings import Settings
-
-_log = logging.getLogger(__name__)
-
-CALLERS_EVERY_SECONDS: Final = 1.0
-"""How long a token may still be good after it was taken out of the file, or is over."""
+from inventory_grpc.settings import HealthAccess, Settings
 
 
 @dataclass(frozen=True)
@@ -160,102 +150,60 @@ async def _running(
         await asyncio.wait([running, *watching])
 
 
-@asynccontextmanager
-async def serving(
-    settings: Settings, *, wall: WallClock = clocks.wall, worker: int | None = None
-) -> AsyncIterator["Served"]:
-    """Serve from the database in *settings*; yield where, and what ends it.
+class Service(NamedTuple):
+    """A server that does not listen yet, and its parts."""
 
-    A *worker* shares its address with others. On leaving, calls that were taken are
-    answered, for as long as `drain_seconds`.
-
-    Raises:
-        OSError: the address cannot be had.
-    """
-    async with engine(settings, wall=wall) as parts:
-        health = Health(SERVICES)
-
-        def tell(_: object) -> None:
-            closed = parts.breaker.state is BreakerState.CLOSED
-            health.set_writes_accepted(closed and not parts.write_lock.holds_up)
-
-        parts.breaker.on_change(tell)
-        parts.write_lock.on_change(tell)
-        callers = CallersFile(settings.callers) if settings.callers else None
-        shared = doors(
-            callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset()
-        )
-        facts = ServerFacts(
-            version=version("inventory-grpc"),
-            log_id=parts.event_log.log_id,
-            durability=settings.durability.value,
-            start_time=wall(),
-            breaker=parts.breaker,
-            head=parts.event_log.head,
-            published=parts.head,
-            lock_wait=parts.write_lock.waited,
-            expiry_lag=parts.ledger.expiry_lag,
-            clock_difference=parts.clock.difference,
-        )
-        servicers = Servicers(
-            commands=Commands(
-                parts.ledger, wall, Span(round(settings.hold_seconds * Instant.SECOND))
-            ),
-            queries=Queries(parts.queries),
-            events=Events(parts.followers, parts.event_log, wall),
-            admin=Admin(facts),
-            health=health,
-        )
-        server = build_server(
-            servicers,
-            parts.breaker,
-            shared,
-            is_loopback=settings.is_loopback,
-            shares_port=worker is not None,
-            with_reflection=settings.serves_reflection,
-            limits=Limits(
-                settings.max_commands,
-                settings.max_queries,
-                settings.max_streams,
-                settings.caller_share,
-            ),
-        )
-        address = listen(server, settings)
-        await server.start()
-        if worker is None:
-            say_how_open(settings)
-        _log.info(
-            "%s on %s from %s (log %s, position %s, durability %s)",
-            f"worker {worker} of {settings.workers} serves" if worker else "serving",
-            address,
-            settings.database,
-            facts.log_id,
-            parts.head.position,
-            facts.durability,
-        )
-        watching = asyncio.create_task(_watch(callers, shared.authentication)) if callers else None
-        try:
-            yield Served(address, parts, shared)
-        finally:
-            if watching:
-                watching.cancel()
-            await drain(server, shared, servicers, parts.head, settings.drain_seconds)
-
-
-async def _watch(callers: CallersFile, authentication: Authenticate) -> None:
-    """Follow the file of callers, and end streams of callers who are not in it any more."""
-
-    async def look() -> None:
-        callers.reload()
-        authentication.end_revoked()
-
-    await repeat("the look at the file of callers", look, CALLERS_EVERY_SECONDS)
-
-
-@dataclass(frozen=True)
-class Served:
-    """A server at work."""
-
-    address: str
-    engine: Engine
+    server: grpc.aio.Server
+    servicers: Servicers
     doors: Doors
+    callers: CallersFile | None
+
+
+def build_service(
+    parts: Engine, settings: Settings, wall: WallClock, *, shares_port: bool
+) -> Service:
+    """Return the server of an engine, as *settings* want it."""
+    health = Health(SERVICES)
+
+    def tell(_: object) -> None:
+        closed = parts.breaker.state is BreakerState.CLOSED
+        health.set_writes_accepted(closed and not parts.write_lock.holds_up)
+
+    parts.breaker.on_change(tell)
+    parts.write_lock.on_change(tell)
+    callers = CallersFile(settings.callers) if settings.callers else None
+    shared = doors(callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset())
+    facts = ServerFacts(
+        version=version("inventory-grpc"),
+        log_id=parts.event_log.log_id,
+        durability=settings.durability.value,
+        start_time=wall(),
+        breaker=parts.breaker,
+        head=parts.event_log.head,
+        published=parts.head,
+        lock_wait=parts.write_lock.waited,
+        expiry_lag=parts.ledger.expiry_lag,
+        clock_difference=parts.clock.difference,
+    )
+    servicers = Servicers(
+        commands=Commands(parts.ledger, wall, Span(round(settings.hold_seconds * Instant.SECOND))),
+        queries=Queries(parts.queries),
+        events=Events(parts.followers, parts.event_log, wall),
+        admin=Admin(facts),
+        health=health,
+    )
+    server = build_server(
+        servicers,
+        parts.breaker,
+        shared,
+        is_loopback=settings.is_loopback,
+        shares_port=shares_port,
+        with_reflection=settings.serves_reflection,
+        limits=Limits(
+            settings.max_commands,
+            settings.max_queries,
+            settings.max_streams,
+            settings.caller_share,
+        ),
+    )
+    return Service(server, servicers, shared, callers)

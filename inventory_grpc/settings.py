@@ -1,17 +1,14 @@
 """The settings of a server: their names, defaults and bounds."""
 
-import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
-from inventory_grpc.choices import EventLoop, Group, HealthAccess, LogFormat, Reflection
 from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
-from inventory_grpc.environment import parse, shown, variable, written
 from inventory_grpc.infrastructure.sqlite.connection import Durability
 
 MAX_PORT: Final = 65_535
@@ -21,7 +18,51 @@ MAX_COUNT: Final = 1_000_000_000
 MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 
+MAX_SHOWN: Final = 60
+"""Characters of a bad value that an error shows."""
+
 _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
+
+
+class LogFormat(Enum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class EventLoop(Enum):
+    """The event loop that runs the server."""
+
+    ASYNCIO = "asyncio"
+    UVLOOP = "uvloop"
+
+
+class Reflection(Enum):
+    """Which callers may ask what there is to call."""
+
+    LOOPBACK = "loopback"
+    ON = "on"
+    OFF = "off"
+
+
+class HealthAccess(Enum):
+    """Which callers may ask for health, where callers are known."""
+
+    OPEN = "open"
+    TOKEN = "token"  # noqa: S105  a word
+
+
+class Group(Enum):
+    """The part of `inventory-grpc serve --help` that shows a setting."""
+
+    ADDRESS = "Address"
+    STORAGE = "Storage"
+    ACCESS = "Encryption and callers"
+    COMMANDS = "Commands"
+    LIMITS = "Limits"
+    PROCESS = "Process"
 
 
 class BadSetting(ValueError):
@@ -222,32 +263,6 @@ class Settings:
             self.reflection is Reflection.LOOPBACK and self.is_loopback
         )
 
-    @classmethod
-    def load(cls, environ: Mapping[str, str] = os.environ, **chosen: object) -> "Settings":
-        """Return the settings from the environment, but for those *chosen* that are not None.
-
-        Raises:
-            BadSetting: one of them cannot be read, or cannot be so.
-        """
-        kinds = kinds_of_settings()
-        values: dict[str, Any] = {}
-        for setting in fields(cls):
-            name = setting.name
-            if chosen.get(name) is not None:
-                values[name] = chosen[name]
-            elif text := environ.get(variable(name)):
-                try:
-                    values[name] = parse(kinds[name], text)
-                except ValueError as error:
-                    raise BadSetting(f"{variable(name)}: {error}") from None
-        return cls(**values)
-
-    def to_environment(self) -> dict[str, str]:
-        """Return the variables from which another process loads exactly these settings."""
-        return {
-            variable(setting.name): written(getattr(self, setting.name)) for setting in fields(self)
-        }
-
 
 def kinds_of_settings() -> dict[str, type[Any]]:
     """Return the type of each setting; one that may also be None has the type of its value."""
@@ -258,3 +273,9 @@ def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
     """Return the type of a value that may also be None."""
     plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
     return plain
+
+
+def shown(value: object) -> str:
+    """Return *value* for an error, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Shared by all commands: the screen, options, and errors in one line."""
+"""Shared by all commands: the screen, progress bars, options, and errors in one line."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import apsw
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from inventory_grpc.application import failpoints
@@ -23,9 +24,10 @@ from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
-from inventory_grpc.logs import printable
-from inventory_grpc.settings import BadSetting, Settings
-from inventory_grpc.supervisor import WorkerFailed
+from inventory_grpc.server.environment import load
+from inventory_grpc.server.logs import printable
+from inventory_grpc.server.supervisor import WorkerFailed
+from inventory_grpc.settings import BadSetting
 
 screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Standard error. Text is shown as it is: `[brackets]` in a path are no markup."""
@@ -37,7 +39,7 @@ DatabaseOption = Annotated[
 
 
 def existing(database: Path | None) -> Database:
-    path = Settings.load(database=database).database
+    path = load(database=database).database
     found = Database(path)  # from here on it is the file's own name, beside which its WAL is
     if not check_files(found.path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
@@ -85,3 +87,33 @@ def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
     ) as error:
         say(_plain(error))
         raise typer.Exit(1) from error
+
+
+class Bar:
+    """How far a long task has come."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(what, total=None)
+        self.position = 0
+
+    def at(self, position: int) -> None:
+        self.position = position
+        self._progress.update(self._task, completed=position)
+
+    def of(self, done: int, total: int) -> None:
+        self._progress.update(self._task, completed=done, total=total)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Bar]:
+    """Show how far a task has come, on a terminal only: elsewhere it leaves an empty line."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    ) as progress:
+        yield Bar(progress, what)

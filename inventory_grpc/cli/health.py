@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.cli.common import errors
-from inventory_grpc.environment import variable
+from inventory_grpc.server.environment import variable
 from inventory_grpc.settings import Settings
 
 PROBE_SECONDS: Final = 3.0
@@ -43,7 +43,7 @@ def health(
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with errors():
-        from inventory_grpc.probe import Probe  # noqa: PLC0415  it imports grpc, and `--help` need not wait
+        from inventory_grpc.cli.probe import Probe  # noqa: PLC0415  it imports grpc, and `--help` need not wait
 
         where = server or os.environ.get(variable("listen")) or Settings.listen
         probe = Probe(where, ca, certificate, key, token_file)

@@ -8,7 +8,8 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.cli.common import DatabaseOption, errors, existing, screen, show
+from inventory_grpc.cli.common import DatabaseOption, errors, existing, progress_bar, show
+from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -17,10 +18,8 @@ from inventory_grpc.infrastructure.sqlite.repairing import Progress
 from inventory_grpc.infrastructure.sqlite.repairing import repair as repair_file
 from inventory_grpc.infrastructure.sqlite.restoring import restore as put_back
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
-from inventory_grpc.logs import printable
-from inventory_grpc.progress import progress_bar
-from inventory_grpc.settings import Settings
-from inventory_grpc.tail import print_events
+from inventory_grpc.server.environment import load
+from inventory_grpc.server.logs import printable
 
 LAST_POSITION: Final = 2**63 - 1
 """The highest position that a file can hold."""
@@ -63,7 +62,7 @@ def events(
 def verify(database: DatabaseOption = None) -> None:
     """Check the hash chain and every table against the log; exit with 1 if anything differs."""
     found = 0
-    with errors(), progress_bar(screen, "checking") as progress:
+    with errors(), progress_bar("checking") as progress:
         for difference in differences(existing(database), progress.at):
             found += 1
             print(printable(difference))  # noqa: T201  the answer
@@ -75,7 +74,7 @@ def verify(database: DatabaseOption = None) -> None:
 
 def rebuild(database: DatabaseOption = None) -> None:
     """Make the tables that queries read again from the log; no server may be running."""
-    with errors(), progress_bar(screen, "rebuilding") as progress:
+    with errors(), progress_bar("rebuilding") as progress:
         position = rebuild_alone(existing(database), progress.at)
     show(f"tables rebuilt from {position:,} events")
 
@@ -85,7 +84,7 @@ def backup(
     database: DatabaseOption = None,
 ) -> None:
     """Copy the database as it is at one moment; servers may go on meanwhile."""
-    with errors(), progress_bar(screen, "copying") as progress:
+    with errors(), progress_bar("copying") as progress:
         copy = back_up(existing(database), target, progress.of)
     for folder in copy.left:
         show(f"{folder} is left of a backup that was killed: remove it")
@@ -99,8 +98,8 @@ def repair(database: DatabaseOption = None) -> None:
     same log, for followers too. The file as it was is kept under a name with the date. Nothing
     may have it open.
     """
-    with errors(), progress_bar(screen, "repairing") as progress:
-        file = Database(Settings.load(database=database).database)
+    with errors(), progress_bar("repairing") as progress:
+        file = Database(load(database=database).database)
         done = repair_file(file, Progress(progress.of, progress.at))
     if done.pages:
         show(
@@ -123,8 +122,8 @@ def restore(
     replaces are kept under a name with the date. It is a log of its own: followers of the log
     before are refused with OTHER_LOG, and have to start over.
     """
-    with errors(), progress_bar(screen, "copying") as progress:
-        target = Database(Settings.load(database=database).database)
+    with errors(), progress_bar("copying") as progress:
+        target = Database(load(database=database).database)
         done = put_back(Database(source), target, progress.of)
     show(f"restored {source} to {target.path}: everything up to position {done.position:,}")
     for old in done.kept:

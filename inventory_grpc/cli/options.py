@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 import typer
 
-from inventory_grpc.environment import written
+from inventory_grpc.server.environment import written
 from inventory_grpc.settings import Settings, kinds_of_settings
 
 C = TypeVar("C", bound=Callable[..., None])

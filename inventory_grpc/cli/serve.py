@@ -13,12 +13,12 @@ import typer
 from inventory_grpc.application import failpoints
 from inventory_grpc.cli.common import errors, show_error
 from inventory_grpc.cli.options import takes_settings
-from inventory_grpc.environment import unknown, variable
-from inventory_grpc.log_queue import queued
-from inventory_grpc.logs import set_up_logging
-from inventory_grpc.process import Link
+from inventory_grpc.server.environment import load, unknown, variable
+from inventory_grpc.server.log_queue import queued
+from inventory_grpc.server.logs import set_up_logging
+from inventory_grpc.server.supervisor import supervise
+from inventory_grpc.server.worker_link import Link
 from inventory_grpc.settings import Settings
-from inventory_grpc.supervisor import supervise
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def serve(
     with errors():
         link = Link.of_worker(worker) if worker else None
     with errors(link.failed if link else show_error):
-        _serve(Settings.load(os.environ, **settings), link)
+        _serve(load(os.environ, **settings), link)
 
 
 def _serve(settings: Settings, link: Link | None) -> None:
@@ -49,7 +49,7 @@ def _serve(settings: Settings, link: Link | None) -> None:
         if settings.workers > 1:
             asyncio.run(supervise(settings))
             return
-    from inventory_grpc import lifetime  # noqa: PLC0415  grpc takes a while to import, and `--help` and a supervisor need not wait
+    from inventory_grpc.server import lifetime  # noqa: PLC0415  grpc takes a while to import, and `--help` and a supervisor need not wait
 
     lifetime.serve(settings, link)
 

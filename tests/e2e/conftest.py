@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc import bootstrap
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from tests.support.caller import Caller, calling
 from tests.support.server_process import ServerProcess, server_process
@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def address(path: Path) -> AsyncIterator[str]:
     """Serve in this process; say where."""
-    async with bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
+    async with serve.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
         yield served.address
 
 

@@ -10,11 +10,11 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.ports import T, Transaction
 from inventory_grpc.application.queries import Queries
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import events_pb2, queries_pb2
 from tests.support.caller import SECONDS, Caller, adding, calling, refusal, refused
@@ -118,7 +118,7 @@ async def _settled(caller: Caller, name: str, seconds: float) -> StatusCode:
 
 async def test_a_caller_who_cancels_leaves_no_call_behind(path: Path) -> None:
     async with (
-        bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served,
+        serve.serving(Settings(listen="127.0.0.1:0", database=path)) as served,
         calling(served.address) as caller,
     ):
         before = len(asyncio.all_tasks())

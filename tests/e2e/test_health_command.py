@@ -12,12 +12,11 @@ from typing import Final
 import pytest
 import trustme
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.choices import HealthAccess
+from inventory_grpc.cli.probe import Probe
 from inventory_grpc.presentation.server import COMMANDS
-from inventory_grpc.probe import Probe
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.server import serve
+from inventory_grpc.settings import BadSetting, HealthAccess, Settings
 from tests.support.certificates import Issued
 from tests.support.keyring import Keyring
 from tests.support.server_process import COMMAND, ENVIRONMENT, ROOT
@@ -69,7 +68,7 @@ def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 async def test_the_probes_of_the_readme_answer_with_their_exit_code(encrypting: Settings) -> None:
     probes = _PROBE.findall((ROOT / "README.md").read_text("utf-8"))
     assert len(probes) == 2
-    async with bootstrap.serving(replace(encrypting, listen="0.0.0.0:0")) as served:
+    async with serve.serving(replace(encrypting, listen="0.0.0.0:0")) as served:
         for probe in probes:
             told = await asyncio.to_thread(_run, served.address, *probe.split(", "))
             assert (told.returncode, told.stdout) == (0, "SERVING\n"), told.stderr
@@ -79,7 +78,7 @@ async def test_the_probes_of_the_readme_answer_with_their_exit_code(encrypting: 
 
 
 async def test_a_server_in_the_open_is_asked_in_the_open(settings: Settings) -> None:
-    async with bootstrap.serving(settings) as served:
+    async with serve.serving(settings) as served:
         assert await Probe(served.address).status("", SECONDS) == "SERVING"
         with pytest.raises(ConnectionError, match="NOT_FOUND: there is no such service"):
             await Probe(served.address).status("inventory.v1.Nobody", SECONDS)
@@ -88,7 +87,7 @@ async def test_a_server_in_the_open_is_asked_in_the_open(settings: Settings) -> 
 async def test_where_health_needs_a_token_it_is_read_from_a_file(
     settings: Settings, tmp_path: Path
 ) -> None:
-    async with bootstrap.serving(replace(settings, health=HealthAccess.TOKEN)) as served:
+    async with serve.serving(replace(settings, health=HealthAccess.TOKEN)) as served:
         with pytest.raises(ConnectionError, match="UNAUTHENTICATED"):
             await Probe(served.address).status("", SECONDS)
         probe = Probe(served.address, token_file=tmp_path / "token")
@@ -99,7 +98,7 @@ async def test_where_a_certificate_is_asked_for_it_is_shown(
     encrypting: Settings, tmp_path: Path
 ) -> None:
     settings = replace(encrypting, tls_client_ca=tmp_path / "ca.pem")
-    async with bootstrap.serving(settings) as served:
+    async with serve.serving(settings) as served:
         with pytest.raises(ConnectionError, match="UNAVAILABLE"):
             await Probe(served.address).status("", SECONDS)
         own = tmp_path / "own.pem"
@@ -111,7 +110,7 @@ async def test_with_an_authority_the_server_is_verified(
 ) -> None:
     issued = Issued.of()
     issued.write(tmp_path / "chain.pem", tmp_path / "key.pem")
-    async with bootstrap.serving(encrypting) as served:
+    async with serve.serving(encrypting) as served:
         port = Settings(listen=served.address).port
         with pytest.raises(ConnectionError, match="UNAVAILABLE"):
             await Probe(f"localhost:{port}", tmp_path / "ca.pem").status("", SECONDS)

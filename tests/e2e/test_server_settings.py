@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from inventory_grpc import bootstrap
 from inventory_grpc.presentation.server import OPTIONS, OPTIONS_OFF_LOOPBACK
+from inventory_grpc.server import serve
 from inventory_grpc.settings import BadSetting, Settings
 from inventory_grpc_protos.v1.commands_pb2 import ReserveStockResponse
 from tests.support.caller import adding, calling, line, reserving
@@ -39,7 +39,7 @@ def test_the_server_is_set_as_promised() -> None:
 async def test_a_port_is_never_shared_silently(address: str, path: Path) -> None:
     second = Settings(listen=address, database=path)
     with pytest.raises(OSError, match="in use"):
-        async with bootstrap.serving(second):
+        async with serve.serving(second):
             pass
 
 
@@ -79,7 +79,7 @@ async def test_who_allows_plain_text_is_warned(tmp_path: Path) -> None:
 
 async def test_a_cart_without_a_time_is_held_as_long_as_the_server_is_set(path: Path) -> None:
     settings = Settings(listen="127.0.0.1:0", database=path, hold_seconds=90)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+    async with serve.serving(settings) as served, calling(served.address) as caller:
         await caller.commands.AddStock(adding(5))
         set_by_server = await caller.commands.ReserveStock(reserving(line(1)))
         ttl = Duration(seconds=5)

@@ -21,7 +21,8 @@ from tests.support.waiting import eventually
 from tests.support.workers import reaching_each, said, workers_of
 
 _SOONER: Final = (
-    "import sys; from inventory_grpc.cli import main; from inventory_grpc import supervisor; "
+    "import sys; from inventory_grpc.cli import main; "
+    "from inventory_grpc.server import supervisor; "
     "supervisor.HUNG_BEATS = 10; del sys.argv[1:4]; main()"
 )
 SOONER: Final = (sys.executable, "-c", _SOONER)

@@ -7,7 +7,6 @@ from typing import Never
 
 import pytest
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.access import EVERYWHERE, Caller, Role, Scope
 from inventory_grpc.domain.values import StoreId
 from inventory_grpc.infrastructure.callers_file import (
@@ -17,6 +16,7 @@ from inventory_grpc.infrastructure.callers_file import (
     hash_of,
     new_token,
 )
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from tests.support.keyring import Keyring
 
@@ -156,5 +156,5 @@ async def test_a_server_does_not_start_with_callers_that_cannot_be_read(tmp_path
         listen="127.0.0.1:0", database=tmp_path / "inventory.db", callers=tmp_path / "none.toml"
     )
     with pytest.raises(BadCallers, match=r"none\.toml: No such file"):
-        async with bootstrap.serving(settings):
+        async with serve.serving(settings):
             pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.port import held
+from inventory_grpc.server.address import held
 from inventory_grpc.settings import BadSetting, Settings
 
 

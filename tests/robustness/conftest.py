@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 
-from inventory_grpc import bootstrap
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness.effort import DEEP
@@ -71,7 +71,7 @@ async def inside(path: Path) -> AsyncIterator[Inside]:
 async def caller(path: Path) -> AsyncIterator[Caller]:
     """Have a shop with many kettles, of which r1 holds two for Ana."""
     settings = Settings(listen="127.0.0.1:0", database=path)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+    async with serve.serving(settings) as served, calling(served.address) as caller:
         await caller.commands.AddStock(adding(1_000, request_id="delivery"))
         await caller.commands.ReserveStock(reserving(line(2), name="r1", never_expires=True))
         yield caller

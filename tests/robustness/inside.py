@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application import failpoints
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from tests.support.waiting import eventually
 
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 class Inside:
     """What is at work behind an address."""
 
-    served: bootstrap.Served
+    served: serve.Served
     tasks: int
     """How many there were before anybody called."""
 
@@ -50,7 +50,7 @@ async def serving_openly(path: Path, *, fail_points: str = "") -> AsyncIterator[
     """Serve from *path* with these fail points armed, in this process."""
     failpoints.arm(fail_points)
     try:
-        async with bootstrap.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
+        async with serve.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
             await asyncio.sleep(0)
             yield Inside(served, tasks=len(asyncio.all_tasks()))
     finally:

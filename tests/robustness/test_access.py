@@ -13,12 +13,11 @@ import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.access import Role
-from inventory_grpc.choices import HealthAccess
 from inventory_grpc.infrastructure.callers_file import new_token
 from inventory_grpc.presentation.permissions import OPEN_HEALTH, PERMISSIONS
-from inventory_grpc.settings import Settings
+from inventory_grpc.server import serve
+from inventory_grpc.settings import HealthAccess, Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.rpcs import BESIDE, OURS, Rpc
@@ -55,7 +54,7 @@ async def guarded(path: Path, tmp_path: Path) -> AsyncIterator[Guarded]:
     tokens = {role: keyring.add(f"{role}-1", role) for role in ("reader", "operator", "admin")}
     tokens["expired"] = keyring.add("admin-1", "admin", until="2026-01-01T00:00:00Z")
     settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+    async with serve.serving(settings) as served, calling(served.address) as caller:
         yield Guarded(keyring, caller, tokens)
 
 
@@ -100,7 +99,7 @@ async def test_health_needs_no_token_and_tells_the_state_alone(
     keyring = Keyring(tmp_path / "callers.toml")
     token = keyring.add("probe", "reader")
     settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path, health=health)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+    async with serve.serving(settings) as served, calling(served.address) as caller:
         for rpc in (rpc for rpc in BESIDE if rpc.method in OPEN_HEALTH):
             answers = [await rpc.answer(caller.channel, b"", bearing(token))]
             strangers: list[Metadata] = [(), bearing(new_token())]

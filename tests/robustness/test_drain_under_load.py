@@ -12,7 +12,7 @@ from typing import Any, Final
 import grpc.aio
 from grpc_health.v1 import health_pb2
 
-from inventory_grpc.process import OVERTIME_SECONDS
+from inventory_grpc.server.worker_link import OVERTIME_SECONDS
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.proxy import Weather, proxied

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
 
-from inventory_grpc import bootstrap
+from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import events_pb2 as events
@@ -86,7 +86,7 @@ async def shop(path: Path, tmp_path: Path) -> AsyncIterator[Shop]:
     ana = bearing(keyring.add("ana", "admin"))
     till = bearing(keyring.add("till", "operator", stores=["lisbon", "faro"]))
     settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path)
-    async with bootstrap.serving(settings) as served, calling(served.address) as caller:
+    async with serve.serving(settings) as served, calling(served.address) as caller:
         for store in ("lisbon", "porto"):
             await caller.commands.AddStock(adding(9, store=store), metadata=ana)
         for name, stores in {

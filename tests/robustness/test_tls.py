@@ -18,7 +18,8 @@ import pytest
 import trustme
 from grpc import StatusCode
 
-from inventory_grpc import bootstrap
+from inventory_grpc.server import serve
+from inventory_grpc.server.environment import load
 from inventory_grpc.settings import BadSetting, Settings
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from tests.support.caller import adding, refused
@@ -85,7 +86,7 @@ async def commands(
 
 async def test_a_token_travels_encrypted(house: House) -> None:
     token = house.keyring.add("ben", "operator")
-    async with bootstrap.serving(house.settings()) as served:
+    async with serve.serving(house.settings()) as served:
         async with commands(served.address, house.credentials()) as caller:
             await caller.AddStock(adding(1), metadata=bearing(token), timeout=10)
             assert (await refused(caller.AddStock(adding(1), timeout=10))).code is (
@@ -111,7 +112,7 @@ async def test_a_certificate_of_somebody_known_is_enough_and_of_nobody_else(hous
         "expired": ca.issue_cert("ana.example.com", not_after=YESTERDAY),
     }
     answers: dict[str, object] = {}
-    async with bootstrap.serving(house.settings(mutual=True)) as served:
+    async with serve.serving(house.settings(mutual=True)) as served:
         for kind, certificate in shown.items():
             async with commands(served.address, house.credentials(certificate)) as caller:
                 try:
@@ -131,7 +132,7 @@ async def test_a_certificate_of_somebody_known_is_enough_and_of_nobody_else(hous
 async def test_a_wrong_token_is_not_made_good_by_a_certificate(house: House) -> None:
     shown = house.authority.issue_cert("ana.example.com")
     async with (
-        bootstrap.serving(house.settings(mutual=True)) as served,
+        serve.serving(house.settings(mutual=True)) as served,
         commands(served.address, house.credentials(shown)) as caller,
     ):
         call = caller.AddStock(adding(1), metadata=bearing("inv_" + "x" * 40), timeout=5)
@@ -141,7 +142,7 @@ async def test_a_wrong_token_is_not_made_good_by_a_certificate(house: House) -> 
 async def test_a_certificate_is_replaced_under_way(house: House) -> None:
     token = house.keyring.add("ben", "operator")
     async with (
-        bootstrap.serving(house.settings()) as served,
+        serve.serving(house.settings()) as served,
         commands(served.address, house.credentials()) as staying,
     ):
         before = await _certificate_of(served.address)
@@ -166,7 +167,7 @@ async def test_a_certificate_is_replaced_under_way(house: House) -> None:
 async def test_nothing_older_than_tls_1_2_is_spoken(
     house: House, version: str, is_served: int
 ) -> None:
-    async with bootstrap.serving(house.settings()) as served:
+    async with serve.serving(house.settings()) as served:
         said = await asyncio.to_thread(
             subprocess.run,
             [
@@ -195,7 +196,7 @@ async def test_what_cannot_be_served_with_is_said_at_the_start(house: House) -> 
     ):
         (house.folder / "key.pem").write_bytes(key)
         with pytest.raises(BadSetting, match=f"tls: .*/key.pem: {problem}"):
-            async with bootstrap.serving(house.settings()):
+            async with serve.serving(house.settings()):
                 pass
 
 
@@ -203,9 +204,9 @@ async def test_what_grpc_alone_refuses_is_never_called_a_port_in_use(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (house.folder / "key.pem").write_bytes(OTHER_KEY)
-    monkeypatch.setattr("inventory_grpc.presentation.tls.check", lambda *_: [])
+    monkeypatch.setattr("inventory_grpc.server.tls.check", lambda *_: [])
     with pytest.raises(BadSetting, match=r"gRPC cannot serve with .*chain\.pem and "):
-        async with bootstrap.serving(house.settings()):
+        async with serve.serving(house.settings()):
             pass
 
 
@@ -213,7 +214,7 @@ async def test_a_port_in_use_is_never_called_a_bad_certificate(house: House) -> 
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(OSError, match=f"cannot listen on {address}"):
-            async with bootstrap.serving(replace(house.settings(), listen=address)):
+            async with serve.serving(replace(house.settings(), listen=address)):
                 pass
 
 
@@ -232,7 +233,7 @@ def test_others_are_served_in_the_open_only_on_demand(
     chosen: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(BadSetting, match=problem):
-        Settings.load({}, listen="0.0.0.0:0", **chosen)
+        load({}, listen="0.0.0.0:0", **chosen)
 
 
 def test_others_may_be_served_with_what_is_needed_or_knowingly_without() -> None:
@@ -240,7 +241,7 @@ def test_others_may_be_served_with_what_is_needed_or_knowingly_without() -> None
         {"tls_certificate": Path("c"), "tls_key": Path("k"), "callers": Path("callers.toml")},
         {"allow_plaintext": True, "allow_anonymous": True},
     ):
-        assert not Settings.load({}, listen="0.0.0.0:0", **chosen).serves_reflection
+        assert not load({}, listen="0.0.0.0:0", **chosen).serves_reflection
 
 
 async def _certificate_of(address: str) -> bytes:

@@ -18,7 +18,7 @@ from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
-from inventory_grpc.settings import Settings
+from inventory_grpc.server.environment import load
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.model import Model
 from tests.support.world import KETTLES
@@ -73,7 +73,7 @@ async def opened(
     **chosen: object,
 ) -> AsyncIterator[Opened]:
     """Open the engine on *path*, as a server with these settings would."""
-    settings = Settings.load({}, listen="127.0.0.1:0", database=path, **chosen)
+    settings = load({}, listen="127.0.0.1:0", database=path, **chosen)
     async with bootstrap.engine(settings, wall=wall, boot=boot) as parts:
         yield Opened(path, parts)
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from inventory_grpc.environment import written
 from inventory_grpc.presentation.errors import STATUS
+from inventory_grpc.server.environment import written
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 

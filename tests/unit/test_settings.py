@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
-from inventory_grpc.environment import MAX_SHOWN, unknown, variable
 from inventory_grpc.infrastructure.sqlite.connection import Durability
-from inventory_grpc.settings import BadSetting, Settings, kinds_of_settings
+from inventory_grpc.server.environment import load, to_environment, unknown, variable
+from inventory_grpc.settings import (
+    MAX_SHOWN,
+    BadSetting,
+    EventLoop,
+    HealthAccess,
+    LogFormat,
+    Reflection,
+    Settings,
+    kinds_of_settings,
+)
 
 _FILES = st.builds(Path, st.text("abc .-_/=ä", min_size=1))
 _COUNTS = st.integers(1, 10**9)
@@ -51,9 +59,9 @@ _CHOSEN = st.fixed_dictionaries(
 def test_whatever_is_set_another_process_reads_the_same_from_its_environment(
     settings: Settings,
 ) -> None:
-    told = settings.to_environment()
+    told = to_environment(settings)
     assert len(told) == len(fields(Settings))
-    assert Settings.load(told) == settings
+    assert load(told) == settings
 
 
 @pytest.mark.parametrize("workers", [0, 65])
@@ -71,11 +79,11 @@ NO_NUMBERS: Final = ("inf", "-inf", "nan", "1e400", "-1", "1e12", "9" * 5_000, "
 def test_every_number_has_bounds_and_what_is_beyond_is_refused_by_name(setting: Field[Any]) -> None:
     name, bounds = setting.name, setting.metadata
     for bound in (bounds["least"], bounds["most"]):
-        loaded = Settings.load({variable(name): str(KINDS[name](bound))})
+        loaded = load({variable(name): str(KINDS[name](bound))})
         assert getattr(loaded, name) == bound
     for text in NO_NUMBERS:
         with pytest.raises(BadSetting) as refused:
-            Settings.load({variable(name): text})
+            load({variable(name): text})
         assert name in str(refused.value).lower(), text
         assert len(str(refused.value)) < 100 + MAX_SHOWN
 
@@ -83,7 +91,7 @@ def test_every_number_has_bounds_and_what_is_beyond_is_refused_by_name(setting: 
 @pytest.mark.parametrize("name", ["DURABILITY", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"])
 def test_a_choice_that_is_none_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(BadSetting, match=rf"INVENTORY_{name}: must be .*, and is 'perhaps'"):
-        Settings.load({f"INVENTORY_{name}": "perhaps"})
+        load({f"INVENTORY_{name}": "perhaps"})
 
 
 @pytest.mark.parametrize(
@@ -118,4 +126,4 @@ def test_addresses_of_services_that_kubernetes_sets_are_no_settings() -> None:
 
 def test_a_path_that_is_not_utf_8_reaches_other_processes() -> None:
     settings = Settings(database=Path(os.fsdecode(b"/data/\xff.db")))
-    assert Settings.load(settings.to_environment()) == settings
+    assert load(to_environment(settings)) == settings

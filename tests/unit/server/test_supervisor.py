@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from inventory_grpc import supervisor
-from inventory_grpc.process import BEAT, BEAT_SECONDS, MAX_REASON, SERVES, Link
-from inventory_grpc.settings import Settings
-from inventory_grpc.supervisor import (
+from inventory_grpc.server import supervisor
+from inventory_grpc.server.environment import load
+from inventory_grpc.server.supervisor import (
     HUNG_BEATS,
     LONGEST_PAUSE_SECONDS,
     QUIET_BEATS,
@@ -23,7 +22,9 @@ from inventory_grpc.supervisor import (
     pause_after,
     supervise,
 )
-from inventory_grpc.worker import End, Worker
+from inventory_grpc.server.worker import End, Worker
+from inventory_grpc.server.worker_link import BEAT, BEAT_SECONDS, MAX_REASON, SERVES, Link
+from inventory_grpc.settings import Settings
 from tests.support.server_process import ENVIRONMENT
 from tests.support.waiting import eventually
 
@@ -172,9 +173,8 @@ async def test_who_is_told_to_stop_is_not_expected_to_beat(
 
 
 def test_a_supervisor_does_not_carry_what_only_servers_need() -> None:
-    program = (
-        "import sys, inventory_grpc.cli, inventory_grpc.supervisor; print('grpc' in sys.modules)"
-    )
+    imports = "import sys, inventory_grpc.cli, inventory_grpc.server.supervisor"
+    program = f"{imports}; print('grpc' in sys.modules)"
     ended = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,
@@ -233,7 +233,7 @@ async def test_what_nobody_expected_of_one_worker_leaves_no_other_without_a_supe
         return workers.setdefault(number, IdleWorker())
 
     monkeypatch.setattr(Worker, "start", start)
-    settings = Settings.load({}, listen="127.0.0.1:0", workers=2)
+    settings = load({}, listen="127.0.0.1:0", workers=2)
     async with asyncio.timeout(20):
         with pytest.raises(ValueError, match="a bug"):
             await supervise(settings)

@@ -1,4 +1,4 @@
-"""The signals that end a process that serves, and the link of a worker to its supervisor."""
+"""The socket between a worker and its supervisor, and the signals that end both."""
 
 import asyncio
 import signal
@@ -16,10 +16,10 @@ OVERTIME_SECONDS: Final = 5.0
 """What closing may take beyond `drain_seconds`, before the process leaves anyhow."""
 
 SERVES: Final = b"serves\n"
-"""What a worker says first, unless it says why it cannot."""
+"""A worker's first message, unless it gives the reason why it cannot serve."""
 
 BEAT: Final = b"\0"
-"""What a worker says again and again while it serves, from its event loop."""
+"""The heartbeat that a worker's event loop sends while it serves."""
 
 BEAT_SECONDS: Final = 0.5
 
@@ -29,8 +29,8 @@ _STDIN: Final = 0
 
 
 def ending_signals() -> Sequence[signal.Signals]:
-    """Return the signals that end a server; the first one does it gently."""
-    # under nohup, a terminal that closes is nothing to us
+    """Return the signals that end a server; the first one drains it."""
+    # under nohup, a terminal may close
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
@@ -39,10 +39,9 @@ def ending_signals() -> Sequence[signal.Signals]:
 class Link:
     """A worker's end of a socket to its supervisor, which is its standard input.
 
-    The worker says that it serves, or why it could not go on, and beats. The supervisor says
-    nothing: what counts is that it is there. When it ends the connection, or is gone however that
-    happened, the worker drains. No signal is needed, which others may send at the same
-    time, and two of which would mean to leave at once.
+    The worker reports that it serves, or why it failed, and sends heartbeats. The supervisor
+    sends nothing. When it closes the socket, or has ended for any reason, the worker drains. A
+    signal would not do: others may send one at the same time, and two mean to exit at once.
     """
 
     worker: int
@@ -61,16 +60,16 @@ class Link:
         self._tell(reason[:MAX_REASON].encode(errors="backslashreplace"))
 
     async def beat(self) -> None:
-        """Say that the event loop goes round."""
+        """Report that the event loop runs."""
         self._tell(BEAT)
 
     def leaves(self) -> None:
-        """Say that all is done: no more beats are to be expected, only the end of the process."""
+        """Report that no more heartbeats follow, only the end of the process."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def on_end(self, stop: Callable[[], None]) -> None:
-        """Call *stop* once the supervisor wants no more of us, or is gone."""
+        """Call *stop* once the supervisor closes the socket, or is gone."""
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
@@ -81,5 +80,5 @@ class Link:
         loop.add_reader(self.socket, ended)
 
     def _tell(self, what: bytes) -> None:
-        with suppress(OSError):  # it is gone, which we hear otherwise
+        with suppress(OSError):  # it is gone, which `on_end` notices
             self.socket.sendall(what)

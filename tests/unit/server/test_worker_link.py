@@ -3,7 +3,7 @@
 import os
 import socket
 
-from inventory_grpc.process import Link
+from inventory_grpc.server.worker_link import Link
 
 
 def test_a_reason_with_a_path_that_is_not_utf_8_arrives() -> None:

@@ -1,4 +1,4 @@
-"""A worker, as its supervisor sees it."""
+"""A worker process, seen from its supervisor."""
 
 import asyncio
 import os
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.process import BEAT, MAX_REASON, SERVES
+from inventory_grpc.server.environment import to_environment
+from inventory_grpc.server.worker_link import BEAT, MAX_REASON, SERVES
 from inventory_grpc.settings import Settings
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
@@ -32,7 +33,7 @@ class End(NamedTuple):
 
     how: str
     reason: str
-    """What it said of it; empty when it could not."""
+    """The reason that it gave; empty where it gave none."""
 
     is_orderly: bool
 
@@ -64,7 +65,7 @@ class Worker:
                 process = subprocess.Popen(  # noqa: S603  this program itself
                     [*_COMMAND, str(number)],
                     stdin=theirs.fileno(),
-                    env={**os.environ, **settings.to_environment()},
+                    env={**os.environ, **to_environment(settings)},
                     process_group=0,  # what a terminal sends is for the supervisor alone
                 )
             except BaseException:

@@ -1,4 +1,4 @@
-"""The port: held for workers, free for one server, and open to whom."""
+"""The address of a server: reserved for workers, probed, and warned of where it is open."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ from inventory_grpc.settings import BadSetting, Settings
 _log = logging.getLogger(__name__)
 
 _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""What a name such as localhost may also stand for, on a machine without it."""
+"""A name such as localhost may also stand for an address that this machine lacks."""
 
 
 def cannot_listen(settings: Settings) -> OSError:
@@ -23,8 +23,8 @@ def cannot_listen(settings: Settings) -> OSError:
     )
 
 
-def say_how_open(settings: Settings) -> None:
-    """Warn of what an operator may not have meant."""
+def warn_of_openness(settings: Settings) -> None:
+    """Warn where the server is open in a way that the operator may not have intended."""
     host, _, _ = settings.listen.rpartition(":")
     who = "whoever uses this machine" if settings.is_loopback else "whoever can reach this machine"
     if settings.callers is None:

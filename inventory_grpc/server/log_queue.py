@@ -101,7 +101,7 @@ class LogQueue(io.TextIOBase):
             return dropped
 
     def _tell(self, dropped: int) -> None:
-        log = structlog.get_logger("inventory_grpc.logs")
+        log = structlog.get_logger("inventory_grpc.server.logs")
         log.warning("log lines were dropped: nobody took them in time", dropped=dropped)
 
     def _put_out(self, text: bytes) -> None:

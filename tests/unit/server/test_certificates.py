@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from inventory_grpc.presentation import certificates
-from inventory_grpc.presentation.certificates import BadCertificate, Paths, check
-from inventory_grpc.presentation.tls import Tls
-from inventory_grpc.presentation.x509 import facts_of
+from inventory_grpc.server import certificates
+from inventory_grpc.server.certificates import BadCertificate, Paths, check
+from inventory_grpc.server.tls import Tls
+from inventory_grpc.server.x509 import facts_of
 from tests.support.certificates import Issued, p256
 
 GOOD: Final = Issued.of()

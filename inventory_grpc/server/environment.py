@@ -1,15 +1,16 @@
-"""How values of settings are read from environment variables and written to them."""
+"""Settings as environment variables: an operator sets them, and workers inherit them."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Final
 
-PREFIX: Final = "INVENTORY_"
+from inventory_grpc.settings import BadSetting, Settings, kinds_of_settings, shown
 
-MAX_SHOWN: Final = 60
-"""Characters of a bad value that an error shows."""
+PREFIX: Final = "INVENTORY_"
 
 _WORDS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _NUMBERS: Final = {int: "a whole number", float: "a number"}
@@ -21,6 +22,31 @@ _SERVICE_LINK: Final = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_
 def variable(setting: str) -> str:
     """Return the environment variable of *setting*."""
     return PREFIX + setting.upper()
+
+
+def load(environ: Mapping[str, str] = os.environ, **chosen: object) -> Settings:
+    """Return the settings from the environment, except those *chosen* that are not None.
+
+    Raises:
+        BadSetting: a variable cannot be read, or a setting cannot have its value.
+    """
+    kinds = kinds_of_settings()
+    values: dict[str, Any] = {}
+    for setting in fields(Settings):
+        name = setting.name
+        if chosen.get(name) is not None:
+            values[name] = chosen[name]
+        elif text := environ.get(variable(name)):
+            try:
+                values[name] = parse(kinds[name], text)
+            except ValueError as error:
+                raise BadSetting(f"{variable(name)}: {error}") from None
+    return Settings(**values)
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables from which another process loads exactly these settings."""
+    return {variable(each.name): written(getattr(settings, each.name)) for each in fields(Settings)}
 
 
 def parse(kind: type[Any], text: str) -> object:
@@ -46,12 +72,6 @@ def written(value: object) -> str:
             return str(value.value)
         case _:
             return str(value)
-
-
-def shown(value: object) -> str:
-    """Return *value* for an error, cut if it is long."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What goes round in circles is let go of, also where Python itself would not look for long."""
+"""Reference cycles are freed, also where Python itself would not collect for long."""
 
 import asyncio
 import gc
@@ -7,31 +7,31 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory_grpc import lifetime
+from inventory_grpc.server import lifetime
 
 
 class Circle:
-    """Nothing but itself holds it."""
+    """An object that only refers to itself."""
 
     def __init__(self) -> None:
         self.itself = self
 
 
 @pytest.fixture(autouse=True)
-def _python_does_not_look() -> Iterator[None]:
+def _no_automatic_collection() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
 
 
-async def test_a_server_looks_for_what_only_holds_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_frees_reference_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifetime, "GC_SECONDS", 0.001)
     gone = asyncio.Event()
     circle = weakref.ref(Circle(), lambda _: gone.set())
     assert circle() is not None
 
-    looking = asyncio.create_task(lifetime._look_for_cycles())
+    collecting = asyncio.create_task(lifetime._collect_garbage())
     async with asyncio.timeout(10):
         await gone.wait()
 
-    looking.cancel()
+    collecting.cancel()

@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 import structlog
 
-from inventory_grpc import log_queue
-from inventory_grpc.log_queue import DRAIN_SECONDS, MAX_WAITING, LogQueue
+from inventory_grpc.server import log_queue
+from inventory_grpc.server.log_queue import DRAIN_SECONDS, MAX_WAITING, LogQueue
 from tests.support.server_process import ENVIRONMENT
 from tests.support.waiting import eventually
 
@@ -129,7 +129,7 @@ def test_the_end_waits_for_a_reader_only_so_long_and_once(pipe: Pipe) -> None:
 
 def test_what_waits_is_written_before_the_end() -> None:
     program = (
-        "import sys; from inventory_grpc.log_queue import queued\n"
+        "import sys; from inventory_grpc.server.log_queue import queued\n"
         "sys.stderr = queued(sys.stderr)\n"
         "for number in range(5000): print(number, file=sys.stderr)\n"
         "raise SystemExit('the last')"

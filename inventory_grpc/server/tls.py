@@ -1,4 +1,4 @@
-"""TLS 1.2 and 1.3 for a port; gRPC offers nothing older.
+"""Binds a server's port, with TLS 1.2 and 1.3 or without; gRPC offers nothing older.
 
 Certificates that are replaced on disk are used for new connections, without a restart.
 """
@@ -7,10 +7,38 @@ import logging
 from pathlib import Path
 
 import grpc
+import grpc.aio
 
-from inventory_grpc.presentation.certificates import BadCertificate, Files, Paths, check
+from inventory_grpc.server.address import cannot_listen, is_free
+from inventory_grpc.server.certificates import BadCertificate, Files, Paths, check
+from inventory_grpc.settings import BadSetting, Settings
 
 _log = logging.getLogger(__name__)
+
+
+def listen(server: grpc.aio.Server, settings: Settings) -> str:
+    """Bind *server* as in *settings*; return the address, with the port that was chosen.
+
+    Raises:
+        OSError: the address cannot be had.
+        BadSetting: it cannot be served with the certificate.
+    """
+    certificate, key = settings.tls_certificate, settings.tls_key
+    try:
+        if certificate and key:
+            tls = Tls(certificate, key, settings.tls_client_ca)
+            port = server.add_secure_port(settings.listen, tls.credentials())
+        else:
+            port = server.add_insecure_port(settings.listen)
+    except BadCertificate as error:
+        raise BadSetting(f"tls: {error}") from None
+    except RuntimeError as error:
+        # gRPC says no more; of workers, the supervisor holds the port
+        if certificate and key and (settings.workers > 1 or is_free(settings)):
+            raise BadSetting(f"tls: gRPC cannot serve with {certificate} and {key}") from error
+        raise cannot_listen(settings) from error
+    host, _, _ = settings.listen.rpartition(":")
+    return f"{host}:{port}"
 
 
 class Tls:

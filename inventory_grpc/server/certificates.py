@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
 
-from inventory_grpc.presentation.x509 import facts_of
+from inventory_grpc.server.x509 import facts_of
 
 MIN_RSA_BITS: Final = 1_024
 """With less, gRPC cannot sign a handshake."""

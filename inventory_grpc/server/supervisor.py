@@ -1,4 +1,4 @@
-"""Several processes that serve as one."""
+"""Starts workers that share a port, replaces those that end, and drains them."""
 
 import asyncio
 import logging
@@ -9,10 +9,10 @@ from functools import partial
 from typing import Final
 
 from inventory_grpc.application.background import repeat
-from inventory_grpc.port import held, say_how_open
-from inventory_grpc.process import BEAT_SECONDS, OVERTIME_SECONDS, ending_signals
+from inventory_grpc.server.address import held, warn_of_openness
+from inventory_grpc.server.worker import End, Worker
+from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, ending_signals
 from inventory_grpc.settings import Settings
-from inventory_grpc.worker import End, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -47,23 +47,23 @@ def pause_after(last_pause: float | None, lived_seconds: float) -> float:
 
 
 async def supervise(settings: Settings) -> None:
-    """Have workers serve, and replace who ends, until SIGTERM, SIGINT or SIGHUP.
+    """Run workers, and replace those that end, until SIGTERM, SIGINT or SIGHUP.
 
-    Then have them drain; a second signal ends them at once. When this process is gone,
-    however that happened, they drain by themselves.
+    Then they drain; a second signal ends them at once. When this process is gone for any
+    reason, they drain by themselves.
 
     Raises:
         BadSetting, OSError: the address cannot be had.
         WorkerFailed: one of them ended before all had served, or otherwise than it should.
     """
     with held(settings) as address:
-        say_how_open(settings)
+        warn_of_openness(settings)
         await _Supervisor(replace(settings, listen=address)).run()
     _log.info("stopped")
 
 
 class _Supervisor:
-    """Keeps as many workers as there are to be."""
+    """Keeps the wanted number of workers running."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

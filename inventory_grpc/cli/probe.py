@@ -1,4 +1,4 @@
-"""A health check by command, for probes that speak neither gRPC nor TLS."""
+"""Calls a server's health check, for `inventory-grpc health`."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from inventory_grpc.presentation.x509 import names_of
+from inventory_grpc.server.x509 import names_of
 from inventory_grpc.settings import BadSetting, Settings
 
 _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  a key

@@ -1,4 +1,4 @@
-"""The life of a server, from its start to its drain."""
+"""The process that serves: its event loop, garbage collection, signals, and its exit."""
 
 import asyncio
 import gc
@@ -11,20 +11,20 @@ from itertools import count
 from typing import Final, NoReturn
 
 from inventory_grpc.application.background import repeat
-from inventory_grpc.bootstrap import serving
-from inventory_grpc.choices import EventLoop
-from inventory_grpc.process import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.server.serve import serving
+from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
+from inventory_grpc.settings import BadSetting, EventLoop, Settings
 
 _log = logging.getLogger(__name__)
 
 GC_THRESHOLDS: Final = (20_000, 10, 10_000)
-"""Objects made, less those that went, between two looks for cycles: by default Python looks every
-few calls. It looks at everything about once in three hours, which with full caches takes 0.3 s."""
+"""Objects made, less those freed, between two garbage collections: by default Python collects
+every few calls. A full collection comes about once in three hours; with full caches it takes
+0.3 s."""
 
 GC_SECONDS: Final = 1.0
-"""Between two looks at what is new. Where caches make room for each new entry, as many objects
-go as come, and Python did not look until there were so many that it took 0.3 s."""
+"""Between two collections of young objects. Where caches make room for each new entry, as many
+objects are freed as are made, so Python collected so late that it took 0.3 s."""
 
 SWITCH_SECONDS: Final = 0.0005
 """How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
@@ -33,14 +33,14 @@ SWITCH_SECONDS: Final = 0.0005
 def serve(settings: Settings, link: Link | None) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the process at once.
 
-    So does one that comes before it serves: nothing was taken that would have to be
-    answered, and to wait for a file, or make its tables anew, can take long. A worker also
-    drains when its supervisor is gone.
+    A signal that comes before it serves ends it at once, too: no call was accepted, and to wait
+    for a file, or to rebuild its tables, can take long. A worker also drains when its supervisor
+    is gone.
 
     Raises:
         LedgerBroken: storage has failed for too long.
     """
-    # a thread that comes back from the disk otherwise waits for up to 5 ms to go on
+    # otherwise a thread that returns from the disk waits for up to 5 ms to go on
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
@@ -64,25 +64,25 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
     beating: list[asyncio.Task[None]] = []
     ending = ending_signals()
     for number in ending:
-        signal.signal(number, _never_mind)
+        signal.signal(number, _exit_before_serving)
     async with serving(settings, worker=link.worker if link else None) as served:
-        told = _once_gently(stop)
+        on_signal = _drain_then_exit(stop)
         for number in ending:
-            loop.add_signal_handler(number, told)
+            loop.add_signal_handler(number, on_signal)
         if link:
             link.on_end(stop.set)
             link.serves()
             beating.append(loop.create_task(repeat("the beat", link.beat, BEAT_SECONDS)))
-        looking = asyncio.create_task(
-            repeat("the look for cycles", _look_for_cycles, GC_SECONDS), name="look for cycles"
+        collecting = asyncio.create_task(
+            repeat("garbage collection", _collect_garbage, GC_SECONDS), name="garbage collection"
         )
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
-        looking.cancel()
+        collecting.cancel()
         _log.info("draining: calls that were taken are answered; once more to leave at once")
-        # a disk that does not answer must not keep the process: to be killed is safe
-        loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _leave)
+        # a disk that hangs must not keep the process: to be killed is safe
+        loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _exit_now)
         if served.engine.running.done():
             await served.engine.running
     for task in beating:
@@ -92,37 +92,37 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
     _log.info("stopped")
 
 
-async def _look_for_cycles() -> None:
+async def _collect_garbage() -> None:
     gc.collect(1)
 
 
-def _never_mind(*_: object) -> None:
+def _exit_before_serving(*_: object) -> None:
     _log.info("told to stop before it served")
     _exit(0)
 
 
-def _once_gently(stop: asyncio.Event) -> Callable[[], None]:
-    """Return what sets *stop*, and when it is called again, leaves at once.
+def _drain_then_exit(stop: asyncio.Event) -> Callable[[], None]:
+    """Return a handler of signals: the first sets *stop*, the second exits at once.
 
-    That a worker has no supervisor any more is not counted: a service manager often tells
-    all processes at once.
+    The loss of a worker's supervisor is not counted: a service manager often sends its signal
+    to all processes.
     """
     times = count()
 
-    def told() -> None:
+    def on_signal() -> None:
         if next(times):
-            _leave()
+            _exit_now()
         stop.set()
 
-    return told
+    return on_signal
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     _log.warning("leaving at once; what was acknowledged is on disk")
     _exit(1)
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process at once, but for the last lines, which have a bounded time."""
+    """End the process at once, except that the last log lines have a bounded time."""
     logging.shutdown()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Log lines: how they look, and where they go."""
+"""Sets up logging: one line an entry on standard error, as JSON or for a terminal."""
 
 import json
 import logging
@@ -10,8 +10,8 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from inventory_grpc.choices import LogFormat
-from inventory_grpc.log_queue import LogQueue
+from inventory_grpc.server.log_queue import LogQueue
+from inventory_grpc.settings import LogFormat
 
 Entry = dict[str, Any]
 

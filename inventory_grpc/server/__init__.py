@@ -1,0 +1,1 @@
+"""The processes that serve: listening, workers and their supervisor, log lines."""
