@@ -42,10 +42,10 @@ from inventory_grpc.presentation.permissions import OPEN_HEALTH
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
-    Doors,
+    CallControls,
     Servicers,
     build_server,
-    doors,
+    call_controls,
 )
 from inventory_grpc.settings import HealthAccess, Settings
 
@@ -155,7 +155,7 @@ class Service(NamedTuple):
 
     server: grpc.aio.Server
     servicers: Servicers
-    doors: Doors
+    controls: CallControls
     callers: CallersFile | None
 
 
@@ -172,7 +172,9 @@ def build_service(
     parts.breaker.on_change(tell)
     parts.write_lock.on_change(tell)
     callers = CallersFile(settings.callers) if settings.callers else None
-    shared = doors(callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset())
+    shared = call_controls(
+        callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset()
+    )
     facts = ServerFacts(
         version=version("inventory-grpc"),
         log_id=parts.event_log.log_id,

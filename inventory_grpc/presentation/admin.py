@@ -8,10 +8,9 @@ from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBrea
 from inventory_grpc.application.head import Head
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.presentation.filling import fill_span, fill_time
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.to_proto import fill_span, fill_time
 from inventory_grpc_protos.v1 import admin_pb2 as pb
-from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminServicer
 
 _STATES: Final = {
     BreakerState.CLOSED: pb.CIRCUIT_BREAKER_STATE_CLOSED,
@@ -39,14 +38,14 @@ class ServerFacts:
     clock_difference: Callable[[], int]
 
 
-class Admin(InventoryAdminServicer):
+class Admin:
     """Serves `InventoryAdmin`."""
 
     def __init__(self, facts: ServerFacts) -> None:
         self._facts = facts
 
     async def GetServerInfo(
-        self, _request: pb.GetServerInfoRequest, _context: Context
+        self, _request: pb.GetServerInfoRequest, _call: Call
     ) -> pb.GetServerInfoResponse:
         facts, breaker = self._facts, self._facts.breaker
         closed, lock_wait = breaker.state is BreakerState.CLOSED, facts.lock_wait()

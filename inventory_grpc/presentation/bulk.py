@@ -1,4 +1,4 @@
-"""What do many commands in one message ask, and what became of each?"""
+"""Many commands in one message: submits them to the ledger and tells the outcome of each."""
 
 import asyncio
 import logging
@@ -10,10 +10,10 @@ from inventory_grpc.application.failures import bug
 from inventory_grpc.application.group import Answer, Asked
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.domain.values import MISSING
-from inventory_grpc.presentation.call_notes import note
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.errors import fill_error
-from inventory_grpc.presentation.form import counted
-from inventory_grpc.presentation.mapping_outcomes import fill_result
+from inventory_grpc.presentation.to_proto import fill_result
+from inventory_grpc.presentation.validation import counted
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 _log = logging.getLogger(__name__)
@@ -22,14 +22,14 @@ MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
 TURN_SECONDS: Final = 0.001
-"""How long commands are read, or told of, until other calls get a turn."""
+"""How long commands are read, or results written, before other calls get a turn."""
 
 T = TypeVar("T")
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
 Read = Callable[[str, Any], Asked]
-"""Reads a command of the kind that is named; raises what is wrong with it."""
+"""Reads a command of the kind that is named; raises the refusal if it is wrong."""
 
 
 class RecordsAll(Protocol):
@@ -39,20 +39,21 @@ class RecordsAll(Protocol):
 
 
 class Tally:
-    """What the log line of a call says of its commands, all messages together."""
+    """Counts the commands of a call, over all its messages, for its log line."""
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call) -> None:
+        self._call = call
         self._commands = 0
         self._refused = 0
 
     def add(self, *, commands: int = 0, refused: int = 0) -> None:
         self._commands += commands
         self._refused += refused
-        note(commands=self._commands, refused=self._refused)
+        self._call.note(commands=self._commands, refused=self._refused)
 
 
-class Taken:
-    """A message whose commands the ledger has, but for those that something is wrong with."""
+class Submitted:
+    """The commands of one message: the ledger has those that are well formed."""
 
     def __init__(
         self,
@@ -65,13 +66,13 @@ class Taken:
         self._tally = tally
 
     def give_up(self) -> None:
-        """Have nothing done any more that was not begun."""
+        """Cancel the commands that were not begun."""
         if self._answered is not None:
             self._answered.cancel()
 
-    async def told_in(self, response: Response) -> Response:
-        """Wait until all are done, and tell in *response* what became of each, in order."""
-        assert self._answered is not None, "told once"
+    async def respond(self, response: Response) -> Response:
+        """Wait until all are done, and write the result of each into *response*, in order."""
+        assert self._answered is not None, "a message is answered once"
         answers = iter(await self._answered)
         refused = 0
         async for refusal in _in_turns(self._refusals):
@@ -82,18 +83,18 @@ class Taken:
                 refused += 1
                 fill_error(response.results.add().error, answer)
         self._tally.add(refused=refused)
-        # what is kept until the response was taken, which may take long
+        # this object lives until the caller has taken the response, which may take long
         self._answered, self._refusals = None, ()
         return response
 
 
-async def take_in(
+async def submit(
     commands: Sequence[pb.Command], read: Read, ledger: RecordsAll, tally: Tally
-) -> Taken:
-    """Have *ledger* take in what *commands* ask; return when it has.
+) -> Submitted:
+    """Submit *commands* to *ledger*; return once it has room for them.
 
     Raises:
-        InvalidValue: they are none, or too many.
+        InvalidValue: there are none, or too many.
     """
     if not 1 <= len(commands) <= MAX_COMMANDS:
         problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
@@ -101,25 +102,25 @@ async def take_in(
     asked: list[Asked] = []
     refusals = [_read(command, read, asked) async for command in _in_turns(commands)]
     tally.add(commands=len(commands))
-    return Taken(refusals, await ledger.record_all(asked), tally)
+    return Submitted(refusals, await ledger.record_all(asked), tally)
 
 
 def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None:
-    """Add what *command* asks to *asked*, or return why not."""
+    """Add *command*, read, to *asked*, or return the refusal."""
     kind = command.WhichOneof("command")
     if kind is None:
         return InvalidValue([Violation("command", MISSING)])
     try:
         asked.append(read(kind, getattr(command, kind)))
     except Refusal as refusal:
-        return refusal.with_traceback(None)  # which would keep what all of them ask
+        return refusal.with_traceback(None)  # its frames would keep all the requests
     except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
         return bug(_log, error, kind)
     return None
 
 
 async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield *items*, and let other calls have their turn now and then."""
+    """Yield *items*, and let other calls have a turn every `TURN_SECONDS`."""
     begun = time.perf_counter()
     for item in items:
         yield item

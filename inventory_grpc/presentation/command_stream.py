@@ -1,4 +1,4 @@
-"""How are the next commands of a stream taken in while the last ones are being recorded?"""
+"""`ExecuteStream`: reads the next messages of a stream while the last ones are recorded."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -6,74 +6,74 @@ from contextlib import contextmanager
 from typing import Final
 
 from inventory_grpc.application.failures import ShuttingDown
-from inventory_grpc.presentation.bulk import Taken
+from inventory_grpc.presentation.bulk import Submitted
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 MAX_AHEAD: Final = 2
-"""Messages of a stream that are taken in and not answered; others wait with the caller."""
+"""Messages of a stream that are submitted and not answered; others wait with the caller."""
 
-TakeIn = Callable[[Sequence[pb.Command]], Awaitable[Taken]]
+Submit = Callable[[Sequence[pb.Command]], Awaitable[Submitted]]
 
 
 class CommandStream:
-    """The messages of one caller, taken in by a task of its own, in order."""
+    """The messages of one caller, submitted in order by a task of the stream's own."""
 
-    def __init__(self, requests: AsyncIterator[pb.ExecuteStreamRequest], take_in: TakeIn) -> None:
+    def __init__(self, requests: AsyncIterator[pb.ExecuteStreamRequest], submit: Submit) -> None:
         self._requests = requests
-        self._take_in = take_in
+        self._submit = submit
         self._room = asyncio.Semaphore(MAX_AHEAD)
-        self._taken: asyncio.Queue[Taken | Exception | None] = asyncio.Queue()
+        self._submitted: asyncio.Queue[Submitted | Exception | None] = asyncio.Queue()
         self._is_stopping = False
         self._is_idle = False
         self._reader = asyncio.create_task(self._read(), name="commands of a stream")
 
     def stop(self) -> None:
-        """Read no more; what was taken in is answered."""
+        """Read no more; messages that were submitted are answered."""
         self._is_stopping = True
         if self._is_idle:
             self._reader.cancel()
 
-    async def taken(self) -> AsyncGenerator[Taken, None]:
-        """Yield what was taken in, message by message; closing gives up what is not answered.
+    async def submitted(self) -> AsyncGenerator[Submitted, None]:
+        """Yield the submitted messages; closing cancels those that are not answered.
 
         Raises:
-            Exception: why nothing more was taken in, if the caller did not just finish.
+            Exception: reading ended with it, and not because the caller has finished.
         """
         try:
-            while (taken := await self._taken.get()) is not None:
-                if isinstance(taken, Exception):
-                    raise taken
+            while (submitted := await self._submitted.get()) is not None:
+                if isinstance(submitted, Exception):
+                    raise submitted
                 try:
-                    yield taken
+                    yield submitted
                 finally:
-                    taken.give_up()
+                    submitted.give_up()
                 self._room.release()
         finally:
             self._reader.cancel()
             await asyncio.wait([self._reader])
-            while not self._taken.empty():
-                if isinstance(taken := self._taken.get_nowait(), Taken):
-                    taken.give_up()
+            while not self._submitted.empty():
+                if isinstance(submitted := self._submitted.get_nowait(), Submitted):
+                    submitted.give_up()
 
     async def _read(self) -> None:
-        """Take in what comes; in the end, say why nothing more does."""
+        """Submit the messages that come; in the end, put the reason why no more do."""
         why: Exception | None = RuntimeError("the stream is no longer read")
         try:
             while (request := await self._next()) is not None:
-                self._taken.put_nowait(await self._take_in(request.commands))
-                del request  # megabytes, while the next one is waited for
+                self._submitted.put_nowait(await self._submit(request.commands))
+                del request  # it may be a megabyte, while the next one is awaited
             why = None
-        except Exception as error:  # noqa: BLE001  raised again where it is told
+        except Exception as error:  # noqa: BLE001  raised again in `submitted`
             why = error
         finally:
-            # whatever ended this, the caller must not wait for more
-            self._taken.put_nowait(why)
+            # however this ended, the caller must not wait for more
+            self._submitted.put_nowait(why)
 
     async def _next(self) -> pb.ExecuteStreamRequest | None:
-        """Return the next message once there is room for it; nothing if the caller has finished.
+        """Return the next message once there is room for it; None if the caller has finished.
 
         Raises:
-            ShuttingDown: we have.
+            ShuttingDown: the server has ended the stream.
         """
         self._is_idle = True
         try:
@@ -98,10 +98,10 @@ class CommandStreams:
 
     @contextmanager
     def open(
-        self, requests: AsyncIterator[pb.ExecuteStreamRequest], take_in: TakeIn
+        self, requests: AsyncIterator[pb.ExecuteStreamRequest], submit: Submit
     ) -> Iterator[CommandStream]:
         """Read *requests* while inside."""
-        stream = CommandStream(requests, take_in)
+        stream = CommandStream(requests, submit)
         self._open.add(stream)
         if self._is_closing:
             stream.stop()
@@ -111,7 +111,7 @@ class CommandStreams:
             self._open.discard(stream)
 
     def close(self) -> None:
-        """Stop them all, and those that are still to come."""
+        """Stop all streams, and those that are opened later."""
         self._is_closing = True
         for stream in self._open:
             stream.stop()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 from inventory_grpc.application.batch import Request
 from inventory_grpc.application.group import Asked
@@ -12,12 +12,11 @@ from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping
-from inventory_grpc.presentation import mapping_outcomes as outcomes
-from inventory_grpc.presentation.bulk import RecordsAll, Taken, Tally, take_in
+from inventory_grpc.presentation import to_proto as outcomes
+from inventory_grpc.presentation.bulk import RecordsAll, Submitted, Tally, submit
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
-from inventory_grpc.presentation.grpc_types import Context
 from inventory_grpc_protos.v1 import commands_pb2 as pb
-from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsServicer
 
 MAX_WAIT_SECONDS: Final = 30.0
 """How long a command may wait to be begun, where its caller has not said."""
@@ -29,7 +28,7 @@ class Ledger(RecordsAll, Protocol):
     async def record(self, command: Command, request: Request) -> Outcome: ...
 
 
-class Commands(InventoryCommandsServicer):
+class Commands:
     """Serves `InventoryCommands` from a ledger."""
 
     def __init__(self, ledger: Ledger, now: WallClock, default_ttl: Span = DEFAULT_TTL) -> None:
@@ -49,94 +48,88 @@ class Commands(InventoryCommandsServicer):
         }
         self._streams = CommandStreams()
 
-    async def AddStock(self, request: pb.AddStockRequest, context: Context) -> pb.AddStockResponse:
-        outcome = await self._record("AddStock", mapping.add_stock, request, context)
+    async def AddStock(self, request: pb.AddStockRequest, call: Call) -> pb.AddStockResponse:
+        outcome = await self._record("AddStock", mapping.add_stock, request, call)
         return outcomes.fill_one_stock(pb.AddStockResponse(), outcome)
 
     async def RemoveStock(
-        self, request: pb.RemoveStockRequest, context: Context
+        self, request: pb.RemoveStockRequest, call: Call
     ) -> pb.RemoveStockResponse:
-        outcome = await self._record("RemoveStock", mapping.remove_stock, request, context)
+        outcome = await self._record("RemoveStock", mapping.remove_stock, request, call)
         return outcomes.fill_one_stock(pb.RemoveStockResponse(), outcome)
 
     async def AdjustStock(
-        self, request: pb.AdjustStockRequest, context: Context
+        self, request: pb.AdjustStockRequest, call: Call
     ) -> pb.AdjustStockResponse:
-        outcome = await self._record("AdjustStock", mapping.adjust_stock, request, context)
+        outcome = await self._record("AdjustStock", mapping.adjust_stock, request, call)
         return outcomes.fill_one_stock(pb.AdjustStockResponse(), outcome)
 
     async def ReserveStock(
-        self, request: pb.ReserveStockRequest, context: Context
+        self, request: pb.ReserveStockRequest, call: Call
     ) -> pb.ReserveStockResponse:
-        outcome = await self._record("ReserveStock", self._reserve_stock, request, context)
+        outcome = await self._record("ReserveStock", self._reserve_stock, request, call)
         return outcomes.fill_lines(pb.ReserveStockResponse(), outcome)
 
     async def CommitReservation(
-        self, request: pb.CommitReservationRequest, context: Context
+        self, request: pb.CommitReservationRequest, call: Call
     ) -> pb.CommitReservationResponse:
-        outcome = await self._record(
-            "CommitReservation", mapping.commit_reservation, request, context
-        )
+        outcome = await self._record("CommitReservation", mapping.commit_reservation, request, call)
         return outcomes.fill_lines(pb.CommitReservationResponse(), outcome)
 
     async def ReleaseReservation(
-        self, request: pb.ReleaseReservationRequest, context: Context
+        self, request: pb.ReleaseReservationRequest, call: Call
     ) -> pb.ReleaseReservationResponse:
         outcome = await self._record(
-            "ReleaseReservation", mapping.release_reservation, request, context
+            "ReleaseReservation", mapping.release_reservation, request, call
         )
         return outcomes.fill_lines(pb.ReleaseReservationResponse(), outcome)
 
     async def ExtendReservation(
-        self, request: pb.ExtendReservationRequest, context: Context
+        self, request: pb.ExtendReservationRequest, call: Call
     ) -> pb.ExtendReservationResponse:
-        outcome = await self._record(
-            "ExtendReservation", self._extend_reservation, request, context
-        )
+        outcome = await self._record("ExtendReservation", self._extend_reservation, request, call)
         return outcomes.extended(outcome)
 
     async def ExecuteBatch(
-        self, request: pb.ExecuteBatchRequest, context: Context
+        self, request: pb.ExecuteBatchRequest, call: Call
     ) -> pb.ExecuteBatchResponse:
-        taken = await self._take_in(request.commands, context, Tally())
-        return await taken.told_in(pb.ExecuteBatchResponse())
+        submitted = await self._submit(request.commands, call, Tally(call))
+        return await submitted.respond(pb.ExecuteBatchResponse())
 
     async def ExecuteStream(
-        self, requests: AsyncIterator[pb.ExecuteStreamRequest], context: Context
+        self, requests: AsyncIterator[pb.ExecuteStreamRequest], call: Call
     ) -> AsyncIterator[pb.ExecuteStreamResponse]:
-        take_in = partial(self._take_in, context=context, tally=Tally())
-        with self._streams.open(requests, take_in) as stream:
-            async with aclosing(stream.taken()) as messages:
-                async for taken in messages:
-                    yield await taken.told_in(pb.ExecuteStreamResponse())
+        submit = partial(self._submit, call=call, tally=Tally(call))
+        with self._streams.open(requests, submit) as stream:
+            async with aclosing(stream.submitted()) as messages:
+                async for submitted in messages:
+                    yield await submitted.respond(pb.ExecuteStreamResponse())
 
     def close(self) -> None:
         """Have every stream answer what it has taken in, and leave."""
         self._streams.close()
 
-    async def _take_in(
-        self, commands: Sequence[pb.Command], context: Context, tally: Tally
-    ) -> Taken:
-        now, deadline = self._now(), _deadline(context)
+    async def _submit(self, commands: Sequence[pb.Command], call: Call, tally: Tally) -> Submitted:
+        terms = self._terms(call)
 
         def read(kind: str, request: Any) -> Asked:  # noqa: ANN401  the request of that kind
             rpc, to_command = self._kinds[kind]
-            return mapping.asked(rpc, to_command, request, now, deadline)
+            return mapping.asked(rpc, to_command, request, terms)
 
-        return await take_in(commands, read, self._ledger, tally)
+        return await submit(commands, read, self._ledger, tally)
 
     async def _record(
         self,
         rpc: str,
         to_command: mapping.ToCommand[mapping.R],
         request: mapping.R,
-        context: Context,
+        call: Call,
     ) -> Outcome:
-        asked = mapping.asked(rpc, to_command, request, self._now(), _deadline(context))
+        asked = mapping.asked(rpc, to_command, request, self._terms(call))
         return await self._ledger.record(*asked)
 
-
-def _deadline(context: Context) -> float:
-    """Return until when a command may be begun."""
-    seconds = cast("float | None", context.time_remaining())
-    return asyncio.get_running_loop().time() + (MAX_WAIT_SECONDS if seconds is None else seconds)
+    def _terms(self, call: Call) -> mapping.Terms:
+        seconds = call.seconds_left()
+        if seconds is None:
+            seconds = MAX_WAIT_SECONDS
+        return mapping.Terms(call.caller, self._now(), asyncio.get_running_loop().time() + seconds)

@@ -1,4 +1,4 @@
-"""How does a refusal reach its caller?
+"""Refusals as gRPC statuses with details.
 
 Trailers are small: above 8 KiB they do not arrive, and the caller sees something else
 than what happened. So all details together stay under 4 KiB, and the message is short.
@@ -42,10 +42,9 @@ from inventory_grpc.domain.refusals import (
     StockNotFound,
     VersionConflict,
 )
-from inventory_grpc.presentation.call_notes import note
-from inventory_grpc.presentation.filling import fill_span, fill_stock
-from inventory_grpc.presentation.form import MAX_VIOLATIONS
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.to_proto import fill_span, fill_stock
+from inventory_grpc.presentation.validation import MAX_VIOLATIONS
 from inventory_grpc_protos.v1 import errors_pb2 as pb
 from inventory_grpc_protos.v1.commands_pb2 import CommandError
 from inventory_grpc_protos.v1.stock_pb2 import Stock
@@ -95,7 +94,7 @@ NOT_BEGUN: Final = "the time was over before this was begun; it was not done"
 _CODES: Final = {code.value[0]: code for code in StatusCode}
 
 
-async def refuse(context: Context, refusal: Refusal, code: StatusCode | None = None) -> Never:
+async def refuse(call: Call, refusal: Refusal, code: StatusCode | None = None) -> Never:
     """End the call with the status of *refusal*, or with another *code*.
 
     Raises:
@@ -109,8 +108,8 @@ async def refuse(context: Context, refusal: Refusal, code: StatusCode | None = N
     ]
     if isinstance(refusal, Unavailable):
         trailers.append(("grpc-retry-pushback-ms", str(round(refusal.retry_seconds * 1000))))
-    note(reason=reason_of(refusal))
-    await context.abort(_CODES[status.code], status.message, tuple(trailers))
+    call.note(reason=reason_of(refusal))
+    await call.context.abort(_CODES[status.code], status.message, tuple(trailers))
     raise AssertionError("abort raises")
 
 

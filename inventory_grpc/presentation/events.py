@@ -10,11 +10,11 @@ from inventory_grpc.application.event_pages import find_page
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.reading import EventLog
 from inventory_grpc.application.subscription import Followers, Progress
-from inventory_grpc.presentation import call_notes, page_tokens, relay
 from inventory_grpc.presentation import mapping_events as mapping
-from inventory_grpc.presentation.filling import fill_time
-from inventory_grpc.presentation.form import Form
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation import page_tokens, stored_events
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.to_proto import fill_time
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
 
@@ -26,13 +26,11 @@ class Events:
         self._log = log
         self._now = now
 
-    async def Subscribe(
-        self, request: pb.SubscribeRequest, _context: Context
-    ) -> AsyncIterator[bytes]:
-        with Form() as form:
-            asked = mapping.subscription(form, request)
+    async def Subscribe(self, request: pb.SubscribeRequest, call: Call) -> AsyncIterator[bytes]:
+        with Validator(call.caller) as check:
+            asked = mapping.subscription(check, request)
         after, end = await self._followers.resolve(asked.start, asked.log_id)
-        call_notes.note(position=after)
+        call.note(position=after)
         following = self._followers.follow(
             after,
             asked.matching,
@@ -43,11 +41,11 @@ class Events:
         async with aclosing(following) as stretches:
             async for progress in stretches:
                 yield self._told(progress)
-                call_notes.note(position=progress.position)
+                call.note(position=progress.position)
 
-    async def ListEvents(self, request: pb.ListEventsRequest, _context: Context) -> bytes:
-        with Form() as form:
-            asked = mapping.stretch(form, request)
+    async def ListEvents(self, request: pb.ListEventsRequest, call: Call) -> bytes:
+        with Validator(call.caller) as check:
+            asked = mapping.stretch(check, request)
         rows, searched, done = await find_page(
             self._log,
             asked.matching,
@@ -62,7 +60,7 @@ class Events:
         rest = pb.ListEventsResponse(head_position=self._log.head(), searched_position=searched)
         if not done:
             rest.next_page_token = page_tokens.token(request, searched)
-        return relay.response((event for _, event in shown), rest)
+        return stored_events.response((event for _, event in shown), rest)
 
     def _told(self, progress: Progress) -> bytes:
         rest = pb.SubscribeResponse(
@@ -72,4 +70,4 @@ class Events:
             log_id=self._log.log_id,
         )
         fill_time(rest.server_time, self._now())
-        return relay.response(progress.events, rest)
+        return stored_events.response(progress.events, rest)

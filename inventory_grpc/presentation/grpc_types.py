@@ -1,18 +1,24 @@
-"""What does gRPC hand to a method, and take from it?"""
+"""Types that gRPC hands to a method and takes from it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import grpc.aio
+
+if TYPE_CHECKING:
+    from inventory_grpc.presentation.call import Call
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 """A method, and how its messages become bytes."""
 
-Behaviour = Callable[[Any, Context], Awaitable[Any]]
-"""A method. One that streams sends its responses by itself, and returns nothing."""
+Behaviour: TypeAlias = "Callable[[Any, Call], Awaitable[Any]]"
+"""A method, of a request and its call.
+
+One that streams sends its responses by itself, and returns nothing.
+"""
 
 MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 """What there is under a name; nothing if there is no such method."""

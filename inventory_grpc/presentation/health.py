@@ -11,11 +11,10 @@ from typing import Final
 from google.protobuf.message import Message
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2 as pb
-from grpc_health.v1 import health_pb2_grpc
 
 from inventory_grpc.application.failures import ShuttingDown
 from inventory_grpc.domain.refusals import InvalidValue, Violation
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
 
 SERVING: Final = pb.HealthCheckResponse.SERVING
 NOT_SERVING: Final = pb.HealthCheckResponse.NOT_SERVING
@@ -27,7 +26,7 @@ MAX_REQUEST_BYTES: Final = 256
 """Of a watch, which may be anybody's, and is kept for as long as they watch."""
 
 
-class Health(health_pb2_grpc.HealthServicer):
+class Health:
     """Serves the status of each service; the empty name is the server as a whole."""
 
     def __init__(self, services: Iterable[str]) -> None:
@@ -52,15 +51,13 @@ class Health(health_pb2_grpc.HealthServicer):
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
-    async def Check(
-        self, request: pb.HealthCheckRequest, context: Context
-    ) -> pb.HealthCheckResponse:
+    async def Check(self, request: pb.HealthCheckRequest, call: Call) -> pb.HealthCheckResponse:
         status = self._statuses.get(request.service)
         if status is None:
-            await context.abort(StatusCode.NOT_FOUND, "there is no such service here")
+            await call.context.abort(StatusCode.NOT_FOUND, "there is no such service here")
         return pb.HealthCheckResponse(status=status)
 
-    async def List(self, _request: object, _context: Context) -> Message:
+    async def List(self, _request: object, _call: Call) -> Message:
         response: Message = pb.HealthListResponse(  # type: ignore[attr-defined]  # newer than the stubs
             statuses={
                 service: pb.HealthCheckResponse(status=status)
@@ -70,7 +67,7 @@ class Health(health_pb2_grpc.HealthServicer):
         return response
 
     async def Watch(
-        self, request: pb.HealthCheckRequest, _context: Context
+        self, request: pb.HealthCheckRequest, _call: Call
     ) -> AsyncIterator[pb.HealthCheckResponse]:
         if request.ByteSize() > MAX_REQUEST_BYTES:
             raise InvalidValue(

@@ -3,8 +3,9 @@
 import hashlib
 import uuid
 from collections.abc import Callable
-from typing import Final, TypeVar, assert_never
+from typing import Final, NamedTuple, TypeVar, assert_never
 
+from inventory_grpc.application.access import Caller
 from inventory_grpc.application.batch import Request
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
@@ -30,8 +31,7 @@ from inventory_grpc.domain.values import (
     Ttl,
     Until,
 )
-from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 StockRequest = pb.AddStockRequest | pb.RemoveStockRequest | pb.AdjustStockRequest
@@ -53,7 +53,7 @@ R = TypeVar(
     pb.ExtendReservationRequest,
 )
 
-ToCommand = Callable[[Form, R], Command]
+ToCommand = Callable[[Validator, R], Command]
 """Reads what is asked."""
 
 EARLIEST: Final = Instant(946_684_800_000_000)
@@ -73,116 +73,126 @@ def fingerprint(rpc: str, request: CommandRequest) -> bytes:
     return hashlib.sha256(rpc.encode() + b"\0" + message).digest()
 
 
-def cause(form: Form, request: CommandRequest, now: Instant) -> Cause:
+def cause(check: Validator, request: CommandRequest, now: Instant) -> Cause:
     """Return who asked, and why."""
-    form.take_if_any(RequestId, "request_id", request.request_id)
+    check.take_if_any(RequestId, "request_id", request.request_id)
     occur_time = None
     if request.HasField("occur_time"):
-        occur_time = form.instant("occur_time", request.occur_time)
+        occur_time = check.instant("occur_time", request.occur_time)
         if not EARLIEST <= occur_time <= now + DAY:
-            form.wrong("occur_time", "must be from the year 2000 to a day ahead")
+            check.violation("occur_time", "must be from the year 2000 to a day ahead")
     return Cause(
         request.request_id,
-        CALLER.get().actor,
-        form.text("reason", request.reason),
-        form.text("reference", request.reference),
+        check.caller.actor,
+        check.text("reason", request.reason),
+        check.text("reference", request.reference),
         occur_time,
     )
 
 
-def asked(
-    rpc: str, to_command: ToCommand[R], request: R, now: Instant, deadline: float
-) -> tuple[Command, Request]:
+class Terms(NamedTuple):
+    """Terms that all commands of a message have in common."""
+
+    caller: Caller
+    now: Instant
+    deadline: float
+    """On the event loop's clock; a command not begun by then is never begun."""
+
+
+def asked(rpc: str, to_command: ToCommand[R], request: R, terms: Terms) -> tuple[Command, Request]:
     """Read one command, however it came in.
 
     Raises:
-        InvalidValue, PermissionDenied: what is wrong with it.
+        InvalidValue, PermissionDenied: it is wrong.
     """
-    with Form() as form:
-        command = to_command(form, request)
-        told = cause(form, request, now)
+    caller, now, deadline = terms
+    with Validator(caller) as check:
+        command = to_command(check, request)
+        told = cause(check, request, now)
     compared = fingerprint(rpc, request) if told.request_id else b""
-    return command, Request(told, compared, deadline, CALLER.get().scope)
+    return command, Request(told, compared, deadline, caller.scope)
 
 
-def add_stock(form: Form, request: pb.AddStockRequest) -> AddStock:
+def add_stock(check: Validator, request: pb.AddStockRequest) -> AddStock:
     return AddStock(
-        form.stock_id(request),
-        form.take(Quantity, "quantity", request.quantity),
-        _expected_version(form, request),
+        check.stock_id(request),
+        check.take(Quantity, "quantity", request.quantity),
+        _expected_version(check, request),
     )
 
 
-def remove_stock(form: Form, request: pb.RemoveStockRequest) -> RemoveStock:
+def remove_stock(check: Validator, request: pb.RemoveStockRequest) -> RemoveStock:
     return RemoveStock(
-        form.stock_id(request),
-        form.take(Quantity, "quantity", request.quantity),
-        _expected_version(form, request),
+        check.stock_id(request),
+        check.take(Quantity, "quantity", request.quantity),
+        _expected_version(check, request),
     )
 
 
-def adjust_stock(form: Form, request: pb.AdjustStockRequest) -> AdjustStock:
+def adjust_stock(check: Validator, request: pb.AdjustStockRequest) -> AdjustStock:
     if not request.reason:
-        form.wrong("reason", MISSING)
+        check.violation("reason", MISSING)
     adjustment: ChangeBy | CountedAs
     match request.WhichOneof("adjustment"):
         case "on_hand":
-            adjustment = CountedAs(form.number("on_hand", request.on_hand, 0))
+            adjustment = CountedAs(check.number("on_hand", request.on_hand, 0))
             if not request.HasField("expected_version"):
-                form.wrong("expected_version", f"{MISSING}; on_hand needs it")
+                check.violation("expected_version", f"{MISSING}; on_hand needs it")
         case "delta" | None as which:
             adjustment = ChangeBy(request.delta)
             if which is None:
-                form.wrong("adjustment", f"{MISSING}; must be delta or on_hand")
+                check.violation("adjustment", f"{MISSING}; must be delta or on_hand")
             elif not 1 <= abs(request.delta) <= Quantity.MAX:
-                form.wrong(
+                check.violation(
                     "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
                 )
         case other:
             assert_never(other)
-    return AdjustStock(form.stock_id(request), adjustment, _expected_version(form, request))
+    return AdjustStock(check.stock_id(request), adjustment, _expected_version(check, request))
 
 
 def reserve_stock(
-    form: Form, request: pb.ReserveStockRequest, *, default: Expiration
+    check: Validator, request: pb.ReserveStockRequest, *, default: Expiration
 ) -> ReserveStock:
     return ReserveStock(
-        form.take(ReservationId, "reservation_id", request.reservation_id or _made_id()),
-        form.take(CustomerId, "customer_id", request.customer_id),
-        form.take_if_any(OrderId, "order_id", request.order_id),
-        form.cart(request.lines, at_least=1),
-        _expiration(form, request, default),
+        check.take(ReservationId, "reservation_id", request.reservation_id or _made_id()),
+        check.take(CustomerId, "customer_id", request.customer_id),
+        check.take_if_any(OrderId, "order_id", request.order_id),
+        check.cart(request.lines, at_least=1),
+        _expiration(check, request, default),
     )
 
 
-def commit_reservation(form: Form, request: pb.CommitReservationRequest) -> CommitReservation:
+def commit_reservation(check: Validator, request: pb.CommitReservationRequest) -> CommitReservation:
     return CommitReservation(
-        form.take(ReservationId, "reservation_id", request.reservation_id),
-        form.cart(request.lines),
-        form.take_if_any(OrderId, "order_id", request.order_id),
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.cart(request.lines),
+        check.take_if_any(OrderId, "order_id", request.order_id),
     )
 
 
-def release_reservation(form: Form, request: pb.ReleaseReservationRequest) -> ReleaseReservation:
+def release_reservation(
+    check: Validator, request: pb.ReleaseReservationRequest
+) -> ReleaseReservation:
     return ReleaseReservation(
-        form.take(ReservationId, "reservation_id", request.reservation_id),
-        form.cart(request.lines),
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.cart(request.lines),
     )
 
 
 def extend_reservation(
-    form: Form, request: pb.ExtendReservationRequest, *, default: Expiration
+    check: Validator, request: pb.ExtendReservationRequest, *, default: Expiration
 ) -> ExtendReservation:
     return ExtendReservation(
-        form.take(ReservationId, "reservation_id", request.reservation_id),
-        _expiration(form, request, default),
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        _expiration(check, request, default),
     )
 
 
-def _expected_version(form: Form, request: StockRequest) -> int | None:
+def _expected_version(check: Validator, request: StockRequest) -> int | None:
     if not request.HasField("expected_version"):
         return None
-    return form.number("expected_version", request.expected_version, 0)
+    return check.number("expected_version", request.expected_version, 0)
 
 
 def _made_id() -> str:
@@ -195,7 +205,7 @@ def _made_id() -> str:
 
 
 def _expiration(
-    form: Form,
+    check: Validator,
     request: pb.ReserveStockRequest | pb.ExtendReservationRequest,
     default: Expiration,
 ) -> Expiration:
@@ -203,12 +213,12 @@ def _expiration(
         case None:
             return default
         case "ttl":
-            return Ttl(form.span("ttl", request.ttl, MIN_TTL, MAX_TTL))
+            return Ttl(check.span("ttl", request.ttl, MIN_TTL, MAX_TTL))
         case "expire_time":
-            return Until(form.instant("expire_time", request.expire_time))
+            return Until(check.instant("expire_time", request.expire_time))
         case "never_expires":
             if not request.never_expires:
-                form.wrong("never_expires", "must be true, or left out")
+                check.violation("never_expires", "must be true, or left out")
             return Never()
         case other:
             assert_never(other)

@@ -14,8 +14,8 @@ from inventory_grpc.domain.values import (
     Span,
 )
 from inventory_grpc.presentation import page_tokens
-from inventory_grpc.presentation.form import Form
 from inventory_grpc.presentation.mapping_queries import MAX_VALUES
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
 DEFAULT_BATCH: Final = 256
@@ -55,32 +55,32 @@ class Stretch(NamedTuple):
     size: int
 
 
-def subscription(form: Form, request: pb.SubscribeRequest) -> Subscription:
+def subscription(check: Validator, request: pb.SubscribeRequest) -> Subscription:
     """Return what *request* wants."""
-    form.take_if_any(Name, "log_id", request.log_id)
+    check.take_if_any(Name, "log_id", request.log_id)
     heartbeat = DEFAULT_HEARTBEAT
     if request.HasField("heartbeat"):
-        heartbeat = form.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)
+        heartbeat = check.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)
     return Subscription(
-        _start(form, request),
+        _start(check, request),
         request.log_id,
-        _filter(form, request.filter),
-        form.number("max_batch", request.max_batch, 0, MAX_BATCH) or DEFAULT_BATCH,
+        _filter(check, request.filter),
+        check.number("max_batch", request.max_batch, 0, MAX_BATCH) or DEFAULT_BATCH,
         heartbeat / Instant.SECOND,
     )
 
 
-def stretch(form: Form, request: pb.ListEventsRequest) -> Stretch:
+def stretch(check: Validator, request: pb.ListEventsRequest) -> Stretch:
     """Return what *request* wants, from its page on."""
-    last = page_tokens.last_key(form, request, request.page_token, page_tokens.position)
-    after = form.number("after_position", request.after_position, 0)
-    before = form.number("before_position", request.before_position, 0) or END_OF_TIME
+    last = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
+    after = check.number("after_position", request.after_position, 0)
+    before = check.number("before_position", request.before_position, 0) or END_OF_TIME
     if last and request.newest_first:
         before = int(last[0])
     elif last:
         after = int(last[0])
     return Stretch(
-        _filter(form, request.filter), after, before, page_tokens.size(form, request.page_size)
+        _filter(check, request.filter), after, before, page_tokens.size(check, request.page_size)
     )
 
 
@@ -94,28 +94,28 @@ def page(rows: Sequence[tuple[int, bytes]], size: int) -> Sequence[tuple[int, by
     return rows
 
 
-def _start(form: Form, request: pb.SubscribeRequest) -> Start:
+def _start(check: Validator, request: pb.SubscribeRequest) -> Start:
     match request.WhichOneof("start"):
         case None:
             return Start()
         case "after_position":
-            return Start(after_position=form.number("after_position", request.after_position, 0))
+            return Start(after_position=check.number("after_position", request.after_position, 0))
         case "after_time":
-            return Start(after_time=form.instant("after_time", request.after_time))
+            return Start(after_time=check.instant("after_time", request.after_time))
         case "from_now":
             if not request.from_now:
-                form.wrong("from_now", "must be true, or left out")
+                check.violation("from_now", "must be true, or left out")
             return Start(from_now=True)
         case other:
             assert_never(other)
 
 
-def _filter(form: Form, message: pb.EventFilter) -> EventFilter:
+def _filter(check: Validator, message: pb.EventFilter) -> EventFilter:
     return EventFilter(
-        form.values(_fact, "filter.event_types", message.event_types, MAX_VALUES),
-        form.values(ProductId, "filter.product_ids", message.product_ids, MAX_VALUES),
-        form.stores("filter.store_ids", message.store_ids, MAX_VALUES),
-        form.values(ReservationId, "filter.reservation_ids", message.reservation_ids, MAX_VALUES),
+        check.values(_fact, "filter.event_types", message.event_types, MAX_VALUES),
+        check.values(ProductId, "filter.product_ids", message.product_ids, MAX_VALUES),
+        check.stores("filter.store_ids", message.store_ids, MAX_VALUES),
+        check.values(ReservationId, "filter.reservation_ids", message.reservation_ids, MAX_VALUES),
     )
 
 

@@ -23,14 +23,13 @@ from inventory_grpc.domain.values import (
     StoreId,
 )
 from inventory_grpc.presentation import page_tokens
-from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.filling import (
+from inventory_grpc.presentation.to_proto import (
     STATES,
     fill_key,
     fill_reservation,
     fill_stock,
 )
-from inventory_grpc.presentation.form import Form, counted
+from inventory_grpc.presentation.validation import Validator, counted
 from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 MAX_KEYS: Final = 1_000
@@ -54,57 +53,59 @@ class AtTime(NamedTuple):
     time: Instant
 
 
-def as_of(form: Form, request: pb.GetStockRequest) -> AtPosition | AtTime | None:
+def as_of(check: Validator, request: pb.GetStockRequest) -> AtPosition | AtTime | None:
     """Return the moment asked for; none is now."""
     match request.WhichOneof("as_of"):
         case None:
             return None
         case "as_of_position":
-            return AtPosition(form.number("as_of_position", request.as_of_position, 0))
+            return AtPosition(check.number("as_of_position", request.as_of_position, 0))
         case "as_of_time":
-            return AtTime(form.instant("as_of_time", request.as_of_time))
+            return AtTime(check.instant("as_of_time", request.as_of_time))
         case other:
             assert_never(other)
 
 
-def keys(form: Form, request: pb.BatchGetStockRequest) -> Sequence[StockId]:
+def keys(check: Validator, request: pb.BatchGetStockRequest) -> Sequence[StockId]:
     """Return the stocks asked for, in that order."""
     if not 1 <= len(request.keys) <= MAX_KEYS:
-        form.wrong("keys", f"{counted(len(request.keys))}; must be 1 to {MAX_KEYS:,} keys")
+        check.violation("keys", f"{counted(len(request.keys))}; must be 1 to {MAX_KEYS:,} keys")
         return []
-    return [form.stock_id(key, f"keys[{index}].") for index, key in enumerate(request.keys)]
+    return [check.stock_id(key, f"keys[{index}].") for index, key in enumerate(request.keys)]
 
 
-def stock_query(form: Form, request: pb.ListStockRequest) -> StockQuery:
+def stock_query(check: Validator, request: pb.ListStockRequest) -> StockQuery:
     """Return which stocks to list."""
-    after = page_tokens.last_key(form, request, request.page_token, ProductId, StoreId)
+    after = page_tokens.last_key(check, request, request.page_token, ProductId, StoreId)
     max_available = None
     if request.HasField("max_available"):
-        max_available = form.number("max_available", request.max_available, 0)
+        max_available = check.number("max_available", request.max_available, 0)
     return StockQuery(
-        form.values(ProductId, "product_ids", request.product_ids, MAX_VALUES),
-        form.stores("store_ids", request.store_ids, MAX_VALUES),
+        check.values(ProductId, "product_ids", request.product_ids, MAX_VALUES),
+        check.stores("store_ids", request.store_ids, MAX_VALUES),
         max_available,
         (after[0], after[1]) if after else None,
     )
 
 
-def reservation_query(form: Form, request: pb.ListReservationsRequest) -> ReservationQuery:
+def reservation_query(check: Validator, request: pb.ListReservationsRequest) -> ReservationQuery:
     """Return which reservations to list."""
-    before = page_tokens.last_key(form, request, request.page_token, page_tokens.position)
+    before = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
     if len(request.states) > MAX_VALUES:
-        form.wrong("states", f"{counted(len(request.states))}; must be at most {MAX_VALUES} values")
+        check.violation(
+            "states", f"{counted(len(request.states))}; must be at most {MAX_VALUES} values"
+        )
     for index, number in enumerate(request.states[:MAX_VALUES]):
         if number not in _STATES:
-            form.wrong(f"states[{index}]", "must be a state of a reservation")
+            check.violation(f"states[{index}]", "must be a state of a reservation")
     return ReservationQuery(
-        form.take_if_any(CustomerId, "customer_id", request.customer_id) or "",
-        form.take_if_any(OrderId, "order_id", request.order_id) or "",
+        check.take_if_any(CustomerId, "customer_id", request.customer_id) or "",
+        check.take_if_any(OrderId, "order_id", request.order_id) or "",
         frozenset(_STATES[number] for number in request.states if number in _STATES),
-        form.take_if_any(ProductId, "product_id", request.product_id) or "",
-        form.take_if_any(StoreId, "store_id", request.store_id) or "",
+        check.take_if_any(ProductId, "product_id", request.product_id) or "",
+        check.take_if_any(StoreId, "store_id", request.store_id) or "",
         int(before[0]) if before else None,
-        CALLER.get().scope,
+        check.caller.scope,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 from inventory_grpc.domain.values import Malformed
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.validation import Validator
 
 M = TypeVar("M", bound=Message)
 
@@ -28,9 +28,9 @@ _BETWEEN_KEYS: Final = "\0"
 _NOT_THE_QUESTION: Final = frozenset({"page_size", "page_token", "min_position"})
 
 
-def size(form: Form, asked: int) -> int:
+def size(check: Validator, asked: int) -> int:
     """Return how many rows a page has at most."""
-    return min(form.number("page_size", asked, 0) or DEFAULT_SIZE, MAX_SIZE)
+    return min(check.number("page_size", asked, 0) or DEFAULT_SIZE, MAX_SIZE)
 
 
 def token(request: Message, *key: object) -> str:
@@ -48,7 +48,7 @@ def position(key: str) -> int:
 
 
 def last_key(
-    form: Form, request: Message, page_token: str, *kinds: Callable[[str], object]
+    check: Validator, request: Message, page_token: str, *kinds: Callable[[str], object]
 ) -> Sequence[str] | None:
     """Return the key that *page_token*, sent with *request*, goes on after; none at first.
 
@@ -65,7 +65,7 @@ def last_key(
         for kind, part in zip(kinds, key, strict=True):
             kind(part)
     except ValueError:
-        form.wrong("page_token", "must be the next_page_token of the same request")
+        check.violation("page_token", "must be the next_page_token of the same request")
         return None
     return key
 

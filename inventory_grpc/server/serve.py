@@ -13,7 +13,7 @@ from inventory_grpc.bootstrap import Engine, build_service, engine
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
-from inventory_grpc.presentation.server import Doors, drain
+from inventory_grpc.presentation.server import CallControls, drain
 from inventory_grpc.server.address import warn_of_openness
 from inventory_grpc.server.tls import listen
 from inventory_grpc.settings import Settings
@@ -30,7 +30,7 @@ class Served:
 
     address: str
     engine: Engine
-    doors: Doors
+    controls: CallControls
 
 
 @asynccontextmanager
@@ -59,15 +59,17 @@ async def serving(
             parts.head.position,
             settings.durability.value,
         )
-        callers, doors = service.callers, service.doors
-        watching = asyncio.create_task(_watch(callers, doors.authentication)) if callers else None
+        callers, controls = service.callers, service.controls
+        watching = (
+            asyncio.create_task(_watch(callers, controls.authentication)) if callers else None
+        )
         try:
-            yield Served(address, parts, doors)
+            yield Served(address, parts, controls)
         finally:
             if watching:
                 watching.cancel()
             await drain(
-                service.server, doors, service.servicers, parts.head, settings.drain_seconds
+                service.server, controls, service.servicers, parts.head, settings.drain_seconds
             )
 
 

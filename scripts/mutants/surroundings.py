@@ -90,7 +90,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M28",
         "wait 600 s for a reader that takes nothing",
-        "presentation/interceptors/sending.py",
+        "presentation/stalled_readers.py",
         "MAX_SECONDS: Final = 60.0\n",
         "MAX_SECONDS: Final = 600.0\n",
         "tests/unit/presentation/test_promised_limits.py",

@@ -37,11 +37,11 @@ class Inside:
     @property
     def calls(self) -> set["asyncio.Task[Any]"]:
         """Return the tasks of the calls that are being served."""
-        return set(self.served.doors.calls._running)
+        return set(self.served.controls.calls._running)
 
     async def at_rest(self) -> None:
         """Wait until nothing is left of any call: not a task, not a place, not a slot."""
-        await eventually(lambda: not self.served.doors.calls.running and not self.waiting)
+        await eventually(lambda: not self.served.controls.calls.running and not self.waiting)
         await eventually(lambda: len(asyncio.all_tasks()) <= self.tasks)
 
 

@@ -87,7 +87,7 @@ async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> N
             watching = [caller.health.Watch(HealthCheckRequest()) for _ in range(20)]
             for stream in (*following, *watching):
                 await stream.read()
-            assert inside.served.doors.calls.running == 40
+            assert inside.served.controls.calls.running == 40
             for stream in (*following, *watching):
                 stream.cancel()
             await inside.at_rest()

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from inventory_grpc.presentation import server as server_module
-from inventory_grpc.presentation.interceptors.sending import MAX_SECONDS, SendInTime
+from inventory_grpc.presentation.stalled_readers import MAX_SECONDS, SendInTime
 from inventory_grpc_protos.v1.commands_pb2 import ExecuteStreamRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from tests.robustness.effort import DEEP, campaign, runs
@@ -248,10 +248,10 @@ async def test_a_connection_that_has_fallen_silent_is_ended_and_all_its_calls_wi
         here = near.events.Subscribe(SubscribeRequest())
         for stream in (*gone, here):
             await stream.read()
-        assert inside.served.doors.calls.running == 21
+        assert inside.served.controls.calls.running == 21
         network.weather.lost |= lost
         with campaign(f"silent connection {sorted(lost)}", streams=20) as noted:
-            await eventually(lambda: inside.served.doors.calls.running == 1, 1.2 * seconds + 10)
+            await eventually(lambda: inside.served.controls.calls.running == 1, 1.2 * seconds + 10)
             noted["limit"] = seconds
         added = await near.commands.AddStock(adding(1))
         seen = 0

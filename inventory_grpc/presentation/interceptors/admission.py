@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.failures import Overloaded
-from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 WATCH: Final = "/grpc.health.v1.Health/Watch"
@@ -86,20 +86,20 @@ class Admit(Around):
             "/inventory.v1.InventoryEvents": queries_room,
         }
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
         room = self._rooms.get(method)
         if room is None:
             room = self._rooms.get(method.rpartition("/")[0])
             if room is None:
-                return call
+                return inner
             if streams:
                 room = self._streams
 
-        async def admitted(request: object, context: Context) -> object:
-            actor = CALLER.get().actor
+        async def admitted(request: object, call: Call) -> object:
+            actor = call.caller.actor
             room.enter(actor)
             try:
-                return await call(request, context)
+                return await inner(request, call)
             finally:
                 room.leave(actor)
 

@@ -1,4 +1,4 @@
-"""How does something happen around a method, whatever its kind?
+"""Interceptors that wrap a method of any kind in the same way.
 
 gRPC has four kinds of methods, and asks the interceptors anew for each call. Here a
 method of any kind is one coroutine function, and it is wrapped once.
@@ -13,12 +13,13 @@ import grpc.aio
 
 from inventory_grpc.presentation.grpc_types import Behaviour, Handler, MaybeHandler
 
-_MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
+MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
+"""Makers of handlers, by whether its requests and its responses are streams."""
 
 
 class Wrapping(grpc.aio.ServerInterceptor):
@@ -53,13 +54,13 @@ class Around(Wrapping):
     """An interceptor that does something around each call."""
 
     @abstractmethod
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
-        """Return what to do in place of *call*; *streams* if it may go on for ever."""
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
+        """Return what to do in place of *inner*; *streams* if it may go on for ever."""
 
     def wrap(self, method: str, handler: Handler) -> Handler:
-        call = behaviour_of(handler)
-        around = self.around(method, call, streams=handler.response_streaming)
-        return handler if around is call else remade(handler, around)
+        inner = behaviour_of(handler)
+        around = self.around(method, inner, streams=handler.response_streaming)
+        return handler if around is inner else remade(handler, around)
 
 
 class Nested(Wrapping):
@@ -86,7 +87,7 @@ def behaviour_of(handler: Handler) -> Behaviour:
 
 def remade(handler: Handler, behaviour: Behaviour, *, decodes: bool = True) -> Handler:
     """Return a handler like *handler* that does something else, perhaps with undecoded bytes."""
-    return _MAKERS[handler.request_streaming, handler.response_streaming](
+    return MAKERS[handler.request_streaming, handler.response_streaming](
         behaviour,
         request_deserializer=handler.request_deserializer if decodes else None,
         response_serializer=handler.response_serializer,

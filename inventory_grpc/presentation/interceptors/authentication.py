@@ -13,8 +13,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from inventory_grpc.application.access import Caller, Callers, Role
 from inventory_grpc.application.failures import PermissionDenied, Unauthenticated
-from inventory_grpc.presentation.call_notes import note
-from inventory_grpc.presentation.caller import CALLER
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 from inventory_grpc.presentation.permissions import PERMISSIONS
@@ -60,22 +59,22 @@ class Authenticate(Around):
         self._streams: dict[asyncio.Task[Any], _Stream] = {}
         self._ended: set[asyncio.Task[Any]] = set()
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
         callers, needed = self._callers, self._permissions.get(method)
         if callers is None or method in self._open_methods:
-            return call
+            return inner
 
-        async def known(request: object, context: Context) -> object:
-            shown = _shown(context)
+        async def known(request: object, call: Call) -> object:
+            shown = _shown(call.context)
             caller = _identified(callers, shown)
-            note(actor=caller.actor)
+            call.note(actor=caller.actor)
             if needed is None or caller.role < needed:
                 raise PermissionDenied(method=method)
-            CALLER.set(caller)
+            call.caller = caller
             if not streams:
-                return await call(request, context)
+                return await inner(request, call)
             with self._while_it_is_good(_Stream(shown, caller, needed)):
-                return await call(request, context)
+                return await inner(request, call)
 
         return known
 

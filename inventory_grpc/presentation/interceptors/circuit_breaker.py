@@ -1,15 +1,16 @@
-"""May a command be tried now? If not, it is refused before it is even decoded."""
+"""Refuses commands before they are decoded while writes are not possible."""
 
 from typing import Final, Protocol
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 COMMANDS: Final = "/inventory.v1.InventoryCommands/"
 
 
 class WriteGate(Protocol):
-    """Knows whether writes are possible; see `inventory_grpc.application.circuit_breaker`."""
+    """Tells whether writes are possible; see `inventory_grpc.application.circuit_breaker`."""
 
     def check(self) -> None:
         """Raise the refusal that says why they are not."""
@@ -23,12 +24,12 @@ class GuardCommands(Around):
         super().__init__()
         self._gate = gate
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
         if not method.startswith(COMMANDS):
-            return call
+            return inner
 
-        async def guarded(request: object, context: Context) -> object:
+        async def guarded(request: object, call: Call) -> object:
             self._gate.check()
-            return await call(request, context)
+            return await inner(request, call)
 
         return guarded

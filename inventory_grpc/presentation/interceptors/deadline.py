@@ -1,9 +1,10 @@
-"""Does anybody still wait for the answer?"""
+"""Deadlines: a call whose deadline has passed is not begun, and none goes on for ever."""
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 30.0
@@ -13,7 +14,7 @@ _TIME_IS_UP: Final = "the time for a call without a deadline is up"
 
 
 class KeepDeadlines(Around):
-    """Does not begin a call whose deadline has passed, and lets none go on for ever.
+    """Does not begin a call whose deadline has passed, and ends calls that have none.
 
     A deadline that passes later is gRPC's to notice: it cancels the call. For calls of one
     response without any this does what `asyncio.timeout` does, with one timer for all: measured,
@@ -27,16 +28,16 @@ class KeepDeadlines(Around):
         """When the time of a call is up, soonest first: all of them have as much."""
         self._timer: asyncio.TimerHandle | None = None
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        async def timely(request: object, context: Context) -> object:
-            seconds = cast("float | None", context.time_remaining())
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        async def timely(request: object, call: Call) -> object:
+            seconds = call.seconds_left()
             if seconds is not None and seconds <= 0:
                 raise TimeoutError
             if seconds is not None or streams:
-                return await call(request, context)
+                return await inner(request, call)
             task = self._begin()
             try:
-                return await call(request, context)
+                return await inner(request, call)
             except asyncio.CancelledError as error:
                 if error.args != (_TIME_IS_UP,) or task.uncancel() > 0:
                     raise

@@ -1,10 +1,10 @@
-"""What is asked? It is read only when everything else has let the call pass."""
+"""Decodes requests, once every other interceptor has let the call pass."""
 
 from typing import Any, Final
 
 from inventory_grpc.domain.refusals import InvalidValue, Violation
-from inventory_grpc.presentation.call_notes import note
-from inventory_grpc.presentation.grpc_types import Context, Handler
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Handler
 from inventory_grpc.presentation.interceptors.around import Wrapping, behaviour_of, remade
 
 _MAX_ID: Final = 128
@@ -21,15 +21,15 @@ class Decode(Wrapping):
         decode: Any = handler.request_deserializer
         if handler.request_streaming or decode is None:
             return handler
-        call = behaviour_of(handler)
+        inner = behaviour_of(handler)
 
-        async def decoded(message: bytes, context: Context) -> object:
+        async def decoded(message: bytes, call: Call) -> object:
             try:
                 request = decode(message)
             except Exception:  # noqa: BLE001  what it says is not for callers
                 raise undecodable() from None
-            _note_id(getattr(request, "request_id", ""))
-            return await call(request, context)
+            _note_id(call, getattr(request, "request_id", ""))
+            return await inner(request, call)
 
         return remade(handler, decoded, decodes=False)
 
@@ -39,8 +39,8 @@ def undecodable() -> InvalidValue:
     return InvalidValue([Violation("request", "cannot be decoded")])
 
 
-def _note_id(request_id: str) -> None:
-    """Have the log line tell which request it was."""
+def _note_id(call: Call, request_id: str) -> None:
+    """Put the request id into the log line, safely."""
     if request_id:
         plain = request_id.isascii() and request_id.isprintable()
-        note(request_id=(request_id if plain else ascii(request_id))[:_MAX_ID])
+        call.note(request_id=(request_id if plain else ascii(request_id))[:_MAX_ID])

@@ -1,6 +1,6 @@
-"""What does a caller get to see of an error?
+"""Turns errors into statuses: the last interceptor that sees an exception.
 
-A refusal as what it is; everything else as `Internal`, under an id that the log has.
+A refusal keeps its own status; any other error is `Internal`, under an id that the log has.
 Left alone, gRPC would send the text of an unexpected exception, and not answer at all
 where a handler raises `CancelledError` by itself (grpc/grpc#29248).
 """
@@ -18,11 +18,12 @@ from inventory_grpc.application.circuit_breaker import refusal_of_read
 from inventory_grpc.application.failures import Overloaded, ShuttingDown, bug
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.errors import TOO_LATE, refuse
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 from inventory_grpc.presentation.interceptors.decoding import undecodable
-from inventory_grpc.presentation.interceptors.sending import ReaderStalled
+from inventory_grpc.presentation.stalled_readers import ReaderStalled
 
 _log = logging.getLogger(__name__)
 
@@ -33,24 +34,24 @@ GOODBYE_SECONDS: Final = 1.0
 """How long to try to tell a reader that takes nothing that it is closed."""
 
 
-class Ended(Protocol):
-    """Knows which calls were ended by us; see `registry`."""
+class Cancelled(Protocol):
+    """Tells which calls the server itself has cancelled; see `draining`."""
 
-    def is_ended(self, task: asyncio.Task[Any]) -> bool: ...
+    def was_cancelled_by_us(self, task: asyncio.Task[Any]) -> bool: ...
 
 
 class TranslateErrors(Around):
     """Ends a call that raised with the status that belongs to what it raised."""
 
-    def __init__(self, ended: Ended, goodbye_seconds: float = GOODBYE_SECONDS) -> None:
+    def __init__(self, cancelled: Cancelled, goodbye_seconds: float = GOODBYE_SECONDS) -> None:
         super().__init__()
-        self._ended = ended
+        self._cancelled = cancelled
         self._goodbye_seconds = goodbye_seconds
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        async def translated(request: object, context: Context) -> object:
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        async def translated(request: object, call: Call) -> object:
             try:
-                return await call(request, context)
+                return await inner(request, call)
             except asyncio.CancelledError as error:
                 refusal = self._refusal_of_cancelled(method, error)
                 if refusal is None:
@@ -59,17 +60,17 @@ class TranslateErrors(Around):
                 # with its traceback it would keep this frame, and so the request, in a circle
                 refusal = error.with_traceback(None)
             except TimeoutError:
-                await context.abort(StatusCode.DEADLINE_EXCEEDED, TOO_LATE)
+                await call.context.abort(StatusCode.DEADLINE_EXCEEDED, TOO_LATE)
             except ReaderStalled:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._goodbye_seconds):
-                        await refuse(context, Overloaded(0.1), StatusCode.UNAVAILABLE)
+                        await refuse(call, Overloaded(0.1), StatusCode.UNAVAILABLE)
                 return None
             except grpc.aio.BaseError:
                 raise  # gRPC's own: aborted already, or there is nobody to answer
             except Exception as error:  # noqa: BLE001  the last one who can log it
                 refusal = _refusal_of(method, error)
-            return await refuse(context, refusal)
+            return await refuse(call, refusal)
 
         return translated
 
@@ -77,7 +78,7 @@ class TranslateErrors(Around):
         """Return what to answer; nothing if it was the caller who cancelled."""
         task = asyncio.current_task()
         assert task is not None
-        if self._ended.is_ended(task):
+        if self._cancelled.was_cancelled_by_us(task):
             task.uncancel()
             return ShuttingDown(1.0)
         return None if task.cancelling() else bug(_log, error, method)

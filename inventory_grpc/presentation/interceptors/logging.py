@@ -9,8 +9,8 @@ from typing import Final, cast
 import structlog
 from grpc import StatusCode
 
-from inventory_grpc.presentation.call_notes import NOTES
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 _log = structlog.get_logger("inventory_grpc.calls")
@@ -36,19 +36,18 @@ class LogCalls(Around):
         self._delay_seconds = delay_seconds
         self._waiting: list[dict[str, object]] = []
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        async def logged(request: object, context: Context) -> object:
-            NOTES.set({})
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        async def logged(request: object, call: Call) -> object:
             started = time.perf_counter()
             try:
-                response = await call(request, context)
+                response = await inner(request, call)
             except asyncio.CancelledError:
-                self._note(method, StatusCode.CANCELLED, started, context)
+                self._note(method, StatusCode.CANCELLED, started, call)
                 raise
             except BaseException:
-                self._note(method, _code(context) or StatusCode.UNKNOWN, started, context)
+                self._note(method, _code(call) or StatusCode.UNKNOWN, started, call)
                 raise
-            self._note(method, _code(context) or StatusCode.OK, started, context)
+            self._note(method, _code(call) or StatusCode.OK, started, call)
             return response
 
         return logged
@@ -59,14 +58,14 @@ class LogCalls(Around):
             waiting, self._waiting = self._waiting, []
             _write(_log.info, each=waiting)
 
-    def _note(self, method: str, code: StatusCode, started: float, context: Context) -> None:
+    def _note(self, method: str, code: StatusCode, started: float, call: Call) -> None:
         line = {
             "method": method,
             "code": code.name,
             "duration_ms": round((time.perf_counter() - started) * 1_000, 3),
-            "peer": context.peer(),
+            "peer": call.context.peer(),
             "request_id": "",
-            **NOTES.get(),
+            **call.notes,
         }
         if code in _OURS:
             self.write_waiting()
@@ -84,5 +83,5 @@ def _write(write: Callable[..., object], **facts: object) -> None:
         write("call", **facts)
 
 
-def _code(context: Context) -> StatusCode | None:
-    return cast("StatusCode | None", context.code())
+def _code(call: Call) -> StatusCode | None:
+    return cast("StatusCode | None", call.context.code())

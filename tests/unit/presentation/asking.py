@@ -4,18 +4,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Ttl
 from inventory_grpc.presentation import mapping_commands as mapping
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.mapping_commands import CommandRequest
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.stock_pb2 import Line
 from tests.support.world import NOON
 
-TO_COMMAND: Final[dict[type[CommandRequest], Callable[[Form, Any], Command]]] = {
+TO_COMMAND: Final[dict[type[CommandRequest], Callable[[Validator, Any], Command]]] = {
     pb.AddStockRequest: mapping.add_stock,
     pb.RemoveStockRequest: mapping.remove_stock,
     pb.AdjustStockRequest: mapping.adjust_stock,
@@ -26,11 +28,27 @@ TO_COMMAND: Final[dict[type[CommandRequest], Callable[[Form, Any], Command]]] = 
 }
 
 
+class Context:
+    """The part of a context that handlers look at."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+
+    def time_remaining(self) -> float | None:
+        return self._seconds
+
+
+def called(seconds: float | None = None) -> Call:
+    """Return a call with so many seconds left."""
+    context: Any = Context(seconds)
+    return Call(context)
+
+
 def read(request: CommandRequest) -> tuple[Command, Cause]:
     """Return what *request* asks for."""
-    with Form() as form:
-        command = TO_COMMAND[type(request)](form, request)
-        cause = mapping.cause(form, request, NOON)
+    with Validator(ANYBODY) as check:
+        command = TO_COMMAND[type(request)](check, request)
+        cause = mapping.cause(check, request, NOON)
     return command, cause
 
 

@@ -11,7 +11,13 @@ from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
 from inventory_grpc.presentation.queries import Queries
-from inventory_grpc.presentation.server import SERVICES, Doors, Servicers, build_server, doors
+from inventory_grpc.presentation.server import (
+    SERVICES,
+    CallControls,
+    Servicers,
+    build_server,
+    call_controls,
+)
 from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
@@ -38,7 +44,7 @@ class Served:
 
     engine: Engine
     server: grpc.aio.Server
-    doors: Doors
+    controls: CallControls
     servicers: Servicers
     port: int
     channel: grpc.aio.Channel
@@ -66,7 +72,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
     )
-    health, shared = Health(SERVICES), doors()
+    health, shared = Health(SERVICES), call_controls()
     servicers = Servicers(
         Commands(engine.ledger, wall),
         Queries(engine.queries),

@@ -26,5 +26,5 @@ async def told(stream: Stream) -> list[int]:
 
 async def left(service: Served) -> None:
     """Wait until nothing is left of any call."""
-    await until(lambda: not service.doors.calls.running)
+    await until(lambda: not service.controls.calls.running)
     await until(lambda: not [task for task in asyncio.all_tasks() if "stream" in task.get_name()])

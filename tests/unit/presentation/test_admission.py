@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from grpc import StatusCode
 
 from inventory_grpc.application.access import Caller, Role
-from inventory_grpc.presentation.caller import CALLER
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.admission import Admit, Limits
 from inventory_grpc.presentation.interceptors.around import Around, Nested
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
-from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.stalled_readers import SendInTime
 from tests.support.waiting import eventually
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
@@ -30,7 +31,7 @@ GET_STOCK = "/inventory.v1.InventoryQueries/GetStock"
 GET_SERVER_INFO = "/inventory.v1.InventoryAdmin/GetServerInfo"
 
 
-async def follow(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+async def follow(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
     yield b"one"
     await asyncio.Event().wait()
 
@@ -38,10 +39,10 @@ async def follow(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
 class KnowByFirstByte(Around):
     """Takes what a request begins with for who sent it."""
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        async def known(request: bytes, context: Context) -> object:
-            CALLER.set(Caller(request[:1].decode(), Role.ADMIN))
-            return await call(request, context)
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        async def known(request: bytes, call: Call) -> object:
+            call.caller = Caller(request[:1].decode(), Role.ADMIN)
+            return await inner(request, call)
 
         return known
 
@@ -53,7 +54,7 @@ class Busy:
         self.done = asyncio.Event()
         self.begun = 0
 
-    async def work(self, request: bytes, _context: Context) -> bytes:
+    async def work(self, request: bytes, _call: Call) -> bytes:
         self.begun += 1
         await self.done.wait()
         return request
@@ -64,7 +65,12 @@ class Busy:
 
 def around(limits: Limits) -> Nested:
     return Nested(
-        TranslateErrors(Nobody()), KnowByFirstByte(), Admit(limits), Decode(), SendInTime()
+        RunningCalls(),
+        TranslateErrors(Nobody()),
+        KnowByFirstByte(),
+        Admit(limits),
+        Decode(),
+        SendInTime(),
     )
 
 

@@ -7,8 +7,10 @@ import grpc
 import grpc.aio
 from grpc import StatusCode
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context, MaybeHandler
-from inventory_grpc.presentation.interceptors.around import Around
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
+from inventory_grpc.presentation.grpc_types import Behaviour, MaybeHandler
+from inventory_grpc.presentation.interceptors.around import Around, Nested
 from tests.unit.presentation.tiny import ADD_STOCK, SUBSCRIBE, echo, failing, served, unary
 
 
@@ -20,12 +22,12 @@ class Counting(Around):
         self.wrapped: list[tuple[str, bool]] = []
         self.calls = 0
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
         self.wrapped.append((method, streams))
 
-        async def counted(request: object, context: Context) -> object:
+        async def counted(request: object, call: Call) -> object:
             self.calls += 1
-            return await call(request, context)
+            return await inner(request, call)
 
         return counted
 
@@ -56,7 +58,7 @@ async def test_a_method_is_wrapped_once_for_all_its_calls() -> None:
 
 async def test_handlers_below_are_asked_once_a_method() -> None:
     below = Asked()
-    async with served({ADD_STOCK: unary(echo)}, Counting(), below) as caller:
+    async with served({ADD_STOCK: unary(echo)}, Counting(), below=[below]) as caller:
         for _ in range(3):
             await caller.ask(ADD_STOCK)
     assert below.methods == [ADD_STOCK]
@@ -70,13 +72,13 @@ async def test_several_are_entered_one_in_the_other() -> None:
 
 
 async def test_a_method_with_streams_on_both_sides_is_wrapped_as_well() -> None:
-    async def talk(requests: AsyncIterator[bytes], context: Context) -> None:
+    async def talk(requests: AsyncIterator[bytes], call: Call) -> None:
         async for request in requests:
-            await context.write(request)
+            await call.context.write(request)
 
     counting = Counting()
     make: Any = grpc.stream_stream_rpc_method_handler
-    server = grpc.aio.server(interceptors=[counting])
+    server = grpc.aio.server(interceptors=[Nested(RunningCalls(), counting)])
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler("a.B", {"C": make(talk)})]
     )

@@ -144,10 +144,10 @@ async def test_a_bug_in_one_command_is_told_under_an_id_and_is_no_other_ones_fat
 ) -> None:
     read = mapping.cause
 
-    def read_or_break(form: Any, request: Any, now: Instant) -> Any:  # noqa: ANN401
+    def read_or_break(check: Any, request: Any, now: Instant) -> Any:  # noqa: ANN401
         if request.product_id == "mirror":
             raise ZeroDivisionError("a bug, with a secret in its text")
-        return read(form, request, now)
+        return read(check, request, now)
 
     monkeypatch.setattr(mapping, "cause", read_or_break)
     before, broken, after = await executed(service, add(), add(product_id="mirror"), add())

@@ -53,7 +53,7 @@ async def test_calls_in_bulk_are_so_many_and_take_no_room_of_others(
         assert await told(stream) == [1]
         troubled.open.clear()
         executing = asyncio.ensure_future(service.commands.ExecuteBatch(batch(add())))
-        await until(lambda: service.doors.calls.running == 2)
+        await until(lambda: service.controls.calls.running == 2)
         for another in (opened(service).read(), service.commands.ExecuteBatch(batch(add()))):
             assert (await refused(another)).reason == "OVERLOADED"
         adding = asyncio.ensure_future(service.commands.AddStock(add()))

@@ -21,8 +21,8 @@ from inventory_grpc.domain.values import (
     Ttl,
     Until,
 )
-from inventory_grpc.presentation.form import MAX_VIOLATIONS
 from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from inventory_grpc.presentation.validation import MAX_VIOLATIONS
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES, stock
 from tests.unit.presentation.asking import (

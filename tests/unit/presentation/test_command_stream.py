@@ -100,7 +100,7 @@ async def test_of_a_caller_who_reads_nothing_but_a_few_messages_are_taken_in(
     assert len(service.engine.ledger._mailbox) == MAX_AHEAD * 3 - 1
     writing.cancel()
     stream.cancel()
-    await until(lambda: not service.doors.calls.running)
+    await until(lambda: not service.controls.calls.running)
     troubled.open.set()
     await left(service)
     assert (await service.commands.AddStock(add())).position == 2, "one was begun"
@@ -124,7 +124,7 @@ async def test_who_leaves_leaves_nothing_behind(
         await stream.write(message(*[add()] * 600))
     await until(lambda: len(service.engine.ledger._mailbox) > 0)
     stream.cancel()
-    await until(lambda: not service.doors.calls.running)
+    await until(lambda: not service.controls.calls.running)
     troubled.open.set()
     await left(service)
     await service.commands.AddStock(add(request_id="after"))
@@ -185,7 +185,7 @@ async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     await until(lambda: len(service.engine.ledger._mailbox) == 700 - ledger.MAX_COMMANDS)
     await until(service.engine.ledger._groups._entrance.locked)
     draining = asyncio.ensure_future(
-        drain(service.server, service.doors, service.servicers, service.engine.head, SECONDS)
+        drain(service.server, service.controls, service.servicers, service.engine.head, SECONDS)
     )
     seen = await refused(idle.read())
     assert (seen.code, seen.reason) == (StatusCode.UNAVAILABLE, "SHUTTING_DOWN")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -19,21 +18,7 @@ from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerp
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import MINUTE, NOON
-from tests.unit.presentation.asking import add, adjust, fields, line, reserve
-
-
-class Call:
-    """As much of a context as a command looks at."""
-
-    def __init__(self, seconds: float | None = None) -> None:
-        self._seconds = seconds
-
-    def time_remaining(self) -> float | None:
-        return self._seconds
-
-
-def call(seconds: float | None = None) -> Any:  # noqa: ANN401
-    return Call(seconds)
+from tests.unit.presentation.asking import add, adjust, called, fields, line, reserve
 
 
 class Heard(Exception):
@@ -59,7 +44,7 @@ async def heard(request: CommandRequest, seconds: float | None = None) -> Listen
     commands = Commands(ledger, lambda: NOON, Span(5 * MINUTE))
     rpc = type(request).__name__.removesuffix("Request")
     with pytest.raises(Heard):
-        await getattr(commands, rpc)(request, call(seconds))
+        await getattr(commands, rpc)(request, called(seconds))
     return ledger
 
 
@@ -93,50 +78,50 @@ async def test_what_is_wrong_with_a_command_and_with_its_cause_is_told_together(
 ) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
     with pytest.raises(InvalidValue) as refused:
-        await commands.AddStock(add(quantity=0, request_id="%"), call())
+        await commands.AddStock(add(quantity=0, request_id="%"), called())
     assert fields(refused.value) == ["quantity", "request_id"]
     assert await engine.log() == []
 
 
 async def test_a_command_is_answered_with_what_it_made_so(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    added = await commands.AddStock(add(quantity=9), call())
+    added = await commands.AddStock(add(quantity=9), called())
     assert (added.stock.on_hand, added.position, added.replayed) == (9, 1, False)
     removed = await commands.RemoveStock(
-        pb.RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=1), call()
+        pb.RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=1), called()
     )
     assert (removed.stock.on_hand, removed.position) == (8, 2)
-    adjusted = await commands.AdjustStock(adjust(delta=-1), call())
+    adjusted = await commands.AdjustStock(adjust(delta=-1), called())
     assert (adjusted.stock.on_hand, adjusted.stock.version) == (7, 3)
 
 
 async def test_a_cart_lives_its_life(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    await commands.AddStock(add(quantity=9), call())
-    reserved = await commands.ReserveStock(reserve(reservation_id="r1", lines=[line(4)]), call())
+    await commands.AddStock(add(quantity=9), called())
+    reserved = await commands.ReserveStock(reserve(reservation_id="r1", lines=[line(4)]), called())
     assert reserved.reservation.lines[0].held == 4
     assert reserved.stocks[0].available == 5
     extended = await commands.ExtendReservation(
-        pb.ExtendReservationRequest(reservation_id="r1", never_expires=True), call()
+        pb.ExtendReservationRequest(reservation_id="r1", never_expires=True), called()
     )
     assert not extended.reservation.HasField("expire_time")
     committed = await commands.CommitReservation(
-        pb.CommitReservationRequest(reservation_id="r1", lines=[line(1)], order_id="o1"), call()
+        pb.CommitReservationRequest(reservation_id="r1", lines=[line(1)], order_id="o1"), called()
     )
     assert (committed.stocks[0].on_hand, committed.reservation.order_id) == (8, "o1")
     released = await commands.ReleaseReservation(
-        pb.ReleaseReservationRequest(reservation_id="r1"), call()
+        pb.ReleaseReservationRequest(reservation_id="r1"), called()
     )
     assert (released.stocks[0].available, released.reservation.lines[0].released) == (8, 3)
 
 
 async def test_a_request_that_is_sent_again_gets_the_same_answer(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    await commands.AddStock(add(quantity=9), call())
-    first = await commands.ReserveStock(reserve(request_id="q1"), call())
-    again = await commands.ReserveStock(reserve(request_id="q1"), call())
+    await commands.AddStock(add(quantity=9), called())
+    first = await commands.ReserveStock(reserve(request_id="q1"), called())
+    again = await commands.ReserveStock(reserve(request_id="q1"), called())
     assert again.replayed
     again.replayed = False
     assert again == first
     with pytest.raises(RequestIdReused):
-        await commands.ReserveStock(reserve(request_id="q1", lines=[line(2)]), call())
+        await commands.ReserveStock(reserve(request_id="q1", lines=[line(2)]), called())

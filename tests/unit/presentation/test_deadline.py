@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
-from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.stalled_readers import SendInTime
+from tests.unit.presentation.asking import called
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
     SUBSCRIBE,
@@ -22,16 +23,9 @@ from tests.unit.presentation.tiny import (
 )
 
 
-async def hang(_request: bytes, _context: Context) -> bytes:
+async def hang(_request: bytes, _call: Call) -> bytes:
     await asyncio.Event().wait()
     raise AssertionError
-
-
-class Late:
-    """A call whose deadline has passed."""
-
-    def time_remaining(self) -> float:
-        return 0.0
 
 
 async def test_a_call_whose_deadline_has_passed_is_not_begun() -> None:
@@ -40,7 +34,7 @@ async def test_a_call_whose_deadline_has_passed_is_not_begun() -> None:
 
     late = KeepDeadlines().around(ADD_STOCK, begin, streams=False)
     with pytest.raises(TimeoutError):
-        await late(b"", Late())  # type: ignore[arg-type]
+        await late(b"", called(0.0))
 
 
 async def test_a_call_without_a_deadline_gets_one() -> None:
@@ -52,7 +46,7 @@ async def test_a_call_without_a_deadline_gets_one() -> None:
 
 
 async def test_a_deadline_of_the_caller_may_be_later() -> None:
-    async def take_time(request: bytes, _context: Context) -> bytes:
+    async def take_time(request: bytes, _call: Call) -> bytes:
         await asyncio.sleep(0.1)
         return request
 
@@ -74,7 +68,7 @@ async def test_what_is_quick_is_not_disturbed() -> None:
 
 
 async def test_a_stream_may_go_on_without_one() -> None:
-    async def slow(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+    async def slow(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
         await asyncio.sleep(0.1)
         yield b"at last"
 

@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application import event_pages
+from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.application.failures import OtherLog, PositionAhead
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
@@ -15,13 +16,11 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.memory import store as memory_store
 from inventory_grpc.presentation import mapping_events as mapping
 from inventory_grpc.presentation.events import Events
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import NOON, TOASTERS, add, reserve
-from tests.unit.presentation.asking import fields
-
-NO_CONTEXT: Any = None
+from tests.unit.presentation.asking import called, fields
 
 
 def events_of(engine: Engine) -> Events:
@@ -31,12 +30,12 @@ def events_of(engine: Engine) -> Events:
 async def subscribe(
     engine: Engine, request: pb.SubscribeRequest
 ) -> AsyncIterator[pb.SubscribeResponse]:
-    async for message in events_of(engine).Subscribe(request, NO_CONTEXT):
+    async for message in events_of(engine).Subscribe(request, called()):
         yield pb.SubscribeResponse.FromString(message)
 
 
 async def list_events(engine: Engine, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-    return pb.ListEventsResponse.FromString(await events_of(engine).ListEvents(request, NO_CONTEXT))
+    return pb.ListEventsResponse.FromString(await events_of(engine).ListEvents(request, called()))
 
 
 SUBSCRIBE_WRONG: list[tuple[pb.SubscribeRequest, list[str]]] = [
@@ -120,8 +119,8 @@ async def test_what_is_wrong_with_a_list_is_named_by_its_path(
 def test_a_subscription_is_what_the_follower_said(
     asked: pb.SubscribeRequest, start: Start, max_events: int, heartbeat_seconds: float
 ) -> None:
-    with Form() as form:
-        wanted = mapping.subscription(form, asked)
+    with Validator(ANYBODY) as check:
+        wanted = mapping.subscription(check, asked)
     assert (wanted.start, wanted.max_events, wanted.heartbeat_seconds) == (
         start,
         max_events,

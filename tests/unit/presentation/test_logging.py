@@ -11,7 +11,9 @@ from grpc import StatusCode
 
 from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
@@ -28,7 +30,7 @@ async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) ->
     message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
     handler = unary(call, pb.AddStockRequest.FromString)
     with captured_lines() as logs:
-        around = Nested(LogCalls(0.0), TranslateErrors(Nobody()), Decode())
+        around = Nested(RunningCalls(), LogCalls(0.0), TranslateErrors(Nobody()), Decode())
         async with served({ADD_STOCK: handler}, around) as caller:
             with suppress(grpc.aio.AioRpcError):
                 await caller.ask(ADD_STOCK, message)
@@ -37,7 +39,7 @@ async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) ->
     return dict(line)
 
 
-async def fine(_request: pb.AddStockRequest, _context: Context) -> bytes:
+async def fine(_request: pb.AddStockRequest, _call: Call) -> bytes:
     return b""
 
 
@@ -59,7 +61,7 @@ async def test_a_call_is_one_line() -> None:
     [(PositionAhead(9, 5), "info"), (LogDamaged(), "error"), (Internal("9d2e41c7"), "error")],
 )
 async def test_a_refusal_is_no_error_but_trouble_of_ours_is(refusal: Refusal, level: str) -> None:
-    async def refuse(_request: pb.AddStockRequest, _context: Context) -> bytes:
+    async def refuse(_request: pb.AddStockRequest, _call: Call) -> bytes:
         raise refusal
 
     line = await line_of(refuse)
@@ -76,7 +78,7 @@ async def test_a_request_id_cannot_forge_a_line() -> None:
 async def test_a_call_whose_caller_left_is_cancelled() -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def wait(_request: bytes, _context: Context) -> bytes:
+    async def wait(_request: bytes, _call: Call) -> bytes:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -95,8 +97,8 @@ async def test_a_call_whose_caller_left_is_cancelled() -> None:
 
 
 async def test_what_the_method_sets_as_its_status_is_what_is_written() -> None:
-    async def set_code(_request: bytes, context: Context) -> bytes:
-        context.set_code(StatusCode.NOT_FOUND)
+    async def set_code(_request: bytes, call: Call) -> bytes:
+        call.context.set_code(StatusCode.NOT_FOUND)
         return b""
 
     assert (await line_of(set_code))["code"] == "NOT_FOUND"
@@ -135,7 +137,7 @@ async def test_no_more_than_so_many_lines_wait() -> None:
 
 
 async def test_a_line_of_trouble_does_not_wait_nor_do_those_before_it() -> None:
-    async def fail(request: bytes, _context: Context) -> bytes:
+    async def fail(request: bytes, _call: Call) -> bytes:
         if request:
             raise LogDamaged
         return b""
@@ -152,8 +154,8 @@ async def test_a_line_of_trouble_does_not_wait_nor_do_those_before_it() -> None:
 
 
 async def test_an_abort_is_written_with_its_code() -> None:
-    async def abort(_request: bytes, context: Context) -> bytes:
-        await context.abort(StatusCode.NOT_FOUND)
+    async def abort(_request: bytes, call: Call) -> bytes:
+        await call.context.abort(StatusCode.NOT_FOUND)
 
     with captured_lines() as logs:
         async with (

@@ -7,10 +7,11 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import ProductId, StoreId
 from inventory_grpc.presentation import page_tokens
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 ASKED = pb.ListStockRequest(product_ids=["kettle"], page_size=10)
@@ -18,8 +19,8 @@ TOKEN = page_tokens.token(ASKED, "kettle", "lisbon")
 
 
 def key(request: Message, token: str) -> object:
-    with Form() as form:
-        return page_tokens.last_key(form, request, token, ProductId, StoreId)
+    with Validator(ANYBODY) as check:
+        return page_tokens.last_key(check, request, token, ProductId, StoreId)
 
 
 def refused(request: Message, token: str) -> bool:
@@ -78,16 +79,16 @@ def test_a_token_that_was_made_by_who_knows_how_is_refused(made: tuple[str, ...]
 @pytest.mark.parametrize("place", ["kettle", "", "-1", f"{2**63}", "9" * 5_000])
 def test_a_place_in_the_log_is_a_number_that_a_log_can_have(place: str) -> None:
     token = page_tokens.token(ASKED, place)
-    with pytest.raises(InvalidValue), Form() as form:
-        page_tokens.last_key(form, ASKED, token, page_tokens.position)
+    with pytest.raises(InvalidValue), Validator(ANYBODY) as check:
+        page_tokens.last_key(check, ASKED, token, page_tokens.position)
 
 
 @pytest.mark.parametrize(("asked", "given_"), [(0, 100), (1, 1), (1_000, 1_000), (1_001, 1_000)])
 def test_a_page_has_a_sensible_size(asked: int, given_: int) -> None:
-    with Form() as form:
-        assert page_tokens.size(form, asked) == given_
+    with Validator(ANYBODY) as check:
+        assert page_tokens.size(check, asked) == given_
 
 
 def test_a_negative_size_is_refused() -> None:
-    with pytest.raises(InvalidValue), Form() as form:
-        page_tokens.size(form, -1)
+    with pytest.raises(InvalidValue), Validator(ANYBODY) as check:
+        page_tokens.size(check, -1)

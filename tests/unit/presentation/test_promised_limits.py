@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.interceptors.admission import Admit, Limits
-from inventory_grpc.presentation.interceptors.sending import ReaderStalled, SendInTime
 from inventory_grpc.presentation.server import COMMANDS, EXECUTE_STREAM, SUBSCRIBE
+from inventory_grpc.presentation.stalled_readers import ReaderStalled, SendInTime
 from tests.support.engine import settle
 from tests.support.virtual_time import virtual_time
+from tests.unit.presentation.asking import called
 
 
 class StalledContext:
@@ -25,11 +27,12 @@ async def test_a_reader_that_takes_nothing_is_left_after_60_seconds() -> None:
         yield b"news"
 
     send: Any = SendInTime().around(SUBSCRIBE, follow, streams=True)
+    stalled: Any = StalledContext()
     loop = asyncio.get_running_loop()
     with virtual_time(loop):
         begun = loop.time()
         with pytest.raises(ReaderStalled):
-            await send(b"", StalledContext())
+            await send(b"", Call(stalled))
         assert 59.9 < loop.time() - begun < 60.1
 
 
@@ -43,7 +46,7 @@ async def test_50_calls_with_commands_in_bulk_are_let_in_and_no_more(method: str
         return await asyncio.Event().wait()
 
     call: Any = Admit(Limits()).around(method, stay, streams=method == EXECUTE_STREAM)
-    calls = [asyncio.ensure_future(call(b"", None)) for _ in range(51)]
+    calls = [asyncio.ensure_future(call(b"", called())) for _ in range(51)]
     await settle()
     refused = [one.exception() for one in calls if one.done()]
     for one in calls:

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
+from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.mapping_queries import MAX_KEYS, MAX_VALUES
 from inventory_grpc.presentation.queries import Queries
 from inventory_grpc_protos.v1 import queries_pb2 as pb
@@ -32,17 +33,15 @@ from tests.support.world import (
     release,
     reserve,
 )
-from tests.unit.presentation.asking import fields, line
-
-NO_CONTEXT: Any = None
+from tests.unit.presentation.asking import called, fields, line
 
 KETTLE: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon"}
 
 
 def asking(queries: Queries, request: Message) -> Awaitable[Any]:
     rpc = type(request).__name__.removesuffix("Request")
-    method: Callable[[Message, None], Awaitable[Any]] = getattr(queries, rpc)
-    return method(request, None)
+    method: Callable[[Message, Call], Awaitable[Any]] = getattr(queries, rpc)
+    return method(request, called())
 
 
 WRONG: list[tuple[Message, list[str]]] = [
@@ -99,7 +98,7 @@ async def test_a_stock_is_shown_as_it_is_and_as_it_was(engine: Engine) -> None:
     await engine.record(add(5))
     await engine.go_on(SECOND)
     await engine.record(add(2))
-    now = await queries.GetStock(pb.GetStockRequest(**KETTLE, min_position=2), NO_CONTEXT)
+    now = await queries.GetStock(pb.GetStockRequest(**KETTLE, min_position=2), called())
     assert (now.stock.on_hand, now.stock.version, now.as_of_position) == (7, 2, 2)
     for moment in ({"as_of_position": 1}, {"as_of_time": Timestamp(seconds=NOON // SECOND)}):
         then = await asking(queries, pb.GetStockRequest(**KETTLE, **moment))
@@ -143,7 +142,7 @@ async def test_a_batch_is_answered_in_the_order_asked_each_key_as_often_as_asked
         for product, store in (PORTO_KETTLES, TOASTERS, KETTLES, PORTO_KETTLES)
     ]
     response = await Queries(engine.queries).BatchGetStock(
-        pb.BatchGetStockRequest(keys=keys), NO_CONTEXT
+        pb.BatchGetStockRequest(keys=keys), called()
     )
     assert [(stock.store_id, stock.on_hand) for stock in response.stocks] == [
         ("porto", 1),
@@ -158,14 +157,14 @@ async def test_a_cart_is_available_only_if_all_of_it_is(engine: Engine) -> None:
     await engine.record(reserve(4, "r1"))
     queries = Queries(engine.queries)
     lines = [line(1), line(2, "toaster"), line(1)]
-    short = await queries.CheckAvailability(pb.CheckAvailabilityRequest(lines=lines), NO_CONTEXT)
+    short = await queries.CheckAvailability(pb.CheckAvailabilityRequest(lines=lines), called())
     assert not short.available
     assert [(found.requested, found.available, found.shortfall) for found in short.lines] == [
         (2, 1, 1),
         (2, 0, 2),
     ]
     own = pb.CheckAvailabilityRequest(lines=[line(5)], reservation_id="r1")
-    assert (await queries.CheckAvailability(own, NO_CONTEXT)).available
+    assert (await queries.CheckAvailability(own, called())).available
 
 
 async def test_a_product_is_summed_over_all_stores_on_every_page(engine: Engine) -> None:
@@ -174,11 +173,11 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(engine: Engine)
     await engine.record(reserve(1))
     queries = Queries(engine.queries)
     first = await queries.GetProductInventory(
-        pb.GetProductInventoryRequest(product_id="kettle", page_size=1), NO_CONTEXT
+        pb.GetProductInventoryRequest(product_id="kettle", page_size=1), called()
     )
     second = await queries.GetProductInventory(
         pb.GetProductInventoryRequest(product_id="kettle", page_token=first.next_page_token),
-        NO_CONTEXT,
+        called(),
     )
     assert [stock.store_id for stock in (*first.stocks, *second.stocks)] == ["lisbon", "porto"]
     assert first.next_page_token
@@ -193,7 +192,7 @@ async def test_a_list_of_stocks_goes_on_where_it_ended(engine: Engine) -> None:
         await engine.record(add(5, stock_id))
     request, found = pb.ListStockRequest(page_size=1), []
     while True:
-        response = await Queries(engine.queries).ListStock(request, NO_CONTEXT)
+        response = await Queries(engine.queries).ListStock(request, called())
         found += [(stock.product_id, stock.store_id) for stock in response.stocks]
         if not response.next_page_token:
             break
@@ -213,7 +212,7 @@ async def test_reservations_are_listed_newest_first_and_filtered(engine: Engine)
         request = pb.ListReservationsRequest(page_size=1, **wanted)
         found: list[str] = []
         while True:
-            response = await Queries(engine.queries).ListReservations(request, NO_CONTEXT)
+            response = await Queries(engine.queries).ListReservations(request, called())
             found += [reservation.reservation_id for reservation in response.reservations]
             if not response.next_page_token:
                 return found
@@ -233,7 +232,7 @@ async def test_one_reservation_is_shown_by_its_id(engine: Engine) -> None:
     await engine.record(add(9))
     await engine.record(reserve(2))
     response = await Queries(engine.queries).GetReservation(
-        pb.GetReservationRequest(reservation_id="r1"), NO_CONTEXT
+        pb.GetReservationRequest(reservation_id="r1"), called()
     )
     assert response.reservation.lines[0].held == 2
     assert response.as_of_position == 2

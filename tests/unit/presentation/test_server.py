@@ -17,7 +17,7 @@ from inventory_grpc.presentation.server import (
     OPTIONS,
     OPTIONS_OFF_LOOPBACK,
     SERVICES,
-    doors,
+    call_controls,
     drain,
     interceptors,
 )
@@ -68,14 +68,14 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
     class Gate:
         def check(self) -> None: ...
 
-    (nested,) = interceptors(Gate(), doors())
+    (nested,) = interceptors(Gate(), call_controls())
     assert isinstance(nested, Nested)
     assert [type(wrapping).__name__ for wrapping in nested.wrappings] == [
         "RunningCalls",
         "LogCalls",
         "TranslateErrors",
         "Authenticate",
-        "TurnAway",
+        "RefuseWhileDraining",
         "GuardCommands",
         "Admit",
         "KeepDeadlines",
@@ -83,7 +83,7 @@ def test_what_happens_around_a_call_happens_in_this_order() -> None:
         "SendInTime",
     ]
     # what is false, gRPC takes for the end of the chain
-    assert all(interceptors(Gate(), doors()))
+    assert all(interceptors(Gate(), call_controls()))
     assert all(not hasattr(kind, "__len__") for kind in Around.__subclasses__())
 
 
@@ -207,21 +207,21 @@ async def test_a_server_that_stops_ends_its_streams_and_answers_what_it_has_take
     reflecting = make()
     await watching.read()
     position = getattr(await following.read(), "position", None)
-    while service.doors.calls.running < 3:  # noqa: ASYNC110  nobody tells that a call was begun
+    while service.controls.calls.running < 3:  # noqa: ASYNC110  nobody tells that a call was begun
         await asyncio.sleep(0.01)
     adding = asyncio.ensure_future(service.commands.AddStock(add()))
-    while service.doors.calls.running < 4 and not adding.done():  # noqa: ASYNC110  as above
+    while service.controls.calls.running < 4 and not adding.done():  # noqa: ASYNC110  as above
         await asyncio.sleep(0)
     with captured_lines() as logs:
         async with asyncio.timeout(GRACE_SECONDS / 10):
             await drain(
                 service.server,
-                service.doors,
+                service.controls,
                 service.servicers,
                 service.engine.head,
                 GRACE_SECONDS,
             )
-    assert service.doors.calls.running == 0
+    assert service.controls.calls.running == 0
     assert (await adding).position == 1
     assert (await watching.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
     for stream in (watching, following, reflecting):
@@ -249,7 +249,7 @@ async def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
         )
     )
     await begun.wait()
-    await drain(service.server, service.doors, service.servicers, service.engine.head, 0.1)
-    assert service.doors.calls.running == 0
+    await drain(service.server, service.controls, service.servicers, service.engine.head, 0.1)
+    assert service.controls.calls.running == 0
     async with failing(StatusCode.UNAVAILABLE):
         await adding

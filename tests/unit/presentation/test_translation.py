@@ -10,10 +10,11 @@ from grpc import StatusCode
 
 from inventory_grpc.application.failures import Overloaded, PositionAhead
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.presentation.grpc_types import Context, Handler
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Handler
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
-from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.stalled_readers import SendInTime
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
@@ -28,7 +29,7 @@ from tests.unit.presentation.tiny import (
 
 
 def raising(error: BaseException) -> dict[str, Handler]:
-    async def raise_it(_request: bytes, _context: Context) -> Never:
+    async def raise_it(_request: bytes, _call: Call) -> Never:
         raise error
 
     return {ADD_STOCK: unary(raise_it)}
@@ -125,7 +126,7 @@ async def test_a_call_that_cancels_itself_is_answered_all_the_same() -> None:
 async def test_a_call_whose_caller_has_left_is_cancelled() -> None:
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def wait(_request: bytes, _context: Context) -> bytes:
+    async def wait(_request: bytes, _call: Call) -> bytes:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -143,8 +144,8 @@ async def test_a_call_whose_caller_has_left_is_cancelled() -> None:
 
 
 async def test_an_abort_of_the_method_is_left_alone() -> None:
-    async def abort(_request: bytes, context: Context) -> bytes:
-        await context.abort(StatusCode.NOT_FOUND, "not here")
+    async def abort(_request: bytes, call: Call) -> bytes:
+        await call.context.abort(StatusCode.NOT_FOUND, "not here")
 
     async with (
         served({ADD_STOCK: unary(abort)}, TranslateErrors(Nobody())) as caller,
@@ -155,7 +156,7 @@ async def test_an_abort_of_the_method_is_left_alone() -> None:
 
 
 async def test_what_a_stream_raises_is_told_after_what_it_has_sent() -> None:
-    async def one_then_refuse(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+    async def one_then_refuse(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
         yield b"one"
         raise PositionAhead(9, 5)
 
@@ -173,7 +174,7 @@ async def test_what_a_stream_raises_is_told_after_what_it_has_sent() -> None:
 
 
 async def test_a_stream_that_ends_well_is_ok() -> None:
-    async def two(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+    async def two(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
         yield b"one"
         yield b"two"
 

@@ -11,7 +11,10 @@ import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context, Handler
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
+from inventory_grpc.presentation.grpc_types import Behaviour, Handler
+from inventory_grpc.presentation.interceptors.around import Nested, Wrapping
 
 ADD_STOCK: Final = "/inventory.v1.InventoryCommands/AddStock"
 SUBSCRIBE: Final = "/inventory.v1.InventoryEvents/Subscribe"
@@ -24,9 +27,9 @@ SMALL_WINDOW: Final = [("grpc.http2.bdp_probe", 0)]
 
 
 class Nobody:
-    """Has ended no call."""
+    """Has cancelled no call."""
 
-    def is_ended(self, _task: asyncio.Task[Any]) -> bool:
+    def was_cancelled_by_us(self, _task: asyncio.Task[Any]) -> bool:
         return False
 
 
@@ -40,7 +43,7 @@ def streaming(call: Any) -> Handler:  # noqa: ANN401  gRPC's stubs know generato
     return grpc.unary_stream_rpc_method_handler(call)
 
 
-async def echo(request: bytes, _context: Context) -> bytes:
+async def echo(request: bytes, _call: Call) -> bytes:
     return request
 
 
@@ -72,10 +75,14 @@ class Caller:
 
 @asynccontextmanager
 async def served(
-    methods: dict[str, Handler], *interceptors: grpc.aio.ServerInterceptor
+    methods: dict[str, Handler],
+    *wrappings: Wrapping,
+    below: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[Caller]:
-    """Serve *methods* behind *interceptors*, the outermost first; yield a caller."""
-    server, port = await started(methods, interceptors)
+    """Serve *methods* behind *wrappings*, the outermost first, and *below*; yield a caller."""
+    if not any(isinstance(each, RunningCalls | Nested) for each in wrappings):
+        wrappings = (RunningCalls(), *wrappings)
+    server, port = await started(methods, [Nested(*wrappings), *below])
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=SMALL_WINDOW) as channel:
         yield Caller(channel)
     await server.stop(PATIENCE_SECONDS)

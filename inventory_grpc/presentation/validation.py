@@ -1,4 +1,4 @@
-"""Reads requests, and names everything that is wrong with one at once."""
+"""Validates requests; all that is wrong with one is told at once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -8,6 +8,7 @@ from typing import Final, Protocol, Self, TypeVar, cast
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.application.access import Caller
 from inventory_grpc.application.failures import PermissionDenied
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.values import (
@@ -24,7 +25,6 @@ from inventory_grpc.domain.values import (
     Text,
     summed,
 )
-from inventory_grpc.presentation.caller import CALLER
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -53,23 +53,23 @@ class Line(Key, Protocol):
     quantity: int
 
 
-class Form:
-    """A request while it is read. On leaving it says what was wrong, all at once.
+class Validator:
+    """Reads one request of *caller*, and on leaving raises all that is wrong with it.
 
-    What is wrong is noted, and a stand-in goes on in its place; it never gets out. Nor does
-    a store that is not the caller's: whoever takes the name of a store from a request takes
-    it here.
+    A value that is wrong is noted, and a stand-in takes its place, which never gets out. Nor does
+    a store that is not the caller's: every store that a request names is read here.
 
     Raises:
         InvalidValue: something was wrong.
         PermissionDenied: it names a store that is not the caller's.
     """
 
-    __slots__ = ("_outside", "_stores", "_violations")
+    __slots__ = ("_outside", "_stores", "_violations", "caller")
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
         self._violations: list[Violation] = []
-        self._stores = CALLER.get().scope.stores
+        self._stores = caller.scope.stores
         self._outside: StoreId | None = None
 
     def __enter__(self) -> Self:
@@ -86,8 +86,8 @@ class Form:
         if self._outside is not None:
             raise PermissionDenied(store_id=self._outside)
 
-    def wrong(self, field: str, problem: str) -> None:
-        """Note that *field* is wrong, once."""
+    def violation(self, field: str, problem: str) -> None:
+        """Note that *field* is wrong, once a field."""
         if len(self._violations) < MAX_VIOLATIONS and all(
             noted != field for noted, _ in self._violations
         ):
@@ -98,7 +98,7 @@ class Form:
         try:
             taken = kind(value)
         except Malformed as error:
-            self.wrong(field, str(error))
+            self.violation(field, str(error))
             return cast("T", value)
         if self._stores is not None and isinstance(taken, StoreId):
             self._name_store(taken)
@@ -129,13 +129,15 @@ class Form:
         """Return *value*, from *low* to *high*."""
         if value < low or (high is not None and value > high):
             bounds = f"{low:,} or more" if high is None else f"from {low:,} to {high:,}"
-            self.wrong(field, f"must be {bounds}, and is {value:,}")
+            self.violation(field, f"must be {bounds}, and is {value:,}")
         return value
 
     def cart(self, lines: Sequence[Line], at_least: int = 0) -> Cart:
         """Return *lines* with those of the same stock summed."""
         if not at_least <= len(lines) <= MAX_LINES:
-            self.wrong("lines", f"{counted(len(lines))}; must be {at_least} to {MAX_LINES} lines")
+            self.violation(
+                "lines", f"{counted(len(lines))}; must be {at_least} to {MAX_LINES} lines"
+            )
             return {}
         taken = []
         for index, line in enumerate(lines):
@@ -157,7 +159,7 @@ class Form:
                 continue  # named already
             sums[stock_id] = sums.get(stock_id, 0) + quantity
             if sums[stock_id] > Quantity.MAX:
-                self.wrong(
+                self.violation(
                     f"lines[{index}].quantity",
                     f"with the lines before it, makes more than {Quantity.MAX:,} of the stock",
                 )
@@ -167,7 +169,7 @@ class Form:
     ) -> frozenset[T]:
         """Return the values of a filter."""
         if len(values) > most:
-            self.wrong(field, f"{counted(len(values))}; must be at most {most} values")
+            self.violation(field, f"{counted(len(values))}; must be at most {most} values")
             return frozenset()
         if not values:
             return frozenset()
@@ -188,7 +190,7 @@ class Form:
         """Return *time*, cut to microseconds."""
         seconds, nanos = time.seconds, time.nanos
         if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos <= _NANOS):
-            self.wrong(field, "must be a time from year 1 to 9999, nanos from 0 to 999,999,999")
+            self.violation(field, "must be a time from year 1 to 9999, nanos from 0 to 999,999,999")
         return Instant(seconds * 1_000_000 + nanos // 1_000)
 
     def span(self, field: str, length: Duration, low: Span, high: Span) -> Span:
@@ -196,7 +198,9 @@ class Form:
         seconds, nanos = length.seconds, length.nanos
         span = Span(seconds * 1_000_000 + nanos // 1_000)
         if not (low <= span <= high and 0 <= nanos <= _NANOS):
-            self.wrong(field, f"must be from {low // 1_000_000:,} to {high // 1_000_000:,} seconds")
+            self.violation(
+                field, f"must be from {low // 1_000_000:,} to {high // 1_000_000:,} seconds"
+            )
         return span
 
 

@@ -1,7 +1,7 @@
-"""How do stored events get into a response without being opened?
+"""Puts stored events into a response without decoding them.
 
-Messages are merged by putting their bytes one after the other. So the events, each
-behind the tag of `events`, and then the rest of the response, are the response.
+Messages are merged by putting their bytes one after the other. So the bytes of a response
+are those of the events, each behind the tag of `events`, and then those of the other fields.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 EVENTS: Final = 1
-"""The number of `events`, in every message that relays them."""
+"""The number of the field `events`, in every message that has it."""
 
 _TAG: Final = bytes([EVENTS << 3 | 2])
 _MORE: Final = 0x80

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 from grpc import StatusCode
 
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
-from inventory_grpc.presentation.interceptors.registry import RunningCalls
-from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.stalled_readers import SendInTime
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
     SUBSCRIBE,
@@ -21,7 +21,7 @@ from tests.unit.presentation.tiny import (
 )
 
 
-async def for_ever(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+async def for_ever(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
     yield b"one"
     await asyncio.Event().wait()
 
@@ -54,12 +54,12 @@ async def test_streams_that_would_never_end_are_told_that_the_server_goes_away()
 async def test_streams_that_end_by_themselves_and_short_calls_are_left_to_it() -> None:
     calls, going_on = RunningCalls(ending_themselves={SUBSCRIBE}), asyncio.Event()
 
-    async def follow(_request: bytes, _context: Context) -> AsyncIterator[bytes]:
+    async def follow(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
         yield b"one"
         await going_on.wait()
         yield b"two"
 
-    async def wait(_request: bytes, _context: Context) -> bytes:
+    async def wait(_request: bytes, _call: Call) -> bytes:
         await going_on.wait()
         return b"done"
 
@@ -78,7 +78,7 @@ async def test_streams_that_end_by_themselves_and_short_calls_are_left_to_it() -
 async def test_an_aborted_call_is_waited_for_until_it_has_cleaned_up() -> None:
     calls, begun, cleaned_up = RunningCalls(), asyncio.Event(), asyncio.Event()
 
-    async def clean_up_slowly(_request: bytes, _context: Context) -> bytes:
+    async def clean_up_slowly(_request: bytes, _call: Call) -> bytes:
         begun.set()
         try:
             await asyncio.Event().wait()

@@ -6,18 +6,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import MAX_LEVEL
-from inventory_grpc.presentation.filling import (
+from inventory_grpc.presentation.to_proto import (
     STATES,
     fill_reservation,
     fill_span,
     fill_stock,
     fill_time,
 )
-from inventory_grpc.presentation.form import Form
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import stock_pb2 as pb
 from tests.support.world import ANA, KETTLES, NOON, ORDER, R1, TOASTERS, later
 
@@ -30,8 +31,8 @@ def test_a_moment_comes_back_as_it_went(micros: int) -> None:
     message = Timestamp()
     fill_time(message, micros)
     assert message.ToMicroseconds() == micros
-    with Form() as form:
-        assert form.instant("time", message) == micros
+    with Validator(ANYBODY) as check:
+        assert check.instant("time", message) == micros
 
 
 @given(st.integers(-(10**15), 10**15))

@@ -1,18 +1,33 @@
-"""How do stocks and reservations look on the wire?
+"""Writes stocks, reservations and outcomes into messages.
 
 Fields are assigned one by one: measured, that takes half the time of building messages
 from keywords.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
+from inventory_grpc_protos.v1 import commands_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as pb
+
+OneStock = TypeVar(
+    "OneStock",
+    commands_pb2.AddStockResponse,
+    commands_pb2.RemoveStockResponse,
+    commands_pb2.AdjustStockResponse,
+)
+Lines = TypeVar(
+    "Lines",
+    commands_pb2.ReserveStockResponse,
+    commands_pb2.CommitReservationResponse,
+    commands_pb2.ReleaseReservationResponse,
+)
 
 STATES: Final = {
     ReservationState.ACTIVE: pb.RESERVATION_STATE_ACTIVE,
@@ -68,3 +83,44 @@ def fill_reservation(message: pb.Reservation, reservation: Reservation) -> None:
         added.store_id = store_id
         added.quantity, added.committed, added.released, added.expired = line
         added.held = line.held
+
+
+def fill_one_stock(response: OneStock, outcome: Outcome) -> OneStock:
+    """Tell what a command on one stock has made so."""
+    fill_stock(response.stock, outcome.stocks[0])
+    response.position = outcome.position
+    response.replayed = outcome.replayed
+    return response
+
+
+def fill_lines(response: Lines, outcome: Outcome) -> Lines:
+    """Tell what a command on a reservation has made so, and of its stocks."""
+    assert outcome.reservation is not None
+    fill_reservation(response.reservation, outcome.reservation)
+    for stock in outcome.stocks:
+        fill_stock(response.stocks.add(), stock)
+    response.position = outcome.position
+    response.replayed = outcome.replayed
+    return response
+
+
+def extended(outcome: Outcome) -> commands_pb2.ExtendReservationResponse:
+    """Tell until when a reservation holds now."""
+    response = commands_pb2.ExtendReservationResponse(
+        position=outcome.position, replayed=outcome.replayed
+    )
+    assert outcome.reservation is not None
+    fill_reservation(response.reservation, outcome.reservation)
+    return response
+
+
+def fill_result(result: commands_pb2.CommandResult, outcome: Outcome) -> commands_pb2.CommandResult:
+    """Tell of a command among many what is needed to go on."""
+    result.position = outcome.position
+    if outcome.replayed:
+        result.replayed = True
+    if outcome.reservation is None:
+        result.version = outcome.stocks[0].version
+    else:
+        result.reservation_id = outcome.reservation.reservation_id
+    return result

@@ -4,7 +4,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.presentation import relay
+from inventory_grpc.presentation import stored_events
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
 events = st.builds(
@@ -24,7 +24,7 @@ def test_a_relayed_response_is_the_response_with_the_events(
     rest = pb.SubscribeResponse(
         position=position, caught_up=bool(caught_up), log_id="l", server_time=Timestamp(seconds=1)
     )
-    relayed = relay.response([event.SerializeToString() for event in recorded], rest)
+    relayed = stored_events.response([event.SerializeToString() for event in recorded], rest)
     rest.events.extend(recorded)
     assert pb.SubscribeResponse.FromString(relayed) == rest
     assert relayed == rest.SerializeToString()
@@ -33,7 +33,9 @@ def test_a_relayed_response_is_the_response_with_the_events(
 @given(lengths)
 def test_an_event_of_any_length_is_relayed(length: int) -> None:
     event = pb.Event(reason="x" * length)
-    relayed = relay.response([event.SerializeToString()], pb.ListEventsResponse(head_position=1))
+    relayed = stored_events.response(
+        [event.SerializeToString()], pb.ListEventsResponse(head_position=1)
+    )
     assert pb.ListEventsResponse.FromString(relayed) == pb.ListEventsResponse(
         events=[event], head_position=1
     )
@@ -41,4 +43,4 @@ def test_an_event_of_any_length_is_relayed(length: int) -> None:
 
 def test_events_have_the_same_number_in_every_response_that_relays_them() -> None:
     for response in (pb.SubscribeResponse, pb.ListEventsResponse):
-        assert response.DESCRIPTOR.fields_by_name["events"].number == relay.EVENTS
+        assert response.DESCRIPTOR.fields_by_name["events"].number == stored_events.EVENTS

@@ -1,7 +1,7 @@
-"""Does the reader of a stream still take what it is sent?
+"""Sends the responses of a stream, and ends one whose reader takes nothing for too long.
 
 A streaming method yields; here its responses are sent one by one. That happens within
-the call, so that whatever ends it, the method is closed in its own task, and at once.
+the call, so that the method is closed in its own task, and at once, however the call ends.
 """
 
 import asyncio
@@ -11,20 +11,21 @@ from typing import Any, Final
 
 import grpc.aio
 
-from inventory_grpc.presentation.grpc_types import Behaviour, Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 60.0
 """How long one message may wait to be taken.
 
-What the reader has taken is known only by its flow control, which does not tell of every
-message: by default a client on gRPC's C core tells after half of 4 MiB. One that takes
-less in that time cannot be told from one that takes nothing. It is closed as well, and
-misses nothing: it reads what it has been sent, and resumes.
+A reader tells by its flow control how much it has taken, and not after every message: by
+default a client on gRPC's C core tells after half of 4 MiB. One that takes less in that time
+cannot be told from one that takes nothing. It is closed as well, and misses nothing: it reads
+the messages it was sent, and resumes.
 """
 
 LEAVING_SECONDS: Final = 1.0
-"""By when a call whose reader has left is cancelled, at the latest."""
+"""gRPC cancels a call whose reader has left within this time."""
 
 
 class ReaderStalled(Exception):
@@ -36,23 +37,23 @@ class ReaderStalled(Exception):
 
 
 class SendInTime(Around):
-    """Sends what a streaming method yields, each message within so long."""
+    """Sends the responses of streaming methods, each within *max_seconds*."""
 
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
         super().__init__()
         self._max_seconds = max_seconds
 
-    def around(self, method: str, call: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
-        if not inspect.isasyncgenfunction(call):
-            return call
-        responses_of: Any = call
+    def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        if not inspect.isasyncgenfunction(inner):
+            return inner
+        responses_of: Any = inner
 
-        async def sent(request: object, context: Context) -> None:
-            async with aclosing(responses_of(request, context)) as responses:
+        async def sent(request: object, call: Call) -> None:
+            async with aclosing(responses_of(request, call)) as responses:
                 async for response in responses:
                     try:
                         async with asyncio.timeout(self._max_seconds):
-                            await context.write(response)
+                            await call.context.write(response)
                     except TimeoutError:
                         raise ReaderStalled from None
                     except grpc.aio.InternalError:

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 
 from grpc import StatusCode
 
-from inventory_grpc.presentation.call_notes import note
-from inventory_grpc.presentation.grpc_types import Context
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.draining import RunningCalls
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
-from inventory_grpc.presentation.interceptors.registry import RunningCalls
-from inventory_grpc.presentation.interceptors.sending import SendInTime
+from inventory_grpc.presentation.stalled_readers import SendInTime
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import SUBSCRIBE, failing, served, streaming
 
@@ -24,14 +23,14 @@ class Sender:
         self.closed = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
-    async def send(self, _request: bytes, _context: Context) -> AsyncIterator[bytes]:
+    async def send(self, _request: bytes, call: Call) -> AsyncIterator[bytes]:
         self.task = asyncio.current_task()
         sent = 0
         try:
             while True:
                 yield MUCH
                 sent += 1
-                note(position=sent)
+                call.note(position=sent)
         finally:
             assert asyncio.current_task() is self.task
             self.closed.set()

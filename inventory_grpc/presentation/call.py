@@ -1,0 +1,25 @@
+"""The call that is being served, as interceptors and handlers see it."""
+
+from typing import cast
+
+from inventory_grpc.application.access import ANYBODY, Caller
+from inventory_grpc.presentation.grpc_types import Context
+
+
+class Call:
+    """One call: its context in gRPC, its caller, and the notes for its line in the log."""
+
+    __slots__ = ("caller", "context", "notes")
+
+    def __init__(self, context: Context, caller: Caller = ANYBODY) -> None:
+        self.context = context
+        self.caller = caller
+        self.notes: dict[str, object] = {}
+
+    def note(self, **facts: object) -> None:
+        """Add *facts* to the log line of this call."""
+        self.notes.update(facts)
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the deadline that the caller has set, if there is one."""
+        return cast("float | None", self.context.time_remaining())
