@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import grpc.aio
 
-from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
-from inventory_grpc.application.clock import LogClock, watch_for_steps
-from inventory_grpc.application.head import Head
-from inventory_grpc.application.ledger import Ledger
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.loop import Ledger
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries import Queries as Answers
 from inventory_grpc.application.reading import Reading
-from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.values import Instant, Span
 from inventory_grpc.infrastructure import clocks

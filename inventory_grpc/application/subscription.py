@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.reading import EventFilter, EventLog
 from inventory_grpc.application.shared_pages import SharedPages
 from inventory_grpc.domain.values import Instant

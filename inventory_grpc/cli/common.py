@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from inventory_grpc.application import failpoints
-from inventory_grpc.application.ledger import LedgerBroken
+from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers

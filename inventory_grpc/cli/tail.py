@@ -6,7 +6,7 @@ from typing import Final
 
 from google.protobuf.json_format import MessageToJson
 
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Start
 from inventory_grpc.infrastructure.sqlite.connection import Database

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import EventBus, Skipped
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.event import Event

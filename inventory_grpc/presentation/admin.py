@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.call import Call

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.group import Answer, Asked
+from inventory_grpc.application.ledger.bulk import Answer, Asked
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.domain.values import MISSING
 from inventory_grpc.presentation.call import Call
@@ -33,7 +33,7 @@ Read = Callable[[str, Any], Asked]
 
 
 class RecordsAll(Protocol):
-    """Records many commands; see `inventory_grpc.application.ledger`."""
+    """Records many commands; see `inventory_grpc.application.ledger.loop`."""
 
     async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]": ...
 

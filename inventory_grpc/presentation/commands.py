@@ -6,8 +6,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
 
-from inventory_grpc.application.batch import Request
-from inventory_grpc.application.group import Asked
+from inventory_grpc.application.ledger.batch import Request
+from inventory_grpc.application.ledger.bulk import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
@@ -23,7 +23,7 @@ MAX_WAIT_SECONDS: Final = 30.0
 
 
 class Ledger(RecordsAll, Protocol):
-    """Records commands; see `inventory_grpc.application.ledger`."""
+    """Records commands; see `inventory_grpc.application.ledger.loop`."""
 
     async def record(self, command: Command, request: Request) -> Outcome: ...
 

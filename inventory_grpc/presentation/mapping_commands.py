@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar, assert_never
 
 from inventory_grpc.application.access import Caller
-from inventory_grpc.application.batch import Request
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.reservation_commands import (

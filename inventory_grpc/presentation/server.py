@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from inventory_grpc.application.access import Callers
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.presentation.admin import Admin
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.draining import RefuseWhileDraining, RunningCalls

@@ -12,7 +12,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Final
 
-from inventory_grpc.application.ledger import MAX_COMMANDS
+from inventory_grpc.application.ledger.loop import MAX_COMMANDS
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from scripts.bench import goods, raw

@@ -34,7 +34,7 @@ ENGINE: Final = (
     Mutant(
         "M3",
         "do not remember requests",
-        "application/batch.py",
+        "application/ledger/batch.py",
         "        if key:\n            self._transaction.remember(",
         "        if key == '?':\n            self._transaction.remember(",
         SIMULATION,
@@ -42,7 +42,7 @@ ENGINE: Final = (
     Mutant(
         "M4",
         "decide by what was read when the batch began",
-        "application/batch.py",
+        "application/ledger/batch.py",
         "            return command.decide(self)\n        except",
         "            from copy import copy\n"
         "            stale, read = copy(self), self.__dict__.setdefault('read', {})\n"
@@ -53,7 +53,7 @@ ENGINE: Final = (
     Mutant(
         "M5",
         "publish before the commit",
-        "application/writer.py",
+        "application/ledger/writer.py",
         "        answers = work(batch)\n",
         "        answers = work(batch)\n        self._head.advance(batch.head)\n",
         SIMULATION,
@@ -79,7 +79,7 @@ ENGINE: Final = (
     Mutant(
         "M8",
         "expire by the wall clock",
-        "application/clock.py",
+        "application/ledger/clock.py",
         "        time = self._monotonic() + self._offset\n",
         "        time = self._wall()\n",
         SIMULATION,
@@ -95,7 +95,7 @@ ENGINE: Final = (
     Mutant(
         "M10",
         "go on with a batch after SQLite has rolled it back by itself",
-        "application/turns.py",
+        "application/ledger/turns.py",
         "            answers.append(refusal.with_traceback(None))\n",
         "            answers.append(refusal.with_traceback(None))\n"
         "        except Exception as error:\n"
@@ -113,7 +113,7 @@ ENGINE: Final = (
     Mutant(
         "M11",
         "tell a failed sync as not applied",
-        "application/turns.py",
+        "application/ledger/turns.py",
         "    if error.committing:\n",
         "    if False:\n",
         SIMULATION,
@@ -121,7 +121,7 @@ ENGINE: Final = (
     Mutant(
         "M12",
         "give a caller who left the answer of the next",
-        "application/ledger.py",
+        "application/ledger/loop.py",
         "            for entry, answer in zip(entries, answers, strict=False):\n",
         "            entries_left = [entry for entry in entries if not entry.caller.done()]\n"
         "            for entry, answer in zip(entries_left, answers, strict=False):\n",
@@ -130,7 +130,7 @@ ENGINE: Final = (
     Mutant(
         "M13",
         "count refusals as failures of storage",
-        "application/ledger.py",
+        "application/ledger/loop.py",
         "                entry.answer(answer)\n            self._mailbox.put_back(",
         "                entry.answer(answer)\n"
         "                from inventory_grpc.domain.refusals import Refusal\n"
@@ -143,7 +143,7 @@ ENGINE: Final = (
     Mutant(
         "M14",
         "look at the deadline only at the door",
-        "application/mailbox.py",
+        "application/ledger/mailbox.py",
         "            if deadline is not None and deadline <= now:\n",
         "            if deadline is not None and deadline < 0 * now:\n",
         SIMULATION,

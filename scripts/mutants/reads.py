@@ -16,7 +16,7 @@ READS: Final = (
     Mutant(
         "M33",
         "keep the traceback of a refusal, and with it the whole batch",
-        "application/turns.py",
+        "application/ledger/turns.py",
         "refusal.with_traceback(None)",
         "refusal",
         "tests/unit/presentation/test_memory_of_refusals.py",

@@ -40,7 +40,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M22",
         "refuse a cart for the sake of a hold that is over",
-        "application/batch.py",
+        "application/ledger/batch.py",
         "        if not self._free(short):\n",
         "        if False:\n",
         "tests/property/test_histories.py",
@@ -48,7 +48,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M23",
         "adopt the wall clock at every start",
-        "application/clock.py",
+        "application/ledger/clock.py",
         "        agreed = kept.offset if kept and is_ours else self._offset\n",
         "        agreed = self._offset\n",
         "tests/integration/test_wall_clock.py",
@@ -106,7 +106,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M30",
         "give storage up after 600 s",
-        "application/ledger.py",
+        "application/ledger/loop.py",
         "GIVE_UP_SECONDS: Final = 60.0\n",
         "GIVE_UP_SECONDS: Final = 600.0\n",
         "tests/unit/application/test_promised_times.py",
@@ -114,7 +114,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M31",
         "have holds that are over yield to commands for 2 s",
-        "application/ledger.py",
+        "application/ledger/loop.py",
         "EXPIRY_PATIENCE_MICROS: Final = 200_000\n",
         "EXPIRY_PATIENCE_MICROS: Final = 2_000_000\n",
         "tests/unit/application/test_promised_times.py",

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc.application import ledger
+from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from tests.support.caller import Caller, adding, refused
 

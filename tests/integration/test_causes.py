@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import WritesRefused
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database

@@ -15,9 +15,9 @@ import apsw
 import pytest
 
 from inventory_grpc import bootstrap
-from inventory_grpc.application import circuit_breaker
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import OutcomeUnknown, Unavailable
+from inventory_grpc.application.ledger import circuit_breaker
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.infrastructure.sqlite import checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support import fault_vfs

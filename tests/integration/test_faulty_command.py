@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import Internal
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels

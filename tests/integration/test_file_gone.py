@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application import circuit_breaker
 from inventory_grpc.application.failures import WritesRefused
+from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.infrastructure.sqlite.backup import back_up

@@ -12,9 +12,10 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
-from inventory_grpc.application import circuit_breaker, ledger
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import WritesRefused
+from inventory_grpc.application.ledger import circuit_breaker
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.cli import app
 from inventory_grpc.domain.event import Levels

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application import batch, ledger
 from inventory_grpc.application.failures import RequestIdReused
+from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock

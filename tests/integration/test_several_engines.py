@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application import batch
 from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.event import Levels

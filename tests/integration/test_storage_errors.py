@@ -12,10 +12,11 @@ import apsw
 import pytest
 
 from inventory_grpc import bootstrap
-from inventory_grpc.application import circuit_breaker, ledger
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, Unavailable
-from inventory_grpc.application.ledger import MAX_COMMANDS, LedgerBroken
+from inventory_grpc.application.ledger import circuit_breaker
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger.loop import MAX_COMMANDS, LedgerBroken
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Levels

@@ -10,8 +10,8 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_grpc.application import circuit_breaker
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, WritesRefused
+from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal, StockNotFound

@@ -10,7 +10,6 @@ from typing import Final
 
 import pytest
 
-from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.failures import (
     LogDamaged,
     Overloaded,
@@ -19,8 +18,9 @@ from inventory_grpc.application.failures import (
     StorageFull,
     WritesRefused,
 )
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.ledger.writer import watched
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.application.writer import watched
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,

@@ -13,7 +13,7 @@ import grpc.aio
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from inventory_grpc.application.circuit_breaker import WINDOW, BreakerState
+from inventory_grpc.application.ledger.circuit_breaker import WINDOW, BreakerState
 from inventory_grpc_protos.v1.commands_pb2 import (
     CommitReservationRequest,
     ReleaseReservationRequest,

@@ -8,7 +8,7 @@ from statistics import median
 
 import pytest
 
-from inventory_grpc.application.mailbox import Entry, Mailbox
+from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
 from tests.robustness.asked import Asked, stock_up
 from tests.robustness.effort import campaign, runs
 from tests.robustness.inside import Inside, serving_openly

@@ -1,6 +1,6 @@
 """Time that passes when a test says so."""
 
-from inventory_grpc.application.clock import LogClock
+from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.domain.values import Instant
 from tests.support.world import NOON
 

@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from inventory_grpc.application.batch import Request
-from inventory_grpc.application.circuit_breaker import CircuitBreaker
-from inventory_grpc.application.group import Answer
-from inventory_grpc.application.head import Head
-from inventory_grpc.application.ledger import Ledger
+from inventory_grpc.application.ledger.batch import Request
+from inventory_grpc.application.ledger.bulk import Answer
+from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.loop import Ledger
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries import Queries
-from inventory_grpc.application.states import States
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause

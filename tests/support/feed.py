@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.application.subscription import Followers, Progress
 from inventory_grpc.domain.book import Command

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_grpc.application.batch import Batch, Request
-from inventory_grpc.application.head import Head
-from inventory_grpc.application.states import States
-from inventory_grpc.application.writer import Answers, Writer
+from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.writer import Answers, Writer
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal

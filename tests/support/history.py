@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from inventory_grpc.application.batch import Batch, Request
+from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Transaction
-from inventory_grpc.application.states import States
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event, Fact, Levels
 from inventory_grpc.domain.reservation import ReservationExpired

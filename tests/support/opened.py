@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inventory_grpc import bootstrap
-from inventory_grpc.application.batch import Request
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from inventory_grpc.application.batch import Batch, Request
+from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, Storage, Transaction
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.application.states import States
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event
 from inventory_grpc.infrastructure.codec import decode

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Key
 from inventory_grpc.domain.refusals import Refusal

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
+from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Found, Page
-from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory

@@ -7,8 +7,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey
-from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory

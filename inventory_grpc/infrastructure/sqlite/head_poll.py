@@ -6,7 +6,7 @@ from typing import Final, Never
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.readers import Readers

@@ -7,7 +7,7 @@ from typing import Final
 import apsw
 from orjson import loads
 
-from inventory_grpc.application.states import Recent
+from inventory_grpc.application.ledger.states import Recent
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.rows import select_with

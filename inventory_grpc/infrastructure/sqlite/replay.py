@@ -6,7 +6,7 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.failpoints import reach
-from inventory_grpc.application.states import reservation_fact
+from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import StockReserved
 from inventory_grpc.domain.values import ReservationId

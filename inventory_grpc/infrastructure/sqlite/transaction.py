@@ -5,8 +5,8 @@ from typing import Final
 
 import apsw
 
+from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey
-from inventory_grpc.application.states import reservation_fact
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation, StockReserved
 from inventory_grpc.domain.stock import Inventory

@@ -10,7 +10,7 @@ COMMANDS: Final = "/inventory.v1.InventoryCommands/"
 
 
 class WriteGate(Protocol):
-    """Tells whether writes are possible; see `inventory_grpc.application.circuit_breaker`."""
+    """Tells whether writes are possible; see `application.ledger.circuit_breaker`."""
 
     def check(self) -> None:
         """Raise the refusal that says why they are not."""

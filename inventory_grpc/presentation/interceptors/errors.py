@@ -14,8 +14,8 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from grpc import StatusCode
 
-from inventory_grpc.application.circuit_breaker import refusal_of_read
 from inventory_grpc.application.failures import Overloaded, ShuttingDown, bug
+from inventory_grpc.application.ledger.circuit_breaker import refusal_of_read
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.presentation.call import Call

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, Unavailable
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from inventory_grpc.application.batch import Request
-from inventory_grpc.application.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger.batch import Request
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.reading import EventFilter
 from inventory_grpc.domain.book import Command

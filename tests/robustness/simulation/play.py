@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Final, NamedTuple
 
-from inventory_grpc.application.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from tests.robustness.simulation.client import Client
 from tests.robustness.simulation.follower import Follower
 from tests.robustness.simulation.loop import run

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.ledger import Ledger
+from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ports import StorageError, T, Transaction
 from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
 from inventory_grpc.domain.reservation import Reservation

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from inventory_grpc.application.circuit_breaker import BreakerState
-from inventory_grpc.application.ledger import LedgerBroken
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import Skipped, StorageError
 from tests.robustness.simulation.disk import Disk
 from tests.robustness.simulation.machine import MachineClock

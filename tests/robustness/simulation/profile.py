@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
 
-from inventory_grpc.application import batch, ledger, mailbox, subscription, turns
+from inventory_grpc.application import subscription
+from inventory_grpc.application.ledger import batch, mailbox, turns
+from inventory_grpc.application.ledger import loop as ledger
 from tests.robustness.simulation.chance import Chance
 
 LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {

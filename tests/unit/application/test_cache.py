@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import Skipped
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.domain.event import Fact, Levels

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory_grpc.application.circuit_breaker import (
+from inventory_grpc.application.failures import LogDamaged, StorageFull, WritesRefused
+from inventory_grpc.application.ledger.circuit_breaker import (
     FIRST_WAIT_SECONDS,
     MAX_WAIT_SECONDS,
     MIN_CALLS,
@@ -16,7 +17,6 @@ from inventory_grpc.application.circuit_breaker import (
     refusal_of,
     refusal_of_read,
 )
-from inventory_grpc.application.failures import LogDamaged, StorageFull, WritesRefused
 from inventory_grpc.application.ports import Fault, StorageError
 from tests.support.clock import ManualClock
 from tests.support.world import SECOND

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory_grpc.application import clock as log_clock
-from inventory_grpc.application.clock import LogClock, watch_for_steps
+from inventory_grpc.application.ledger import clock as log_clock
+from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ports import KeptTime
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.clocks import namespace_nanos

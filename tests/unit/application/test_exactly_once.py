@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from inventory_grpc.application import batch
-from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
+from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels

@@ -6,8 +6,6 @@ from itertools import chain
 
 import pytest
 
-from inventory_grpc.application import group, ledger, mailbox
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import (
     Internal,
     OutcomeUnknown,
@@ -15,7 +13,11 @@ from inventory_grpc.application.failures import (
     ShuttingDown,
     WritesRefused,
 )
-from inventory_grpc.application.group import Answer
+from inventory_grpc.application.ledger import bulk as group
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger import mailbox
+from inventory_grpc.application.ledger.bulk import Answer
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels

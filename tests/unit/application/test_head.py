@@ -3,7 +3,7 @@
 import asyncio
 import random
 
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.head import Head
 
 
 async def test_it_goes_forward_only() -> None:

@@ -5,9 +5,10 @@ from typing import cast
 
 import pytest
 
-from inventory_grpc.application import ledger, mailbox
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import Internal, Overloaded, ShuttingDown
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger import mailbox
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application import batch, ledger
+from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import Never, ReservationId, Span, Ttl, Until
 from tests.support.clock import ManualClock

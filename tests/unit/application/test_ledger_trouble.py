@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory_grpc.application import ledger
-from inventory_grpc.application.circuit_breaker import BreakerState
 from inventory_grpc.application.failures import (
     LogDamaged,
     OutcomeUnknown,
@@ -14,8 +12,10 @@ from inventory_grpc.application.failures import (
     StorageFull,
     WritesRefused,
 )
-from inventory_grpc.application.ledger import LedgerBroken
-from inventory_grpc.application.mailbox import Entry
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger.loop import LedgerBroken
+from inventory_grpc.application.ledger.mailbox import Entry
 from inventory_grpc.application.ports import Fault, KeptTime, Skipped, StorageError, Transaction
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from inventory_grpc.application import batch
+from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

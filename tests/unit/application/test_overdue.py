@@ -2,11 +2,11 @@
 
 import pytest
 
-from inventory_grpc.application import batch
-from inventory_grpc.application.batch import Batch, Request
 from inventory_grpc.application.failures import WritesRefused
+from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, Transaction
-from inventory_grpc.application.states import States
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
 from inventory_grpc.domain.reservation import ReservationExpired, ReservationState

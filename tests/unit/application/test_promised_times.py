@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application import circuit_breaker, ledger
 from inventory_grpc.application.failures import WritesRefused
-from inventory_grpc.application.ledger import LedgerBroken
+from inventory_grpc.application.ledger import circuit_breaker
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import Fault, StorageError
 from tests.support.engine import Engine, running, settle
 from tests.support.history import appending

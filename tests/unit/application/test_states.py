@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from inventory_grpc.application.states import Recent, States, reservation_fact
+from inventory_grpc.application.ledger.states import Recent, States, reservation_fact
 from inventory_grpc.domain.event import Event, EventOutOfOrder, Fact, Levels
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Never
 
-from inventory_grpc.application.circuit_breaker import CircuitBreaker
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc_protos.v1 import admin_pb2 as pb

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application import group, mailbox
+from inventory_grpc.application.ledger import bulk as group
+from inventory_grpc.application.ledger import mailbox
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc_protos.v1 import events_pb2
 from tests.support.caller import batch, message, refused

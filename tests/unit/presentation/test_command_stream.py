@@ -11,8 +11,10 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc.application import group, ledger, mailbox
-from inventory_grpc.application.circuit_breaker import BreakerState
+from inventory_grpc.application.ledger import bulk as group
+from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger import mailbox
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.command_stream import MAX_AHEAD, CommandStream
 from inventory_grpc.presentation.server import EXECUTE_STREAM, drain

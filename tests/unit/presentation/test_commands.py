@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.group import Answer, Asked
+from inventory_grpc.application.ledger.batch import Request
+from inventory_grpc.application.ledger.bulk import Answer, Asked
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InvalidValue

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
-from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
+from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.states import States, reservation_fact
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Transaction
-from inventory_grpc.application.states import States, reservation_fact
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound

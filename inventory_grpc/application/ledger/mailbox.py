@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from inventory_grpc.application.batch import Request
 from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from inventory_grpc.application.batch import Batch
-from inventory_grpc.application.circuit_breaker import CircuitBreaker
-from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.head import Head
+from inventory_grpc.application.ledger.batch import Batch
+from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import (
     EventBus,
     Outcome,
@@ -21,7 +22,6 @@ from inventory_grpc.application.ports import (
     StorageError,
     Transaction,
 )
-from inventory_grpc.application.states import States
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from inventory_grpc.application.batch import Batch
-from inventory_grpc.application.circuit_breaker import refusal_of
 from inventory_grpc.application.failures import OutcomeUnknown
-from inventory_grpc.application.mailbox import Entry
+from inventory_grpc.application.ledger.batch import Batch
+from inventory_grpc.application.ledger.circuit_breaker import refusal_of
+from inventory_grpc.application.ledger.mailbox import Entry
+from inventory_grpc.application.ledger.writer import Answers
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.application.writer import Answers
 from inventory_grpc.domain.refusals import Refusal
 
 MAX_EVENTS: Final = 2_048

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from inventory_grpc.application.batch import Request
-from inventory_grpc.application.mailbox import Entry, Mailbox
+from inventory_grpc.application.ledger.batch import Request
+from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal

@@ -15,18 +15,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from inventory_grpc.application.batch import Batch, Request
-from inventory_grpc.application.circuit_breaker import BreakerState, CircuitBreaker
-from inventory_grpc.application.clock import LogClock
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import ShuttingDown, bug
-from inventory_grpc.application.group import Answer, Asked, Groups
-from inventory_grpc.application.head import Head
-from inventory_grpc.application.mailbox import Entry, Mailbox
+from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.bulk import Answer, Asked, Groups
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
+from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.turns import answer_all, expire_due, refusal_for
+from inventory_grpc.application.ledger.writer import Answers, Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
-from inventory_grpc.application.states import States
-from inventory_grpc.application.turns import answer_all, expire_due, refusal_for
-from inventory_grpc.application.writer import Answers, Writer, watched
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import Instant
 
