@@ -17,7 +17,7 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import WallClock
-from inventory_grpc.application.queries import Queries as Answers
+from inventory_grpc.application.queries import Queries
 from inventory_grpc.application.reading import Reading
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.values import Instant, Span
@@ -36,10 +36,8 @@ from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock, watch_wri
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
-from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.health import OPEN_METHODS, Health
 from inventory_grpc.presentation.interceptors.admission import Limits
-from inventory_grpc.presentation.permissions import OPEN_HEALTH
-from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
     CallControls,
@@ -55,7 +53,7 @@ class Engine:
     """The service without a server: what servicers call."""
 
     ledger: Ledger
-    queries: Answers
+    queries: Queries
     followers: Followers
     event_log: SqliteEventLog
     head: Head
@@ -103,7 +101,7 @@ async def engine(
             async with _running(ledger, readers, head, clock, storage.write_lock) as running:
                 yield Engine(
                     ledger,
-                    Answers(views, event_log, cache),
+                    Queries(views, event_log, cache),
                     Followers(event_log, head),
                     event_log,
                     head,
@@ -173,7 +171,7 @@ def build_service(
     parts.write_lock.on_change(tell)
     callers = CallersFile(settings.callers) if settings.callers else None
     shared = call_controls(
-        callers, OPEN_HEALTH if settings.health is HealthAccess.OPEN else frozenset()
+        callers, OPEN_METHODS if settings.health is HealthAccess.OPEN else frozenset()
     )
     facts = ServerFacts(
         version=version("inventory-grpc"),
@@ -189,7 +187,7 @@ def build_service(
     )
     servicers = Servicers(
         commands=Commands(parts.ledger, wall, Span(round(settings.hold_seconds * Instant.SECOND))),
-        queries=Queries(parts.queries),
+        queries=parts.queries,
         events=Events(parts.followers, parts.event_log, wall),
         admin=Admin(facts),
         health=health,

@@ -1,9 +1,10 @@
 """`InventoryAdmin`: how the server is doing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import StorageError
@@ -11,6 +12,8 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.to_proto import fill_span, fill_time
 from inventory_grpc_protos.v1 import admin_pb2 as pb
+
+ROLES: Final[Mapping[str, Role]] = {"GetServerInfo": Role.ADMIN}
 
 _STATES: Final = {
     BreakerState.CLOSED: pb.CIRCUIT_BREAKER_STATE_CLOSED,

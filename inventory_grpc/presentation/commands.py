@@ -1,25 +1,49 @@
-"""The side that writes, as gRPC calls it: map, ask, map."""
+"""`InventoryCommands`: one method for each row of the table, and two for many commands at once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
 
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from inventory_grpc.application.access import Caller, Role
 from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.bulk import Asked
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
-from inventory_grpc.presentation import mapping_commands as mapping
-from inventory_grpc.presentation import to_proto as outcomes
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.values import DEFAULT_TTL, Instant, RequestId, Span, Ttl
 from inventory_grpc.presentation.bulk import RecordsAll, Submitted, Tally, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
+from inventory_grpc.presentation.grpc_types import Behaviour
+from inventory_grpc.presentation.nouns import command_rows
+from inventory_grpc.presentation.rows import CommandRow
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["InventoryCommands"]
+
+_DEFAULT: Final = Ttl(DEFAULT_TTL)
+
+_SINGLE: Final = {row.name: row.role for row in command_rows(_DEFAULT)}
+
+MANY: Final = ("ExecuteBatch", "ExecuteStream")
+"""The methods with many commands in a call; they may be any commands."""
+
+ROLES: Final[Mapping[str, Role]] = _SINGLE | dict.fromkeys(MANY, max(_SINGLE.values()))
 
 MAX_WAIT_SECONDS: Final = 30.0
 """How long a command may wait to be begun, where its caller has not said."""
+
+EARLIEST: Final = Instant(946_684_800_000_000)
+"""The year 2000: nothing this service is told of happened before."""
+
+DAY: Final = 24 * 3600 * 1_000_000
 
 
 class Ledger(RecordsAll, Protocol):
@@ -32,104 +56,113 @@ class Commands:
     """Serves `InventoryCommands` from a ledger."""
 
     def __init__(self, ledger: Ledger, now: WallClock, default_ttl: Span = DEFAULT_TTL) -> None:
-        default = Ttl(default_ttl)
         self._ledger = ledger
         self._now = now
-        self._reserve_stock = partial(mapping.reserve_stock, default=default)
-        self._extend_reservation = partial(mapping.extend_reservation, default=default)
-        self._kinds: Mapping[str, tuple[str, mapping.ToCommand[Any]]] = {
-            "add_stock": ("AddStock", mapping.add_stock),
-            "remove_stock": ("RemoveStock", mapping.remove_stock),
-            "adjust_stock": ("AdjustStock", mapping.adjust_stock),
-            "reserve_stock": ("ReserveStock", self._reserve_stock),
-            "commit_reservation": ("CommitReservation", mapping.commit_reservation),
-            "release_reservation": ("ReleaseReservation", mapping.release_reservation),
-            "extend_reservation": ("ExtendReservation", self._extend_reservation),
-        }
         self._streams = CommandStreams()
+        rows = command_rows(Ttl(default_ttl))
+        self._row_of = rows_by_kind(rows)
+        self.methods: Mapping[str, Callable[[Any, Call], Any]] = {
+            **{row.name: self._method(row) for row in rows},
+            "ExecuteBatch": self._execute_batch,
+            "ExecuteStream": self._execute_stream,
+        }
 
-    async def AddStock(self, request: pb.AddStockRequest, call: Call) -> pb.AddStockResponse:
-        outcome = await self._record("AddStock", mapping.add_stock, request, call)
-        return outcomes.fill_one_stock(pb.AddStockResponse(), outcome)
+    def close(self) -> None:
+        """Have every stream answer the commands that were submitted, and end."""
+        self._streams.close()
 
-    async def RemoveStock(
-        self, request: pb.RemoveStockRequest, call: Call
-    ) -> pb.RemoveStockResponse:
-        outcome = await self._record("RemoveStock", mapping.remove_stock, request, call)
-        return outcomes.fill_one_stock(pb.RemoveStockResponse(), outcome)
+    def _method(self, row: CommandRow) -> Behaviour:
+        """Return the method that does one command a call."""
+        respond: Any = GetMessageClass(SERVICE.methods_by_name[row.name].output_type)
+        ledger, now = self._ledger, self._now
 
-    async def AdjustStock(
-        self, request: pb.AdjustStockRequest, call: Call
-    ) -> pb.AdjustStockResponse:
-        outcome = await self._record("AdjustStock", mapping.adjust_stock, request, call)
-        return outcomes.fill_one_stock(pb.AdjustStockResponse(), outcome)
+        async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
+            asked = read_command(row, request, call.caller, now(), _deadline(call))
+            response: Message = respond()
+            row.fill(response, await ledger.record(*asked))
+            return response
 
-    async def ReserveStock(
-        self, request: pb.ReserveStockRequest, call: Call
-    ) -> pb.ReserveStockResponse:
-        outcome = await self._record("ReserveStock", self._reserve_stock, request, call)
-        return outcomes.fill_lines(pb.ReserveStockResponse(), outcome)
+        return execute
 
-    async def CommitReservation(
-        self, request: pb.CommitReservationRequest, call: Call
-    ) -> pb.CommitReservationResponse:
-        outcome = await self._record("CommitReservation", mapping.commit_reservation, request, call)
-        return outcomes.fill_lines(pb.CommitReservationResponse(), outcome)
-
-    async def ReleaseReservation(
-        self, request: pb.ReleaseReservationRequest, call: Call
-    ) -> pb.ReleaseReservationResponse:
-        outcome = await self._record(
-            "ReleaseReservation", mapping.release_reservation, request, call
-        )
-        return outcomes.fill_lines(pb.ReleaseReservationResponse(), outcome)
-
-    async def ExtendReservation(
-        self, request: pb.ExtendReservationRequest, call: Call
-    ) -> pb.ExtendReservationResponse:
-        outcome = await self._record("ExtendReservation", self._extend_reservation, request, call)
-        return outcomes.extended(outcome)
-
-    async def ExecuteBatch(
+    async def _execute_batch(
         self, request: pb.ExecuteBatchRequest, call: Call
     ) -> pb.ExecuteBatchResponse:
         submitted = await self._submit(request.commands, call, Tally(call))
         return await submitted.respond(pb.ExecuteBatchResponse())
 
-    async def ExecuteStream(
+    async def _execute_stream(
         self, requests: AsyncIterator[pb.ExecuteStreamRequest], call: Call
     ) -> AsyncIterator[pb.ExecuteStreamResponse]:
-        submit = partial(self._submit, call=call, tally=Tally(call))
-        with self._streams.open(requests, submit) as stream:
+        submit_next = partial(self._submit, call=call, tally=Tally(call))
+        with self._streams.open(requests, submit_next) as stream:
             async with aclosing(stream.submitted()) as messages:
                 async for submitted in messages:
                     yield await submitted.respond(pb.ExecuteStreamResponse())
 
-    def close(self) -> None:
-        """Have every stream answer what it has taken in, and leave."""
-        self._streams.close()
-
     async def _submit(self, commands: Sequence[pb.Command], call: Call, tally: Tally) -> Submitted:
-        terms = self._terms(call)
+        row_of, caller, now, deadline = self._row_of, call.caller, self._now(), _deadline(call)
 
         def read(kind: str, request: Any) -> Asked:  # noqa: ANN401  the request of that kind
-            rpc, to_command = self._kinds[kind]
-            return mapping.asked(rpc, to_command, request, terms)
+            return read_command(row_of[kind], request, caller, now, deadline)
 
         return await submit(commands, read, self._ledger, tally)
 
-    async def _record(
-        self,
-        rpc: str,
-        to_command: mapping.ToCommand[mapping.R],
-        request: mapping.R,
-        call: Call,
-    ) -> Outcome:
-        asked = mapping.asked(rpc, to_command, request, self._terms(call))
-        return await self._ledger.record(*asked)
 
-    def _terms(self, call: Call) -> mapping.Terms:
-        seconds = call.seconds_left()
-        if seconds is None:
-            seconds = MAX_WAIT_SECONDS
-        return mapping.Terms(call.caller, self._now(), asyncio.get_running_loop().time() + seconds)
+def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:
+    """Return *rows* by the field of `Command` that holds the request of each."""
+    request_of = {row.name: SERVICE.methods_by_name[row.name].input_type for row in rows}
+    fields = {field.message_type: field.name for field in pb.Command.DESCRIPTOR.fields}
+    return {fields[request_of[row.name]]: row for row in rows}
+
+
+def read_command(
+    row: CommandRow,
+    request: Any,  # noqa: ANN401  of that row
+    caller: Caller,
+    now: Instant,
+    deadline: float,
+) -> Asked:
+    """Read one command, from a call of its own or from among many.
+
+    Raises:
+        InvalidValue, PermissionDenied: it is wrong.
+    """
+    with Validator(caller) as check:
+        command = row.read(check, request)
+        told = cause(check, request, now)
+    compared = fingerprint(row.name, request) if told.request_id else b""
+    return command, Request(told, compared, deadline, caller.scope)
+
+
+def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
+    """Return who asked, and why."""
+    check.take_if_any(RequestId, "request_id", request.request_id)
+    occur_time = None
+    if request.HasField("occur_time"):
+        occur_time = check.instant("occur_time", request.occur_time)
+        if not EARLIEST <= occur_time <= now + DAY:
+            check.violation("occur_time", "must be from the year 2000 to a day ahead")
+    return Cause(
+        request.request_id,
+        check.caller.actor,
+        check.text("reason", request.reason),
+        check.text("reference", request.reference),
+        occur_time,
+    )
+
+
+def fingerprint(rpc: str, request: Message) -> bytes:
+    """Return the digest that tells *request* from others under the same request id.
+
+    It is of the message as it was parsed, without fields that this server does not know and
+    before anything is filled in. It is stored, so its making can never change.
+    """
+    request.DiscardUnknownFields()
+    message = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(rpc.encode() + b"\0" + message).digest()
+
+
+def _deadline(call: Call) -> float:
+    """Return the time on the event loop's clock until which a command may be begun."""
+    seconds = call.seconds_left()
+    return asyncio.get_running_loop().time() + (MAX_WAIT_SECONDS if seconds is None else seconds)

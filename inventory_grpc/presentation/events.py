@@ -1,21 +1,42 @@
-"""The side that tells what has happened, as gRPC calls it.
+"""`InventoryEvents`: subscriptions and lists of the log.
 
 Its methods answer with bytes: events are passed on as they are stored.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Final, NamedTuple, assert_never
 
+from inventory_grpc.application.access import Role
 from inventory_grpc.application.event_pages import find_page
 from inventory_grpc.application.ports import WallClock
-from inventory_grpc.application.reading import EventLog
-from inventory_grpc.application.subscription import Followers, Progress
-from inventory_grpc.presentation import mapping_events as mapping
+from inventory_grpc.application.reading import EventFilter, EventLog
+from inventory_grpc.application.subscription import Followers, Progress, Start
+from inventory_grpc.domain.values import Instant, Malformed, Name, ProductId, ReservationId, Span
 from inventory_grpc.presentation import page_tokens, stored_events
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.to_proto import fill_time
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
+
+ROLES: Final[Mapping[str, Role]] = {"Subscribe": Role.READER, "ListEvents": Role.READER}
+
+DEFAULT_BATCH: Final = 256
+MAX_BATCH: Final = 512
+
+DEFAULT_HEARTBEAT: Final = Span(10_000_000)
+MIN_HEARTBEAT: Final = Span(1_000_000)
+MAX_HEARTBEAT: Final = Span(60_000_000)
+
+END_OF_TIME: Final = 2**63 - 1
+"""A position no log reaches."""
+
+FACTS: Final = frozenset(
+    field.message_type.name
+    for field in pb.Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+    if field.message_type
+)
+"""The names of all facts."""
 
 
 class Events:
@@ -28,7 +49,7 @@ class Events:
 
     async def Subscribe(self, request: pb.SubscribeRequest, call: Call) -> AsyncIterator[bytes]:
         with Validator(call.caller) as check:
-            asked = mapping.subscription(check, request)
+            asked = read_subscription(check, request)
         after, end = await self._followers.resolve(asked.start, asked.log_id)
         call.note(position=after)
         following = self._followers.follow(
@@ -45,7 +66,7 @@ class Events:
 
     async def ListEvents(self, request: pb.ListEventsRequest, call: Call) -> bytes:
         with Validator(call.caller) as check:
-            asked = mapping.stretch(check, request)
+            asked = read_stretch(check, request)
         rows, searched, done = await find_page(
             self._log,
             asked.matching,
@@ -54,7 +75,7 @@ class Events:
             asked.size + 1,  # to know whether there are more
             newest_first=request.newest_first,
         )
-        shown = mapping.page(rows, asked.size)
+        shown = page(rows, asked.size)
         if len(shown) < len(rows):
             searched, done = shown[-1][0], False
         rest = pb.ListEventsResponse(head_position=self._log.head(), searched_position=searched)
@@ -71,3 +92,92 @@ class Events:
         )
         fill_time(rest.server_time, self._now())
         return stored_events.response(progress.events, rest)
+
+
+class Subscription(NamedTuple):
+    """The events that a follower wants, and how it wants them sent."""
+
+    start: Start
+    log_id: str
+    matching: EventFilter
+    max_events: int
+    heartbeat_seconds: float
+
+
+class Stretch(NamedTuple):
+    """The part of the log to list."""
+
+    matching: EventFilter
+    after: int
+    before: int
+    size: int
+
+
+def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscription:
+    """Return the subscription that *request* asks for."""
+    check.take_if_any(Name, "log_id", request.log_id)
+    heartbeat = DEFAULT_HEARTBEAT
+    if request.HasField("heartbeat"):
+        heartbeat = check.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)
+    return Subscription(
+        _start(check, request),
+        request.log_id,
+        _filter(check, request.filter),
+        check.number("max_batch", request.max_batch, 0, MAX_BATCH) or DEFAULT_BATCH,
+        heartbeat / Instant.SECOND,
+    )
+
+
+def read_stretch(check: Validator, request: pb.ListEventsRequest) -> Stretch:
+    """Return the part of the log that *request* asks for, from its page on."""
+    last = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
+    after = check.number("after_position", request.after_position, 0)
+    before = check.number("before_position", request.before_position, 0) or END_OF_TIME
+    if last and request.newest_first:
+        before = int(last[0])
+    elif last:
+        after = int(last[0])
+    return Stretch(
+        _filter(check, request.filter), after, before, page_tokens.size(check, request.page_size)
+    )
+
+
+def page(rows: Sequence[tuple[int, bytes]], size: int) -> Sequence[tuple[int, bytes]]:
+    """Return those of *rows* that fit on a page; at least one, if there is one."""
+    room = page_tokens.MAX_BYTES
+    for count, (_, event) in enumerate(rows):
+        room -= len(event)
+        if count == size or (room < 0 and count):
+            return rows[:count]
+    return rows
+
+
+def _start(check: Validator, request: pb.SubscribeRequest) -> Start:
+    match request.WhichOneof("start"):
+        case None:
+            return Start()
+        case "after_position":
+            return Start(after_position=check.number("after_position", request.after_position, 0))
+        case "after_time":
+            return Start(after_time=check.instant("after_time", request.after_time))
+        case "from_now":
+            if not request.from_now:
+                check.violation("from_now", "must be true, or left out")
+            return Start(from_now=True)
+        case other:
+            assert_never(other)
+
+
+def _filter(check: Validator, message: pb.EventFilter) -> EventFilter:
+    return EventFilter(
+        check.values(_fact, "filter.event_types", message.event_types),
+        check.values(ProductId, "filter.product_ids", message.product_ids),
+        check.stores("filter.store_ids", message.store_ids),
+        check.values(ReservationId, "filter.reservation_ids", message.reservation_ids),
+    )
+
+
+def _fact(name: str) -> str:
+    if name not in FACTS:
+        raise Malformed("must be the name of a fact, such as StockReserved")
+    return name

@@ -5,16 +5,28 @@ one that reads nothing keep everybody from hearing that the server shuts down.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 from google.protobuf.message import Message
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2 as pb
 
+from inventory_grpc.application.access import Role
 from inventory_grpc.application.failures import ShuttingDown
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.presentation.call import Call
+
+SERVICE: Final = "grpc.health.v1.Health"
+
+ROLES: Final[Mapping[str, Role]] = {
+    "Check": Role.READER,
+    "List": Role.READER,
+    "Watch": Role.READER,
+}
+
+OPEN_METHODS: Final = frozenset({f"/{SERVICE}/Check", f"/{SERVICE}/Watch"})
+"""Methods that probes and load balancers call, which have no token; they tell only the state."""
 
 SERVING: Final = pb.HealthCheckResponse.SERVING
 NOT_SERVING: Final = pb.HealthCheckResponse.NOT_SERVING

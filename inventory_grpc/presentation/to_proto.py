@@ -4,7 +4,7 @@ Fields are assigned one by one: measured, that takes half the time of building m
 from keywords.
 """
 
-from typing import Final, TypeVar
+from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,27 +13,14 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
-from inventory_grpc_protos.v1 import commands_pb2
-from inventory_grpc_protos.v1 import stock_pb2 as pb
-
-OneStock = TypeVar(
-    "OneStock",
-    commands_pb2.AddStockResponse,
-    commands_pb2.RemoveStockResponse,
-    commands_pb2.AdjustStockResponse,
-)
-Lines = TypeVar(
-    "Lines",
-    commands_pb2.ReserveStockResponse,
-    commands_pb2.CommitReservationResponse,
-    commands_pb2.ReleaseReservationResponse,
-)
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1 import stock_pb2
 
 STATES: Final = {
-    ReservationState.ACTIVE: pb.RESERVATION_STATE_ACTIVE,
-    ReservationState.COMMITTED: pb.RESERVATION_STATE_COMMITTED,
-    ReservationState.RELEASED: pb.RESERVATION_STATE_RELEASED,
-    ReservationState.EXPIRED: pb.RESERVATION_STATE_EXPIRED,
+    ReservationState.ACTIVE: stock_pb2.RESERVATION_STATE_ACTIVE,
+    ReservationState.COMMITTED: stock_pb2.RESERVATION_STATE_COMMITTED,
+    ReservationState.RELEASED: stock_pb2.RESERVATION_STATE_RELEASED,
+    ReservationState.EXPIRED: stock_pb2.RESERVATION_STATE_EXPIRED,
 }
 
 
@@ -52,7 +39,7 @@ def fill_span(message: Duration, micros: int) -> None:
     message.nanos = sign * rest * 1_000
 
 
-def fill_stock(message: pb.Stock, stock: Inventory) -> None:
+def fill_stock(message: stock_pb2.Stock, stock: Inventory) -> None:
     """Write a stock."""
     (message.product_id, message.store_id), levels, message.version, update_time = stock
     message.on_hand, message.reserved = levels
@@ -62,12 +49,12 @@ def fill_stock(message: pb.Stock, stock: Inventory) -> None:
         fill_time(message.update_time, update_time)
 
 
-def fill_key(message: pb.StockKey, stock_id: StockId) -> None:
+def fill_key(message: stock_pb2.StockKey, stock_id: StockId) -> None:
     """Write the name of a stock."""
     message.product_id, message.store_id = stock_id
 
 
-def fill_reservation(message: pb.Reservation, reservation: Reservation) -> None:
+def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -> None:
     """Write a reservation, all lines."""
     message.reservation_id = reservation.reservation_id
     message.customer_id = reservation.customer_id
@@ -85,37 +72,44 @@ def fill_reservation(message: pb.Reservation, reservation: Reservation) -> None:
         added.held = line.held
 
 
-def fill_one_stock(response: OneStock, outcome: Outcome) -> OneStock:
-    """Tell what a command on one stock has made so."""
+def fill_stock_outcome(
+    response: pb.AddStockResponse | pb.RemoveStockResponse | pb.AdjustStockResponse,
+    outcome: Outcome,
+) -> None:
+    """Write the outcome of a command on one stock."""
     fill_stock(response.stock, outcome.stocks[0])
     response.position = outcome.position
     response.replayed = outcome.replayed
-    return response
 
 
-def fill_lines(response: Lines, outcome: Outcome) -> Lines:
-    """Tell what a command on a reservation has made so, and of its stocks."""
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
+def fill_reservation_outcome(
+    response: pb.ReserveStockResponse
+    | pb.CommitReservationResponse
+    | pb.ReleaseReservationResponse,
+    outcome: Outcome,
+) -> None:
+    """Write the outcome of a command on a reservation and its stocks."""
     for stock in outcome.stocks:
         fill_stock(response.stocks.add(), stock)
-    response.position = outcome.position
-    response.replayed = outcome.replayed
-    return response
+    fill_extension_outcome(response, outcome)
 
 
-def extended(outcome: Outcome) -> commands_pb2.ExtendReservationResponse:
-    """Tell until when a reservation holds now."""
-    response = commands_pb2.ExtendReservationResponse(
-        position=outcome.position, replayed=outcome.replayed
-    )
+def fill_extension_outcome(
+    response: pb.ReserveStockResponse
+    | pb.CommitReservationResponse
+    | pb.ReleaseReservationResponse
+    | pb.ExtendReservationResponse,
+    outcome: Outcome,
+) -> None:
+    """Write the outcome of a command that moved no stock of its reservation."""
     assert outcome.reservation is not None
     fill_reservation(response.reservation, outcome.reservation)
-    return response
+    response.position = outcome.position
+    response.replayed = outcome.replayed
 
 
-def fill_result(result: commands_pb2.CommandResult, outcome: Outcome) -> commands_pb2.CommandResult:
-    """Tell of a command among many what is needed to go on."""
+def fill_result(result: pb.CommandResult, outcome: Outcome) -> None:
+    """Write the outcome of one command among many: enough to go on from."""
     result.position = outcome.position
     if outcome.replayed:
         result.replayed = True
@@ -123,4 +117,3 @@ def fill_result(result: commands_pb2.CommandResult, outcome: Outcome) -> command
         result.version = outcome.stocks[0].version
     else:
         result.reservation_id = outcome.reservation.reservation_id
-    return result

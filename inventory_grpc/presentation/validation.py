@@ -29,6 +29,9 @@ from inventory_grpc.domain.values import (
 V = TypeVar("V")
 T = TypeVar("T")
 
+MAX_VALUES: Final = 100
+"""Values in one list of a filter."""
+
 MAX_VIOLATIONS: Final = 20
 """Violations told at once; a status has little room."""
 
@@ -164,12 +167,10 @@ class Validator:
                     f"with the lines before it, makes more than {Quantity.MAX:,} of the stock",
                 )
 
-    def values(
-        self, kind: Callable[[str], T], field: str, values: Sequence[str], most: int
-    ) -> frozenset[T]:
+    def values(self, kind: Callable[[str], T], field: str, values: Sequence[str]) -> frozenset[T]:
         """Return the values of a filter."""
-        if len(values) > most:
-            self.violation(field, f"{counted(len(values))}; must be at most {most} values")
+        if len(values) > MAX_VALUES:
+            self.violation(field, f"{counted(len(values))}; must be at most {MAX_VALUES} values")
             return frozenset()
         if not values:
             return frozenset()
@@ -177,9 +178,9 @@ class Validator:
             self.take(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
         )
 
-    def stores(self, field: str, values: Sequence[str], most: int) -> frozenset[StoreId]:
+    def stores(self, field: str, values: Sequence[str]) -> frozenset[StoreId]:
         """Return the stores of a filter: those named, else all that are the caller's."""
-        return self.values(StoreId, field, values, most) or self._stores or frozenset()
+        return self.values(StoreId, field, values) or self._stores or frozenset()
 
     def _name_store(self, store_id: StoreId) -> None:
         """Note *store_id* if it is not one of the caller's, who has but some."""

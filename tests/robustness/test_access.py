@@ -15,7 +15,8 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from inventory_grpc.application.access import Role
 from inventory_grpc.infrastructure.callers_file import new_token
-from inventory_grpc.presentation.permissions import OPEN_HEALTH, PERMISSIONS
+from inventory_grpc.presentation.health import OPEN_METHODS
+from inventory_grpc.presentation.services import PERMISSIONS
 from inventory_grpc.server import serve
 from inventory_grpc.settings import HealthAccess, Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
@@ -82,7 +83,7 @@ async def test_who_is_not_known_is_refused_unread_by_every_rpc(guarded: Guarded)
     }
     told = set()
     for rpc in ALL:
-        if rpc.method in OPEN_HEALTH:
+        if rpc.method in OPEN_METHODS:
             continue
         for kind, metadata in strangers.items():
             seen = await guarded.refused(rpc, metadata)
@@ -100,7 +101,7 @@ async def test_health_needs_no_token_and_tells_the_state_alone(
     token = keyring.add("probe", "reader")
     settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path, health=health)
     async with serve.serving(settings) as served, calling(served.address) as caller:
-        for rpc in (rpc for rpc in BESIDE if rpc.method in OPEN_HEALTH):
+        for rpc in (rpc for rpc in BESIDE if rpc.method in OPEN_METHODS):
             answers = [await rpc.answer(caller.channel, b"", bearing(token))]
             strangers: list[Metadata] = [(), bearing(new_token())]
             for stranger in strangers:
@@ -119,7 +120,7 @@ async def test_a_role_is_enough_or_refused_unread_by_every_rpc(guarded: Guarded)
         for role in Role:
             seen = await guarded.refused(rpc, bearing(guarded.tokens[role.name.lower()]))
             codes.add(seen.code)
-            if role >= PERMISSIONS[rpc.method] or rpc.method in OPEN_HEALTH:
+            if role >= PERMISSIONS[rpc.method] or rpc.method in OPEN_METHODS:
                 assert seen.code is StatusCode.INVALID_ARGUMENT, (rpc.method, role)
             else:
                 assert seen.code is StatusCode.PERMISSION_DENIED, (rpc.method, role)

@@ -1,8 +1,7 @@
-"""Authentication and roles: who calls, and what they may.
+"""Authentication and roles, both checked before anything of a request is read.
 
-Both are looked at before anything of a request is read. Who calls is what a bearer token says,
-or else the certificate of the connection: its subject alternative names, never its
-common name. What callers write into metadata about themselves is not looked at.
+A bearer token names the caller, or else the certificate of the connection: its subject
+alternative names, never its common name. Other metadata about the caller is not looked at.
 """
 
 import asyncio
@@ -16,7 +15,6 @@ from inventory_grpc.application.failures import PermissionDenied, Unauthenticate
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
-from inventory_grpc.presentation.permissions import PERMISSIONS
 
 HEADER: Final = "authorization"
 
@@ -49,7 +47,7 @@ class Authenticate(Around):
     def __init__(
         self,
         callers: Callers | None,
-        permissions: Mapping[str, Role] = PERMISSIONS,
+        permissions: Mapping[str, Role],
         open_methods: Collection[str] = (),
     ) -> None:
         super().__init__()

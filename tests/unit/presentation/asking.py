@@ -1,31 +1,27 @@
 """Requests as callers send them, and what is wrong with them."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
+
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Ttl
-from inventory_grpc.presentation import mapping_commands as mapping
 from inventory_grpc.presentation.call import Call
-from inventory_grpc.presentation.mapping_commands import CommandRequest
+from inventory_grpc.presentation.commands import SERVICE, cause
+from inventory_grpc.presentation.nouns import command_rows
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.stock_pb2 import Line
 from tests.support.world import NOON
 
-TO_COMMAND: Final[dict[type[CommandRequest], Callable[[Validator, Any], Command]]] = {
-    pb.AddStockRequest: mapping.add_stock,
-    pb.RemoveStockRequest: mapping.remove_stock,
-    pb.AdjustStockRequest: mapping.adjust_stock,
-    pb.ReserveStockRequest: partial(mapping.reserve_stock, default=Ttl(DEFAULT_TTL)),
-    pb.CommitReservationRequest: mapping.commit_reservation,
-    pb.ReleaseReservationRequest: mapping.release_reservation,
-    pb.ExtendReservationRequest: partial(mapping.extend_reservation, default=Ttl(DEFAULT_TTL)),
-}
+ROWS: Final = {row.name: row for row in command_rows(Ttl(DEFAULT_TTL))}
+
+REQUESTS: Final = [GetMessageClass(SERVICE.methods_by_name[name].input_type) for name in ROWS]
+"""The class of every command's request."""
 
 
 class Context:
@@ -44,12 +40,12 @@ def called(seconds: float | None = None) -> Call:
     return Call(context)
 
 
-def read(request: CommandRequest) -> tuple[Command, Cause]:
+def read(request: Message) -> tuple[Command, Cause]:
     """Return what *request* asks for."""
     with Validator(ANYBODY) as check:
-        command = TO_COMMAND[type(request)](check, request)
-        cause = mapping.cause(check, request, NOON)
-    return command, cause
+        command = ROWS[type(request).__name__.removesuffix("Request")].read(check, request)
+        told = cause(check, request, NOON)
+    return command, told
 
 
 def fields(refused: InvalidValue) -> list[str]:

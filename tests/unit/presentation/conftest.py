@@ -10,7 +10,6 @@ from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
-from inventory_grpc.presentation.queries import Queries
 from inventory_grpc.presentation.server import (
     SERVICES,
     CallControls,
@@ -75,7 +74,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
     health, shared = Health(SERVICES), call_controls()
     servicers = Servicers(
         Commands(engine.ledger, wall),
-        Queries(engine.queries),
+        engine.queries,
         Events(engine.followers, log, wall),
         Admin(facts),
         health,

@@ -8,7 +8,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.presentation import mapping_commands as mapping
+from inventory_grpc.presentation import commands as presentation
 from inventory_grpc.presentation.errors import NOT_BEGUN
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import batch, commands, refusal_among, refused
@@ -142,14 +142,14 @@ async def test_a_command_that_is_not_begun_in_time_says_so(
 async def test_a_bug_in_one_command_is_told_under_an_id_and_is_no_other_ones_fate(
     service: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    read = mapping.cause
+    read = presentation.cause
 
     def read_or_break(check: Any, request: Any, now: Instant) -> Any:  # noqa: ANN401
         if request.product_id == "mirror":
             raise ZeroDivisionError("a bug, with a secret in its text")
         return read(check, request, now)
 
-    monkeypatch.setattr(mapping, "cause", read_or_break)
+    monkeypatch.setattr(presentation, "cause", read_or_break)
     before, broken, after = await executed(service, add(), add(product_id="mirror"), add())
     assert (before.position, after.position) == (1, 2)
     seen = refusal_among(broken)

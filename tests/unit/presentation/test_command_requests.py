@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.domain import reservation_commands as commands
@@ -21,12 +22,12 @@ from inventory_grpc.domain.values import (
     Ttl,
     Until,
 )
-from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from inventory_grpc.presentation.commands import fingerprint
 from inventory_grpc.presentation.validation import MAX_VIOLATIONS
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES, stock
 from tests.unit.presentation.asking import (
-    TO_COMMAND,
+    REQUESTS,
     add,
     adjust,
     count,
@@ -45,7 +46,7 @@ def at(seconds: int, nanos: int = 0) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=nanos)
 
 
-WRONG: list[tuple[CommandRequest, list[str]]] = [
+WRONG: list[tuple[Message, list[str]]] = [
     (pb.AddStockRequest(), ["product_id", "quantity", "store_id"]),
     (add(product_id="x" * 129), ["product_id"]),
     (add(product_id="kettle\n"), ["product_id"]),
@@ -107,7 +108,7 @@ WRONG: list[tuple[CommandRequest, list[str]]] = [
 @pytest.mark.parametrize(
     ("asked", "where"), WRONG, ids=[f"{type(asked).__name__}-{where[0]}" for asked, where in WRONG]
 )
-def test_what_is_wrong_is_named_by_its_path(asked: CommandRequest, where: list[str]) -> None:
+def test_what_is_wrong_is_named_by_its_path(asked: Message, where: list[str]) -> None:
     with pytest.raises(InvalidValue) as refused:
         read(asked)
     assert fields(refused.value) == where
@@ -228,9 +229,9 @@ def test_the_fingerprint_of_a_request_never_changes() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", TO_COMMAND, ids=lambda kind: str(kind.__name__))
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: str(kind.__name__))
 def test_each_required_field_of_an_empty_request_is_called_missing(
-    kind: type[CommandRequest],
+    kind: type[Message],
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
         read(kind())

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from google.protobuf.message import Message
 
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ledger.batch import Request
@@ -13,8 +14,7 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Span, Ttl
-from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands
-from inventory_grpc.presentation.mapping_commands import CommandRequest, fingerprint
+from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands, fingerprint
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import MINUTE, NOON
@@ -39,12 +39,12 @@ class Listening:
         raise NotImplementedError
 
 
-async def heard(request: CommandRequest, seconds: float | None = None) -> Listening:
+async def heard(request: Message, seconds: float | None = None) -> Listening:
     ledger = Listening()
     commands = Commands(ledger, lambda: NOON, Span(5 * MINUTE))
     rpc = type(request).__name__.removesuffix("Request")
     with pytest.raises(Heard):
-        await getattr(commands, rpc)(request, called(seconds))
+        await commands.methods[rpc](request, called(seconds))
     return ledger
 
 
@@ -78,38 +78,40 @@ async def test_what_is_wrong_with_a_command_and_with_its_cause_is_told_together(
 ) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
     with pytest.raises(InvalidValue) as refused:
-        await commands.AddStock(add(quantity=0, request_id="%"), called())
+        await commands.methods["AddStock"](add(quantity=0, request_id="%"), called())
     assert fields(refused.value) == ["quantity", "request_id"]
     assert await engine.log() == []
 
 
 async def test_a_command_is_answered_with_what_it_made_so(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    added = await commands.AddStock(add(quantity=9), called())
+    added = await commands.methods["AddStock"](add(quantity=9), called())
     assert (added.stock.on_hand, added.position, added.replayed) == (9, 1, False)
-    removed = await commands.RemoveStock(
+    removed = await commands.methods["RemoveStock"](
         pb.RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=1), called()
     )
     assert (removed.stock.on_hand, removed.position) == (8, 2)
-    adjusted = await commands.AdjustStock(adjust(delta=-1), called())
+    adjusted = await commands.methods["AdjustStock"](adjust(delta=-1), called())
     assert (adjusted.stock.on_hand, adjusted.stock.version) == (7, 3)
 
 
 async def test_a_cart_lives_its_life(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    await commands.AddStock(add(quantity=9), called())
-    reserved = await commands.ReserveStock(reserve(reservation_id="r1", lines=[line(4)]), called())
+    await commands.methods["AddStock"](add(quantity=9), called())
+    reserved = await commands.methods["ReserveStock"](
+        reserve(reservation_id="r1", lines=[line(4)]), called()
+    )
     assert reserved.reservation.lines[0].held == 4
     assert reserved.stocks[0].available == 5
-    extended = await commands.ExtendReservation(
+    extended = await commands.methods["ExtendReservation"](
         pb.ExtendReservationRequest(reservation_id="r1", never_expires=True), called()
     )
     assert not extended.reservation.HasField("expire_time")
-    committed = await commands.CommitReservation(
+    committed = await commands.methods["CommitReservation"](
         pb.CommitReservationRequest(reservation_id="r1", lines=[line(1)], order_id="o1"), called()
     )
     assert (committed.stocks[0].on_hand, committed.reservation.order_id) == (8, "o1")
-    released = await commands.ReleaseReservation(
+    released = await commands.methods["ReleaseReservation"](
         pb.ReleaseReservationRequest(reservation_id="r1"), called()
     )
     assert (released.stocks[0].available, released.reservation.lines[0].released) == (8, 3)
@@ -117,11 +119,11 @@ async def test_a_cart_lives_its_life(engine: Engine) -> None:
 
 async def test_a_request_that_is_sent_again_gets_the_same_answer(engine: Engine) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)
-    await commands.AddStock(add(quantity=9), called())
-    first = await commands.ReserveStock(reserve(request_id="q1"), called())
-    again = await commands.ReserveStock(reserve(request_id="q1"), called())
+    await commands.methods["AddStock"](add(quantity=9), called())
+    first = await commands.methods["ReserveStock"](reserve(request_id="q1"), called())
+    again = await commands.methods["ReserveStock"](reserve(request_id="q1"), called())
     assert again.replayed
     again.replayed = False
     assert again == first
     with pytest.raises(RequestIdReused):
-        await commands.ReserveStock(reserve(request_id="q1", lines=[line(2)]), called())
+        await commands.methods["ReserveStock"](reserve(request_id="q1", lines=[line(2)]), called())

@@ -14,8 +14,7 @@ from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.memory import store as memory_store
-from inventory_grpc.presentation import mapping_events as mapping
-from inventory_grpc.presentation.events import Events
+from inventory_grpc.presentation.events import FACTS, Events, page, read_subscription
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.engine import Engine
@@ -120,7 +119,7 @@ def test_a_subscription_is_what_the_follower_said(
     asked: pb.SubscribeRequest, start: Start, max_events: int, heartbeat_seconds: float
 ) -> None:
     with Validator(ANYBODY) as check:
-        wanted = mapping.subscription(check, asked)
+        wanted = read_subscription(check, asked)
     assert (wanted.start, wanted.max_events, wanted.heartbeat_seconds) == (
         start,
         max_events,
@@ -138,7 +137,7 @@ def test_every_fact_can_be_asked_for_by_its_name() -> None:
         "ReservationReleased",
         "ReservationExpired",
         "ReservationExtended",
-    } == mapping.FACTS
+    } == FACTS
 
 
 async def test_a_follower_gets_what_was_recorded_and_where_that_is(engine: Engine) -> None:
@@ -233,7 +232,7 @@ async def test_a_list_is_filtered(engine: Engine) -> None:
 
 def test_a_page_ends_where_it_is_full_or_heavy_but_never_empty() -> None:
     heavy = [(position, b"x" * 400_000) for position in range(1, 5)]
-    assert len(mapping.page(heavy, 100)) == 2
-    assert len(mapping.page(heavy, 1)) == 1
-    assert len(mapping.page([(1, b"x" * 2_000_000)], 100)) == 1
-    assert mapping.page([], 100) == []
+    assert len(page(heavy, 100)) == 2
+    assert len(page(heavy, 1)) == 1
+    assert len(page([(1, b"x" * 2_000_000)], 100)) == 1
+    assert page([], 100) == []

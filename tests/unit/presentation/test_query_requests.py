@@ -1,6 +1,5 @@
 """What a query asks, or everything that is wrong with it; and what it is answered."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -8,10 +7,11 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.queries import Queries
 from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
-from inventory_grpc.presentation.call import Call
-from inventory_grpc.presentation.mapping_queries import MAX_KEYS, MAX_VALUES
-from inventory_grpc.presentation.queries import Queries
+from inventory_grpc.presentation.nouns import QUERY_ROWS
+from inventory_grpc.presentation.stock import MAX_KEYS
+from inventory_grpc.presentation.validation import MAX_VALUES
 from inventory_grpc_protos.v1 import queries_pb2 as pb
 from inventory_grpc_protos.v1.stock_pb2 import (
     RESERVATION_STATE_ACTIVE,
@@ -38,10 +38,12 @@ from tests.unit.presentation.asking import called, fields, line
 KETTLE: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon"}
 
 
-def asking(queries: Queries, request: Message) -> Awaitable[Any]:
-    rpc = type(request).__name__.removesuffix("Request")
-    method: Callable[[Message, Call], Awaitable[Any]] = getattr(queries, rpc)
-    return method(request, called())
+ROWS = {row.name: row for row in QUERY_ROWS}
+
+
+async def asking(queries: Queries, request: Message) -> Any:  # noqa: ANN401  of that query
+    row = ROWS[type(request).__name__.removesuffix("Request")]
+    return await row.answer(queries, request, called())
 
 
 WRONG: list[tuple[Message, list[str]]] = [
@@ -89,16 +91,16 @@ async def test_what_is_wrong_is_named_by_its_path(
     engine: Engine, request_: Message, where: list[str]
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
-        await asking(Queries(engine.queries), request_)
+        await asking(engine.queries, request_)
     assert fields(refused.value) == where
 
 
 async def test_a_stock_is_shown_as_it_is_and_as_it_was(engine: Engine) -> None:
-    queries = Queries(engine.queries)
+    queries = engine.queries
     await engine.record(add(5))
     await engine.go_on(SECOND)
     await engine.record(add(2))
-    now = await queries.GetStock(pb.GetStockRequest(**KETTLE, min_position=2), called())
+    now = await asking(queries, pb.GetStockRequest(**KETTLE, min_position=2))
     assert (now.stock.on_hand, now.stock.version, now.as_of_position) == (7, 2, 2)
     for moment in ({"as_of_position": 1}, {"as_of_time": Timestamp(seconds=NOON // SECOND)}):
         then = await asking(queries, pb.GetStockRequest(**KETTLE, **moment))
@@ -123,13 +125,13 @@ async def test_a_stock_without_history_is_not_found_and_a_moment_named_if_it_was
     if moment:
         await engine.record(add(5))
     with pytest.raises(StockNotFound) as refused:
-        await asking(Queries(engine.queries), pb.GetStockRequest(**KETTLE, **moment))
+        await asking(engine.queries, pb.GetStockRequest(**KETTLE, **moment))
     assert str(refused.value) == f"nothing {words}"
 
 
 async def test_what_is_still_to_come_cannot_be_asked_for(engine: Engine) -> None:
     with pytest.raises(PositionAhead):
-        await asking(Queries(engine.queries), pb.GetStockRequest(**KETTLE, min_position=1))
+        await asking(engine.queries, pb.GetStockRequest(**KETTLE, min_position=1))
 
 
 async def test_a_batch_is_answered_in_the_order_asked_each_key_as_often_as_asked(
@@ -141,9 +143,7 @@ async def test_a_batch_is_answered_in_the_order_asked_each_key_as_often_as_asked
         StockKey(product_id=product, store_id=store)
         for product, store in (PORTO_KETTLES, TOASTERS, KETTLES, PORTO_KETTLES)
     ]
-    response = await Queries(engine.queries).BatchGetStock(
-        pb.BatchGetStockRequest(keys=keys), called()
-    )
+    response = await asking(engine.queries, pb.BatchGetStockRequest(keys=keys))
     assert [(stock.store_id, stock.on_hand) for stock in response.stocks] == [
         ("porto", 1),
         ("lisbon", 5),
@@ -155,29 +155,27 @@ async def test_a_batch_is_answered_in_the_order_asked_each_key_as_often_as_asked
 async def test_a_cart_is_available_only_if_all_of_it_is(engine: Engine) -> None:
     await engine.record(add(5))
     await engine.record(reserve(4, "r1"))
-    queries = Queries(engine.queries)
+    queries = engine.queries
     lines = [line(1), line(2, "toaster"), line(1)]
-    short = await queries.CheckAvailability(pb.CheckAvailabilityRequest(lines=lines), called())
+    short = await asking(queries, pb.CheckAvailabilityRequest(lines=lines))
     assert not short.available
     assert [(found.requested, found.available, found.shortfall) for found in short.lines] == [
         (2, 1, 1),
         (2, 0, 2),
     ]
     own = pb.CheckAvailabilityRequest(lines=[line(5)], reservation_id="r1")
-    assert (await queries.CheckAvailability(own, called())).available
+    assert (await asking(queries, own)).available
 
 
 async def test_a_product_is_summed_over_all_stores_on_every_page(engine: Engine) -> None:
     await engine.record(add(5))
     await engine.record(add(2, PORTO_KETTLES))
     await engine.record(reserve(1))
-    queries = Queries(engine.queries)
-    first = await queries.GetProductInventory(
-        pb.GetProductInventoryRequest(product_id="kettle", page_size=1), called()
-    )
-    second = await queries.GetProductInventory(
+    queries = engine.queries
+    first = await asking(queries, pb.GetProductInventoryRequest(product_id="kettle", page_size=1))
+    second = await asking(
+        queries,
         pb.GetProductInventoryRequest(product_id="kettle", page_token=first.next_page_token),
-        called(),
     )
     assert [stock.store_id for stock in (*first.stocks, *second.stocks)] == ["lisbon", "porto"]
     assert first.next_page_token
@@ -192,7 +190,7 @@ async def test_a_list_of_stocks_goes_on_where_it_ended(engine: Engine) -> None:
         await engine.record(add(5, stock_id))
     request, found = pb.ListStockRequest(page_size=1), []
     while True:
-        response = await Queries(engine.queries).ListStock(request, called())
+        response = await asking(engine.queries, request)
         found += [(stock.product_id, stock.store_id) for stock in response.stocks]
         if not response.next_page_token:
             break
@@ -212,7 +210,7 @@ async def test_reservations_are_listed_newest_first_and_filtered(engine: Engine)
         request = pb.ListReservationsRequest(page_size=1, **wanted)
         found: list[str] = []
         while True:
-            response = await Queries(engine.queries).ListReservations(request, called())
+            response = await asking(engine.queries, request)
             found += [reservation.reservation_id for reservation in response.reservations]
             if not response.next_page_token:
                 return found
@@ -231,8 +229,6 @@ async def test_reservations_are_listed_newest_first_and_filtered(engine: Engine)
 async def test_one_reservation_is_shown_by_its_id(engine: Engine) -> None:
     await engine.record(add(9))
     await engine.record(reserve(2))
-    response = await Queries(engine.queries).GetReservation(
-        pb.GetReservationRequest(reservation_id="r1"), called()
-    )
+    response = await asking(engine.queries, pb.GetReservationRequest(reservation_id="r1"))
     assert response.reservation.lines[0].held == 2
     assert response.as_of_position == 2

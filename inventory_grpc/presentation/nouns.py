@@ -1,0 +1,16 @@
+"""The table of all commands and queries: the rows of every noun."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from inventory_grpc.domain.values import Expiration
+from inventory_grpc.presentation import reservation, stock
+from inventory_grpc.presentation.rows import CommandRow, QueryRow
+
+
+def command_rows(default: Expiration) -> Sequence[CommandRow]:
+    """Return all commands; a hold whose request has no expiration gets *default*."""
+    return (*stock.COMMANDS, *reservation.commands(default))
+
+
+QUERY_ROWS: Final[Sequence[QueryRow]] = (*stock.QUERIES, *reservation.QUERIES)

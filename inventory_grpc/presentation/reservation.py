@@ -1,0 +1,176 @@
+"""Reservations over gRPC: readers and rows of their commands, and their queries."""
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, assert_never
+
+from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.reading import ReservationQuery
+from inventory_grpc.domain.reservation_commands import (
+    CommitReservation,
+    ExtendReservation,
+    ReleaseReservation,
+    ReserveStock,
+)
+from inventory_grpc.domain.values import (
+    MAX_TTL,
+    MIN_TTL,
+    CustomerId,
+    Expiration,
+    Never,
+    OrderId,
+    ProductId,
+    ReservationId,
+    StoreId,
+    Ttl,
+    Until,
+)
+from inventory_grpc.presentation import page_tokens
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.rows import CommandRow, QueryRow
+from inventory_grpc.presentation.to_proto import (
+    STATES,
+    fill_extension_outcome,
+    fill_reservation,
+    fill_reservation_outcome,
+)
+from inventory_grpc.presentation.validation import MAX_VALUES, Validator, counted
+from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
+
+_STATES: Final = {number: state for state, number in STATES.items()}
+
+
+def reserve_stock(
+    check: Validator, request: commands_pb2.ReserveStockRequest, *, default: Expiration
+) -> ReserveStock:
+    return ReserveStock(
+        check.take(ReservationId, "reservation_id", request.reservation_id or _new_id()),
+        check.take(CustomerId, "customer_id", request.customer_id),
+        check.take_if_any(OrderId, "order_id", request.order_id),
+        check.cart(request.lines, at_least=1),
+        _expiration(check, request, default),
+    )
+
+
+def commit_reservation(
+    check: Validator, request: commands_pb2.CommitReservationRequest
+) -> CommitReservation:
+    return CommitReservation(
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.cart(request.lines),
+        check.take_if_any(OrderId, "order_id", request.order_id),
+    )
+
+
+def release_reservation(
+    check: Validator, request: commands_pb2.ReleaseReservationRequest
+) -> ReleaseReservation:
+    return ReleaseReservation(
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.cart(request.lines),
+    )
+
+
+def extend_reservation(
+    check: Validator, request: commands_pb2.ExtendReservationRequest, *, default: Expiration
+) -> ExtendReservation:
+    return ExtendReservation(
+        check.take(ReservationId, "reservation_id", request.reservation_id),
+        _expiration(check, request, default),
+    )
+
+
+def _new_id() -> str:
+    """Return an id for a reservation that came without one: a new one each time.
+
+    A request that is sent again is found by its request id, and answered with the id that was
+    made first. An id made from the request id would stay taken after that request is forgotten.
+    """
+    return str(uuid.uuid4())
+
+
+def _expiration(
+    check: Validator,
+    request: commands_pb2.ReserveStockRequest | commands_pb2.ExtendReservationRequest,
+    default: Expiration,
+) -> Expiration:
+    match request.WhichOneof("expiration"):
+        case None:
+            return default
+        case "ttl":
+            return Ttl(check.span("ttl", request.ttl, MIN_TTL, MAX_TTL))
+        case "expire_time":
+            return Until(check.instant("expire_time", request.expire_time))
+        case "never_expires":
+            if not request.never_expires:
+                check.violation("never_expires", "must be true, or left out")
+            return Never()
+        case other:
+            assert_never(other)
+
+
+async def get_reservation(
+    queries: Queries, request: queries_pb2.GetReservationRequest, call: Call
+) -> queries_pb2.GetReservationResponse:
+    with Validator(call.caller) as check:
+        reservation_id = check.take(ReservationId, "reservation_id", request.reservation_id)
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = queries.reservation(reservation_id, at_least, call.caller.scope)
+    response = queries_pb2.GetReservationResponse(as_of_position=reading.as_of)
+    fill_reservation(response.reservation, reading.value)
+    return response
+
+
+async def list_reservations(
+    queries: Queries, request: queries_pb2.ListReservationsRequest, call: Call
+) -> queries_pb2.ListReservationsResponse:
+    with Validator(call.caller) as check:
+        query = _query(check, request)
+        size = page_tokens.size(check, request.page_size)
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = await queries.list_reservations(query, size, at_least)
+    response = queries_pb2.ListReservationsResponse(as_of_position=reading.as_of)
+    for _, reservation in reading.value.rows:
+        fill_reservation(response.reservations.add(), reservation)
+    if reading.value.after is not None:
+        response.next_page_token = page_tokens.token(request, reading.value.after)
+    return response
+
+
+def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> ReservationQuery:
+    before = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
+    if len(request.states) > MAX_VALUES:
+        check.violation(
+            "states", f"{counted(len(request.states))}; must be at most {MAX_VALUES} values"
+        )
+    for index, number in enumerate(request.states[:MAX_VALUES]):
+        if number not in _STATES:
+            check.violation(f"states[{index}]", "must be a state of a reservation")
+    return ReservationQuery(
+        check.take_if_any(CustomerId, "customer_id", request.customer_id) or "",
+        check.take_if_any(OrderId, "order_id", request.order_id) or "",
+        frozenset(_STATES[number] for number in request.states if number in _STATES),
+        check.take_if_any(ProductId, "product_id", request.product_id) or "",
+        check.take_if_any(StoreId, "store_id", request.store_id) or "",
+        int(before[0]) if before else None,
+        check.caller.scope,
+    )
+
+
+def commands(default: Expiration) -> Sequence[CommandRow]:
+    """Return the rows; a hold whose request has no expiration gets *default*."""
+    reserve = partial(reserve_stock, default=default)
+    extend = partial(extend_reservation, default=default)
+    return (
+        CommandRow("ReserveStock", reserve, fill_reservation_outcome),
+        CommandRow("CommitReservation", commit_reservation, fill_reservation_outcome),
+        CommandRow("ReleaseReservation", release_reservation, fill_reservation_outcome),
+        CommandRow("ExtendReservation", extend, fill_extension_outcome),
+    )
+
+
+QUERIES: Final = (
+    QueryRow("GetReservation", get_reservation),
+    QueryRow("ListReservations", list_reservations),
+)

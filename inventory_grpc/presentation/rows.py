@@ -1,0 +1,34 @@
+"""The rows that each noun's file has: one for each of its commands, one for each of its queries."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from inventory_grpc.application.access import Role
+from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.queries import Queries
+from inventory_grpc.domain.book import Command
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.validation import Validator
+
+
+class CommandRow(NamedTuple):
+    """One command: a method of its own, and an entry of `Command` among many."""
+
+    name: str
+    """Of the method. It is stored in fingerprints, so it can never change."""
+    read: Callable[[Validator, Any], Command]
+    """Reads the command from its request."""
+    fill: Callable[[Any, Outcome], None]
+    """Writes the outcome into the response."""
+    role: Role = Role.OPERATOR
+
+
+class QueryRow(NamedTuple):
+    """One query."""
+
+    name: str
+    """Of the method."""
+    answer: Callable[[Queries, Any, Call], Awaitable[Message]]
+    role: Role = Role.READER

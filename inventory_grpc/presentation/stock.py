@@ -1,0 +1,233 @@
+"""Stocks over gRPC: readers and rows of their commands, and their queries."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, assert_never
+
+from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.reading import StockQuery
+from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
+from inventory_grpc.domain.values import (
+    MISSING,
+    Instant,
+    ProductId,
+    Quantity,
+    ReservationId,
+    StockId,
+    StoreId,
+)
+from inventory_grpc.presentation import page_tokens
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.rows import CommandRow, QueryRow
+from inventory_grpc.presentation.to_proto import fill_key, fill_stock, fill_stock_outcome
+from inventory_grpc.presentation.validation import Validator, counted
+from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
+
+MAX_KEYS: Final = 1_000
+"""Stocks in one batch read."""
+
+
+def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddStock:
+    return AddStock(
+        check.stock_id(request),
+        check.take(Quantity, "quantity", request.quantity),
+        _expected_version(check, request),
+    )
+
+
+def remove_stock(check: Validator, request: commands_pb2.RemoveStockRequest) -> RemoveStock:
+    return RemoveStock(
+        check.stock_id(request),
+        check.take(Quantity, "quantity", request.quantity),
+        _expected_version(check, request),
+    )
+
+
+def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> AdjustStock:
+    if not request.reason:
+        check.violation("reason", MISSING)
+    adjustment: ChangeBy | CountedAs
+    match request.WhichOneof("adjustment"):
+        case "on_hand":
+            adjustment = CountedAs(check.number("on_hand", request.on_hand, 0))
+            if not request.HasField("expected_version"):
+                check.violation("expected_version", f"{MISSING}; on_hand needs it")
+        case "delta" | None as which:
+            adjustment = ChangeBy(request.delta)
+            if which is None:
+                check.violation("adjustment", f"{MISSING}; must be delta or on_hand")
+            elif not 1 <= abs(request.delta) <= Quantity.MAX:
+                check.violation(
+                    "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
+                )
+        case other:
+            assert_never(other)
+    return AdjustStock(check.stock_id(request), adjustment, _expected_version(check, request))
+
+
+def _expected_version(
+    check: Validator,
+    request: commands_pb2.AddStockRequest
+    | commands_pb2.RemoveStockRequest
+    | commands_pb2.AdjustStockRequest,
+) -> int | None:
+    if not request.HasField("expected_version"):
+        return None
+    return check.number("expected_version", request.expected_version, 0)
+
+
+class AtPosition(NamedTuple):
+    """Right after a position."""
+
+    position: int
+
+
+class AtTime(NamedTuple):
+    """At a time."""
+
+    time: Instant
+
+
+def _as_of(check: Validator, request: queries_pb2.GetStockRequest) -> AtPosition | AtTime | None:
+    """Return the moment asked for; none is now."""
+    match request.WhichOneof("as_of"):
+        case None:
+            return None
+        case "as_of_position":
+            return AtPosition(check.number("as_of_position", request.as_of_position, 0))
+        case "as_of_time":
+            return AtTime(check.instant("as_of_time", request.as_of_time))
+        case other:
+            assert_never(other)
+
+
+async def get_stock(
+    queries: Queries, request: queries_pb2.GetStockRequest, call: Call
+) -> queries_pb2.GetStockResponse:
+    with Validator(call.caller) as check:
+        stock_id = check.stock_id(request)
+        moment = _as_of(check, request)
+        at_least = check.number("min_position", request.min_position, 0)
+    match moment:
+        case None:
+            reading = queries.stock(stock_id, at_least)
+        case AtPosition(position):
+            reading = await queries.stock_at_position(stock_id, position, at_least)
+        case AtTime(time):
+            reading = await queries.stock_at_time(stock_id, time, at_least)
+    response = queries_pb2.GetStockResponse()
+    fill_stock(response.stock, reading.value)
+    response.as_of_position = reading.as_of
+    return response
+
+
+async def batch_get_stock(
+    queries: Queries, request: queries_pb2.BatchGetStockRequest, call: Call
+) -> queries_pb2.BatchGetStockResponse:
+    with Validator(call.caller) as check:
+        stock_ids = _keys(check, request)
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = await queries.stocks(list(dict.fromkeys(stock_ids)), at_least)
+    response = queries_pb2.BatchGetStockResponse(as_of_position=reading.as_of)
+    for stock_id in stock_ids:
+        stock = reading.value.get(stock_id)
+        if stock is None:
+            fill_key(response.missing.add(), stock_id)
+        else:
+            fill_stock(response.stocks.add(), stock)
+    return response
+
+
+def _keys(check: Validator, request: queries_pb2.BatchGetStockRequest) -> Sequence[StockId]:
+    """Return the stocks asked for, in that order."""
+    if not 1 <= len(request.keys) <= MAX_KEYS:
+        check.violation("keys", f"{counted(len(request.keys))}; must be 1 to {MAX_KEYS:,} keys")
+        return []
+    return [check.stock_id(key, f"keys[{index}].") for index, key in enumerate(request.keys)]
+
+
+async def check_availability(
+    queries: Queries, request: queries_pb2.CheckAvailabilityRequest, call: Call
+) -> queries_pb2.CheckAvailabilityResponse:
+    with Validator(call.caller) as check:
+        cart = check.cart(request.lines, at_least=1)
+        own = check.take_if_any(ReservationId, "reservation_id", request.reservation_id)
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = await queries.availability(cart, own, at_least, call.caller.scope)
+    response = queries_pb2.CheckAvailabilityResponse(
+        available=not any(line.shortfall for line in reading.value), as_of_position=reading.as_of
+    )
+    for line in reading.value:
+        response.lines.add(
+            product_id=line.stock_id.product_id,
+            store_id=line.stock_id.store_id,
+            requested=line.requested,
+            available=line.available,
+            shortfall=line.shortfall,
+        )
+    return response
+
+
+async def get_product_inventory(
+    queries: Queries, request: queries_pb2.GetProductInventoryRequest, call: Call
+) -> queries_pb2.GetProductInventoryResponse:
+    with Validator(call.caller) as check:
+        product_id = check.take(ProductId, "product_id", request.product_id)
+        after = page_tokens.last_key(check, request, request.page_token, StoreId)
+        size = page_tokens.size(check, request.page_size)
+        at_least = check.number("min_position", request.min_position, 0)
+    store_id = after[0] if after else ""
+    reading = await queries.product(product_id, store_id, size, at_least, call.caller.scope)
+    product = reading.value
+    response = queries_pb2.GetProductInventoryResponse(as_of_position=reading.as_of)
+    total = response.total
+    total.product_id = request.product_id
+    total.on_hand = product.on_hand
+    total.reserved = product.reserved
+    total.available = product.available
+    total.shortfall = product.shortfall
+    for stock in product.stocks.rows:
+        fill_stock(response.stocks.add(), stock)
+    if product.stocks.after is not None:
+        _, store_id = product.stocks.after
+        response.next_page_token = page_tokens.token(request, store_id)
+    return response
+
+
+async def list_stock(
+    queries: Queries, request: queries_pb2.ListStockRequest, call: Call
+) -> queries_pb2.ListStockResponse:
+    with Validator(call.caller) as check:
+        after = page_tokens.last_key(check, request, request.page_token, ProductId, StoreId)
+        max_available = None
+        if request.HasField("max_available"):
+            max_available = check.number("max_available", request.max_available, 0)
+        query = StockQuery(
+            check.values(ProductId, "product_ids", request.product_ids),
+            check.stores("store_ids", request.store_ids),
+            max_available,
+            (after[0], after[1]) if after else None,
+        )
+        size = page_tokens.size(check, request.page_size)
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = await queries.list_stock(query, size, at_least)
+    response = queries_pb2.ListStockResponse(as_of_position=reading.as_of)
+    for stock in reading.value.rows:
+        fill_stock(response.stocks.add(), stock)
+    if reading.value.after is not None:
+        response.next_page_token = page_tokens.token(request, *reading.value.after)
+    return response
+
+
+COMMANDS: Final = (
+    CommandRow("AddStock", add_stock, fill_stock_outcome),
+    CommandRow("RemoveStock", remove_stock, fill_stock_outcome),
+    CommandRow("AdjustStock", adjust_stock, fill_stock_outcome),
+)
+
+QUERIES: Final = (
+    QueryRow("GetStock", get_stock),
+    QueryRow("BatchGetStock", batch_get_stock),
+    QueryRow("CheckAvailability", check_availability),
+    QueryRow("GetProductInventory", get_product_inventory),
+    QueryRow("ListStock", list_stock),
+)
