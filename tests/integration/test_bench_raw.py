@@ -106,7 +106,7 @@ async def test_a_copy_of_a_file_in_use_is_as_safe_and_as_slow_to_write_as_the_se
     assert table_of(copy, "events") == table_of(path, "events")
 
 
-BUT_HASHES = "SELECT position, stream, version, ordinal, kind, reservation, event FROM events"
+BUT_HASHES = "SELECT position, stream, version, ordinal, kind, subject, event FROM events"
 INDEXES = "SELECT name, sql FROM sqlite_schema ORDER BY name"
 
 

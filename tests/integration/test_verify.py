@@ -92,9 +92,33 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         _sql("UPDATE events SET version = 100000 WHERE position = 77"),
         r"event 77: version, ordinal, kind are \(77, 0, .*\), kept as \(100000, 0, .*\)",
     ),
-    "an event that is kept with another reservation": (
-        _sql("UPDATE events SET reservation = 1 WHERE position = 506"),
-        r"event 506: belongs to reservation 504, kept as 1",
+    "an event that is kept with another subject": (
+        _sql("UPDATE events SET subject = 1 WHERE position = 506"),
+        r"event 506: is about \[2, 'r1'\], kept under 1, None of \[None, None\]",
+    ),
+    "an event that is kept with a second subject": (
+        _sql("UPDATE events SET second_subject = 504 WHERE position = 506"),
+        r"event 506: is about \[2, 'r1'\], kept under 504, 504 of .*",
+    ),
+    "a stream of another kind": (
+        _sql("UPDATE streams SET kind = 3 WHERE stream = 503"),
+        r"event 503: is of toaster in lisbon, kept in stream 503 of \[3, .*",
+    ),
+    "a stream that no event begins": (
+        _sql("INSERT INTO streams VALUES (77, 1, NULL, 'pan', 'faro')"),
+        r"streams: no event begins \(77, 1, None, 'pan', 'faro', 'pan@faro'\\)",
+    ),
+    "a subject with another name": (
+        _sql("UPDATE subjects SET name = 'r9' WHERE name = 'r1'"),
+        r"event 504: is about \[2, 'r1'\], kept under 504, None of \[2, 'r9'\]",
+    ),
+    "a subject with another number": (
+        _sql("UPDATE subjects SET subject = 503 WHERE name = 'r1'"),
+        r"event 505: is about \[2, 'r1'\], kept under 504, None of \[None, None\]",
+    ),
+    "a subject that no event begins": (
+        _sql("INSERT INTO subjects VALUES (77, 2, 'r9')"),
+        r"subjects: no event begins \(77, 2, 'r9'\)",
     ),
     "a stream with another name": (
         _sql("UPDATE streams SET store_id = 'porto' WHERE stream = 503"),
@@ -113,8 +137,8 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         r"reservation_lines: missing row \(504, 503, 2, 2, 0, 0, 0, .*",
     ),
     "a reservation that never was": (
-        _sql("INSERT INTO reservations VALUES (9, 'r9', 'ana', NULL, '', 'active', 1, NULL)"),
-        r"reservations: unexpected row \(9, 'r9', .*",
+        _sql("INSERT INTO reservations VALUES (9, 'ana', NULL, '', 'active', 1, NULL)"),
+        r"reservations: unexpected row \(9, 'ana', .*",
     ),
     "a wrong snapshot of a reservation": (
         _a_snapshot_of_a_reservation,

@@ -11,6 +11,7 @@ import apsw
 
 from inventory_grpc.application.reading import EventFilter, Found
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
@@ -145,7 +146,7 @@ def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
 
     def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
         edge: int | None = connection.execute(
-            "SELECT position FROM events WHERE reservation = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            "SELECT position FROM events WHERE subject = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
             f"ORDER BY position {step.order} LIMIT 1 OFFSET ?",
             (reservation, step.first, step.last, step.looked_at - 1),
         ).get
@@ -153,7 +154,7 @@ def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
         if edge is not None:
             low, high = (edge, high) if step.newest_first else (low, edge)
         rows = connection.execute(
-            "SELECT position, event FROM events WHERE reservation = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            "SELECT position, event FROM events WHERE subject = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
             f"{where} ORDER BY position {step.order} LIMIT ?",
             (reservation, low, high, *bindings, step.limit),
         ).fetchall()
@@ -181,15 +182,15 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
         bindings += ids
     if matching.reservation_ids:
         query, ids = _reservations(matching.reservation_ids)
-        terms.append(f"+reservation IN ({query})")
+        terms.append(f"+subject IN ({query})")
         bindings += ids
     return "".join(f"AND {term} " for term in terms), bindings
 
 
 def _reservations(ids: frozenset[str]) -> tuple[str, list[str]]:
     """Return the query for the numbers of reservations, and what is bound in it."""
-    where = _among("reservation_id", ids)
-    return f"SELECT reservation FROM reservations WHERE {where}", sorted(ids)  # noqa: S608  as above
+    where = f"kind = {RESERVATION} AND {_among('name', ids)}"
+    return f"SELECT subject FROM subjects WHERE {where}", sorted(ids)  # noqa: S608  as above
 
 
 def _of_stock(matching: EventFilter) -> tuple[str, list[str]]:

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
+from inventory_grpc.infrastructure.log.ids import stored
 from inventory_grpc.infrastructure.sqlite.rows import Row
 
 MAX_COMMAND_EVENTS: Final = 500
@@ -74,20 +75,20 @@ def read_tail(connection: apsw.Connection, log_id: str) -> Tail:
     return Tail(row[0], row[1], record_time(row[2]))
 
 
-def find_stream(connection: apsw.Connection, stock_id: StockId) -> int | None:
-    """Return the stream of a stock, if it has a history."""
+def find_stream(connection: apsw.Connection, key: Key) -> int | None:
+    """Return the stream of *key*, if it has a history."""
     stream: int | None = connection.execute(
-        "SELECT stream FROM streams WHERE product_id = ? AND store_id = ?", stock_id
+        "SELECT stream FROM streams WHERE kind = ? AND name = ?", stored(key)
     ).get
     return stream
 
 
-def find_reservation(connection: apsw.Connection, reservation_id: ReservationId) -> int | None:
-    """Return the number of a reservation, if it was made."""
-    number: int | None = connection.execute(
-        "SELECT reservation FROM reservations WHERE reservation_id = ?", (reservation_id,)
+def find_subject(connection: apsw.Connection, key: Key) -> int | None:
+    """Return the number of *key* as a subject, if there are events about it."""
+    subject: int | None = connection.execute(
+        "SELECT subject FROM subjects WHERE kind = ? AND name = ?", stored(key)
     ).get
-    return number
+    return subject
 
 
 class Recorded(NamedTuple):
@@ -95,7 +96,7 @@ class Recorded(NamedTuple):
 
     event: Event
     stream: int
-    reservation: int | None
+    subject: int | None
 
 
 def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail, list[Row]]:
@@ -105,7 +106,7 @@ def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail
         CommandTooLarge: one of the commands is; nothing may be written of any.
     """
     digest, size, rows = tail.hash, 0, list[Row]()
-    for event, stream, reservation in recorded:
+    for event, stream, subject in recorded:
         data = encode(event, log_id)
         digest = link(digest, data)
         position = event.position
@@ -114,7 +115,7 @@ def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail
         if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
             raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
         kind = KIND[type(event.fact)]
-        rows.append((position, stream, event.version, ordinal, kind, reservation, data, digest))
+        rows.append((position, stream, event.version, ordinal, kind, subject, data, digest))
     last = recorded[-1].event
     return Tail(last.position, digest, last.record_time), rows
 
@@ -137,14 +138,14 @@ def events_of_command(connection: apsw.Connection, position: int) -> Sequence[Ev
     return events
 
 
-def events_of_reservation(
-    connection: apsw.Connection, reservation: int, after: int, upto: int
+def events_of_subject(
+    connection: apsw.Connection, subject: int, after: int, upto: int
 ) -> Iterator[Event]:
-    """Yield the events that carry a reservation's id, between two positions."""
+    """Yield the events about a subject, between two positions."""
     rows = connection.execute(
-        "SELECT event FROM events WHERE reservation = ? AND position > ? AND position <= ? "
+        "SELECT event FROM events WHERE subject = ? AND position > ? AND position <= ? "
         "ORDER BY position",
-        (reservation, after, upto),
+        (subject, after, upto),
     )
     return (decode(data) for (data,) in rows)
 

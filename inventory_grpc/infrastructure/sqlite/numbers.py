@@ -9,6 +9,7 @@ from orjson import loads
 
 from inventory_grpc.application.ledger.states import Recent
 from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 
@@ -18,9 +19,8 @@ KNOWN_RESERVATIONS: Final = 20_000
 
 # in one row: every row that is fetched lets go of the interpreter, see rows.py
 _RESERVATIONS: Final = (
-    "WITH asked (reservation_id) AS ({}) "
-    "SELECT json_group_array(json_array(reservation_id, reservation)) "
-    "FROM asked CROSS JOIN reservations USING (reservation_id)"
+    "WITH asked (name) AS ({}) SELECT json_group_array(json_array(name, subject)) "  # noqa: S608  made of our own words, values are bound
+    f"FROM asked CROSS JOIN subjects USING (name) WHERE kind = {RESERVATION}"
 )
 
 
@@ -69,7 +69,7 @@ class NumbersGiven:
         number = self.reservations.get(reservation_id)
         number = number or self.kept.reservations.get(reservation_id)
         if number is None and reservation_id not in self.unmade:
-            number = log.find_reservation(self.connection, reservation_id)
+            number = log.find_subject(self.connection, reservation_id)
             if number is not None:
                 self.kept.reservations.put(reservation_id, number)
         return number

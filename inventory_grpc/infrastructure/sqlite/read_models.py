@@ -114,7 +114,6 @@ class Movements:
                 self._new_reservations.append(
                     (
                         reservation,
-                        fact.reservation_id,
                         fact.customer_id,
                         fact.order_id,
                         event.cause.reference,

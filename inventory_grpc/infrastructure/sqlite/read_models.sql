@@ -11,10 +11,9 @@ CREATE TABLE stocks (
   update_time INTEGER NOT NULL
 ) STRICT;
 
--- A reservation is known by the position of its first event.
+-- A reservation is known by its number as a subject, and named there.
 CREATE TABLE reservations (
   reservation    INTEGER PRIMARY KEY,
-  reservation_id TEXT    NOT NULL UNIQUE,
   customer_id    TEXT    NOT NULL,
   order_id       TEXT,
   reference      TEXT    NOT NULL,

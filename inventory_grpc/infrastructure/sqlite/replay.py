@@ -6,14 +6,11 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.failpoints import reach
-from inventory_grpc.application.ledger.states import reservation_fact
-from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.reservation import StockReserved
-from inventory_grpc.domain.values import ReservationId
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
+from inventory_grpc.infrastructure.log.ids import stored, stream_row
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
-from inventory_grpc.infrastructure.sqlite.events import Recorded, find_reservation
+from inventory_grpc.infrastructure.sqlite.events import Recorded
 from inventory_grpc.infrastructure.sqlite.read_models import Movements
 
 Row = tuple[Any, ...]
@@ -35,9 +32,10 @@ def play(
     command: list[Recorded] = []  # which may go on on the next page
     while after < upto:
         page: Sequence[Row] = source.execute(
-            "SELECT position, event, stream, version, ordinal, kind, reservation, "
-            "product_id, store_id "
-            "FROM events LEFT JOIN streams USING (stream) "
+            "SELECT position, event, stream, version, ordinal, events.kind, subject, "
+            "second_subject, streams.kind, id, product_id, store_id, streams.name, "
+            "subjects.kind, subjects.name "
+            "FROM events LEFT JOIN streams USING (stream) LEFT JOIN subjects USING (subject) "
             "WHERE position > ? AND position <= ? ORDER BY position",
             (after, min(after + PAGE, upto)),
         ).fetchall()
@@ -69,12 +67,11 @@ def play(
 
 
 class _Known:
-    """What the events have come to so far, as far as it was asked for on this page."""
+    """The stocks as the events have made them so far, as far as this page asked for them."""
 
     def __init__(self, target: apsw.Connection) -> None:
         self._target = target
         self._stocks: dict[int, Row] = {}
-        self._numbers: dict[ReservationId, int | None] = {}
 
     def stock(self, stream: int) -> Row:
         """Return on hand, reserved and version of a stock."""
@@ -85,21 +82,8 @@ class _Known:
             ).fetchone() or (0, 0, 0)
         return stock
 
-    def number(self, event: Event) -> int | None:
-        """Return the number of the reservation that *event* is about, if it is."""
-        fact = reservation_fact(event)
-        if fact is None:
-            return None
-        name = fact.reservation_id
-        if isinstance(fact, StockReserved):
-            self._numbers[name] = event.command_position
-        elif name not in self._numbers:
-            self._numbers[name] = find_reservation(self._target, name)
-        return self._numbers[name]
-
     def move(self, recorded: Recorded) -> None:
         """Go by what an event says."""
-        self.number(recorded.event)
         self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
 
 
@@ -124,14 +108,18 @@ def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator
     """Yield in what *recorded* contradicts its keys, or the events before it."""
     event, stream, _ = recorded
     at = f"event {event.position}"
-    _, version, ordinal, kind, reservation, *name = keys
-    if event.key != tuple(name) or (event.version == 1 and stream != event.position):
-        yield f"{at}: is of {event.key}, kept in stream {stream} of {name}"
+    _, version, ordinal, kind, subject, second_subject, *names = keys
+    named = [*stream_row(event.key), stored(event.key)[1]]
+    if names[:5] != named or (event.version == 1 and stream != event.position):
+        yield f"{at}: is of {event.key}, kept in stream {stream} of {names[:5]}"
     expected = (event.version, event.position - event.command_position, KIND[type(event.fact)])
     if (version, ordinal, kind) != expected:
         yield f"{at}: version, ordinal, kind are {expected}, kept as {(version, ordinal, kind)}"
-    if reservation != (number := known.number(event)):
-        yield f"{at}: belongs to reservation {number}, kept as {reservation}"
+    key = event.fact.subject
+    about = [None, None] if key is None else [*stored(key)]
+    is_later = subject is not None and subject > event.position
+    if names[5:] != about or is_later or second_subject is not None:
+        yield f"{at}: is about {about}, kept under {subject}, {second_subject} of {names[5:]}"
     before = known.stock(stream)
     on_hand, reserved = event.fact.moves
     follows = (before[0] + on_hand, before[1] + reserved, before[2] + 1)

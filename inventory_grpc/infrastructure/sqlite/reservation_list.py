@@ -17,6 +17,7 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
@@ -33,8 +34,9 @@ Row = tuple[Any, ...]
 Bindings = list[int | str]
 
 _COLUMNS: Final = (
-    "reservations.reservation, reservation_id, customer_id, order_id, reference, state, "
-    "create_time, reservations.expire_time"
+    "reservations.reservation, "
+    "(SELECT name FROM subjects WHERE subject = reservations.reservation), "
+    "customer_id, order_id, reference, state, create_time, reservations.expire_time"
 )
 
 
@@ -78,7 +80,8 @@ def find_reservation(
 ) -> Reservation | None:
     """Return a reservation, if it was made."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM reservations WHERE reservation_id = ?",  # noqa: S608  made of our own words, values are bound
+        f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "  # noqa: S608  made of our own words, values are bound
+        f"WHERE kind = {RESERVATION} AND name = ?",
         (reservation_id,),
     ).fetchone()
     return _reservation(connection, row) if row else None
@@ -175,8 +178,9 @@ def _reservation(
     # in the order of the cart: that of the events which made it
     rows = connection.execute(
         "SELECT product_id, store_id, quantity, committed, released, expired "
-        "FROM events JOIN reservation_lines USING (reservation, stream) "
-        "JOIN streams USING (stream) "
+        "FROM events JOIN reservation_lines AS line "
+        "ON line.reservation = events.subject AND line.stream = events.stream "
+        "JOIN streams ON streams.stream = events.stream "
         "WHERE position >= ? AND position < ? AND position - ordinal = ? ORDER BY position",
         (number, number + log.MAX_COMMAND_EVENTS, number),
     )

@@ -17,10 +17,10 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 APPLICATION_ID: Final = 0x496E7674
 """`Invt`, in the header of every file of ours."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of the log: see log.sql. A file of a newer one is not touched."""
 
-READ_MODELS: Final = 2
+READ_MODELS: Final = 3
 """Of read_models.sql. Raise it with every change there: older ones are then rebuilt."""
 
 LOG_ID_LENGTH: Final = 12

@@ -16,7 +16,7 @@ MAX_LOOKED_AT: Final = 20_000
 
 Row = tuple[Any, ...]
 
-STOCK: Final = (
+STOCK_ROWS: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
     "FROM streams JOIN stocks USING (stream)"
 )
@@ -39,7 +39,7 @@ def list_stock(
 
 
 def stock_of(row: Row) -> Inventory:
-    """Return the stock in a row of `STOCK`."""
+    """Return the stock in a row of `STOCK_ROWS`."""
     product_id, store_id, on_hand, reserved, version, update_time = row
     stock_id = StockId(ProductId(product_id), StoreId(store_id))
     return Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time))
@@ -91,7 +91,7 @@ def _look(
         terms.append("max(0, on_hand - reserved) <= ?")
         bound.append(query.max_available)
     rows = connection.execute(
-        f"{STOCK} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
+        f"{STOCK_ROWS} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
     )
     stocks = [stock_of(row) for row in rows]
     keyed = [(tuple(stock.stock_id), stock) for stock in stocks]

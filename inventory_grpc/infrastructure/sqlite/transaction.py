@@ -112,7 +112,7 @@ class SqliteTransaction:
         reservation = states_json.load_reservation(state) if state else None
         after = reservation.position if reservation else 0
         folded = 0
-        for event in log.events_of_reservation(self._connection, number, after, end):
+        for event in log.events_of_subject(self._connection, number, after, end):
             reservation = (reservation or Reservation.begin(event)).evolve([event])
             folded += 1
         if folded > SNAPSHOT_EVERY and upto is None and reservation and self._writable:
@@ -204,21 +204,21 @@ class SqliteTransaction:
     def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
         self.write()
         rows = self._connection.execute(
-            "SELECT reservation_id FROM reservations WHERE state = 'active' "
+            "SELECT name FROM reservations CROSS JOIN subjects ON subject = reservation "
+            "WHERE state = 'active' "
             "AND expire_time IS NOT NULL AND expire_time <= ? "
             "ORDER BY expire_time, reservation LIMIT ?",
             (now, limit),
         )
-        return [ReservationId(reservation_id) for (reservation_id,) in rows]
+        return [ReservationId(name) for (name,) in rows]
 
     def due_on(self, stock_id: StockId, now: Instant, limit: int) -> Sequence[ReservationId]:
         self.write()
         stream = self._numbers.stream(stock_id)
         rows = self._connection.execute(
-            "SELECT reservation_id FROM reservations WHERE reservation IN ("
-            "SELECT reservation FROM reservation_lines WHERE stream = ? AND held > 0 "
-            "AND expire_time IS NOT NULL AND expire_time <= ? "
-            "ORDER BY expire_time, reservation LIMIT ?) ORDER BY expire_time, reservation",
+            "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
+            "WHERE stream = ? AND held > 0 AND expire_time IS NOT NULL AND expire_time <= ? "
+            "ORDER BY expire_time, reservation LIMIT ?",
             (stream, now, limit),
         )
-        return [ReservationId(reservation_id) for (reservation_id,) in rows]
+        return [ReservationId(name) for (name,) in rows]

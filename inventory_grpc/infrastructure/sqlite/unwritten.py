@@ -12,12 +12,16 @@ from typing import Final
 import apsw
 
 from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.infrastructure.log.ids import stored, stream_row
 from inventory_grpc.infrastructure.sqlite.events import Recorded, Tail, chained
 from inventory_grpc.infrastructure.sqlite.read_models import Movements
 from inventory_grpc.infrastructure.sqlite.rows import Row, execute_with
 
 _STREAMS: Final = "INSERT INTO streams {}"
-_EVENTS: Final = "INSERT INTO events {}"
+_SUBJECTS: Final = "INSERT INTO subjects {}"
+_EVENTS: Final = (
+    "INSERT INTO events (position, stream, version, ordinal, kind, subject, event, hash) {}"
+)
 _REQUESTS: Final = (
     "INSERT INTO requests (actor, request_id, fingerprint, position, outcome, record_time) {}"
 )
@@ -50,6 +54,7 @@ class Unwritten:
         if self._recorded:
             tail, rows = chained(log_id, tail, self._recorded)
             execute_with(connection, _STREAMS, list(self._streams()))
+            execute_with(connection, _SUBJECTS, list(self._subjects()))
             execute_with(connection, _EVENTS, rows)
             movements = Movements()
             movements.gather(self._recorded)
@@ -60,4 +65,9 @@ class Unwritten:
     def _streams(self) -> Iterator[Row]:
         for event, stream, _ in self._recorded:
             if event.version == 1:
-                yield stream, *event.key
+                yield stream, *stream_row(event.key)
+
+    def _subjects(self) -> Iterator[Row]:
+        for event, _, subject in self._recorded:
+            if subject == event.position and event.fact.subject is not None:
+                yield subject, *stored(event.fact.subject)

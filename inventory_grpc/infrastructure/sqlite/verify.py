@@ -17,7 +17,7 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import (
-    events_of_reservation,
+    events_of_subject,
     read_head,
 )
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
@@ -66,6 +66,8 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
             yield from _played(source, fresh, pinned, head, progress)
             for table in COMPARED:
                 yield from _differences(source, table)
+            yield from _names(source, "stream")
+            yield from _names(source, "subject")
             yield from _snapshots(source)
             yield from _requests(source)
 
@@ -98,6 +100,15 @@ def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
             yield f"{table}: {word} row {row}"
 
 
+def _names(source: apsw.Connection, number: str) -> Iterator[str]:
+    """Yield the streams or subjects that do not begin with the event that gave the number."""
+    for row in source.execute(
+        f"SELECT named.* FROM {number}s AS named LEFT JOIN events ON position = named.{number} "  # noqa: S608  our own tables
+        f"WHERE events.{number} IS NOT named.{number} LIMIT {SHOWN}"
+    ):
+        yield f"{number}s: no event begins {row}"
+
+
 def _snapshots(source: apsw.Connection) -> Iterator[str]:
     """Yield the snapshots that are not what folding the log gives."""
     for number, position, state in source.execute(
@@ -118,7 +129,7 @@ def _read(data: bytes | None) -> Event | None:
 def _fold(source: apsw.Connection, number: int, position: int) -> str:
     reservation: Reservation | None = None
     try:
-        for event in events_of_reservation(source, number, 0, position):
+        for event in events_of_subject(source, number, 0, position):
             reservation = (reservation or Reservation.begin(event)).evolve([event])
     except UNREADABLE:
         return ""

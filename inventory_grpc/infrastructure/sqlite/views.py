@@ -20,6 +20,7 @@ from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import decode
+from inventory_grpc.infrastructure.log.ids import stored
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.readers import Readers, one_state
 from inventory_grpc.infrastructure.sqlite.reservation_list import (
@@ -27,7 +28,7 @@ from inventory_grpc.infrastructure.sqlite.reservation_list import (
     in_scope,
     list_reservations,
 )
-from inventory_grpc.infrastructure.sqlite.stock_list import STOCK, list_stock, stock_of
+from inventory_grpc.infrastructure.sqlite.stock_list import STOCK_ROWS, list_stock, stock_of
 from inventory_grpc.infrastructure.sqlite.stocks import find_stocks
 
 LOOKED_BACK: Final = 20
@@ -36,6 +37,7 @@ LOOKED_BACK: Final = 20
 Row = tuple[Any, ...]
 
 _HEAD: Final = "(SELECT max(position) FROM events)"
+_IS_NAMED: Final = "kind = ? AND name = ?"
 _HALF: Final = 32
 """Bits at which a level is split: SQLite fails where a sum does not fit into 64 bits, and sums of
 halves always fit."""
@@ -101,7 +103,7 @@ class SqliteViews:
                 f"{_SUMS} WHERE product_id = ? AND {theirs}", (product_id, *stores)
             ).get
             rows = connection.execute(
-                f"{STOCK} WHERE product_id = ? AND {theirs} AND store_id > ? "
+                f"{STOCK_ROWS} WHERE product_id = ? AND {theirs} AND store_id > ? "
                 "ORDER BY store_id LIMIT ?",
                 (product_id, *stores, after_store, limit + 1),
             ).fetchall()
@@ -136,7 +138,7 @@ class SqliteViews:
     async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
         def read(connection: apsw.Connection) -> Reading[Sequence[Inventory]]:
             rows = connection.execute(
-                f"{STOCK} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
+                f"{STOCK_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
                 "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
                 "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
                 (limit * LOOKED_BACK, limit),
@@ -148,17 +150,18 @@ class SqliteViews:
 
 def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
     """Return a stock and the head in one statement, which is one state."""
+    key = stored(stock_id)
     row = connection.execute(
         f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  made of our own words, values are bound
-        "FROM streams JOIN stocks USING (stream) WHERE product_id = ? AND store_id = ?",
-        stock_id,
+        f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}",
+        key,
     ).fetchone()
     if row is None:
         # a head read after the stock was missed might be too new for that
         head, missing = connection.execute(
             f"SELECT {_HEAD}, NOT EXISTS "  # noqa: S608  as above
-            "(SELECT 1 FROM streams WHERE product_id = ? AND store_id = ?)",
-            stock_id,
+            f"(SELECT 1 FROM streams WHERE {_IS_NAMED})",
+            key,
         ).get
         return Reading(None, head or 0) if missing else _stock_now(connection, stock_id)
     head, on_hand, reserved, version, update_time = row

@@ -1,0 +1,1 @@
+"""The log as every storage engine keeps it."""
