@@ -106,7 +106,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a stream that no event begins": (
         _sql("INSERT INTO streams VALUES (77, 1, NULL, 'pan', 'faro')"),
-        r"streams: no event begins \(77, 1, None, 'pan', 'faro', 'pan@faro'\\)",
+        r"streams: no event begins \(77, 1, None, 'pan', 'faro', 'pan@faro'\)",
     ),
     "a subject with another name": (
         _sql("UPDATE subjects SET name = 'r9' WHERE name = 'r1'"),
