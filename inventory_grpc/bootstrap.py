@@ -28,7 +28,7 @@ from inventory_grpc.infrastructure.event_bus import InProcessBus
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
-from inventory_grpc.infrastructure.sqlite.opening import prepare
+from inventory_grpc.infrastructure.sqlite.opening import Showing, prepare, unseen
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
@@ -66,15 +66,21 @@ class Engine:
 
 @asynccontextmanager
 async def engine(
-    settings: Settings, *, wall: WallClock = clocks.wall, boot: Callable[[], str] = clocks.boot
+    settings: Settings,
+    *,
+    wall: WallClock = clocks.wall,
+    boot: Callable[[], str] = clocks.boot,
+    showing: Showing = unseen,
 ) -> AsyncIterator[Engine]:
     """Open the database in *settings* and run the ledger on it; close both in the end.
+
+    *showing* shows how far the upgrade of an older file has come.
 
     Raises:
         NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
     """
     database = Database(settings.database, settings.durability)
-    with prepare(database, wall(), create=settings.create):
+    with prepare(database, wall(), create=settings.create, showing=showing):
         async with _opened(database) as (storage, readers):
             bus, head = InProcessBus(), Head()
             cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)

@@ -41,6 +41,7 @@ FailPoint = Literal[
     "catchup_to_live",
     "recovery_mid",
     "rebuild_mid",
+    "upgrade_end",
     "head_poll",
     "checkpoint_start",
     "checkpoint_end",
@@ -54,7 +55,7 @@ FailPoint = Literal[
 FAIL_POINTS: Final[tuple[FailPoint, ...]] = get_args(FailPoint)
 
 _FAILING: Final[frozenset[FailPoint]] = frozenset(
-    {"batch_open", "projection_step", "before_commit", "recovery_mid"}
+    {"batch_open", "projection_step", "before_commit", "recovery_mid", "rebuild_mid"}
 )
 
 

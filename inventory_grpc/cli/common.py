@@ -10,7 +10,6 @@ from typing import Annotated, Final
 import apsw
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from inventory_grpc.application import failpoints
@@ -87,33 +86,3 @@ def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
     ) as error:
         say(_plain(error))
         raise typer.Exit(1) from error
-
-
-class Bar:
-    """How far a long task has come."""
-
-    def __init__(self, progress: Progress, what: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(what, total=None)
-        self.position = 0
-
-    def at(self, position: int) -> None:
-        self.position = position
-        self._progress.update(self._task, completed=position)
-
-    def of(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Bar]:
-    """Show how far a task has come, on a terminal only: elsewhere it leaves an empty line."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    ) as progress:
-        yield Bar(progress, what)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.application.reading import EventFilter
-from inventory_grpc.cli.common import DatabaseOption, errors, existing, progress_bar, show
+from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
@@ -20,6 +20,7 @@ from inventory_grpc.infrastructure.sqlite.restoring import restore as put_back
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
 from inventory_grpc.server.environment import load
 from inventory_grpc.server.logs import printable
+from inventory_grpc.server.progress import progress_bar
 
 LAST_POSITION: Final = 2**63 - 1
 """The highest position that a file can hold."""
@@ -73,9 +74,12 @@ def verify(database: DatabaseOption = None) -> None:
 
 
 def rebuild(database: DatabaseOption = None) -> None:
-    """Make the tables that queries read again from the log; no server may be running."""
+    """Make the tables that queries read again from the log; no server may be running.
+
+    A log of an earlier format is upgraded first, which goes one way.
+    """
     with errors(), progress_bar("rebuilding") as progress:
-        position = rebuild_alone(existing(database), progress.at)
+        position = rebuild_alone(existing(database), progress.of)
     show(f"tables rebuilt from {position:,} events")
 
 

@@ -14,6 +14,7 @@ from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.schema import check_format
 from inventory_grpc.infrastructure.sqlite.unwritable import has_changed, look_at, readable
 from inventory_grpc_protos.v1.events_pb2 import Event
 
@@ -27,6 +28,7 @@ async def print_events(
 
     Raises:
         PositionAhead: *after* is past the end of the log.
+        NotOurs: the log has an earlier format.
         StorageError: it cannot be read.
         InUse: somebody began to change a file that this process can only read.
     """
@@ -37,6 +39,7 @@ async def print_events(
 async def _print(database: Database, after: int, matching: EventFilter, *, follow: bool) -> None:
     before = look_at(database.path)
     readers = Readers(database)
+    readers.point(lambda connection: check_format(connection, database.path))
     event_log = SqliteEventLog(readers, readers.point(read_log_id))
     head = Head(event_log.head())
     followers = Followers(event_log, head)

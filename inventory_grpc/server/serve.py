@@ -15,6 +15,7 @@ from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.server import CallControls, drain
 from inventory_grpc.server.address import warn_of_openness
+from inventory_grpc.server.progress import progress_of_start
 from inventory_grpc.server.tls import listen
 from inventory_grpc.settings import Settings
 
@@ -44,7 +45,7 @@ async def serving(
     Raises:
         OSError: the address cannot be had.
     """
-    async with engine(settings, wall=wall) as parts:
+    async with engine(settings, wall=wall, showing=progress_of_start) as parts:
         service = build_service(parts, settings, wall, shares_port=worker is not None)
         address = listen(service.server, settings)
         await service.server.start()

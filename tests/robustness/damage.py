@@ -19,8 +19,9 @@ Damage = Callable[[Original, Path, random.Random], str]
 """Does harm to the files at a path; says what it did."""
 
 KNOWN_TWICE: Final[Mapping[str, tuple[str, str]]] = {
-    "events": ("position", "stream version ordinal kind reservation event hash"),
-    "streams": ("stream", "product_id store_id"),
+    "events": ("position", "stream version ordinal kind subject event hash"),
+    "streams": ("stream", "kind product_id store_id"),
+    "subjects": ("subject", "kind name"),
     "stocks": ("stream", "on_hand reserved version update_time"),
     "reservations": ("reservation", "customer_id state create_time"),
     "reservation_lines": ("reservation, stream", "quantity held"),

@@ -22,7 +22,15 @@ INSIDES: Final = re.compile(
 MOST_DETAILS: Final = 4_096
 MOST_MESSAGE: Final = 512
 
-TRUTH: Final = ("events", "requests", "streams", "reservations", "reservation_lines", "stocks")
+TRUTH: Final = (
+    "events",
+    "requests",
+    "streams",
+    "subjects",
+    "reservations",
+    "reservation_lines",
+    "stocks",
+)
 """The tables that a command may write to."""
 
 

@@ -113,7 +113,8 @@ async def test_every_point_is_passed_by_somebody(path: Path) -> None:
     passed |= set(_PASSED.findall(server.log_file.read_text("utf-8")))
     assert events(path)
     change(path, "UPDATE log SET read_models = 0")
-    server = ServerProcess.begin(path, path.with_suffix(".log"), fail_points="rebuild_mid=pass")
+    points = "rebuild_mid=pass; upgrade_end=pass"
+    server = ServerProcess.begin(path, path.with_suffix(".log"), fail_points=points)
     try:
         await server.address()
     finally:

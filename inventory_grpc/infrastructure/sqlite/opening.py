@@ -4,8 +4,8 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,10 +15,9 @@ from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.one_name import served_by_one_name
-from inventory_grpc.infrastructure.sqlite.replay import Progress, rebuild
 from inventory_grpc.infrastructure.sqlite.swapping import sync
+from inventory_grpc.infrastructure.sqlite.upgrading import Progress, make_current
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +25,29 @@ PATIENCE_SECONDS: Final = 10.0
 """How long a start waits for another process that is making or rebuilding the file."""
 
 
+Showing = Callable[[str], AbstractContextManager[Progress]]
+"""Shows how far a task of this name has come."""
+
+
+@contextmanager
+def unseen(_: str) -> Iterator[Progress]:
+    """Show nothing."""
+    yield lambda _done, _of: None
+
+
 class InUse(Exception):
     """Another process uses the database in a way that does not go together with this one."""
 
 
 @contextmanager
-def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[None]:
+def prepare(
+    database: Database, now: int, *, create: bool = True, showing: Showing = unseen
+) -> Iterator[None]:
     """Have a file of ours, of this version, and the servers' shared lock on it.
 
     Where nothing of a database lies a new one is made, unless *create* is false: then nothing
-    is made, no folder either. Read models of an older version are made again.
+    is made, no folder either. A log of an older format is upgraded, and read models of an
+    older version are made again; *showing* shows how far that has come.
 
     Raises:
         NotOurs: there is a file of something else, or of a newer version; or there is none,
@@ -52,7 +64,7 @@ def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[No
     database.path.parent.mkdir(parents=True, exist_ok=True)
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
-        with locked(database, exclusive=False):  # so that nobody is just making it
+        with _shared(database):  # so that nobody is just making it
             if _is_ready(database):
                 with served_by_one_name(database.path):
                     yield
@@ -60,25 +72,52 @@ def prepare(database: Database, now: int, *, create: bool = True) -> Iterator[No
         try:
             # of servers that start together one makes what is missing; the others look again
             with locked(database, exclusive=True, patience_seconds=0.0):
-                _make_ready(database, now)
+                _make_ready(database, now, showing)
         except InUse:
             if time.monotonic() >= give_up:
                 raise
             time.sleep(0.02)
 
 
+@contextmanager
+def _shared(database: Database) -> Iterator[None]:
+    """Hold the servers' lock; wait for it as long as another process upgrades the file."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(database, exclusive=False))
+            except InUse:
+                if not _is_old(database):
+                    raise
+                _log.info("waiting for another process to upgrade %s", database.path)
+            else:
+                break
+        yield
+
+
 def _is_ready(database: Database) -> bool:
-    return check_files(database.path) and schema.read_models_of(database) == schema.READ_MODELS
+    return check_files(database.path) and not _is_old(database)
 
 
-def _make_ready(database: Database, now: int) -> None:
+def _is_old(database: Database) -> bool:
+    """Tell whether there is a file that has to be upgraded before it is served."""
+    if not (found := schema.check_header(database.path)):
+        return False
+    return schema.read_models_of(database) < schema.READ_MODELS or found < schema.FORMAT
+
+
+def _make_ready(database: Database, now: int, showing: Showing) -> None:
     if not check_files(database.path):
         _make(database, now)
         _log.warning("created a new database at %s", database.path)
     elif not _is_ready(database):
-        _log.warning("the tables are those of an older version: rebuilding them from the log")
         with closing(database.writer()) as connection, storage_errors(database.path, connection):
-            rebuild(connection, read_head(connection), lambda _: None)
+            if schema.is_current(connection):
+                schema.write_header(connection)  # a process was killed right before
+                return
+            _log.warning("the tables are those of an older version: rebuilding them from the log")
+            with showing("rebuilding") as progress:
+                make_current(connection, progress)
 
 
 def _make(database: Database, now: int) -> None:
@@ -94,7 +133,7 @@ def _make(database: Database, now: int) -> None:
 
 
 def rebuild_alone(database: Database, progress: Progress) -> int:
-    """Make the read models again while no server is running; return the position reached.
+    """Do what `make_current` does while no server is running; return the position reached.
 
     Raises:
         InUse: a server is running.
@@ -108,9 +147,7 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
             closing(database.writer()) as connection,
             storage_errors(database.path, connection),
         ):
-            head = read_head(connection)
-            rebuild(connection, head, progress)
-            return head
+            return make_current(connection, progress)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import copy_pages, give_rights_of
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
@@ -31,8 +32,8 @@ from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import locked
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.restoring import kept_from_others
-from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in, sync
+from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
@@ -76,7 +77,7 @@ def repair(database: Database, progress: Progress) -> Repaired:
         with kept_from_others(path):
             finished = finish_swaps(path)
         if not check_files(path):
-            raise NotOurs(f"there is no database at {path}; name one with --database")
+            raise schema.NotOurs(f"there is no database at {path}; name one with --database")
         check_name(path)
         pages = _pages_without_checksum(path)
         if not pages:
@@ -129,11 +130,14 @@ def _copy(database: Database, copy: Database, progress: Callable[[int, int], Non
 
 
 def _proven(copy: Database, original: Database, progress: Callable[[int], None]) -> tuple[str, int]:
-    """Return the name and the end of the log in *copy*.
+    """Return the name and the end of the log in *copy*, which has the format of this program.
 
     Raises:
         StorageError: something in it is not what the log says, or the log is not whole.
     """
+    with closing(copy.writer()) as connection, storage_errors(copy.path, connection):
+        if schema.format_of(connection) < schema.FORMAT:
+            make_current(connection, lambda _done, _of: None)
     for difference in verify(copy, progress):
         raise _unsound(original, difference)
     with closing(copy.immutable()) as connection, storage_errors(copy.path, connection):

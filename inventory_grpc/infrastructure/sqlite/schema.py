@@ -40,32 +40,63 @@ class NotOurs(Exception):
     """The file is something else, or of a newer version; it was not touched."""
 
 
-def check_header(path: Path) -> bool:
-    """Return whether there is a file of ours, from its first bytes; nothing is opened.
+def check_header(path: Path) -> int:
+    """Return the format of the file, from its first bytes; 0 if there is none of ours.
+
+    Nothing is opened. A newer format may still be in the WAL: see `format_of`.
 
     Raises:
         NotOurs: there is a file of something else, or of a newer format.
     """
     if not path.exists() or path.stat().st_size == 0:
-        return False
+        return 0
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     application_id = int.from_bytes(header[68:72], "big")
     if not header.startswith(b"SQLite format 3\0") or application_id != APPLICATION_ID:
         raise NotOurs(f"{path} is not an inventory database; it was left as it is")
     stored_format = int.from_bytes(header[60:64], "big")
+    _check_not_newer(stored_format, path)
+    return stored_format
+
+
+def _check_not_newer(stored_format: int, path: Path) -> None:
     if stored_format > FORMAT:
         raise NotOurs(
             f"{path} has format {stored_format}, this program knows up to {FORMAT}: "
             "use a newer inventory-grpc; the file was left as it is"
         )
-    return True
+
+
+def format_of(connection: apsw.Connection) -> int:
+    """Return the format of the log."""
+    stored_format: int = connection.pragma("user_version")
+    return stored_format
+
+
+def is_current(connection: apsw.Connection) -> bool:
+    """Tell whether the log and the read models are those of this program."""
+    read_models: int = connection.execute("SELECT read_models FROM log").get
+    return (format_of(connection), read_models) == (FORMAT, READ_MODELS)
+
+
+def check_format(connection: apsw.Connection, path: Path) -> None:
+    """Return if the log has the format of this program, as what only reads it needs.
+
+    Raises:
+        NotOurs: it has an earlier one.
+    """
+    if (found := format_of(connection)) < FORMAT:
+        raise NotOurs(
+            f"{path} has format {found}, this program reads {FORMAT}: back it up, then start the "
+            "server or run `inventory-grpc rebuild` once, which upgrades it; it was left as it is"
+        )
 
 
 def create(connection: apsw.Connection, now: int) -> None:
     """Make an empty log, and have it in the main file before anything else happens."""
     with connection:
-        connection.execute(_sql("log.sql"))
+        connection.execute(sql("log.sql"))
         create_read_models(connection)
         connection.execute(
             "INSERT INTO log (one, log_id, create_time, read_models) VALUES (1, ?, ?, ?)",
@@ -73,7 +104,11 @@ def create(connection: apsw.Connection, now: int) -> None:
         )
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", FORMAT)
-    # so that the header says what the file is, also to those who do not read the WAL
+    write_header(connection)
+
+
+def write_header(connection: apsw.Connection) -> None:
+    """Have the header say what the file is, also to those who do not read the WAL."""
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
@@ -86,10 +121,11 @@ def read_models_of(database: Database) -> int:
     """Return the version of the tables that are made from the log.
 
     Raises:
-        NotOurs: it is newer than this program's.
+        NotOurs: it is newer than this program's, or the log is, also if only the WAL says so.
         StorageError: the file cannot be read.
     """
     with closing(_looking(database)) as connection, storage_errors(database.path, connection):
+        _check_not_newer(format_of(connection), database.path)
         stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
     if not isinstance(stored, int):
         raise StorageError(Fault.DAMAGED, detail=f"{database.path}: the table log is not whole")
@@ -109,7 +145,7 @@ def _looking(database: Database) -> apsw.Connection:
 
 def create_read_models(connection: apsw.Connection) -> None:
     """Make the tables that are made from the log, empty."""
-    connection.execute(_sql("read_models.sql"))
+    connection.execute(sql("read_models.sql"))
 
 
 def drop_read_models(connection: apsw.Connection) -> None:
@@ -124,5 +160,6 @@ def new_log_id() -> str:
     return "".join(secrets.choice(alphabet) for _ in range(LOG_ID_LENGTH))
 
 
-def _sql(name: str) -> str:
+def sql(name: str) -> str:
+    """Return the statements in a file of this folder."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")

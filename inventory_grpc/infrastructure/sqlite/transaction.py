@@ -11,7 +11,7 @@ from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation, StockReserved
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure import states_json
+from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
 from inventory_grpc.infrastructure.sqlite.numbers import Numbers, NumbersGiven

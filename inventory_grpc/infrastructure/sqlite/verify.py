@@ -10,8 +10,8 @@ import apsw
 
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.infrastructure import states_json
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
+from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
@@ -38,6 +38,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
     in one short read transaction, to which the log is played on first.
 
     Raises:
+        NotOurs: the log has an earlier format.
         StorageError: the file cannot be read.
         InUse: somebody began to change a file that this process can only read.
     """
@@ -48,6 +49,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         storage_errors(original.path, source),
         closing(apsw.Connection(str(Path(folder) / "fresh.db"))) as fresh,
     ):
+        schema.check_format(source, original.path)
         fresh.pragma("journal_mode", "off")
         fresh.pragma("synchronous", "off")
         schema.create_read_models(fresh)

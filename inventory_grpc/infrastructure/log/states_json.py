@@ -19,6 +19,7 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK
 
 
 def dump_reservation(reservation: Reservation) -> str:
@@ -35,8 +36,8 @@ def dump_outcome(outcome: Outcome) -> str:
     """Return an answer, to be given again."""
     content = {
         "position": outcome.position,
-        "stocks": [_stock(stock) for stock in outcome.stocks],
-        "reservation": _reservation(outcome.reservation) if outcome.reservation else None,
+        "streams": [[STOCK, *_stock(stock)] for stock in outcome.stocks],
+        "subjects": [[RESERVATION, _reservation(own)]] if (own := outcome.reservation) else [],
     }
     return json.dumps(content, separators=(",", ":"))
 
@@ -46,8 +47,8 @@ def load_outcome(text: str) -> Outcome:
     content = json.loads(text)
     return Outcome(
         content["position"],
-        [_load_stock(stock) for stock in content["stocks"]],
-        _load_reservation(content["reservation"]) if content["reservation"] else None,
+        [_load_stock(stock) for _, *stock in content["streams"]],
+        next((_load_reservation(own) for _, own in content["subjects"]), None),
     )
 
 

@@ -1,0 +1,94 @@
+"""Upgrades a file of an earlier release: the format of its log, and the read models.
+
+All of it is one transaction, so a process that is killed on the way leaves the file as it was.
+No event is written anew: positions, bytes and hashes stay. It goes one way, because an earlier
+release refuses a file of a newer format.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final
+
+import apsw
+
+from inventory_grpc.application.failpoints import reach
+from inventory_grpc.infrastructure.codec import UNREADABLE, decode
+from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, stored
+from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent, rebuild
+from inventory_grpc.infrastructure.sqlite.rows import execute_with
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with the events that are done, and those there are."""
+
+PAGE: Final = 10_000
+"""Subjects written at a time."""
+
+
+def make_current(connection: apsw.Connection, progress: Progress) -> int:
+    """Upgrade the log, make the read models again, and return the position of the head.
+
+    The caller holds the exclusive lock.
+
+    Raises:
+        LogInconsistent: the log contradicts itself; nothing was changed.
+    """
+    head, before = read_head(connection), schema.format_of(connection)
+    with connection:
+        if before < schema.FORMAT:
+            _log.warning(
+                "the log is upgraded from format %s to %s: earlier releases cannot open it again",
+                before,
+                schema.FORMAT,
+            )
+            _upgrade(connection)
+        rebuild(connection, head, lambda position: progress(position, head))
+    reach("upgrade_end")
+    if before < schema.FORMAT:
+        schema.write_header(connection)
+        _log.warning("the log has format %s now, and all its %s events", schema.FORMAT, head)
+    return head
+
+
+def _upgrade(connection: apsw.Connection) -> None:
+    connection.execute(schema.sql("upgrade.sql"))
+    _name_subjects(connection)
+    connection.create_scalar_function("by_kind", _by_kind, 1)
+    connection.execute("UPDATE requests SET outcome = by_kind(outcome) WHERE outcome IS NOT NULL")
+    connection.pragma("user_version", schema.FORMAT)
+
+
+def _name_subjects(connection: apsw.Connection) -> None:
+    """Fill the table of subjects: the first event about each has its name."""
+    first = connection.execute(
+        "SELECT position, event FROM events WHERE subject = position ORDER BY position"
+    )
+    while rows := list(islice(first, PAGE)):
+        execute_with(connection, "INSERT INTO subjects {}", [_subject(*row) for row in rows])
+
+
+def _subject(position: int, data: bytes) -> tuple[int, int, str]:
+    try:
+        key = decode(data).fact.subject
+    except UNREADABLE as error:
+        raise LogInconsistent(f"event {position}: cannot be read: {error}") from error
+    if key is None:
+        raise LogInconsistent(f"event {position}: is about no subject, and kept as about one")
+    return position, *stored(key)
+
+
+def _by_kind(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it
+    """Return an answer of format 1 as it stands in format 2: states with their kinds."""
+    former: dict[str, Any] = json.loads(*outcome)
+    reservation = former["reservation"]
+    content = {
+        "position": former["position"],
+        "streams": [[STOCK, *stock] for stock in former["stocks"]],
+        "subjects": [[RESERVATION, reservation]] if reservation else [],
+    }
+    return json.dumps(content, separators=(",", ":"))

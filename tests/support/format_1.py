@@ -1,0 +1,72 @@
+"""Files of format 1, made from files of today: the kept release gives the tables."""
+
+import gzip
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from inventory_grpc.infrastructure.sqlite.beside import COMPANIONS, beside
+from inventory_grpc.infrastructure.sqlite.connection import Database
+
+KEPT: Final = Path(__file__).parent.parent / "robustness" / "releases" / "format-1-carts.db.gz"
+
+_TABLES: Final = {
+    "streams": "SELECT stream, product_id, store_id FROM now.streams",
+    "events": (
+        "SELECT position, stream, version, ordinal, kind, subject, event, hash FROM now.events"
+    ),
+    "requests": (
+        "SELECT request, actor, request_id, fingerprint, position, by_noun(outcome), record_time "
+        "FROM now.requests"
+    ),
+    "stocks": "SELECT * FROM now.stocks",
+    "reservations": (
+        "SELECT reservation, name, customer_id, order_id, reference, state, create_time, "
+        "expire_time FROM now.reservations JOIN now.subjects ON subject = reservation"
+    ),
+    "reservation_lines": "SELECT * FROM now.reservation_lines",
+    "reservation_snapshots": "SELECT * FROM now.reservation_snapshots",
+    "clock": "SELECT * FROM now.clock",
+}
+
+
+def unpack(kept: Path, path: Path) -> None:
+    """Lay a kept file where it is to be opened."""
+    path.write_bytes(gzip.decompress(kept.read_bytes()))
+
+
+def to_format_1(path: Path) -> None:
+    """Make the file at *path*, which nobody has open, one that the release before would have made.
+
+    Its mark stays.
+    """
+    former = path.with_name("format-1.db")
+    unpack(KEPT, former)
+    with closing(Database(former).writer()) as connection:
+        connection.create_scalar_function("by_noun", _by_noun, 1)
+        connection.execute("ATTACH ? AS now", (str(path),))
+        for table, rows in _TABLES.items():
+            connection.execute(f"DELETE FROM main.{table}")  # noqa: S608  the tables above
+            connection.execute(f"INSERT INTO main.{table} {rows}")
+        connection.execute(
+            "UPDATE main.log SET (log_id, create_time, probe) = "
+            "(SELECT log_id, create_time, probe FROM now.log)"
+        )
+        connection.execute("DETACH now")
+    former.rename(path)
+    for end in COMPANIONS:
+        if end != ".mark":
+            beside(path, end).unlink(missing_ok=True)
+
+
+def _by_noun(*outcome: Any) -> str | None:  # noqa: ANN401  as apsw has it
+    if outcome == (None,):
+        return None
+    content = json.loads(*outcome)
+    former = {
+        "position": content["position"],
+        "stocks": [stock for _, *stock in content["streams"]],
+        "reservation": next((own for _, own in content["subjects"]), None),
+    }
+    return json.dumps(former, separators=(",", ":"))
