@@ -18,13 +18,15 @@ from inventory_grpc.infrastructure.sqlite.schema import check_header, format_of
 from tests.robustness.effort import SEED, campaign, runs
 from tests.support.format_1 import to_format_1
 from tests.support.opened import Opened, checked, opened, rows
-from tests.support.server_process import ServerProcess, server_process
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import eventually
 from tests.support.workers import supervised
 from tests.support.world import add, commit, reserve, stock
 
 ASKED_AT_ONCE: Final = 512
 CART_EVENTS: Final = 6
 STOCKS: Final = 100
+PATIENCE_SECONDS: Final = 300.0
 TRUTH: Final = "SELECT position, stream, version, ordinal, kind, event, hash FROM events"
 
 
@@ -66,6 +68,15 @@ def path(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(original, tmp_path))
 
 
+async def _serve(path: Path, log: Path) -> None:
+    """Start a server, wait until it serves, and kill it."""
+    server = ServerProcess.begin(path, log)
+    try:
+        await eventually(lambda: "serving on" in log.read_text("utf-8"), PATIENCE_SECONDS)
+    finally:
+        server.kill()
+
+
 def _lay(original: Path, path: Path) -> None:
     for end in COMPANIONS:
         beside(path, end).unlink(missing_ok=True)
@@ -85,8 +96,8 @@ def _format(path: Path) -> int:
 async def test_killed_at_any_moment_it_is_upgraded_in_the_end(path: Path, original: Path) -> None:
     chance, kills, log = random.Random(SEED), runs(6, 20), path.with_suffix(".log")
     expected, begun = _log(path), time.monotonic()
-    async with server_process(path, log):
-        took = time.monotonic() - begun
+    await _serve(path, log)
+    took = time.monotonic() - begun
     _lay(original, path)
     with campaign("killed while upgrading", kills=kills, events=len(expected)) as noted:
         noted["on the way"] = 0
@@ -99,8 +110,7 @@ async def test_killed_at_any_moment_it_is_upgraded_in_the_end(path: Path, origin
             assert _log(path) == expected
             if _format(path) == 2:
                 _lay(original, path)
-        async with server_process(path, log):
-            pass
+        await _serve(path, log)
     assert noted["on the way"], "it was never killed on the way"
     assert (check_header(path), _log(path)) == (2, expected)
     checked(path)
@@ -115,8 +125,7 @@ async def test_ended_right_before_and_right_after_the_commit(
     assert await server.ended() == EXIT_CODE
     assert check_header(path) == 1, "the header says so only after a checkpoint"
     assert _format(path) == left
-    async with server_process(path, log):
-        pass
+    await _serve(path, log)
     assert (check_header(path), _log(path)) == (2, expected)
     checked(path)
 
