@@ -29,7 +29,7 @@ MAX_KEYS: Final = 1_000
 def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddStock:
     return AddStock(
         check.stock_id(request),
-        check.take(Quantity, "quantity", request.quantity),
+        check.quantity("quantity", request.quantity),
         _expected_version(check, request),
     )
 
@@ -37,7 +37,7 @@ def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddSto
 def remove_stock(check: Validator, request: commands_pb2.RemoveStockRequest) -> RemoveStock:
     return RemoveStock(
         check.stock_id(request),
-        check.take(Quantity, "quantity", request.quantity),
+        check.quantity("quantity", request.quantity),
         _expected_version(check, request),
     )
 

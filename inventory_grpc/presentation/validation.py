@@ -38,6 +38,9 @@ MAX_VIOLATIONS: Final = 20
 KNOWN_STOCKS: Final = 50_000
 """Names of stocks that are remembered to be well formed."""
 
+KNOWN_QUANTITIES: Final = 1_000
+"""Quantities that are remembered, likewise."""
+
 _FIRST_SECOND: Final = -62_135_596_800
 _LAST_SECOND: Final = 253_402_300_799
 _NANOS: Final = 999_999_999
@@ -112,8 +115,12 @@ class Validator:
         return self.take(kind, field, value) if value else None
 
     def text(self, field: str, value: str) -> str:
-        """Return free text, of which there often is none."""
-        return self.take(Text, field, value) if value else value
+        """Return free text. A short one needs no check: no character has more than four bytes."""
+        return value if len(value) <= Text.MAX_BYTES // 4 else self.take(Text, field, value)
+
+    def quantity(self, field: str, value: int) -> Quantity:
+        """Return the number of units that one movement concerns."""
+        return self.take(_quantity, field, value)
 
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
@@ -146,7 +153,7 @@ class Validator:
         for index, line in enumerate(lines):
             at = f"lines[{index}]."
             stock_id = self.stock_id(line, at)
-            taken.append((stock_id, self.take(Quantity, at + "quantity", line.quantity)))
+            taken.append((stock_id, self.quantity(at + "quantity", line.quantity)))
             if len(self._violations) == MAX_VIOLATIONS:
                 return {}  # nothing more is told
         try:
@@ -214,3 +221,6 @@ def counted(number: int) -> str:
 def _stock_id(product_id: str, store_id: str) -> StockId:
     """Return the stock of this name; checking names anew costs every call some microseconds."""
     return StockId(ProductId(product_id), StoreId(store_id))
+
+
+_quantity: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(Quantity)
