@@ -1,1 +1,1 @@
-"""How the service is spoken to: gRPC on the outside, the application on the inside."""
+"""The gRPC side of the service: it reads requests and writes responses."""

@@ -1,4 +1,4 @@
-"""`InventoryAdmin`: how the server is doing."""
+"""`InventoryAdmin`: the state of the server."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _DURABILITIES: Final = {"full": pb.DURABILITY_FULL, "relaxed": pb.DURABILITY_REL
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What there is to know about this server; microseconds where it is time."""
+    """The facts that `GetServerInfo` tells; times are in microseconds."""
 
     version: str
     log_id: str
@@ -70,7 +70,7 @@ class Admin:
         return response
 
     def _head(self) -> int:
-        """Return where the log ends, or ended when it could still be read."""
+        """Return the head of the log, or the last one known while it cannot be read."""
         try:
             return self._facts.head()
         except StorageError:

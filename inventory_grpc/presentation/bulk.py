@@ -22,7 +22,7 @@ MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
 TURN_SECONDS: Final = 0.001
-"""How long commands are read, or results written, before other calls get a turn."""
+"""Commands are read, or results written, for this long before other calls get a turn."""
 
 T = TypeVar("T")
 

@@ -38,7 +38,7 @@ MANY: Final = ("ExecuteBatch", "ExecuteStream")
 ROLES: Final[Mapping[str, Role]] = _SINGLE | dict.fromkeys(MANY, max(_SINGLE.values()))
 
 MAX_WAIT_SECONDS: Final = 30.0
-"""How long a command may wait to be begun, where its caller has not said."""
+"""A command whose caller has set no deadline may wait this long to be begun."""
 
 EARLIEST: Final = Instant(946_684_800_000_000)
 """The year 2000: nothing this service is told of happened before."""

@@ -21,4 +21,4 @@ One that streams sends its responses by itself, and returns nothing.
 """
 
 MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-"""What there is under a name; nothing if there is no such method."""
+"""The handler of a method; None if there is no such method."""

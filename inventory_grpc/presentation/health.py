@@ -1,4 +1,4 @@
-"""`grpc.health.v1`: whether this server is worth calling, by full service name.
+"""`grpc.health.v1`: the health of each service, by its full name.
 
 The servicer that comes with gRPC holds a lock while it writes to a watcher, and so lets
 one that reads nothing keep everybody from hearing that the server shuts down.
@@ -35,7 +35,7 @@ UNKNOWN: Final = pb.HealthCheckResponse.SERVICE_UNKNOWN
 COMMANDS: Final = "inventory.v1.InventoryCommands"
 
 MAX_REQUEST_BYTES: Final = 256
-"""Of a watch, which may be anybody's, and is kept for as long as they watch."""
+"""The largest request to watch, which needs no token and is kept as long as the watch."""
 
 
 class Health:
@@ -47,13 +47,13 @@ class Health:
         self._closed = False
 
     def set_writes_accepted(self, accepted: bool) -> None:  # noqa: FBT001  a handler of states
-        """Say whether commands are worth sending; reads go on, and so does the server."""
+        """Set the status of `InventoryCommands`; reads go on, and so does the server."""
         if not self._closed:
             self._statuses[COMMANDS] = SERVING if accepted else NOT_SERVING
             self._wake()
 
     def close(self) -> None:
-        """Say of everything, for good, that it does not serve any more."""
+        """Set every status to `NOT_SERVING`, for good."""
         self._closed = True
         for service in self._statuses:
             self._statuses[service] = NOT_SERVING

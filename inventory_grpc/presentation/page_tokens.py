@@ -1,9 +1,8 @@
-"""Where does the next page begin?
+"""Page tokens: the last key of a page, and a digest over method, filter and key.
 
-A token carries the last key of its page and a digest over method, filter and key. It is
-no secret: it is checked so that a token of another question, or one that was cut off, is
-refused rather than answered wrongly. Whoever knows how can make one; so the key is checked
-as well, like any other value of a request.
+A token is no secret. The digest has a token of another request, or one that was cut off,
+refused rather than answered wrongly. A client can make tokens of its own, so the key is
+checked as well, like any other value of a request.
 """
 
 import base64
@@ -21,7 +20,7 @@ M = TypeVar("M", bound=Message)
 DEFAULT_SIZE: Final = 100
 MAX_SIZE: Final = 1_000
 MAX_BYTES: Final = 1024 * 1024
-"""Where a page stops taking more rows; it always takes one."""
+"""A page takes no more rows beyond this size; it always takes one."""
 
 _DIGEST_SIZE: Final = 12
 _BETWEEN_KEYS: Final = "\0"

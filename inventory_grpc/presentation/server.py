@@ -31,7 +31,7 @@ from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
 
 MAX_PENDING: Final = 10_000
-"""Calls of all connections that wait to be looked at; what is beyond is cancelled."""
+"""Calls of all connections that wait to be begun; gRPC cancels any beyond."""
 
 WINDOW: Final = 256 * 1024
 """Bytes of a stream that its caller may send before they are read, beside the message that is
@@ -44,8 +44,8 @@ OPTIONS: Final = {
     "grpc.so_reuseport": 0,
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_send_message_length": 4 * 1024 * 1024,
-    # What a caller has sent and nobody has read yet waits here, so much of each stream. Left to
-    # itself gRPC lets that grow to megabytes, by how fast the network is.
+    # Bytes that a caller has sent and a handler has not read yet wait here, so many of each
+    # stream. By default gRPC lets that grow to megabytes, as fast as the network is.
     "grpc.http2.bdp_probe": 0,
     "grpc.http2.lookahead_bytes": WINDOW,
     "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
@@ -60,20 +60,20 @@ OPTIONS: Final = {
     "grpc.absolute_max_metadata_size": 16 * 1024,
     "grpc.keepalive_time_ms": _MINUTE_MS,
     "grpc.keepalive_timeout_ms": 20_000,
-    # which is what a ping that nobody answers is given, whatever the line above says
+    # a ping without an answer is given this long, whatever the line above says
     "grpc.http2.ping_timeout_ms": 20_000,
     "grpc.keepalive_permit_without_calls": 1,
     # the default of 5 minutes sends many a client away that pings to stay connected
     "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,
     "grpc.max_connection_idle_ms": 15 * _MINUTE_MS,
 }
-"""What a server is set to; a caller of the same machine is trusted to stay connected."""
+"""Options of every server; a caller of the same machine is trusted to stay connected."""
 
 OPTIONS_OFF_LOOPBACK: Final = {
     "grpc.max_connection_age_ms": 60 * _MINUTE_MS,
     "grpc.max_connection_age_grace_ms": _MINUTE_MS,
 }
-"""What is added where load balancers are. It ends subscriptions; followers resume."""
+"""More options where load balancers are. They end subscriptions; followers resume."""
 
 SERVICES: Final = [service.descriptor.full_name for service in services.OURS]
 """The services of the contract, by full name."""
@@ -88,7 +88,7 @@ _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 
 
 class Servicers(NamedTuple):
-    """What is served."""
+    """The parts that serve each service."""
 
     commands: Commands
     queries: Queries
@@ -119,7 +119,7 @@ def call_controls(
     )
 
 
-def build_server(  # noqa: PLR0913  what can differ between servers
+def build_server(  # noqa: PLR0913  one each for a difference between servers
     servicers: Servicers,
     gate: WriteGate,
     controls: CallControls,

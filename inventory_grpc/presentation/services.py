@@ -49,7 +49,7 @@ PERMISSIONS: Final[Mapping[str, Role]] = {
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Role.READER,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.READER,
 }
-"""The least role, by full method. A method that is not in this table, nobody may call."""
+"""The least role, by full method. Methods that are not in it are refused."""
 
 
 def methods_of(servicer: object, service: Service) -> Mapping[str, Any]:

@@ -1,1 +1,1 @@
-"""What happens around every call, one idea a file. `server` says in which order."""
+"""Interceptors of every call, one idea a file; `server` sets their order."""

@@ -1,9 +1,9 @@
 """Room for calls: of each kind only so many are let in.
 
 Calls of one kind cannot take the room of another: subscriptions that stay for days leave
-room for commands, slow lists for carts. One caller cannot take all of a room, where it is
-known who calls. Health checks, reflection and administration are always let in; those who
-watch health, which may be anybody, have a room of their own.
+room for commands, slow lists for carts. One caller cannot take all of a room, where callers
+are authenticated. Health checks, reflection and administration are always let in; watches
+of health, which need no token, have a room of their own.
 """
 
 from collections import Counter
@@ -19,11 +19,11 @@ WATCH: Final = "/grpc.health.v1.Health/Watch"
 
 RETRY_SECONDS: Final = 0.1
 STREAM_RETRY_SECONDS: Final = 1.0
-"""When to come back: short calls make room soon, streams do not."""
+"""The delay after which to come back: short calls make room soon, streams do not."""
 
 
 class Limits(NamedTuple):
-    """How many calls of each kind may be under way, over all connections."""
+    """The most calls of each kind that may be under way, over all connections."""
 
     commands: int = 2_000
     queries: int = 1_000

@@ -25,7 +25,7 @@ MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
 class Wrapping(grpc.aio.ServerInterceptor):
     """An interceptor of one server that puts another handler in the place of each.
 
-    It is made once a method, for the first call: nobody below is asked for the others.
+    It is made once a method, at its first call; interceptors below are not asked again.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Wrapping(grpc.aio.ServerInterceptor):
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return None  # and not remembered: anybody may ask for anything
+                return None  # and not remembered: a caller may ask for any name
             wrapped = self._wrapped[method] = self.wrap(method, handler)
         return wrapped
 

@@ -22,26 +22,25 @@ _BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{16,512})", re.IGNORECA
 _NAMES: Final = "x509_subject_alternative_name"
 
 
-class Shown(NamedTuple):
-    """What a caller shows to say who they are."""
+class Credentials(NamedTuple):
+    """The credentials of a call: a token, or the names in a certificate."""
 
     token: str | None
     names: Sequence[str]
 
 
 class _Stream(NamedTuple):
-    """A stream that goes on while what was shown for it is good."""
+    """A stream that goes on while its credentials are good."""
 
-    shown: Shown
+    credentials: Credentials
     caller: Caller
-    needed: Role
 
 
 class Authenticate(Around):
-    """Lets nobody pass who is not known, or whose role is not enough.
+    """Refuses callers who are unknown, or whose role is not enough.
 
-    Without *callers* it asks nobody: then every caller is `ANYBODY`. So is every caller of a
-    method in *open_methods*.
+    Without *callers* it authenticates no call: then every caller is `ANYBODY`. So is every
+    caller of a method in *open_methods*.
     """
 
     def __init__(
@@ -63,21 +62,21 @@ class Authenticate(Around):
             return inner
 
         async def known(request: object, call: Call) -> object:
-            shown = _shown(call.context)
-            caller = _identified(callers, shown)
+            credentials = _credentials_of(call.context)
+            caller = _caller_of(callers, credentials)
             call.note(actor=caller.actor)
             if needed is None or caller.role < needed:
                 raise PermissionDenied(method=method)
             call.caller = caller
             if not streams:
                 return await inner(request, call)
-            with self._while_it_is_good(_Stream(shown, caller, needed)):
+            with self._while_good(_Stream(credentials, caller)):
                 return await inner(request, call)
 
         return known
 
     def end_revoked(self) -> None:
-        """End the streams of callers who are no longer, or no longer may what they might."""
+        """End the streams of callers who were removed, or whose rights have changed."""
         for task, stream in self._streams.items():
             if task not in self._ended and not self._is_good(stream):
                 self._ended.add(task)
@@ -86,12 +85,12 @@ class Authenticate(Around):
     def _is_good(self, stream: _Stream) -> bool:
         assert self._callers is not None
         try:
-            return _identified(self._callers, stream.shown) == stream.caller
+            return _caller_of(self._callers, stream.credentials) == stream.caller
         except Unauthenticated:
             return False
 
     @contextmanager
-    def _while_it_is_good(self, stream: _Stream) -> Iterator[None]:
+    def _while_good(self, stream: _Stream) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
         self._streams[task] = stream
@@ -106,28 +105,28 @@ class Authenticate(Around):
             self._ended.discard(task)
 
 
-def _identified(callers: Callers, shown: Shown) -> Caller:
-    """Return who shows this. A token that is wrong is not made good by a certificate."""
-    if shown.token is not None:
-        caller = callers.by_token(shown.token)
+def _caller_of(callers: Callers, credentials: Credentials) -> Caller:
+    """Return the caller; a certificate does not make up for a wrong token."""
+    if credentials.token is not None:
+        caller = callers.by_token(credentials.token)
     else:
-        caller = callers.by_certificate(shown.names)
+        caller = callers.by_certificate(credentials.names)
     if caller is None:
         raise Unauthenticated
     return caller
 
 
-def _shown(context: Context) -> Shown:
-    """Return what the caller of *context* shows.
+def _credentials_of(context: Context) -> Credentials:
+    """Return the credentials of a call.
 
     Raises:
-        Unauthenticated: it is not what anybody would show.
+        Unauthenticated: they are malformed.
     """
     headers = [value for key, value in context.invocation_metadata() or () if key == HEADER]
     if not headers:
         names = cast("Mapping[str, Sequence[bytes]]", context.auth_context()).get(_NAMES, ())
-        return Shown(None, [name.decode("utf-8", "replace") for name in names])
+        return Credentials(None, [name.decode("utf-8", "replace") for name in names])
     bearer = _BEARER.fullmatch(headers[0]) if isinstance(headers[0], str) else None
     if len(headers) > 1 or bearer is None:
         raise Unauthenticated
-    return Shown(bearer[1], ())
+    return Credentials(bearer[1], ())

@@ -8,7 +8,7 @@ from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 30.0
-"""How long a call of one response may take, where its caller has set no deadline."""
+"""A call of one response without a deadline may take this long."""
 
 _TIME_IS_UP: Final = "the time for a call without a deadline is up"
 
@@ -25,7 +25,7 @@ class KeepDeadlines(Around):
         super().__init__()
         self._max_seconds = max_seconds
         self._ends: dict[asyncio.Task[Any], float] = {}
-        """When the time of a call is up, soonest first: all of them have as much."""
+        """The end of each call's time, soonest first: all calls have equally long."""
         self._timer: asyncio.TimerHandle | None = None
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002

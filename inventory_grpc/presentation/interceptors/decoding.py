@@ -11,7 +11,7 @@ _MAX_ID: Final = 128
 
 
 class Decode(Wrapping):
-    """Decodes requests; gRPC would do so before anybody else was asked.
+    """Decodes requests; gRPC would decode before any interceptor had its turn.
 
     Bytes that are no request are an invalid value. gRPC would answer `UNKNOWN`, and send
     the text of the exception.
@@ -26,7 +26,7 @@ class Decode(Wrapping):
         async def decoded(message: bytes, call: Call) -> object:
             try:
                 request = decode(message)
-            except Exception:  # noqa: BLE001  what it says is not for callers
+            except Exception:  # noqa: BLE001  its text is not for callers
                 raise undecodable() from None
             _note_id(call, getattr(request, "request_id", ""))
             return await inner(request, call)

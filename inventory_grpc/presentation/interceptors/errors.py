@@ -28,10 +28,10 @@ from inventory_grpc.presentation.stalled_readers import ReaderStalled
 _log = logging.getLogger(__name__)
 
 READ_RETRY_SECONDS: Final = 0.5
-"""When to ask again after storage has failed a read."""
+"""The delay after which to ask again when storage has failed a read."""
 
 GOODBYE_SECONDS: Final = 1.0
-"""How long to try to tell a reader that takes nothing that it is closed."""
+"""A reader that takes nothing gets this long to take the news that it is closed."""
 
 
 class Cancelled(Protocol):
@@ -67,7 +67,7 @@ class TranslateErrors(Around):
                         await refuse(call, Overloaded(0.1), StatusCode.UNAVAILABLE)
                 return None
             except grpc.aio.BaseError:
-                raise  # gRPC's own: aborted already, or there is nobody to answer
+                raise  # gRPC's own: aborted already, or the caller has left
             except Exception as error:  # noqa: BLE001  the last one who can log it
                 refusal = _refusal_of(method, error)
             return await refuse(call, refusal)

@@ -1,4 +1,4 @@
-"""One line a call: what was asked, how it ended, how long it took."""
+"""One log line a call: its method, its status and its duration."""
 
 import asyncio
 import time
@@ -16,19 +16,19 @@ from inventory_grpc.presentation.interceptors.around import Around
 _log = structlog.get_logger("inventory_grpc.calls")
 
 DELAY_SECONDS: Final = 0.05
-"""How long a line may wait to be written with others."""
+"""A line may wait this long to be written with others."""
 
 MAX_WAITING: Final = 256
-"""How many lines wait; to write them takes some milliseconds."""
+"""The most lines that wait; to write them takes some milliseconds."""
 
 _OURS: Final = (StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN)
-"""Codes that say that something is wrong here, and not with the call."""
+"""Codes of failures of the server, and not of the call."""
 
 
 class LogCalls(Around):
-    """Notes the line when a call is over, and writes some at a time; what was sent is not in it.
+    """Notes a line when a call is over, and writes some at a time; no content of requests is in it.
 
-    Lines that tell of trouble of ours do not wait.
+    Lines about failures of the server do not wait.
     """
 
     def __init__(self, delay_seconds: float = DELAY_SECONDS) -> None:
@@ -79,7 +79,7 @@ class LogCalls(Around):
 
 
 def _write(write: Callable[..., object], **facts: object) -> None:
-    with suppress(OSError):  # what was done stays done, also if nobody can read of it
+    with suppress(OSError):  # a call that succeeded must not fail for its log line
         write("call", **facts)
 
 
