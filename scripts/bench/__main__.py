@@ -28,7 +28,7 @@ def main(  # noqa: PLR0913  each of them is an option
         str,
         typer.Option(
             help="Some of: reads commands carts bulk catch-up followers workers, "
-            "sweep, growth disk histories, h2load, profile. None: the first seven."
+            "sweep, growth disk histories, h2load, in-process, profile. None: the first seven."
         ),
     ] = "",
     sweep: Annotated[
@@ -54,6 +54,14 @@ def main(  # noqa: PLR0913  each of them is an option
     with_profile: Annotated[
         bool, typer.Option("--profile", help="Also where the time of the servers goes, by perf.")
     ] = False,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Another checkout for in-process, in turns with this.",
+        ),
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +112,7 @@ def main(  # noqa: PLR0913  each of them is an option
     if show:
         found = record.read(show)
     else:
-        options = Options(seconds, repeat, callers, stocks, events)
+        options = Options(seconds, repeat, callers, stocks, events, beside and beside.resolve())
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # shows what it has, as Ctrl-C
         found = measured(options, names, folder, _screen)
     report.show(Console(width=None if sys.stdout.isatty() else 120), found)

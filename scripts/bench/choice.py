@@ -13,6 +13,7 @@ from scripts.bench import (
     growth,
     h2load,
     histories,
+    in_process,
     processor_time,
     reads,
     sweep,
@@ -39,6 +40,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "sweep": sweep.case,
     **LONG,
     "h2load": h2load.case,
+    "in-process": in_process.case,
     "profile": processor_time.case,
 }
 

@@ -40,6 +40,8 @@ class Options:
     callers: int
     stocks: int
     events: int
+    beside: Path | None = None
+    """Another checkout of the service, which is measured in turns with this one."""
 
 
 class Case(NamedTuple):

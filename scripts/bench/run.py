@@ -14,6 +14,7 @@ from scripts.bench import machine
 from scripts.bench.choice import CASES
 from scripts.bench.figures import Group
 from scripts.bench.h2load import H2loadFailed
+from scripts.bench.in_process import WrongAnswer
 from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
 from scripts.bench.processor_time import PerfFailed
 from scripts.bench.record import Record
@@ -43,7 +44,14 @@ def measured(
                 asyncio.run(_measure(bench, cases, bars))
         except KeyboardInterrupt:
             facts[FAILED] = "interrupted"
-        except (CallFailed, H2loadFailed, PerfFailed, ServerFailed, WrongCount) as error:
+        except (
+            CallFailed,
+            H2loadFailed,
+            PerfFailed,
+            ServerFailed,
+            WrongAnswer,
+            WrongCount,
+        ) as error:
             facts[FAILED] = str(error)
     return Record(facts, asdict(options), [_seen(case.group) for case in cases])
 
