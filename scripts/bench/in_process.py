@@ -122,8 +122,9 @@ def case(bench: Bench) -> Case:
                 for number, (name, root) in enumerate(checkouts.items())
             }
             begin = beginning(stocks, carts)
+            requests = list(begin.requests)
             for service in services.values():
-                service.seconds(begin, list(begin.requests))
+                service.seconds(begin, requests)
             for turn in range(bench.options.repeat + 1):
                 bench.tell("turns", turn, bench.options.repeat + 1)
                 for name, place, seconds in _turn(services, kinds, reverse=bool(turn % 2)):

@@ -7,12 +7,14 @@ and files of requests and answers. The calls are made, and a line says what they
 
 import asyncio
 import gc
+import importlib
 import json
 import os
 import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -138,19 +140,21 @@ def unframed(data: bytes) -> Iterator[bytes]:
         begin += length
 
 
+def _offered(name: str, *modules: str) -> Any:  # noqa: ANN401  whatever it is
+    """Return what one of *modules* offers by this *name*: versions differ in where it is."""
+    for module in modules:
+        with suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(f"inventory_grpc.{module}"), name)
+    raise ImportError(f"none of {modules} has {name}")
+
+
 def _set_up_logging() -> None:
-    try:
-        from inventory_grpc.server import logs  # type: ignore[import-not-found]  # noqa: PLC0415
-    except ImportError:
-        from inventory_grpc import logs  # noqa: PLC0415  before there was a folder for the server
-    logs.set_up_logging(next(one for one in logs.LogFormat if one.value == "json"))
+    formats = _offered("LogFormat", "server.logs", "logs")
+    _offered("set_up_logging", "server.logs", "logs")(formats("json"))
 
 
 async def _serve(database: Path, said: int) -> None:
     """Serve from *database* until standard input ends; write to the file *said*."""
-    from inventory_grpc.bootstrap import serving  # noqa: PLC0415  the stand-in comes first
-    from inventory_grpc.settings import Settings  # noqa: PLC0415
-
     servers: list[_Server] = []
 
     def stand_in(**options: Any) -> _Server:  # noqa: ANN401  those of gRPC
@@ -158,7 +162,9 @@ async def _serve(database: Path, said: int) -> None:
         return servers[-1]
 
     grpc.aio.server = stand_in  # type: ignore[assignment]
-    async with serving(Settings(listen="127.0.0.1:0", database=database)):
+    serving = _offered("serving", "server.serve", "bootstrap")
+    settings = _offered("Settings", "settings")
+    async with serving(settings(listen="127.0.0.1:0", database=database)):
         while line := await asyncio.to_thread(sys.stdin.readline):
             seconds = await _done(json.loads(line), servers[0])
             os.write(said, json.dumps(seconds).encode() + b"\n")
