@@ -25,7 +25,7 @@ def write(path: Path, record: Record) -> None:
         "options": dict(record.options),
         "groups": [_group(group) for group in record.groups],
     }
-    path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+    path.write_text(json.dumps(document, indent=2, default=str) + "\n", "utf-8")
 
 
 def read(path: Path) -> Record:
