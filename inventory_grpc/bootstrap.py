@@ -16,9 +16,9 @@ from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import WallClock
-from inventory_grpc.application.queries import Queries
-from inventory_grpc.application.reading import Reading
+from inventory_grpc.application.ports import Reading, WallClock
+from inventory_grpc.application.queries.snapshot import Queries
+from inventory_grpc.application.queries.stock import RecentlyMoved
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.values import Instant, Span
 from inventory_grpc.infrastructure import clocks
@@ -99,9 +99,8 @@ async def engine(
             views, event_log = SqliteViews(readers), SqliteEventLog(readers, storage.log_id)
             await ledger.start()
             if settings.warm_stocks:
-                warmest = await views.recently_moved(
-                    min(settings.warm_stocks, settings.cached_stocks)
-                )
+                most = min(settings.warm_stocks, settings.cached_stocks)
+                warmest = await views.latest.read(RecentlyMoved(most))
                 for stock in warmest.value:
                     cache.put(stock.stock_id, Reading(stock, warmest.as_of))
             async with _running(ledger, readers, head, clock, storage.write_lock) as running:

@@ -6,14 +6,16 @@ The contract tests hold every implementation to these promises.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+K = TypeVar("K")
 
 WallClock = Callable[[], Instant]
 """What the wall says; it may step in either direction."""
@@ -212,3 +214,67 @@ class Skipped:
     """So much was committed elsewhere that it was not looked at one by one."""
 
     upto: int
+
+
+class Query(Generic[T_co]):
+    """A question to the read models, which a `T` answers; each noun has its own."""
+
+    __slots__ = ()
+
+
+class Reading(NamedTuple, Generic[T]):
+    """What was so at a position of the log."""
+
+    value: T
+    as_of: int
+
+
+PAGE_LIMIT: Final = 100
+"""Rows of a page, unless a query says otherwise."""
+
+
+class Listing(NamedTuple, Generic[T, K]):
+    """A page of rows, and where the next one goes on.
+
+    Only so many rows are looked at for a page, however few of them are asked for. So it may
+    hold few rows, or none, and still not be the last.
+    """
+
+    rows: Sequence[T]
+    after: K | None
+    """The key that the next page goes on after; None at the end."""
+
+    @property
+    def more(self) -> bool:
+        return self.after is not None
+
+
+class PastSnapshot(Protocol):
+    """The log as it was right after one position."""
+
+    async def get(self, key: StockId) -> Reading[Any]:
+        """Return the state of a stream; None had no history."""
+        ...
+
+
+class Snapshot(Protocol):
+    """The newest state at the moment of each read, which is one state of the log."""
+
+    async def get(self, key: Key) -> Reading[Any]:
+        """Return the state of a stream or a subject; None has no history."""
+        ...
+
+    async def read(self, query: Query[T]) -> Reading[T]:
+        """Return the answer to *query*."""
+        ...
+
+
+class Views(Protocol):
+    """The log and its read models, as queries read them."""
+
+    @property
+    def latest(self) -> Snapshot: ...
+
+    def at(self, position: int) -> PastSnapshot:
+        """Return the state right after *position*, which the log must have reached."""
+        ...

@@ -8,7 +8,7 @@ import asyncio
 from functools import partial
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.reading import EventFilter, EventLog, Page
+from inventory_grpc.application.queries.events import EventFilter, EventLog, Page
 
 KEPT: Final = 32
 """Pages at hand, the newest: with 256 KiB in each at most, 8 MiB."""

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.reading import EventFilter, EventLog
+from inventory_grpc.application.queries.events import EventFilter, EventLog
 from inventory_grpc.application.shared_pages import SharedPages
 from inventory_grpc.domain.values import Instant
 
@@ -77,8 +77,8 @@ class Followers:
             raise OtherLog(log_id, self._log.log_id)
         if start.after_time is not None:
             after = await self._log.position_before(Instant(start.after_time + 1))
-            return after, self._log.head()
-        end = self._log.head()
+            return after, await self._log.head()
+        end = await self._log.head()
         if start.from_now:
             return end, end
         if start.after_position > end:

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME

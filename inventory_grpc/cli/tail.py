@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.json_format import MessageToJson
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.subscription import Followers, Start
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
@@ -41,7 +41,7 @@ async def _print(database: Database, after: int, matching: EventFilter, *, follo
     readers = Readers(database)
     readers.point(lambda connection: check_format(connection, database.path))
     event_log = SqliteEventLog(readers, readers.point(read_log_id))
-    head = Head(event_log.head())
+    head = Head(await event_log.head())
     followers = Followers(event_log, head)
     position, end = await followers.resolve(Start(after_position=after), "")
     polling = asyncio.create_task(poll_head(readers, head, head.advance))

@@ -1,12 +1,11 @@
-"""Which stocks need not be read again?"""
+"""The stocks that queries have read last, kept up to date by events."""
 
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ports import EventBus, Skipped
-from inventory_grpc.application.reading import Reading
+from inventory_grpc.application.ports import EventBus, Reading, Skipped
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory
@@ -53,7 +52,8 @@ class TtlStockCache:
         return Reading(entry.stock, max(entry.as_of, self._head.position))
 
     def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
-        """Keep what was read from storage just now, on the event loop."""
+        if reading.as_of < self._head.position:
+            return  # an event of the stock may have come while it was read
         entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
         self._entries[stock_id] = entry
         self._entries.move_to_end(stock_id)

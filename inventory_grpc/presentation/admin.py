@@ -1,6 +1,6 @@
 """`InventoryAdmin`: the state of the server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -33,7 +33,7 @@ class ServerFacts:
     durability: Literal["full", "relaxed"]
     start_time: Instant
     breaker: CircuitBreaker
-    head: Callable[[], int]
+    head: Callable[[], Awaitable[int]]
     """Reads where the log ends; raises `StorageError` while that cannot be read."""
     published: Head
     lock_wait: Callable[[], int]
@@ -55,7 +55,7 @@ class Admin:
         response = pb.GetServerInfoResponse(
             version=facts.version,
             log_id=facts.log_id,
-            head_position=self._head(),
+            head_position=await self._head(),
             durability=_DURABILITIES[facts.durability],
             writes=_writes(closed=closed, waits=lock_wait > 0),
             writes_refused_reason="" if closed else str(breaker.refusal()),
@@ -69,10 +69,10 @@ class Admin:
         fill_span(response.clock_difference, facts.clock_difference())
         return response
 
-    def _head(self) -> int:
+    async def _head(self) -> int:
         """Return the head of the log, or the last one known while it cannot be read."""
         try:
-            return self._facts.head()
+            return await self._facts.head()
         except StorageError:
             return self._facts.published.position
 

@@ -8,9 +8,8 @@ from contextlib import aclosing
 from typing import Final, NamedTuple, assert_never
 
 from inventory_grpc.application.access import Role
-from inventory_grpc.application.event_pages import find_page
 from inventory_grpc.application.ports import WallClock
-from inventory_grpc.application.reading import EventFilter, EventLog
+from inventory_grpc.application.queries.events import EventFilter, EventLog, find_page
 from inventory_grpc.application.subscription import Followers, Progress, Start
 from inventory_grpc.domain.values import Instant, Malformed, Name, ProductId, ReservationId, Span
 from inventory_grpc.presentation import page_tokens, stored_events
@@ -78,7 +77,9 @@ class Events:
         shown = page(rows, asked.size)
         if len(shown) < len(rows):
             searched, done = shown[-1][0], False
-        rest = pb.ListEventsResponse(head_position=self._log.head(), searched_position=searched)
+        rest = pb.ListEventsResponse(
+            head_position=await self._log.head(), searched_position=searched
+        )
         if not done:
             rest.next_page_token = page_tokens.token(request, searched)
         return stored_events.response((event for _, event in shown), rest)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, assert_never
 
-from inventory_grpc.application.queries import Queries
-from inventory_grpc.application.reading import ReservationQuery
+from inventory_grpc.application.queries.reservation import ReservationQuery, find_reservation
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,
@@ -116,7 +116,8 @@ async def get_reservation(
     with Validator(call.caller) as check:
         reservation_id = check.take(ReservationId, "reservation_id", request.reservation_id)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = queries.reservation(reservation_id, at_least, call.caller.scope)
+    latest = queries.latest(at_least)
+    reading = await find_reservation(latest, reservation_id, call.caller.scope)
     response = queries_pb2.GetReservationResponse(as_of_position=reading.as_of)
     fill_reservation(response.reservation, reading.value)
     return response
@@ -127,9 +128,8 @@ async def list_reservations(
 ) -> queries_pb2.ListReservationsResponse:
     with Validator(call.caller) as check:
         query = _query(check, request)
-        size = page_tokens.size(check, request.page_size)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = await queries.list_reservations(query, size, at_least)
+    reading = await queries.latest(at_least).read(query)
     response = queries_pb2.ListReservationsResponse(as_of_position=reading.as_of)
     for _, reservation in reading.value.rows:
         fill_reservation(response.reservations.add(), reservation)
@@ -155,6 +155,7 @@ def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> Re
         check.take_if_any(StoreId, "store_id", request.store_id) or "",
         int(before[0]) if before else None,
         check.caller.scope,
+        limit=page_tokens.size(check, request.page_size),
     )
 
 

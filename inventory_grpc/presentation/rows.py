@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 
 from inventory_grpc.application.access import Role
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.validation import Validator

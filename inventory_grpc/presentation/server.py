@@ -11,7 +11,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from inventory_grpc.application.access import Callers
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.presentation import health, services
 from inventory_grpc.presentation.admin import Admin
 from inventory_grpc.presentation.commands import Commands

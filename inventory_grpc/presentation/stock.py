@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple, assert_never
 
-from inventory_grpc.application.queries import Queries
-from inventory_grpc.application.reading import StockQuery
+from inventory_grpc.application.queries.snapshot import Queries
+from inventory_grpc.application.queries.stock import (
+    ProductById,
+    StockQuery,
+    StocksById,
+    availability,
+    find_product,
+    find_stock,
+)
 from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
 from inventory_grpc.domain.values import (
     MISSING,
@@ -109,11 +116,11 @@ async def get_stock(
         at_least = check.number("min_position", request.min_position, 0)
     match moment:
         case None:
-            reading = queries.stock(stock_id, at_least)
+            reading = await find_stock(queries.latest(at_least), stock_id)
         case AtPosition(position):
-            reading = await queries.stock_at_position(stock_id, position, at_least)
+            reading = await find_stock(await queries.at_position(position, at_least), stock_id)
         case AtTime(time):
-            reading = await queries.stock_at_time(stock_id, time, at_least)
+            reading = await find_stock(await queries.at_time(time, at_least), stock_id)
     response = queries_pb2.GetStockResponse()
     fill_stock(response.stock, reading.value)
     response.as_of_position = reading.as_of
@@ -126,10 +133,10 @@ async def batch_get_stock(
     with Validator(call.caller) as check:
         stock_ids = _keys(check, request)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = await queries.stocks(list(dict.fromkeys(stock_ids)), at_least)
+    reading = await queries.latest(at_least).read(StocksById(list(dict.fromkeys(stock_ids))))
     response = queries_pb2.BatchGetStockResponse(as_of_position=reading.as_of)
     for stock_id in stock_ids:
-        stock = reading.value.get(stock_id)
+        stock = reading.value.stocks.get(stock_id)
         if stock is None:
             fill_key(response.missing.add(), stock_id)
         else:
@@ -152,7 +159,7 @@ async def check_availability(
         cart = check.cart(request.lines, at_least=1)
         own = check.take_if_any(ReservationId, "reservation_id", request.reservation_id)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = await queries.availability(cart, own, at_least, call.caller.scope)
+    reading = await availability(queries.latest(at_least), cart, own, call.caller.scope)
     response = queries_pb2.CheckAvailabilityResponse(
         available=not any(line.shortfall for line in reading.value), as_of_position=reading.as_of
     )
@@ -176,7 +183,8 @@ async def get_product_inventory(
         size = page_tokens.size(check, request.page_size)
         at_least = check.number("min_position", request.min_position, 0)
     store_id = after[0] if after else ""
-    reading = await queries.product(product_id, store_id, size, at_least, call.caller.scope)
+    query = ProductById(product_id, store_id, call.caller.scope, limit=size)
+    reading = await find_product(queries.latest(at_least), query)
     product = reading.value
     response = queries_pb2.GetProductInventoryResponse(as_of_position=reading.as_of)
     total = response.total
@@ -206,10 +214,10 @@ async def list_stock(
             check.stores("store_ids", request.store_ids),
             max_available,
             (after[0], after[1]) if after else None,
+            limit=page_tokens.size(check, request.page_size),
         )
-        size = page_tokens.size(check, request.page_size)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = await queries.list_stock(query, size, at_least)
+    reading = await queries.latest(at_least).read(query)
     response = queries_pb2.ListStockResponse(as_of_position=reading.as_of)
     for stock in reading.value.rows:
         fill_stock(response.stocks.add(), stock)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.memory import store as memory_store
 from inventory_grpc.infrastructure.sqlite import event_search
@@ -88,7 +88,7 @@ def test_the_history_is_what_the_tests_below_think(log: list[Event]) -> None:
 
 
 async def test_what_is_stored_is_what_was_recorded(store: Store, log: list[Event]) -> None:
-    assert store.event_log.head() == len(log)
+    assert (await store.event_log.head()) == len(log)
     for event, recorded in zip(log, await events_of(store), strict=True):
         assert event.event_id == f"{store.event_log.log_id}-{event.position}"
         assert event.version == recorded.version

@@ -1,10 +1,11 @@
 """What every store promises to queries of reservations: one state of the log, and which."""
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
-from inventory_grpc.application.reading import ReservationQuery
+from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId
 from inventory_grpc.infrastructure.sqlite import reservation_list
@@ -27,13 +28,13 @@ from tests.support.world import (
 
 async def test_a_reservation_is_shown_as_it_is(store: Store) -> None:
     scribe = Scribe(store)
-    assert store.views.reservation(R1) == (None, 0)
+    assert (await store.views.latest.get(R1)) == (None, 0)
     await scribe.record(add(5), add(5, TOASTERS), reference="invoice 7")
     await scribe.record(reserve({TOASTERS: 2, KETTLES: 1}), reference="basket 3")
     scribe.clock.go_on(MINUTE)
     await scribe.record(commit({KETTLES: 1}, order=ORDER), release({TOASTERS: 1}))
     folded = await store.storage.observe(lambda t: t.reservation(R1))
-    shown, as_of = store.views.reservation(R1)
+    shown, as_of = await store.views.latest.get(R1)
     assert as_of == 6
     assert shown is not None
     assert folded is not None
@@ -52,7 +53,7 @@ async def test_the_order_is_the_one_named_first_whoever_names_another_later(stor
     await Scribe(store).record(commit(1, order=other), reserve(1, "r2", order=ORDER))
     await Scribe(store).record(commit(name="r2", order=other))
     for name in ("r1", "r2"):
-        shown = store.views.reservation(ReservationId(name)).value
+        shown = (await store.views.latest.get(ReservationId(name))).value
         assert shown is not None
         assert shown.order_id == ORDER
     assert await listed(store, ReservationQuery(order_id=ORDER)) == ["r2", "r1"]
@@ -62,13 +63,13 @@ async def test_the_order_is_the_one_named_first_whoever_names_another_later(stor
 async def test_reservations_are_listed_newest_first(store: Store) -> None:
     await Scribe(store).record(add(9), *(reserve(1, name) for name in ("b", "c", "a")))
     await Scribe(store).record(commit(name="b"))
-    rows = (await store.views.list_reservations(ReservationQuery(), 10)).value.rows
+    rows = (await store.views.latest.read(ReservationQuery())).value.rows
     assert [reservation.reservation_id for _, reservation in rows] == ["a", "c", "b"]
-    assert rows[-1][1] == store.views.reservation(ReservationId("b")).value
+    assert rows[-1][1] == (await store.views.latest.get(ReservationId("b"))).value
 
 
 async def listed(store: Store, query: ReservationQuery) -> list[str]:
-    listing = (await store.views.list_reservations(query, 10)).value
+    listing = (await store.views.latest.read(query)).value
     assert not listing.more
     return [reservation.reservation_id for _, reservation in listing.rows]
 
@@ -116,9 +117,9 @@ async def _pages(store: Store, query: ReservationQuery, limit: int) -> list[list
     """Return the reservations of all pages."""
     pages, more = list[list[str]](), True
     while more:
-        page = (await store.views.list_reservations(query, limit)).value
+        page = (await store.views.latest.read(replace(query, limit=limit))).value
         pages.append([reservation.reservation_id for _, reservation in page.rows])
-        query, more = query._replace(before=page.after), page.more
+        query, more = replace(query, before=page.after), page.more
     return pages
 
 

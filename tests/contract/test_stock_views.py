@@ -1,11 +1,19 @@
 """What every store promises to queries of stocks: one state of the log, and which."""
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
-from inventory_grpc.application.access import EVERYWHERE
-from inventory_grpc.application.reading import Listing, Product, StockKey, StockQuery
+from inventory_grpc.application.ports import Listing
+from inventory_grpc.application.queries.stock import (
+    Product,
+    ProductById,
+    RecentlyMoved,
+    StockKey,
+    StockQuery,
+    StocksById,
+)
 from inventory_grpc.domain import stock as stock_module
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
@@ -38,40 +46,42 @@ def levels(stocks: Listing[Inventory, StockKey]) -> list[tuple[StockId, Levels]]
 
 async def test_a_stock_is_shown_as_after_its_last_event(store: Store) -> None:
     scribe = Scribe(store)
-    assert store.views.stock(KETTLES) == (None, 0)
+    assert (await store.views.latest.get(KETTLES)) == (None, 0)
     await scribe.record(add(5))
     scribe.clock.go_on(MINUTE)
     await scribe.record(reserve(2), add(1, TOASTERS))
     shown = Inventory(KETTLES, Levels(5, 2), 2, later(MINUTE))
-    assert store.views.stock(KETTLES) == (shown, 3)
-    assert store.views.stock(PORTO_KETTLES) == (None, 3)
+    assert (await store.views.latest.get(KETTLES)) == (shown, 3)
+    assert (await store.views.latest.get(PORTO_KETTLES)) == (None, 3)
 
 
 async def test_what_was_counted_below_what_is_promised_is_shown(store: Store) -> None:
     await Scribe(store).record(add(5), reserve(4), count(1, expected=2))
-    shown = store.views.stock(KETTLES).value
+    shown = (await store.views.latest.get(KETTLES)).value
     assert shown is not None
     assert (shown.levels.available, shown.levels.shortfall) == (0, 3)
 
 
 async def test_several_stocks_and_a_reservation_are_shown_at_one_position(store: Store) -> None:
     await Scribe(store).record(add(5), add(6, TOASTERS), reserve({KETTLES: 2, TOASTERS: 1}))
-    (stocks, own), as_of = await store.views.stocks([TOASTERS, PORTO_KETTLES, KETTLES], R1)
+    (stocks, own), as_of = await store.views.latest.read(
+        StocksById([TOASTERS, PORTO_KETTLES, KETTLES], R1)
+    )
     assert as_of == 4
     assert stocks == {
         KETTLES: Inventory(KETTLES, Levels(5, 2), 2, NOON),
         TOASTERS: Inventory(TOASTERS, Levels(6, 1), 2, NOON),
     }
-    assert own == store.views.reservation(R1).value
-    assert (await store.views.stocks([KETTLES], None)).value.reservation is None
-    assert (await store.views.stocks([KETTLES], R2)).value.reservation is None
-    assert (await store.views.stocks([], None)).value.stocks == {}
+    assert own == (await store.views.latest.get(R1)).value
+    assert (await store.views.latest.read(StocksById([KETTLES]))).value.reservation is None
+    assert (await store.views.latest.read(StocksById([KETTLES], R2))).value.reservation is None
+    assert (await store.views.latest.read(StocksById([]))).value.stocks == {}
 
 
 async def test_a_thousand_stocks_can_be_asked_for(store: Store) -> None:
     await Scribe(store).record(add(5))
     others = [stock(f"product-{number}", "lisbon") for number in range(999)]
-    stocks = (await store.views.stocks([*others, KETTLES], None)).value.stocks
+    stocks = (await store.views.latest.read(StocksById([*others, KETTLES]))).value.stocks
     assert list(stocks) == [KETTLES]
 
 
@@ -80,7 +90,7 @@ async def test_a_stock_is_shown_as_it_was_at_any_position(store: Store) -> None:
     await scribe.record(add(5), add(1, TOASTERS))
     scribe.clock.go_on(MINUTE)
     await scribe.record(reserve({TOASTERS: 1, KETTLES: 2}), commit())
-    readings = [await store.views.stock_as_of(KETTLES, at) for at in range(7)]
+    readings = [await store.views.at(at).get(KETTLES) for at in range(7)]
     added = Inventory(KETTLES, Levels(5, 0), 1, NOON)
     reserved = Inventory(KETTLES, Levels(5, 2), 2, later(MINUTE))
     committed = Inventory(KETTLES, Levels(3, 0), 3, later(MINUTE))
@@ -94,7 +104,7 @@ async def test_a_stock_is_shown_as_it_was_at_any_position(store: Store) -> None:
         committed,
     ]
     assert [reading.as_of for reading in readings] == list(range(7))
-    assert (await store.views.stock_as_of(PORTO_KETTLES, 6)).value is None
+    assert (await store.views.at(6).get(PORTO_KETTLES)).value is None
 
 
 async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -> None:
@@ -109,7 +119,7 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
     )
     seen, after, more = list[StockId](), "", True
     while more:
-        product, as_of = await store.views.product("kettle", after, 1, EVERYWHERE)
+        product, as_of = await store.views.latest.read(ProductById("kettle", after, limit=1))
         assert as_of == 7
         assert product[:4] == (11, 6, 8, 3), "levels are summed as shown, store by store"
         (row,), rest = product.stocks
@@ -128,7 +138,7 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
     for stock_id in (KETTLES, PORTO_KETTLES, FARO_KETTLES):
         await scribe.record(count(2**62, stock_id, expected=0))
     await scribe.record(reserve(5), count(2, expected=2))
-    (*sums, stocks), _ = await store.views.product("kettle", "", 10, EVERYWHERE)
+    (*sums, stocks), _ = await store.views.latest.read(ProductById("kettle", limit=10))
     assert sums == [2**63 + 2, 5, 2**63, 3]
     assert len(stocks.rows) == 3
 
@@ -136,7 +146,7 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
     await Scribe(store).record(add(1, TOASTERS))
     nothing = Product(0, 0, 0, 0, Listing([], None))
-    product = (await store.views.product("kettle", "", 10, EVERYWHERE)).value
+    product = (await store.views.latest.read(ProductById("kettle", limit=10))).value
     assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.after)) == (
         nothing
     )
@@ -146,7 +156,7 @@ async def test_stocks_are_listed_by_product_then_store(store: Store) -> None:
     await Scribe(store).record(
         add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
     )
-    listing = (await store.views.list_stock(StockQuery(), 10)).value
+    listing = (await store.views.latest.read(StockQuery())).value
     assert levels(listing) == [
         (FARO_KETTLES, Levels(4, 0)),
         (KETTLES, Levels(3, 0)),
@@ -159,9 +169,9 @@ async def test_stocks_are_listed_by_product_then_store(store: Store) -> None:
 async def test_ids_are_in_the_order_of_their_bytes(store: Store) -> None:
     names = ["B", "a", "a-", "a.", "a/b", "a1", "aa", "a_", "b", "Z", "_", "0", "10", "9"]
     await Scribe(store).record(*(add(1, stock("kettle", name)) for name in names))
-    listing = (await store.views.list_stock(StockQuery(), 100)).value
+    listing = (await store.views.latest.read(StockQuery())).value
     assert [row.stock_id.store_id for row in listing.rows] == sorted(names)
-    product = (await store.views.product("kettle", "a/b", 100, EVERYWHERE)).value
+    product = (await store.views.latest.read(ProductById("kettle", "a/b", limit=100))).value
     assert [row.stock_id.store_id for row in product.stocks.rows] == [
         name for name in sorted(names) if name > "a/b"
     ]
@@ -173,7 +183,7 @@ async def test_stock_filters_are_and_between_and_or_within(store: Store) -> None
     )
 
     async def listed(query: StockQuery) -> list[StockId]:
-        listing = (await store.views.list_stock(query, 10)).value
+        listing = (await store.views.latest.read(query)).value
         assert not listing.more
         return [row.stock_id for row in listing.rows]
 
@@ -194,9 +204,9 @@ async def test_the_most_that_may_be_available_counts_what_is_promised(store: Sto
         add(9), reserve(7), add(9, TOASTERS), reserve({TOASTERS: 9}, "r2"), add(3, PORTO_KETTLES)
     )
     await Scribe(store).record(count(5, TOASTERS, expected=2))
-    listing = (await store.views.list_stock(StockQuery(max_available=2), 10)).value
+    listing = (await store.views.latest.read(StockQuery(max_available=2))).value
     assert [row.stock_id for row in listing.rows] == [KETTLES, TOASTERS]
-    listing = (await store.views.list_stock(StockQuery(max_available=0), 10)).value
+    listing = (await store.views.latest.read(StockQuery(max_available=0))).value
     assert [row.stock_id for row in listing.rows] == [TOASTERS]
 
 
@@ -204,9 +214,9 @@ async def _pages(store: Store, query: StockQuery, limit: int) -> list[list[Stock
     """Return the stocks of all pages."""
     pages, more = list[list[StockId]](), True
     while more:
-        page = (await store.views.list_stock(query, limit)).value
+        page = (await store.views.latest.read(replace(query, limit=limit))).value
         pages.append([row.stock_id for row in page.rows])
-        query, more = query._replace(after=page.after), page.more
+        query, more = replace(query, after=page.after), page.more
     return pages
 
 
@@ -242,18 +252,18 @@ async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
 
 
 async def test_what_moved_last_is_what_a_cache_is_warmed_with(store: Store) -> None:
-    assert list((await store.views.recently_moved(10)).value) == []
+    assert list((await store.views.latest.read(RecentlyMoved(10))).value) == []
     await Scribe(store).record(
         add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
     )
     await Scribe(store).record(reserve({PORTO_KETTLES: 1}))
-    stocks, as_of = await store.views.recently_moved(2)
+    stocks, as_of = await store.views.latest.read(RecentlyMoved(2))
     assert as_of == 5
     assert {row.stock_id: row.levels for row in stocks} == {
         PORTO_KETTLES: Levels(2, 1),
         FARO_KETTLES: Levels(4, 0),
     }
-    assert {row.stock_id for row in (await store.views.recently_moved(10)).value} == {
+    assert {row.stock_id for row in (await store.views.latest.read(RecentlyMoved(10))).value} == {
         TOASTERS,
         PORTO_KETTLES,
         KETTLES,

@@ -38,7 +38,7 @@ class Change(Exception):
 
 async def test_an_empty_log_ends_at_nothing(store: Store) -> None:
     assert await store.storage.observe(lambda t: t.head()) == Head(0, Instant(0))
-    assert store.event_log.head() == 0
+    assert (await store.event_log.head()) == 0
     assert await log_of(store) == []
 
 
@@ -53,7 +53,7 @@ async def test_the_head_is_the_last_event_and_its_time(store: Store) -> None:
     scribe.clock.go_on(MINUTE)
     await scribe.record(remove(1))
     assert await store.storage.observe(lambda t: t.head()) == Head(2, later(MINUTE))
-    assert store.event_log.head() == 2
+    assert (await store.event_log.head()) == 2
 
 
 async def test_work_sees_what_it_has_appended(store: Store) -> None:
@@ -105,12 +105,12 @@ async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
 
     await store.storage.observe(look)
     assert await log_of(store) == log
-    assert store.event_log.head() == 2
-    stock = store.views.stock(KETTLES).value
+    assert (await store.event_log.head()) == 2
+    stock = (await store.views.latest.get(KETTLES)).value
     assert stock is not None
     assert (stock.levels, stock.version) == (Levels(5, 2), 2)
-    assert store.views.stock(TOASTERS).value is None
-    assert store.views.reservation(R2).value is None
+    assert (await store.views.latest.get(TOASTERS)).value is None
+    assert (await store.views.latest.get(R2)).value is None
 
 
 async def test_a_transaction_that_failed_is_in_nobodys_way(store: Store) -> None:
@@ -138,13 +138,13 @@ async def test_what_a_failed_transaction_has_begun_begins_anew(store: Store) -> 
     await scribe.record(add(3, TOASTERS), add(2, TOASTERS), request_id="once")
     reserved = await scribe.record(reserve({TOASTERS: 4}), commit({TOASTERS: 1}))
     assert not reserved.replayed
-    stock = store.views.stock(TOASTERS).value
+    stock = (await store.views.latest.get(TOASTERS)).value
     assert stock is not None
     assert (stock.levels, stock.version) == (Levels(4, 3), 4)
-    held = store.views.reservation(R1).value
+    held = (await store.views.latest.get(R1)).value
     assert held is not None
     assert held.lines == {TOASTERS: ReservedLine(4, committed=1)}
-    assert store.views.stock(KETTLES).value is None
+    assert (await store.views.latest.get(KETTLES)).value is None
 
 
 async def test_what_was_expected_is_seen_also_after_it_has_moved(store: Store) -> None:
@@ -169,7 +169,7 @@ async def test_what_was_expected_is_seen_also_after_it_has_moved(store: Store) -
 async def test_a_refusal_comes_through(store: Store) -> None:
     with pytest.raises(InsufficientStock):
         await Scribe(store).record(remove(1))
-    assert store.event_log.head() == 0
+    assert (await store.event_log.head()) == 0
 
 
 async def test_transactions_do_not_mix(store: Store) -> None:
@@ -231,7 +231,7 @@ async def test_a_stock_with_a_long_history_is_folded_right_at_every_length(store
     many: list[Command] = [add(2), remove(1)] * 150
     for _ in range(4):
         await store.storage.transact(appending(*many))
-        head = store.event_log.head()
+        head = await store.event_log.head()
         folded = await store.storage.transact(lambda t: t.inventory(KETTLES))
         assert (folded.on_hand, folded.version) == (head // 2, head)
 
@@ -240,7 +240,7 @@ async def test_a_reservation_is_folded_up_to_any_position(store: Store) -> None:
     scribe = Scribe(store)
     await scribe.record(add(9), add(9, TOASTERS), reserve({KETTLES: 3, TOASTERS: 2}, order=ORDER))
     await scribe.record(commit({TOASTERS: 1}), release({KETTLES: 1}), commit())
-    states = [await _folded(store, upto) for upto in range(store.event_log.head() + 1)]
+    states = [await _folded(store, upto) for upto in range((await store.event_log.head()) + 1)]
     assert states[:3] == [None, None, None]
     assert [state.held for state in states if state] == [3, 5, 4, 3, 1, 0]
     last = states[-1]
@@ -262,7 +262,7 @@ async def test_a_reservation_with_a_long_history_is_folded_up_to_any_position(
         await store.storage.transact(appending(*[commit({KETTLES: 1})] * 300))
         now = await store.storage.transact(lambda t: t.reservation(R1))
         assert now is not None
-        assert now.held == 2_002 - store.event_log.head()
+        assert now.held == 2_002 - (await store.event_log.head())
     for upto in (2, 3, 300, 501, 502, 777, 1_202):
         then = await _folded(store, upto)
         assert then is not None

@@ -11,7 +11,7 @@ import pytest
 from grpc import StatusCode
 
 from inventory_grpc.application.ports import T, Transaction
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.server import serve

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,9 @@ import apsw
 import pytest
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.event_pages import MAX_STEPS, find_page
-from inventory_grpc.application.reading import EventFilter, ReservationQuery, StockQuery
+from inventory_grpc.application.queries.events import MAX_STEPS, EventFilter, find_page
+from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.stock import StockQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Instant, StoreId
 from inventory_grpc.infrastructure.sqlite import event_search, reservation_list, stock_list
@@ -37,12 +39,16 @@ def _page(matching: EventFilter, limit: int = 11, *, newest_first: bool = True) 
     return read
 
 
+async def _stock_then(shop: Opened) -> object:
+    return await (await shop.parts.queries.at_position(200)).get(KETTLES)
+
+
 def _stocks(query: StockQuery) -> Read:
-    return lambda shop: shop.parts.queries.list_stock(query, 11, 0)
+    return lambda shop: shop.parts.queries.latest().read(replace(query, limit=11))
 
 
 def _reservations(query: ReservationQuery) -> Read:
-    return lambda shop: shop.parts.queries.list_reservations(query, 11, 0)
+    return lambda shop: shop.parts.queries.latest().read(replace(query, limit=11))
 
 
 HOT: Final = EventFilter(product_ids=frozenset({"kettle"}), store_ids=frozenset({"lisbon"}))
@@ -88,7 +94,7 @@ READS: Final[Mapping[str, Read]] = {
     "reservations of nobody else's": _reservations(
         ReservationQuery(scope=Scope(frozenset({StoreId("faro")})))
     ),
-    "a stock as of then": lambda shop: shop.parts.queries.stock_at_position(KETTLES, 200, 0),
+    "a stock as of then": _stock_then,
     "the position at a time": lambda shop: shop.parts.event_log.position_before(Instant(1)),
 }
 

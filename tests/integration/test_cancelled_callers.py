@@ -46,7 +46,7 @@ async def test_a_command_whose_caller_left_is_recorded_whole_or_not_at_all(path:
         found = requests_of(events(path))
         assert set(found.values()) == {len(LINES)}
         assert 0 < len(found) < 400, "some were in time, some were not: else nothing was tried"
-        assert shop.levels(KETTLES) == Levels(10_001, len(found))
+        assert (await shop.levels(KETTLES)) == Levels(10_001, len(found))
         for name in asked:
             again = await shop.record(reserve(LINES, name), name)
             assert again.replayed == (name in found)

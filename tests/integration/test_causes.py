@@ -46,7 +46,7 @@ async def test_a_write_that_the_system_refuses_is_told_with_its_words_and_number
             assert refused.why == f"storage failed: {os.strerror(errno.EFBIG)}"
             assert f"{path}: disk I/O error, SQLITE_IOERR_WRITE, errno 27" in caplog.text
             assert str(path) not in f"{refused} {refused.facts()}"
-            assert shop.levels().on_hand == 5
+            assert (await shop.levels()).on_hand == 5
         await eventually(lambda: breaker.state is BreakerState.CLOSED)
     checked(path)
 

@@ -57,7 +57,7 @@ async def test_a_faulty_command_among_good_ones_fails_alone(
         assert isinstance(twisted, Internal)
         assert isinstance(refused, InsufficientStock)
         assert all(isinstance(answer, Outcome) for answer in (before, between, after))
-        assert shop.levels() == Levels(3, 3)
+        assert (await shop.levels()) == Levels(3, 3)
         assert shop.parts.breaker.state is BreakerState.CLOSED
         assert cursed.error_id in caplog.text
         assert "secret" not in str(cursed)
@@ -104,7 +104,7 @@ async def test_any_number_of_faulty_commands_never_opens_the_breaker(path: Path)
             for (name, _), answer in zip(both, answers, strict=True):
                 assert isinstance(answer, Internal if name in bad else Outcome)
         assert shop.parts.breaker.state is BreakerState.CLOSED
-        assert shop.levels() == Levels(100, 0)
+        assert (await shop.levels()) == Levels(100, 0)
     assert len(requests_of(events(path))) == 100
     checked(path)
 

@@ -9,7 +9,7 @@ import pytest
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -64,7 +64,7 @@ async def test_writes_stop_and_say_why_and_nothing_is_made(
         await _is_refused(shop, why)
         assert _content(path) == there
         if harm is not _empty:
-            assert shop.levels().on_hand == 1, "reads go on from the open file"
+            assert (await shop.levels()).on_hand == 1, "reads go on from the open file"
     assert "put the file back" in caplog.text
 
 
@@ -98,7 +98,7 @@ async def test_no_reader_opens_the_file_that_was_put_in_its_place(path: Path) ->
         copy.rename(path)
         with pytest.raises(StorageError, match="another file was put"):
             await shop.parts.event_log.page(0, 1, EventFilter(), 10, 1_000)
-        assert shop.levels().on_hand == 1
+        assert (await shop.levels()).on_hand == 1
 
 
 async def test_a_server_that_ends_leaves_all_in_the_moved_file_and_other_files_alone(

@@ -87,7 +87,7 @@ async def test_a_backup_beside_the_mark_of_its_original_is_refused(path: Path) -
     assert f"move {beside(path, '.mark')} away" in await _refusal(path)
     beside(path, ".mark").unlink()
     async with opened(path) as shop:
-        assert shop.levels().on_hand == 1
+        assert (await shop.levels()).on_hand == 1
 
 
 async def test_the_wal_of_another_log_is_known_without_a_mark(path: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_an_older_copy_is_served_with_the_wal_that_has_all_since_and_with_
         later = copy_set(path, tmp_path / "later" / path.name, "-wal", ".mark")
     copy_set(older, first, "")
     async with opened(first) as shop:
-        assert shop.levels().on_hand == 2
+        assert (await shop.levels()).on_hand == 2
     checked(first)
     copy_set(older, later, "")
     assert "or an older copy" in await _refusal(later)
@@ -150,7 +150,7 @@ async def test_a_whole_set_is_served_wherever_it_is_moved(path: Path, tmp_path: 
     killed.parent.rename(tmp_path / "moved")
     moved = tmp_path / "moved" / path.name
     async with opened(moved) as shop:
-        assert shop.levels().on_hand == 3
+        assert (await shop.levels()).on_hand == 3
     copied = copy_set(moved, tmp_path / "copied" / "another name.db")
     async with opened(copied) as shop:
         await shop.record(add(1))

@@ -172,7 +172,7 @@ async def test_a_backup_is_served_like_its_original(path: Path) -> None:
         await asyncio.to_thread(back_up, Database(path), copy, _nothing)
         await shop.record(add(1))
     async with opened(copy) as shop:
-        assert shop.levels().on_hand == 9
+        assert (await shop.levels()).on_hand == 9
         assert (await shop.record(add(9), "first")).replayed
         await shop.record(add(2))
     checked(copy)

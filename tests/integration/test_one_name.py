@@ -71,7 +71,7 @@ async def test_a_file_that_was_moved_under_a_server_is_not_served_by_its_new_nam
         assert "by another name" in await _refusal(moved)
     beside(path, ".mark").unlink()
     async with opened(moved) as shop:
-        assert shop.levels().on_hand == 1
+        assert (await shop.levels()).on_hand == 1
 
 
 async def test_a_file_that_is_mounted_by_itself_is_refused(

@@ -16,7 +16,7 @@ from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli import app
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.infrastructure.sqlite.causes import BESIDE
@@ -113,7 +113,7 @@ async def test_a_server_reads_while_nothing_can_be_written_says_why_and_goes_on_
             assert isinstance(refused, WritesRefused)
             assert refused.why == f"the database can only be read: {why}"
             assert f"{path}: {why}" in caplog.text
-            assert shop.levels() == Levels(EVENTS, 0)
+            assert (await shop.levels()) == Levels(EVENTS, 0)
             page = await shop.parts.event_log.page(0, EVENTS, EventFilter(), 9, 9_999)
             assert len(page.events) == EVENTS
             mend()

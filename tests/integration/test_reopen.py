@@ -52,12 +52,17 @@ async def test_everything_is_as_it_was(path: Path) -> None:
     await _live(path)
     before = _tables(path)
     async with opened(path) as shop:
-        assert shop.parts.head.position == shop.parts.event_log.head() == len(before["events"])
+        assert (
+            shop.parts.head.position == (await shop.parts.event_log.head()) == len(before["events"])
+        )
         assert shop.parts.event_log.log_id == before["log"][0][1]
-        assert (shop.levels(), shop.levels(TOASTERS)) == (Levels(8, 2), Levels(3, 2))
-        held = shop.parts.queries.reservation(R1, 0).value
+        assert ((await shop.levels()), (await shop.levels(TOASTERS))) == (
+            Levels(8, 2),
+            Levels(3, 2),
+        )
+        held = (await shop.parts.queries.latest().get(R1)).value
         assert (held.state, held.held, held.order_id) == (ReservationState.ACTIVE, 4, ORDER)
-        assert shop.parts.queries.reservation(R2, 0).value.state is ReservationState.RELEASED
+        assert (await shop.parts.queries.latest().get(R2)).value.state is ReservationState.RELEASED
         assert (await shop.record(commit())).stocks[0].levels == Levels(6, 0)
     after = _tables(path)
     assert after["events"][: len(before["events"])] == before["events"]
@@ -95,7 +100,7 @@ async def test_read_models_of_an_older_version_are_made_again(path: Path) -> Non
     change(path, "UPDATE stocks SET on_hand = on_hand + 1000")
     change(path, "DELETE FROM reservation_lines")
     async with opened(path) as shop:
-        assert shop.levels() == Levels(8, 2)
+        assert (await shop.levels()) == Levels(8, 2)
     assert _tables(path) == before
 
 

@@ -63,7 +63,7 @@ def target(copy: Path, path: Path) -> Path:
 
 async def _units(path: Path) -> int:
     async with opened(path) as shop:
-        return shop.levels().on_hand
+        return (await shop.levels()).on_hand
 
 
 async def test_a_backup_takes_the_place_of_a_killed_database_which_is_kept(

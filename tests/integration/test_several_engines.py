@@ -12,13 +12,21 @@ import pytest
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl
 from inventory_grpc.infrastructure.sqlite import head_poll
 from inventory_grpc_protos.v1.events_pb2 import Event
-from tests.support.opened import Opened, checked, events, opened, requests_of, rows
+from tests.support.opened import (
+    PATIENCE_SECONDS,
+    Opened,
+    checked,
+    events,
+    opened,
+    requests_of,
+    rows,
+)
 from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
 
@@ -33,6 +41,13 @@ async def shops(path: Path) -> AsyncIterator[list[Opened]]:
         yield [await stack.enter_async_context(opened(path)) for _ in range(3)]
 
 
+async def until_shown(shop: Opened, levels: Levels) -> None:
+    """Wait until a query in this engine shows *levels*."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await shop.levels() != levels:  # noqa: ASYNC110  no event tells
+            await asyncio.sleep(0.005)
+
+
 async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> None:
     await shops[0].record(add(100))
     asked = [shops[number % 3].ask(reserve(1, f"r{number}"), f"r{number}") for number in range(240)]
@@ -40,7 +55,7 @@ async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> 
     assert sum(isinstance(answer, Outcome) for answer in answers) == 100
     assert sum(isinstance(answer, InsufficientStock) for answer in answers) == 140
     for shop in shops:
-        assert shop.levels(min_position=101) == Levels(100, 100)
+        assert (await shop.levels(min_position=101)) == Levels(100, 100)
     assert len(checked(path).promises) == 100
 
 
@@ -67,7 +82,7 @@ async def test_a_hold_that_is_over_expires_once(shops: list[Opened], path: Path)
     model = checked(path)
     assert model.position == 61 + 60 + 3
     assert {promise.state for promise in model.promises.values()} == {"expired"}
-    assert {shop.levels(min_position=model.position) for shop in shops} == {Levels(103, 0)}
+    assert {(await shop.levels(min_position=model.position)) for shop in shops} == {Levels(103, 0)}
 
 
 async def test_of_a_hold_that_is_over_and_wanted_everywhere_one_engine_disposes(
@@ -90,8 +105,8 @@ async def test_of_a_hold_that_is_over_and_wanted_everywhere_one_engine_disposes(
         assert len(won) <= 1
         for name in won:
             await shops[0].record(release(0, name))
-        await shops[0].until(shops[1].parts.event_log.head())
-        await eventually(lambda: shops[0].levels().reserved == 0)
+        await shops[0].until(await shops[1].parts.event_log.head())
+        await until_shown(shops[0], Levels(1, 0))
     checked(path)
 
 
@@ -131,9 +146,9 @@ async def test_who_names_a_position_reads_at_least_that_new_everywhere(
     for units in range(1, 40):
         writer, reader = random.Random(units).sample(shops, 2)
         position = (await writer.record(add(1))).position
-        assert reader.levels(min_position=position) == Levels(units, 0)
+        assert (await reader.levels(min_position=position)) == Levels(units, 0)
     with pytest.raises(PositionAhead) as refused:
-        shops[0].levels(min_position=40)
+        (await shops[0].levels(min_position=40))
     assert refused.value.head == 39
 
 
@@ -143,10 +158,10 @@ async def test_what_is_cached_here_is_forgotten_when_it_changes_there(
     one, two, _ = shops
     await one.record(add(5))
     for units in range(6, 12):
-        two.levels(min_position=1)
+        await two.levels(min_position=1)
         position = (await one.record(add(1))).position
-        await eventually(lambda: two.levels() == Levels(units, 0))  # noqa: B023  called at once
-        assert two.parts.queries.stock(KETTLES, 0).as_of >= position
+        await until_shown(two, Levels(units, 0))
+        assert (await two.parts.queries.latest().get(KETTLES)).as_of >= position
 
 
 async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], path: Path) -> None:
@@ -172,7 +187,7 @@ async def test_an_engine_that_is_far_behind_starts_at_the_head(
         await asyncio.gather(*(one.record(add(1)) for _ in range(50)))
         done = await two.record(remove(1), "")
         assert done.stocks[0].version == rows(path, "SELECT max(version) FROM events")[0][0]
-        assert two.levels() == done.stocks[0].levels
+        assert (await two.levels()) == done.stocks[0].levels
     checked(path)
 
 
@@ -187,4 +202,4 @@ async def test_a_look_at_the_head_that_fails_unexpectedly_is_not_the_last(
         await shops[0].record(add(5))
         await eventually(lambda: caplog.text.count("a bug") >= len(shops))
     await shops[1].until(1)
-    assert shops[1].levels() == Levels(5, 0)
+    assert (await shops[1].levels()) == Levels(5, 0)

@@ -100,7 +100,7 @@ async def _is_mended(shop: Opened) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while shop.parts.breaker.state is not BreakerState.CLOSED:
             if shop.parts.breaker.state is BreakerState.OPEN:
-                assert shop.levels().on_hand >= 0
+                assert (await shop.levels()).on_hand >= 0
             await asyncio.sleep(0.001)
 
 
@@ -183,7 +183,9 @@ async def test_f2_a_commit_whose_sync_failed_is_unknown_and_may_come_back(
     for end in ("", "-wal"):
         shutil.copy(f"{shop.path}{end}", f"{as_after_a_crash}{end}")
     async with opened(as_after_a_crash) as later:
-        assert later.levels() == Levels(3, 0), "it was in the file, and recovery has found it"
+        assert (await later.levels()) == Levels(3, 0), (
+            "it was in the file, and recovery has found it"
+        )
         assert (await later.record(remove(2), "taken")).replayed
     await _is_mended(shop)
     recorded = "taken" in requests_of(events(shop.path))
@@ -202,7 +204,7 @@ async def test_f2_while_storage_keeps_failing_nobody_sees_what_may_not_be_on_dis
     looks = 0
     while faults.calls["wal sync"] < 10:
         if shop.parts.breaker.state is BreakerState.OPEN:
-            assert shop.parts.event_log.head() == 1
+            assert (await shop.parts.event_log.head()) == 1
             looks += 1
         await asyncio.sleep(0.001)
     assert looks, "it was never seen as it was"
@@ -221,7 +223,7 @@ async def test_f2_a_commit_that_was_not_written_to_the_end_is_unknown_and_stays_
     with pytest.raises(OutcomeUnknown):
         await shop.record(remove(2), "taken")
     await _is_mended(shop)
-    assert shop.levels() == Levels(5, 0)
+    assert (await shop.levels()) == Levels(5, 0)
     again = await shop.record(remove(2), "taken")
     assert (again.replayed, again.position) == (False, 2)
     checked(shop.path)
@@ -257,7 +259,7 @@ async def test_on_a_full_disk_writes_wait_for_room_and_reads_go_on(
         assert refused.value.retry_seconds > 0
         await asyncio.sleep(0.005)
         if shop.parts.breaker.state is BreakerState.OPEN:
-            assert shop.levels() == Levels(5, 0)
+            assert (await shop.levels()) == Levels(5, 0)
             looks += 1
     assert looks, "it was never seen as it was"
     assert not shop.parts.breaker.is_hopeless(0.0), "it waits for room as long as it takes"

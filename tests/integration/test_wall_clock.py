@@ -43,7 +43,7 @@ def wall() -> SteppingWall:
 
 async def _is_let_go(shop: Opened, position: int) -> None:
     await shop.until(position)
-    assert shop.levels() == Levels(9, 0)
+    assert (await shop.levels()) == Levels(9, 0)
 
 
 async def test_a_day_forward_expires_nothing_early(path: Path, wall: SteppingWall) -> None:
@@ -53,7 +53,7 @@ async def test_a_day_forward_expires_nothing_early(path: Path, wall: SteppingWal
         await shop.record(reserve(3, R2, expiration=SOON))
         wall.step(DAY)
         await shop.until(4)
-        assert shop.levels() == Levels(9, 2), "the short hold is over, the long one is not"
+        assert (await shop.levels()) == Levels(9, 2), "the short hold is over, the long one is not"
         await asyncio.sleep(0.1)
         after = await shop.record(add(1))
         assert after.stocks[0].levels == Levels(10, 2)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.domain.reservation_commands import ReserveStock
@@ -72,7 +73,7 @@ def test_what_is_shown_is_what_the_log_says_now_and_at_every_position() -> None:
         for position, data in enumerate(await log_of(store), start=1):
             model.fold(Event.FromString(data))
             for stock_id in STOCKS:
-                then = await store.views.stock_as_of(stock_id, position)
+                then = await store.views.at(position).get(stock_id)
                 assert_is_shown(then.value, model, stock_id)
                 reached["no stock" if then.value is None else "a stock"] += 1
         await assert_all_is_shown(store, model)
@@ -83,15 +84,15 @@ def test_what_is_shown_is_what_the_log_says_now_and_at_every_position() -> None:
 
 
 async def assert_all_is_shown(store: Store, model: Model) -> None:
-    (stocks, _), as_of = await store.views.stocks(STOCKS, None)
+    (stocks, _), as_of = await store.views.latest.read(StocksById(STOCKS))
     assert as_of == model.position
     for stock_id in STOCKS:
         assert_is_shown(stocks.get(stock_id), model, stock_id)
-        assert store.views.stock(stock_id) == (stocks.get(stock_id), as_of)
+        assert (await store.views.latest.get(stock_id)) == (stocks.get(stock_id), as_of)
     folded = await store.storage.observe(lambda t: [t.inventory(name) for name in STOCKS])
     assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
     for name, promise in model.promises.items():
-        assert_is_kept(store.views.reservation(ReservationId(name)).value, promise)
+        assert_is_kept((await store.views.latest.get(ReservationId(name))).value, promise)
     names = [ReservationId(name) for name in model.promises]
     kept = await store.storage.observe(lambda t: [t.reservation(name) for name in names])
     for reservation, promise in zip(kept, model.promises.values(), strict=True):
@@ -223,7 +224,7 @@ def test_a_refused_command_records_nothing_but_what_time_has_done() -> None:
         writer = player(store, clock)
         for pause, command in history:
             clock.go_on(pause)
-            before = store.event_log.head()
+            before = await store.event_log.head()
             (answer,) = await writer.play(command)
             new = (await events_of(store))[before:]
             if isinstance(answer, Refusal):

@@ -14,7 +14,7 @@ from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, Wri
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.refusals import Refusal, StockNotFound
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running, settle
@@ -145,7 +145,7 @@ async def _story(
         customers = (world.customer(number) for number in range(5))
         await asyncio.gather(world.cause(plan), *customers)
         for engine in world.engines:
-            while engine.head.position < store.head():
+            while engine.head.position < await store.head():
                 engine.ledger.follow()
                 await asyncio.sleep(0.001)
         model = Model(await one.log())
@@ -153,13 +153,8 @@ async def _story(
         for engine in world.engines:
             for stock_id in (KETTLES, TOASTERS):
                 shelf = model.shelves.get(stock_id)
-                try:
-                    shown = engine.queries.stock(stock_id, model.position).value
-                except StockNotFound:
-                    assert shelf is None
-                else:
-                    assert shelf is not None
-                    assert shown.levels == (shelf.on_hand, shelf.reserved)
+                shown = (await engine.queries.latest(model.position).get(stock_id)).value
+                assert (shown and shown.levels) == (shelf and (shelf.on_hand, shelf.reserved))
 
 
 def _check_answers(world: World, events: list[Event]) -> None:

@@ -12,7 +12,7 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.subscription import Followers, Progress
 from inventory_grpc.domain.book import Command
 from inventory_grpc_protos.v1.events_pb2 import Event
@@ -26,7 +26,7 @@ class Feed:
 
     async def write(self, *commands: Command) -> None:
         await self.scribe.record(*commands)
-        self.head.advance(self.store.event_log.head())
+        self.head.advance(await self.store.event_log.head())
 
     def follow(
         self,

@@ -11,6 +11,7 @@ from typing import Any, Final
 from inventory_grpc import bootstrap
 from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import Refusal
@@ -53,9 +54,9 @@ class Opened:
                 raise answer
         return [answer for answer in answers if isinstance(answer, Outcome | Refusal)]
 
-    def levels(self, stock_id: StockId = KETTLES, min_position: int = 0) -> Levels:
+    async def levels(self, stock_id: StockId = KETTLES, min_position: int = 0) -> Levels:
         """Return what a query says of a stock."""
-        return self.parts.queries.stock(stock_id, min_position).value.levels
+        return (await find_stock(self.parts.queries.latest(min_position), stock_id)).value.levels
 
     async def until(self, position: int) -> None:
         """Wait until this process has heard of *position*."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 from inventory_grpc.application.ledger.batch import Batch, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, Storage, Transaction
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event
 from inventory_grpc.infrastructure.codec import decode
@@ -53,7 +53,7 @@ class Scribe:
 async def log_of(store: Store) -> list[bytes]:
     """Return all events, as they are stored."""
     rows: list[tuple[int, bytes]] = []
-    end = store.event_log.head() + 1
+    end = (await store.event_log.head()) + 1
     done = False
     while not done:
         found = await store.event_log.search(EVERYTHING, len(rows), end, end, newest_first=False)

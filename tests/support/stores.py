@@ -6,8 +6,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ports import Storage, StorageError, T, Transaction
-from inventory_grpc.application.reading import EventLog, Views
+from inventory_grpc.application.ports import Storage, StorageError, T, Transaction, Views
+from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.infrastructure.memory.store import MemoryStore
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
@@ -93,9 +93,10 @@ class TroubledStore(MemoryStore):
         if self._broken:
             raise self._broken
         if not self._troubles:
-            before = self.head()
+            before = await self.head()
             result = await super().transact(work)
-            self.batches += [self.head() - before] if self.head() > before else []
+            recorded = await self.head() - before
+            self.batches += [recorded] if recorded else []
             return result
         error, kept = self._troubles.pop(0)
         if not error.committing:

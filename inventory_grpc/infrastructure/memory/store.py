@@ -8,7 +8,7 @@ from typing import Final
 
 from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey, T, Transaction
-from inventory_grpc.application.reading import EventFilter, Found, Page
+from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -50,7 +50,7 @@ class MemoryStore:
     def log_id(self) -> str:
         return self._tables.log_id
 
-    def head(self) -> int:
+    async def head(self) -> int:
         return self._tables.head
 
     async def page(

@@ -1,22 +1,23 @@
-"""What is so now, or was at a position? Whatever the last events up to there say."""
+"""The state now or at a position: whatever the last events up to there say."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
+from typing import Any, Final
 
-from inventory_grpc.application.access import Scope
-from inventory_grpc.application.ports import T
-from inventory_grpc.application.reading import (
-    K,
-    Listing,
+from inventory_grpc.application.ports import K, Listing, PastSnapshot, Query, Reading, T
+from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.stock import (
     Product,
-    Reading,
-    ReservationQuery,
+    ProductById,
+    RecentlyMoved,
     StockKey,
     StockQuery,
     Stocks,
+    StocksById,
 )
+from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
@@ -24,87 +25,94 @@ from inventory_grpc.infrastructure.memory.tables import Numbered, Tables
 
 
 class MemoryViews:
-    """`Views` that look into the log itself: nothing can be out of step with it."""
+    """`Views`, and their newest `Snapshot`, that look into the log itself.
+
+    So nothing can be out of step with it.
+    """
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
-        return self._now(self._stock(stock_id))
+    @property
+    def latest(self) -> "MemoryViews":
+        return self
 
-    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
-        return self._now(self._tables.reservation(reservation_id))
+    def at(self, position: int) -> PastSnapshot:
+        return _Past(self._tables, position)
 
-    async def stocks(
-        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
-    ) -> Reading[Stocks]:
+    async def get(self, key: Key) -> Reading[Any]:
+        return Reading(_STATES[type(key)](self._tables, key), self._tables.head)
+
+    async def read(self, query: Query[T]) -> Reading[T]:
         await asyncio.sleep(0)
-        found = {stock_id: stock for stock_id in stock_ids if (stock := self._stock(stock_id))}
-        own = self.reservation(reservation_id).value if reservation_id is not None else None
-        return self._now(Stocks(found, own))
+        return Reading(_ANSWERS[type(query)](self._tables, query), self._tables.head)
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
+
+class _Past:
+    def __init__(self, tables: Tables, position: int) -> None:
+        self._tables = tables
+        self._position = position
+
+    async def get(self, key: StockId) -> Reading[Inventory | None]:
         await asyncio.sleep(0)
-        return Reading(self._tables.stock(stock_id, position), position)
+        return Reading(self._tables.stock(key, self._position), self._position)
 
-    async def product(
-        self, product_id: str, after_store: str, limit: int, scope: Scope
-    ) -> Reading[Product]:
-        await asyncio.sleep(0)
-        stocks = [
-            stock
-            for stock in self._stocks()
-            if stock.stock_id.product_id == product_id and scope.covers([stock.stock_id])
-        ]
-        levels = [stock.levels for stock in stocks]
-        following = [stock for stock in stocks if stock.stock_id.store_id > after_store]
-        return self._now(
-            Product(
-                on_hand=sum(level.on_hand for level in levels),
-                reserved=sum(level.reserved for level in levels),
-                available=sum(level.available for level in levels),
-                shortfall=sum(level.shortfall for level in levels),
-                stocks=_listing(following, limit, _key),
-            )
-        )
 
-    async def list_stock(
-        self, query: StockQuery, limit: int
-    ) -> Reading[Listing[Inventory, StockKey]]:
-        await asyncio.sleep(0)
-        rows = (stock for stock in self._stocks() if _is_wanted(stock, query))
-        return self._now(_listing(rows, limit, _key))
+def _stock(tables: Tables, stock_id: StockId) -> Inventory | None:
+    return tables.stock(stock_id, tables.head)
 
-    async def list_reservations(
-        self, query: ReservationQuery, limit: int
-    ) -> Reading[Listing[tuple[int, Reservation], int]]:
-        await asyncio.sleep(0)
-        rows = (
-            (numbered.number, numbered.reservation)
-            for numbered in self._tables.newest()
-            if _is_asked_for(numbered, query)
-        )
-        return self._now(_listing(rows, limit, itemgetter(0)))
 
-    async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
-        await asyncio.sleep(0)
-        moved: dict[StockId, Inventory] = {}
-        for event in reversed(self._tables.events):
-            if len(moved) == limit:
-                break
-            if event.key not in moved:
-                stock = Inventory.at(event)
-                moved[event.key] = stock
-        return self._now(list(moved.values()))
+def _all_stocks(tables: Tables) -> Iterable[Inventory]:
+    return filter(None, (_stock(tables, stock_id) for stock_id in sorted(tables.stocks)))
 
-    def _stock(self, stock_id: StockId) -> Inventory | None:
-        return self._tables.stock(stock_id, self._tables.head)
 
-    def _stocks(self) -> Iterable[Inventory]:
-        return filter(None, map(self._stock, sorted(self._tables.stocks)))
+def _stocks(tables: Tables, query: StocksById) -> Stocks:
+    found = {key: stock for key in query.stock_ids if (stock := _stock(tables, key))}
+    own = tables.reservation(query.reservation_id) if query.reservation_id is not None else None
+    return Stocks(found, own)
 
-    def _now(self, value: T) -> Reading[T]:
-        return Reading(value, self._tables.head)
+
+def _product(tables: Tables, query: ProductById) -> Product:
+    stocks = [
+        stock
+        for stock in _all_stocks(tables)
+        if stock.stock_id.product_id == query.product_id and query.scope.covers([stock.stock_id])
+    ]
+    levels = [stock.levels for stock in stocks]
+    following = [stock for stock in stocks if stock.stock_id.store_id > query.after_store]
+    return Product(
+        on_hand=sum(level.on_hand for level in levels),
+        reserved=sum(level.reserved for level in levels),
+        available=sum(level.available for level in levels),
+        shortfall=sum(level.shortfall for level in levels),
+        stocks=_listing(following, query.limit, _key),
+    )
+
+
+def _list_stock(tables: Tables, query: StockQuery) -> Listing[Inventory, StockKey]:
+    rows = (stock for stock in _all_stocks(tables) if _is_wanted(stock, query))
+    return _listing(rows, query.limit, _key)
+
+
+def _list_reservations(
+    tables: Tables, query: ReservationQuery
+) -> Listing[tuple[int, Reservation], int]:
+    rows = (
+        (numbered.number, numbered.reservation)
+        for numbered in tables.newest()
+        if _is_asked_for(numbered, query)
+    )
+    return _listing(rows, query.limit, itemgetter(0))
+
+
+def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
+    moved: dict[StockId, Inventory] = {}
+    for event in reversed(tables.events):
+        if len(moved) == query.limit:
+            break
+        if event.key not in moved:
+            moved[event.key] = Inventory.at(event)
+    return list(moved.values())
 
 
 def _listing(rows: Iterable[T], limit: int, key: Callable[[T], K]) -> Listing[T, K]:
@@ -139,3 +147,17 @@ def _is_asked_for(numbered: Numbered, query: ReservationQuery) -> bool:
             for product_id, store_id in reservation.lines
         )
     )
+
+
+_STATES: Final[Mapping[type[Any], Callable[[Tables, Any], Any]]] = {
+    StockId: _stock,
+    ReservationId: Tables.reservation,
+}
+
+_ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
+    StocksById: _stocks,
+    ProductById: _product,
+    StockQuery: _list_stock,
+    ReservationQuery: _list_reservations,
+    RecentlyMoved: _recently_moved,
+}

@@ -2,7 +2,7 @@
 
 import apsw
 
-from inventory_grpc.application.reading import EventFilter, Found, Page
+from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.event_search import search, where_matching
@@ -20,7 +20,7 @@ class SqliteEventLog:
     def log_id(self) -> str:
         return self._log_id
 
-    def head(self) -> int:
+    async def head(self) -> int:
         return self._readers.point(log.read_head)
 
     async def position_before(self, time: Instant) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-from inventory_grpc.application.reading import EventFilter, Found
+from inventory_grpc.application.queries.events import EventFilter, Found
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.sqlite import events as log

@@ -75,15 +75,15 @@ class Readers:
         self._file.check()
         return self._database.reader()
 
-    def point(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run *work* here and now: a look-up or two, on the event loop.
+    def point(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run *work* with a connection here and now: a look-up or two, on the event loop.
 
         Raises:
             StorageError: it cannot be read, or storage is just being reopened.
         """
         connection = self._here or self._connected()
         with storage_errors(self._database.path, connection):
-            return work(connection)
+            return work(connection, *arguments)
 
     async def scan(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run *work* off the loop, in one read transaction.

@@ -6,7 +6,8 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
-from inventory_grpc.application.reading import Listing, ReservationQuery
+from inventory_grpc.application.ports import Listing
+from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.values import (
     CustomerId,
@@ -57,9 +58,10 @@ class _Source(NamedTuple):
 
 
 def list_reservations(
-    connection: apsw.Connection, query: ReservationQuery, limit: int
+    connection: apsw.Connection, query: ReservationQuery
 ) -> Listing[tuple[int, Reservation], int]:
     """Return a page of reservations, each with its number."""
+    limit = query.limit
     sources = _sources(connection, query)
     looked_at = share(MAX_LOOKED_AT, len(sources))
     looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)

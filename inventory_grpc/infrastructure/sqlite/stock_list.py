@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.reading import Listing, StockKey, StockQuery
+from inventory_grpc.application.ports import Listing
+from inventory_grpc.application.queries.stock import StockKey, StockQuery
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId
@@ -25,10 +26,9 @@ _Source = tuple[str, list[int | str], str]
 """A condition that an index of streams leads to, what is bound in it, and its order."""
 
 
-def list_stock(
-    connection: apsw.Connection, query: StockQuery, limit: int
-) -> Listing[Inventory, StockKey]:
+def list_stock(connection: apsw.Connection, query: StockQuery) -> Listing[Inventory, StockKey]:
     """Return a page of stocks."""
+    limit = query.limit
     sources = _sources(query)
     looked_at = share(MAX_LOOKED_AT, len(sources))
     looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)

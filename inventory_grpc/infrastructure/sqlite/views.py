@@ -1,21 +1,21 @@
-"""The read models in the file, as queries ask them."""
+"""The log and its read models in the file, as queries read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.access import Scope
-from inventory_grpc.application.reading import (
-    Listing,
+from inventory_grpc.application.ports import Listing, Query, Reading, T
+from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.stock import (
     Product,
-    Reading,
-    ReservationQuery,
-    StockKey,
+    ProductById,
+    RecentlyMoved,
     StockQuery,
     Stocks,
+    StocksById,
 )
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.event import Key, Levels
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -50,100 +50,55 @@ _HALVES: Final = ", ".join(
 _SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  made of our own words
 
 
+_STOCK_NOW: Final = (
+    f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  as above
+    f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}"
+)
+
+
 class SqliteViews:
-    """The `Views` over the file. Each answer is made in one read transaction."""
+    """The `Views` over the file."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self.latest = LatestState(readers)
+
+    def at(self, position: int) -> "PastState":
+        return PastState(self._readers, position)
+
+
+class LatestState:
+    """The `Snapshot` of the newest state: each answer is made in one read transaction.
+
+    A state is a look-up or two, done on the event loop without suspension; a query runs on a
+    thread.
+    """
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
 
-    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
-        return self._readers.point(lambda connection: _stock_now(connection, stock_id))
+    async def get(self, key: Key) -> Reading[Any]:
+        return self._readers.point(_STATES[type(key)], key)
 
-    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
-        def read(connection: apsw.Connection) -> Reading[Reservation | None]:
-            with one_state(connection):
-                head = log.read_head(connection)
-                return Reading(find_reservation(connection, reservation_id), head)
+    async def read(self, query: Query[T]) -> Reading[T]:
+        answer = _ANSWERS[type(query)]
 
-        return self._readers.point(read)
-
-    async def stocks(
-        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
-    ) -> Reading[Stocks]:
-        def read(connection: apsw.Connection) -> Reading[Stocks]:
-            head = log.read_head(connection)
-            stocks = {stock.stock_id: stock for _, stock in find_stocks(connection, stock_ids)}
-            own = find_reservation(connection, reservation_id) if reservation_id else None
-            return Reading(Stocks(stocks, own), head)
+        def read(connection: apsw.Connection) -> Reading[T]:
+            return Reading(answer(connection, query), log.read_head(connection))
 
         return await self._readers.scan(read)
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
+
+class PastState:
+    """The state right after a position, as the events up to there say."""
+
+    def __init__(self, readers: Readers, position: int) -> None:
+        self._readers = readers
+        self._position = position
+
+    async def get(self, key: StockId) -> Reading[Inventory | None]:
         def read(connection: apsw.Connection) -> Reading[Inventory | None]:
-            stream = log.find_stream(connection, stock_id)
-            version = 0 if stream is None else log.version_at(connection, stream, position)
-            if not version:
-                return Reading(None, position)
-            data: bytes = connection.execute(
-                "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
-            ).get
-            event = decode(data)
-            stock = Inventory.at(event)
-            return Reading(stock, position)
-
-        return await self._readers.scan(read)
-
-    async def product(
-        self, product_id: str, after_store: str, limit: int, scope: Scope
-    ) -> Reading[Product]:
-        theirs, stores = in_scope(scope)
-
-        def read(connection: apsw.Connection) -> Reading[Product]:
-            halves: Row = connection.execute(
-                f"{_SUMS} WHERE product_id = ? AND {theirs}", (product_id, *stores)
-            ).get
-            rows = connection.execute(
-                f"{STOCK_ROWS} WHERE product_id = ? AND {theirs} AND store_id > ? "
-                "ORDER BY store_id LIMIT ?",
-                (product_id, *stores, after_store, limit + 1),
-            ).fetchall()
-            on_hand, reserved, available = (
-                (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
-            )
-            # what is available is on hand and not reserved, but for what is short
-            shortfall = available + reserved - on_hand
-            stocks = [stock_of(row) for row in rows[:limit]]
-            after = stocks[-1].stock_id if len(rows) > limit else None
-            product = Product(on_hand, reserved, available, shortfall, Listing(stocks, after))
-            return Reading(product, log.read_head(connection))
-
-        return await self._readers.scan(read)
-
-    async def list_stock(
-        self, query: StockQuery, limit: int
-    ) -> Reading[Listing[Inventory, StockKey]]:
-        def read(connection: apsw.Connection) -> Reading[Listing[Inventory, StockKey]]:
-            return Reading(list_stock(connection, query, limit), log.read_head(connection))
-
-        return await self._readers.scan(read)
-
-    async def list_reservations(
-        self, query: ReservationQuery, limit: int
-    ) -> Reading[Listing[tuple[int, Reservation], int]]:
-        def read(connection: apsw.Connection) -> Reading[Listing[tuple[int, Reservation], int]]:
-            return Reading(list_reservations(connection, query, limit), log.read_head(connection))
-
-        return await self._readers.scan(read)
-
-    async def recently_moved(self, limit: int) -> Reading[Sequence[Inventory]]:
-        def read(connection: apsw.Connection) -> Reading[Sequence[Inventory]]:
-            rows = connection.execute(
-                f"{STOCK_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
-                "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
-                "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
-                (limit * LOOKED_BACK, limit),
-            )
-            return Reading([stock_of(row) for row in rows], log.read_head(connection))
+            return Reading(_stock_at(connection, key, self._position), self._position)
 
         return await self._readers.scan(read)
 
@@ -151,11 +106,7 @@ class SqliteViews:
 def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
     """Return a stock and the head in one statement, which is one state."""
     key = stored(stock_id)
-    row = connection.execute(
-        f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  made of our own words, values are bound
-        f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}",
-        key,
-    ).fetchone()
+    row = connection.execute(_STOCK_NOW, key).fetchone()
     if row is None:
         # a head read after the stock was missed might be too new for that
         head, missing = connection.execute(
@@ -168,3 +119,74 @@ def _stock_now(connection: apsw.Connection, stock_id: StockId) -> Reading[Invent
     return Reading(
         Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time)), head
     )
+
+
+def _reservation_now(
+    connection: apsw.Connection, reservation_id: ReservationId
+) -> Reading[Reservation | None]:
+    with one_state(connection):
+        head = log.read_head(connection)
+        return Reading(find_reservation(connection, reservation_id), head)
+
+
+def _stock_at(connection: apsw.Connection, stock_id: StockId, position: int) -> Inventory | None:
+    stream = log.find_stream(connection, stock_id)
+    version = 0 if stream is None else log.version_at(connection, stream, position)
+    if not version:
+        return None
+    data: bytes = connection.execute(
+        "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
+    ).get
+    return Inventory.at(decode(data))
+
+
+def _stocks(connection: apsw.Connection, query: StocksById) -> Stocks:
+    stocks = {stock.stock_id: stock for _, stock in find_stocks(connection, query.stock_ids)}
+    own = find_reservation(connection, query.reservation_id) if query.reservation_id else None
+    return Stocks(stocks, own)
+
+
+def _product(connection: apsw.Connection, query: ProductById) -> Product:
+    theirs, stores = in_scope(query.scope)
+    halves: Row = connection.execute(
+        f"{_SUMS} WHERE product_id = ? AND {theirs}", (query.product_id, *stores)
+    ).get
+    rows = connection.execute(
+        f"{STOCK_ROWS} WHERE product_id = ? AND {theirs} AND store_id > ? "
+        "ORDER BY store_id LIMIT ?",
+        (query.product_id, *stores, query.after_store, query.limit + 1),
+    ).fetchall()
+    on_hand, reserved, available = (
+        (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
+    )
+    # available is on hand less reserved, except for the shortfall
+    shortfall = available + reserved - on_hand
+    stocks = [stock_of(row) for row in rows[: query.limit]]
+    after = stocks[-1].stock_id if len(rows) > query.limit else None
+    return Product(on_hand, reserved, available, shortfall, Listing(stocks, after))
+
+
+def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
+    rows = connection.execute(
+        f"{STOCK_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
+        "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
+        "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
+        (query.limit * LOOKED_BACK, query.limit),
+    )
+    return [stock_of(row) for row in rows]
+
+
+_STATES: Final[Mapping[type[Any], Callable[[apsw.Connection, Any], Reading[Any]]]] = {
+    StockId: _stock_now,
+    ReservationId: _reservation_now,
+}
+"""How the newest state of a key is read, by the class of the key."""
+
+_ANSWERS: Final[Mapping[type[Query[Any]], Callable[[apsw.Connection, Any], Any]]] = {
+    StocksById: _stocks,
+    ProductById: _product,
+    StockQuery: list_stock,
+    RecentlyMoved: _recently_moved,
+    ReservationQuery: list_reservations,
+}
+"""How a query is answered, by its class."""

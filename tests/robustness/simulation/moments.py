@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Outcome
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
+from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc_protos.v1.events_pb2 import Event
@@ -91,9 +92,9 @@ async def follow(engine: Engine) -> None:
 
 async def read(engine: Engine) -> None:
     """Ask for what takes a while to read."""
-    await engine.queries.stocks([KETTLES, TOASTERS], 2)
-    await engine.queries.product("kettle", "", 10, 2)
-    await engine.queries.stock_at_position(KETTLES, 1, 0)
+    await engine.queries.latest(2).read(StocksById([KETTLES, TOASTERS]))
+    await find_product(engine.queries.latest(2), ProductById("kettle", limit=10))
+    await (await engine.queries.at_position(1)).get(KETTLES)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """The disk, as one process sees it: each of the application's ports."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
-from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ledger.loop import Ledger
-from inventory_grpc.application.ports import StorageError, T, Transaction
-from inventory_grpc.application.reading import EventFilter, Page, Product, Reading, Stocks
-from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.application.ports import Query, Reading, StorageError, T, Transaction
+from inventory_grpc.application.queries.events import EventFilter, Page
+from inventory_grpc.domain.event import Key
 from inventory_grpc.infrastructure.memory.store import MemoryStore, MemoryTransaction
 from inventory_grpc.infrastructure.memory.views import MemoryViews
 from tests.robustness.simulation.disk import HOP_SECONDS, Disk
@@ -84,33 +82,18 @@ class SlowViews(MemoryViews):
         super().__init__(disk.tables)
         self._disk = disk
 
-    def stock(self, stock_id: StockId) -> Reading[Inventory | None]:
-        self._disk.check_read()
-        return super().stock(stock_id)
-
-    def reservation(self, reservation_id: ReservationId) -> Reading[Reservation | None]:
-        self._disk.check_read()
-        return super().reservation(reservation_id)
-
-    async def stocks(
-        self, stock_ids: Sequence[StockId], reservation_id: ReservationId | None
-    ) -> Reading[Stocks]:
-        await self._disk.chance.pause(READ_SECONDS)
-        self._disk.check_read()
-        reading = await super().stocks(stock_ids, reservation_id)
+    async def get(self, key: Key) -> Reading[Any]:
+        await self._reached()
+        reading = await super().get(key)
         await self._disk.chance.pause(HOP_SECONDS)
         return reading
 
-    async def stock_as_of(self, stock_id: StockId, position: int) -> Reading[Inventory | None]:
-        await self._disk.chance.pause(READ_SECONDS)
-        self._disk.check_read()
-        return await super().stock_as_of(stock_id, position)
-
-    async def product(
-        self, product_id: str, after_store: str, limit: int, scope: Scope
-    ) -> Reading[Product]:
-        await self._disk.chance.pause(READ_SECONDS)
-        self._disk.check_read()
-        reading = await super().product(product_id, after_store, limit, scope)
+    async def read(self, query: Query[T]) -> Reading[T]:
+        await self._reached()
+        reading = await super().read(query)
         await self._disk.chance.pause(HOP_SECONDS)
         return reading
+
+    async def _reached(self) -> None:
+        await self._disk.chance.pause(READ_SECONDS)
+        self._disk.check_read()

@@ -7,7 +7,7 @@ from functools import partial
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.domain.refusals import ReservationNotFound, StockNotFound
+from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product
 from inventory_grpc.domain.values import ReservationId
 from tests.robustness.simulation.history import Read
 from tests.robustness.simulation.network import Lost, Unreachable
@@ -86,26 +86,20 @@ class Reader:
 
     async def _stock(self, at_least: int, _: int, engine: Engine) -> Read:
         key, published = self._chance.choice(STOCKS), engine.head.position
-        try:
-            stock, as_of = engine.queries.stock(key, at_least)
-        except StockNotFound:
-            shown = engine.queries._cache.get(key)
-            assert shown is not None
-            return Read("stock", key, None, shown.as_of, published)
+        stock, as_of = await engine.queries.latest(at_least).get(key)
         return Read("stock", key, stock, as_of, published)
 
     async def _stocks(self, at_least: int, told: int, engine: Engine) -> Read:
-        reading = await engine.queries.stocks(STOCKS, at_least)
-        return Read("stocks", None, reading.value, reading.as_of, told)
+        reading = await engine.queries.latest(at_least).read(StocksById(STOCKS))
+        return Read("stocks", None, reading.value.stocks, reading.as_of, told)
 
     async def _reservation(self, at_least: int, told: int, engine: Engine) -> Read:
         key = ReservationId(self._chance.choice(self._wishes.made or SHARED))
-        try:
-            shown, as_of = engine.queries.reservation(key, at_least)
-        except ReservationNotFound:
-            return Read("no reservation", key, None, engine.followers._log.head(), told)
-        return Read("reservation", key, shown, as_of, told)
+        shown, as_of = await engine.queries.latest(at_least).get(key)
+        return Read("reservation" if shown else "no reservation", key, shown, as_of, told)
 
     async def _product(self, at_least: int, told: int, engine: Engine) -> Read:
-        reading = await engine.queries.product("kettle", "", 10, at_least)
+        reading = await find_product(
+            engine.queries.latest(at_least), ProductById("kettle", limit=10)
+        )
         return Read("product", "kettle", reading.value, reading.as_of, told)

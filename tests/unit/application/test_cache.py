@@ -5,8 +5,7 @@ from dataclasses import fields
 import pytest
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ports import Skipped
-from inventory_grpc.application.reading import Reading
+from inventory_grpc.application.ports import Reading, Skipped
 from inventory_grpc.domain.event import Fact, Levels
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory, StockAdded
@@ -135,6 +134,13 @@ def test_no_more_are_kept_than_may_be_and_those_asked_for_last(shop: Shop) -> No
         False,
         False,
     ]
+
+
+def test_a_stock_read_before_an_event_was_published_is_not_kept(shop: Shop) -> None:
+    """A reading whose storage answers late could miss an event of its stock."""
+    shop.publish(2, KETTLES)
+    shop.put(KETTLES, version=1, as_of=1)
+    assert shop.cache.get(KETTLES) is None
 
 
 def test_what_is_put_again_is_kept_once(shop: Shop) -> None:

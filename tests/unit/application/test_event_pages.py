@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.event_pages import MAX_STEPS, find_page
-from inventory_grpc.application.reading import EventFilter, Found
+from inventory_grpc.application.queries.events import MAX_STEPS, EventFilter, Found, find_page
 from inventory_grpc.infrastructure.memory.store import MemoryStore
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from inventory_grpc.application import subscription
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.subscription import Progress
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running

@@ -61,7 +61,7 @@ async def test_answers_come_in_the_order_of_the_commands_and_one_refused_is_no_o
         )
         assert isinstance(answers[1], InsufficientStock)
         assert positions([*answers[:1], *answers[2:]]) == [1, 2, 3, 4]
-        assert engine.queries.stock(KETTLES, 4).value.levels == Levels(4, 0)
+        assert (await engine.queries.latest(4).get(KETTLES)).value.levels == Levels(4, 0)
 
 
 async def test_a_group_is_recorded_in_one_transaction(
@@ -83,7 +83,7 @@ async def test_a_request_is_the_same_alone_and_among_others(store: Store) -> Non
         assert (await engine.record(add(2), "both")) == new._replace(replayed=True)
         [other] = await soon(engine.ask_all(add(3), request_ids=["alone"]))
         assert isinstance(other, RequestIdReused)
-        assert engine.queries.stock(KETTLES, 2).value.levels == Levels(7, 0)
+        assert (await engine.queries.latest(2).get(KETTLES)).value.levels == Levels(7, 0)
 
 
 async def test_a_faulty_command_of_a_group_fails_alone(
@@ -100,7 +100,7 @@ async def test_a_faulty_command_of_a_group_fails_alone(
     before, faulty, after = await soon(engine.ask_all(add(1), add(13), add(2)))
     assert isinstance(faulty, Internal)
     assert positions([before, after]) == [1, 2]
-    assert engine.queries.stock(KETTLES, 2).value.levels == Levels(3, 0)
+    assert (await engine.queries.latest(2).get(KETTLES)).value.levels == Levels(3, 0)
 
 
 async def test_no_commands_have_no_answers(idle: Engine) -> None:
@@ -176,7 +176,7 @@ async def test_who_leaves_gives_up_what_was_not_begun(
     await asyncio.wait([leaving])
     troubled.open.set()
     assert (await engine.record(add(10))).position == 3
-    assert engine.queries.stock(KETTLES, 3).value.levels == Levels(12, 0)
+    assert (await engine.queries.latest(3).get(KETTLES)).value.levels == Levels(12, 0)
 
 
 @little_room

@@ -26,7 +26,7 @@ async def test_what_is_answered_can_be_read_and_followed(engine: Engine) -> None
     outcome = await engine.record(add(5))
     assert outcome.position == 1
     assert engine.head.position == 1
-    reading = engine.queries.stock(KETTLES, min_position=1)
+    reading = await engine.queries.latest(1).get(KETTLES)
     assert [reading.value] == outcome.stocks
     assert reading.value.levels == Levels(5, 0)
 
@@ -34,8 +34,8 @@ async def test_what_is_answered_can_be_read_and_followed(engine: Engine) -> None
 async def test_a_cached_stock_is_never_older_than_an_answer(engine: Engine) -> None:
     for units in range(1, 10):
         await engine.record(add(1))
-        assert engine.queries.stock(KETTLES, 0).value.levels.on_hand == units
-        assert engine.queries.stock(KETTLES, 0).as_of == units
+        assert (await engine.queries.latest().get(KETTLES)).value.levels.on_hand == units
+        assert (await engine.queries.latest().get(KETTLES)).as_of == units
 
 
 async def test_what_waits_is_recorded_in_one_transaction_in_order(
@@ -214,7 +214,7 @@ async def test_a_faulty_command_is_not_the_fate_of_the_others(idle: Engine) -> N
         assert idle.breaker.state is BreakerState.CLOSED
         assert (await idle.record(add(1, TOASTERS))).position == 5
         assert Model(await idle.log()).shelves[KETTLES].reserved == 6
-        assert idle.queries.stock(KETTLES, 0).value.levels == Levels(6, 6)
+        assert (await idle.queries.latest().get(KETTLES)).value.levels == Levels(6, 6)
 
 
 @pytest.mark.usefixtures("_poison_cannot_be_written")

@@ -61,7 +61,7 @@ async def test_while_it_is_broken_commands_are_refused_at_once_and_reads_go_on(
         with pytest.raises(WritesRefused):
             await engine.record(add(1))
     assert troubled.transactions == begun
-    assert engine.queries.stock(KETTLES, 1).value.levels == Levels(5, 0)
+    assert (await engine.queries.latest(1).get(KETTLES)).value.levels == Levels(5, 0)
     troubled.mend()
 
 
@@ -75,7 +75,7 @@ async def test_it_is_reopened_by_the_ledger_itself_and_writes_go_on(
     await mended(engine)
     assert troubled.recoveries == 1
     assert (await engine.record(add(2))).position == 2
-    assert engine.queries.stock(KETTLES, 2).value.levels == Levels(7, 0)
+    assert (await engine.queries.latest(2).get(KETTLES)).value.levels == Levels(7, 0)
 
 
 async def test_it_is_tried_again_until_it_works(engine: Engine, troubled: TroubledStore) -> None:
@@ -103,7 +103,7 @@ async def test_after_a_commit_that_failed_the_outcome_is_unknown_and_asking_agai
     assert again.replayed == kept
     assert again.position == 2
     assert again.stocks[0].levels == Levels(5, 2)
-    assert engine.queries.stock(KETTLES, 2).value.levels == Levels(5, 2)
+    assert (await engine.queries.latest(2).get(KETTLES)).value.levels == Levels(5, 2)
     assert Model(await engine.log()).shelves[KETTLES].version == 2
 
 
@@ -292,7 +292,7 @@ async def test_what_follows_a_commit_cannot_make_an_error_of_its_answer(
     asked = [engine.ask(add(1)) for _ in range(3)]
     assert [(await one).position for one in asked] == [1, 2, 3]
     assert not bugs
-    assert engine.queries.stock(KETTLES, 0).value.levels == Levels(3, 0)
+    assert (await engine.queries.latest().get(KETTLES)).value.levels == Levels(3, 0)
     assert len(await engine.log()) == 3
 
 

@@ -80,20 +80,20 @@ async def test_what_one_records_the_other_shows_as_soon_as_it_looks(
     one, other = both
     await one.record(add(5))
     await other.record(add(1, TOASTERS))
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(5, 0)
     await one.record(remove(2))
     other.ledger.follow()
     await settle()
     assert other.head.position == 3
-    assert other.queries.stock(KETTLES, 0) == one.queries.stock(KETTLES, 3)
+    assert (await other.queries.latest().get(KETTLES)) == (await one.queries.latest(3).get(KETTLES))
 
 
 async def test_a_read_that_names_a_position_waits_for_nobody(both: tuple[Engine, Engine]) -> None:
     one, other = both
     await one.record(add(5))
-    assert other.queries.stock(KETTLES, 1).value.levels == Levels(5, 0)
+    assert (await other.queries.latest(1).get(KETTLES)).value.levels == Levels(5, 0)
     await one.record(remove(2))
-    assert other.queries.stock(KETTLES, 2).value.levels == Levels(3, 0)
+    assert (await other.queries.latest(2).get(KETTLES)).value.levels == Levels(3, 0)
 
 
 async def test_the_bus_tells_each_of_everything_once_in_order(both: tuple[Engine, Engine]) -> None:
@@ -115,15 +115,15 @@ async def test_one_that_is_far_behind_starts_anew(
     await other.record(add(5))
     await other.record(add(5, TOASTERS))
     for stock_id in (KETTLES, TOASTERS):
-        assert other.queries.stock(stock_id, 0).value.levels == Levels(5, 0)
+        assert (await other.queries.latest().get(stock_id)).value.levels == Levels(5, 0)
     monkeypatch.setattr(batch, "MAX_BEHIND", 10)
     for _ in range(8):
         await one.record(add(1))
         await one.record(add(1, TOASTERS))
     outcome = await other.record(remove(1))
     assert outcome.stocks[0].levels == Levels(12, 0)
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(12, 0)
-    assert other.queries.stock(TOASTERS, 0).value.levels == Levels(13, 0)
+    assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(12, 0)
+    assert (await other.queries.latest().get(TOASTERS)).value.levels == Levels(13, 0)
     assert other.head.position == 19
 
 
@@ -132,12 +132,12 @@ async def test_what_others_recorded_is_not_lost_with_a_transaction_that_failed(
 ) -> None:
     one, other = both
     await other.record(add(5))
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(5, 0)
     await one.record(remove(2))
     with pytest.raises(Exception, match="internal"):
         await other.record(object())  # type: ignore[arg-type]
     assert other.head.position == 2
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(3, 0)
+    assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(3, 0)
     assert (await other.record(remove(1))).stocks[0].levels == Levels(2, 0)
 
 
@@ -146,7 +146,7 @@ async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
 ) -> None:
     one, other = both
     await other.record(add(5))
-    assert other.queries.stock(KETTLES, 0).value.levels == Levels(5, 0)
+    assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(5, 0)
     await one.record(remove(2))
     troubles = [StorageError(Fault.BUSY)]
     original = MemoryTransaction.earliest_expiry
@@ -168,7 +168,7 @@ async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
     other.ledger.follow()
     await settle()
     assert other.head.position == 3
-    reading = other.queries.stock(KETTLES, 0)
+    reading = await other.queries.latest().get(KETTLES)
     assert reading.as_of == 3
     assert reading.value.levels == Levels(3, 0)
 

@@ -3,8 +3,16 @@
 import pytest
 
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.queries import Availability
-from inventory_grpc.application.reading import ReservationQuery, StockQuery
+from inventory_grpc.application.queries.reservation import ReservationQuery, find_reservation
+from inventory_grpc.application.queries.stock import (
+    Availability,
+    ProductById,
+    StockQuery,
+    StocksById,
+    availability,
+    find_product,
+    find_stock,
+)
 from inventory_grpc.domain import stock as stock_module
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
@@ -47,42 +55,43 @@ async def test_a_sum_that_does_not_fit_into_an_answer_is_refused_and_the_highest
 ) -> None:
     monkeypatch.setattr(stock_module, "MAX_LEVEL", MAX_TOTAL)
     await engine.record(count(MAX_TOTAL, expected=0))
-    assert (await engine.queries.product("kettle", "", 10, 0)).value.on_hand == MAX_TOTAL
+    assert (
+        await find_product(engine.queries.latest(), ProductById("kettle", limit=10))
+    ).value.on_hand == MAX_TOTAL
     await engine.record(add(1, PORTO_KETTLES))
     with pytest.raises(LevelTooHigh):
-        await engine.queries.product("kettle", "", 10, 0)
+        await find_product(engine.queries.latest(), ProductById("kettle", limit=10))
 
 
 async def test_a_stock_without_history_is_not_found(shop: Engine) -> None:
     with pytest.raises(StockNotFound):
-        shop.queries.stock(PORTO_KETTLES, 0)
+        await find_stock(shop.queries.latest(), PORTO_KETTLES)
     with pytest.raises(StockNotFound):
-        shop.queries.stock(PORTO_KETTLES, 3)
+        await find_stock(shop.queries.latest(3), PORTO_KETTLES)
 
 
 async def test_what_was_not_found_is_found_when_it_is_there(shop: Engine) -> None:
     with pytest.raises(StockNotFound):
-        shop.queries.stock(PORTO_KETTLES, 0)
+        await find_stock(shop.queries.latest(), PORTO_KETTLES)
     await shop.record(add(1, PORTO_KETTLES))
-    assert shop.queries.stock(PORTO_KETTLES, 0).value.levels == Levels(1, 0)
+    assert (await shop.queries.latest().get(PORTO_KETTLES)).value.levels == Levels(1, 0)
 
 
 async def test_a_position_beyond_the_log_is_refused_by_every_query(shop: Engine) -> None:
     queries, ahead = shop.queries, 4
     with pytest.raises(PositionAhead) as refused:
-        queries.stock(KETTLES, ahead)
+        await find_stock(queries.latest(ahead), KETTLES)
     assert refused.value.facts() == {"position": "4", "head_position": "3"}
-    with pytest.raises(PositionAhead):
-        queries.reservation(R1, ahead)
     for query in (
-        queries.stock_at_position(KETTLES, 1, ahead),
-        queries.stock_at_position(KETTLES, ahead, 0),
-        queries.stock_at_time(KETTLES, NOON, ahead),
-        queries.stocks([KETTLES], ahead),
-        queries.availability(cart(1), None, ahead),
-        queries.product("kettle", "", 10, ahead),
-        queries.list_stock(StockQuery(), 10, ahead),
-        queries.list_reservations(ReservationQuery(), 10, ahead),
+        queries.at_position(1, ahead),
+        queries.at_position(ahead),
+        queries.at_time(NOON, ahead),
+        find_reservation(queries.latest(ahead), R1),
+        availability(queries.latest(ahead), cart(1)),
+        find_product(queries.latest(ahead), ProductById("kettle", limit=10)),
+        queries.latest(ahead).read(StocksById([KETTLES])),
+        queries.latest(ahead).read(StockQuery(limit=10)),
+        queries.latest(ahead).read(ReservationQuery(limit=10)),
     ):
         with pytest.raises(PositionAhead):
             await query
@@ -90,32 +99,35 @@ async def test_a_position_beyond_the_log_is_refused_by_every_query(shop: Engine)
 
 async def test_every_query_says_as_of_which_position_it_is(shop: Engine) -> None:
     queries = shop.queries
-    assert queries.stock(KETTLES, 3) == (NOW, 3)
-    assert queries.reservation(R1, 3).as_of == 3
-    assert (await queries.stocks([KETTLES], 3)).as_of == 3
-    assert (await queries.availability(cart(1), None, 3)).as_of == 3
-    assert (await queries.product("kettle", "", 10, 3)).as_of == 3
-    assert (await queries.list_stock(StockQuery(), 10, 3)).as_of == 3
-    assert (await queries.list_reservations(ReservationQuery(), 10, 3)).as_of == 3
+    assert (await queries.latest(3).get(KETTLES)) == (NOW, 3)
+    assert (await queries.latest(3).get(R1)).as_of == 3
+    assert (await queries.latest(3).read(StocksById([KETTLES]))).as_of == 3
+    assert (await availability(queries.latest(3), cart(1))).as_of == 3
+    assert (await find_product(queries.latest(3), ProductById("kettle", limit=10))).as_of == 3
+    assert (await queries.latest(3).read(StockQuery(limit=10))).as_of == 3
+    assert (await queries.latest(3).read(ReservationQuery(limit=10))).as_of == 3
 
 
 async def test_after_an_answer_from_storage_none_from_the_cache_is_older(shop: Engine) -> None:
-    assert shop.queries.stock(TOASTERS, 0) == (Inventory(TOASTERS, Levels(4, 0), 1, NOON), 3)
+    assert (await shop.queries.latest().get(TOASTERS)) == (
+        Inventory(TOASTERS, Levels(4, 0), 1, NOON),
+        3,
+    )
     # another process; this one has yet to hear of it
     await Scribe(shop.store).record(add(1), add(1, TOASTERS))
-    assert (await shop.queries.stocks([KETTLES], 0)).as_of == 5
-    reading = shop.queries.stock(TOASTERS, 0)
+    assert (await shop.queries.latest().read(StocksById([KETTLES]))).as_of == 5
+    reading = await shop.queries.latest().get(TOASTERS)
     assert (reading.value.levels, reading.as_of) == (Levels(5, 0), 5)
 
 
 async def test_a_stock_is_shown_as_it_was_at_a_position(shop: Engine) -> None:
     for position, expected in ((1, AT_NOON), (2, AT_NOON), (3, NOW)):
-        reading = await shop.queries.stock_at_position(KETTLES, position, 0)
+        reading = await find_stock(await shop.queries.at_position(position), KETTLES)
         assert reading == (expected, position)
     with pytest.raises(StockNotFound):
-        await shop.queries.stock_at_position(KETTLES, 0, 0)
+        await find_stock(await shop.queries.at_position(0), KETTLES)
     with pytest.raises(StockNotFound):
-        await shop.queries.stock_at_position(TOASTERS, 1, 0)
+        await find_stock(await shop.queries.at_position(1), TOASTERS)
 
 
 async def test_a_stock_is_shown_as_it_was_at_a_time(shop: Engine) -> None:
@@ -125,27 +137,27 @@ async def test_a_stock_is_shown_as_it_was_at_a_time(shop: Engine) -> None:
         (later(MINUTE), NOW),
         (later(100 * MINUTE), NOW),
     ):
-        assert (await shop.queries.stock_at_time(KETTLES, time, 0)).value == expected
+        assert (await find_stock(await shop.queries.at_time(time), KETTLES)).value == expected
     with pytest.raises(StockNotFound):
-        await shop.queries.stock_at_time(KETTLES, Instant(NOON - 1), 0)
+        await find_stock(await shop.queries.at_time(Instant(NOON - 1)), KETTLES)
 
 
 async def test_of_several_stocks_those_with_a_history_are_shown(shop: Engine) -> None:
-    reading = await shop.queries.stocks([PORTO_KETTLES, KETTLES], 0)
-    assert reading.value == {KETTLES: NOW}
+    reading = await shop.queries.latest().read(StocksById([PORTO_KETTLES, KETTLES]))
+    assert reading.value.stocks == {KETTLES: NOW}
 
 
 async def test_a_reservation_that_nobody_made_is_not_found(shop: Engine) -> None:
-    assert shop.queries.reservation(R1, 0).value.holds() == {KETTLES: 3}
+    assert (await shop.queries.latest().get(R1)).value.holds() == {KETTLES: 3}
     with pytest.raises(ReservationNotFound):
-        shop.queries.reservation(R2, 0)
+        await find_reservation(shop.queries.latest(), R2)
     with pytest.raises(ReservationNotFound):
-        await shop.queries.availability(cart(1), R2, 0)
+        await availability(shop.queries.latest(), cart(1), R2)
 
 
 async def test_every_line_of_a_cart_is_told_in_order(shop: Engine) -> None:
     wanted = cart({PORTO_KETTLES: 1, KETTLES: 3, TOASTERS: 4})
-    lines = (await shop.queries.availability(wanted, None, 0)).value
+    lines = (await availability(shop.queries.latest(), wanted)).value
     assert lines == [
         Availability(PORTO_KETTLES, requested=1, available=0),
         Availability(KETTLES, requested=3, available=2),
@@ -155,8 +167,8 @@ async def test_every_line_of_a_cart_is_told_in_order(shop: Engine) -> None:
 
 
 async def test_the_holds_of_ones_own_reservation_do_not_count_against_it(shop: Engine) -> None:
-    (line,) = (await shop.queries.availability(cart(5), R1, 0)).value
+    (line,) = (await availability(shop.queries.latest(), cart(5), R1)).value
     assert line == Availability(KETTLES, requested=5, available=5)
     await shop.record(count(1, expected=None))
-    (line,) = (await shop.queries.availability(cart(5), R1, 0)).value
+    (line,) = (await availability(shop.queries.latest(), cart(5), R1)).value
     assert line == Availability(KETTLES, requested=5, available=1)

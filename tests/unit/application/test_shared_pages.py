@@ -6,7 +6,7 @@ import gc
 import pytest
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.application.reading import EventFilter, Page
+from inventory_grpc.application.queries.events import EventFilter, Page
 from inventory_grpc.application.shared_pages import KEPT, SharedPages
 from inventory_grpc.infrastructure.memory.store import MemoryStore
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from inventory_grpc.application import subscription
-from inventory_grpc.application.reading import EventFilter
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.subscription import WINDOW, Progress
 from inventory_grpc.infrastructure.sqlite.events import MAX_COMMAND_EVENTS
 from inventory_grpc_protos.v1.events_pb2 import Event

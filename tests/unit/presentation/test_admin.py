@@ -1,6 +1,6 @@
 """Who runs the server is told how it is doing."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Never
 
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
@@ -13,8 +13,12 @@ from tests.support.world import NOON, SECOND
 NO_CONTEXT: Any = None
 
 
+async def readable() -> int:
+    return 812
+
+
 async def info(
-    breaker: CircuitBreaker, head: Callable[[], int] = lambda: 812, lock_wait: int = 0
+    breaker: CircuitBreaker, head: Callable[[], Awaitable[int]] = readable, lock_wait: int = 0
 ) -> pb.GetServerInfoResponse:
     facts = ServerFacts(
         version="0.1.0",
@@ -73,7 +77,7 @@ async def test_while_commands_wait_for_another_process_it_says_so_and_for_how_lo
 
 
 async def test_while_the_log_cannot_be_read_the_last_head_is_told() -> None:
-    def unreadable() -> Never:
+    async def unreadable() -> Never:
         raise StorageError(Fault.BROKEN)
 
     told = await info(closed(), unreadable)

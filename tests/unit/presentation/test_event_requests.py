@@ -7,9 +7,9 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.application import event_pages
 from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.application.failures import OtherLog, PositionAhead
+from inventory_grpc.application.queries import events as event_queries
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Instant
@@ -189,7 +189,7 @@ async def test_a_page_says_how_far_it_looked_and_may_be_empty_and_not_the_last(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
 ) -> None:
     monkeypatch.setattr(memory_store, "MAX_LOOKED_AT", 2)
-    monkeypatch.setattr(event_pages, "MAX_STEPS", 3)
+    monkeypatch.setattr(event_queries, "MAX_STEPS", 3)
     for _ in range(8):
         await engine.record(add(1))
     await engine.record(add(1, TOASTERS))

@@ -7,7 +7,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.queries import Queries
+from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.stock import MAX_KEYS

@@ -1,7 +1,7 @@
 """A read that storage fails is refused with a reason about reads, by every rpc that reads."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final, Never
+from typing import Any, Final, Never, Self
 
 import pytest
 from google.protobuf.message import Message
@@ -32,10 +32,14 @@ REQUESTS: Final[Mapping[str, Message]] = {
 
 
 class Unreadable:
-    """A log and its read models, none of which can be read."""
+    """A log, its read models and their snapshot, none of which can be read."""
 
     log_id = "unreadable"
     fault = Fault.BROKEN
+
+    @property
+    def latest(self) -> Self:
+        return self
 
     def __getattr__(self, name: str) -> Callable[..., Never]:
         def unreadable(*_: object, **__: object) -> Never:

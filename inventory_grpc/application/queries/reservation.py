@@ -1,0 +1,42 @@
+"""Queries of reservations, and the rules for their answers."""
+
+from dataclasses import dataclass
+
+from inventory_grpc.application.access import EVERYWHERE, Scope
+from inventory_grpc.application.ports import PAGE_LIMIT, Listing, Query, Reading
+from inventory_grpc.application.queries.snapshot import Latest
+from inventory_grpc.domain.refusals import ReservationNotFound
+from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.values import ReservationId
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationQuery(Query[Listing[tuple[int, Reservation], int]]):
+    """Which reservations to list, from which on: newest first; empty is any.
+
+    Each is listed with the number to go on from. A page holds fewer where they are long.
+    """
+
+    customer_id: str = ""
+    order_id: str = ""
+    states: frozenset[ReservationState] = frozenset()
+    product_id: str = ""
+    store_id: str = ""
+    before: int | None = None
+    scope: Scope = EVERYWHERE
+    """Only reservations of which every line is in it."""
+    limit: int = PAGE_LIMIT
+
+
+async def find_reservation(
+    snapshot: Latest, reservation_id: ReservationId, scope: Scope = EVERYWHERE
+) -> Reading[Reservation]:
+    """Return one reservation.
+
+    Raises:
+        ReservationNotFound: there is none in *scope*.
+    """
+    found, as_of = await snapshot.get(reservation_id)
+    if found is None or not scope.covers(found.lines):
+        raise ReservationNotFound(reservation_id)
+    return Reading(found, as_of)

@@ -1,0 +1,101 @@
+"""Snapshots of the log: every answer states the log position it reflects."""
+
+from typing import Any, Protocol
+
+from inventory_grpc.application.failures import PositionAhead
+from inventory_grpc.application.ports import PastSnapshot, Query, Reading, T, Views
+from inventory_grpc.application.queries.events import EventLog
+from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import Instant, StockId
+
+
+class StockCache(Protocol):
+    """Stocks as they were read, until an event says that they have moved."""
+
+    def get(self, stock_id: StockId) -> Reading[Inventory | None] | None: ...
+
+    def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
+        """Keep what was read from storage, unless events beyond it were published meanwhile."""
+        ...
+
+
+class Queries:
+    """The read side: gives out snapshots.
+
+    The newest state that was shown also bounds from below the state that is shown next: nobody
+    sees time go back. Right after a commit storage is ahead of the cache, so a caller who has
+    read from the one must not be answered from the other.
+    """
+
+    def __init__(self, views: Views, log: EventLog, cache: StockCache) -> None:
+        self._views = views
+        self._log = log
+        self.cache = cache
+        self.newest = views.latest
+        self.shown = 0
+        """The newest position that an answer has shown."""
+
+    def latest(self, min_position: int = 0) -> "Latest":
+        """Return the newest state, at least as new as *min_position*."""
+        return Latest(self, min_position)
+
+    async def at_position(self, position: int, min_position: int = 0) -> PastSnapshot:
+        """Return the state right after *position*.
+
+        Raises:
+            PositionAhead: the log does not reach to one of the two.
+        """
+        await self._reach(max(position, min_position))
+        return self._views.at(position)
+
+    async def at_time(self, time: Instant, min_position: int = 0) -> PastSnapshot:
+        """Return the state at *time*, after all that was recorded at that instant.
+
+        Raises:
+            PositionAhead: the log does not reach to *min_position*.
+        """
+        await self._reach(min_position)
+        return self._views.at(await self._log.position_before(Instant(time + 1)))
+
+    async def _reach(self, position: int) -> None:
+        """Refuse a position that is still to come; the head is read from storage to be sure."""
+        if position > (head := await self._log.head()):
+            raise PositionAhead(position, head)
+
+
+class Latest:
+    """The newest state, at least as new as a position.
+
+    Raises:
+        PositionAhead: the log does not reach to that position.
+    """
+
+    __slots__ = ("_min_position", "_queries")
+
+    def __init__(self, queries: Queries, min_position: int) -> None:
+        self._queries = queries
+        self._min_position = min_position
+
+    async def get(self, key: Key) -> Reading[Any]:
+        """Return the state of *key*; None has no history. The cache answers first."""
+        queries = self._queries
+        if type(key) is not StockId:
+            return self._checked(await queries.newest.get(key))
+        reading = queries.cache.get(key)
+        if reading is None or reading.as_of < max(self._min_position, queries.shown):
+            reading = self._checked(await queries.newest.get(key))
+            queries.cache.put(key, reading)
+        return reading
+
+    async def read(self, query: Query[T]) -> Reading[T]:
+        """Return the answer to *query*."""
+        return self._checked(await self._queries.newest.read(query))
+
+    def _checked(self, reading: Reading[T]) -> Reading[T]:
+        """Return *reading*: read from storage, it is as new as the log."""
+        queries, as_of = self._queries, reading.as_of
+        if self._min_position > as_of:
+            raise PositionAhead(self._min_position, as_of)
+        queries.shown = max(queries.shown, as_of)
+        return reading

@@ -1,0 +1,132 @@
+"""Queries of stocks, and the rules for their answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from inventory_grpc.application.access import EVERYWHERE, Scope
+from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, Query, Reading
+from inventory_grpc.application.queries.snapshot import Latest
+from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import MAX_TOTAL, Cart, ProductId, ReservationId, StockId
+
+StockKey = tuple[str, str]
+"""Product and store."""
+
+
+class Stocks(NamedTuple):
+    """Several stocks, and a reservation, at one position."""
+
+    stocks: Mapping[StockId, Inventory]
+    reservation: Reservation | None
+
+
+@dataclass(frozen=True, slots=True)
+class StocksById(Query[Stocks]):
+    """Those of the stocks that have a history, and a reservation with them."""
+
+    stock_ids: Sequence[StockId]
+    reservation_id: ReservationId | None = None
+
+
+class Product(NamedTuple):
+    """A product over all stores, and some of its stocks; the sums are exact, however high."""
+
+    on_hand: int
+    reserved: int
+    available: int
+    shortfall: int
+    stocks: Listing[Inventory, StockKey]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductById(Query[Product]):
+    """A product's stocks after a store, by store, and the sums over all in scope."""
+
+    product_id: str
+    after_store: str = ""
+    scope: Scope = EVERYWHERE
+    limit: int = PAGE_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class StockQuery(Query[Listing[Inventory, StockKey]]):
+    """Which stocks to list, from which on: by product, then store."""
+
+    product_ids: frozenset[str] = frozenset()
+    store_ids: frozenset[str] = frozenset()
+    max_available: int | None = None
+    after: StockKey | None = None
+    limit: int = PAGE_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class RecentlyMoved(Query[Sequence[Inventory]]):
+    """The stocks that moved last, to warm a cache with."""
+
+    limit: int
+
+
+class Availability(NamedTuple):
+    """How one line of a cart could be met."""
+
+    stock_id: StockId
+    requested: int
+    available: int
+
+    @property
+    def shortfall(self) -> int:
+        return max(0, self.requested - self.available)
+
+
+async def find_stock(snapshot: Latest | PastSnapshot, stock_id: StockId) -> Reading[Inventory]:
+    """Return one stock.
+
+    Raises:
+        StockNotFound: it has no history in this snapshot.
+    """
+    reading = await snapshot.get(stock_id)
+    if reading.value is None:
+        raise StockNotFound(stock_id, not isinstance(snapshot, Latest))
+    return reading
+
+
+async def availability(
+    snapshot: Latest,
+    cart: Cart,
+    reservation_id: ReservationId | None = None,
+    scope: Scope = EVERYWHERE,
+) -> Reading[Sequence[Availability]]:
+    """Return how much of *cart* could be had, the holds of the caller's reservation included.
+
+    Raises:
+        ReservationNotFound: there is no such reservation in *scope*.
+    """
+    (stocks, own), as_of = await snapshot.read(StocksById(list(cart), reservation_id))
+    if reservation_id is not None and (own is None or not scope.covers(own.lines)):
+        raise ReservationNotFound(reservation_id)
+    held = own.holds() if own else {}
+    lines = []
+    for stock_id, requested in cart.items():
+        stock = stocks.get(stock_id)
+        available = 0
+        if stock is not None:
+            promised = stock.levels.reserved - held.get(stock_id, 0)
+            available = max(0, stock.levels.on_hand - promised)
+        lines.append(Availability(stock_id, requested, available))
+    return Reading(lines, as_of)
+
+
+async def find_product(snapshot: Latest, query: ProductById) -> Reading[Product]:
+    """Return a product.
+
+    Raises:
+        LevelTooHigh: a sum does not fit into an answer.
+    """
+    reading = await snapshot.read(query)
+    highest = max(reading.value[:4])
+    if highest > MAX_TOTAL:
+        raise LevelTooHigh(ProductId(query.product_id), highest)
+    return reading
