@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import uuid4
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.client.calls import Calls, closed
 from inventory_grpc.client.connections import Connections
@@ -22,15 +23,17 @@ from inventory_grpc.client.messages import listed, shown
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
-CommandRequest = (
-    pb.AddStockRequest
-    | pb.RemoveStockRequest
-    | pb.AdjustStockRequest
-    | pb.ReserveStockRequest
-    | pb.CommitReservationRequest
-    | pb.ReleaseReservationRequest
-    | pb.ExtendReservationRequest
-)
+
+class CommandRequest(Protocol):
+    """The request of a command, such as `AddStockRequest`."""
+
+    request_id: str
+    reason: str
+    reference: str
+
+    @property
+    def occur_time(self) -> Timestamp: ...
+
 
 Result = pb.CommandResult | InventoryError
 """The outcome of one command: its result, or the error that it would have raised alone."""

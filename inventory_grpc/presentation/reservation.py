@@ -31,7 +31,7 @@ from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import (
     STATES,
-    fill_extension_outcome,
+    fill_cart_outcome,
     fill_reservation,
     fill_reservation_outcome,
 )
@@ -164,10 +164,10 @@ def commands(default: Expiration) -> Sequence[CommandRow]:
     reserve = partial(reserve_stock, default=default)
     extend = partial(extend_reservation, default=default)
     return (
-        CommandRow("ReserveStock", reserve, fill_reservation_outcome),
-        CommandRow("CommitReservation", commit_reservation, fill_reservation_outcome),
-        CommandRow("ReleaseReservation", release_reservation, fill_reservation_outcome),
-        CommandRow("ExtendReservation", extend, fill_extension_outcome),
+        CommandRow("ReserveStock", reserve, fill_cart_outcome),
+        CommandRow("CommitReservation", commit_reservation, fill_cart_outcome),
+        CommandRow("ReleaseReservation", release_reservation, fill_cart_outcome),
+        CommandRow("ExtendReservation", extend, fill_reservation_outcome),
     )
 
 

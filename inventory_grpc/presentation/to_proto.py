@@ -4,7 +4,7 @@ Fields are assigned one by one: measured, that takes half the time of building m
 from keywords.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -72,40 +72,26 @@ def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -
         added.held = line.held
 
 
-def fill_stock_outcome(
-    response: pb.AddStockResponse | pb.RemoveStockResponse | pb.AdjustStockResponse,
-    outcome: Outcome,
-) -> None:
+def fill_stock_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of one stock
     """Write the outcome of a command on one stock."""
     fill_stock(response.stock, outcome.stocks[0])
     response.position = outcome.position
     response.replayed = outcome.replayed
 
 
-def fill_reservation_outcome(
-    response: pb.ReserveStockResponse
-    | pb.CommitReservationResponse
-    | pb.ReleaseReservationResponse,
-    outcome: Outcome,
-) -> None:
-    """Write the outcome of a command on a reservation and its stocks."""
-    for stock in outcome.stocks:
-        fill_stock(response.stocks.add(), stock)
-    fill_extension_outcome(response, outcome)
-
-
-def fill_extension_outcome(
-    response: pb.ReserveStockResponse
-    | pb.CommitReservationResponse
-    | pb.ReleaseReservationResponse
-    | pb.ExtendReservationResponse,
-    outcome: Outcome,
-) -> None:
-    """Write the outcome of a command that moved no stock of its reservation."""
+def fill_reservation_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of one
+    """Write the outcome of a command that left the stocks of its reservation as they were."""
     assert outcome.reservation is not None
     fill_reservation(response.reservation, outcome.reservation)
     response.position = outcome.position
     response.replayed = outcome.replayed
+
+
+def fill_cart_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of a reservation
+    """Write the outcome of a command on a reservation and its stocks."""
+    for stock in outcome.stocks:
+        fill_stock(response.stocks.add(), stock)
+    fill_reservation_outcome(response, outcome)
 
 
 def fill_result(result: pb.CommandResult, outcome: Outcome) -> None:
