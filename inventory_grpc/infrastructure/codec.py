@@ -1,49 +1,80 @@
-"""How is an event written down? As the message that followers receive, byte for byte.
+"""Writes events as the message that followers receive, byte for byte, and reads them.
 
-What is stored here is kept for ever: fields are only ever added, and a field that is
-absent from old bytes means "as it was before there was one".
+A fact is stored in the message of `Event.fact` that has its name, and each of its fields in the
+field of the same name: a new fact needs nothing here. What is stored is kept for ever. Fields are
+only ever added, and a field that is absent from old bytes means "as before there was one".
 """
 
-from typing import Final
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.domain.event import Cause, Event, Fact, Levels
-from inventory_grpc.domain.reservation import (
-    ReservationCommitted,
-    ReservationExpired,
-    ReservationExtended,
-    ReservationReleased,
-    StockReserved,
-)
-from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import (
-    CustomerId,
-    Instant,
-    Malformed,
-    OrderId,
-    ProductId,
-    ReservationId,
-    StockId,
-    StoreId,
-)
+from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.values import Instant, Malformed, ProductId, StockId, StoreId
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
-KIND: Final[dict[type[Fact], int]] = {
-    StockAdded: pb.Event.STOCK_ADDED_FIELD_NUMBER,
-    StockRemoved: pb.Event.STOCK_REMOVED_FIELD_NUMBER,
-    StockAdjusted: pb.Event.STOCK_ADJUSTED_FIELD_NUMBER,
-    StockReserved: pb.Event.STOCK_RESERVED_FIELD_NUMBER,
-    ReservationCommitted: pb.Event.RESERVATION_COMMITTED_FIELD_NUMBER,
-    ReservationReleased: pb.Event.RESERVATION_RELEASED_FIELD_NUMBER,
-    ReservationExpired: pb.Event.RESERVATION_EXPIRED_FIELD_NUMBER,
-    ReservationExtended: pb.Event.RESERVATION_EXTENDED_FIELD_NUMBER,
+_FIELDS: Final = {
+    field.message_type.name: field
+    for field in pb.Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+    if field.message_type
 }
+
+KIND: Final = {fact: _FIELDS[fact.__name__].number for fact in FACTS}
 """The number of each kind of fact: that of its field in the message."""
 
 KIND_BY_NAME: Final = {fact.__name__: number for fact, number in KIND.items()}
 """The same by the names that followers filter by."""
+
+
+def set_time(timestamp: Timestamp, time: Instant) -> None:
+    timestamp.seconds, micros = divmod(time, 1_000_000)
+    timestamp.nanos = micros * 1_000
+
+
+def instant(timestamp: Timestamp) -> Instant:
+    return Instant(timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000)
+
+
+class _Stored(NamedTuple):
+    """How the facts of one kind are written and read."""
+
+    make: type[Fact]
+    field: str
+    """That of their message in the event."""
+    values: tuple[str, ...]
+    """The names of their fields that are stored as they are."""
+    times: tuple[str, ...]
+    read: tuple[Callable[[Any], Any], ...]
+
+
+def _stored(fact: type[Fact]) -> _Stored:
+    types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(fact).items()}
+    return _Stored(
+        fact,
+        _FIELDS[fact.__name__].name,
+        tuple(name for name, kind in types.items() if kind[0] is not Instant),
+        tuple(name for name, kind in types.items() if kind[0] is Instant),
+        tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
+    )
+
+
+def _reader(name: str, kind: type, none: type | None = None) -> Callable[[Any], Any]:
+    """Return what reads the field *name* of a message; an absent one is None if it may be."""
+    value_of = attrgetter(name)
+    convert = instant if kind is Instant else kind
+    if none is None:
+        return value_of if kind is int else lambda message: convert(value_of(message))
+    if issubclass(kind, str):
+        return lambda message: convert(value) if (value := value_of(message)) else None
+    return lambda message: convert(value_of(message)) if message.HasField(name) else None
+
+
+_STORED: Final = {fact: _stored(fact) for fact in FACTS}
+_BY_FIELD: Final = {stored.field: stored for stored in _STORED.values()}
 
 
 def encode(event: Event, log_id: str) -> bytes:
@@ -64,7 +95,14 @@ def encode(event: Event, log_id: str) -> bytes:
     levels.on_hand, levels.reserved = after
     levels.available = after.available
     levels.shortfall = after.shortfall
-    _set_fact(message, fact)
+    stored = _STORED[type(fact)]
+    target = getattr(message, stored.field)
+    for name in stored.values:
+        if (value := getattr(fact, name)) is not None:
+            setattr(target, name, value)
+    for name in stored.times:
+        if (value := getattr(fact, name)) is not None:
+            set_time(getattr(target, name), value)
     return message.SerializeToString()
 
 
@@ -76,108 +114,31 @@ def recorded_in(data: bytes) -> str:
         return ""
 
 
-def _set_fact(message: pb.Event, fact: Fact) -> None:  # noqa: C901  one case a fact
-    match fact:
-        case StockAdded():
-            message.stock_added.quantity = fact.quantity
-        case StockRemoved():
-            message.stock_removed.quantity = fact.quantity
-        case StockAdjusted():
-            message.stock_adjusted.SetInParent()  # a count that agrees changes nothing by 0
-            message.stock_adjusted.delta = fact.delta
-            if fact.counted is not None:
-                message.stock_adjusted.counted = fact.counted
-        case StockReserved():
-            reserved = message.stock_reserved
-            reserved.reservation_id = fact.reservation_id
-            reserved.customer_id = fact.customer_id
-            reserved.order_id = fact.order_id or ""
-            reserved.quantity = fact.quantity
-            if fact.expire_time is not None:
-                set_time(reserved.expire_time, fact.expire_time)
-        case ReservationCommitted():
-            committed = message.reservation_committed
-            committed.reservation_id = fact.reservation_id
-            committed.order_id = fact.order_id or ""
-            committed.quantity = fact.quantity
-        case ReservationReleased():
-            message.reservation_released.reservation_id = fact.reservation_id
-            message.reservation_released.quantity = fact.quantity
-        case ReservationExpired():
-            message.reservation_expired.reservation_id = fact.reservation_id
-            message.reservation_expired.quantity = fact.quantity
-        case ReservationExtended():
-            extended = message.reservation_extended
-            extended.reservation_id = fact.reservation_id
-            extended.quantity = fact.quantity
-            if fact.expire_time is not None:
-                set_time(extended.expire_time, fact.expire_time)
-        case _:
-            raise AssertionError(f"{fact} has no place in the message")
-
-
 def decode(data: bytes) -> Event:
     """Return the event that *data* was made from."""
     message = pb.Event.FromString(data)
-    return Event(
-        position=message.position,
-        command_position=message.command_position,
-        key=StockId(ProductId(message.product_id), StoreId(message.store_id)),
-        version=message.version,
-        record_time=instant(message.record_time),
-        cause=Cause(
-            request_id=message.request_id,
-            actor=message.actor,
-            reason=message.reason,
-            reference=message.reference,
-            occur_time=instant(message.occur_time) if message.HasField("occur_time") else None,
-        ),
-        fact=_fact(message),
-        after=Levels(message.after.on_hand, message.after.reserved),
+    stored = _BY_FIELD.get(message.WhichOneof("fact") or "")
+    if stored is None:
+        raise UnknownFact(f"event {message.position} holds a fact this program cannot read")
+    source = getattr(message, stored.field)
+    # by place, as by name it would take a tenth longer
+    cause = Cause(
+        message.request_id,
+        message.actor,
+        message.reason,
+        message.reference,
+        instant(message.occur_time) if message.HasField("occur_time") else None,
     )
-
-
-def _fact(message: pb.Event) -> Fact:
-    match message.WhichOneof("fact"):
-        case "stock_added":
-            return StockAdded(message.stock_added.quantity)
-        case "stock_removed":
-            return StockRemoved(message.stock_removed.quantity)
-        case "stock_adjusted":
-            adjusted = message.stock_adjusted
-            counted = adjusted.counted if adjusted.HasField("counted") else None
-            return StockAdjusted(adjusted.delta, counted)
-        case "stock_reserved":
-            reserved = message.stock_reserved
-            return StockReserved(
-                ReservationId(reserved.reservation_id),
-                CustomerId(reserved.customer_id),
-                OrderId(reserved.order_id) if reserved.order_id else None,
-                reserved.quantity,
-                instant(reserved.expire_time) if reserved.HasField("expire_time") else None,
-            )
-        case "reservation_committed":
-            committed = message.reservation_committed
-            return ReservationCommitted(
-                ReservationId(committed.reservation_id),
-                OrderId(committed.order_id) if committed.order_id else None,
-                committed.quantity,
-            )
-        case "reservation_released":
-            released = message.reservation_released
-            return ReservationReleased(ReservationId(released.reservation_id), released.quantity)
-        case "reservation_expired":
-            expired = message.reservation_expired
-            return ReservationExpired(ReservationId(expired.reservation_id), expired.quantity)
-        case "reservation_extended":
-            extended = message.reservation_extended
-            return ReservationExtended(
-                ReservationId(extended.reservation_id),
-                extended.quantity,
-                instant(extended.expire_time) if extended.HasField("expire_time") else None,
-            )
-        case None:
-            raise UnknownFact(f"event {message.position} holds a fact this program cannot read")
+    return Event(
+        message.position,
+        message.command_position,
+        StockId(ProductId(message.product_id), StoreId(message.store_id)),
+        message.version,
+        instant(message.record_time),
+        cause,
+        stored.make(*[read(source) for read in stored.read]),
+        Levels(message.after.on_hand, message.after.reserved),
+    )
 
 
 class UnknownFact(Exception):
@@ -191,12 +152,3 @@ UNREADABLE: Final = (DecodeError, Malformed, UnknownFact)
 def record_time(data: bytes) -> Instant:
     """Return when the event in *data* was recorded."""
     return instant(pb.Event.FromString(data).record_time)
-
-
-def set_time(timestamp: Timestamp, time: Instant) -> None:
-    timestamp.seconds, micros = divmod(time, Instant.SECOND)
-    timestamp.nanos = micros * 1_000
-
-
-def instant(timestamp: Timestamp) -> Instant:
-    return Instant(timestamp.seconds * Instant.SECOND + timestamp.nanos // 1_000)

@@ -1,0 +1,95 @@
+"""Events are stored as they always were, byte for byte, and read back as they were recorded."""
+
+import gzip
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.reservation import (
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationReleased,
+    StockReserved,
+)
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.codec import UnknownFact, decode, encode
+from inventory_grpc_protos.v1 import events_pb2 as pb
+from tests.support.opened import stored
+from tests.support.world import ANA, KETTLES, ORDER, R1
+
+TIME: Final = Instant(1_795_886_891_871_035)
+CAUSE: Final = Cause("request-1", "ana", "a gift", "order 7", Instant(1_795_886_000_000_000))
+BEFORE_THE_FACT: Final = (
+    "080c12066c6f672d31321a066b6574746c6522066c6973626f6e2807320c08ab9eacd80610f8e0ab9f03380b42"
+    "09726571756573742d314a060809100418055203616e615a0661206769667462076f7264657220376a0608b097"
+    "acd806"
+)
+KEPT: Final = Path(__file__).parents[1] / "robustness" / "releases"
+
+STORED: Final[tuple[tuple[Fact, str], ...]] = (
+    (StockAdded(5), "a201020805"),
+    (StockRemoved(3), "aa01020803"),
+    (StockAdjusted(0, 0), "b201021000"),
+    (StockAdjusted(-3, None), "b2010b08fdffffffffffffffff01"),
+    (
+        StockReserved(R1, ANA, ORDER, 3, TIME),
+        "ba01220a0272311203616e611a076f726465722d3120032a0c08ab9eacd80610f8e0ab9f03",
+    ),
+    (StockReserved(R1, ANA, None, 3, None), "ba010b0a0272311203616e612003"),
+    (ReservationCommitted(R1, ORDER, 2), "c2010f0a02723112076f726465722d311802"),
+    (ReservationCommitted(R1, None, 2), "c201060a0272311802"),
+    (ReservationReleased(R1, 2), "ca01060a0272311002"),
+    (ReservationExpired(R1, 2), "d201060a0272311002"),
+    (ReservationExtended(R1, 2, TIME), "da01140a02723110021a0c08ab9eacd80610f8e0ab9f03"),
+    (ReservationExtended(R1, 2, None), "da01060a0272311002"),
+)
+
+
+def _event(fact: Fact) -> Event:
+    return Event(12, 11, KETTLES, 7, TIME, CAUSE, fact, Levels(9, 4))
+
+
+@pytest.mark.parametrize(("fact", "data"), STORED, ids=[str(fact) for fact, _ in STORED])
+def test_a_fact_has_the_bytes_that_it_always_had(fact: Fact, data: str) -> None:
+    expected = bytes.fromhex(BEFORE_THE_FACT + data)
+    assert encode(_event(fact), "log") == expected
+    assert decode(expected) == _event(fact)
+
+
+def test_every_fact_is_in_the_table() -> None:
+    assert {type(fact) for fact, _ in STORED} == set(FACTS)
+
+
+def test_a_message_and_its_fields_are_named_as_the_fact_is() -> None:
+    messages = {
+        field.message_type.name: [*field.message_type.fields_by_name]
+        for field in pb.Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+        if field.message_type
+    }
+    assert {name: sorted(found) for name, found in messages.items()} == {
+        fact.__name__: sorted(field.name for field in fields(fact)) for fact in FACTS
+    }
+
+
+@pytest.mark.parametrize("kept", sorted(KEPT.glob("*.db.gz")), ids=lambda kept: kept.name)
+def test_what_any_release_has_stored_is_stored_the_same_today(kept: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kept.db"
+    path.write_bytes(gzip.decompress(kept.read_bytes()))
+    for data in stored(path):
+        log_id = pb.Event.FromString(data).event_id.rpartition("-")[0]
+        assert encode(decode(data), log_id) == data
+
+
+def test_a_count_that_agrees_is_stored_as_a_fact() -> None:
+    assert decode(encode(_event(StockAdjusted(0, None)), "log")).fact == StockAdjusted(0, None)
+
+
+def test_a_fact_of_a_newer_release_is_named() -> None:
+    with pytest.raises(UnknownFact, match="event 12"):
+        decode(pb.Event(position=12).SerializeToString())
