@@ -20,7 +20,7 @@ from inventory_grpc.application.ports import Reading, WallClock
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
 from inventory_grpc.application.subscription import Followers
-from inventory_grpc.domain.values import Instant, Span
+from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.callers_file import CallersFile
@@ -84,7 +84,7 @@ async def engine(
         async with _opened(database) as (storage, readers):
             bus, head = InProcessBus(), Head()
             cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
-            cache.listen(bus)
+            bus.subscribe(cache)
             breaker = CircuitBreaker(clocks.monotonic, random.random)
             clock = LogClock(wall, clocks.monotonic, boot())
             ledger = Ledger(
@@ -93,7 +93,9 @@ async def engine(
                 head,
                 clock,
                 breaker,
-                states=States(settings.cached_stocks, settings.cached_reservations),
+                states=States(
+                    {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
+                ),
                 remember_seconds=settings.remember_days * 86_400,
             )
             views, event_log = SqliteViews(readers), SqliteEventLog(readers, storage.log_id)

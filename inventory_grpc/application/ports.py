@@ -1,4 +1,4 @@
-"""What does the application need to write, and to be told? Kept by SQLite, and by memory.
+"""The ports of the side that writes, and of the bus that tells what was committed.
 
 The contract tests hold every implementation to these promises.
 """
@@ -9,9 +9,7 @@ from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.values import Instant, StockId
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -24,25 +22,30 @@ MonotonicClock = Callable[[], int]
 """Microseconds since some moment; never steps, and goes on while the machine sleeps."""
 
 
+State = Any
+"""The state of a stream or of a subject; `domain.registry` has its class by that of its key."""
+
+
 class Outcome(NamedTuple):
-    """What a command has made so: the answer its caller gets, however often it asks."""
+    """The answer to a command: the states that it led to, however often the caller asks."""
 
     position: int
     """Of the command's last event; the head of the log if nothing had to be recorded."""
-    stocks: Sequence[Inventory]
-    reservation: Reservation | None
+    streams: Sequence[State]
+    """Of the streams that it changed, or whose subject it found as it should be."""
+    subjects: Sequence[State]
     replayed: bool = False
 
 
 class RequestKey(NamedTuple):
-    """Which request: each actor has ids of their own."""
+    """The name of a request: each actor has ids of their own."""
 
     actor: str
     request_id: str
 
 
 class Answered(NamedTuple):
-    """How a request was answered that was recorded before."""
+    """A request that was answered, and how the answer is found again."""
 
     fingerprint: bytes
     position: int
@@ -53,7 +56,7 @@ class Answered(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Where the log ends."""
+    """The end of the log."""
 
     position: int
     record_time: Instant
@@ -68,11 +71,22 @@ class KeptTime(NamedTuple):
     """Microseconds from the one to the other."""
 
 
-class Transaction(Protocol):
-    """The log and its tables as the writer sees them, inside one transaction.
+class Expected(NamedTuple):
+    """What a transaction is known to read before it begins.
 
-    Tables may tell *which* (is due, holds this stock); *how much* comes from what is
-    folded from events.
+    Storage that is far away fetches it together with the lock; the transaction then returns it
+    from `states` and `answered` without another round trip. Storage at hand ignores it.
+    """
+
+    keys: Collection[Key] = ()
+    requests: Collection[RequestKey] = ()
+
+
+class Transaction(Protocol):
+    """The log as the writer sees it: everything is read before anything is written.
+
+    Tables may tell *which* (is due, holds this stock); *how much* comes from the states, which
+    are folded from events.
     """
 
     def head(self) -> Head: ...
@@ -89,51 +103,37 @@ class Transaction(Protocol):
         """Return the next *limit* events, in order."""
         ...
 
-    def inventory(self, stock_id: StockId) -> Inventory:
-        """Return a stock as its events have made it; one without any has version 0."""
+    def states(self, keys: Collection[Key]) -> dict[Key, State]:
+        """Return the states of *keys*, and with a subject those of its streams.
+
+        A stream without events has a state of version 0; a subject without any has None.
+        """
         ...
 
-    def reservation(
-        self, reservation_id: ReservationId, upto: int | None = None
-    ) -> Reservation | None:
-        """Return a reservation folded from its events, those after *upto* left out."""
+    def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
+        """Return how each of *requests* was answered; None for one that was not."""
         ...
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Add one command's events to the log, and move the read models."""
-        ...
-
-    def command(self, position: int) -> Sequence[Event]:
-        """Return the events of the command whose first event is at *position*."""
-        ...
-
-    def expect(
-        self,
-        requests: Collection[RequestKey],
-        stock_ids: Collection[StockId] = (),
-        reservation_ids: Collection[ReservationId] = (),
-    ) -> None:
-        """Look up all of these at once: each will be asked for."""
-        ...
-
-    def answered(self, request: RequestKey) -> Answered | None: ...
-
-    def remember(self, request: RequestKey, answered: Answered) -> None: ...
-
-    def forget(self, before: Instant, limit: int) -> int:
-        """Forget up to *limit* requests answered before a time; return how many."""
+    def replay(self, position: int) -> Outcome:
+        """Return the answer to the command whose first event is at *position*, as it was."""
         ...
 
     def earliest_expiry(self) -> Instant | None:
         """Return when the next hold is over, overdue ones included."""
         ...
 
-    def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
-        """Return reservations whose holds are over by *now*, oldest first."""
+    def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
+        """Return subjects whose time is over by *now*, oldest first: all, or those on a stream."""
         ...
 
-    def due_on(self, stock_id: StockId, now: Instant, limit: int) -> Sequence[ReservationId]:
-        """Return those of them that hold *stock_id*, oldest first."""
+    def write(
+        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
+    ) -> None:
+        """Add the events of whole commands to the log, move the read models, remember answers."""
+        ...
+
+    def forget(self, before: Instant, limit: int) -> int:
+        """Forget up to *limit* requests answered before a time; return how many."""
         ...
 
 
@@ -172,10 +172,13 @@ class StorageError(Exception):
         return f"{self.told()}{committing}" + (f"; {self.detail}" if self.detail else "")
 
 
-class Storage(Protocol):
-    """Where the log is kept; one writer at a time, in any number of processes."""
+NOTHING: Final = Expected()
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+
+class Storage(Protocol):
+    """The place of the log; one writer at a time, in any number of processes."""
+
+    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
         """Run *work* under the write lock and commit; on return it is on disk.
 
         Raises:
@@ -197,23 +200,30 @@ class Storage(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """A part of this process that follows what is committed. It must not block, nor raise."""
+
+    def recorded(self, events: Sequence[Event]) -> None:
+        """Take in the events of a batch, after its commit."""
+        ...
+
+    def skipped(self, upto: int) -> None:
+        """Forget what was known: so much was committed elsewhere that it was not read."""
+        ...
+
+
 class EventBus(Protocol):
-    """Tells handlers in this process what has been committed, in order, once."""
+    """Tells listeners in this process what has been committed, in order, once."""
 
-    def subscribe(self, kind: type[Any], handler: Callable[[Any], None]) -> None:
-        """Have *handler* called with every event of a fact of *kind*, or with every *kind*."""
+    def subscribe(self, listener: Listener) -> None: ...
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Tell the listeners of *events*; one that raises is logged, and harms no other."""
         ...
 
-    def publish(self, occurrence: "Event | Skipped") -> None:
-        """Call the handlers; one that raises is logged, and harms nobody."""
+    def skip(self, upto: int) -> None:
+        """Tell them that the events up to a position are not told one by one."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """So much was committed elsewhere that it was not looked at one by one."""
-
-    upto: int
 
 
 class Query(Generic[T_co]):

@@ -1,9 +1,10 @@
 """The protocols between decisions and whoever runs them: commands, the book, and states."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from inventory_grpc.domain.event import Change, Event, Key
+from inventory_grpc.domain.event import Change, Event, Fact, Key, Levels
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 
@@ -45,12 +46,41 @@ class Command(Protocol):
         ...
 
 
+class StreamState(Protocol):
+    """The state of a stream. States are immutable."""
+
+    @property
+    def version(self) -> int: ...
+
+    @property
+    def available(self) -> int:
+        """The units that a command may still take, of a stream that has units."""
+        ...
+
+    def after(self, fact: Fact) -> Levels:
+        """Return the levels once *fact* has happened."""
+        ...
+
+    def evolve(self, events: Sequence[Event]) -> Self:
+        """Return the state right after *events*, its next ones."""
+        ...
+
+    @classmethod
+    def at(cls, event: Event) -> Self:
+        """Return the state right after *event*, if the event alone says it."""
+        ...
+
+
 class SubjectState(Protocol):
     """The fold of the events that carry a subject's key."""
 
-    @property
-    def position(self) -> int:
-        """The position of the last event folded in."""
+    @classmethod
+    def begin(cls, first: Event) -> Self:
+        """Return the state that *first* begins, with no event folded in yet."""
+        ...
+
+    def evolve(self, events: Sequence[Event]) -> Self:
+        """Return the state once *events*, its next ones, have happened."""
         ...
 
     @property
@@ -58,10 +88,22 @@ class SubjectState(Protocol):
         """The streams that its events belong to."""
         ...
 
-    def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the state once the *events* of one command have happened."""
-        ...
+    @property
+    def expire_time(self) -> Instant | None: ...
 
     def is_due(self, now: Instant) -> bool:
         """Tell whether its time is over and it has to be expired."""
+        ...
+
+    def holds(self) -> Mapping[Key, int]:
+        """Return the units that it keeps from others, by stream."""
+        ...
+
+    def expire(self) -> Sequence[Change]:
+        """Return the changes by which it ends, for its time is over."""
+        ...
+
+    @staticmethod
+    def not_found(key: Any) -> Refusal:  # noqa: ANN401  of the kind of the state
+        """Return the refusal for a caller to whom it does not exist."""
         ...

@@ -4,14 +4,13 @@ The name of a fact's class and of its fields are what is stored, for ever: a fac
 is only ever added, and a new meaning is a new fact.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from inventory_grpc.domain.values import Instant, StockId
+from inventory_grpc.domain.values import Instant
 
-Key: TypeAlias = Hashable
-"""The id of a stream or of a subject; its class says of which kind. See `registry.py`."""
+Key: TypeAlias = Any
+"""The id of a stream or of a subject, hashable; its class says of which kind. See `registry.py`."""
 
 
 Moves: TypeAlias = tuple[int, int]
@@ -36,7 +35,7 @@ class Fact:
 class Change(NamedTuple):
     """A fact that a decision has recorded, and the stream that it belongs to."""
 
-    key: StockId
+    key: Key
     fact: Fact
 
 
@@ -74,7 +73,7 @@ class Event(NamedTuple):
 
     position: int
     command_position: int
-    key: StockId
+    key: Key
     version: int
     record_time: Instant
     cause: Cause

@@ -34,6 +34,13 @@ class Refusal(Exception):
         """Return what a program may act on, by name: scalars only."""
         return {}
 
+    def shortage(self) -> Mapping[StockId, int]:
+        """Return the units that would have to be available, by stock.
+
+        Expiring overdue reservations on these stocks may turn the refusal into a success.
+        """
+        return {}
+
 
 class Violation(NamedTuple):
     """What is wrong with one field of a request."""
@@ -155,6 +162,11 @@ class InsufficientStock(ShortLines):
 
     counted: Literal["available", "on hand"] = "available"
     """The level that is too low: a commit or an adjustment needs units on hand."""
+
+    def shortage(self) -> Mapping[StockId, int]:
+        if self.counted == "on hand":
+            return {}
+        return {line.stock_id: line.asked for line in self.lines}
 
     def __str__(self) -> str:
         return self._told(self.counted)

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final, NamedTuple, Self
 
 from inventory_grpc.domain.event import Change, Event, Fact, Moves
+from inventory_grpc.domain.refusals import ReservationNotFound
 from inventory_grpc.domain.values import CustomerId, Instant, OrderId, ReservationId, StockId
 
 
@@ -161,6 +162,11 @@ class Reservation(NamedTuple):
     def is_due(self, now: Instant) -> bool:
         """Tell whether its holds no longer count: a hold counts strictly before its time."""
         return self.held > 0 and self.expire_time is not None and self.expire_time <= now
+
+    @staticmethod
+    def not_found(reservation_id: ReservationId) -> ReservationNotFound:
+        """Return the refusal for a caller to whom it does not exist."""
+        return ReservationNotFound(reservation_id)
 
     def expire(self) -> Sequence[Change]:
         """Let go of all that is still held: its time is over."""

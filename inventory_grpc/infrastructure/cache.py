@@ -1,13 +1,12 @@
 """The stocks that queries have read last, kept up to date by events."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ports import EventBus, Reading, Skipped
+from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 
@@ -35,12 +34,6 @@ class TtlStockCache:
         self._clock = clock
         self._entries: OrderedDict[StockId, _Entry] = OrderedDict()
 
-    def listen(self, bus: EventBus) -> None:
-        """Have *bus* say what moves."""
-        for kind in FACTS:
-            bus.subscribe(kind, self._on_event)
-        bus.subscribe(Skipped, self._on_skipped)
-
     def get(self, stock_id: StockId) -> Reading[Inventory | None] | None:
         entry = self._entries.get(stock_id)
         if entry is None:
@@ -60,11 +53,14 @@ class TtlStockCache:
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
 
-    def _on_event(self, event: Event) -> None:
-        entry = self._entries.get(event.key)
-        if entry is not None and entry.as_of < event.position:
-            moved = _Entry(Inventory.at(event), event.position, entry.fresh_until)
-            self._entries[event.key] = moved
+    def recorded(self, events: Sequence[Event]) -> None:
+        """Move the entries of stocks that *events* are of."""
+        for event in events:
+            entry = self._entries.get(event.key)
+            if entry is not None and entry.as_of < event.position:
+                moved = _Entry(Inventory.at(event), event.position, entry.fresh_until)
+                self._entries[event.key] = moved
 
-    def _on_skipped(self, _: Skipped) -> None:
+    def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may have moved
+        """Forget everything."""
         self._entries.clear()

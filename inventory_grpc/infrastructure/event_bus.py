@@ -1,29 +1,39 @@
-"""Who is told, in this process, what has been committed?"""
+"""Tells the listeners in this process what has been committed, on the event loop."""
 
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from inventory_grpc.application.ports import Skipped
+from inventory_grpc.application.ports import Listener
 from inventory_grpc.domain.event import Event
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
 class InProcessBus:
-    """An `EventBus` that calls its handlers one after the other, on the event loop."""
+    """An `EventBus` that calls its listeners one after the other."""
 
     def __init__(self) -> None:
-        self._handlers: dict[type[Any], list[Callable[[Any], None]]] = {}
+        self._listeners: list[Listener] = []
 
-    def subscribe(self, kind: type[Any], handler: Callable[[Any], None]) -> None:
-        self._handlers.setdefault(kind, []).append(handler)
+    def subscribe(self, listener: Listener) -> None:
+        self._listeners.append(listener)
 
-    def publish(self, occurrence: Event | Skipped) -> None:
-        kind = type(occurrence.fact) if isinstance(occurrence, Event) else Skipped
-        for handler in self._handlers.get(kind, ()):
-            try:
-                handler(occurrence)
-            except Exception:  # noqa: BLE001  whatever it is, it is not the caller's
-                # what is committed is committed: nobody's answer may hang on a listener
-                _log.exception("a handler of %s failed", kind.__name__)
+    def publish(self, events: Sequence[Event]) -> None:
+        if events:
+            for listener in self._listeners:
+                _tell(listener.recorded, events)
+
+    def skip(self, upto: int) -> None:
+        for listener in self._listeners:
+            _tell(listener.skipped, upto)
+
+
+def _tell(hear: Callable[[T], None], occurrence: T) -> None:
+    try:
+        hear(occurrence)
+    except Exception:  # noqa: BLE001  whatever it is, it is not the caller's
+        # what is committed is committed: nobody's answer may depend on a listener
+        _log.exception("a listener of the event bus failed")

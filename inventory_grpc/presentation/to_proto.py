@@ -74,22 +74,21 @@ def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -
 
 def fill_stock_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of one stock
     """Write the outcome of a command on one stock."""
-    fill_stock(response.stock, outcome.stocks[0])
+    fill_stock(response.stock, outcome.streams[0])
     response.position = outcome.position
     response.replayed = outcome.replayed
 
 
 def fill_reservation_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of one
     """Write the outcome of a command that left the stocks of its reservation as they were."""
-    assert outcome.reservation is not None
-    fill_reservation(response.reservation, outcome.reservation)
+    fill_reservation(response.reservation, outcome.subjects[0])
     response.position = outcome.position
     response.replayed = outcome.replayed
 
 
 def fill_cart_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  of a reservation
     """Write the outcome of a command on a reservation and its stocks."""
-    for stock in outcome.stocks:
+    for stock in outcome.streams:
         fill_stock(response.stocks.add(), stock)
     fill_reservation_outcome(response, outcome)
 
@@ -99,7 +98,7 @@ def fill_result(result: pb.CommandResult, outcome: Outcome) -> None:
     result.position = outcome.position
     if outcome.replayed:
         result.replayed = True
-    if outcome.reservation is None:
-        result.version = outcome.stocks[0].version
+    if not outcome.subjects:
+        result.version = outcome.streams[0].version
     else:
-        result.reservation_id = outcome.reservation.reservation_id
+        result.reservation_id = outcome.subjects[0].reservation_id

@@ -35,8 +35,8 @@ ENGINE: Final = (
         "M3",
         "do not remember requests",
         "application/ledger/batch.py",
-        "        if key:\n            self._transaction.remember(",
-        "        if key == '?':\n            self._transaction.remember(",
+        "        self.remembered.append((key, answered))\n",
+        "",
         SIMULATION,
     ),
     Mutant(
@@ -54,8 +54,9 @@ ENGINE: Final = (
         "M5",
         "publish before the commit",
         "application/ledger/writer.py",
-        "        answers = work(batch)\n",
-        "        answers = work(batch)\n        self._head.advance(batch.head)\n",
+        "drive(transaction, self._states, self._clock, work, expecting)",
+        "(self._head.advance(transaction.head().position + 1),\n"
+        "             drive(transaction, self._states, self._clock, work, expecting))[1]",
         SIMULATION,
     ),
     Mutant(
@@ -95,13 +96,12 @@ ENGINE: Final = (
     Mutant(
         "M10",
         "go on with a batch after SQLite has rolled it back by itself",
-        "application/ledger/turns.py",
-        "            answers.append(refusal.with_traceback(None))\n",
-        "            answers.append(refusal.with_traceback(None))\n"
-        "        except Exception as error:\n"
-        "            import logging\n"
-        "            from inventory_grpc.application.failures import bug\n"
-        "            answers.append(bug(logging.getLogger(), error))\n",
+        "infrastructure/sqlite/transaction.py",
+        "        execute_with(self._connection, _REQUESTS, rows)\n",
+        "        try:\n"
+        "            execute_with(self._connection, _REQUESTS, rows)\n"
+        "        except apsw.Error:\n"
+        "            pass\n",
         "tests/integration/test_storage_errors.py",
         Edit(
             "infrastructure/sqlite/storage.py",
@@ -113,7 +113,7 @@ ENGINE: Final = (
     Mutant(
         "M11",
         "tell a failed sync as not applied",
-        "application/ledger/turns.py",
+        "application/ledger/loop.py",
         "    if error.committing:\n",
         "    if False:\n",
         SIMULATION,
@@ -151,12 +151,12 @@ ENGINE: Final = (
     Mutant(
         "M15",
         "skip an event of a read model on an error",
-        "infrastructure/sqlite/unwritten.py",
-        "            movements.write(connection)\n",
-        "            try:\n"
-        "                movements.write(connection)\n"
-        "            except apsw.Error:\n"
-        "                pass\n",
+        "infrastructure/sqlite/transaction.py",
+        "        movements.write(connection)\n",
+        "        try:\n"
+        "            movements.write(connection)\n"
+        "        except apsw.Error:\n"
+        "            pass\n",
         "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",
     ),
     Mutant(

@@ -16,7 +16,7 @@ READS: Final = (
     Mutant(
         "M33",
         "keep the traceback of a refusal, and with it the whole batch",
-        "application/ledger/turns.py",
+        "application/ledger/batch.py",
         "refusal.with_traceback(None)",
         "refusal",
         "tests/unit/presentation/test_memory_of_refusals.py",

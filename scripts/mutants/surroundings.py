@@ -41,7 +41,7 @@ SURROUNDINGS: Final = (
         "M22",
         "refuse a cart for the sake of a hold that is over",
         "application/ledger/batch.py",
-        "        if not self._free(short):\n",
+        "        if not self._free(shortage):\n",
         "        if False:\n",
         "tests/property/test_histories.py",
     ),

@@ -42,7 +42,7 @@ async def due(store: Store, now: Instant = LONG_AFTER, limit: int = 100) -> Sequ
 async def due_on(
     store: Store, stock_id: StockId, now: Instant = LONG_AFTER, limit: int = 100
 ) -> Sequence[str]:
-    return list(await store.storage.observe(lambda t: t.due_on(stock_id, now, limit)))
+    return list(await store.storage.observe(lambda t: t.due(now, limit, stock_id)))
 
 
 async def earliest(store: Store) -> Instant | None:

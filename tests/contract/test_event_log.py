@@ -6,9 +6,9 @@ import pytest
 
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.memory import store as memory_store
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support.memory import store as memory_store
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
 from tests.support.stores import Store
 from tests.support.world import (

@@ -6,6 +6,7 @@ from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Tran
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant
+from tests.support.history import answer_in, reservation_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
@@ -27,13 +28,13 @@ AT_FIRST = Answered(b"fingerprint", 1, None, NOON)
 
 async def test_an_answer_is_found_under_actor_and_request_id(store: Store) -> None:
     await Scribe(store).record(add(5))
-    await store.storage.transact(lambda t: t.remember(RequestKey("ana", "one"), AT_FIRST))
+    await store.storage.transact(lambda t: t.write([], [(RequestKey("ana", "one"), AT_FIRST)]))
 
     def look(transaction: Transaction) -> None:
-        assert transaction.answered(RequestKey("ana", "one")) == AT_FIRST
-        assert transaction.answered(RequestKey("ben", "one")) is None
-        assert transaction.answered(RequestKey("", "one")) is None
-        assert transaction.answered(RequestKey("ana", "two")) is None
+        assert answer_in(transaction, RequestKey("ana", "one")) == AT_FIRST
+        assert answer_in(transaction, RequestKey("ben", "one")) is None
+        assert answer_in(transaction, RequestKey("", "one")) is None
+        assert answer_in(transaction, RequestKey("ana", "two")) is None
 
     await store.storage.observe(look)
 
@@ -44,19 +45,19 @@ async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store)
         add(9), add(9, TOASTERS), reserve({KETTLES: 3, TOASTERS: 2}), commit(order=ORDER)
     )
     given = await scribe.record(commit(), request_id="again")
-    assert given.reservation is not None
-    assert given.reservation.order_id == ORDER
-    answered = await store.storage.observe(lambda t: t.answered(RequestKey("", "again")))
+    assert given.subjects
+    assert given.subjects[0].order_id == ORDER
+    answered = await store.storage.observe(lambda t: answer_in(t, RequestKey("", "again")))
     assert answered is not None
     assert answered.outcome == given
 
 
 async def test_an_answer_of_a_stock_alone_comes_back_too(store: Store) -> None:
-    outcome = Outcome(1, [Inventory(KETTLES, Levels(5, 0), 1, NOON)], None)
+    outcome = Outcome(1, [Inventory(KETTLES, Levels(5, 0), 1, NOON)], [])
     answered = Answered(b"\x00\xff", 1, outcome, NOON)
     await Scribe(store).record(add(5))
-    await store.storage.transact(lambda t: t.remember(RequestKey("", "one"), answered))
-    assert await store.storage.observe(lambda t: t.answered(RequestKey("", "one"))) == answered
+    await store.storage.transact(lambda t: t.write([], [(RequestKey("", "one"), answered)]))
+    assert await store.storage.observe(lambda t: answer_in(t, RequestKey("", "one"))) == answered
 
 
 async def test_forgetting_leaves_what_is_recent_enough(store: Store) -> None:
@@ -99,7 +100,7 @@ async def test_what_was_forgotten_in_vain_is_remembered(store: Store) -> None:
 
     def work(transaction: Transaction) -> None:
         assert transaction.forget(later(MINUTE), 2) == 2
-        transaction.remember(RequestKey("", "request-4"), AT_FIRST)
+        transaction.write([], [(RequestKey("", "request-4"), AT_FIRST)])
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -114,10 +115,10 @@ async def test_a_forgotten_request_id_can_be_used_again(store: Store) -> None:
     await scribe.record(add(5), reserve(1), request_id="one")
     await _forget(store, later(MINUTE))
     assert (await scribe.record(release(), request_id="one")).replayed is False
-    answered = await store.storage.observe(lambda t: t.answered(RequestKey("", "one")))
+    answered = await store.storage.observe(lambda t: answer_in(t, RequestKey("", "one")))
     assert answered is not None
     assert answered.position == 3
-    assert await store.storage.observe(lambda t: t.reservation(R1)) is not None
+    assert await store.storage.observe(lambda t: reservation_in(t, R1)) is not None
 
 
 async def _forget(store: Store, before: Instant, limit: int = 10) -> int:
@@ -127,5 +128,5 @@ async def _forget(store: Store, before: Instant, limit: int = 10) -> int:
 async def _remembered(store: Store) -> list[str]:
     names = [f"request-{number}" for number in range(5)]
     return await store.storage.observe(
-        lambda t: [name for name in names if t.answered(RequestKey("", name))]
+        lambda t: [name for name in names if answer_in(t, RequestKey("", name))]
     )

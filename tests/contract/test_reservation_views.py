@@ -9,6 +9,7 @@ from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId
 from inventory_grpc.infrastructure.sqlite import reservation_list
+from tests.support.history import reservation_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
@@ -33,7 +34,7 @@ async def test_a_reservation_is_shown_as_it_is(store: Store) -> None:
     await scribe.record(reserve({TOASTERS: 2, KETTLES: 1}), reference="basket 3")
     scribe.clock.go_on(MINUTE)
     await scribe.record(commit({KETTLES: 1}, order=ORDER), release({TOASTERS: 1}))
-    folded = await store.storage.observe(lambda t: t.reservation(R1))
+    folded = await store.storage.observe(lambda t: reservation_in(t, R1))
     shown, as_of = await store.views.latest.get(R1)
     assert as_of == 6
     assert shown is not None

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ports import Head, KeptTime, RequestKey, Transaction
+from inventory_grpc.application.ports import Head, KeptTime, Outcome, RequestKey, Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import Instant
-from tests.support.history import appending, event_of
+from tests.support.history import answer_in, appending, event_of, reservation_in, stock_in
 from tests.support.scribe import Scribe, events_of, log_of
 from tests.support.stores import Store
 from tests.support.world import (
@@ -19,6 +19,7 @@ from tests.support.world import (
     MINUTE,
     NOON,
     ORDER,
+    PORTO_KETTLES,
     R1,
     R2,
     TOASTERS,
@@ -61,7 +62,7 @@ async def test_work_sees_what_it_has_appended(store: Store) -> None:
         appending(add(5), reserve({KETTLES: 2}))(transaction)
         return (
             transaction.head(),
-            transaction.inventory(KETTLES),
+            stock_in(transaction, KETTLES),
             len(transaction.events_after(0, 10)),
         )
 
@@ -91,16 +92,16 @@ async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
 
     def look(transaction: Transaction) -> None:
         assert transaction.head().position == 2
-        assert transaction.inventory(KETTLES).levels == Levels(5, 2)
-        assert transaction.inventory(TOASTERS) == Inventory(TOASTERS)
-        assert transaction.reservation(R2) is None
-        held = transaction.reservation(R1)
+        assert stock_in(transaction, KETTLES).levels == Levels(5, 2)
+        assert stock_in(transaction, TOASTERS) == Inventory(TOASTERS)
+        assert reservation_in(transaction, R2) is None
+        held = reservation_in(transaction, R1)
         assert held is not None
         assert held.lines == {KETTLES: ReservedLine(2)}
-        assert transaction.answered(RequestKey("", "within")) is None
-        assert transaction.answered(RequestKey("", "before")) is not None
+        assert answer_in(transaction, RequestKey("", "within")) is None
+        assert answer_in(transaction, RequestKey("", "before")) is not None
         assert transaction.due(later(60 * MINUTE), 10) == [R1]
-        assert transaction.due_on(TOASTERS, later(60 * MINUTE), 10) == []
+        assert transaction.due(later(60 * MINUTE), 10, TOASTERS) == []
         assert transaction.events_after(2, 10) == []
 
     await store.storage.observe(look)
@@ -129,7 +130,6 @@ def _append_and_raise(transaction: Transaction) -> None:
 async def test_what_a_failed_transaction_has_begun_begins_anew(store: Store) -> None:
     def work(transaction: Transaction) -> None:
         appending(add(9), add(9, TOASTERS), reserve({TOASTERS: 1}), request_id="once")(transaction)
-        transaction.inventory(TOASTERS)  # all of it is written by now
         raise Change
 
     with pytest.raises(Change):
@@ -145,25 +145,6 @@ async def test_what_a_failed_transaction_has_begun_begins_anew(store: Store) -> 
     assert held is not None
     assert held.lines == {TOASTERS: ReservedLine(4, committed=1)}
     assert (await store.views.latest.get(KETTLES)).value is None
-
-
-async def test_what_was_expected_is_seen_also_after_it_has_moved(store: Store) -> None:
-    await Scribe(store).record(add(5), request_id="before")
-
-    def work(transaction: Transaction) -> None:
-        before, within = RequestKey("", "before"), RequestKey("", "within")
-        transaction.expect([before, within], [KETTLES, TOASTERS], [R1])
-        assert transaction.answered(before) is not None
-        assert transaction.answered(within) is None
-        assert transaction.reservation(R1) is None
-        appending(reserve(2), request_id="within")(transaction)
-        assert transaction.inventory(KETTLES).levels == Levels(5, 2)
-        appending(commit({KETTLES: 1}))(transaction)
-        assert transaction.inventory(KETTLES).levels == Levels(4, 1)
-        assert transaction.answered(within) is not None
-        assert transaction.inventory(TOASTERS) == Inventory(TOASTERS)
-
-    await store.storage.transact(work)
 
 
 async def test_a_refusal_comes_through(store: Store) -> None:
@@ -201,21 +182,37 @@ async def test_events_come_back_in_order_from_any_position(store: Store) -> None
 async def test_an_event_comes_back_as_it_was_appended(store: Store) -> None:
     cause = Cause("request-1", "actor-1", "a gift", "invoice 7", later(-MINUTE))
     event = event_of(1, KETTLES, StockAdded(5), after=Levels(5, 0), cause=cause)
-    await store.storage.transact(lambda transaction: transaction.append([event]))
+    await store.storage.transact(lambda transaction: transaction.write([event], []))
     assert await store.storage.observe(lambda t: t.events_after(0, 1)) == [event]
 
 
-async def test_a_command_is_found_by_its_first_event(store: Store) -> None:
-    await Scribe(store).record(
-        add(5), add(5, TOASTERS), reserve({TOASTERS: 1, KETTLES: 2}), release()
-    )
-    events = await events_of(store)
+async def test_the_answer_to_a_command_is_made_again_from_its_events(store: Store) -> None:
+    scribe = Scribe(store)
+    given = [
+        await scribe.record(command)
+        for command in (
+            add(5),
+            add(5, TOASTERS),
+            reserve({TOASTERS: 1, KETTLES: 2}),
+            commit({KETTLES: 1}),
+            release(),
+            add(3),
+        )
+    ]
 
-    def look(transaction: Transaction) -> None:
-        for first, last in ((1, 1), (2, 2), (3, 4), (5, 6)):
-            assert list(transaction.command(first)) == events[first - 1 : last]
+    def look(transaction: Transaction) -> list[Outcome]:
+        return [transaction.replay(first) for first in (1, 2, 3, 5, 6, 8)]
 
-    await store.storage.observe(look)
+    assert await store.storage.observe(look) == given
+
+
+async def test_a_subject_brings_the_states_of_its_streams(store: Store) -> None:
+    await Scribe(store).record(add(5), add(9, TOASTERS), reserve({TOASTERS: 1, KETTLES: 2}))
+    states = await store.storage.observe(lambda t: t.states([R1, R2, PORTO_KETTLES]))
+    assert states.keys() == {R1, R2, KETTLES, TOASTERS, PORTO_KETTLES}
+    assert states[R2] is None
+    assert states[PORTO_KETTLES] == Inventory(PORTO_KETTLES)
+    assert states[TOASTERS].levels == Levels(9, 1)
 
 
 async def test_a_stock_is_folded_from_all_its_events(store: Store) -> None:
@@ -224,7 +221,7 @@ async def test_a_stock_is_folded_from_all_its_events(store: Store) -> None:
     scribe.clock.go_on(MINUTE)
     await scribe.record(commit(1), count(2, expected=3), add(1, TOASTERS))
     expected = Inventory(KETTLES, Levels(2, 2), 4, later(MINUTE))
-    assert await store.storage.observe(lambda t: t.inventory(KETTLES)) == expected
+    assert await store.storage.observe(lambda t: stock_in(t, KETTLES)) == expected
 
 
 async def test_a_stock_with_a_long_history_is_folded_right_at_every_length(store: Store) -> None:
@@ -232,35 +229,35 @@ async def test_a_stock_with_a_long_history_is_folded_right_at_every_length(store
     for _ in range(4):
         await store.storage.transact(appending(*many))
         head = await store.event_log.head()
-        folded = await store.storage.transact(lambda t: t.inventory(KETTLES))
+        folded = await store.storage.transact(lambda t: stock_in(t, KETTLES))
         assert (folded.on_hand, folded.version) == (head // 2, head)
 
 
-async def test_a_reservation_is_folded_up_to_any_position(store: Store) -> None:
+async def test_a_reservation_is_folded_up_to_any_command(store: Store) -> None:
     scribe = Scribe(store)
     await scribe.record(add(9), add(9, TOASTERS), reserve({KETTLES: 3, TOASTERS: 2}, order=ORDER))
     await scribe.record(commit({TOASTERS: 1}), release({KETTLES: 1}), commit())
-    states = [await _folded(store, upto) for upto in range((await store.event_log.head()) + 1)]
-    assert states[:3] == [None, None, None]
-    assert [state.held for state in states if state] == [3, 5, 4, 3, 1, 0]
+    states = [await _folded(store, first) for first in (2, 3, 5, 6, 7)]
+    assert states[0] is None
+    assert [state.held for state in states if state] == [5, 4, 3, 0]
     last = states[-1]
     assert last is not None
-    assert last == await _folded(store, None)
+    assert last == await store.storage.observe(lambda t: reservation_in(t, R1))
     assert last.state is ReservationState.COMMITTED
     assert last.lines == {
         KETTLES: ReservedLine(3, committed=2, released=1),
         TOASTERS: ReservedLine(2, committed=2),
     }
-    assert [state.position for state in states if state] == [3, 4, 5, 6, 7, 8]
+    assert [state.position for state in states if state] == [4, 5, 6, 8]
 
 
-async def test_a_reservation_with_a_long_history_is_folded_up_to_any_position(
+async def test_a_reservation_with_a_long_history_is_folded_up_to_any_command(
     store: Store,
 ) -> None:
     await store.storage.transact(appending(add(2_000), reserve(2_000)))
     for _ in range(4):
         await store.storage.transact(appending(*[commit({KETTLES: 1})] * 300))
-        now = await store.storage.transact(lambda t: t.reservation(R1))
+        now = await store.storage.transact(lambda t: reservation_in(t, R1))
         assert now is not None
         assert now.held == 2_002 - (await store.event_log.head())
     for upto in (2, 3, 300, 501, 502, 777, 1_202):
@@ -275,12 +272,14 @@ async def test_everything_is_still_there_after_recovery(store: Store) -> None:
     log = await log_of(store)
     await store.storage.recover()
     assert await log_of(store) == log
-    assert await store.storage.observe(lambda t: t.answered(RequestKey("", "once"))) is not None
+    assert await store.storage.observe(lambda t: answer_in(t, RequestKey("", "once"))) is not None
     assert (await scribe.record(add(1))).position == 3
 
 
-async def _folded(store: Store, upto: int | None) -> Reservation | None:
-    return await store.storage.observe(lambda t: t.reservation(R1, upto))
+async def _folded(store: Store, first: int) -> Reservation | None:
+    # the answer to a command has its reservation as it was then
+    replay = await store.storage.observe(lambda t: t.replay(first))
+    return replay.subjects[0] if replay.subjects else None
 
 
 async def test_the_time_that_is_kept_is_that_of_the_last_transaction_that_was_committed(

@@ -213,5 +213,5 @@ async def test_a_file_is_opened_anew_once_nothing_is_moved_any_more(
         again = await parts.record(add(1), "in doubt")
         await shop.record()
         assert shop.acknowledged == len(stored(path)) - 1
-        assert again.stocks[0].levels.on_hand == 1
+        assert again.streams[0].levels.on_hand == 1
     checked(path)

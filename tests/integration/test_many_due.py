@@ -61,7 +61,7 @@ async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_n
         selling = asyncio.create_task(_sell(shop, waits))
         # what is held on paper only can be had at once, whatever else is still to be let go
         taken = await shop.record(reserve({SHELVES[-1]: 3}, "three-of-it"))
-        assert taken.stocks[0].levels.reserved <= CARTS
+        assert taken.streams[0].levels.reserved <= CARTS
         await eventually(lambda: not shop.parts.ledger.expiry_lag(), 300.0)
         selling.cancel()
         await asyncio.wait([selling])

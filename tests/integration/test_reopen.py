@@ -63,7 +63,7 @@ async def test_everything_is_as_it_was(path: Path) -> None:
         held = (await shop.parts.queries.latest().get(R1)).value
         assert (held.state, held.held, held.order_id) == (ReservationState.ACTIVE, 4, ORDER)
         assert (await shop.parts.queries.latest().get(R2)).value.state is ReservationState.RELEASED
-        assert (await shop.record(commit())).stocks[0].levels == Levels(6, 0)
+        assert (await shop.record(commit())).streams[0].levels == Levels(6, 0)
     after = _tables(path)
     assert after["events"][: len(before["events"])] == before["events"]
     assert checked(path).promises[R1].state == "committed"

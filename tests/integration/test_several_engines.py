@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.failures import PositionAhead
-from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import driver
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.event import Levels
@@ -172,22 +172,22 @@ async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], 
     await three.record(commit({KETTLES: 1}))
     await one.record(release({TOASTERS: 1}))
     done = await two.record(commit())
-    assert [stock.levels for stock in done.stocks] == [Levels(2, 0), Levels(4, 0)]
+    assert [stock.levels for stock in done.streams] == [Levels(2, 0), Levels(4, 0)]
     assert checked(path).promises["r1"].state == "committed"
 
 
 async def test_an_engine_that_is_far_behind_starts_at_the_head(
     shops: list[Opened], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MAX_BEHIND", 10)
+    monkeypatch.setattr(driver, "MAX_BEHIND", 10)
     one, two, _ = shops
     await one.record(add(5))
-    assert (await two.record(remove(1))).stocks[0].levels == Levels(4, 0)
+    assert (await two.record(remove(1))).streams[0].levels == Levels(4, 0)
     for _ in range(5):
         await asyncio.gather(*(one.record(add(1)) for _ in range(50)))
         done = await two.record(remove(1), "")
-        assert done.stocks[0].version == rows(path, "SELECT max(version) FROM events")[0][0]
-        assert (await two.levels()) == done.stocks[0].levels
+        assert done.streams[0].version == rows(path, "SELECT max(version) FROM events")[0][0]
+        assert (await two.levels()) == done.streams[0].levels
     checked(path)
 
 

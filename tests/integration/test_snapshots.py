@@ -55,8 +55,8 @@ async def test_a_stock_goes_on_from_its_row_however_long_its_history(
         await _use(shop, 2_630)
     async with _reopened(path, reads) as shop:
         after = await shop.record(add(1))
-        assert after.stocks[0].version == 2_632
-        assert after.stocks[0].levels == Levels(1_001, 0)
+        assert after.streams[0].version == 2_632
+        assert after.streams[0].levels == Levels(1_001, 0)
         assert reads.count == 0
     checked(path)
 
@@ -94,8 +94,8 @@ async def test_a_reservation_with_a_long_history_is_folded_from_a_snapshot(
         await shop.record(commit({KETTLES: 1}))
     async with _reopened(path, reads) as shop:
         after = await shop.record(commit({KETTLES: 1}))
-        assert after.reservation is not None
-        assert after.reservation.held == 2_000 - 1_202
+        assert after.subjects
+        assert after.subjects[0].held == 2_000 - 1_202
         assert reads.count < SNAPSHOT_EVERY
     assert len(rows(path, "SELECT * FROM reservation_snapshots")) == 1
     checked(path)
@@ -108,8 +108,8 @@ async def test_snapshots_that_are_gone_are_made_again(path: Path, reads: Reads) 
     change(path, "DELETE FROM reservation_snapshots")
     async with _reopened(path, reads) as shop:
         after = await shop.record(commit({KETTLES: 1}))
-        assert after.reservation is not None
-        assert after.reservation.held == 2_000 - 1_202
+        assert after.subjects
+        assert after.subjects[0].held == 2_000 - 1_202
         assert reads.count > 1_200
     async with _reopened(path, reads) as shop:
         await shop.record(commit({KETTLES: 1}))
@@ -129,6 +129,6 @@ async def test_an_earlier_answer_does_not_come_from_a_later_snapshot(
     async with opened(path) as shop:
         again = await shop.record(reserve(2_000), "first")
         assert again.replayed
-        assert again.reservation is not None
-        assert again.reservation.held == 2_000
-        assert again.stocks[0].levels == Levels(2_000, 2_000)
+        assert again.subjects
+        assert again.subjects[0].held == 2_000
+        assert again.streams[0].levels == Levels(2_000, 2_000)

@@ -265,7 +265,7 @@ async def test_on_a_full_disk_writes_wait_for_room_and_reads_go_on(
     assert not shop.parts.breaker.is_hopeless(0.0), "it waits for room as long as it takes"
     faults.mend()
     await _is_mended(shop)
-    assert (await shop.record(remove(1), "first")).stocks[0].levels == Levels(4, 0)
+    assert (await shop.record(remove(1), "first")).streams[0].levels == Levels(4, 0)
     assert requests_of(events(shop.path)) == {"first": 1}
     checked(shop.path)
 

@@ -122,10 +122,10 @@ async def test_requests_are_answered_as_before(carts: Path) -> None:
         nothing = await shop.record(release({}, R2), "nothing-to-release")
         payment = await shop.record(commit({KETTLES: 2}, R1), "payment-1")
     assert (nothing.replayed, nothing.position) == (True, 11)
-    assert nothing.reservation is not None
-    assert nothing.reservation.state.value == "released"
-    assert [stock.stock_id for stock in nothing.stocks] == [PORTO_KETTLES]
-    assert (payment.replayed, payment.stocks[0].version) == (True, 4)
+    assert nothing.subjects
+    assert nothing.subjects[0].state.value == "released"
+    assert [stock.stock_id for stock in nothing.streams] == [PORTO_KETTLES]
+    assert (payment.replayed, payment.streams[0].version) == (True, 4)
 
 
 async def test_every_kind_of_key_has_a_number_of_its_own() -> None:

@@ -56,8 +56,8 @@ async def test_a_day_forward_expires_nothing_early(path: Path, wall: SteppingWal
         assert (await shop.levels()) == Levels(9, 2), "the short hold is over, the long one is not"
         await asyncio.sleep(0.1)
         after = await shop.record(add(1))
-        assert after.stocks[0].levels == Levels(10, 2)
-        assert held.reservation is not None
+        assert after.streams[0].levels == Levels(10, 2)
+        assert held.subjects
         assert shop.parts.clock.difference() == pytest.approx(DAY, abs=SECOND)
     assert checked(path).promises["r1"].state == "active"
 
@@ -91,7 +91,7 @@ async def test_a_restart_goes_on_with_the_time_of_the_log_whatever_the_wall_cloc
         assert restarted.parts.clock.difference() == pytest.approx(step, abs=SECOND)
         assert (await restarted.record(add(9), "delivery-1")).replayed
         after = await restarted.record(add(1))
-        assert after.stocks[0].levels == Levels(10, 2)
+        assert after.streams[0].levels == Levels(10, 2)
     times = [event.record_time.ToMicroseconds() for event in events(path)]
     assert times[-1] - times[0] < 20 * SECOND
     assert checked(path).promises["r1"].state == "active"
@@ -106,8 +106,8 @@ async def test_a_second_process_goes_on_with_the_time_of_the_first(
         wall.step(8 * DAY)
         async with opened(path, wall=wall) as two:
             assert (await two.record(add(9), "delivery-1")).replayed
-            assert (await two.record(add(1))).stocks[0].levels == Levels(10, 2)
-            assert (await one.record(add(1))).stocks[0].levels == Levels(11, 2)
+            assert (await two.record(add(1))).streams[0].levels == Levels(10, 2)
+            assert (await one.record(add(1))).streams[0].levels == Levels(11, 2)
     times = [event.record_time.ToMicroseconds() for event in events(path)]
     assert times[-1] - times[0] < 20 * SECOND
     checked(path)

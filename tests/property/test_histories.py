@@ -26,6 +26,7 @@ from tests.support.histories import (
     player,
     timeless,
 )
+from tests.support.history import reservation_in, stock_in
 from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
 from tests.support.shown import assert_is_kept, assert_is_shown
@@ -89,12 +90,12 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
     for stock_id in STOCKS:
         assert_is_shown(stocks.get(stock_id), model, stock_id)
         assert (await store.views.latest.get(stock_id)) == (stocks.get(stock_id), as_of)
-    folded = await store.storage.observe(lambda t: [t.inventory(name) for name in STOCKS])
+    folded = await store.storage.observe(lambda t: [stock_in(t, name) for name in STOCKS])
     assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
     for name, promise in model.promises.items():
         assert_is_kept((await store.views.latest.get(ReservationId(name))).value, promise)
     names = [ReservationId(name) for name in model.promises]
-    kept = await store.storage.observe(lambda t: [t.reservation(name) for name in names])
+    kept = await store.storage.observe(lambda t: [reservation_in(t, name) for name in names])
     for reservation, promise in zip(kept, model.promises.values(), strict=True):
         assert_is_kept(reservation, promise)
 

@@ -16,6 +16,7 @@ from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.clock import ManualClock
@@ -94,10 +95,10 @@ def assemble(
     clock = clock or ManualClock()
     bus, head = InProcessBus(), Head()
     cache = TtlStockCache(head, 1_000, clock.seconds)
-    cache.listen(bus)
+    bus.subscribe(cache)
     # the breaker waits in real time, so it reads real time
     breaker = CircuitBreaker(lambda: round(asyncio.get_running_loop().time() * 1e6), jitter)
-    states = States(max_states, max_states)
+    states = States({StockId: max_states, ReservationId: max_states})
     ledger = Ledger(
         store.storage,
         bus,

@@ -11,10 +11,11 @@ from typing import Final, NamedTuple, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.writer import Answers, Writer
+from inventory_grpc.application.ledger.writer import Writer
+from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
@@ -23,12 +24,14 @@ from inventory_grpc.domain.values import (
     Expiration,
     Never,
     OrderId,
+    ReservationId,
     Span,
     StockId,
     Ttl,
 )
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.clock import ManualClock
+from tests.support.history import Question
 from tests.support.stores import STORES, Store
 from tests.support.world import (
     KETTLES,
@@ -127,33 +130,25 @@ class Player:
     clock: ManualClock
     writer: Writer
 
-    async def play(self, *commands: Command, request_ids: Sequence[str] = ()) -> Answers:
+    async def play(
+        self, *commands: Command, request_ids: Sequence[str] = ()
+    ) -> Sequence[Outcome | Refusal]:
         """Do *commands* in one batch; a refusal is an answer."""
-
-        def work(batch: Batch) -> Answers:
-            answers: Answers = []
-            for number, command in enumerate(commands):
-                request_id = request_ids[number] if request_ids else ""
-                request = Request(Cause(request_id=request_id), repr(command).encode())
-                try:
-                    answers.append(batch.answer(command, request))
-                except Refusal as refusal:
-                    answers.append(refusal)
-            return answers
-
-        return await self.writer.transact(work)
+        ids = [*request_ids] or [""] * len(commands)
+        return await self.writer.answer(
+            [
+                Question(command, Request(Cause(request_id), repr(command).encode()))
+                for command, request_id in zip(commands, ids, strict=True)
+            ]
+        )
 
     async def expire_due(self) -> None:
-        def work(batch: Batch) -> Answers:
-            batch.expire_due()
-            return []
-
-        await self.writer.transact(work)
+        await self.writer.expire_due()
 
 
 def player(store: Store, clock: ManualClock, *, at_hand: int = 100) -> Player:
     """Return a writer that keeps so many states at hand."""
-    states = States(at_hand, at_hand)
+    states = States({StockId: at_hand, ReservationId: at_hand})
     writer = Writer(store.storage, InProcessBus(), Head(), clock.log_clock(), states)
     return Player(store, clock, writer)
 

@@ -1,16 +1,23 @@
 """History made to measure: single events, and many commands in one transaction."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+from unittest.mock import patch
 
+from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.driver import drive
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Transaction
-from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Event, Fact, Levels
-from inventory_grpc.domain.reservation import ReservationExpired
+from inventory_grpc.application.ports import Answered, RequestKey, Transaction
+from inventory_grpc.domain.book import Book, Command
+from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
+from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.reservation import Reservation, ReservationExpired
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from tests.support.clock import ManualClock
-from tests.support.world import NOON
+from tests.support.world import KETTLES, NOON
 
 
 def event_of(
@@ -37,18 +44,71 @@ def event_of(
     )
 
 
+class Faulty:
+    """A command that cannot be decided, for it has a bug; it touches the kettles in Lisbon."""
+
+    touches = (KETTLES,)
+    about = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        raise ZeroDivisionError(f"a bug, at {book.now}")
+
+
+class Question(NamedTuple):
+    """A command and its request, as a batch takes them."""
+
+    command: Command
+    request: Request = Request()
+
+
+def doing(
+    work: Callable[[Batch], None], clock: ManualClock | None = None
+) -> Callable[[Transaction], Batch]:
+    """Return work on a transaction that drives *work*, with nothing at hand but what is stored."""
+
+    def drive_it(transaction: Transaction) -> Batch:
+        states = States()
+        states.restart(transaction.head().position)
+        log_clock = (clock or ManualClock()).log_clock()
+        return drive(transaction, states, log_clock, work).batch
+
+    return drive_it
+
+
 def appending(
     *commands: Command, request_id: str = "", clock: ManualClock | None = None
 ) -> Callable[[Transaction], None]:
     """Return work that does all of *commands*; the first of them under the request id."""
+    asked = [
+        Question(command, Request(Cause("" if number else request_id), repr(command).encode()))
+        for number, command in enumerate(commands)
+    ]
 
     def work(transaction: Transaction) -> None:
-        batch = Batch(transaction, States(1_000, 1_000), (clock or ManualClock()).log_clock())
-        for number, command in enumerate(commands):
-            cause = Cause(request_id="" if number else request_id)
-            batch.answer(command, Request(cause, repr(command).encode()))
+        with patch.object(batch_module, "MAX_EVENTS", sys.maxsize):
+            batch = doing(lambda batch: batch.answer_all(asked), clock)(transaction)
+        for answer in batch.answers:
+            if isinstance(answer, Refusal):
+                raise answer
 
     return work
+
+
+def stock_in(transaction: Transaction, stock_id: StockId) -> Inventory:
+    """Return the state of one stock."""
+    inventory: Inventory = transaction.states([stock_id])[stock_id]
+    return inventory
+
+
+def reservation_in(transaction: Transaction, reservation_id: ReservationId) -> Reservation | None:
+    """Return the state of one reservation."""
+    reservation: Reservation | None = transaction.states([reservation_id])[reservation_id]
+    return reservation
+
+
+def answer_in(transaction: Transaction, request: RequestKey) -> Answered | None:
+    """Return how one request was answered."""
+    return transaction.answered([request])[request]
 
 
 def expired_in(events: Iterable[Event]) -> list[ReservationId]:

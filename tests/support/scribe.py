@@ -1,16 +1,18 @@
 """Writes history into a store, one command a transaction, without a ledger."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from inventory_grpc.application.ledger.batch import Batch, Request
-from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Outcome, Storage, Transaction
+from inventory_grpc.application.ports import Outcome, Storage
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.codec import decode
 from tests.support.clock import ManualClock
+from tests.support.history import Question, doing
 from tests.support.stores import Store
 
 T = TypeVar("T")
@@ -38,16 +40,18 @@ class Scribe:
         return await self._record(last, Cause(request_id=request_id, reference=reference))
 
     async def _record(self, command: Command, cause: Cause) -> Outcome:
-        request = Request(cause, fingerprint=repr(command).encode())
-        return await self.store.storage.transact(
-            lambda transaction: self._batch(transaction).answer(command, request)
-        )
+        question = Question(command, Request(cause, fingerprint=repr(command).encode()))
+        batch = await self._do(lambda batch: batch.answer_all([question]))
+        [answer] = batch.answers
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
 
     async def expire_due(self) -> None:
-        await self.store.storage.transact(lambda transaction: self._batch(transaction).expire_due())
+        await self._do(Batch.expire_due)
 
-    def _batch(self, transaction: Transaction) -> Batch:
-        return Batch(transaction, States(1_000, 1_000), self.clock.log_clock())
+    async def _do(self, work: Callable[[Batch], None]) -> Batch:
+        return await self.store.storage.transact(doing(work, self.clock))
 
 
 async def log_of(store: Store) -> list[bytes]:

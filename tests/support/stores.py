@@ -6,15 +6,23 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ports import Storage, StorageError, T, Transaction, Views
+from inventory_grpc.application.ports import (
+    NOTHING,
+    Expected,
+    Storage,
+    StorageError,
+    T,
+    Transaction,
+    Views,
+)
 from inventory_grpc.application.queries.events import EventLog
-from inventory_grpc.infrastructure.memory.store import MemoryStore
 from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from tests.support.memory.store import MemoryStore
 from tests.support.world import NOON
 
 
@@ -87,14 +95,14 @@ class TroubledStore(MemoryStore):
     def mend(self) -> None:
         self._broken = None
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
         self.transactions += 1
         await self.open.wait()
         if self._broken:
             raise self._broken
         if not self._troubles:
             before = await self.head()
-            result = await super().transact(work)
+            result = await super().transact(work, expecting)
             recorded = await self.head() - before
             self.batches += [recorded] if recorded else []
             return result
@@ -102,14 +110,14 @@ class TroubledStore(MemoryStore):
         if not error.committing:
             raise error
         if kept:
-            await super().transact(work)
+            await super().transact(work, expecting)
             raise error
 
         def work_in_vain(transaction: Transaction) -> T:
             work(transaction)
             raise error
 
-        return await super().transact(work_in_vain)
+        return await super().transact(work_in_vain, expecting)
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         if self._broken:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Key
 from inventory_grpc.domain.refusals import Refusal
@@ -53,9 +52,8 @@ class MemoryBook:
             fact=fact,
             after=inventory.after(fact),
         )
-        self.stocks[stock_id] = inventory.evolve(event)
-        if of_reservation := reservation_fact(event):
-            name = of_reservation.reservation_id
+        self.stocks[stock_id] = inventory.evolve([event])
+        if (name := fact.subject) is not None:
             reservation = self.reservations.get(name) or Reservation.begin(event)
             self.reservations[name] = reservation.evolve([event])
 

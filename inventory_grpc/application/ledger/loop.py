@@ -12,22 +12,25 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import ShuttingDown, bug
-from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
+from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.bulk import Answer, Asked, Groups
-from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
+from inventory_grpc.application.ledger.circuit_breaker import (
+    BreakerState,
+    CircuitBreaker,
+    refusal_of,
+)
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.turns import answer_all, expire_due, refusal_for
-from inventory_grpc.application.ledger.writer import Answers, Writer, watched
+from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
@@ -37,6 +40,12 @@ MAX_COMMANDS: Final = 512
 
 EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for so long, then take every other batch."""
+
+RETRY_SECONDS: Final = 0.5
+"""When to send a command again that storage did not take."""
+
+FORGOTTEN_AT_ONCE: Final = 1_000
+"""Requests forgotten in one step."""
 
 FORGET_EVERY_SECONDS: Final = 10.0
 FORGET_PATIENCE_SECONDS: Final = 0.25
@@ -193,10 +202,10 @@ class Ledger:
             return
         try:
             with watched(self._breaker):
-                answers = await self._writer.transact(partial(answer_all, entries))
+                answers = await self._writer.answer(entries)
         except StorageError as error:
             for entry in entries:
-                entry.answer(refusal_for(entry, error))
+                entry.answer(_refusal_for(entry, error))
         except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
             if len(entries) > 1:
                 await self._answer_singly(entries)
@@ -220,7 +229,7 @@ class Ledger:
         """Let go of what is overdue, one step."""
         self._just_expired = True
         await pause("before_expire")
-        if not await self._unasked(self._writer.transact(expire_due)):
+        if not await self._unasked(self._writer.expire_due()):
             self._expire_at = _monotonic() + 1.0
 
     async def _forget(self) -> None:
@@ -228,12 +237,12 @@ class Ledger:
         begun = _monotonic()
         self._forget_at = begun + FORGET_EVERY_SECONDS
 
-        def forget_old(batch: Batch) -> Answers:
-            if batch.forget(Instant(batch.now - self._remember_micros)):
+        async def forget_old() -> None:
+            before = Instant(self._clock.now() - self._remember_micros)
+            if await self._writer.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
                 self._forget_at = begun  # there may be more
-            return []
 
-        await self._unasked(self._writer.transact(forget_old))
+        await self._unasked(forget_old())
 
     async def _catch_up(self) -> None:
         self._moved_elsewhere = False
@@ -250,7 +259,7 @@ class Ledger:
             return False  # the breaker knows
         except Exception as error:  # noqa: BLE001  a bug, and nobody there who could be told
             bug(_log, error)
-            self._writer.forget_state()
+            self._writer.forget_states()
             return False
         return True
 
@@ -291,3 +300,10 @@ class Ledger:
 def _monotonic() -> float:
     """Return the time of the event loop, which a test may run at its own pace."""
     return asyncio.get_running_loop().time()
+
+
+def _refusal_for(entry: Entry, error: StorageError) -> Refusal:
+    """Return the refusal to a caller whose batch failed; none of it is acknowledged."""
+    if error.committing:
+        return OutcomeUnknown(entry.request.cause.request_id)
+    return refusal_of(error, RETRY_SECONDS)

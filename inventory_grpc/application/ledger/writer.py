@@ -1,53 +1,38 @@
-"""What is around every transaction: state kept in step, the breaker and the bus told."""
+"""Transactions, and what follows them: states kept in step, bus and head told."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.batch import Batch
+from inventory_grpc.application.ledger.batch import Asked, Batch
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.driver import Result, Work, drive, expected
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import (
+    NOTHING,
     EventBus,
+    Expected,
     Outcome,
-    Skipped,
     Storage,
     StorageError,
     Transaction,
 )
-from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
 
-Answers = list[Outcome | Refusal]
-Work = Callable[[Batch], Answers]
-"""What a batch is for; it answers its commands, in order, as far as it gets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one transaction brings back to the event loop."""
-
-    answers: Answers
-    events: Sequence[Event]
-    skipped: bool
-    head: int
-    next_expiry: Instant | None
-
 
 class Writer:
     """Runs batches, one at a time, and tells this process what came of them.
 
-    When a method returns, what it has done is on disk, and the bus and the head say so.
+    When a method returns, its work is on disk, and the bus and the head say so. Each of them
+    raises `StorageError`; see there for what that means.
     """
 
     def __init__(
@@ -62,15 +47,10 @@ class Writer:
         """When the next hold is over, as of the last transaction."""
 
     async def start(self) -> None:
-        """Take up where the log ends; whatever was known before may be wrong.
-
-        Raises:
-            StorageError: it cannot be read.
-        """
+        """Take up where the log ends; whatever was known before may be wrong."""
         self._clock.look_again()
         position = await self._storage.observe(self._begin)
-        self._states.clear()
-        self._states.position = position
+        self._states.restart(position)
         self._skip_to(position)
 
     def _begin(self, transaction: Transaction) -> int:
@@ -80,80 +60,66 @@ class Writer:
         return position
 
     async def recover(self) -> None:
-        """Have storage reopened, and start anew.
-
-        Raises:
-            StorageError: it still does not work.
-        """
+        """Have storage reopened, and start anew."""
         await self._storage.recover()
         await self.start()
 
-    async def transact(self, work: Work) -> Answers:
-        """Run *work* in a transaction of its own.
+    async def answer(self, asked: Sequence[Asked]) -> Sequence[Outcome | Refusal]:
+        """Return the answers to *asked*, in order, as many as fit in one transaction."""
+        batch = await self._transact(
+            lambda batch: batch.answer_all(asked), expected(asked, self._states)
+        )
+        return batch.answers
 
-        Raises:
-            StorageError: storage failed; see there for what that means.
-        """
-        with self._undoing():
-            result = await self._storage.transact(partial(self._batch, work))
-        self._states.keep(result.head)
+    async def expire_due(self) -> None:
+        """Expire what is overdue, one step."""
+        await self._transact(Batch.expire_due)
+
+    async def forget(self, before: Instant, limit: int) -> int:
+        """Forget up to *limit* requests recorded before a time; return how many."""
+        return await self._storage.transact(lambda transaction: transaction.forget(before, limit))
+
+    async def _transact(self, work: Work, expecting: Expected = NOTHING) -> Batch:
+        result = await self._storage.transact(
+            lambda transaction: drive(transaction, self._states, self._clock, work, expecting),
+            expecting,
+        )
+        self._keep(result)
         await pause("before_publish")
         self._publish(result)
         await pause("after_publish")
-        return result.answers
+        return result.batch
 
     async def catch_up(self) -> None:
-        """Follow what other processes have recorded, outside the write lock.
-
-        Raises:
-            StorageError: it cannot be read.
-        """
-        with self._undoing():
-            result = await self._storage.observe(partial(self._batch, lambda _: []))
-        self._states.keep(result.head)
+        """Follow what other processes have recorded, outside the write lock."""
+        result = await self._storage.observe(
+            lambda transaction: drive(transaction, self._states, self._clock, None)
+        )
+        self._keep(result)
         self._publish(result)
 
-    @contextmanager
-    def _undoing(self) -> Iterator[None]:
-        """If what is inside fails, have the state be that of the log again."""
-        try:
-            yield
-        except BaseException:
-            self._states.undo()
-            # what others recorded may have been applied by then, and is not read again
-            self._skip_to(self._states.position)
-            raise
-
-    def forget_state(self) -> None:
+    def forget_states(self) -> None:
         """Fold everything anew when it is next needed."""
-        self._states.clear()
+        self._states.restart(self._states.position)
 
-    def _batch(self, work: Work, transaction: Transaction) -> Result:
-        batch = Batch(transaction, self._states, self._clock)
-        answers = work(batch)
-        return Result(
-            answers, batch.recorded, batch.skipped, batch.head, transaction.earliest_expiry()
-        )
+    def _keep(self, result: Result) -> None:
+        self._states.keep(result.batch.head, result.batch.states)
 
     def _publish(self, result: Result) -> None:
         """Tell this process; an error here must not become the answer to what is committed."""
         try:
-            self._tell(result)
+            if result.skipped:
+                self._bus.skip(result.batch.head)
+            self._bus.publish([*result.elsewhere, *result.batch.recorded])
+            self._head.advance(result.batch.head)
+            self.next_expiry = result.next_expiry
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "what follows a commit")
-            self._states.clear()
-            self._skip_to(result.head)
-
-    def _tell(self, result: Result) -> None:
-        if result.skipped:
-            self._bus.publish(Skipped(result.head))
-        for event in result.events:
-            self._bus.publish(event)
-        self._head.advance(result.head)
-        self.next_expiry = result.next_expiry
+            self.forget_states()
+            self._skip_to(result.batch.head)
 
     def _skip_to(self, position: int) -> None:
-        self._bus.publish(Skipped(position))
+        self._bus.skip(position)
         self._head.advance(position)
 
 

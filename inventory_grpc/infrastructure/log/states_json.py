@@ -36,8 +36,8 @@ def dump_outcome(outcome: Outcome) -> str:
     """Return an answer, to be given again."""
     content = {
         "position": outcome.position,
-        "streams": [[STOCK, *_stock(stock)] for stock in outcome.stocks],
-        "subjects": [[RESERVATION, _reservation(own)]] if (own := outcome.reservation) else [],
+        "streams": [[STOCK, *_stock(stock)] for stock in outcome.streams],
+        "subjects": [[RESERVATION, _reservation(own)] for own in outcome.subjects],
     }
     return json.dumps(content, separators=(",", ":"))
 
@@ -48,7 +48,7 @@ def load_outcome(text: str) -> Outcome:
     return Outcome(
         content["position"],
         [_load_stock(stock) for _, *stock in content["streams"]],
-        next((_load_reservation(own) for _, own in content["subjects"]), None),
+        [_load_reservation(own) for _, own in content["subjects"]],
     )
 
 

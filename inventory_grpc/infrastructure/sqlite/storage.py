@@ -1,4 +1,4 @@
-"""Where does a transaction run, and what happens when the file fails under it?"""
+"""Runs transactions on the writer's thread, and reopens the file when it fails under one."""
 
 import asyncio
 import logging
@@ -11,7 +11,13 @@ import apsw
 
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ports import Fault, StorageError, Transaction
+from inventory_grpc.application.ports import (
+    NOTHING,
+    Expected,
+    Fault,
+    StorageError,
+    Transaction,
+)
 from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
@@ -23,9 +29,9 @@ from inventory_grpc.infrastructure.sqlite.connection import (
 )
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
-from inventory_grpc.infrastructure.sqlite.numbers import Numbers
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock
 
@@ -47,7 +53,7 @@ class SqliteStorage:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         self._connection: apsw.Connection | None = None
         self._checkpoints = Checkpoints(database)
-        self._numbers = Numbers()
+        self._ids = StreamIds()
         self._high_water = HighWater(database.path)
         self._trouble = StorageError(Fault.BROKEN)
         """The last one, which is why the file is closed where it is."""
@@ -62,7 +68,11 @@ class SqliteStorage:
         """
         await self._run(self._open)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], T],
+        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs no round trip here
+    ) -> T:
         return await self._run(lambda: self._transact(work))
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
@@ -106,7 +116,7 @@ class SqliteStorage:
             raise
 
     def _open(self) -> None:
-        self._numbers.clear()
+        self._ids.clear()
         self._file.check()
         self._connection = connection = self._database.writer()
         with storage_errors(self._database.path, connection):
@@ -128,7 +138,6 @@ class SqliteStorage:
                 reach("batch_open")
                 transaction = self._transaction(connection, writable=True)
                 result = work(transaction)
-                transaction.write()
                 has_written = connection.total_changes() > written_before
                 if names_wal := self._checkpoints.may_begin_wal and has_written:
                     _name_wal(connection)
@@ -153,7 +162,7 @@ class SqliteStorage:
                 self._high_water.rise(self.log_id, *transaction.end)
             self._checkpoints.after_commit(connection)
         except Exception as error:  # noqa: BLE001  see above
-            self._numbers.clear()
+            self._ids.clear()
             bug(_log, error, "what follows a commit")
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
@@ -166,7 +175,7 @@ class SqliteStorage:
                 self._roll_back(connection)
 
     def _transaction(self, connection: apsw.Connection, *, writable: bool) -> SqliteTransaction:
-        return SqliteTransaction(connection, self.log_id, self._numbers, writable=writable)
+        return SqliteTransaction(connection, self.log_id, self._ids, writable=writable)
 
     def _connected(self) -> apsw.Connection:
         if self._connection is None:

@@ -200,7 +200,7 @@ class Client:
             raise
         rule = f"{process.name} answers with {outcome.position}, which it has not published"
         self._stage.trace.require(engine.head.position >= outcome.position, rule)
-        kept = outcome.reservation
+        kept = outcome.subjects[0] if outcome.subjects else None
         if kept and kept.held and kept.expire_time is not None:
             left = (kept.expire_time - engine.ledger._clock.now()) / 1e6
             self._wishes.holds[kept.reservation_id] = loop.time() + left

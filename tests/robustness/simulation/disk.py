@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from inventory_grpc.application.ports import Fault, StorageError, T, Transaction
 from inventory_grpc.domain.reservation import ReservationExpired
-from inventory_grpc.infrastructure.memory.store import MemoryStore
-from inventory_grpc.infrastructure.memory.tables import Tables
 from tests.robustness.simulation.chance import Chance
 from tests.robustness.simulation.drafts import Change, Draft
 from tests.robustness.simulation.loop import SeededLoop
 from tests.robustness.simulation.trace import Trace
+from tests.support.memory.store import MemoryStore
+from tests.support.memory.tables import Tables
 
 SLOW_SYNC_SECONDS = 3.0
 HOP_SECONDS = 0.0005

@@ -1,13 +1,14 @@
 """What has a transaction changed, while nobody else may see it yet?"""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from inventory_grpc.application.ports import Answered, RequestKey, StorageError
 from inventory_grpc.domain.event import Event
-from inventory_grpc.infrastructure.memory.store import MemoryTransaction
-from inventory_grpc.infrastructure.memory.tables import Tables
+from tests.support.memory.store import MemoryTransaction
+from tests.support.memory.tables import Tables
 
 
 class Change(NamedTuple):
@@ -44,13 +45,17 @@ class Draft(MemoryTransaction):
     def __init__(self, tables: Tables, fails: tuple[int, StorageError] | None = None) -> None:
         super().__init__(tables)
         self._fails = fails
-        self._appended = 0
 
-    def append(self, events: Sequence[Event]) -> None:
-        self._appended += 1
-        if self._fails and self._appended >= self._fails[0]:
-            raise self._fails[1]
-        super().append(events)
+    def write(
+        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
+    ) -> None:
+        if self._fails:
+            number, error = self._fails
+            commands = [list(c) for _, c in groupby(events, key=attrgetter("command_position"))]
+            if len(commands) >= number:
+                super().write([*chain.from_iterable(commands[: number - 1])], answered)
+                raise error
+        super().write(events, answered)
 
     def take_off(self, begun_at: float, worked_at: float, *, unasked: bool) -> Change:
         """Undo all that was done, and return it."""

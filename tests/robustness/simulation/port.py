@@ -4,12 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from inventory_grpc.application.ledger.loop import Ledger
-from inventory_grpc.application.ports import Query, Reading, StorageError, T, Transaction
+from inventory_grpc.application.ports import (
+    NOTHING,
+    Expected,
+    Query,
+    Reading,
+    StorageError,
+    T,
+    Transaction,
+)
 from inventory_grpc.application.queries.events import EventFilter, Page
 from inventory_grpc.domain.event import Key
-from inventory_grpc.infrastructure.memory.store import MemoryStore, MemoryTransaction
-from inventory_grpc.infrastructure.memory.views import MemoryViews
 from tests.robustness.simulation.disk import HOP_SECONDS, Disk
+from tests.support.memory.store import MemoryStore, MemoryTransaction
+from tests.support.memory.views import MemoryViews
 from tests.support.stores import Store
 
 READ_SECONDS = 0.002
@@ -33,7 +41,11 @@ class Port(MemoryStore):
     def store(self) -> Store:
         return Store(self, self, self.views)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], T],
+        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs nothing here
+    ) -> T:
         try:
             unasked = self.ledger is not None and self.ledger._just_expired
             return await self._disk.transact(self._who, self.base, work, unasked=unasked)

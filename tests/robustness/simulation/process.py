@@ -1,12 +1,13 @@
 """A server process: the real engine, and calls it serves; it can be killed at any moment."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import LedgerBroken
-from inventory_grpc.application.ports import Skipped, StorageError
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.domain.event import Event
 from tests.robustness.simulation.disk import Disk
 from tests.robustness.simulation.machine import MachineClock
 from tests.robustness.simulation.port import Port
@@ -66,7 +67,7 @@ class Process:
         if first:
             self.disk.open_anew()
         await engine.ledger.start()
-        engine.bus.subscribe(Skipped, self._on_skipped)
+        engine.bus.subscribe(self)
         self.engine = engine
         self._ledger = self.spawn(engine.ledger.run())
         self._ledger.add_done_callback(self._on_ledger_done)
@@ -138,10 +139,14 @@ class Process:
         if state is BreakerState.CLOSED:
             self._troubles_when_closed = troubles
 
-    def _on_skipped(self, skipped: Skipped) -> None:
+    def recorded(self, events: Sequence[Event]) -> None:
+        """Take no note of what the log shows."""
+
+    def skipped(self, upto: int) -> None:
+        """Note that it has caught up without reading."""
         engine = self.engine
-        if engine.breaker.state is BreakerState.CLOSED and skipped.upto > engine.head.position:
-            self.disk.trace.saw(self.name, "catching up: skipped", skipped.upto)
+        if engine.breaker.state is BreakerState.CLOSED and upto > engine.head.position:
+            self.disk.trace.saw(self.name, "catching up: skipped", upto)
 
     def _poll_soon(self) -> None:
         """Find out within the time of a poll that somebody has committed, as `poll_head` does."""

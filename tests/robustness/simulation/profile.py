@@ -11,16 +11,16 @@ from types import ModuleType
 from typing import Final
 
 from inventory_grpc.application import subscription
-from inventory_grpc.application.ledger import batch, mailbox, turns
+from inventory_grpc.application.ledger import batch, driver, mailbox
 from inventory_grpc.application.ledger import loop as ledger
 from tests.robustness.simulation.chance import Chance
 
 LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
-    (turns, "MAX_EVENTS"): (1, 2, 4),
+    (batch, "MAX_EVENTS"): (1, 2, 4),
     (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
     (mailbox, "MOST_TURNS"): (1, 64),
-    (batch, "MAX_BEHIND"): (1, 2, 4),
+    (driver, "MAX_BEHIND"): (1, 2, 4),
     (batch, "MAX_EXPIRED"): (1, 2),
     (batch, "MAX_EXPIRED_EVENTS"): (1, 2),
     (mailbox, "MAX_WAITING"): (1, 2, 3),

@@ -72,7 +72,7 @@ class Verdict:
             return
         command = self._commands[last.command_position]
         assert command[-1].position == outcome.position
-        told = [stock.stock_id for stock in outcome.stocks]
+        told = [stock.stock_id for stock in outcome.streams]
         if not isinstance(asked.command, ExtendReservation):
             assert told == [(event.product_id, event.store_id) for event in command]
         self.at(command[0].position - 1, lambda model: _assert_is_done(asked, command, model))
@@ -82,11 +82,11 @@ class Verdict:
 
 
 def _assert_is_told(outcome: Outcome, model: Model) -> None:
-    for stock in outcome.stocks:
+    for stock in outcome.streams:
         assert_is_shown(stock, model, stock.stock_id)
-    if outcome.reservation is not None:
-        promise = model.promises[outcome.reservation.reservation_id]
-        assert_is_kept(outcome.reservation, promise)
+    if outcome.subjects:
+        promise = model.promises[outcome.subjects[0].reservation_id]
+        assert_is_kept(outcome.subjects[0], promise)
 
 
 def _assert_nothing_to_do(asked: Asked, model: Model) -> None:

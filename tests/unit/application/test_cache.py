@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ports import Reading, Skipped
+from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.event import Fact, Levels
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory, StockAdded
@@ -27,7 +27,7 @@ class Shop:
         self.bus = InProcessBus()
         self.clock = ManualClock()
         self.cache = TtlStockCache(self.head, 3, self.clock.seconds)
-        self.cache.listen(self.bus)
+        self.bus.subscribe(self.cache)
 
     def publish(
         self,
@@ -37,7 +37,7 @@ class Shop:
         after: Levels | None = None,
     ) -> None:
         after = after or Levels(position, 0)
-        self.bus.publish(event_of(position, stock_id, fact, version=position, after=after))
+        self.bus.publish([event_of(position, stock_id, fact, version=position, after=after)])
         self.head.advance(position)
 
     def put(self, stock_id: StockId, version: int, as_of: int) -> None:
@@ -101,7 +101,7 @@ def test_that_a_stock_has_no_history_is_kept_until_it_has(shop: Shop) -> None:
 def test_what_was_skipped_may_have_moved_everything(shop: Shop) -> None:
     shop.put(KETTLES, version=1, as_of=1)
     shop.put(TOASTERS, version=1, as_of=1)
-    shop.bus.publish(Skipped(10_000))
+    shop.bus.skip(10_000)
     assert shop.cache.get(KETTLES) is None
     assert shop.cache.get(TOASTERS) is None
 

@@ -9,10 +9,10 @@ from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ports import KeptTime
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.clocks import namespace_nanos
-from inventory_grpc.infrastructure.memory.store import MemoryTransaction
-from inventory_grpc.infrastructure.memory.tables import Tables
 from tests.support.clock import ManualClock
 from tests.support.engine import settle
+from tests.support.memory.store import MemoryTransaction
+from tests.support.memory.tables import Tables
 from tests.support.waiting import ended
 from tests.support.world import DAY, MINUTE, NOON, SECOND, later
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from inventory_grpc.application.queries.events import MAX_STEPS, EventFilter, Found, find_page
-from inventory_grpc.infrastructure.memory.store import MemoryStore
+from tests.support.memory.store import MemoryStore
 
 
 class LongLog(MemoryStore):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import loop
 from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
@@ -47,7 +47,7 @@ async def test_a_request_that_is_sent_again_is_answered_and_not_done_again(
 
 async def test_without_a_request_id_it_is_done_as_often_as_it_is_sent(engine: Engine) -> None:
     await engine.record(add(5))
-    assert (await engine.record(add(5))).stocks[0].levels == Levels(10, 0)
+    assert (await engine.record(add(5))).streams[0].levels == Levels(10, 0)
 
 
 async def test_of_a_request_that_is_sent_many_times_at_once_one_runs_and_all_are_answered(
@@ -56,10 +56,10 @@ async def test_of_a_request_that_is_sent_many_times_at_once_one_runs_and_all_are
     answers = await asyncio.gather(*(engine.ask(add(5), "one") for _ in range(20)))
     assert len(await engine.log()) == 1
     assert sorted(answer.replayed for answer in answers) == [False] + [True] * 19
-    assert {answer._replace(replayed=False, stocks=()) for answer in answers} == {
-        Outcome(1, (), None)
+    assert {answer._replace(replayed=False, streams=(), subjects=()) for answer in answers} == {
+        Outcome(1, (), ())
     }
-    assert all(answer.stocks == answers[0].stocks for answer in answers)
+    assert all(answer.streams == answers[0].streams for answer in answers)
 
 
 async def test_two_of_them_in_different_batches_run_once_too(
@@ -132,7 +132,7 @@ async def test_every_command_is_answered_later_as_it_was_at_first(engine: Engine
         assert again.replayed
         assert again._replace(replayed=False) == first[request_id], request_id
     assert await engine.log() == log
-    committed = first["committed"].reservation
+    committed = first["committed"].subjects[0]
     assert committed is not None
     assert (committed.state, committed.order_id) == (ReservationState.COMMITTED, ORDER)
     assert first["reserved again"].position == 4
@@ -155,14 +155,14 @@ async def test_an_answer_made_again_shows_the_expiry_only_if_it_had_happened(
     assert (await engine.record(reserve(5, "r2"))).position == 4
     again = await engine.record(reserve(2), "one")
     assert again._replace(replayed=False) == first
-    assert again.reservation is not None
-    assert again.reservation.state is ReservationState.ACTIVE
+    assert again.subjects
+    assert again.subjects[0].state is ReservationState.ACTIVE
 
 
 async def test_requests_are_forgotten_in_steps_when_they_are_old_enough(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr(loop, "FORGOTTEN_AT_ONCE", 2)
     for number in range(5):
         await engine.record(add(1), f"old-{number}")
     engine.clock.go_on(6 * DAY)

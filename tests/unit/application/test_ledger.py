@@ -13,9 +13,9 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.infrastructure import codec
-from inventory_grpc.infrastructure.memory import tables
 from tests.support.engine import PATIENCE_SECONDS, Engine, running, settle
 from tests.support.history import appending
+from tests.support.memory import tables
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore
@@ -27,7 +27,7 @@ async def test_what_is_answered_can_be_read_and_followed(engine: Engine) -> None
     assert outcome.position == 1
     assert engine.head.position == 1
     reading = await engine.queries.latest(1).get(KETTLES)
-    assert [reading.value] == outcome.stocks
+    assert [reading.value] == outcome.streams
     assert reading.value.levels == Levels(5, 0)
 
 
@@ -160,7 +160,7 @@ async def test_a_caller_who_leaves_while_it_is_recorded_changes_nothing(
     troubled.open.set()
     assert (await stayed).position == 2
     assert len(await engine.log()) == 2
-    assert (await engine.record(add(4))).stocks[0].levels.on_hand == 7
+    assert (await engine.record(add(4))).streams[0].levels.on_hand == 7
 
 
 async def test_closing_answers_what_waits_and_takes_no_more(
@@ -238,7 +238,7 @@ async def test_a_faulty_cart_leaves_no_half_of_it(engine: Engine) -> None:
     await engine.record(add(5))
     with pytest.raises(Internal):
         await engine.record(add(1, POISON))
-    assert (await engine.record(remove(5))).stocks[0].levels == Levels(0, 0)
+    assert (await engine.record(remove(5))).streams[0].levels == Levels(0, 0)
     assert [event.version for event in await events_of(engine.store)] == [1, 2]
 
 

@@ -1,7 +1,7 @@
 """When storage fails, nothing is acknowledged that is not on disk, and it comes back by itself."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,12 +16,12 @@ from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ledger.mailbox import Entry
-from inventory_grpc.application.ports import Fault, KeptTime, Skipped, StorageError, Transaction
+from inventory_grpc.application.ports import Expected, Fault, KeptTime, StorageError, Transaction
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.clock import ManualClock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until
-from tests.support.history import appending
+from tests.support.history import Faulty, appending
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore, in_memory
@@ -102,7 +102,7 @@ async def test_after_a_commit_that_failed_the_outcome_is_unknown_and_asking_agai
     again = await engine.record(reserve(2), "one")
     assert again.replayed == kept
     assert again.position == 2
-    assert again.stocks[0].levels == Levels(5, 2)
+    assert again.streams[0].levels == Levels(5, 2)
     assert (await engine.queries.latest(2).get(KETTLES)).value.levels == Levels(5, 2)
     assert Model(await engine.log()).shelves[KETTLES].version == 2
 
@@ -144,9 +144,9 @@ async def test_after_a_commit_that_failed_in_a_batch_with_a_bug_nothing_more_is_
 ) -> None:
     original, seen = troubled.transact, list[BaseException]()
 
-    async def transact(work: object) -> object:
+    async def transact(work: object, expecting: Expected) -> object:
         try:
-            return await original(work)  # type: ignore[arg-type]
+            return await original(work, expecting)  # type: ignore[arg-type]
         except Exception as error:
             seen.append(error)
             if len(seen) == 1:  # the batch is about to be done again, one by one
@@ -155,12 +155,12 @@ async def test_after_a_commit_that_failed_in_a_batch_with_a_bug_nothing_more_is_
 
     monkeypatch.setattr(troubled, "transact", transact)
     asked = [idle.ask(add(1)) for _ in range(3)]
-    faulty = idle.ask(object())  # type: ignore[arg-type]
+    faulty = idle.ask(Faulty())
     await settle()
     run = asyncio.create_task(idle.ledger.run())
     await asyncio.gather(*asked, faulty, return_exceptions=True)
     await mended(idle)
-    assert [type(error) for error in seen] == [AttributeError, StorageError]
+    assert [type(error) for error in seen] == [ZeroDivisionError, StorageError]
     assert await idle.log() == []
     idle.ledger.close()
     await run
@@ -214,7 +214,7 @@ async def test_what_was_decided_in_a_batch_that_failed_is_not_believed(
     with pytest.raises(OutcomeUnknown):
         await engine.record(reserve(3, "r2"))
     await mended(engine)
-    assert (await engine.record(reserve(3, "r3"))).stocks[0].levels == Levels(5, 5)
+    assert (await engine.record(reserve(3, "r3"))).streams[0].levels == Levels(5, 5)
     with pytest.raises(InsufficientStock):
         await engine.record(reserve(1, "r4"))
     assert [event.version for event in await events_of(engine.store)] == [1, 2, 3]
@@ -283,10 +283,10 @@ async def test_what_follows_a_commit_cannot_make_an_error_of_its_answer(
     """A batch that failed is done again, one by one: what is committed would be done twice."""
     publish, bugs = engine.bus.publish, [ValueError("a bug")]
 
-    def fail_once(occurrence: Event | Skipped) -> None:
+    def fail_once(events: Sequence[Event]) -> None:
         if bugs:
             raise bugs.pop()
-        publish(occurrence)
+        publish(events)
 
     monkeypatch.setattr(engine.bus, "publish", fail_once)
     asked = [engine.ask(add(1)) for _ in range(3)]

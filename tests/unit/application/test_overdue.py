@@ -4,15 +4,13 @@ import pytest
 
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import batch
-from inventory_grpc.application.ledger.batch import Batch, Request
-from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Outcome, Transaction
+from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
 from inventory_grpc.domain.reservation import ReservationExpired, ReservationState
 from inventory_grpc.domain.values import Never, ReservationId, Until
 from tests.support.clock import ManualClock
-from tests.support.history import appending, expired_in
+from tests.support.history import Question, appending, doing, expired_in
 from tests.support.scribe import events_of
 from tests.support.stores import Store, in_memory
 from tests.support.world import (
@@ -45,15 +43,9 @@ class Shop:
 
     async def do(self, command: Command) -> Outcome:
         """Do *command*; what had to expire for it is recorded also where it is refused."""
-
-        def work(transaction: Transaction) -> Outcome | Refusal:
-            states = States(1_000, 1_000)
-            try:
-                return Batch(transaction, states, self.clock.log_clock()).answer(command, Request())
-            except Refusal as refusal:
-                return refusal
-
-        answer = await self.store.storage.transact(work)
+        asked = [Question(command)]
+        work = doing(lambda batch: batch.answer_all(asked), self.clock)
+        [answer] = (await self.store.storage.transact(work)).answers
         if isinstance(answer, Refusal):
             raise answer
         return answer
@@ -80,7 +72,7 @@ async def overdue(shop: Shop, *units: int) -> None:
 async def test_no_reserve_is_refused_for_holds_that_are_over(shop: Shop) -> None:
     await overdue(shop, 4, 4, 2)
     outcome = await shop.do(reserve(10, "new"))
-    assert outcome.stocks[0].levels == (10, 10)
+    assert outcome.streams[0].levels == (10, 10)
     assert await shop.expired() == ["r0", "r1", "r2"]
 
 
@@ -187,9 +179,9 @@ async def test_releasing_what_is_over_succeeds_and_records_only_the_expiry(shop:
     shop.clock.go_on(31 * MINUTE)
     outcome = await shop.do(release())
     assert outcome.position == 3
-    assert outcome.stocks[0].levels == (5, 0)
-    assert outcome.reservation is not None
-    assert outcome.reservation.state is ReservationState.EXPIRED
+    assert outcome.streams[0].levels == (5, 0)
+    assert outcome.subjects
+    assert outcome.subjects[0].state is ReservationState.EXPIRED
 
 
 async def test_an_expiry_is_a_command_of_its_own_over_all_lines_still_held(shop: Shop) -> None:

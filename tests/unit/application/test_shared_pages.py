@@ -8,7 +8,7 @@ import pytest
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.queries.events import EventFilter, Page
 from inventory_grpc.application.shared_pages import KEPT, SharedPages
-from inventory_grpc.infrastructure.memory.store import MemoryStore
+from tests.support.memory.store import MemoryStore
 
 EVERYTHING = EventFilter()
 

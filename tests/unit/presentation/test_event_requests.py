@@ -13,11 +13,11 @@ from inventory_grpc.application.queries import events as event_queries
 from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.memory import store as memory_store
 from inventory_grpc.presentation.events import FACTS, Events, page, read_subscription
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.engine import Engine
+from tests.support.memory import store as memory_store
 from tests.support.world import NOON, TOASTERS, add, reserve
 from tests.unit.presentation.asking import called, fields
 

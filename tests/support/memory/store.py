@@ -1,20 +1,30 @@
-"""How do commands get into the log, and followers read it?"""
+"""Storage in memory: the ports kept without a file, for tests."""
 
 import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final
 
-from inventory_grpc.application.ledger.states import reservation_fact
-from inventory_grpc.application.ports import Answered, Head, KeptTime, RequestKey, T, Transaction
+from inventory_grpc.application.ports import (
+    NOTHING,
+    Answered,
+    Expected,
+    Head,
+    KeptTime,
+    Outcome,
+    RequestKey,
+    State,
+    T,
+    Transaction,
+)
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
-from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure.memory.tables import Due, Tables
-from inventory_grpc.infrastructure.memory.views import MemoryViews
+from tests.support.memory.tables import Due, Tables
+from tests.support.memory.views import MemoryViews
 
 MAX_LOOKED_AT: Final = 5_000
 """Events looked at in one step of a search."""
@@ -30,7 +40,11 @@ class MemoryStore:
         self._tables = Tables(log_id)
         self.views = MemoryViews(self._tables)
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(
+        self,
+        work: Callable[[Transaction], T],
+        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs nothing here
+    ) -> T:
         await asyncio.sleep(0)  # others get their turn, as with a store that has to wait
         transaction = MemoryTransaction(self._tables)
         try:
@@ -129,61 +143,52 @@ class MemoryTransaction:
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         return self._tables.events[position : position + limit]
 
-    def inventory(self, stock_id: StockId) -> Inventory:
-        return self._tables.inventory(stock_id)
+    def states(self, keys: Collection[Key]) -> dict[Key, State]:
+        states: dict[Key, State] = {}
+        streams = [key for key in keys if isinstance(key, StockId)]
+        for key in keys:
+            if isinstance(key, ReservationId):
+                reservation = states[key] = self._tables.reservation(key)
+                streams += reservation.lines if reservation else ()
+        return states | {key: self._tables.inventory(key) for key in streams}
 
-    def reservation(
-        self, reservation_id: ReservationId, upto: int | None = None
-    ) -> Reservation | None:
-        if upto is None:
-            return self._tables.reservation(reservation_id)
-        return self._tables.reservation_at(reservation_id, upto)
+    def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
+        return {request: self._tables.requests.get(request) for request in requests}
 
-    def append(self, events: Sequence[Event]) -> None:
-        self._tables.append(events)
-
-    def command(self, position: int) -> Sequence[Event]:
+    def replay(self, position: int) -> Outcome:
         events = self._tables.events
         end = position
         while end < len(events) and events[end].command_position == position:
             end += 1
-        return events[position - 1 : end]
+        streams = {event.key: Inventory.at(event) for event in events[position - 1 : end]}
+        name = events[end - 1].fact.subject
+        subjects = [] if name is None else [self._tables.reservation_at(name, end)]
+        return Outcome(end, [*streams.values()], subjects)
 
-    def expect(
-        self,
-        requests: Collection[RequestKey],
-        stock_ids: Collection[StockId] = (),
-        reservation_ids: Collection[ReservationId] = (),
+    def write(
+        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
     ) -> None:
-        """Do nothing: a look-up costs nothing here."""
-
-    def answered(self, request: RequestKey) -> Answered | None:
-        return self._tables.requests.get(request)
-
-    def remember(self, request: RequestKey, answered: Answered) -> None:
-        self._tables.requests[request] = answered
-        self._remembered.append(request)
+        for _, command in groupby(events, key=attrgetter("command_position")):
+            self._tables.append(list(command))
+        for request, answer in answered:
+            self._tables.requests[request] = answer
+            self._remembered.append(request)
 
     def forget(self, before: Instant, limit: int) -> int:
         requests = self._tables.requests
-        oldest = [
-            key
-            for key, answered in islice(requests.items(), limit)
-            if answered.record_time < before
+        old = [
+            key for key, answer in islice(requests.items(), limit) if answer.record_time < before
         ]
-        for key in oldest:
+        for key in old:
             self._forgotten[key] = requests.pop(key)
-        return len(oldest)
+        return len(old)
 
     def earliest_expiry(self) -> Instant | None:
         due = self._tables.due(None)
         return due[0].expire_time if due else None
 
-    def due(self, now: Instant, limit: int) -> Sequence[ReservationId]:
-        return _over(self._tables.due(None), now, limit)
-
-    def due_on(self, stock_id: StockId, now: Instant, limit: int) -> Sequence[ReservationId]:
-        return _over(self._tables.due(stock_id), now, limit)
+    def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
+        return _over(self._tables.due(stream), now, limit)
 
 
 def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[ReservationId]:
@@ -191,11 +196,10 @@ def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[Reservatio
 
 
 def _matches(event: Event, matching: EventFilter) -> bool:
-    fact = reservation_fact(event)
     kinds, products, stores, reservations = matching
     return (
         (not kinds or type(event.fact).__name__ in kinds)
         and (not products or event.key.product_id in products)
         and (not stores or event.key.store_id in stores)
-        and (not reservations or (fact is not None and fact.reservation_id in reservations))
+        and (not reservations or event.fact.subject in reservations)
     )

@@ -21,7 +21,7 @@ from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
-from inventory_grpc.infrastructure.memory.tables import Numbered, Tables
+from tests.support.memory.tables import Numbered, Tables
 
 
 class MemoryViews:

@@ -7,7 +7,6 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from inventory_grpc.application.ledger.states import reservation_fact
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
@@ -69,8 +68,7 @@ class Tables:
             self.encoded.append(encode(event, self.log_id))
             self.events.append(event)
             positions.append(event.position)
-            if fact := reservation_fact(event):
-                name = fact.reservation_id
+            if (name := event.fact.subject) is not None:
                 reservation = reservation or self.reservation(name) or Reservation.begin(event)
                 reservation = reservation.evolve([event])
                 self.begun.setdefault(name, []).append(event.position)
@@ -84,9 +82,9 @@ class Tables:
         touched: set[ReservationId] = set()
         for event in gone:
             _shorten(self.stocks, event.key)
-            if fact := reservation_fact(event):
-                _shorten(self.begun, fact.reservation_id)
-                touched.add(fact.reservation_id)
+            if (name := event.fact.subject) is not None:
+                _shorten(self.begun, name)
+                touched.add(name)
         for reservation_id in touched:
             self._show(reservation_id, self.reservation_at(reservation_id, position))
 
@@ -112,8 +110,7 @@ class Tables:
         reservation = None
         for position in self.begun.get(reservation_id, ()):
             event = self.events[position - 1]
-            fact = reservation_fact(event)
-            if position > upto or fact is None:
+            if position > upto:
                 break
             reservation = reservation or Reservation.begin(event)
             reservation = reservation.evolve([event])

@@ -1,1 +1,0 @@
-"""Every port in lists and dicts: a fast target of tests, and all that a store has to do."""

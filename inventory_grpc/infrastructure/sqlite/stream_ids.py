@@ -1,0 +1,98 @@
+"""The numbers by which streams and subjects stand in the tables. Once given, they stay."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import apsw
+from orjson import loads
+
+from inventory_grpc.application.ledger.states import Recent
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.infrastructure.log.ids import stored
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.events import Recorded
+from inventory_grpc.infrastructure.sqlite.rows import select_with
+
+KNOWN_STREAMS: Final = 100_000
+KNOWN_SUBJECTS: Final = 20_000
+"""Numbers that need not be looked up again."""
+
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_SUBJECTS: Final = (
+    "WITH asked (place, kind, name) AS ({}) SELECT json_group_array(json_array(place, subject)) "
+    "FROM asked CROSS JOIN subjects USING (kind, name)"
+)
+
+
+class StreamIds:
+    """LRU caches of the numbers in the file."""
+
+    def __init__(self) -> None:
+        self.streams: Recent[Key, int] = Recent(KNOWN_STREAMS)
+        self.subjects: Recent[Key, int] = Recent(KNOWN_SUBJECTS)
+
+    def stream(self, connection: apsw.Connection, key: Key) -> int | None:
+        """Return the number of a stream, if it has a history."""
+        number = self.streams.get(key) or log.find_stream(connection, key)
+        if number is not None:
+            self.streams.put(key, number)
+        return number
+
+    def find_subjects(self, connection: apsw.Connection, keys: Collection[Key]) -> dict[Key, int]:
+        """Return the numbers of those of *keys* that events are about."""
+        found = {key: number for key in keys if (number := self.subjects.get(key)) is not None}
+        unknown = [key for key in keys if key not in found]
+        asked = [(place, *stored(key)) for place, key in enumerate(unknown)]
+        for (rows,) in select_with(connection, _SUBJECTS, asked):
+            for place, number in loads(rows):
+                found[unknown[place]] = number
+                self.subjects.put(unknown[place], number)
+        return found
+
+    def clear(self) -> None:
+        """Look everything up again: the file was opened anew."""
+        self.streams.clear()
+        self.subjects.clear()
+
+
+class Numbering:
+    """Gives the events of one transaction the numbers of their keys, new ones where they begin."""
+
+    def __init__(self, connection: apsw.Connection, ids: StreamIds) -> None:
+        self._connection = connection
+        self._ids = ids
+        self.streams: dict[Key, int] = {}
+        self.subjects: dict[Key, int] = {}
+
+    def number(self, event: Event) -> Recorded:
+        """Return *event* with its numbers."""
+        key, position = event.key, event.position
+        stream: int | None
+        if event.version == 1:
+            stream = self.streams[key] = position
+        else:
+            stream = self.streams.get(key) or self._ids.stream(self._connection, key)
+            assert stream is not None, f"{key} has no history"
+        subject = event.fact.subject
+        if subject is None:
+            return Recorded(event, stream, None)
+        number = self.subjects.get(subject) or self._ids.subjects.get(subject)
+        if number is None:
+            found = self._ids.find_subjects(self._connection, [subject])
+            number = found.get(subject)
+            if number is None:
+                number = self.subjects[subject] = position
+        return Recorded(event, stream, number)
+
+    def keep(self) -> None:
+        """Know the new ones from now on: the transaction was committed."""
+        for kept, begun in (
+            (self._ids.streams, self.streams),
+            (self._ids.subjects, self.subjects),
+        ):
+            _put_all(kept, begun)
+
+
+def _put_all(kept: Recent[Key, int], begun: Mapping[Key, int]) -> None:
+    for key, number in begun.items():
+        kept.put(key, number)

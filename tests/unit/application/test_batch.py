@@ -1,0 +1,134 @@
+"""A batch reads and writes nothing itself: it asks for what it lacks, and leaves its events."""
+
+from collections.abc import Callable
+
+import pytest
+
+from inventory_grpc.application.ledger.batch import Batch, NotRead, Request
+from inventory_grpc.application.ledger.driver import drive, expected
+from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause, Event, EventOutOfOrder, Levels
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
+from inventory_grpc.domain.stock import Inventory, StockAdded
+from tests.support.clock import ManualClock
+from tests.support.history import Question, event_of
+from tests.support.scribe import Scribe, log_of
+from tests.support.stores import in_memory
+from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS, add, commit, remove, reserve
+
+
+def batch(states: States | None = None) -> Batch:
+    return Batch(0, NOON, None, states or States())
+
+
+def asking(*commands: Command) -> list[Question]:
+    return [Question(command) for command in commands]
+
+
+def test_it_asks_for_a_state_that_it_lacks_and_goes_on_where_it_was() -> None:
+    work = batch()
+    work.states[KETTLES] = Inventory(KETTLES)
+    asked = asking(add(5), add(3, TOASTERS), remove(1))
+    with pytest.raises(NotRead) as lacking:
+        work.answer_all(asked)
+    assert lacking.value.keys == [TOASTERS]
+    assert len(work.answers) == 1
+    work.states[TOASTERS] = Inventory(TOASTERS)
+    work.answer_all(asked)
+    assert [event.key for event in work.recorded] == [KETTLES, TOASTERS, KETTLES]
+    assert [event.position for event in work.recorded] == [1, 2, 3]
+
+
+def test_nothing_of_a_cart_is_recorded_before_all_its_stocks_are_read() -> None:
+    work = batch()
+    work.states |= {KETTLES: Inventory(KETTLES, Levels(5, 0), 1), R1: None}
+    with pytest.raises(NotRead):
+        work.answer_all(asking(reserve({KETTLES: 1, TOASTERS: 1})))
+    assert (work.recorded, work.answers, work.head) == ([], [], 0)
+
+
+def test_a_refused_command_leaves_the_states_as_they_were() -> None:
+    work = batch()
+    before = work.states[KETTLES] = Inventory(KETTLES)
+    work.answer_all(asking(remove(1)))
+    assert isinstance(work.answers[0], InsufficientStock)
+    assert work.states == {KETTLES: before}
+    assert work.remembered == []
+
+
+def test_the_states_of_the_cache_are_not_changed_by_a_batch() -> None:
+    states = States()
+    states.keep(1, {KETTLES: Inventory(KETTLES, Levels(5, 0), 1)})
+    work = batch(states)
+    work.answer_all(asking(add(7)))
+    assert work.states[KETTLES].levels == Levels(12, 0)
+    assert states.get(KETTLES) == Inventory(KETTLES, Levels(5, 0), 1)
+
+
+ADDED = event_of(1, KETTLES, StockAdded(5), after=Levels(5, 0))
+RESERVED = event_of(
+    2, KETTLES, StockReserved(R1, ANA, None, 3, NOON), version=2, after=Levels(5, 3)
+)
+COMMITTED = event_of(3, KETTLES, ReservationCommitted(R1, None, 1), version=3, after=Levels(4, 2))
+
+
+def test_events_recorded_elsewhere_bring_cached_states_up_to_date() -> None:
+    states = States()
+    held = Reservation.begin(RESERVED).evolve([RESERVED])
+    states.keep(2, {KETTLES: Inventory.at(RESERVED), R1: held})
+    work = batch(states)
+    work.follow([COMMITTED])
+    assert work.get(KETTLES).levels == Levels(4, 2)
+    assert work.get(R1).held == 2
+
+
+def test_a_state_that_is_not_cached_is_not_begun_in_the_middle() -> None:
+    work = batch()
+    work.follow([RESERVED, COMMITTED])
+    assert work.states == {}
+
+
+@pytest.mark.parametrize("event", [ADDED, COMMITTED], ids=["twice", "one missed"])
+def test_an_event_out_of_order_is_found_at_once(event: Event) -> None:
+    states = States()
+    states.keep(1, {KETTLES: Inventory.at(ADDED)})
+    with pytest.raises(EventOutOfOrder):
+        batch(states).follow([event])
+
+
+def test_only_what_is_not_cached_is_expected() -> None:
+    states = States()
+    states.keep(1, {KETTLES: Inventory(KETTLES)})
+    request = Request(Cause(request_id="one"))
+    keys, requests = expected(
+        [Question(add(1), request), *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states
+    )
+    assert list(keys) == [R1, TOASTERS]
+    assert requests == [RequestKey("", "one")]
+
+
+async def test_a_batch_that_is_not_written_is_a_dry_run() -> None:
+    store = in_memory()
+    scribe = Scribe(store)
+    await scribe.record(add(5), reserve(2))
+    before = await log_of(store)
+    asked = asking(commit(), add(4), remove(100))
+
+    def run(*, dry: bool) -> Callable[[Transaction], Batch]:
+        def work(transaction: Transaction) -> Batch:
+            states, clock = States(), ManualClock().log_clock()
+            states.restart(transaction.head().position)
+            answer = lambda batch: batch.answer_all(asked)  # noqa: E731  as long as its name
+            return drive(transaction, states, clock, answer, dry=dry).batch
+
+        return work
+
+    tried = await store.storage.observe(run(dry=True))
+    assert [type(answer) for answer in tried.answers] == [Outcome, Outcome, InsufficientStock]
+    assert await log_of(store) == before
+    done = await store.storage.transact(run(dry=False))
+    assert done.answers[:2] == tried.answers[:2]
+    assert len(await log_of(store)) == len(before) + 2
