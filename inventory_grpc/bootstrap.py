@@ -17,22 +17,17 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Reading, WallClock
+from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
+from inventory_grpc.application.store import Maintenance, Showing, Store, unseen
 from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.infrastructure.event_bus import InProcessBus
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
-from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
-from inventory_grpc.infrastructure.sqlite.opening import Showing, prepare, unseen
-from inventory_grpc.infrastructure.sqlite.readers import Readers
-from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
-from inventory_grpc.infrastructure.sqlite.views import SqliteViews
-from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock, watch_write_lock
+from inventory_grpc.infrastructure.store import open_store
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
@@ -55,10 +50,10 @@ class Engine:
     ledger: Ledger
     queries: Queries
     followers: Followers
-    event_log: SqliteEventLog
+    event_log: EventLog
     head: Head
     breaker: CircuitBreaker
-    write_lock: WriteLock
+    maintenance: Maintenance
     clock: LogClock
     running: asyncio.Task[None]
     """The ledger's loop; it ends by itself only when storage is beyond help."""
@@ -79,72 +74,53 @@ async def engine(
     Raises:
         NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
     """
-    database = Database(settings.database, settings.durability)
-    with prepare(database, wall(), create=settings.create, showing=showing):
-        async with _opened(database) as (storage, readers):
-            bus, head = InProcessBus(), Head()
-            cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
-            bus.subscribe(cache)
-            breaker = CircuitBreaker(clocks.monotonic, random.random)
-            clock = LogClock(wall, clocks.monotonic, boot())
-            ledger = Ledger(
-                storage,
-                bus,
+    async with open_store(settings, wall(), showing) as store:
+        bus, head = InProcessBus(), Head()
+        cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
+        bus.subscribe(cache)
+        breaker = CircuitBreaker(clocks.monotonic, random.random)
+        clock = LogClock(wall, clocks.monotonic, boot())
+        ledger = Ledger(
+            store.storage,
+            bus,
+            head,
+            clock,
+            breaker,
+            states=States(
+                {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
+            ),
+            remember_seconds=settings.remember_days * 86_400,
+        )
+        await ledger.start()
+        if settings.warm_stocks:
+            most = min(settings.warm_stocks, settings.cached_stocks)
+            warmest = await store.views.latest.read(RecentlyMoved(most))
+            for stock in warmest.value:
+                cache.put(stock.stock_id, Reading(stock, warmest.as_of))
+        async with _running(ledger, store, head, clock) as running:
+            yield Engine(
+                ledger,
+                Queries(store.views, store.log, cache),
+                Followers(store.log, head),
+                store.log,
                 head,
-                clock,
                 breaker,
-                states=States(
-                    {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
-                ),
-                remember_seconds=settings.remember_days * 86_400,
+                store.maintenance,
+                clock,
+                running,
             )
-            views, event_log = SqliteViews(readers), SqliteEventLog(readers, storage.log_id)
-            await ledger.start()
-            if settings.warm_stocks:
-                most = min(settings.warm_stocks, settings.cached_stocks)
-                warmest = await views.latest.read(RecentlyMoved(most))
-                for stock in warmest.value:
-                    cache.put(stock.stock_id, Reading(stock, warmest.as_of))
-            async with _running(ledger, readers, head, clock, storage.write_lock) as running:
-                yield Engine(
-                    ledger,
-                    Queries(views, event_log, cache),
-                    Followers(event_log, head),
-                    event_log,
-                    head,
-                    breaker,
-                    storage.write_lock,
-                    clock,
-                    running,
-                )
-
-
-@asynccontextmanager
-async def _opened(database: Database) -> AsyncIterator[tuple[SqliteStorage, Readers]]:
-    readers = Readers(database)
-    storage = SqliteStorage(database, readers)
-    try:
-        await storage.open()
-        yield storage, readers
-    finally:
-        await storage.close()
 
 
 @asynccontextmanager
 async def _running(
-    ledger: Ledger, readers: Readers, head: Head, clock: LogClock, write_lock: WriteLock
+    ledger: Ledger, store: Store, head: Head, clock: LogClock
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Run the ledger, and what looks after it; on leaving, let it answer who waits."""
-
-    def moved(_: int) -> None:
-        write_lock.passed_on()
-        ledger.follow()
-
     running = asyncio.create_task(ledger.run(), name="ledger")
     watching = [
-        asyncio.create_task(poll_head(readers, head, moved)),
+        asyncio.create_task(store.changes.watch(head, lambda _: ledger.follow())),
         asyncio.create_task(watch_for_steps(clock)),
-        asyncio.create_task(watch_write_lock(write_lock)),
+        asyncio.create_task(store.maintenance.run()),
     ]
     try:
         yield running
@@ -172,10 +148,10 @@ def build_service(
 
     def tell(_: object) -> None:
         closed = parts.breaker.state is BreakerState.CLOSED
-        health.set_writes_accepted(closed and not parts.write_lock.holds_up)
+        health.set_writes_accepted(closed and not parts.maintenance.holds_up)
 
     parts.breaker.on_change(tell)
-    parts.write_lock.on_change(tell)
+    parts.maintenance.on_change(tell)
     callers = CallersFile(settings.callers) if settings.callers else None
     shared = call_controls(
         callers, OPEN_METHODS if settings.health is HealthAccess.OPEN else frozenset()
@@ -188,7 +164,7 @@ def build_service(
         breaker=parts.breaker,
         head=parts.event_log.head,
         published=parts.head,
-        lock_wait=parts.write_lock.waited,
+        lock_wait=parts.maintenance.waited,
         expiry_lag=parts.ledger.expiry_lag,
         clock_difference=parts.clock.difference,
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
+from inventory_grpc.application.store import Durability
 from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
-from inventory_grpc.infrastructure.sqlite.connection import Durability
 
 MAX_PORT: Final = 65_535
 MAX_COUNT: Final = 1_000_000_000

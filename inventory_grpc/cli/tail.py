@@ -12,7 +12,7 @@ from inventory_grpc.application.subscription import Followers, Start
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
-from inventory_grpc.infrastructure.sqlite.head_poll import poll_head
+from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.schema import check_format
 from inventory_grpc.infrastructure.sqlite.unwritable import has_changed, look_at, readable
@@ -44,7 +44,7 @@ async def _print(database: Database, after: int, matching: EventFilter, *, follo
     head = Head(await event_log.head())
     followers = Followers(event_log, head)
     position, end = await followers.resolve(Start(after_position=after), "")
-    polling = asyncio.create_task(poll_head(readers, head, head.advance))
+    polling = asyncio.create_task(HeadPoll(readers).watch(head, head.advance))
     try:
         async for progress in followers.follow(
             position,

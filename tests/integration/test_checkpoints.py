@@ -12,9 +12,10 @@ import apsw
 import pytest
 
 from inventory_grpc.application.ports import StorageError
+from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.sqlite import checkpoints, connection
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
-from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.readers import one_state
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, faulty_file_system

@@ -14,10 +14,10 @@ from typing import Final
 import apsw
 import pytest
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.failures import OutcomeUnknown, Unavailable
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.infrastructure import store
 from inventory_grpc.infrastructure.sqlite import checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support import fault_vfs
@@ -37,7 +37,7 @@ FAILURES: Final = 5
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
-    monkeypatch.setattr(bootstrap, "Database", partial(FaultyDatabase, vfs=fault_vfs.NAME))
+    monkeypatch.setattr(store, "Database", partial(FaultyDatabase, vfs=fault_vfs.NAME))
     monkeypatch.setattr(circuit_breaker, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(circuit_breaker, "MAX_WAIT_SECONDS", 0.02)
     with faulty_file_system() as faults:

@@ -8,12 +8,13 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
+from inventory_grpc.application.store import Durability
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.sqlite import checkpoints, opening, schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
-from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.log_row import LogRow, row_of_file, row_of_wal
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs

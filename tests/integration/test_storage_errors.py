@@ -11,7 +11,6 @@ from typing import Final
 import apsw
 import pytest
 
-from inventory_grpc import bootstrap
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, Unavailable
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ledger import loop as ledger
@@ -22,6 +21,7 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Never
+from inventory_grpc.infrastructure import store
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, FaultyDatabase, faulty_file_system
@@ -43,7 +43,7 @@ MANY: Final = 400
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     """Have engines work on files that fail when they are told to, and try again soon."""
-    monkeypatch.setattr(bootstrap, "Database", partial(FaultyDatabase, vfs=fault_vfs.NAME))
+    monkeypatch.setattr(store, "Database", partial(FaultyDatabase, vfs=fault_vfs.NAME))
     monkeypatch.setattr(circuit_breaker, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(circuit_breaker, "MAX_WAIT_SECONDS", 0.02)
     with faulty_file_system() as faults:

@@ -57,7 +57,7 @@ async def test_who_keeps_the_write_lock_is_named_until_it_is_given_back(
     caplog.set_level(logging.WARNING)
     heard: list[bool] = []
     async with opened(path) as one:
-        lock = one.parts.write_lock
+        lock = one.parts.maintenance
         lock.on_change(heard.append)
         await one.record(add(1))
         assert lock.waited() == 0
@@ -132,7 +132,8 @@ def test_who_waits_while_others_take_turns_waits_for_none_of_them_alone(
 
 async def test_that_another_process_has_recorded_something_is_noted(path: Path) -> None:
     async with opened(path) as one, opened(path) as other:
-        lock = one.parts.write_lock
+        lock = one.parts.maintenance
+        assert isinstance(lock, WriteLock)
         before = lock._passed_on
         outcome = await other.record(add(1))
         await one.until(outcome.position)

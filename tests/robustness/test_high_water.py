@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
+from inventory_grpc.application.store import Durability
+from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.robustness.originals import beside
 from tests.support.file_sets import copy_set

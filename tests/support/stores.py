@@ -16,12 +16,9 @@ from inventory_grpc.application.ports import (
     Views,
 )
 from inventory_grpc.application.queries.events import EventLog
-from inventory_grpc.infrastructure.sqlite.connection import Database, Durability
-from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
-from inventory_grpc.infrastructure.sqlite.opening import prepare
-from inventory_grpc.infrastructure.sqlite.readers import Readers
-from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
-from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from inventory_grpc.application.store import Durability
+from inventory_grpc.infrastructure.store import open_store
+from inventory_grpc.settings import Settings
 from tests.support.memory.store import MemoryStore
 from tests.support.world import NOON
 
@@ -46,16 +43,12 @@ async def open_memory(_: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
-    # what a sync costs is not what these tests are about
-    database = Database(directory / "inventory.db", Durability.RELAXED)
-    with prepare(database, NOON):
-        readers = Readers(database)
-        storage = SqliteStorage(database, readers)
-        await storage.open()
-        try:
-            yield Store(storage, SqliteEventLog(readers, storage.log_id), SqliteViews(readers))
-        finally:
-            await storage.close()
+    settings = Settings(
+        database=directory / "inventory.db",
+        durability=Durability.RELAXED,  # the cost of a sync is not the subject of these tests
+    )
+    async with open_store(settings, NOON) as store:
+        yield Store(store.storage, store.log, store.views)
 
 
 STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]] = {

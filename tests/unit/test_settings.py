@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.infrastructure.sqlite.connection import Durability
+from inventory_grpc.application.store import Durability
 from inventory_grpc.server.environment import load, to_environment, unknown, variable
 from inventory_grpc.settings import (
     MAX_SHOWN,

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Final
 
 import apsw
 import apsw.sqlite_extra
 
+from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import BESIDE, storage_errors
 from inventory_grpc.infrastructure.sqlite.rows import STATEMENTS
@@ -30,15 +30,6 @@ WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 CHECKSUM_VFS: Final = "cksmvfs"
 CHECKSUM_BYTES: Final = 8
-
-
-class Durability(Enum):
-    """What is on disk when a command is answered."""
-
-    FULL = "full"
-    """All of it: it survives the death of the process, of the system, and of the power."""
-    RELAXED = "relaxed"
-    """It survives the death of the process. After a power cut the last seconds may be gone."""
 
 
 @dataclass(frozen=True)

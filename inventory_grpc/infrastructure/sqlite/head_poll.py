@@ -1,4 +1,4 @@
-"""Polls the file for what other processes have recorded."""
+"""Polls the file for events that other processes have recorded."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,23 +10,32 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock
 
 POLL_SECONDS: Final = 0.02
 """How late news of other processes may be; a look costs about ten microseconds."""
 
 
-async def poll_head(readers: Readers, head: Head, moved: Callable[[int], None]) -> Never:
-    """Call *moved* with where the log ends whenever that is beyond *head*, for ever."""
-    seen = -1
+class HeadPoll:
+    """The `Changes` of a file; tells its write lock as well, where this process writes."""
 
-    async def look() -> None:
-        nonlocal seen
-        await pause("head_poll")
-        with suppress(StorageError):  # whoever writes will find out, too
-            version = readers.point(lambda connection: connection.pragma("data_version"))
-            # it also moves with commits of our own, which need no telling
-            if version != seen and (end := readers.point(read_head)) > head.position:
-                moved(end)
-            seen = version
+    def __init__(self, readers: Readers, write_lock: WriteLock | None = None) -> None:
+        self._readers = readers
+        self._write_lock = write_lock
 
-    await repeat("the look at what other processes record", look, POLL_SECONDS)
+    async def watch(self, head: Head, moved: Callable[[int], None]) -> Never:
+        seen = -1
+
+        async def look() -> None:
+            nonlocal seen
+            await pause("head_poll")
+            with suppress(StorageError):  # the next write meets the same trouble
+                version = self._readers.point(lambda connection: connection.pragma("data_version"))
+                # the version also moves with commits of our own, which need no telling
+                if version != seen and (end := self._readers.point(read_head)) > head.position:
+                    if self._write_lock:
+                        self._write_lock.passed_on()
+                    moved(end)
+                seen = version
+
+        await repeat("the look at what other processes record", look, POLL_SECONDS)

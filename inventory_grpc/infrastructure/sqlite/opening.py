@@ -4,12 +4,13 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from inventory_grpc.application.store import Progress, Showing, unseen
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
@@ -17,22 +18,12 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.one_name import served_by_one_name
 from inventory_grpc.infrastructure.sqlite.swapping import sync
-from inventory_grpc.infrastructure.sqlite.upgrading import Progress, make_current
+from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 10.0
 """How long a start waits for another process that is making or rebuilding the file."""
-
-
-Showing = Callable[[str], AbstractContextManager[Progress]]
-"""Shows how far a task of this name has come."""
-
-
-@contextmanager
-def unseen(_: str) -> Iterator[Progress]:
-    """Show nothing."""
-    yield lambda _done, _of: None
 
 
 class InUse(Exception):

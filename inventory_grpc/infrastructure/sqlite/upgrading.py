@@ -7,13 +7,13 @@ release refuses a file of a newer format.
 
 import json
 import logging
-from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
 import apsw
 
 from inventory_grpc.application.failpoints import reach
+from inventory_grpc.application.store import Progress
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
 from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, stored
 from inventory_grpc.infrastructure.sqlite import schema
@@ -22,9 +22,6 @@ from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent, rebuild
 from inventory_grpc.infrastructure.sqlite.rows import execute_with
 
 _log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with the events that are done, and those there are."""
 
 PAGE: Final = 10_000
 """Subjects written at a time."""

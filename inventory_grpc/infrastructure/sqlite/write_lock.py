@@ -75,6 +75,14 @@ class WriteLock:
         """Call *handler* when commands begin to wait, and when they go on."""
         self._handlers.append(handler)
 
+    async def run(self) -> Never:
+        """Look at the lock, for ever."""
+
+        async def look() -> None:
+            self.look()
+
+        await repeat("the look at the write lock", look, LOOK_SECONDS)
+
     def look(self) -> None:
         """Tell if it has been waited for too long, or not any more."""
         seconds = self._seconds()
@@ -93,15 +101,6 @@ class WriteLock:
             _log.warning("the write lock of %s was given back: commands go on", self._database)
         for handler in self._handlers:
             handler(self.holds_up)
-
-
-async def watch_write_lock(lock: WriteLock) -> Never:
-    """Look at *lock*, for ever."""
-
-    async def look() -> None:
-        lock.look()
-
-    await repeat("the look at the write lock", look, LOOK_SECONDS)
 
 
 def holder_of(database: Path) -> int:

@@ -1,0 +1,44 @@
+"""Opens the store that the settings name; the only module that knows the engines."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from inventory_grpc.application.store import Showing, Store, unseen
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
+from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
+from inventory_grpc.infrastructure.sqlite.opening import prepare
+from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
+from inventory_grpc.infrastructure.sqlite.views import SqliteViews
+from inventory_grpc.settings import Settings
+
+
+@asynccontextmanager
+async def open_store(
+    settings: Settings, now: Instant, showing: Showing = unseen
+) -> AsyncIterator[Store]:
+    """Open the database in *settings*, and close it in the end.
+
+    A new one is made where there is none, and one of an older version is upgraded, which
+    *showing* shows.
+
+    Raises:
+        NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
+    """
+    database = Database(settings.database, settings.durability)
+    with prepare(database, now, create=settings.create, showing=showing):
+        readers = Readers(database)
+        storage = SqliteStorage(database, readers)
+        try:
+            await storage.open()
+            yield Store(
+                storage,
+                SqliteEventLog(readers, storage.log_id),
+                SqliteViews(readers),
+                HeadPoll(readers, storage.write_lock),
+                storage.write_lock,
+            )
+        finally:
+            await storage.close()
