@@ -1,9 +1,10 @@
 """Stocks over gRPC: readers and rows of their commands, and their queries."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, assert_never
 
-from inventory_grpc.application.queries.snapshot import Queries
+from inventory_grpc.application.ports import PastSnapshot
+from inventory_grpc.application.queries.snapshot import Latest, Queries
 from inventory_grpc.application.queries.stock import (
     ProductById,
     StockQuery,
@@ -77,31 +78,6 @@ def _expected_version(check: Validator, request: Any) -> int | None:  # noqa: AN
     return check.number("expected_version", request.expected_version, 0)
 
 
-class AtPosition(NamedTuple):
-    """Right after a position."""
-
-    position: int
-
-
-class AtTime(NamedTuple):
-    """At a time."""
-
-    time: Instant
-
-
-def _as_of(check: Validator, request: queries_pb2.GetStockRequest) -> AtPosition | AtTime | None:
-    """Return the moment asked for; none is now."""
-    match request.WhichOneof("as_of"):
-        case None:
-            return None
-        case "as_of_position":
-            return AtPosition(check.number("as_of_position", request.as_of_position, 0))
-        case "as_of_time":
-            return AtTime(check.instant("as_of_time", request.as_of_time))
-        case other:
-            assert_never(other)
-
-
 async def get_stock(
     queries: Queries, request: queries_pb2.GetStockRequest, call: Call
 ) -> queries_pb2.GetStockResponse:
@@ -109,17 +85,32 @@ async def get_stock(
         stock_id = check.stock_id(request)
         moment = _as_of(check, request)
         at_least = check.number("min_position", request.min_position, 0)
+    snapshot: Latest | PastSnapshot
     match moment:
         case None:
-            reading = await find_stock(queries.latest(at_least), stock_id)
-        case AtPosition(position):
-            reading = await find_stock(await queries.at_position(position, at_least), stock_id)
-        case AtTime(time):
-            reading = await find_stock(await queries.at_time(time, at_least), stock_id)
+            snapshot = queries.latest(at_least)
+        case Instant():
+            snapshot = await queries.at_time(moment, at_least)
+        case position:
+            snapshot = await queries.at_position(position, at_least)
+    reading = await find_stock(snapshot, stock_id)
     response = queries_pb2.GetStockResponse()
     fill_stock(response.stock, reading.value)
     response.as_of_position = reading.as_of
     return response
+
+
+def _as_of(check: Validator, request: queries_pb2.GetStockRequest) -> int | Instant | None:
+    """Return the position or the time asked for; None is now."""
+    match request.WhichOneof("as_of"):
+        case None:
+            return None
+        case "as_of_position":
+            return check.number("as_of_position", request.as_of_position, 0)
+        case "as_of_time":
+            return check.instant("as_of_time", request.as_of_time)
+        case other:
+            assert_never(other)
 
 
 async def batch_get_stock(

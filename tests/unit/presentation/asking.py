@@ -1,4 +1,4 @@
-"""Requests as callers send them, and what is wrong with them."""
+"""Requests as callers send them, and the violations in them."""
 
 from typing import Any, Final
 

@@ -85,7 +85,7 @@ async def test_one_that_is_refused_says_why_as_it_would_alone_and_the_others_are
     assert [violation.field for violation in violations] == ["quantity", "request_id"]
 
 
-async def test_a_command_that_is_none_is_named(service: Served) -> None:
+async def test_an_empty_command_is_named(service: Served) -> None:
     response = await service.commands.ExecuteBatch(
         pb.ExecuteBatchRequest(commands=[*commands(add()), pb.Command(), *commands(add())])
     )

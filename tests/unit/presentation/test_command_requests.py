@@ -1,4 +1,4 @@
-"""What a command asks for, or everything that is wrong with it."""
+"""Requests are read into commands, or every violation in them is named."""
 
 import uuid
 from typing import Any
@@ -108,7 +108,7 @@ WRONG: list[tuple[Message, list[str]]] = [
 @pytest.mark.parametrize(
     ("asked", "where"), WRONG, ids=[f"{type(asked).__name__}-{where[0]}" for asked, where in WRONG]
 )
-def test_what_is_wrong_is_named_by_its_path(asked: Message, where: list[str]) -> None:
+def test_every_violation_is_named_by_its_path(asked: Message, where: list[str]) -> None:
     with pytest.raises(InvalidValue) as refused:
         read(asked)
     assert fields(refused.value) == where
@@ -120,7 +120,7 @@ def test_no_more_violations_are_told_than_fit() -> None:
     assert len(refused.value.violations) == MAX_VIOLATIONS
 
 
-def test_what_is_in_bounds_goes_through() -> None:
+def test_values_at_their_bounds_are_accepted() -> None:
     command, cause = read(
         add(
             product_id="x" * 128,
@@ -176,7 +176,9 @@ def test_lines_of_the_same_stock_are_summed() -> None:
         ({"never_expires": True}, Never()),
     ],
 )
-def test_an_expiration_is_what_the_caller_said(asked: dict[str, Any], expiration: object) -> None:
+def test_an_expiration_is_the_one_that_the_caller_chose(
+    asked: dict[str, Any], expiration: object
+) -> None:
     command, _ = read(reserve(**asked))
     assert isinstance(command, commands.ReserveStock)
     assert command.expiration == expiration

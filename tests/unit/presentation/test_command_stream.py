@@ -1,4 +1,4 @@
-"""Commands as they come: read a little ahead, answered in order, and never half."""
+"""Streams of commands are read a little ahead, and answered in order."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ async def test_each_message_is_answered_before_the_next_is_sent(service: Served)
     assert await stream.code() is StatusCode.OK
 
 
-async def test_who_has_finished_gets_all_answers_in_order(service: Served) -> None:
+async def test_a_caller_that_has_finished_gets_all_answers_in_order(service: Served) -> None:
     messages = [message(*[add()] * size) for size in (3, 1_000, 1, 700, 2)]
     stream = service.commands.ExecuteStream(iter(messages), timeout=SECONDS)
     answers = [[result.position for result in answer.results] async for answer in stream]
@@ -47,7 +47,7 @@ async def test_who_has_finished_gets_all_answers_in_order(service: Served) -> No
     await left(service)
 
 
-async def test_who_says_nothing_is_told_nothing(service: Served) -> None:
+async def test_a_stream_without_messages_has_no_answers(service: Served) -> None:
     stream = service.commands.ExecuteStream(iter([]), timeout=SECONDS)
     assert [answer async for answer in stream] == []
     assert await stream.code() is StatusCode.OK
@@ -114,7 +114,7 @@ async def _write_on(stream: Stream, make: Callable[[], pb.ExecuteStreamRequest])
 
 
 @pytest.mark.parametrize("answers_taken", [0, 1])
-async def test_who_leaves_leaves_nothing_behind(
+async def test_a_caller_that_leaves_leaves_nothing_behind(
     service: Served, troubled: TroubledStore, answers_taken: int
 ) -> None:
     stream = opened(service)

@@ -48,7 +48,7 @@ async def heard(request: Message, seconds: float | None = None) -> Listening:
     return ledger
 
 
-async def test_what_a_caller_says_of_a_command_goes_with_it() -> None:
+async def test_the_cause_that_a_caller_names_goes_with_the_command() -> None:
     asked = add(request_id="q1", reason="delivery", reference="truck 9")
     request = (await heard(asked)).request
     assert (request.cause.request_id, request.cause.reason) == ("q1", "delivery")
@@ -73,7 +73,7 @@ async def test_the_default_expiration_is_the_servers_to_choose() -> None:
     assert command.expiration == Ttl(Span(5 * MINUTE))
 
 
-async def test_what_is_wrong_with_a_command_and_with_its_cause_is_told_together(
+async def test_violations_in_a_command_and_in_its_cause_are_told_together(
     engine: Engine,
 ) -> None:
     commands = Commands(engine.ledger, engine.clock.wall)

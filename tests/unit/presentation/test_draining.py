@@ -1,4 +1,4 @@
-"""A server that stops knows what still runs, ends what would never end, and waits for all."""
+"""A server that stops ends the streams that would never end, and waits for all calls."""
 
 import asyncio
 from collections.abc import AsyncIterator

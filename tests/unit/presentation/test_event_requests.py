@@ -1,4 +1,4 @@
-"""Which events a follower wants, or everything that is wrong with that; and what it gets."""
+"""Subscriptions and lists of events are answered, or every violation in them is named."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -77,7 +77,7 @@ LIST_WRONG: list[tuple[pb.ListEventsRequest, list[str]]] = [
 
 
 @pytest.mark.parametrize(("asked", "where"), SUBSCRIBE_WRONG, ids=lambda case: str(case)[:40])
-async def test_what_is_wrong_with_a_subscription_is_named_by_its_path(
+async def test_every_violation_of_a_subscription_is_named_by_its_path(
     engine: Engine, asked: pb.SubscribeRequest, where: list[str]
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
@@ -86,7 +86,7 @@ async def test_what_is_wrong_with_a_subscription_is_named_by_its_path(
 
 
 @pytest.mark.parametrize(("asked", "where"), LIST_WRONG, ids=lambda case: str(case)[:40])
-async def test_what_is_wrong_with_a_list_is_named_by_its_path(
+async def test_every_violation_of_a_list_is_named_by_its_path(
     engine: Engine, asked: pb.ListEventsRequest, where: list[str]
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
@@ -115,7 +115,7 @@ async def test_what_is_wrong_with_a_list_is_named_by_its_path(
         ),
     ],
 )
-def test_a_subscription_is_what_the_follower_said(
+def test_a_subscription_is_the_one_that_the_follower_asked_for(
     asked: pb.SubscribeRequest, start: Start, max_events: int, heartbeat_seconds: float
 ) -> None:
     with Validator(ANYBODY) as check:
@@ -154,7 +154,7 @@ async def test_a_follower_gets_what_was_recorded_and_where_that_is(engine: Engin
     assert messages[-1].position == 2
 
 
-async def test_who_follows_another_log_or_its_future_is_refused_before_the_first_message(
+async def test_a_follower_of_another_log_or_beyond_the_head_is_refused_before_the_first_message(
     engine: Engine,
 ) -> None:
     with pytest.raises(OtherLog):

@@ -1,4 +1,4 @@
-"""What a query asks, or everything that is wrong with it; and what it is answered."""
+"""Queries are answered, or every violation in their requests is named."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ WRONG: list[tuple[Message, list[str]]] = [
     WRONG,
     ids=[f"{type(asked).__name__}-{where[0]}" for asked, where in WRONG],
 )
-async def test_what_is_wrong_is_named_by_its_path(
+async def test_every_violation_is_named_by_its_path(
     engine: Engine, request_: Message, where: list[str]
 ) -> None:
     with pytest.raises(InvalidValue) as refused:
@@ -129,7 +129,7 @@ async def test_a_stock_without_history_is_not_found_and_a_moment_named_if_it_was
     assert str(refused.value) == f"nothing {words}"
 
 
-async def test_what_is_still_to_come_cannot_be_asked_for(engine: Engine) -> None:
+async def test_a_read_that_needs_a_position_beyond_the_head_is_refused(engine: Engine) -> None:
     with pytest.raises(PositionAhead):
         await asking(engine.queries, pb.GetStockRequest(**KETTLE, min_position=1))
 

@@ -1,4 +1,4 @@
-"""The server as a whole: what it is set to, what it serves, and how it ends."""
+"""The server as a whole: its options, its services, and its end."""
 
 import asyncio
 from typing import Any, Final
@@ -37,7 +37,7 @@ REFLECTION = [
 ]
 
 
-def test_the_server_is_set_to_what_was_found_out() -> None:
+def test_the_server_has_the_options_that_were_found_out() -> None:
     minute_ms = 60_000
     assert {
         "grpc.so_reuseport": 0,
@@ -64,7 +64,7 @@ def test_the_server_is_set_to_what_was_found_out() -> None:
     } == OPTIONS_OFF_LOOPBACK
 
 
-def test_what_happens_around_a_call_happens_in_this_order() -> None:
+def test_the_interceptors_have_this_order() -> None:
     class Gate:
         def check(self) -> None: ...
 

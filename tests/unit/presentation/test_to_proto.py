@@ -1,4 +1,4 @@
-"""What is so looks on the wire as it does here."""
+"""Messages show the values that were written into them."""
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
