@@ -11,8 +11,6 @@ from grpc import StatusCode
 from tests.support.caller import SECONDS, Caller, Refused, refusal
 from tests.support.journal import Journal
 
-QUERIES: Final = frozenset({"GetStock", "BatchGetStock", "CheckAvailability", "GetReservation"})
-
 JUDGED: Final = frozenset(
     {
         StatusCode.FAILED_PRECONDITION,
@@ -79,7 +77,7 @@ class History:
         seconds: float = SECONDS,
     ) -> Call:
         """Send *request*, and note it; a promise is in the journal before this returns."""
-        stub = caller.queries if rpc in QUERIES else caller.commands
+        stub = caller.commands if hasattr(caller.commands, rpc) else caller.queries
         call = Call(rpc, request, time.monotonic())
         self.calls.append(call)
         try:

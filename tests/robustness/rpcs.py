@@ -8,8 +8,8 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from tests.support.keyring import Metadata
+from tests.support.samples import METHODS
 
 
 class Rpc(NamedTuple):
@@ -48,23 +48,20 @@ class Rpc(NamedTuple):
         return first
 
 
-def _of(service: Any, name: str = "") -> Iterator[Rpc]:  # noqa: ANN401  two kinds of descriptors
-    for method in service.methods:
-        yield Rpc(
-            f"/{name or service.full_name}/{method.name}",
-            GetMessageClass(method.input_type),
-            bool(method.client_streaming),
-            bool(method.server_streaming),
-        )
+def _rpc(method: Any, service: str) -> Rpc:  # noqa: ANN401  two kinds of descriptors
+    return Rpc(
+        f"/{service}/{method.name}",
+        GetMessageClass(method.input_type),
+        bool(method.client_streaming),
+        bool(method.server_streaming),
+    )
 
 
-_FILES: Final = (commands_pb2, queries_pb2, events_pb2, admin_pb2)
-OURS: Final = [
-    rpc
-    for file in _FILES
-    for service in file.DESCRIPTOR.services_by_name.values()
-    for rpc in _of(service)
-]
+def _of(service: Any, name: str = "") -> Iterator[Rpc]:  # noqa: ANN401  as above
+    return (_rpc(method, name or service.full_name) for method in service.methods)
+
+
+OURS: Final = [_rpc(method, method.containing_service.full_name) for method in METHODS.values()]
 """Those of the inventory."""
 
 BULK: Final = [rpc for rpc in OURS if "commands" in rpc.input.DESCRIPTOR.fields_by_name]

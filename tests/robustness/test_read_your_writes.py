@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from google.protobuf.message import Message
 from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import queries_pb2 as pb
-from inventory_grpc_protos.v1.stock_pb2 import StockKey
+from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest
 from tests.robustness.effort import SEED, campaign, runs
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
-from tests.support.model import Model
+from tests.support.model import Key, Model
 from tests.support.opened import stored
+from tests.support.samples import CART, QUERIES
 from tests.support.server_process import server_process
 
 PRODUCT, STORE, OTHER = "kettle", "lisbon", "porto"
@@ -74,6 +76,10 @@ async def test_without_the_position_another_process_may_show_what_was_and_with_i
     assert stale > count // 2, "the other process was never late: nothing was tried"
 
 
+def _cart(name: str) -> ReserveStockRequest:
+    return reserving(line(1), line(1, PRODUCT, OTHER), name=name, order_id="order-1")
+
+
 def _shows(model: Model, stocks: Any) -> None:  # noqa: ANN401  a repeated field
     for stock in stocks:
         shelf = model.shelves[stock.product_id, stock.store_id]
@@ -84,66 +90,58 @@ def _shows(model: Model, stocks: Any) -> None:  # noqa: ANN401  a repeated field
         )
 
 
-def _is_available(model: Model, answer: pb.CheckAvailabilityResponse) -> None:
-    for one in answer.lines:
+def _is_available(model: Model, lines: Any) -> None:  # noqa: ANN401  as above
+    own = _held(model, CART)
+    for one in lines:
         shelf = model.shelves[one.product_id, one.store_id]
-        assert one.available == shelf.on_hand - shelf.reserved
+        held = own.get((one.product_id, one.store_id), 0)
+        assert one.available == shelf.on_hand - shelf.reserved + held
 
 
-def _sums_up(model: Model, answer: pb.GetProductInventoryResponse) -> None:
-    _shows(model, answer.stocks)
+def _sums_up(model: Model, total: Any) -> None:  # noqa: ANN401  a stock of all stores
     shelves = [shelf for (product, _), shelf in model.shelves.items() if product == PRODUCT]
-    assert answer.total.on_hand == sum(shelf.on_hand for shelf in shelves)
+    assert total.on_hand == sum(shelf.on_hand for shelf in shelves)
 
 
-def _is_promised(model: Model, answer: pb.ListReservationsResponse) -> None:
-    found = {one.reservation_id for one in answer.reservations}
+def _is_held(model: Model, reservation: Any) -> None:  # noqa: ANN401  of the contract
+    held = {(one.product_id, one.store_id): one.held for one in reservation.lines}
+    assert held == _held(model, reservation.reservation_id)
+
+
+def _held(model: Model, name: str) -> dict[Key, int]:
+    return {key: part.held for key, part in model.promises[name].parts.items()}
+
+
+def _are_promised(model: Model, reservations: Any) -> None:  # noqa: ANN401  a repeated field
+    found = {one.reservation_id for one in reservations}
     newest = sorted(model.promises, key=lambda name: -model.promises[name].number)
     assert found == set(newest[: len(found)])
 
 
-KEYS: Final = [StockKey(product_id=PRODUCT, store_id=store) for store in (STORE, OTHER)]
-
-QUERIES: Final[Mapping[str, tuple[Callable[[int], Any], Callable[[Model, Any], None]]]] = {
-    "GetStock": (
-        lambda least: _kettles(min_position=least),
-        lambda model, answer: _shows(model, [answer.stock]),
-    ),
-    "BatchGetStock": (
-        lambda least: pb.BatchGetStockRequest(keys=KEYS, min_position=least),
-        lambda model, answer: _shows(model, answer.stocks),
-    ),
-    "CheckAvailability": (
-        lambda least: pb.CheckAvailabilityRequest(
-            lines=[line(1), line(1, PRODUCT, OTHER)], min_position=least
-        ),
-        _is_available,
-    ),
-    "GetProductInventory": (
-        lambda least: pb.GetProductInventoryRequest(product_id=PRODUCT, min_position=least),
-        _sums_up,
-    ),
-    "ListStock": (
-        lambda least: pb.ListStockRequest(product_ids=[PRODUCT], min_position=least),
-        lambda model, answer: _shows(model, answer.stocks),
-    ),
-    "GetReservation": (
-        lambda least: pb.GetReservationRequest(reservation_id="first", min_position=least),
-        lambda model, answer: _is_held(model, answer.reservation),
-    ),
-    "ListReservations": (
-        lambda least: pb.ListReservationsRequest(
-            customer_id="ana", page_size=50, min_position=least
-        ),
-        _is_promised,
-    ),
+SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
+    "stock": lambda model, stock: _shows(model, [stock]),
+    "stocks": _shows,
+    "lines": _is_available,
+    "total": _sums_up,
+    "reservation": _is_held,
+    "reservations": _are_promised,
 }
+"""How to tell whether a part of an answer is so, by its name."""
 
 
-def _is_held(model: Model, reservation: Any) -> None:  # noqa: ANN401  of the contract
-    parts = model.promises[reservation.reservation_id].parts
-    held = {(one.product_id, one.store_id): one.held for one in reservation.lines}
-    assert held == {key: part.held for key, part in parts.items()}
+def _since(request: Message, position: int) -> Any:  # noqa: ANN401  of the same type
+    """Return *request* for what is so at *position*, or later."""
+    later: Any = type(request)()
+    later.CopyFrom(request)
+    later.min_position = position
+    return later
+
+
+def _is_so(model: Model, answer: Any) -> None:  # noqa: ANN401  of any query
+    shown = [field.name for field, _ in answer.ListFields() if field.name in SHOWN]
+    assert shown, f"nothing in {answer} is known here"
+    for name in shown:
+        SHOWN[name](model, getattr(answer, name))
 
 
 async def test_every_query_answers_with_what_was_so_at_the_position_it_names(
@@ -152,25 +150,24 @@ async def test_every_query_answers_with_what_was_so_at_the_position_it_names(
     writer, reader = processes
     await writer.commands.AddStock(adding(1_000_000))
     await writer.commands.AddStock(adding(1_000_000, PRODUCT, OTHER))
-    await writer.commands.ReserveStock(reserving(line(1), line(1, PRODUCT, OTHER), name="first"))
+    await writer.commands.ReserveStock(_cart(CART))
     answers: list[tuple[str, int, Any]] = []
     chance = random.Random(SEED)
 
     async def write(who: int) -> None:
         for number in range(runs(ci=20, deep=500)):
-            cart = reserving(line(1), line(1, PRODUCT, OTHER), name=f"{who}-{number}")
-            position = (await writer.commands.ReserveStock(cart)).position
+            cart = await writer.commands.ReserveStock(_cart(f"{who}-{number}"))
             name = chance.choice(list(QUERIES))
             ask: Callable[..., Awaitable[Any]] = getattr(reader.queries, name)
-            request = QUERIES[name][0](position)
-            answers.append((name, position, await ask(request, timeout=AT_ONCE_SECONDS)))
+            request = _since(QUERIES[name], cart.position)
+            answers.append((name, cart.position, await ask(request, timeout=AT_ONCE_SECONDS)))
 
     await asyncio.gather(*(write(who) for who in range(4)))
     log = stored(path)
     assert {name for name, _, _ in answers} == set(QUERIES)
-    for name, position, answer in answers:
+    for _, position, answer in answers:
         assert answer.as_of_position >= position
-        QUERIES[name][1](Model(log[: answer.as_of_position]), answer)
+        _is_so(Model(log[: answer.as_of_position]), answer)
 
 
 async def test_a_position_that_nobody_has_written_is_refused_at_once(
@@ -178,10 +175,10 @@ async def test_a_position_that_nobody_has_written_is_refused_at_once(
 ) -> None:
     writer, reader = processes
     await writer.commands.AddStock(adding(9))
-    head = (await writer.commands.ReserveStock(reserving(line(1), name="first"))).position
-    for name, (asking, _) in QUERIES.items():
+    head = (await writer.commands.ReserveStock(reserving(line(1), name=CART))).position
+    for name, request in QUERIES.items():
         ask: Callable[..., Awaitable[Any]] = getattr(reader.queries, name)
-        answer = await refused(ask(asking(head + 1), timeout=AT_ONCE_SECONDS))
+        answer = await refused(ask(_since(request, head + 1), timeout=AT_ONCE_SECONDS))
         assert (answer.code, answer.reason) == (StatusCode.OUT_OF_RANGE, "POSITION_AHEAD"), name
         assert answer.facts["head_position"] == str(head)
-        assert (await ask(asking(head), timeout=AT_ONCE_SECONDS)).as_of_position == head
+        assert (await ask(_since(request, head), timeout=AT_ONCE_SECONDS)).as_of_position == head

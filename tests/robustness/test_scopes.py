@@ -15,10 +15,9 @@ from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import events_pb2 as events
 from inventory_grpc_protos.v1 import queries_pb2 as queries
-from inventory_grpc_protos.v1.stock_pb2 import StockKey
+from tests.robustness.bad_input import missing
 from tests.robustness.rpcs import BULK, OURS
 from tests.support.caller import (
-    KINDS,
     Caller,
     adding,
     batch,
@@ -30,38 +29,34 @@ from tests.support.caller import (
     reserving,
 )
 from tests.support.keyring import Keyring, Metadata, bearing
+from tests.support.samples import COMMANDS, SAMPLES
 
-PORTO: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "porto"}
+
+def elsewhere(request: Message) -> Message:
+    """Return *request* with Porto in the place of Lisbon, or beside it in lists."""
+    other = type(request)()
+    other.CopyFrom(request)
+    for field, value in request.ListFields():
+        if field.name == "store_id":
+            setattr(other, field.name, "porto")
+        elif field.name == "store_ids":
+            getattr(other, field.name).append("porto")
+        elif field.is_repeated and field.message_type:
+            getattr(other, field.name).extend(map(elsewhere, value))
+        elif field.message_type:
+            getattr(other, field.name).CopyFrom(elsewhere(value))
+    return other
+
 
 NAMING_PORTO: Final[dict[str, Message]] = {
-    "AddStock": commands.AddStockRequest(**PORTO, quantity=1),
-    "RemoveStock": commands.RemoveStockRequest(**PORTO, quantity=1),
-    "AdjustStock": commands.AdjustStockRequest(**PORTO, delta=1, reason="found"),
-    "ReserveStock": reserving(line(1), line(1, store="porto")),
-    "CommitReservation": commands.CommitReservationRequest(
-        reservation_id="lisbon-cart", lines=[line(1), line(1, store="porto")]
-    ),
-    "ReleaseReservation": commands.ReleaseReservationRequest(
-        reservation_id="lisbon-cart", lines=[line(1, store="porto")]
-    ),
-    "GetStock": queries.GetStockRequest(**PORTO),
-    "BatchGetStock": queries.BatchGetStockRequest(
-        keys=[StockKey(product_id="kettle", store_id="lisbon"), StockKey(**PORTO)]
-    ),
-    "CheckAvailability": queries.CheckAvailabilityRequest(lines=[line(1, store="porto")]),
-    "ListStock": queries.ListStockRequest(store_ids=["lisbon", "porto"]),
-    "ListReservations": queries.ListReservationsRequest(store_id="porto"),
-    "Subscribe": events.SubscribeRequest(filter=events.EventFilter(store_ids=["porto"])),
-    "ListEvents": events.ListEventsRequest(filter=events.EventFilter(store_ids=["porto"])),
+    name: elsewhere(request) for name, request in SAMPLES.items() if elsewhere(request) != request
 }
 """Of every rpc whose request can name a store, one that names Porto."""
 
 ON_A_RESERVATION: Final[dict[str, Any]] = {
-    "CommitReservation": commands.CommitReservationRequest,
-    "ReleaseReservation": commands.ReleaseReservationRequest,
-    "ExtendReservation": commands.ExtendReservationRequest,
-    "GetReservation": queries.GetReservationRequest,
+    rpc.name: rpc.input for rpc in OURS if missing(rpc.input.DESCRIPTOR).paths == {"reservation_id"}
 }
+"""Those that need the name of a reservation, and nothing else."""
 
 
 @dataclass
@@ -120,8 +115,11 @@ async def test_to_name_a_store_of_others_is_denied(shop: Shop, rpc: str) -> None
 async def test_among_many_commands_those_on_stores_of_others_are_denied(
     shop: Shop, rpc: str
 ) -> None:
-    denied = [request for request in NAMING_PORTO.values() if request.DESCRIPTOR.name in KINDS]
-    unseen = [make(reservation_id="wide-cart") for make in list(ON_A_RESERVATION.values())[:3]]
+    denied = [NAMING_PORTO[name] for name in COMMANDS.keys() & NAMING_PORTO.keys()]
+    unseen = [
+        ON_A_RESERVATION[name](reservation_id="wide-cart")
+        for name in COMMANDS.keys() & ON_A_RESERVATION.keys()
+    ]
     asked = *denied, adding(1), *unseen
     if rpc == "ExecuteStream":
         response = await shop.ask(rpc, iter([message(*asked)]), shop.till).read()

@@ -13,8 +13,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tests.robustness import answers
-from tests.robustness.history import QUERIES, Call
+from tests.robustness.history import Call
 from tests.robustness.timeline import Timeline
+from tests.support.samples import QUERIES
 
 
 class Effect(NamedTuple):

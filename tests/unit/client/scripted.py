@@ -18,21 +18,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from tests.support.samples import METHODS
 
-SERVICES: Final = [
-    file.DESCRIPTOR.services_by_name[name]
-    for file, name in (
-        (commands_pb2, "InventoryCommands"),
-        (queries_pb2, "InventoryQueries"),
-        (events_pb2, "InventoryEvents"),
-        (admin_pb2, "InventoryAdmin"),
-    )
-]
 RPCS: Final = {
-    f"/{service.full_name}/{method.name}": method
-    for service in SERVICES
-    for method in service.methods
+    f"/{method.containing_service.full_name}/{method.name}": method for method in METHODS.values()
 }
 
 

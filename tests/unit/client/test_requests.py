@@ -1,6 +1,7 @@
 """Every rpc has a method, and what is given arrives as it was meant."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,156 +11,93 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.client import InventoryClient, Key, Line
-from inventory_grpc_protos.v1 import commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
-from tests.unit.client.scripted import RPCS, ScriptedServer
+from tests.support.samples import METHODS, SAMPLES, SHARED
+from tests.unit.client.scripted import ScriptedServer
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
-NOON_MESSAGE: Final = Timestamp(seconds=int(NOON.timestamp()))
 MINUTE: Final = timedelta(minutes=1)
 KETTLE: Final = Line("kettle", "lisbon", 2)
 KETTLE_MESSAGE: Final = LineMessage(product_id="kettle", store_id="lisbon", quantity=2)
 STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 ADDING: Final = commands_pb2.AddStockRequest(**STOCK, quantity=5)
-ABOUT: Final[dict[str, Any]] = {"request_id": "r1", "reason": "why", "reference": "ticket-1"}
-SEEN: Final[dict[str, Any]] = {"min_position": 7}
-NEXT: Final[dict[str, Any]] = {"page_token": "next", **SEEN}
 
-Call = Callable[[InventoryClient], Coroutine[Any, Any, Message]]
+BULK: Final = {"ExecuteBatch", "ExecuteStream"}
+"""What takes whole requests has tests of its own."""
 
-CALLS: Final[list[tuple[Call, Message]]] = [
-    (
-        lambda client: client.add_stock(**STOCK, quantity=5, expected_version=0, **ABOUT),
-        commands_pb2.AddStockRequest(**STOCK, quantity=5, expected_version=0, **ABOUT),
-    ),
-    (
-        lambda client: client.remove_stock(**STOCK, quantity=5, occur_time=NOON, **ABOUT),
-        commands_pb2.RemoveStockRequest(**STOCK, quantity=5, occur_time=NOON_MESSAGE, **ABOUT),
-    ),
-    (
-        lambda client: client.adjust_stock(**STOCK, on_hand=0, expected_version=3, **ABOUT),
-        commands_pb2.AdjustStockRequest(**STOCK, on_hand=0, expected_version=3, **ABOUT),
-    ),
-    (
-        lambda client: client.adjust_stock(**STOCK, delta=-4, **ABOUT),
-        commands_pb2.AdjustStockRequest(**STOCK, delta=-4, **ABOUT),
-    ),
-    (
-        lambda client: client.reserve_stock(
-            lines=[KETTLE],
-            customer_id="ana",
-            reservation_id="cart-7",
-            order_id="order-1",
-            ttl=MINUTE,
-            **ABOUT,
-        ),
-        commands_pb2.ReserveStockRequest(
-            lines=[KETTLE_MESSAGE],
-            customer_id="ana",
-            reservation_id="cart-7",
-            order_id="order-1",
-            ttl=Duration(seconds=60),
-            **ABOUT,
-        ),
-    ),
-    (
-        lambda client: client.commit_reservation(
-            reservation_id="cart-7", lines=[KETTLE], order_id="order-1", **ABOUT
-        ),
-        commands_pb2.CommitReservationRequest(
-            reservation_id="cart-7", lines=[KETTLE_MESSAGE], order_id="order-1", **ABOUT
-        ),
-    ),
-    (
-        lambda client: client.release_reservation(reservation_id="cart-7", **ABOUT),
-        commands_pb2.ReleaseReservationRequest(reservation_id="cart-7", **ABOUT),
-    ),
-    (
-        lambda client: client.extend_reservation(
-            reservation_id="cart-7", expire_time=NOON, **ABOUT
-        ),
-        commands_pb2.ExtendReservationRequest(
-            reservation_id="cart-7", expire_time=NOON_MESSAGE, **ABOUT
-        ),
-    ),
-    (
-        lambda client: client.extend_reservation(
-            reservation_id="cart-7", never_expires=True, **ABOUT
-        ),
-        commands_pb2.ExtendReservationRequest(reservation_id="cart-7", never_expires=True, **ABOUT),
-    ),
-    (
-        lambda client: client.get_stock(**STOCK, as_of_position=0, **SEEN),
-        queries_pb2.GetStockRequest(**STOCK, as_of_position=0, **SEEN),
-    ),
-    (
-        lambda client: client.get_stock(**STOCK, as_of_time=NOON),
-        queries_pb2.GetStockRequest(**STOCK, as_of_time=NOON_MESSAGE),
-    ),
-    (
-        lambda client: client.batch_get_stock(keys=[Key("kettle", "lisbon")], **SEEN),
-        queries_pb2.BatchGetStockRequest(keys=[StockKey(**STOCK)], **SEEN),
-    ),
-    (
-        lambda client: client.check_availability(lines=[KETTLE], reservation_id="cart-7", **SEEN),
-        queries_pb2.CheckAvailabilityRequest(
-            lines=[KETTLE_MESSAGE], reservation_id="cart-7", **SEEN
-        ),
-    ),
-    (
-        lambda client: client.get_product_inventory(product_id="kettle", page_size=9, **NEXT),
-        queries_pb2.GetProductInventoryRequest(product_id="kettle", page_size=9, **NEXT),
-    ),
-    (
-        lambda client: client.list_stock(
-            product_ids=["kettle"], store_ids=["lisbon"], max_available=0, **SEEN
-        ),
-        queries_pb2.ListStockRequest(
-            product_ids=["kettle"], store_ids=["lisbon"], max_available=0, **SEEN
-        ),
-    ),
-    (
-        lambda client: client.get_reservation(reservation_id="cart-7", **SEEN),
-        queries_pb2.GetReservationRequest(reservation_id="cart-7", **SEEN),
-    ),
-    (
-        lambda client: client.list_reservations(customer_id="ana", states=["EXPIRED"], **SEEN),
-        queries_pb2.ListReservationsRequest(
-            customer_id="ana", states=[ReservationState.RESERVATION_STATE_EXPIRED], **SEEN
-        ),
-    ),
-    (
-        lambda client: client.list_events(
-            after_position=3, newest_first=True, event_types=["StockAdded"], store_ids=["lisbon"]
-        ),
-        events_pb2.ListEventsRequest(
-            after_position=3,
-            newest_first=True,
-            filter=events_pb2.EventFilter(event_types=["StockAdded"], store_ids=["lisbon"]),
-        ),
-    ),
-    (lambda client: client.get_server_info(), GetServerInfoRequest()),
+
+def chosen(request: Message) -> Iterator[Message]:
+    """Yield *request*, and one for each thing that may be chosen in it, or may be 0."""
+    yield request
+    for field in (field for oneof in request.DESCRIPTOR.oneofs for field in oneof.fields):
+        other = type(request)()
+        other.CopyFrom(request)
+        if field.message_type:
+            getattr(other, field.name).seconds = 60
+        else:
+            setattr(other, field.name, True if field.type == field.TYPE_BOOL else 0)
+        yield other
+
+
+def filled(request: Message) -> Message:
+    """Return *request* with the fields that many have."""
+    other = type(request)()
+    for field in other.DESCRIPTOR.fields:
+        if (value := SHARED.get(field.name)) is None:
+            continue
+        if field.message_type:
+            getattr(other, field.name).CopyFrom(value)
+        else:
+            setattr(other, field.name, value)
+    other.MergeFrom(request)
+    return other
+
+
+def keywords(request: Message) -> dict[str, Any]:
+    """Return what a caller gives for *request*; a filter stands beside the others."""
+    given: dict[str, Any] = {}
+    for field, value in request.ListFields():
+        if field.name == "filter":
+            given |= keywords(value)
+        elif field.name == "states":
+            given["states"] = [ReservationState.Name(one).split("_", 2)[2] for one in value]
+        elif field.is_repeated:
+            given[field.name] = [_given(one) for one in value]
+        else:
+            given[field.name] = _given(value)
+    return given
+
+
+def _given(value: Any) -> Any:  # noqa: ANN401  of any field
+    match value:
+        case LineMessage():
+            return Line(value.product_id, value.store_id, value.quantity)
+        case StockKey():
+            return Key(value.product_id, value.store_id)
+        case Timestamp():
+            return value.ToDatetime(UTC)
+        case Duration():
+            return value.ToTimedelta()
+    return value
+
+
+CALLS: Final = [
+    (name, one)
+    for name, request in SAMPLES.items()
+    if name not in BULK
+    for one in chosen(filled(request))
 ]
 
 
-ELSEWHERE: Final = {"ExecuteBatch", "ExecuteStream", "Subscribe"}
-"""What is more than a request and its answer has tests of its own."""
-
-
-def test_every_rpc_is_called_below() -> None:
-    called = {type(request).__name__.removesuffix("Request") for _, request in CALLS}
-    assert called == {rpc.name for rpc in RPCS.values()} - ELSEWHERE
-
-
-@pytest.mark.parametrize(
-    ("call", "meant"), CALLS, ids=[type(request).__name__ for _, request in CALLS]
-)
+@pytest.mark.parametrize(("rpc", "meant"), CALLS, ids=[name for name, _ in CALLS])
 async def test_a_call_arrives_as_it_was_meant(
-    client: InventoryClient, server: ScriptedServer, call: Call, meant: Message
+    client: InventoryClient, server: ScriptedServer, rpc: str, meant: Message
 ) -> None:
-    await call(client)
+    call = getattr(client, re.sub(r"(?<!^)(?=[A-Z])", "_", rpc).lower())(**keywords(meant))
+    await (anext(call, None) if METHODS[rpc].server_streaming else call)
     assert server.requests() == [meant]
 
 

@@ -11,21 +11,13 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation import commands as presentation
 from inventory_grpc.presentation.errors import NOT_BEGUN
 from inventory_grpc_protos.v1 import commands_pb2 as pb
+from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.caller import batch, commands, refusal_among, refused
-from tests.unit.presentation.asking import add, adjust, line, reserve
+from tests.support.samples import COMMANDS
+from tests.unit.presentation.asking import add, line, reserve
 from tests.unit.presentation.conftest import Served
 
 OVER = pb.CommandError(code=4, message=NOT_BEGUN)
-
-ALL_KINDS = [
-    add(quantity=9),
-    pb.RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=1),
-    adjust(delta=-1),
-    reserve(reservation_id="r1", lines=[line(4)]),
-    pb.ExtendReservationRequest(reservation_id="r1", never_expires=True),
-    pb.CommitReservationRequest(reservation_id="r1", lines=[line(1)]),
-    pb.ReleaseReservationRequest(reservation_id="r1"),
-]
 
 
 async def executed(service: Served, *requests: Any) -> Sequence[pb.CommandResult]:  # noqa: ANN401
@@ -33,15 +25,16 @@ async def executed(service: Served, *requests: Any) -> Sequence[pb.CommandResult
 
 
 async def test_commands_of_every_kind_are_done_in_order(service: Served) -> None:
-    assert {field.name for field in pb.Command.DESCRIPTOR.fields} == {
-        command.WhichOneof("command") for command in commands(*ALL_KINDS)
-    }
-    assert list(await executed(service, *ALL_KINDS)) == [
-        pb.CommandResult(position=1, version=1),
-        pb.CommandResult(position=2, version=2),
-        pb.CommandResult(position=3, version=3),
-        *(pb.CommandResult(position=position, reservation_id="r1") for position in (4, 5, 6, 7)),
-    ]
+    results = await executed(service, *COMMANDS.values())
+
+    events = map(Event.FromString, await service.engine.log())
+    last_of_each = {event.command_position: event for event in events}.values()
+    for event, request, result in zip(last_of_each, COMMANDS.values(), results, strict=True):
+        name = getattr(request, "reservation_id", "")
+        version = 0 if name else event.version
+        assert result == pb.CommandResult(
+            position=event.position, version=version, reservation_id=name
+        )
 
 
 async def test_of_a_reservation_without_an_id_the_one_that_was_made_is_told(

@@ -1,0 +1,116 @@
+"""One sample request an rpc: the only list of all rpcs that is kept by hand.
+
+In this order the commands can be done one after the other where there is nothing yet.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE, Line, StockKey
+
+METHODS: Final[Mapping[str, MethodDescriptor]] = {
+    method.name: method
+    for file in (commands_pb2, queries_pb2, events_pb2, admin_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+"""Every rpc of the contract, by name."""
+
+KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
+
+CART: Final = "cart-7"
+
+_EVENTS: Final = events_pb2.EventFilter(
+    event_types=["StockAdded"],
+    product_ids=["kettle"],
+    store_ids=["lisbon"],
+    reservation_ids=[CART],
+)
+
+
+def _line(quantity: int) -> Line:
+    return Line(**KETTLES, quantity=quantity)
+
+
+_COMMANDS: Final[list[Message]] = [
+    commands_pb2.AddStockRequest(**KETTLES, quantity=9),
+    commands_pb2.RemoveStockRequest(**KETTLES, quantity=1),
+    commands_pb2.AdjustStockRequest(**KETTLES, delta=-1, reason="broken"),
+    commands_pb2.ReserveStockRequest(
+        lines=[_line(4)],
+        customer_id="ana",
+        reservation_id=CART,
+        order_id="order-1",
+        ttl=Duration(seconds=60),
+    ),
+    commands_pb2.ExtendReservationRequest(reservation_id=CART, never_expires=True),
+    commands_pb2.CommitReservationRequest(
+        reservation_id=CART, lines=[_line(1)], order_id="order-1"
+    ),
+    commands_pb2.ReleaseReservationRequest(reservation_id=CART, lines=[_line(1)]),
+]
+
+_OTHERS: Final[list[Message]] = [
+    commands_pb2.ExecuteBatchRequest(),
+    commands_pb2.ExecuteStreamRequest(),
+    queries_pb2.GetStockRequest(**KETTLES),
+    queries_pb2.BatchGetStockRequest(keys=[StockKey(**KETTLES)]),
+    queries_pb2.CheckAvailabilityRequest(lines=[_line(4)], reservation_id=CART),
+    queries_pb2.GetProductInventoryRequest(product_id="kettle"),
+    queries_pb2.ListStockRequest(
+        product_ids=["kettle"], store_ids=["lisbon"], max_available=1_000_000_000
+    ),
+    queries_pb2.GetReservationRequest(reservation_id=CART),
+    queries_pb2.ListReservationsRequest(
+        **KETTLES, customer_id="ana", order_id="order-1", states=[RESERVATION_STATE_ACTIVE]
+    ),
+    events_pb2.SubscribeRequest(
+        after_position=0,
+        filter=_EVENTS,
+        max_batch=64,
+        heartbeat=Duration(seconds=10),
+        stop_at_head=True,
+    ),
+    events_pb2.ListEventsRequest(
+        filter=_EVENTS, after_position=1, before_position=9, newest_first=True
+    ),
+    admin_pb2.GetServerInfoRequest(),
+]
+
+
+def _named(request: Message) -> str:
+    return request.DESCRIPTOR.name.removesuffix("Request")
+
+
+SAMPLES: Final[Mapping[str, Message]] = {
+    _named(request): request for request in (*_COMMANDS, *_OTHERS)
+}
+"""By the name of the rpc, with each field set that is its own."""
+
+COMMANDS: Final[Mapping[str, Message]] = {_named(request): request for request in _COMMANDS}
+"""Those that can be sent among others, which is what the bulk rpcs take."""
+
+QUERIES: Final[Mapping[str, Message]] = {
+    name: request
+    for name, request in SAMPLES.items()
+    if METHODS[name].containing_service.name == "InventoryQueries"
+}
+
+SHARED: Final[Mapping[str, Any]] = {
+    "request_id": "request-1",
+    "reason": "count",
+    "reference": "ticket-1",
+    "occur_time": Timestamp(seconds=1_772_366_400),
+    "expected_version": 0,
+    "log_id": "log-1",
+    "min_position": 7,
+    "page_size": 9,
+    "page_token": "next",
+}
+"""Fields that many requests have, and a value of each; samples need not have them."""
