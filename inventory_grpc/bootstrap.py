@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import grpc.aio
 
+from inventory_grpc.application.following import Followers
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ledger.head import Head
@@ -21,7 +22,6 @@ from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
 from inventory_grpc.application.store import Maintenance, Showing, Store, unseen
-from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache

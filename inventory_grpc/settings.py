@@ -15,6 +15,8 @@ MAX_PORT: Final = 65_535
 MAX_COUNT: Final = 1_000_000_000
 """The largest number of things that a setting may name."""
 
+_COUNT: Final = (1, MAX_COUNT)
+
 MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 
@@ -73,14 +75,10 @@ def _setting(
     default: Any,  # noqa: ANN401  of any type
     doc: str,
     group: Group,
-    *,
-    least: float | None = None,
-    most: float | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> Any:  # noqa: ANN401  a field, which stands for its value
-    """Return a field; a number has both bounds."""
-    return field(
-        default=default, metadata={"doc": doc, "group": group, "least": least, "most": most}
-    )
+    """Return a field; a number has bounds."""
+    return field(default=default, metadata={"doc": doc, "group": group, "bounds": bounds})
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Settings:
         "127.0.0.1:50051", "address and port to serve on; port 0 is any", Group.ADDRESS
     )
     workers: int = _setting(
-        1, "processes that serve together; see [Workers](#workers)", Group.ADDRESS, least=1, most=64
+        1, "processes that serve together; see [Workers](#workers)", Group.ADDRESS, (1, 64)
     )
     reflection: Reflection = _setting(
         Reflection.LOOPBACK,
@@ -140,59 +138,40 @@ class Settings:
         DEFAULT_TTL / Instant.SECOND,
         "how long a cart is held whose request names no time",
         Group.COMMANDS,
-        least=MIN_TTL / Instant.SECOND,
-        most=MAX_TTL / Instant.SECOND,
+        (MIN_TTL / Instant.SECOND, MAX_TTL / Instant.SECOND),
     )
     remember_days: float = _setting(
-        7.0,
-        "how long a request id is remembered",
-        Group.COMMANDS,
-        least=0,
-        most=MAX_REMEMBER_DAYS,
+        7.0, "how long a request id is remembered", Group.COMMANDS, (0, MAX_REMEMBER_DAYS)
     )
     max_commands: int = _setting(
-        2_000,
-        "commands under way at a time in a worker; more are refused",
-        Group.LIMITS,
-        least=1,
-        most=MAX_COUNT,
+        2_000, "commands under way at a time in a worker; more are refused", Group.LIMITS, _COUNT
     )
     max_queries: int = _setting(
-        1_000, "queries under way at a time in a worker", Group.LIMITS, least=1, most=MAX_COUNT
+        1_000, "queries under way at a time in a worker", Group.LIMITS, _COUNT
     )
     max_streams: int = _setting(
-        1_000, "subscriptions open at a time in a worker", Group.LIMITS, least=1, most=MAX_COUNT
+        1_000, "subscriptions open at a time in a worker", Group.LIMITS, _COUNT
     )
     caller_share: float = _setting(
         0.5,
         "which part of each of these one caller may take, where callers are known",
         Group.LIMITS,
-        least=0,
-        most=1,
+        (0, 1),
     )
     cached_stocks: int = _setting(
-        100_000,
-        "stocks kept at hand, for queries and for commands each",
-        Group.LIMITS,
-        least=1,
-        most=MAX_COUNT,
+        100_000, "stocks kept at hand, for queries and for commands each", Group.LIMITS, _COUNT
     )
     cached_reservations: int = _setting(
-        20_000, "reservations kept at hand, for commands", Group.LIMITS, least=1, most=MAX_COUNT
+        20_000, "reservations kept at hand, for commands", Group.LIMITS, _COUNT
     )
     warm_stocks: int = _setting(
         0,
         "how many of the last events' stocks are read into the cache at start",
         Group.LIMITS,
-        least=0,
-        most=MAX_COUNT,
+        (0, MAX_COUNT),
     )
     drain_seconds: float = _setting(
-        10.0,
-        "how long calls may take to end after SIGTERM",
-        Group.PROCESS,
-        least=0,
-        most=MAX_DRAIN_SECONDS,
+        10.0, "how long calls may take to end after SIGTERM", Group.PROCESS, (0, MAX_DRAIN_SECONDS)
     )
     log_format: LogFormat = _setting(
         LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal", Group.PROCESS
@@ -205,7 +184,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            least, most = setting.metadata["least"], setting.metadata["most"]
+            least, most = setting.metadata["bounds"] or (None, None)
             value = getattr(self, setting.name)
             if least is not None and not least <= value <= most:  # NaN is never between
                 bounds = f"from {least:,g} to {most:,.0f}"

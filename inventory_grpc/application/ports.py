@@ -1,4 +1,4 @@
-"""The ports of the side that writes, and of the bus that tells what was committed.
+"""The ports of the side that writes, of the bus that tells what was committed, and of reads.
 
 The contract tests hold every implementation to these promises.
 """
@@ -233,7 +233,7 @@ class Query(Generic[T_co]):
 
 
 class Reading(NamedTuple, Generic[T]):
-    """What was so at a position of the log."""
+    """A value, and the position of the log that it reflects."""
 
     value: T
     as_of: int

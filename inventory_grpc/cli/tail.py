@@ -6,9 +6,9 @@ from typing import Final
 
 from google.protobuf.json_format import MessageToJson
 
+from inventory_grpc.application.following import Followers, Start
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.subscription import Followers, Start
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id

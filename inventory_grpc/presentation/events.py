@@ -8,9 +8,9 @@ from contextlib import aclosing
 from typing import Final, NamedTuple, assert_never
 
 from inventory_grpc.application.access import Role
+from inventory_grpc.application.following import Followers, Progress, Start
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.events import EventFilter, EventLog, find_page
-from inventory_grpc.application.subscription import Followers, Progress, Start
 from inventory_grpc.domain.values import Instant, Malformed, Name, ProductId, ReservationId, Span
 from inventory_grpc.presentation import page_tokens, stored_events
 from inventory_grpc.presentation.call import Call

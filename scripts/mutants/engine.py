@@ -70,7 +70,7 @@ ENGINE: Final = (
     Mutant(
         "M7",
         "lose what comes between history and live",
-        "application/subscription.py",
+        "application/following.py",
         '                await pause("catchup_to_live")\n',
         '                await pause("catchup_to_live")\n'
         "                await asyncio.sleep(0)\n"

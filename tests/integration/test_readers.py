@@ -13,6 +13,7 @@ from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.readers import THREADS, Readers
 from tests.support.opened import opened
 from tests.support.waiting import eventually
+from tests.support.world import KETTLES, R1, add, reserve
 
 
 class Held:
@@ -40,6 +41,17 @@ async def readers(path: Path) -> AsyncIterator[Readers]:
         yield readers
         await readers.close()
         readers.shut_down()
+
+
+async def test_states_and_the_head_are_read_without_suspension(path: Path) -> None:
+    """Nothing else runs meanwhile, so what is read is as new as the log."""
+    async with opened(path) as shop:
+        await shop.record(add(5))
+        await shop.record(reserve(1))
+        latest, log = shop.parts.queries.latest(), shop.parts.event_log
+        for reading in (latest.get(KETTLES), latest.get(R1), log.head()):
+            with pytest.raises(StopIteration):
+                reading.send(None)
 
 
 async def _left(*asked: "asyncio.Task[int]") -> None:

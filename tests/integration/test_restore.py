@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.application.failures import OtherLog
+from inventory_grpc.application.following import Start
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.application.subscription import Start
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.sqlite import opening, schema, swapping
 from inventory_grpc.infrastructure.sqlite.backup import back_up

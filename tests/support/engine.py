@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from inventory_grpc.application.following import Followers
 from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.bulk import Answer
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
@@ -13,7 +14,6 @@ from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
-from inventory_grpc.application.subscription import Followers
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import ReservationId, StockId

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 
+from inventory_grpc.application.following import Followers, Progress
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.subscription import Followers, Progress
 from inventory_grpc.domain.book import Command
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.scribe import EVERYTHING, Scribe

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from functools import partial
 
 from inventory_grpc.application.failures import ShuttingDown
+from inventory_grpc.application.following import Progress, Start
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.subscription import Progress, Start
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.network import Lost, Unreachable
 from tests.robustness.simulation.stage import Stage

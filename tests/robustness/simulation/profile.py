@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Final
 
-from inventory_grpc.application import subscription
+from inventory_grpc.application import following
 from inventory_grpc.application.ledger import batch, driver, mailbox
 from inventory_grpc.application.ledger import loop as ledger
 from tests.robustness.simulation.chance import Chance
@@ -24,9 +24,9 @@ LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (batch, "MAX_EXPIRED"): (1, 2),
     (batch, "MAX_EXPIRED_EVENTS"): (1, 2),
     (mailbox, "MAX_WAITING"): (1, 2, 3),
-    (subscription, "WINDOW"): (3, 7),
-    (subscription, "MAX_BYTES"): (1, 300),
-    (subscription, "REPORT_EVERY"): (2, 5),
+    (following, "WINDOW"): (3, 7),
+    (following, "MAX_BYTES"): (1, 300),
+    (following, "REPORT_EVERY"): (2, 5),
 }
 """Where the service has limits, and to what they may be set instead."""
 

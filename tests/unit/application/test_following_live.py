@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 import pytest
 
-from inventory_grpc.application import subscription
+from inventory_grpc.application import following
+from inventory_grpc.application.following import Progress
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.subscription import Progress
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running
 from tests.support.feed import Feed, history, positions, taken, until_caught_up
@@ -64,8 +64,8 @@ async def read(engine: Engine, matching: EventFilter, chance: random.Random) -> 
 async def test_readers_that_come_and_go_while_it_is_written_miss_and_double_nothing(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "WINDOW", 25)
-    monkeypatch.setattr(subscription, "REPORT_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(following, "WINDOW", 25)
+    monkeypatch.setattr(following, "REPORT_AFTER_SECONDS", 0.01)
     chance = random.Random(seed)
     filters = [EVERYTHING, TOASTER] * 3
     async with running(assemble(in_memory())) as engine, asyncio.timeout(20):
@@ -90,7 +90,7 @@ def _is_of_toasters(data: bytes) -> bool:
 async def test_many_followers_are_told_of_much_at_a_time_and_miss_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subscription, "REST_SECONDS", 1.0)  # three are many
+    monkeypatch.setattr(following, "REST_SECONDS", 1.0)  # three are many
     feed = Feed()
     crowd = [feed.follow() for _ in range(3)]
     for messages in crowd:
@@ -129,7 +129,7 @@ async def test_whoever_has_left_is_not_counted() -> None:
 
 
 async def test_history_is_read_without_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "REST_SECONDS", 1.0)  # half a second, if there were any
+    monkeypatch.setattr(following, "REST_SECONDS", 1.0)  # half a second, if there were any
     feed = Feed()
     await feed.write(*(add(1) for _ in range(60)))
 

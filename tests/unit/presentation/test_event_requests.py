@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.access import ANYBODY
 from inventory_grpc.application.failures import OtherLog, PositionAhead
+from inventory_grpc.application.following import Start
 from inventory_grpc.application.queries import events as event_queries
-from inventory_grpc.application.subscription import Start
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.events import FACTS, Events, page, read_subscription

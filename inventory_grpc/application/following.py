@@ -1,8 +1,8 @@
-"""How does a follower get every event, once, in order, and never wait for what is there?
+"""Followers of the log: each gets every event once, in order, from the position it names.
 
-The log is the queue. Nothing is held per follower, so one that is slow costs no memory
-and misses nothing, and one that comes back names the position it reached. There is no
-seam between history and live, because there is only one way to read.
+The log is the queue. Nothing is held per follower, so a slow one costs no memory and misses
+nothing, and one that comes back names the position it reached. There is no seam between
+history and live events, because there is only one way to read.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ MAX_BYTES: Final = 256 * 1024
 
 REPORT_EVERY: Final = 1_000
 REPORT_AFTER_SECONDS: Final = 1.0
-"""Progress without matches is told every so many positions, or after so long."""
+"""Progress without matches is reported every so many positions, or after so long."""
 
 REST_SECONDS: Final = 0.0002
 """How long a live follower rests after it was read for, times the followers there are.

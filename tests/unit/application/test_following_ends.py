@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from inventory_grpc.application.failures import OtherLog, PositionAhead, ShuttingDown
-from inventory_grpc.application.subscription import Progress, Start
+from inventory_grpc.application.following import Progress, Start
 from inventory_grpc.domain.values import Instant
 from tests.support.engine import settle
 from tests.support.feed import (

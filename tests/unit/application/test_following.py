@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application import subscription
+from inventory_grpc.application import following
+from inventory_grpc.application.following import WINDOW, Progress
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.subscription import WINDOW, Progress
 from inventory_grpc.infrastructure.sqlite.events import MAX_COMMAND_EVENTS
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import settle
@@ -177,8 +177,8 @@ async def test_news_put_off_the_next_heartbeat(feed: Feed) -> None:
 async def test_progress_without_matches_is_told_after_so_many_events(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "REPORT_EVERY", 5)
-    monkeypatch.setattr(subscription, "WINDOW", 3)
+    monkeypatch.setattr(following, "REPORT_EVERY", 5)
+    monkeypatch.setattr(following, "WINDOW", 3)
     await feed.write(*(add(1) for _ in range(20)))
     messages = await until_caught_up(feed.follow(matching=NOTHING))
     assert [message.position for message in messages] == [0, 6, 12, 18, 20]
@@ -187,7 +187,7 @@ async def test_progress_without_matches_is_told_after_so_many_events(
 async def test_progress_without_matches_is_told_after_a_while(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "REPORT_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(following, "REPORT_AFTER_SECONDS", 0.05)
     messages = feed.follow(matching=NOTHING)
     await taken(messages)
     await feed.write(add(1), add(1))
