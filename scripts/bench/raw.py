@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from inventory_grpc.infrastructure.log.chain import link
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.events import link
 from scripts.bench.traffic import BATCH
 
 _OF: Final = {

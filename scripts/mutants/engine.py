@@ -152,9 +152,9 @@ ENGINE: Final = (
         "M15",
         "skip an event of a read model on an error",
         "infrastructure/sqlite/transaction.py",
-        "        movements.write(connection)\n",
+        "        read_models.project(connection, recorded)\n",
         "        try:\n"
-        "            movements.write(connection)\n"
+        "            read_models.project(connection, recorded)\n"
         "        except apsw.Error:\n"
         "            pass\n",
         "tests/integration/test_storage_errors.py tests/integration/test_snapshots.py",

@@ -8,7 +8,7 @@ import pytest
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId
-from inventory_grpc.infrastructure.sqlite import reservation_list
+from inventory_grpc.infrastructure.read_models import reservation_reads
 from tests.support.history import reservation_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -160,8 +160,8 @@ async def test_pages_of_reservations_leave_nothing_out_and_say_when_they_end(
 async def test_pages_of_reservations_are_complete_also_where_few_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int, sources: int
 ) -> None:
-    monkeypatch.setattr(reservation_list, "MAX_LOOKED_AT", looked_at)
-    monkeypatch.setattr(reservation_list, "MAX_SOURCES", sources)
+    monkeypatch.setattr(reservation_reads, "MAX_LOOKED_AT", looked_at)
+    monkeypatch.setattr(reservation_reads, "MAX_SOURCES", sources)
     await _reserve(store)
     for query, wanted in PAGED_BY:
         pages = await _pages(store, query, 3)

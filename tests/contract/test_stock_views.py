@@ -18,7 +18,7 @@ from inventory_grpc.domain import stock as stock_module
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
-from inventory_grpc.infrastructure.sqlite import stock_list
+from inventory_grpc.infrastructure.read_models import stocks
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
@@ -243,7 +243,7 @@ async def test_pages_of_stocks_leave_nothing_out_and_say_when_they_end(store: St
 async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
-    monkeypatch.setattr(stock_list, "MAX_LOOKED_AT", looked_at)
+    monkeypatch.setattr(stocks, "MAX_LOOKED_AT", looked_at)
     await Scribe(store).record(*(add(1, stock_id) for stock_id in PAGED))
     for query, wanted in PAGED_BY:
         pages = await _pages(store, query, 4)

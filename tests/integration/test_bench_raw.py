@@ -6,9 +6,9 @@ from pathlib import Path
 
 from inventory_grpc.domain.stock import AddStock
 from inventory_grpc.domain.values import Quantity
+from inventory_grpc.infrastructure.log.chain import link
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.events import link
 from scripts.bench import raw
 from tests.support.opened import opened, rows, table_of
 from tests.support.world import stock

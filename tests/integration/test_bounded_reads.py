@@ -16,7 +16,8 @@ from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StockQuery
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Instant, StoreId
-from inventory_grpc.infrastructure.sqlite import event_search, reservation_list, stock_list
+from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
+from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
@@ -130,7 +131,7 @@ class Counted:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted, reader = Counted(), Database.reader
     monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
-    for module in (event_search, stock_list, reservation_list):
+    for module in (event_search, stocks, reservation_reads):
         monkeypatch.setattr(module, "MAX_LOOKED_AT", LOOKED_AT)
     return counted
 

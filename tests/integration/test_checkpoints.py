@@ -15,8 +15,7 @@ from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.sqlite import checkpoints, connection
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.readers import one_state
+from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
 from tests.support import fault_vfs
 from tests.support.fault_vfs import Faults, faulty_file_system
 from tests.support.moves import Moves

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from inventory_grpc.application.store import Durability
 from inventory_grpc.cli import app
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import checkpoints, opening, schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
@@ -168,7 +169,7 @@ async def test_a_server_that_stops_while_its_files_are_looked_at_is_in_nobodys_w
     # SQLite takes the WAL away when the last one closes the file: here right after each look
     monkeypatch.setattr(Path, "exists", lambda file: file == wal or is_there(file))
     assert check_files(path)
-    assert schema.read_models_of(Database(path)) == schema.READ_MODELS
+    assert schema.read_models_of(Database(path)) == read_models.VERSION
     assert look_at(path).wal == 0
 
 

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import backup, opening
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse, rebuild_alone
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
-from inventory_grpc.infrastructure.sqlite.schema import READ_MODEL_TABLES
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.support.opened import Opened, change, checked, events, hash_of, opened, stored, table_of
 from tests.support.world import KETTLES, TOASTERS, add, commit, count, release, reserve
@@ -65,14 +65,14 @@ async def _busy(shop: Opened) -> AsyncIterator[None]:
 async def test_rebuild_mends_every_table(path: Path) -> None:
     async with opened(path) as shop:
         await _live(shop)
-    before = {table: table_of(path, table) for table in READ_MODEL_TABLES}
+    before = {table: table_of(path, table) for table in read_models.TABLES}
     change(path, "UPDATE stocks SET on_hand = on_hand + 1, version = 77")
     change(path, "DELETE FROM reservation_lines")
     change(path, "UPDATE reservations SET customer_id = 'eve', state = 'released'")
     assert _differences(path)
     result = CliRunner().invoke(app, ["rebuild", "-d", str(path)])
     assert (result.exit_code, "6 events" in result.stderr) == (0, True)
-    assert {table: table_of(path, table) for table in READ_MODEL_TABLES} == before
+    assert {table: table_of(path, table) for table in read_models.TABLES} == before
     checked(path)
 
 

@@ -10,6 +10,7 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Span, Ttl
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
@@ -28,7 +29,7 @@ from tests.support.world import (
     reserve,
 )
 
-TABLES = [*schema.READ_MODEL_TABLES, "streams", "events", "requests", "log"]
+TABLES = [*read_models.TABLES, "streams", "events", "requests", "log"]
 
 
 async def _live(path: Path) -> None:
@@ -96,7 +97,7 @@ async def test_a_new_file_is_a_new_log(path: Path) -> None:
 async def test_read_models_of_an_older_version_are_made_again(path: Path) -> None:
     await _live(path)
     before = _tables(path)
-    change(path, "UPDATE log SET read_models = ?", schema.READ_MODELS - 1)
+    change(path, "UPDATE log SET read_models = ?", read_models.VERSION - 1)
     change(path, "UPDATE stocks SET on_hand = on_hand + 1000")
     change(path, "DELETE FROM reservation_lines")
     async with opened(path) as shop:
@@ -124,7 +125,7 @@ def _newer_format(path: Path) -> None:
 
 
 def _newer_read_models(path: Path) -> None:
-    change(path, "UPDATE log SET read_models = ?", schema.READ_MODELS + 1)
+    change(path, "UPDATE log SET read_models = ?", read_models.VERSION + 1)
 
 
 def _text(path: Path) -> None:

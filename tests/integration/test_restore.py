@@ -16,7 +16,8 @@ from inventory_grpc.application.failures import OtherLog
 from inventory_grpc.application.following import Start
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.cli import app
-from inventory_grpc.infrastructure.sqlite import opening, schema, swapping
+from inventory_grpc.infrastructure import read_models
+from inventory_grpc.infrastructure.sqlite import opening, swapping
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -164,7 +165,7 @@ def _replace(copy: Path) -> None:
 
 
 def _have_from_a_newer_program(copy: Path) -> None:
-    change(copy, "UPDATE log SET read_models = ?", schema.READ_MODELS + 1)
+    change(copy, "UPDATE log SET read_models = ?", read_models.VERSION + 1)
 
 
 def _lay_beside_the_mark_of_another(copy: Path) -> None:

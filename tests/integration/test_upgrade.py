@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from inventory_grpc.application import failpoints
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.cli import app
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
 from inventory_grpc.infrastructure.sqlite import opening, schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -38,7 +39,7 @@ from tests.support.world import (
     reserve,
 )
 
-TABLES = ("streams", "subjects", "events", "requests", *schema.READ_MODEL_TABLES)
+TABLES = ("streams", "subjects", "events", "requests", *read_models.TABLES)
 NOT_IN_EVENTS = re.compile(r"--[^\n]*|[\s\"]+")
 
 

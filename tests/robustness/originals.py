@@ -9,9 +9,9 @@ from typing import Any, Final
 import apsw
 import pytest
 
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import transaction
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.schema import READ_MODEL_TABLES
 from tests.support.opened import Opened, change, opened, rows, stored
 from tests.support.world import (
     KETTLES,
@@ -122,7 +122,7 @@ def _pages(path: Path) -> dict[str, list[int]]:
     for name, number in rows(path, "SELECT name, pageno - 1 FROM dbstat"):
         used.add(number)
         found.setdefault(name if name in tables else "index", []).append(number)
-        if name in READ_MODEL_TABLES:
+        if name in read_models.TABLES:
             found["read model"].append(number)
     found["free"] = sorted(set(everything) - used)
     return found

@@ -21,10 +21,9 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import check_tail
-from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
-from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
 from inventory_grpc.infrastructure.sqlite.swapping import sync
 from inventory_grpc.infrastructure.sqlite.unwritable import readable

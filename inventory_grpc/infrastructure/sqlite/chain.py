@@ -1,11 +1,12 @@
-"""Is the log what was written?"""
+"""Checks that the log is what was written, by the hashes that chain its events."""
 
 from collections.abc import Iterator
 
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.events import first_link, link, read_head
+from inventory_grpc.infrastructure.log.chain import link
+from inventory_grpc.infrastructure.sqlite.events import first_link, read_head
 
 
 def check_tail(connection: apsw.Connection, length: int) -> None:

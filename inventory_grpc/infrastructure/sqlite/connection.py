@@ -178,6 +178,17 @@ def _patience() -> Callable[[int], bool]:
     return wait
 
 
+@contextmanager
+def one_state(connection: apsw.Connection) -> Iterator[None]:
+    """Have everything that is read inside be of one state of the file."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(apsw.Error):  # the read is over, one way or another
+            connection.execute("ROLLBACK")
+
+
 def close(connection: apsw.Connection) -> None:
     """Close *connection*, whatever state the file is in."""
     path = connection.filename

@@ -1,40 +1,17 @@
-"""How do events get into the file, and out of it?"""
+"""Reads the log in the file: its name, its end, and its events."""
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import KIND, decode, encode, record_time, recorded_in
+from inventory_grpc.infrastructure.codec import decode, record_time, recorded_in
+from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS, Tail
 from inventory_grpc.infrastructure.log.ids import stored
-from inventory_grpc.infrastructure.sqlite.rows import Row
-
-MAX_COMMAND_EVENTS: Final = 500
-MAX_COMMAND_BYTES: Final = 1_572_864
-"""Of one command's events, 1.5 MiB: a message of whole commands then always fits."""
-
-
-class Tail(NamedTuple):
-    """The end of the log: what the next event is chained to."""
-
-    position: int
-    hash: bytes
-    record_time: Instant
-
-
-class CommandTooLarge(Exception):
-    """A command would record more than followers could be sent: a limit was missed before."""
-
-
-def link(previous: bytes, event: bytes) -> bytes:
-    """Return the hash that proves *event* and everything before it."""
-    return hashlib.sha256(previous + event).digest()
 
 
 def read_log_id(connection: apsw.Connection) -> str:
@@ -89,35 +66,6 @@ def find_subject(connection: apsw.Connection, key: Key) -> int | None:
         "SELECT subject FROM subjects WHERE kind = ? AND name = ?", stored(key)
     ).get
     return subject
-
-
-class Recorded(NamedTuple):
-    """An event with the keys it is found by."""
-
-    event: Event
-    stream: int
-    subject: int | None
-
-
-def chained(log_id: str, tail: Tail, recorded: Sequence[Recorded]) -> tuple[Tail, list[Row]]:
-    """Return the new end of the log, and the rows that make the events of commands part of it.
-
-    Raises:
-        CommandTooLarge: one of the commands is; nothing may be written of any.
-    """
-    digest, size, rows = tail.hash, 0, list[Row]()
-    for event, stream, subject in recorded:
-        data = encode(event, log_id)
-        digest = link(digest, data)
-        position = event.position
-        ordinal = position - event.command_position
-        size = len(data) + (size if ordinal else 0)
-        if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
-            raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
-        kind = KIND[type(event.fact)]
-        rows.append((position, stream, event.version, ordinal, kind, subject, data, digest))
-    last = recorded[-1].event
-    return Tail(last.position, digest, last.record_time), rows
 
 
 def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:

@@ -7,7 +7,7 @@ CREATE TABLE log (
   log_id      TEXT    NOT NULL,           -- new events are recorded in it; the first link of the chain
                                           -- is the id in event 1, which a copy keeps
   create_time INTEGER NOT NULL,           -- microseconds since 1970, as all times here
-  read_models INTEGER NOT NULL,           -- the version of the tables in read_models.sql
+  read_models INTEGER NOT NULL,           -- the version of the tables made from the log
   probe       INTEGER NOT NULL DEFAULT 0  -- written to find out whether writing works
 ) STRICT;
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from inventory_grpc.application.store import Progress, Showing, unseen
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
@@ -94,7 +95,7 @@ def _is_old(database: Database) -> bool:
     """Tell whether there is a file that has to be upgraded before it is served."""
     if not (found := schema.check_header(database.path)):
         return False
-    return schema.read_models_of(database) < schema.READ_MODELS or found < schema.FORMAT
+    return schema.read_models_of(database) < read_models.VERSION or found < schema.FORMAT
 
 
 def _make_ready(database: Database, now: int, showing: Showing) -> None:

@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -12,24 +12,13 @@ import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
-from inventory_grpc.infrastructure.sqlite.connection import Database, close
+from inventory_grpc.infrastructure.sqlite.connection import Database, close, one_state
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 
 T = TypeVar("T")
 
 THREADS: Final = 2
 """Scans and pages read at a time; more wait their turn."""
-
-
-@contextmanager
-def one_state(connection: apsw.Connection) -> Iterator[None]:
-    """Have everything that is read inside be of one state of the file."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        with suppress(apsw.Error):  # the read is over, one way or another
-            connection.execute("ROLLBACK")
 
 
 class Readers:

@@ -25,12 +25,11 @@ from inventory_grpc.infrastructure.sqlite.backup import copy_pages, give_rights_
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
-from inventory_grpc.infrastructure.sqlite.connection import Database, load_checksum_vfs
+from inventory_grpc.infrastructure.sqlite.connection import Database, load_checksum_vfs, one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import locked
-from inventory_grpc.infrastructure.sqlite.readers import one_state
 from inventory_grpc.infrastructure.sqlite.restoring import kept_from_others
 from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in, sync
 from inventory_grpc.infrastructure.sqlite.upgrading import make_current

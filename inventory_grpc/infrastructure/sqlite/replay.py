@@ -1,17 +1,16 @@
-"""What tables does the log make, when it is played from the beginning?"""
+"""Plays the log from the beginning, to make its tables or to check them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import apsw
 
 from inventory_grpc.application.failpoints import reach
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
+from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
-from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
-from inventory_grpc.infrastructure.sqlite.events import Recorded
-from inventory_grpc.infrastructure.sqlite.read_models import Movements
 
 Row = tuple[Any, ...]
 
@@ -22,14 +21,11 @@ Progress = Callable[[int], None]
 """Called with the position reached."""
 
 
-def play(
-    source: apsw.Connection, target: apsw.Connection, after: int, upto: int, progress: Progress
-) -> Iterator[str]:
-    """Make the tables in *target* from the events in *source*; yield what does not fit.
+def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[Row]]:
+    """Yield the rows of the log between two positions, in its order, some at a time.
 
-    An event that does not fit is played all the same: what it says is what happened.
+    A row has the position, the event, the keys of the event, and the names of these.
     """
-    command: list[Recorded] = []  # which may go on on the next page
     while after < upto:
         page: Sequence[Row] = source.execute(
             "SELECT position, event, stream, version, ordinal, events.kind, subject, "
@@ -41,7 +37,20 @@ def play(
         ).fetchall()
         if not page:
             break
-        known, movements = _Known(target), Movements()
+        yield page
+        after = page[-1][0]
+
+
+def play(
+    rows: Iterable[Sequence[Row]], target: apsw.Connection, progress: Progress
+) -> Iterator[str]:
+    """Make the tables in *target* from pages of rows; yield what does not fit.
+
+    An event that does not fit is played all the same: what it says is what happened.
+    """
+    command: list[Recorded] = []  # which may go on on the next page
+    for page in rows:
+        known, whole = _Known(target), list[Recorded]()
         for earlier in command:
             known.move(earlier)
         for position, data, *keys in page:
@@ -51,19 +60,15 @@ def play(
                 yield f"event {position}: cannot be read: {error}"
                 continue
             if command and command[0].event.command_position != event.command_position:
-                movements.gather(command)
+                whole += command
                 command = []
             recorded = Recorded(event, keys[0], keys[4])
             yield from _misfits(known, recorded, keys)
             known.move(recorded)
             command.append(recorded)
-        movements.write(target)
-        after = page[-1][0]
-        progress(after)
-    movements = Movements()
-    if command:
-        movements.gather(command)
-    movements.write(target)
+        read_models.project(target, whole)
+        progress(page[-1][0])
+    read_models.project(target, command)
 
 
 class _Known:
@@ -92,12 +97,12 @@ def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
     with connection:
         for position in broken_links(connection, 0, upto):
             raise LogInconsistent(f"event {position}: is missing, or not what was chained")
-        schema.drop_read_models(connection)
-        schema.create_read_models(connection)
-        for misfit in play(connection, connection, 0, upto, progress):
+        read_models.drop(connection)
+        read_models.create(connection)
+        for misfit in play(pages(connection, 0, upto), connection, progress):
             raise LogInconsistent(misfit)
         reach("rebuild_mid")
-        connection.execute("UPDATE log SET read_models = ?", (schema.READ_MODELS,))
+        connection.execute("UPDATE log SET read_models = ?", (read_models.VERSION,))
 
 
 class LogInconsistent(Exception):

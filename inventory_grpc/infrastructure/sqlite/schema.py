@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite.beside import beside, has_content
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -20,19 +21,7 @@ APPLICATION_ID: Final = 0x496E7674
 FORMAT: Final = 2
 """Of the log: see log.sql. A file of a newer one is not touched."""
 
-READ_MODELS: Final = 3
-"""Of read_models.sql. Raise it with every change there: older ones are then rebuilt."""
-
 LOG_ID_LENGTH: Final = 12
-READ_MODEL_TABLES: Final = (
-    "stocks",
-    "reservations",
-    "reservation_lines",
-    "reservation_snapshots",
-)
-_FORMER_TABLES: Final = ("stock_snapshots",)
-"""Of older versions of read_models.sql."""
-
 _HEADER_BYTES: Final = 100
 
 
@@ -76,8 +65,8 @@ def format_of(connection: apsw.Connection) -> int:
 
 def is_current(connection: apsw.Connection) -> bool:
     """Tell whether the log and the read models are those of this program."""
-    read_models: int = connection.execute("SELECT read_models FROM log").get
-    return (format_of(connection), read_models) == (FORMAT, READ_MODELS)
+    version: int = connection.execute("SELECT read_models FROM log").get
+    return (format_of(connection), version) == (FORMAT, read_models.VERSION)
 
 
 def check_format(connection: apsw.Connection, path: Path) -> None:
@@ -97,10 +86,10 @@ def create(connection: apsw.Connection, now: int) -> None:
     """Make an empty log, and have it in the main file before anything else happens."""
     with connection:
         connection.execute(sql("log.sql"))
-        create_read_models(connection)
+        read_models.create(connection)
         connection.execute(
             "INSERT INTO log (one, log_id, create_time, read_models) VALUES (1, ?, ?, ?)",
-            (new_log_id(), now, READ_MODELS),
+            (new_log_id(), now, read_models.VERSION),
         )
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", FORMAT)
@@ -129,9 +118,9 @@ def read_models_of(database: Database) -> int:
         stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
     if not isinstance(stored, int):
         raise StorageError(Fault.DAMAGED, detail=f"{database.path}: the table log is not whole")
-    if stored > READ_MODELS:
+    if stored > read_models.VERSION:
         raise NotOurs(
-            f"{database.path} has read models {stored}, this program knows {READ_MODELS}: "
+            f"{database.path} has read models {stored}, this program knows {read_models.VERSION}: "
             "use a newer inventory-grpc; the file was left as it is"
         )
     return stored
@@ -141,17 +130,6 @@ def _looking(database: Database) -> apsw.Connection:
     """Open the file to look at it; if nobody is at work on it, nothing beside it is made."""
     is_in_use = has_content(beside(database.path, "-wal"))
     return database.reader() if is_in_use else database.immutable()
-
-
-def create_read_models(connection: apsw.Connection) -> None:
-    """Make the tables that are made from the log, empty."""
-    connection.execute(sql("read_models.sql"))
-
-
-def drop_read_models(connection: apsw.Connection) -> None:
-    """Remove every table that is made from the log."""
-    for table in (*READ_MODEL_TABLES, *_FORMER_TABLES):
-        connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def new_log_id() -> str:

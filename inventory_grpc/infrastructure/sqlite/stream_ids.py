@@ -8,9 +8,9 @@ from orjson import loads
 
 from inventory_grpc.application.ledger.states import Recent
 from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import stored
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.events import Recorded
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 
 KNOWN_STREAMS: Final = 100_000

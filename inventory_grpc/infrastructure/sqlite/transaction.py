@@ -1,7 +1,7 @@
 """The log as the writer reads it before commands are decided, and writes it after."""
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -15,15 +15,15 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
+from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
+from inventory_grpc.infrastructure.read_models import reservations
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
-from inventory_grpc.infrastructure.sqlite.read_models import Movements
 from inventory_grpc.infrastructure.sqlite.rows import execute_with, select_with
-from inventory_grpc.infrastructure.sqlite.stocks import find_stocks
 from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
 
 SNAPSHOT_EVERY: Final = 500
@@ -91,16 +91,15 @@ class SqliteTransaction:
         for state in states.values():
             if state is not None:
                 streams += state.streams
-        stocks: list[StockId] = []
+        by_type: dict[type[Any], list[Any]] = {}
         for key in dict.fromkeys(streams):
-            if isinstance(key, StockId):
-                stocks.append(key)
-                states[key] = Inventory(key)
-            else:
-                raise NotImplementedError(f"{key} has no read model")
-        for stream, stock in find_stocks(self._connection, stocks):
-            self._ids.streams.put(stock.stock_id, stream)
-            states[stock.stock_id] = stock
+            by_type.setdefault(type(key), []).append(key)
+            begin: Any = STREAMS[type(key)]
+            states[key] = begin(key)
+        for kind, alike in by_type.items():
+            for key, stream, state in read_models.FIND[kind](self._connection, alike):
+                self._ids.streams.put(key, stream)
+                states[key] = state
         return states
 
     def _fold(self, key: Key, number: int, upto: int = _NO_END) -> State:
@@ -161,15 +160,13 @@ class SqliteTransaction:
         """Add events to the log, and move the read models."""
         numbering, connection = self._numbering, self._connection
         recorded = [numbering.number(event) for event in events]
-        self._tail, rows = log.chained(self._log_id, self._tail, recorded)
+        self._tail, rows = chained(self._log_id, self._tail, recorded)
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
         subjects = [(number, *stored(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, _STREAMS, streams)
         execute_with(connection, _SUBJECTS, subjects)
         execute_with(connection, _EVENTS, rows)
-        movements = Movements()
-        movements.gather(recorded)
-        movements.write(connection)
+        read_models.project(connection, recorded)
         self.appended = True
 
     def forget(self, before: Instant, limit: int) -> int:
@@ -181,26 +178,10 @@ class SqliteTransaction:
         return self._connection.changes()
 
     def earliest_expiry(self) -> Instant | None:
-        time: int | None = self._connection.execute(
-            "SELECT min(expire_time) FROM reservations "
-            "WHERE state = 'active' AND expire_time IS NOT NULL"
-        ).get
-        return None if time is None else Instant(time)
+        return reservations.earliest_expiry(self._connection)
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         if stream is None:
-            rows = self._connection.execute(
-                "SELECT name FROM reservations CROSS JOIN subjects ON subject = reservation "
-                "WHERE state = 'active' AND expire_time IS NOT NULL AND expire_time <= ? "
-                "ORDER BY expire_time, reservation LIMIT ?",
-                (now, limit),
-            )
-        else:
-            number = self._ids.stream(self._connection, stream)
-            rows = self._connection.execute(
-                "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
-                "WHERE stream = ? AND held > 0 AND expire_time IS NOT NULL AND expire_time <= ? "
-                "ORDER BY expire_time, reservation LIMIT ?",
-                (number, now, limit),
-            )
-        return [ReservationId(name) for (name,) in rows]
+            return reservations.due(self._connection, now, limit)
+        number = self._ids.stream(self._connection, stream)
+        return reservations.due_on(self._connection, number, now, limit) if number else []

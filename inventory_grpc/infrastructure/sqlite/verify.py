@@ -1,4 +1,4 @@
-"""Is everything in the file what the log says it should be?"""
+"""Compares everything in the file with the log."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,26 +9,20 @@ from typing import Final
 import apsw
 
 from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
-from inventory_grpc.infrastructure.log import states_json
+from inventory_grpc.infrastructure.read_models import READ_MODELS
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.chain import broken_links
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.events import (
-    events_of_subject,
-    read_head,
-)
+from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
+from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
-from inventory_grpc.infrastructure.sqlite.readers import one_state
-from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, play
+from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, pages, play
 from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 SHOWN: Final = 20
 """Differences told of one table; more are of the same kind."""
-
-COMPARED: Final = ("stocks", "reservations", "reservation_lines")
 
 
 def verify(database: Database, progress: Progress) -> Iterator[str]:
@@ -52,7 +46,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         schema.check_format(source, original.path)
         fresh.pragma("journal_mode", "off")
         fresh.pragma("synchronous", "off")
-        schema.create_read_models(fresh)
+        read_models.create(fresh)
         if problems := list(_pages(source)):
             yield from problems
             return  # what else is read of such a file may be anything
@@ -66,11 +60,14 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
             head = read_head(source)
             yield from _links(source, head, after=pinned)
             yield from _played(source, fresh, pinned, head, progress)
-            for table in COMPARED:
-                yield from _differences(source, table)
+            for model in READ_MODELS:
+                if model.check:
+                    yield from model.check(source)
+                else:
+                    for table in model.tables:
+                        yield from _differences(source, table)
             yield from _names(source, "stream")
             yield from _names(source, "subject")
-            yield from _snapshots(source)
             yield from _requests(source)
 
 
@@ -87,7 +84,7 @@ def _played(
 ) -> Iterator[str]:
     with fresh:
         try:
-            yield from play(source, fresh, after, upto, progress)
+            yield from play(pages(source, after, upto), fresh, progress)
         except apsw.ConstraintError as error:
             yield f"the log cannot be played to its end: {error}"
 
@@ -111,31 +108,12 @@ def _names(source: apsw.Connection, number: str) -> Iterator[str]:
         yield f"{number}s: no event begins {row}"
 
 
-def _snapshots(source: apsw.Connection) -> Iterator[str]:
-    """Yield the snapshots that are not what folding the log gives."""
-    for number, position, state in source.execute(
-        "SELECT reservation, position, state FROM reservation_snapshots"
-    ):
-        if state != _fold(source, number, position):
-            yield f"reservation_snapshots: {number} is not what the log says"
-
-
 def _read(data: bytes | None) -> Event | None:
     """Return the event in *data*, if there is one that can be read."""
     try:
         return decode(data) if data else None
     except UNREADABLE:
         return None  # told when the log was played
-
-
-def _fold(source: apsw.Connection, number: int, position: int) -> str:
-    reservation: Reservation | None = None
-    try:
-        for event in events_of_subject(source, number, 0, position):
-            reservation = (reservation or Reservation.begin(event)).evolve([event])
-    except UNREADABLE:
-        return ""
-    return states_json.dump_reservation(reservation) if reservation else ""
 
 
 def _requests(source: apsw.Connection) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 from inventory_grpc.application import following
 from inventory_grpc.application.following import WINDOW, Progress
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.infrastructure.sqlite.events import MAX_COMMAND_EVENTS
+from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import settle
 from tests.support.feed import (

@@ -1,13 +1,14 @@
-"""Lists reservations, newest first, looking at a bounded number of them for a page."""
+"""Reads reservations: one, or a page of them, looking at a bounded number of them for it."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
-from inventory_grpc.application.access import EVERYWHERE, Scope
-from inventory_grpc.application.ports import Listing
+from inventory_grpc.application.access import EVERYWHERE
+from inventory_grpc.application.ports import Listing, Reading
 from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.stock import Stocks, StocksById
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.values import (
     CustomerId,
@@ -18,8 +19,12 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
 from inventory_grpc.infrastructure.log.ids import RESERVATION
-from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.read_models.read_model import in_scope
+from inventory_grpc.infrastructure.read_models.stocks import find_stocks
+from inventory_grpc.infrastructure.sqlite.connection import one_state
+from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
 MAX_LOOKED_AT: Final = 10_000
@@ -57,6 +62,31 @@ class _Source(NamedTuple):
     """The same with the table of reservations, where that is another one."""
 
 
+def reservation_now(
+    connection: apsw.Connection, reservation_id: ReservationId
+) -> Reading[Reservation | None]:
+    """Return a reservation, and the head of the same state."""
+    with one_state(connection):
+        head = read_head(connection)
+        return Reading(_find(connection, reservation_id), head)
+
+
+def _find(connection: apsw.Connection, reservation_id: ReservationId) -> Reservation | None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "  # noqa: S608  made of our own words, values are bound
+        f"WHERE kind = {RESERVATION} AND name = ?",
+        (reservation_id,),
+    ).fetchone()
+    return _reservation(connection, row) if row else None
+
+
+def stocks_beside(connection: apsw.Connection, query: StocksById) -> Stocks:
+    """Return stocks, and the reservation that may hold some of them."""
+    stocks = {stock_id: stock for stock_id, _, stock in find_stocks(connection, query.stock_ids)}
+    own = _find(connection, query.reservation_id) if query.reservation_id else None
+    return Stocks(stocks, own)
+
+
 def list_reservations(
     connection: apsw.Connection, query: ReservationQuery
 ) -> Listing[tuple[int, Reservation], int]:
@@ -75,25 +105,6 @@ def list_reservations(
         lines += len(reservation.lines)
         listed.append((number, reservation))
     return Listing(listed, edge)
-
-
-def find_reservation(
-    connection: apsw.Connection, reservation_id: ReservationId
-) -> Reservation | None:
-    """Return a reservation, if it was made."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "  # noqa: S608  made of our own words, values are bound
-        f"WHERE kind = {RESERVATION} AND name = ?",
-        (reservation_id,),
-    ).fetchone()
-    return _reservation(connection, row) if row else None
-
-
-def in_scope(scope: Scope) -> tuple[str, list[str]]:
-    """Return the condition on `store_id` that keeps to *scope*, and what is bound in it."""
-    if scope.stores is None:
-        return "1", []
-    return f"store_id IN ({', '.join('?' * len(scope.stores))})", sorted(scope.stores)
 
 
 def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
@@ -172,10 +183,7 @@ def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
     return where, [value for _, value in named if value]
 
 
-def _reservation(
-    connection: apsw.Connection,
-    row: Row,
-) -> Reservation:
+def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
     number, reservation_id, customer_id, order_id, reference, state, create_time, expire_time = row
     # in the order of the cart: that of the events which made it
     rows = connection.execute(
@@ -184,7 +192,7 @@ def _reservation(
         "ON line.reservation = events.subject AND line.stream = events.stream "
         "JOIN streams ON streams.stream = events.stream "
         "WHERE position >= ? AND position < ? AND position - ordinal = ? ORDER BY position",
-        (number, number + log.MAX_COMMAND_EVENTS, number),
+        (number, number + MAX_COMMAND_EVENTS, number),
     )
     lines = {
         StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)

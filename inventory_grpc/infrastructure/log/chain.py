@@ -1,0 +1,61 @@
+"""The chain of hashes that makes events a log, and the bounds of one command's events."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.codec import KIND, encode
+
+MAX_COMMAND_EVENTS: Final = 500
+MAX_COMMAND_BYTES: Final = 1_572_864
+"""Of one command's events, 1.5 MiB: a message of whole commands then always fits."""
+
+
+class Tail(NamedTuple):
+    """The end of the log: the next event is chained to it."""
+
+    position: int
+    hash: bytes
+    record_time: Instant
+
+
+class Recorded(NamedTuple):
+    """An event with the numbers that it is found by."""
+
+    event: Event
+    stream: int
+    subject: int | None
+
+
+class CommandTooLarge(Exception):
+    """A command would record more than followers could be sent: a limit was missed before."""
+
+
+def link(previous: bytes, event: bytes) -> bytes:
+    """Return the hash that proves *event* and everything before it."""
+    return hashlib.sha256(previous + event).digest()
+
+
+def chained(
+    log_id: str, tail: Tail, recorded: Sequence[Recorded]
+) -> tuple[Tail, list[tuple[Any, ...]]]:
+    """Return the new end of the log, and the rows that make the events of commands part of it.
+
+    Raises:
+        CommandTooLarge: one of the commands is; nothing may be written of any.
+    """
+    digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
+    for event, stream, subject in recorded:
+        data = encode(event, log_id)
+        digest = link(digest, data)
+        position = event.position
+        ordinal = position - event.command_position
+        size = len(data) + (size if ordinal else 0)
+        if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
+            raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
+        kind = KIND[type(event.fact)]
+        rows.append((position, stream, event.version, ordinal, kind, subject, data, digest))
+    last = recorded[-1].event
+    return Tail(last.position, digest, last.record_time), rows

@@ -1,0 +1,175 @@
+"""Reservations and their lines: which there are, of whom, and how far each has come.
+
+A reservation is known by its number as a subject, and has its name there.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+
+from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.stock import StocksById
+from inventory_grpc.domain.reservation import (
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationFact,
+    ReservationReleased,
+    ReservationState,
+    StockReserved,
+)
+from inventory_grpc.domain.values import Instant, OrderId, ReservationId
+from inventory_grpc.infrastructure.log.chain import Recorded
+from inventory_grpc.infrastructure.read_models.read_model import ReadModel
+from inventory_grpc.infrastructure.read_models.reservation_reads import (
+    list_reservations,
+    reservation_now,
+    stocks_beside,
+)
+from inventory_grpc.infrastructure.sqlite.rows import execute_with
+
+Row = tuple[Any, ...]
+
+_DDL: Final = """
+CREATE TABLE reservations (
+  reservation INTEGER PRIMARY KEY,
+  customer_id TEXT    NOT NULL,
+  order_id    TEXT,
+  reference   TEXT    NOT NULL,
+  state       TEXT    NOT NULL,
+  create_time INTEGER NOT NULL,
+  expire_time INTEGER
+) STRICT;
+CREATE INDEX reservations_of_customer ON reservations (customer_id);
+CREATE INDEX reservations_for_order ON reservations (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX reservations_by_expiry ON reservations (expire_time)
+  WHERE state = 'active' AND expire_time IS NOT NULL;
+
+CREATE TABLE reservation_lines (
+  reservation INTEGER NOT NULL,
+  stream      INTEGER NOT NULL,
+  quantity    INTEGER NOT NULL,
+  held        INTEGER NOT NULL CHECK (held >= 0),
+  committed   INTEGER NOT NULL DEFAULT 0,
+  released    INTEGER NOT NULL DEFAULT 0,
+  expired     INTEGER NOT NULL DEFAULT 0,
+  expire_time INTEGER,
+  PRIMARY KEY (reservation, stream),
+  CHECK (quantity = held + committed + released + expired)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
+CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
+  WHERE held > 0 AND expire_time IS NOT NULL;
+"""
+
+_MADE: Final = "INSERT INTO reservations {}"
+_NEW_LINES: Final = (
+    "INSERT INTO reservation_lines (reservation, stream, quantity, held, expire_time) {}"
+)
+_MOVED_LINES: Final = (
+    "WITH moved (reservation, stream, committed, released, expired) AS ({}) "
+    "UPDATE reservation_lines AS line SET "
+    "held = held - moved.committed - moved.released - moved.expired, "
+    "committed = line.committed + moved.committed, released = line.released + moved.released, "
+    "expired = line.expired + moved.expired "
+    "FROM moved WHERE line.reservation = moved.reservation AND line.stream = moved.stream"
+)
+_MOVED: Final = (
+    "WITH moved (reservation, state, order_id) AS ({}) "
+    "UPDATE reservations SET order_id = ifnull(reservations.order_id, moved.order_id), "
+    "state = iif(EXISTS (SELECT 1 FROM reservation_lines AS line "
+    "WHERE line.reservation = moved.reservation AND held > 0), reservations.state, moved.state) "
+    "FROM moved WHERE reservations.reservation = moved.reservation"
+)
+
+_ENDS: Final = {
+    ReservationCommitted: (0, ReservationState.COMMITTED.value),
+    ReservationReleased: (1, ReservationState.RELEASED.value),
+    ReservationExpired: (2, ReservationState.EXPIRED.value),
+}
+"""The place of the units in `_MOVED_LINES`, and the state of a reservation that holds no more."""
+
+
+def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
+    made, lines = list[Row](), list[Row]()
+    ends: dict[tuple[int, int], list[int]] = {}
+    ended: dict[int, tuple[str, OrderId | None]] = {}
+    extended: dict[int, Instant | None] = {}
+    extended_lines: dict[tuple[int, int], Instant | None] = {}
+    for event, stream, number in recorded:
+        fact = event.fact
+        if number is None or not isinstance(fact, ReservationFact):
+            continue
+        line = number, stream
+        match fact:
+            case StockReserved(quantity=units, expire_time=time):
+                lines.append((*line, units, units, time))
+                if event.position == number:
+                    about = fact.customer_id, fact.order_id, event.cause.reference
+                    state = ReservationState.ACTIVE.value
+                    made.append((number, *about, state, event.record_time, time))
+            case ReservationExtended(expire_time=time):
+                extended[number] = extended_lines[line] = time
+            case ReservationCommitted() | ReservationReleased() | ReservationExpired():
+                place, state = _ENDS[type(fact)]
+                ends.setdefault(line, [0, 0, 0])[place] += fact.quantity
+                _, order_id = ended.get(number, (state, None))
+                if isinstance(fact, ReservationCommitted):
+                    order_id = order_id or fact.order_id
+                ended[number] = state, order_id
+            case _:
+                raise AssertionError(f"{fact} moves no reservation")
+    execute_with(connection, _MADE, made)
+    execute_with(connection, _NEW_LINES, lines)
+    execute_with(connection, _MOVED_LINES, [(*line, *units) for line, units in ends.items()])
+    execute_with(connection, _MOVED, [(number, *end) for number, end in ended.items()])
+    connection.executemany(
+        "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
+        [(time, number) for number, time in extended.items()],
+    )
+    connection.executemany(
+        "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
+        [(time, *line) for line, time in extended_lines.items()],
+    )
+
+
+def earliest_expiry(connection: apsw.Connection) -> Instant | None:
+    """Return when the next hold is over, overdue ones included."""
+    time: int | None = connection.execute(
+        "SELECT min(expire_time) FROM reservations "
+        "WHERE state = 'active' AND expire_time IS NOT NULL"
+    ).get
+    return None if time is None else Instant(time)
+
+
+def due(connection: apsw.Connection, now: Instant, limit: int) -> Sequence[ReservationId]:
+    """Return reservations whose holds are over by *now*, oldest first."""
+    rows = connection.execute(
+        "SELECT name FROM reservations CROSS JOIN subjects ON subject = reservation "
+        "WHERE state = 'active' AND expire_time IS NOT NULL AND expire_time <= ? "
+        "ORDER BY expire_time, reservation LIMIT ?",
+        (now, limit),
+    )
+    return [ReservationId(name) for (name,) in rows]
+
+
+def due_on(
+    connection: apsw.Connection, stream: int, now: Instant, limit: int
+) -> Sequence[ReservationId]:
+    """Return those of them that hold units of a stock, oldest first."""
+    rows = connection.execute(
+        "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
+        "WHERE stream = ? AND held > 0 AND expire_time IS NOT NULL AND expire_time <= ? "
+        "ORDER BY expire_time, reservation LIMIT ?",
+        (stream, now, limit),
+    )
+    return [ReservationId(name) for (name,) in rows]
+
+
+READ_MODEL: Final[ReadModel] = ReadModel(
+    _DDL,
+    _project,
+    states={ReservationId: reservation_now},
+    answers={ReservationQuery: list_reservations, StocksById: stocks_beside},
+)

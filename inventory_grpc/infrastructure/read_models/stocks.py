@@ -1,0 +1,229 @@
+"""Stocks by product and store, as their last events have left them.
+
+The row of a stock is the snapshot that the writer goes on from. It is moved in the transaction
+that records an event. Were it behind all the same, the next event would have the version of
+another one, which the log refuses. Were its levels others than the log's, `verify` would tell.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import apsw
+from orjson import loads
+
+from inventory_grpc.application.ports import Listing, Reading
+from inventory_grpc.application.queries.stock import (
+    Product,
+    ProductById,
+    RecentlyMoved,
+    StockKey,
+    StockQuery,
+)
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId
+from inventory_grpc.infrastructure.log.chain import Recorded
+from inventory_grpc.infrastructure.log.ids import STOCK, stored
+from inventory_grpc.infrastructure.read_models.read_model import ReadModel, in_scope
+from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+from inventory_grpc.infrastructure.sqlite.rows import execute_with, select_with
+
+Row = tuple[Any, ...]
+
+MAX_LOOKED_AT: Final = 20_000
+"""Stocks looked at for one page, which keeps a thread for some ten milliseconds."""
+
+LOOKED_BACK: Final = 20
+"""Events looked at for each stock that moved lately: few stocks may have moved often."""
+
+_DDL: Final = """
+CREATE TABLE stocks (
+  stream      INTEGER PRIMARY KEY,
+  on_hand     INTEGER NOT NULL CHECK (on_hand >= 0),
+  reserved    INTEGER NOT NULL CHECK (reserved >= 0),
+  version     INTEGER NOT NULL,
+  update_time INTEGER NOT NULL
+) STRICT
+"""
+
+_MOVED: Final = (
+    "INSERT INTO stocks {} ON CONFLICT (stream) DO UPDATE SET "
+    "on_hand = excluded.on_hand, reserved = excluded.reserved, "
+    "version = excluded.version, update_time = excluded.update_time"
+)
+
+# in one row: every row that is fetched lets go of the interpreter, see rows.py
+_ASKED: Final = (
+    "WITH asked (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of our own words, values are bound
+    "place, stream, on_hand, reserved, version, update_time)) "
+    f"FROM asked CROSS JOIN streams ON kind = {STOCK} AND streams.name = asked.name "
+    "JOIN stocks USING (stream)"
+)
+
+_ROWS: Final = (
+    "SELECT product_id, store_id, on_hand, reserved, version, update_time "
+    "FROM streams JOIN stocks USING (stream)"
+)
+_HEAD: Final = "(SELECT max(position) FROM events)"
+_IS_NAMED: Final = "kind = ? AND name = ?"
+_NOW: Final = (
+    f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  as above
+    f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}"
+)
+_IS_MISSING: Final = f"SELECT {_HEAD}, NOT EXISTS (SELECT 1 FROM streams WHERE {_IS_NAMED})"  # noqa: S608  as above
+
+_HALF: Final = 32
+"""Bits at which a level is split: SQLite fails where a sum does not fit into 64 bits, and sums of
+halves always fit."""
+
+_HALVES: Final = ", ".join(
+    f"ifnull(sum({level} >> {_HALF}), 0), ifnull(sum({level} & {2**_HALF - 1}), 0)"
+    for level in ("on_hand", "reserved", "max(0, on_hand - reserved)")
+)
+_SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
+
+_Source = tuple[str, list[int | str], str]
+"""A condition that an index of streams leads to, what is bound in it, and its order."""
+
+
+def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
+    rows = {
+        stream: (stream, *event.after, event.version, event.record_time)
+        for event, stream, _ in recorded
+    }
+    execute_with(connection, _MOVED, [*rows.values()])
+
+
+def find_stocks(
+    connection: apsw.Connection, stock_ids: Sequence[StockId]
+) -> Iterator[tuple[StockId, int, Inventory]]:
+    """Yield those that have a history, each with its stream."""
+    asked = [(place, stored(stock_id)[1]) for place, stock_id in enumerate(stock_ids)]
+    for (rows,) in select_with(connection, _ASKED, asked):
+        for place, stream, on_hand, reserved, version, update_time in loads(rows):
+            stock_id, levels = stock_ids[place], Levels(on_hand, reserved)
+            stock = Inventory(stock_id, levels, version, Instant(update_time))
+            yield stock_id, stream, stock
+
+
+def _now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
+    """Return a stock and the head in one statement, which is one state."""
+    key = stored(stock_id)
+    row = connection.execute(_NOW, key).fetchone()
+    if row is None:
+        # a head read after the stock was missed might be too new for that
+        head, missing = connection.execute(_IS_MISSING, key).get
+        return Reading(None, head or 0) if missing else _now(connection, stock_id)
+    head, on_hand, reserved, version, update_time = row
+    levels = Levels(on_hand, reserved)
+    return Reading(Inventory(stock_id, levels, version, Instant(update_time)), head)
+
+
+def _product(connection: apsw.Connection, query: ProductById) -> Product:
+    theirs, stores = in_scope(query.scope)
+    halves: Row = connection.execute(
+        f"{_SUMS} WHERE product_id = ? AND {theirs}", (query.product_id, *stores)
+    ).get
+    rows = connection.execute(
+        f"{_ROWS} WHERE product_id = ? AND {theirs} AND store_id > ? ORDER BY store_id LIMIT ?",
+        (query.product_id, *stores, query.after_store, query.limit + 1),
+    ).fetchall()
+    on_hand, reserved, available = (
+        (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
+    )
+    # available is on hand less reserved, except for the shortfall
+    shortfall = available + reserved - on_hand
+    stocks = [_stock_of(row) for row in rows[: query.limit]]
+    after = stocks[-1].stock_id if len(rows) > query.limit else None
+    return Product(on_hand, reserved, available, shortfall, Listing(stocks, after))
+
+
+def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
+    rows = connection.execute(
+        f"{_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
+        "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
+        "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
+        (query.limit * LOOKED_BACK, query.limit),
+    )
+    return [_stock_of(row) for row in rows]
+
+
+def _list(connection: apsw.Connection, query: StockQuery) -> Listing[Inventory, StockKey]:
+    """Return a page of stocks by product, then store, looking at a bounded number of them."""
+    limit = query.limit
+    sources = _sources(query)
+    looked_at = share(MAX_LOOKED_AT, len(sources))
+    looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)
+    rows, edge = merged(looked, limit + 1, downwards=False)
+    if len(rows) > limit:
+        return Listing([stock for _, stock in rows[:limit]], rows[limit - 1][0])
+    return Listing([stock for _, stock in rows], edge)
+
+
+def _sources(query: StockQuery) -> Sequence[_Source]:
+    """Return what leads to the stocks that are asked for, in their order, after a key."""
+    product, store = query.after or ("", "")
+    if query.product_ids:
+        return [
+            (
+                "product_id = ? AND store_id > ?",
+                [product_id, store if product_id == product else ""],
+                "store_id",
+            )
+            for product_id in sorted(query.product_ids)
+            if product_id >= product
+        ]
+    if query.store_ids:
+        return [
+            (
+                f"store_id = ? AND product_id {'>=' if store_id > store else '>'} ?",
+                [store_id, product],
+                "product_id",
+            )
+            for store_id in sorted(query.store_ids)
+        ]
+    return [("(product_id, store_id) > (?, ?)", [product, store], "product_id, store_id")]
+
+
+def _look(
+    connection: apsw.Connection, source: _Source, query: StockQuery, looked_at: int, limit: int
+) -> Looked[StockKey, Inventory]:
+    where, bindings, order = source
+    found = connection.execute(
+        f"SELECT product_id, store_id FROM streams WHERE {where} "  # noqa: S608  made of our own words, values are bound
+        f"ORDER BY {order} LIMIT 1 OFFSET ?",
+        (*bindings, looked_at - 1),
+    ).fetchone()
+    edge: Any = found
+    terms, bound = [where], [*bindings]
+    if edge is not None:
+        terms.append("(product_id, store_id) <= (?, ?)")
+        bound += edge
+    if query.store_ids and query.product_ids:
+        terms.append(f"store_id IN ({', '.join('?' * len(query.store_ids))})")
+        bound += sorted(query.store_ids)
+    if query.max_available is not None:
+        terms.append("max(0, on_hand - reserved) <= ?")
+        bound.append(query.max_available)
+    rows = connection.execute(
+        f"{_ROWS} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
+    )
+    stocks = [_stock_of(row) for row in rows]
+    keyed = [(tuple(stock.stock_id), stock) for stock in stocks]
+    return Looked(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+
+
+def _stock_of(row: Row) -> Inventory:
+    """Return the stock in a row of `_ROWS`."""
+    product_id, store_id, on_hand, reserved, version, update_time = row
+    stock_id = StockId(ProductId(product_id), StoreId(store_id))
+    return Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time))
+
+
+READ_MODEL: Final[ReadModel] = ReadModel(
+    _DDL,
+    _project,
+    find={StockId: find_stocks},
+    states={StockId: _now},
+    answers={ProductById: _product, StockQuery: _list, RecentlyMoved: _recently_moved},
+)
