@@ -1,4 +1,4 @@
-"""Does a year of a real retailer's sales come out right? Try it: `--help`."""
+"""Replays a year of a real retailer's sales and checks the result; see `--help`."""
 
 import asyncio
 import sys

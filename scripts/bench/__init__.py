@@ -1,1 +1,1 @@
-"""How fast is the service, and how much of what gRPC in Python allows is that?"""
+"""Measures how fast the service is, and which share that is of what gRPC in Python allows."""

@@ -1,4 +1,4 @@
-"""How fast is the service, beside what gRPC in Python can do here? Try it: `--help`."""
+"""Measures the service beside what gRPC in Python can do on this machine; see `--help`."""
 
 import signal
 import sys
@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from scripts.bench import readme, record, report
-from scripts.bench.choice import LONG, NoSuchCase, chosen
+from scripts.bench import figures, report
 from scripts.bench.measuring import Options
-from scripts.bench.run import FAILED, measured
+from scripts.bench.run import FAILED, LONG, NoSuchCase, chosen, measured
 
 _screen = Console(stderr=True)
 
@@ -110,18 +109,18 @@ def main(  # noqa: PLR0913  each of them is an option
     except NoSuchCase as error:
         raise typer.BadParameter(str(error), param_hint="--only") from None
     if show:
-        found = record.read(show)
+        found = figures.read(show)
     else:
         options = Options(seconds, repeat, callers, stocks, events, beside and beside.resolve())
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # shows what it has, as Ctrl-C
         found = measured(options, names, folder, _screen)
     report.show(Console(width=None if sys.stdout.isatty() else 120), found)
     if json:
-        record.write(json, found)
+        figures.write(json, found)
     if failure := found.facts.get(FAILED):
         sys.exit(f"bench: {failure}")
     if into:
-        into.write_text(readme.put(into.read_text("utf-8"), found), "utf-8")
+        into.write_text(report.put(into.read_text("utf-8"), found), "utf-8")
     if plot:
         from scripts.bench import plots  # noqa: PLC0415  needs what may not be installed
 

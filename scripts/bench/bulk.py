@@ -1,4 +1,4 @@
-"""How fast are commands taken in bulk, beside SQLite alone that writes the same rows?
+"""Commands in bulk, beside SQLite alone that writes the same rows.
 
 Deliveries of goods that a store has already, and of the retailer's, of which each is new.
 SQLite writes them as fast as it can at all, and as a group commit is written by hand: into
@@ -25,8 +25,8 @@ from scripts.bench.measuring import (
     head,
     recorded,
 )
-from scripts.bench.pipeline import AHEAD
 from scripts.bench.raw import AT_ONCE, IN_GROUPS
+from scripts.bench.streams import AHEAD
 from scripts.bench.traffic import (
     BATCH,
     EXECUTE_BATCH,

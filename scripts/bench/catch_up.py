@@ -1,14 +1,14 @@
-"""How fast does a new follower read what has happened before?"""
+"""The catch-up of a new follower: events a second, beside an empty stream and SQLite alone."""
 
 from typing import Final
 
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from scripts.bench import raw
-from scripts.bench.draining import Drained, drained
 from scripts.bench.echo import POUR, pour_request
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.measuring import Bench, Case, WrongCount, head, micros
 from scripts.bench.servers import Server
+from scripts.bench.streams import Drained, drained
 
 SUBSCRIBE: Final = "/inventory.v1.InventoryEvents/Subscribe"
 MOST: Final = 300_000

@@ -1,4 +1,4 @@
-"""How soon, and at what price, do many followers hear of what happens?"""
+"""Many followers: the time from a command to its arrival, and the cost of each follower."""
 
 import asyncio
 import time

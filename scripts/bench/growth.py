@@ -1,9 +1,9 @@
-"""What changes as the log grows, and the number of stocks with it?
+"""The rates as the log grows, and the number of stocks with it; and the bytes of an event.
 
 One file is filled over `ExecuteStream`, ten events to a stock, up to a million stocks. At
 each size everything is measured beside an echo of the same moment, so that the
 neighbours of this machine do not pass for growth; and SQLite alone writes what is added in
-bulk into a copy of the file, which shows what of the growth is SQLite's.
+bulk into a copy of the file, which shows the part of the growth that is SQLite's.
 """
 
 import os
@@ -14,14 +14,15 @@ from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench import raw
-from scripts.bench.carts import PER_CART
+from scripts.bench.calls import PER_CART
 from scripts.bench.catch_up import MOST, catch_up
 from scripts.bench.echo import ECHO
 from scripts.bench.figures import Comparison, Group, Sample, Series
-from scripts.bench.goods import LikeReal, made_up_carts
+from scripts.bench.goods import LikeReal, Stock, made_up_carts
 from scripts.bench.load import drive
 from scripts.bench.measuring import Bench, Case, fill, head, recorded
 from scripts.bench.servers import Server, echo_server, inventory_server
@@ -37,15 +38,19 @@ FLAT: Final = 0.8
 STRETCH: Final = 10_000
 """Events in bulk that are one sample of how fast they are recorded."""
 
+UUID_EVENTS: Final = 50_000
+MOST_BYTES: Final = 500
+"""Bytes that an event may take where all ids are UUIDs."""
+
 ALONE: Final = "SQLite alone"
 
 SECONDS: Final = 60.0
 """How long the first answer after a start may take."""
 
 
-def case(bench: Bench) -> Case:
-    growth = _Growth(bench)
-    return Case(growth.group, growth.measure, 1)
+def growth(bench: Bench) -> Case:
+    file = _Growth(bench)
+    return Case(file.group, file.measure, 1)
 
 
 class _Growth:
@@ -174,3 +179,27 @@ async def _first_answer(server: Server, call: Call) -> float:
     """Return how long it took from the start of *server* until it answered."""
     await drive(server.address, lambda _: iter([call]), callers=1, warm_seconds=0, seconds=SECONDS)
     return time.perf_counter() - server.started
+
+
+def disk(bench: Bench) -> Case:
+    """Count the bytes an event takes, with the ids that callers like best."""
+    series = Series("with UUIDs", "bytes/event", most=MOST_BYTES)
+
+    async def measure() -> None:
+        file = bench.folder / "uuids.db"
+        with inventory_server(file) as server:
+            await fill(server, _with_uuids(UUID_EVENTS), UUID_EVENTS, bench.tell)
+        series.samples.append(Sample(size_of(file) / UUID_EVENTS))
+
+    return Case(Group("disk", [series]), measure, 1)
+
+
+def _with_uuids(events: int) -> Iterator[AddStockRequest]:
+    chance = random.Random(6)
+
+    def new_id() -> str:
+        return str(UUID(int=chance.getrandbits(128), version=4))
+
+    stores = [new_id() for _ in range(100)]
+    stocks = [Stock(new_id(), chance.choice(stores)) for _ in range(events // EVENTS_A_STOCK)]
+    return (add_stock(chance.choice(stocks), new_id()) for _ in range(events))

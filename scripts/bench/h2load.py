@@ -1,4 +1,4 @@
-"""Does another generator of load, `h2load`, say the same?
+"""A check of the generator of load by another one, `h2load`.
 
 It sends the same bytes each time and does not look at how calls ended, so it can only ask
 for one stock or add to one, and what it did is told by the position of the log.

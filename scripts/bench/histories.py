@@ -1,4 +1,4 @@
-"""What does the first call for a stock cost after a start, by how much happened to it?
+"""The first call for a stock after a start, by the number of events of that stock.
 
 Then nothing of it is at hand: what a reply is made of is read from the file.
 """

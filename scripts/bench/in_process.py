@@ -25,7 +25,7 @@ from inventory_grpc_protos.v1.commands_pb2 import (
     ReserveStockRequest,
 )
 from scripts.bench import goods, without_grpc
-from scripts.bench.carts import ON_HAND
+from scripts.bench.calls import ON_HAND
 from scripts.bench.figures import Comparison, Group, Sample, Series
 from scripts.bench.goods import Cart, Stock
 from scripts.bench.measuring import Bench, Case

@@ -1,4 +1,4 @@
-"""How many calls a second does a server answer to callers who never pause?"""
+"""The generator of load: callers who never pause, and the rate at which they are answered."""
 
 import asyncio
 import time

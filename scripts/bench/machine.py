@@ -1,8 +1,13 @@
-"""On what was it measured?"""
+"""The machine that is measured on, and what processes and their children take of it.
+
+Processes are looked up in /proc, which is on Linux alone; elsewhere nothing is known.
+"""
 
 import os
 import platform
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -11,6 +16,7 @@ from typing import Final
 import apsw
 
 _SYNCS: Final = 50
+_PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of `stat`, counted after the name
 
 
 def facts(folder: Path) -> dict[str, str]:
@@ -60,3 +66,43 @@ def _memory() -> str:
     except (OSError, ValueError):
         return "memory unknown"
     return f"{total / 2**30:.0f} GiB"
+
+
+def cpu_seconds(*process_ids: int) -> float | None:
+    """Return the processor time that the families have used so far."""
+    ticks = [
+        int(stat[_USER]) + int(stat[_SYSTEM])
+        for one in members(*process_ids)
+        if (stat := _stat(one))
+    ]
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+
+
+def resident_mb(*process_ids: int) -> float | None:
+    """Return the resident memory of the largest of the families, in 10^6 bytes."""
+    pages = [
+        int(statm.read_text("ascii").split()[1])
+        for one in members(*process_ids)
+        if (statm := Path(f"/proc/{one}/statm")).exists()
+    ]
+    return max(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6 if pages else None
+
+
+def members(*process_ids: int) -> Sequence[int]:
+    """Return processes and all that come from them, parents first."""
+    children: defaultdict[int, list[int]] = defaultdict(list)
+    for path in Path("/proc").glob("[0-9]*"):
+        if stat := _stat(int(path.name)):
+            children[int(stat[_PARENT])].append(int(path.name))
+    found = [*process_ids]
+    for member in found:
+        found += children[member]
+    return found
+
+
+def _stat(process_id: int) -> list[str]:
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text("ascii", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return stat.rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""How is one case measured, and how is it known that what happened is what was meant?"""
+"""The measurement of one case, and the check that the log holds what was acknowledged."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,8 +17,8 @@ from scripts.bench import goods
 from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import Goods
 from scripts.bench.load import CONNECTIONS, Load, drive
-from scripts.bench.pipeline import pipeline
 from scripts.bench.servers import Server
+from scripts.bench.streams import pipeline
 from scripts.bench.traffic import BATCH, ENOUGH, EXECUTE_STREAM, Shop, Traffic, deliveries, in_bulk
 
 WARM_SECONDS: Final = 0.3

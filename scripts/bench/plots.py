@@ -1,4 +1,4 @@
-"""How do figures look along an axis?"""
+"""Plots of figures along an axis."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path

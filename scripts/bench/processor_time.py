@@ -1,4 +1,4 @@
-"""Where does the processor time of a server go? `perf` (Debian, Ubuntu: linux-perf) has a look.
+"""A profile of a server's processor time by `perf` (Debian, Ubuntu: linux-perf).
 
 It looks at all threads of the server a thousand times a second. Who was at work is told by
 the file that the code came from: what Python calls in a library counts for the library. To

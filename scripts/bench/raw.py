@@ -1,4 +1,4 @@
-"""How fast is SQLite alone, told to do what the server has just done?"""
+"""SQLite alone, which writes or reads again what the server has just written."""
 
 import time
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""How does a run go, from the start of the servers to the last sample?"""
+"""The cases there are, and a run from the start of the servers to the last sample."""
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
@@ -10,16 +10,65 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from scripts.bench import machine
-from scripts.bench.choice import CASES
-from scripts.bench.figures import Group
+from scripts.bench import (
+    bulk,
+    calls,
+    catch_up,
+    followers,
+    growth,
+    h2load,
+    histories,
+    in_process,
+    machine,
+    processor_time,
+)
+from scripts.bench.figures import Group, Record
 from scripts.bench.h2load import H2loadFailed
 from scripts.bench.in_process import WrongAnswer
 from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
 from scripts.bench.processor_time import PerfFailed
-from scripts.bench.record import Record
 from scripts.bench.servers import ServerFailed, echo_server, inventory_server
 from scripts.bench.wire import CallFailed
+
+BRIEF: Final[Mapping[str, Callable[[Bench], Case]]] = {
+    "reads": calls.reads,
+    "commands": calls.commands,
+    "carts": calls.carts,
+    "bulk": bulk.case,
+    "catch-up": catch_up.case,
+    "followers": followers.case,
+    "workers": calls.workers,
+}
+LONG: Final[Mapping[str, Callable[[Bench], Case]]] = {
+    "growth": growth.growth,
+    "disk": growth.disk,
+    "histories": histories.case,
+}
+CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
+    **BRIEF,
+    "sweep": calls.sweep,
+    **LONG,
+    "h2load": h2load.case,
+    "in-process": in_process.case,
+    "profile": processor_time.case,
+}
+
+
+class NoSuchCase(ValueError):
+    """Something else is to be measured than there is."""
+
+
+def chosen(only: Sequence[str], *more: str) -> Sequence[str]:
+    """Return the names in *only*, or where there are none those that take little, and *more*.
+
+    Raises:
+        NoSuchCase: there is nothing of that name.
+    """
+    if unknown := set(only) - set(CASES):
+        raise NoSuchCase(f"there is no {', '.join(sorted(unknown))}; choose from {' '.join(CASES)}")
+    wanted = {*(only or BRIEF), *more}
+    return [name for name in CASES if name in wanted]
+
 
 FAILED: Final = "failed"
 """The fact that says why a run ended early."""

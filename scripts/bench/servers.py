@@ -1,4 +1,4 @@
-"""How are the servers that are measured started, and what do they cost?"""
+"""The servers that are measured: their start, their end and their processor time."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from scripts.bench import family
+from scripts.bench import machine
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
@@ -36,10 +36,10 @@ class Server:
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time it has used so far, where the system tells."""
-        return family.cpu_seconds(*self.process_ids)
+        return machine.cpu_seconds(*self.process_ids)
 
     def resident_mb(self) -> float | None:
-        return family.resident_mb(*self.process_ids)
+        return machine.resident_mb(*self.process_ids)
 
 
 @contextmanager

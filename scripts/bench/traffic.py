@@ -1,4 +1,4 @@
-"""Which calls are made?
+"""The calls that callers make.
 
 A caller makes one call after the other and waits for each answer; what it asks is an
 endless iterator of its own. Requests are made as bytes, so that all that is left to do

@@ -30,12 +30,12 @@ from scripts.bench.frames import (
     WINDOW,
     WINDOW_UPDATE,
     Messages,
+    Outgoing,
     frame,
     more_room,
     prefixed,
     settings,
 )
-from scripts.bench.outgoing import Outgoing
 
 _REPORT_BYTES: Final = 2**28
 """So much is taken in before the server is told that there is room again."""

@@ -1,4 +1,4 @@
-"""Is what SQLite alone is given to do the very work that the server has done?"""
+"""SQLite alone is given the very rows that the server has written."""
 
 import shutil
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Does the benchmark count what it says it counts?"""
+"""The benchmark counts each call that it makes, once."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Is it told right who spent the time?"""
+"""A profile attributes each sample to the part whose file it came from."""
 
 import pytest
 

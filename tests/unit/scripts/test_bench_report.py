@@ -1,4 +1,4 @@
-"""Are the figures shown as they were measured?"""
+"""Figures are shown as they were measured."""
 
 from io import StringIO
 from pathlib import Path
@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.bench import readme, record, report
-from scripts.bench.choice import BRIEF, CASES, NoSuchCase, chosen
-from scripts.bench.figures import Comparison, Group, Sample, Series
-from scripts.bench.record import Record
-from scripts.bench.tables import Table, along, side_by_side
+from scripts.bench import figures, report
+from scripts.bench.figures import Comparison, Group, Record, Sample, Series
+from scripts.bench.report import Table, along, side_by_side
+from scripts.bench.run import BRIEF, CASES, NoSuchCase, chosen
 
 
 def reads() -> Group:
@@ -101,9 +100,9 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     written = Record({"machine": "of Ana's"}, {"seconds": 1.5}, [reads(), growth(), named])
     file = tmp_path / "bench.json"
 
-    record.write(file, written)
+    figures.write(file, written)
 
-    assert record.read(file) == written
+    assert figures.read(file) == written
 
 
 def test_all_of_it_is_shown_on_a_screen_and_in_the_readme() -> None:
@@ -112,7 +111,7 @@ def test_all_of_it_is_shown_on_a_screen_and_in_the_readme() -> None:
 
     report.show(screen, told)
 
-    for text in (screen.export_text(), readme.markdown(told)):
+    for text in (screen.export_text(), report.markdown(told)):
         for word in ("of Ana's", "GetStock", "0.75", "not met", "100,000", "reads: of kettles"):
             assert word in text
         assert "at work 20% of the time at most, for GetStock" in " ".join(text.split())
@@ -120,19 +119,19 @@ def test_all_of_it_is_shown_on_a_screen_and_in_the_readme() -> None:
 
 def test_figures_are_put_in_the_place_of_the_last_ones() -> None:
     told = Record({}, {}, [growth()])
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+    text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
 
-    once = readme.put(text, told)
+    once = report.put(text, told)
 
-    assert once.startswith(f"before\n{readme.BEGIN}\n")
-    assert once.endswith(f"{readme.END}\nafter\n")
+    assert once.startswith(f"before\n{report.BEGIN}\n")
+    assert once.endswith(f"{report.END}\nafter\n")
     assert "old" not in once
     assert "| GetStock, calls/s | 4,000 | 1,500 |" in once
     assert "p99.9 ms" in once
     assert "p50 ms" not in once  # which the plots show
-    assert readme.put(once, told) == once
-    with pytest.raises(readme.NoPlace):
-        readme.put("before\nafter\n", told)
+    assert report.put(once, told) == once
+    with pytest.raises(report.NoPlace):
+        report.put("before\nafter\n", told)
 
 
 def test_what_is_chosen_is_measured_and_nothing_else() -> None:

@@ -1,4 +1,4 @@
-"""Does the generator of load speak HTTP/2 as a server of gRPC expects it?"""
+"""The generator of load speaks HTTP/2 as a server of gRPC expects it."""
 
 from collections.abc import AsyncIterator
 from random import Random
@@ -9,11 +9,9 @@ import grpc.aio
 import pytest
 
 from inventory_grpc.presentation.grpc_types import Context
-from scripts.bench.draining import drained
-from scripts.bench.frames import FRAME_BYTES, WINDOW, Messages, prefixed
+from scripts.bench.frames import FRAME_BYTES, WINDOW, Messages, Outgoing, prefixed
 from scripts.bench.load import drive
-from scripts.bench.outgoing import Outgoing
-from scripts.bench.pipeline import pipeline
+from scripts.bench.streams import drained, pipeline
 from scripts.bench.traffic import Call
 from scripts.bench.wire import CallFailed
 

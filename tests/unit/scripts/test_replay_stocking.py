@@ -1,4 +1,4 @@
-"""Does the replay notice if what is sent twice in bulk is not done once?"""
+"""The replay notices if a command that is sent twice in bulk is not done once."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Is what the workers of a server take counted for the server?"""
+"""The processor time and memory of a server's workers count for the server."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bench import family
+from scripts.bench import machine
 
 PARENT = """
 import subprocess, sys
@@ -35,14 +35,14 @@ def parent() -> Iterator["subprocess.Popen[str]"]:
     assert process.stdout
     assert {process.stdout.readline(), process.stdout.readline()} == {"begun\n", "used\n"}
     yield process
-    for member in reversed(family.members(process.pid)):
+    for member in reversed(machine.members(process.pid)):
         subprocess.run(["kill", str(member)], check=True)
     process.wait()
     process.stdout.close()
 
 
 def test_what_a_child_takes_is_counted_for_the_family(parent: "subprocess.Popen[str]") -> None:
-    used, resident = family.cpu_seconds(parent.pid), family.resident_mb(parent.pid)
+    used, resident = machine.cpu_seconds(parent.pid), machine.resident_mb(parent.pid)
 
     assert used is not None
     assert resident is not None
@@ -54,5 +54,5 @@ def test_of_a_process_that_is_gone_nothing_is_known() -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
 
-    assert family.cpu_seconds(gone.pid) is None
-    assert family.resident_mb(gone.pid) is None
+    assert machine.cpu_seconds(gone.pid) is None
+    assert machine.resident_mb(gone.pid) is None

@@ -1,16 +1,19 @@
-"""How fast does a server take what comes in a stream, several messages ahead of its answers?"""
+"""Streams: commands several messages ahead of their answers, and events to their end."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from scripts.bench.frames import OK, headers_of_call
 from scripts.bench.load import Load, connect, measured
-from scripts.bench.wire import Connection
+from scripts.bench.wire import CallFailed, Connection
 
 AHEAD: Final = 3
 """Messages of a stream that have no answer yet."""
+
+DRAIN_SECONDS: Final = 120.0
 
 
 async def pipeline(  # noqa: PLR0913  what, to whom, how long
@@ -86,3 +89,50 @@ class _Lane:
             self.connection.fail(f"{len(self._sent)} messages were not answered")
         else:
             self.connection.finish()
+
+
+class Drained(NamedTuple):
+    """A stream that was read to its end."""
+
+    seconds: float
+    messages: int
+    size: int
+    last: bytes
+    busy: float
+
+
+async def drained(address: str, method: str, request: bytes) -> Drained:
+    """Read a stream as fast as it comes, and do nothing with it.
+
+    Raises:
+        CallFailed: it did not end well, or not in time.
+    """
+    messages = size = 0
+    last = b""
+
+    def received(_stream: int, message: bytes) -> None:
+        nonlocal messages, size, last
+        messages += 1
+        size += len(message)
+        last = message
+
+    def over(_stream: int, trailers: bytes) -> None:
+        if OK in trailers:
+            connection.finish()
+        else:
+            connection.fail(f"the stream failed: {trailers!r}")
+
+    connection = Connection(over, received)
+    await connect(address, connection)
+    started, worked = time.perf_counter(), time.process_time()
+    try:
+        connection.begin(headers_of_call(address, method), request)
+        connection.flush()
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await connection.ended
+    except TimeoutError:
+        raise CallFailed(f"the stream has no end after {DRAIN_SECONDS:g} s") from None
+    finally:
+        connection.close()
+    seconds = time.perf_counter() - started
+    return Drained(seconds, messages, size, last, (time.process_time() - worked) / seconds)

@@ -1,0 +1,156 @@
+"""Calls of one request and one answer: reads, commands, carts, more callers, more workers.
+
+Each is measured beside an echo of the same requests.
+"""
+
+from itertools import cycle
+from typing import Final
+
+from scripts.bench import goods
+from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.measuring import Bench, Case, fill, recorded
+from scripts.bench.servers import Server, inventory_server, two_echo_servers
+from scripts.bench.traffic import KEYS, Checkout, Traffic, deliveries, echoed
+
+PER_CART: Final = 1 / 2
+"""A call is half of what a cart takes."""
+
+ON_HAND: Final = 100_000_000
+"""Some of the lines are fuel, by the millilitre."""
+
+SWEPT_CALLERS: Final = (1, 4, 16, 64, 256)
+SWEEPS: Final = 3
+
+WORKERS_CONNECTIONS: Final = 32
+"""The system spreads connections over workers, not calls: of many, each gets its share."""
+
+
+def reads(bench: Bench) -> Case:
+    """Look stocks up, one by one and many at a time."""
+    echo, look = Series("echo", "calls/s"), Series("GetStock", "calls/s")
+    echo_many = Series(f"echo of {KEYS} keys", "stocks/s")
+    many = Series(f"BatchGetStock of {KEYS}", "stocks/s", aim=50_000)
+
+    async def measure() -> None:
+        shop = bench.shop
+        await bench.ask(echo, bench.echo, echoed(shop.look))
+        await bench.ask(look, bench.inventory, shop.look)
+        await bench.ask(echo_many, bench.echo, echoed(shop.look_at_many), each=KEYS)
+        await bench.ask(many, bench.inventory, shop.look_at_many, each=KEYS)
+
+    comparisons = [Comparison(look, echo, aim=0.8), Comparison(many, echo_many)]
+    group = Group("reads", [echo, look, echo_many, many], comparisons)
+    return Case(group, measure, bench.options.repeat)
+
+
+def commands(bench: Bench) -> Case:
+    """Add and reserve, over all stocks and on one of them."""
+    echo = Series("echo", "calls/s")
+    add, add_hot = Series("AddStock, spread", "calls/s"), Series("AddStock, hot", "calls/s")
+    hold, hold_hot = (
+        Series("ReserveStock, spread", "calls/s"),
+        Series("ReserveStock, hot", "calls/s"),
+    )
+
+    async def measure() -> None:
+        shop = bench.shop
+        await bench.ask(echo, bench.echo, echoed(shop.add_anywhere))
+        await _command(bench, add, shop.add_anywhere)
+        await _command(bench, add_hot, shop.add_to_one)
+        await _command(bench, hold, shop.reserve_anywhere)
+        await _command(bench, hold_hot, shop.reserve_one)
+
+    comparisons = [
+        Comparison(add, echo, aim=0.6),
+        Comparison(add_hot, echo, aim=0.6),
+        Comparison(add_hot, add, aim=0.95),
+        Comparison(hold, echo),
+        Comparison(hold_hot, echo),
+        Comparison(hold_hot, hold, aim=0.95),
+    ]
+    group = Group("commands", [echo, add, add_hot, hold, hold_hot], comparisons)
+    return Case(group, measure, bench.options.repeat)
+
+
+async def _command(
+    bench: Bench, series: Series, traffic: Traffic, callers: int | None = None
+) -> None:
+    async with recorded(bench.inventory, series.name) as events:
+        events.append(await bench.ask(series, bench.inventory, traffic, callers=callers))
+
+
+def carts(bench: Bench) -> Case:
+    """Buy carts: each is reserved, and then committed."""
+    echo, buy = Series("echo twice", "carts/s"), Series("reserve, commit", "carts/s")
+    events = Series("in these", "events/s")
+    group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
+    checkout: list[Checkout] = []
+
+    async def measure() -> None:
+        if not checkout:
+            stocks = bench.goods.in_carts
+            await fill(bench.inventory, deliveries(stocks, "stock", ON_HAND), len(stocks))
+            checkout.append(Checkout(cycle(bench.goods.carts)))
+            group.notes.append(bench.goods.note)
+        shop, same = checkout[0], Checkout(cycle(bench.goods.carts))
+        await bench.ask(echo, bench.echo, echoed(same.buy), each=PER_CART)
+        before = shop.events
+        async with recorded(bench.inventory, buy.name) as told:
+            calls = await bench.ask(buy, bench.inventory, shop.buy, each=PER_CART)
+            told.append(shop.events - before)
+        events_in_cart = told[0] / (calls * PER_CART)
+        events.samples.append(Sample(buy.samples[-1].value * events_in_cart))
+
+    return Case(group, measure, bench.options.repeat)
+
+
+def sweep(bench: Bench) -> Case:
+    """Have more and more callers call at once."""
+    echo, look, add = (
+        [Series(name, "calls/s", at=callers) for callers in SWEPT_CALLERS]
+        for name in ("echo", "GetStock", "AddStock")
+    )
+
+    async def measure() -> None:
+        shop = bench.shop
+        for callers, echoes, looks, adds in zip(SWEPT_CALLERS, echo, look, add, strict=True):
+            await bench.ask(echoes, bench.echo, echoed(shop.look), callers=callers)
+            await bench.ask(looks, bench.inventory, shop.look, callers=callers)
+            await _command(bench, adds, shop.add_anywhere, callers)
+
+    group = Group("sweep", [*echo, *look, *add], axis="callers")
+    return Case(group, measure, min(SWEEPS, bench.options.repeat))
+
+
+def workers(bench: Bench) -> Case:
+    """Have two workers answer, beside two servers that do nothing.
+
+    A second worker can only use what the first one and the generator leave idle. The echoes
+    say how much that is here.
+    """
+    echo, two_echoes = Series("echo", "calls/s"), Series("echo, 2 processes", "calls/s")
+    one, two = Series("GetStock, 1 worker", "calls/s"), Series("GetStock, 2 workers", "calls/s")
+    database = bench.folder / "workers.db"
+    look = bench.shop.look
+
+    async def ask(series: Series, server: Server, traffic: Traffic = look) -> None:
+        await bench.ask(series, server, traffic, connections=WORKERS_CONNECTIONS)
+
+    async def measure() -> None:
+        await ask(echo, bench.echo, echoed(look))
+        with two_echo_servers(bench.folder / "two-echoes.log") as server:
+            await ask(two_echoes, server, echoed(look))
+        await ask(one, bench.inventory)
+        is_new = not database.exists()
+        with inventory_server(database, "--workers", "2") as server:
+            if is_new:
+                stocks = goods.made_up(bench.options.stocks)
+                await fill(server, deliveries(stocks, "begin"), len(stocks))
+            await ask(two, server)
+
+    group = Group(
+        "workers",
+        [echo, two_echoes, one, two],
+        [Comparison(two_echoes, echo), Comparison(two, one, aim=1.4)],
+    )
+    return Case(group, measure, bench.options.repeat)
