@@ -159,7 +159,7 @@ def build_service(
     facts = ServerFacts(
         version=version("inventory-grpc"),
         log_id=parts.event_log.log_id,
-        durability=settings.durability.value,
+        durability=settings.durability,
         start_time=wall(),
         breaker=parts.breaker,
         head=parts.event_log.head,

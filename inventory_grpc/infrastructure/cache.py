@@ -42,7 +42,8 @@ class TtlStockCache:
             del self._entries[stock_id]
             return None
         self._entries.move_to_end(stock_id)
-        return Reading(entry.stock, max(entry.as_of, self._head.position))
+        as_of, published = entry.as_of, self._head.position
+        return Reading(entry.stock, published if published > as_of else as_of)  # noqa: FURB136  half the time, at every query
 
     def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
         if reading.as_of < self._head.position:

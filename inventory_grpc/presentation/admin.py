@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import StorageError
+from inventory_grpc.application.store import Durability
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.to_proto import fill_span, fill_time
@@ -21,7 +22,10 @@ _STATES: Final = {
     BreakerState.HALF_OPEN: pb.CIRCUIT_BREAKER_STATE_HALF_OPEN,
 }
 
-_DURABILITIES: Final = {"full": pb.DURABILITY_FULL, "relaxed": pb.DURABILITY_RELAXED}
+_DURABILITIES: Final = {
+    Durability.FULL: pb.DURABILITY_FULL,
+    Durability.RELAXED: pb.DURABILITY_RELAXED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class ServerFacts:
 
     version: str
     log_id: str
-    durability: Literal["full", "relaxed"]
+    durability: Durability
     start_time: Instant
     breaker: CircuitBreaker
     head: Callable[[], Awaitable[int]]

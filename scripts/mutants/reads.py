@@ -21,4 +21,12 @@ READS: Final = (
         "refusal",
         "tests/unit/presentation/test_memory_of_refusals.py",
     ),
+    Mutant(
+        "M34",
+        "cache a stock as it was before an event that was published meanwhile",
+        "infrastructure/cache.py",
+        "        if reading.as_of < self._head.position:\n",
+        "        if False:\n",
+        "tests/unit/application/test_cache.py",
+    ),
 )

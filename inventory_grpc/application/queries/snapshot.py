@@ -83,7 +83,7 @@ class Latest:
         if type(key) is not StockId:
             return self._checked(await queries.newest.get(key))
         reading = queries.cache.get(key)
-        if reading is None or reading.as_of < max(self._min_position, queries.shown):
+        if reading is None or reading.as_of < self._min_position or reading.as_of < queries.shown:
             reading = self._checked(await queries.newest.get(key))
             queries.cache.put(key, reading)
         return reading

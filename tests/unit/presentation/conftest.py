@@ -6,6 +6,7 @@ from typing import Any
 import grpc.aio
 import pytest
 
+from inventory_grpc.application.store import Durability
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
@@ -62,7 +63,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
     facts = ServerFacts(
         version="0.1.0",
         log_id=log.log_id,
-        durability="full",
+        durability=Durability.FULL,
         start_time=wall(),
         breaker=engine.breaker,
         head=log.head,

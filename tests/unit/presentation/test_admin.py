@@ -6,6 +6,7 @@ from typing import Any, Never
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.store import Durability
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc_protos.v1 import admin_pb2 as pb
 from tests.support.world import NOON, SECOND
@@ -23,7 +24,7 @@ async def info(
     facts = ServerFacts(
         version="0.1.0",
         log_id="k3v9x0q2m7ab",
-        durability="relaxed",
+        durability=Durability.RELAXED,
         start_time=NOON,
         breaker=breaker,
         head=head,
