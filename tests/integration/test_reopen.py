@@ -111,7 +111,7 @@ async def test_a_read_model_table_that_an_older_version_did_not_have_is_no_hindr
     await _live(path)
     before = _tables(path)
     with closing(Database(path).writer()) as connection:
-        connection.execute("DROP TABLE reservation_snapshots")
+        connection.execute("DROP TABLE subject_snapshots")
         connection.execute("ALTER TABLE stocks DROP COLUMN update_time")
         connection.execute("UPDATE log SET read_models = 0")
     async with opened(path):

@@ -97,7 +97,7 @@ async def test_a_reservation_with_a_long_history_is_folded_from_a_snapshot(
         assert after.subjects
         assert after.subjects[0].held == 2_000 - 1_202
         assert reads.count < SNAPSHOT_EVERY
-    assert len(rows(path, "SELECT * FROM reservation_snapshots")) == 1
+    assert len(rows(path, "SELECT * FROM subject_snapshots")) == 1
     checked(path)
 
 
@@ -105,7 +105,7 @@ async def test_snapshots_that_are_gone_are_made_again(path: Path, reads: Reads) 
     await _live_long(path)
     async with _reopened(path, reads) as shop:
         await shop.record(commit({KETTLES: 1}))
-    change(path, "DELETE FROM reservation_snapshots")
+    change(path, "DELETE FROM subject_snapshots")
     async with _reopened(path, reads) as shop:
         after = await shop.record(commit({KETTLES: 1}))
         assert after.subjects

@@ -19,7 +19,7 @@ from inventory_grpc.infrastructure.sqlite import opening, schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.high_water import mark_of
 from inventory_grpc.infrastructure.sqlite.log_row import row_of_file
-from inventory_grpc.infrastructure.sqlite.opening import InUse, prepare
+from inventory_grpc.infrastructure.sqlite.opening import InUse, prepare, rebuild_alone
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 from tests.support.format_1 import KEPT, to_format_1, unpack
@@ -144,6 +144,13 @@ async def test_rebuild_upgrades_as_well_and_says_so(
     assert "earlier releases cannot open it again" in caplog.text
     assert check_header(carts) == 2
     checked(carts)
+
+
+def test_the_header_says_so_also_where_somebody_else_has_the_file_open(carts: Path) -> None:
+    with closing(Database(carts).reader()) as reader:
+        reader.execute("SELECT count(*) FROM events").fetchall()
+        assert rebuild_alone(Database(carts), lambda _done, _of: None) == 72
+        assert check_header(carts) == 2
 
 
 @pytest.mark.parametrize("command", ["verify", "events"])

@@ -74,9 +74,7 @@ def _sql(statement: str) -> Damage:
 
 
 def _a_snapshot_of_a_reservation(path: Path) -> None:
-    change(
-        path, "INSERT INTO reservation_snapshots SELECT reservation, 505, '{}' FROM reservations"
-    )
+    change(path, "INSERT INTO subject_snapshots SELECT subject, 505, '{}' FROM subjects")
 
 
 DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
@@ -142,7 +140,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a wrong snapshot of a reservation": (
         _a_snapshot_of_a_reservation,
-        r"reservation_snapshots: 504 is not what the log says",
+        r"subject_snapshots: 504 is not what the log says",
     ),
     "a request with other events": (
         _sql("UPDATE requests SET position = 2 WHERE request_id = 'add-7'"),

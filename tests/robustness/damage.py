@@ -25,7 +25,7 @@ KNOWN_TWICE: Final[Mapping[str, tuple[str, str]]] = {
     "stocks": ("stream", "on_hand reserved version update_time"),
     "reservations": ("reservation", "customer_id state create_time"),
     "reservation_lines": ("reservation, stream", "quantity held"),
-    "reservation_snapshots": ("reservation", "position state"),
+    "subject_snapshots": ("subject", "position state"),
 }
 """Keys and columns that the log says a second time, or is; requests are known only once."""
 

@@ -26,7 +26,6 @@ _TABLES: Final = {
         "expire_time FROM now.reservations JOIN now.subjects ON subject = reservation"
     ),
     "reservation_lines": "SELECT * FROM now.reservation_lines",
-    "reservation_snapshots": "SELECT * FROM now.reservation_snapshots",
     "clock": "SELECT * FROM now.clock",
 }
 
@@ -66,7 +65,15 @@ def _by_noun(*outcome: Any) -> str | None:  # noqa: ANN401  as apsw has it
     content = json.loads(*outcome)
     former = {
         "position": content["position"],
-        "stocks": [stock for _, *stock in content["streams"]],
-        "reservation": next((own for _, own in content["subjects"]), None),
+        "stocks": [
+            [*stock["stock_id"], *stock["levels"], stock["version"], stock["update_time"]]
+            for _, stock in content["streams"]
+        ],
+        "reservation": next((_reservation(own) for _, own in content["subjects"]), None),
     }
     return json.dumps(former, separators=(",", ":"))
+
+
+def _reservation(own: dict[str, Any]) -> dict[str, Any]:
+    lines = [[*stock_id, *units] for stock_id, units in own["lines"]]
+    return {name: value for name, value in {**own, "lines": lines}.items() if name != "held"}

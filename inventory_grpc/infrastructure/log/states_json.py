@@ -1,103 +1,92 @@
-"""How is folded state written down, in snapshots and in answers that have no events?
+"""Writes folded states as JSON, in snapshots and in answers that have no events.
 
-As JSON, for it grows by addition, and a snapshot that cannot be read is only made again.
+A state is its kind, and an object with the names of its fields: a new noun needs nothing here.
+Values of several parts are arrays of these, and mappings are arrays of pairs.
 """
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import cache
+from types import NoneType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.event import Levels
-from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import (
-    CustomerId,
-    Instant,
-    OrderId,
-    ProductId,
-    ReservationId,
-    StockId,
-    StoreId,
-)
-from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK
+from inventory_grpc.application.ports import Outcome, State
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
+from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
+
+_CLASS_OF_KIND: Final[Mapping[int, Any]] = {
+    KIND_OF_KEY[key]: state for key, state in (*STREAMS.items(), *SUBJECTS.items())
+}
+_KIND_OF_CLASS: Final = {state: kind for kind, state in _CLASS_OF_KIND.items()}
 
 
-def dump_reservation(reservation: Reservation) -> str:
-    """Return the state of a reservation."""
-    return json.dumps(_reservation(reservation), separators=(",", ":"))
+def dump_state(state: State) -> str:
+    """Return *state* as text; the same state is always the same text."""
+    return _text(_dumped(state))
 
 
-def load_reservation(text: str) -> Reservation:
-    """Return the reservation that *text* was made from."""
-    return _load_reservation(json.loads(text))
+def load_state(text: str) -> State:
+    """Return the state that *text* was made from."""
+    return _loaded(json.loads(text))
 
 
 def dump_outcome(outcome: Outcome) -> str:
     """Return an answer, to be given again."""
-    content = {
-        "position": outcome.position,
-        "streams": [[STOCK, *_stock(stock)] for stock in outcome.streams],
-        "subjects": [[RESERVATION, _reservation(own)] for own in outcome.subjects],
-    }
-    return json.dumps(content, separators=(",", ":"))
+    streams = [_dumped(state) for state in outcome.streams]
+    subjects = [_dumped(state) for state in outcome.subjects]
+    return _text({"position": outcome.position, "streams": streams, "subjects": subjects})
 
 
 def load_outcome(text: str) -> Outcome:
     """Return the answer that *text* was made from."""
     content = json.loads(text)
-    return Outcome(
-        content["position"],
-        [_load_stock(stock) for _, *stock in content["streams"]],
-        [_load_reservation(own) for _, own in content["subjects"]],
-    )
+    streams = [_loaded(stored) for stored in content["streams"]]
+    return Outcome(content["position"], streams, [_loaded(own) for own in content["subjects"]])
 
 
-def _stock(stock: Inventory) -> list[Any]:
-    return [*stock.stock_id, *stock.levels, stock.version, stock.update_time]
+def _text(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))
 
 
-def _load_stock(row: list[Any]) -> Inventory:
-    product_id, store_id, on_hand, reserved, version, update_time = row
-    return Inventory(
-        StockId(ProductId(product_id), StoreId(store_id)),
-        Levels(on_hand, reserved),
-        version,
-        None if update_time is None else Instant(update_time),
-    )
+def _dumped(state: State) -> list[Any]:
+    names = get_type_hints(type(state))
+    return [_KIND_OF_CLASS[type(state)], {name: _plain(getattr(state, name)) for name in names}]
 
 
-def _reservation(reservation: Reservation) -> dict[str, Any]:
-    return {
-        "reservation_id": reservation.reservation_id,
-        "customer_id": reservation.customer_id,
-        "reserved_for": reservation.reserved_for,
-        "committed_for": reservation.committed_for,
-        "reference": reservation.reference,
-        "create_time": reservation.create_time,
-        "expire_time": reservation.expire_time,
-        "state": reservation.state.value,
-        "lines": [[*stock_id, *line] for stock_id, line in reservation.lines.items()],
-        "position": reservation.position,
-    }
+def _loaded(stored: list[Any]) -> State:
+    kind, fields = stored
+    readers = _readers(_CLASS_OF_KIND[kind])
+    return _CLASS_OF_KIND[kind](**{name: readers[name](value) for name, value in fields.items()})
 
 
-def _load_reservation(content: dict[str, Any]) -> Reservation:
-    lines = {
-        StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)
-        for product_id, store_id, *units in content["lines"]
-    }
-    reserved_for, committed_for = content["reserved_for"], content["committed_for"]
-    expire_time = content["expire_time"]
-    return Reservation(
-        reservation_id=ReservationId(content["reservation_id"]),
-        customer_id=CustomerId(content["customer_id"]),
-        reserved_for=OrderId(reserved_for) if reserved_for else None,
-        committed_for=OrderId(committed_for) if committed_for else None,
-        reference=content["reference"],
-        create_time=Instant(content["create_time"]),
-        expire_time=None if expire_time is None else Instant(expire_time),
-        state=ReservationState(content["state"]),
-        lines=lines,
-        held=sum(line.held for line in lines.values()),
-        position=content["position"],
-    )
+def _plain(value: Any) -> Any:  # noqa: ANN401  of whichever field
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return [[_plain(key), _plain(part)] for key, part in value.items()]
+    return value
+
+
+@cache
+def _readers(kind: Any) -> Mapping[str, Callable[[Any], Any]]:  # noqa: ANN401  a class
+    return {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+
+
+@cache
+def _reader(hint: Any) -> Callable[[Any], Any]:  # noqa: ANN401  the type of a field
+    """Return what makes a value of the type *hint* from its plain form."""
+    parts = get_args(hint)
+    if NoneType in parts:
+        read = _reader(next(part for part in parts if part is not NoneType))
+        return lambda value: None if value is None else read(value)
+    if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
+        key, part = map(_reader, parts)
+        return lambda pairs: {key(name): part(value) for name, value in pairs}
+    if issubclass(hint, tuple):
+        each = tuple(_readers(hint).values())
+        return lambda values: hint(*(read(one) for read, one in zip(each, values, strict=False)))
+    converted: Callable[[Any], Any] = hint
+    return converted

@@ -13,16 +13,16 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.ports import Query
 from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.read_models import (
-    reservation_snapshots,
     reservations,
     stocks,
+    subject_snapshots,
 )
 from inventory_grpc.infrastructure.read_models.read_model import Find, ReadModel, StateOf
 
 READ_MODELS: Final[tuple[ReadModel, ...]] = (
     stocks.READ_MODEL,
     reservations.READ_MODEL,
-    reservation_snapshots.READ_MODEL,
+    subject_snapshots.READ_MODEL,
 )
 
 VERSION: Final = 3
@@ -45,7 +45,7 @@ ANSWERS: Final[Mapping[type[Query[Any]], Callable[[apsw.Connection, Any], Any]]]
 }
 """How a query is answered, by its class."""
 
-_FORMER_TABLES: Final = ("stock_snapshots",)
+_FORMER_TABLES: Final = ("stock_snapshots", "reservation_snapshots")
 """Of older versions."""
 
 

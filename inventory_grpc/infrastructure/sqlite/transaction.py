@@ -21,6 +21,7 @@ from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
 from inventory_grpc.infrastructure.read_models import reservations
+from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
 from inventory_grpc.infrastructure.sqlite.rows import execute_with, select_with
@@ -104,20 +105,13 @@ class SqliteTransaction:
 
     def _fold(self, key: Key, number: int, upto: int = _NO_END) -> State:
         """Fold a subject from its snapshot, if that is not too late, and on."""
-        text = self._connection.execute(
-            "SELECT state FROM reservation_snapshots WHERE reservation = ? AND position <= ?",
-            (number, upto),
-        ).get
-        state: State = states_json.load_reservation(text) if text else None
+        state = find_snapshot(self._connection, number, upto)
         after = state.position if state else 0
         events = list(log.events_of_subject(self._connection, number, after, upto))
         if events:
             state = (state or SUBJECTS[type(key)].begin(events[0])).evolve(events)
         if len(events) > SNAPSHOT_EVERY and upto == _NO_END and self._writable:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO reservation_snapshots VALUES (?, ?, ?)",
-                (number, state.position, states_json.dump_reservation(state)),
-            )
+            keep_snapshot(self._connection, number, state)
         return state
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:

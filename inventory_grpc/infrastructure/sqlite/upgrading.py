@@ -85,7 +85,24 @@ def _by_kind(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it
     reservation = former["reservation"]
     content = {
         "position": former["position"],
-        "streams": [[STOCK, *stock] for stock in former["stocks"]],
-        "subjects": [[RESERVATION, reservation]] if reservation else [],
+        "streams": [[STOCK, _stock(*stock)] for stock in former["stocks"]],
+        "subjects": [[RESERVATION, _reservation(reservation)]] if reservation else [],
     }
     return json.dumps(content, separators=(",", ":"))
+
+
+def _stock(product_id: str, store_id: str, *rest: int) -> dict[str, Any]:
+    on_hand, reserved, version, update_time = rest
+    return {
+        "stock_id": [product_id, store_id],
+        "levels": [on_hand, reserved],
+        "version": version,
+        "update_time": update_time,
+    }
+
+
+def _reservation(former: dict[str, Any]) -> dict[str, Any]:
+    lines = [[line[:2], line[2:]] for line in former["lines"]]
+    held = sum(quantity - sum(ends) for _, (quantity, *ends) in lines)
+    position = former.pop("position")
+    return {**former, "lines": lines, "held": held, "position": position}

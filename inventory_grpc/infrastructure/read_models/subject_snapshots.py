@@ -1,0 +1,60 @@
+"""Folded subjects, from which the writer folds on; an older one is as good."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import apsw
+
+from inventory_grpc.application.ports import State
+from inventory_grpc.domain.registry import SUBJECTS
+from inventory_grpc.infrastructure.codec import UNREADABLE
+from inventory_grpc.infrastructure.log.states_json import dump_state, load_state
+from inventory_grpc.infrastructure.read_models.read_model import ReadModel
+from inventory_grpc.infrastructure.sqlite.events import events_of_subject
+
+_DDL: Final = """
+CREATE TABLE subject_snapshots (
+  subject  INTEGER PRIMARY KEY,
+  position INTEGER NOT NULL,
+  state    TEXT    NOT NULL
+) STRICT
+"""
+
+
+def find_snapshot(connection: apsw.Connection, subject: int, upto: int) -> State | None:
+    """Return the folded state of a subject, unless there is none, or only a later one."""
+    text = connection.execute(
+        "SELECT state FROM subject_snapshots WHERE subject = ? AND position <= ?", (subject, upto)
+    ).get
+    return load_state(text) if text else None
+
+
+def keep_snapshot(connection: apsw.Connection, subject: int, state: State) -> None:
+    """Keep the folded state of a subject in the place of an earlier one."""
+    connection.execute(
+        "INSERT OR REPLACE INTO subject_snapshots VALUES (?, ?, ?)",
+        (subject, state.position, dump_state(state)),
+    )
+
+
+def _check(connection: apsw.Connection) -> Iterator[str]:
+    """Yield the snapshots that are not what folding the log gives."""
+    for subject, position, text in connection.execute(
+        "SELECT subject, position, state FROM subject_snapshots"
+    ):
+        if text != _fold(connection, subject, position):
+            yield f"subject_snapshots: {subject} is not what the log says"
+
+
+def _fold(connection: apsw.Connection, subject: int, upto: int) -> str:
+    try:
+        events = list(events_of_subject(connection, subject, 0, upto))
+    except UNREADABLE:
+        return ""
+    if not events:
+        return ""
+    state = SUBJECTS[type(events[0].fact.subject)]
+    return dump_state(state.begin(events[0]).evolve(events))
+
+
+READ_MODEL: Final[ReadModel] = ReadModel(_DDL, check=_check)

@@ -1,0 +1,68 @@
+"""States are written as text and read back as they were, whichever noun they are of."""
+
+from typing import Final
+
+import pytest
+
+from inventory_grpc.application.ports import Outcome, State
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
+from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.infrastructure.log.states_json import (
+    dump_outcome,
+    dump_state,
+    load_outcome,
+    load_state,
+)
+from tests.support.world import ANA, KETTLES, NOON, ORDER, R1, TOASTERS
+
+STATES: Final[tuple[State, ...]] = (
+    Inventory(KETTLES),
+    Inventory(KETTLES, Levels(9, 4), 7, NOON),
+    Reservation(
+        reservation_id=R1,
+        customer_id=ANA,
+        reserved_for=None,
+        committed_for=ORDER,
+        reference="a gift",
+        create_time=NOON,
+        expire_time=None,
+        state=ReservationState.COMMITTED,
+        lines={KETTLES: ReservedLine(5, committed=2), TOASTERS: ReservedLine(2, 0, 1, 1)},
+        held=3,
+        position=11,
+    ),
+)
+
+
+@pytest.mark.parametrize("state", STATES, ids=str)
+def test_a_state_is_read_as_it_was_written(state: State) -> None:
+    read = load_state(text := dump_state(state))
+    assert read == state
+    assert dump_state(read) == text
+    assert type(read) is type(state)
+
+
+def test_a_state_of_each_noun_is_here() -> None:
+    assert {type(state) for state in STATES} == {*STREAMS.values(), *SUBJECTS.values()}
+
+
+def test_values_have_their_classes_again() -> None:
+    reservation: Reservation = load_state(dump_state(STATES[-1]))
+    assert type(next(iter(reservation.lines))) is type(KETTLES)
+    assert type(reservation.customer_id) is type(ANA)
+    assert reservation.lines[KETTLES].held == 3
+
+
+def test_an_answer_is_read_as_it_was_written() -> None:
+    outcome = Outcome(11, [*STATES[:2]], [STATES[-1]])
+    assert load_outcome(dump_outcome(outcome)) == outcome
+    assert load_outcome(dump_outcome(Outcome(3, [], []))) == Outcome(3, [], [])
+
+
+def test_the_text_of_a_stock_stays_what_it_is() -> None:
+    assert dump_state(STATES[1]) == (
+        '[1,{"stock_id":["kettle","lisbon"],"levels":[9,4],"version":7,'
+        f'"update_time":{int(NOON)}}}]'
+    )
