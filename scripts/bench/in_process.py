@@ -127,14 +127,14 @@ def case(bench: Bench) -> Case:
                 service.seconds(begin, requests)
             for turn in range(bench.options.repeat + 1):
                 bench.tell("turns", turn, bench.options.repeat + 1)
-                for name, place, seconds in _turn(services, kinds, reverse=bool(turn % 2)):
+                for name, place, seconds in turn_of(services, kinds, reverse=bool(turn % 2)):
                     for what, took in seconds.items() if turn else ():  # the first one warms up
                         series[what, name, place].samples.append(Sample(took))
 
     return Case(group, measure, 1)
 
 
-def _turn(
+def turn_of(
     services: Mapping[str, Service], kinds: Sequence[Kind], *, reverse: bool
 ) -> Iterator[tuple[str, int, Mapping[str, float]]]:
     """Have all services make the same calls; yield which took how many microseconds for each."""

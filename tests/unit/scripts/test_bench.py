@@ -1,7 +1,7 @@
 """The benchmark counts each call that it makes, once."""
 
 from collections.abc import AsyncIterator, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import grpc
@@ -12,6 +12,7 @@ from inventory_grpc.presentation.grpc_types import Context
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, ExecuteBatchRequest
 from scripts.bench.figures import Comparison, Sample, Series
 from scripts.bench.goods import LikeReal, made_up
+from scripts.bench.in_process import Kind, turn_of
 from scripts.bench.load import drive
 from scripts.bench.traffic import (
     ADD_STOCK,
@@ -163,3 +164,27 @@ def test_an_aim_is_a_least_or_a_most() -> None:
     assert Series("size", "bytes/event", most=20, samples=samples).is_met
     assert Series("size", "bytes/event", most=19, samples=samples).is_met is False
     assert Series("rate", "calls/s", samples=samples).is_met is None
+
+
+class Clockwork:
+    """A service that answers at once and says how long that took."""
+
+    def __init__(self, name: str, told: list[tuple[str, list[bytes]]]) -> None:
+        self.name = name
+        self._told = told
+
+    def seconds(self, _kind: Kind, requests: list[bytes]) -> dict[str, float]:
+        self._told.append((self.name, requests))
+        return {"process": 0.5}
+
+
+def test_checkouts_get_the_same_requests_in_turns_and_each_command_counts() -> None:
+    told: list[tuple[str, list[bytes]]] = []
+    services: Any = {name: Clockwork(name, told) for name in ("", "other")}
+    kinds = [Kind("bulk", "", (b"%d" % number for number in count()), 2, 1, counted=500)]
+
+    turns = [list(turn_of(services, kinds, reverse=reverse)) for reverse in (False, True)]
+
+    assert [name for name, _ in told] == ["", "other", "other", ""]
+    assert [requests for _, requests in told] == [[b"0", b"1"]] * 2 + [[b"2", b"3"]] * 2
+    assert turns[0] == [(name, 0, {"process": 500.0}) for name in ("", "other")]
