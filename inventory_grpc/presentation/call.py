@@ -1,7 +1,5 @@
 """The call that is being served, as interceptors and handlers see it."""
 
-from typing import cast
-
 from inventory_grpc.application.access import ANYBODY, Caller
 from inventory_grpc.presentation.grpc_types import Context
 
@@ -22,4 +20,4 @@ class Call:
 
     def seconds_left(self) -> float | None:
         """Return the seconds until the deadline that the caller has set, if there is one."""
-        return cast("float | None", self.context.time_remaining())
+        return self.context.time_remaining()
