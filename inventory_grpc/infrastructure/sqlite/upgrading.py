@@ -39,7 +39,8 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
     with connection:
         if before < schema.FORMAT:
             _log.warning(
-                "the log is upgraded from format %s to %s: earlier releases cannot open it again",
+                "the log is upgraded from format %s to %s: earlier releases cannot open it again; "
+                "to back it up first, stop this process now: nothing is changed until the end",
                 before,
                 schema.FORMAT,
             )
@@ -48,7 +49,9 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
     reach("upgrade_end")
     if before < schema.FORMAT:
         schema.write_header(connection)
-        _log.warning("the log has format %s now, and all its %s events", schema.FORMAT, head)
+        _log.warning(
+            "the log has format %s now; its %s events are as they were", schema.FORMAT, f"{head:,}"
+        )
     return head
 
 
