@@ -61,8 +61,8 @@ class StreamState(Protocol):
         """Return the levels once *fact* has happened."""
         ...
 
-    def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the state right after *events*, its next ones."""
+    def then(self, event: Event) -> Self:
+        """Return the state right after *event*, which must be its next one."""
         ...
 
     @classmethod

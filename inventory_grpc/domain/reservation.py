@@ -7,7 +7,7 @@ is an event of a stock.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from inventory_grpc.domain.event import Change, Event, Fact, Moves
 from inventory_grpc.domain.refusals import ReservationNotFound
@@ -105,6 +105,17 @@ class ReservedLine(NamedTuple):
     def held(self) -> int:
         return self.quantity - self.committed - self.released - self.expired
 
+    def end(self, units: int, how: type[ReservationFact]) -> Self:
+        """Return the line once *units* of it are committed, released or expired."""
+        quantity, committed, released, expired = self
+        if how is ReservationCommitted:
+            committed += units
+        elif how is ReservationReleased:
+            released += units
+        else:
+            expired += units
+        return type(self)(quantity, committed, released, expired)
+
 
 class Reservation(NamedTuple):
     """A cart that is kept for a customer, until it is paid, given up, or over time."""
@@ -176,43 +187,43 @@ class Reservation(NamedTuple):
         ]
 
     def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the reservation once *events*, of one or more commands, have happened."""
+        """Return the reservation once *events*, its next ones, have happened."""
         lines = dict(self.lines)
-        held, state = self.held, self.state
-        committed_for, expire_time = self.committed_for, self.expire_time
+        held, state, committed_for = self.held, self.state, self.committed_for
+        expire_time = self.expire_time
         for event in events:
-            key, fact = event.key, event.fact
-            match fact:
-                case StockReserved(quantity=units):
-                    lines[key] = ReservedLine(units)
-                    held += units
-                    continue
-                case ReservationCommitted(quantity=units):
-                    line = lines[key]
-                    lines[key] = line._replace(committed=line.committed + units)
+            key = event.key
+            fact: Any = event.fact  # one of `FACTS`
+            kind = type(fact)
+            if kind is StockReserved:
+                lines[key] = ReservedLine(fact.quantity)
+                held += fact.quantity
+            elif kind is ReservationExtended:
+                expire_time = fact.expire_time
+            else:
+                if kind is ReservationCommitted:
                     committed_for = committed_for or fact.order_id
-                    end = ReservationState.COMMITTED
-                case ReservationReleased(quantity=units):
-                    line = lines[key]
-                    lines[key] = line._replace(released=line.released + units)
-                    end = ReservationState.RELEASED
-                case ReservationExpired(quantity=units):
-                    line = lines[key]
-                    lines[key] = line._replace(expired=line.expired + units)
-                    end = ReservationState.EXPIRED
-                case ReservationExtended():
-                    expire_time = fact.expire_time
-                    continue
-                case _:
-                    raise AssertionError(f"{fact} is not about a reservation")
-            held -= units
-            if not held:
-                state = end
-        return self._replace(
-            lines=lines,
-            held=held,
-            state=state,
-            committed_for=committed_for,
-            expire_time=expire_time,
-            position=events[-1].position,
+                lines[key] = lines[key].end(fact.quantity, kind)
+                held -= fact.quantity
+                state = state if held else _ENDS[kind]
+        return type(self)(
+            self.reservation_id,
+            self.customer_id,
+            self.reserved_for,
+            committed_for,
+            self.reference,
+            self.create_time,
+            expire_time,
+            state,
+            lines,
+            held,
+            events[-1].position,
         )
+
+
+_ENDS: Final = {
+    ReservationCommitted: ReservationState.COMMITTED,
+    ReservationReleased: ReservationState.RELEASED,
+    ReservationExpired: ReservationState.EXPIRED,
+}
+"""The state of a reservation whose last units have ended so."""

@@ -66,7 +66,7 @@ class ReserveStock:
         short = [
             ShortLine(stock_id, quantity, available)
             for stock_id, quantity in self.cart.items()
-            if quantity > (available := book.get(stock_id).available)
+            if quantity > (available := book.get(stock_id).levels.available)
         ]
         if short:
             raise InsufficientStock(short)
@@ -127,7 +127,7 @@ class CommitReservation(_OnReservation):
         short = [
             ShortLine(stock_id, quantity, on_hand)
             for stock_id, quantity in taken.items()
-            if quantity > (on_hand := book.get(stock_id).on_hand)
+            if quantity > (on_hand := book.get(stock_id).levels.on_hand)
         ]
         if short:
             raise InsufficientStock(short, counted="on hand")

@@ -69,12 +69,11 @@ class Inventory(NamedTuple):
         on_hand, reserved = fact.moves
         return Levels(self.levels.on_hand + on_hand, self.levels.reserved + reserved)
 
-    def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the stock right after *events*, its next ones."""
-        last = events[-1]
-        if last.version != self.version + len(events):
-            raise EventOutOfOrder(f"{self.stock_id}: {last.version} after {self.version}")
-        return self.at(last)
+    def then(self, event: Event) -> Self:
+        """Return the stock right after *event*, which must be its next one."""
+        if event.version != self.version + 1:
+            raise EventOutOfOrder(f"{self.stock_id}: {event.version} after {self.version}")
+        return type(self)(event.key, event.after, event.version, event.record_time)
 
     @classmethod
     def at(cls, event: Event) -> Self:

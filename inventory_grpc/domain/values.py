@@ -27,6 +27,11 @@ class Malformed(ValueError):
     """A value that is not of its type; the message says what is wrong with it."""
 
 
+def is_name(value: str) -> bool:
+    """Tell whether *value* can be an id."""
+    return _NAME.fullmatch(value) is not None
+
+
 class Name(str):
     """An id minted outside this service: 1 to 128 letters, digits, ``. _ : - /``."""
 

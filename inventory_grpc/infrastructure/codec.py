@@ -9,7 +9,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.domain.event import Cause, Event, Fact, Levels
@@ -45,19 +45,23 @@ class _Stored(NamedTuple):
     make: type[Fact]
     field: str
     """That of their message in the event."""
-    values: tuple[str, ...]
-    """The names of their fields that are stored as they are."""
-    times: tuple[str, ...]
+    names: tuple[tuple[str, bool], ...]
+    """Those of their fields, and which of these are times."""
+    values: Callable[[Fact], tuple[Any, ...]]
+    unset: tuple[object, ...]
+    """Stand-ins for the values of a message of which no field is set."""
     read: tuple[Callable[[Any], Any], ...]
 
 
 def _stored(fact: type[Fact]) -> _Stored:
     types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(fact).items()}
+    get = attrgetter(*types)
     return _Stored(
         fact,
         _FIELDS[fact.__name__].name,
-        tuple(name for name, kind in types.items() if kind[0] is not Instant),
-        tuple(name for name, kind in types.items() if kind[0] is Instant),
+        tuple((name, kind[0] is Instant) for name, kind in types.items()),
+        get if len(types) > 1 else lambda one: (get(one),),
+        (object(),) * len(types),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
     )
 
@@ -77,33 +81,69 @@ _STORED: Final = {fact: _stored(fact) for fact in FACTS}
 _BY_FIELD: Final = {stored.field: stored for stored in _STORED.values()}
 
 
-def encode(event: Event, log_id: str) -> bytes:
-    """Return the bytes of *event* that are stored and sent."""
-    # taken apart at once: looked up one by one, the parts cost as much as to serialise them
-    position, command_position, stock_id, version, record_time, cause, fact, after = event
-    message = pb.Event()
-    message.position = position
-    message.event_id = f"{log_id}-{position}"
-    message.product_id, message.store_id = stock_id
-    message.version = version
-    message.command_position = command_position
-    message.request_id, message.actor, message.reason, message.reference, occur_time = cause
-    set_time(message.record_time, record_time)
-    if occur_time is not None:
-        set_time(message.occur_time, occur_time)
-    levels = message.after
-    levels.on_hand, levels.reserved = after
-    levels.available = after.available
-    levels.shortfall = after.shortfall
-    stored = _STORED[type(fact)]
-    target = getattr(message, stored.field)
-    for name in stored.values:
-        if (value := getattr(fact, name)) is not None:
-            setattr(target, name, value)
-    for name in stored.times:
-        if (value := getattr(fact, name)) is not None:
-            set_time(getattr(target, name), value)
-    return message.SerializeToString()
+class Encoder:
+    """Encodes events of one log, one after the other, into one message that it writes over.
+
+    To make a message for each takes half as long again. A field is left alone where the event
+    before had the same value, as those of one command mostly have; so the bytes are those of a
+    new message.
+    """
+
+    def __init__(self, log_id: str) -> None:
+        self._prefix = f"{log_id}-"
+        self._message = message = pb.Event()
+        self._levels, self._record_time = message.after, message.record_time
+        self._time: Instant | None = None
+        self._cause = Cause()
+        self._stored: _Stored | None = None
+        self._fact: Message = message
+        self._values: tuple[Any, ...] = ()
+
+    def encode(self, event: Event) -> bytes:
+        """Return the bytes of *event* that are stored and sent."""
+        message, levels = self._message, self._levels
+        # taken apart at once: looked up one by one, the parts cost as much as to serialise them
+        position, command, stock_id, version, record_time, cause, fact, (on_hand, reserved) = event
+        message.position, message.command_position = position, command
+        message.event_id = f"{self._prefix}{position}"
+        message.product_id, message.store_id = stock_id
+        message.version = version
+        if record_time != self._time:
+            self._time = record_time
+            set_time(self._record_time, record_time)
+        if cause is not self._cause:
+            self._set_cause(cause)
+        levels.on_hand, levels.reserved = on_hand, reserved
+        spare = on_hand - reserved
+        levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
+        self._set_fact(fact)
+        return message.SerializeToString()
+
+    def _set_cause(self, cause: Cause) -> None:
+        message, self._cause = self._message, cause
+        message.request_id, message.actor, message.reason, message.reference, time = cause
+        if time is None:
+            message.ClearField("occur_time")
+        else:
+            set_time(message.occur_time, time)
+
+    def _set_fact(self, fact: Fact) -> None:
+        stored = _STORED[type(fact)]
+        values = stored.values(fact)
+        if stored is not self._stored:
+            # the message of another kind of fact takes the place of the last one
+            self._stored, self._fact = stored, getattr(self._message, stored.field)
+            self._values = stored.unset
+        for (name, is_time), value, before in zip(stored.names, values, self._values, strict=True):
+            if value is before:
+                continue
+            if value is None:
+                self._fact.ClearField(name)
+            elif is_time:
+                set_time(getattr(self._fact, name), value)
+            else:
+                setattr(self._fact, name, value)
+        self._values = values
 
 
 def recorded_in(data: bytes) -> str:

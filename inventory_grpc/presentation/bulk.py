@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.bulk import Answer, Asked
+from inventory_grpc.application.ledger.mailbox import Answer
+from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.domain.values import MISSING
 from inventory_grpc.presentation.call import Call
@@ -24,18 +25,21 @@ MAX_COMMANDS: Final = 1_000
 TURN_SECONDS: Final = 0.001
 """Commands are read, or results written, for this long before other calls get a turn."""
 
+SOME: Final = 16
+"""Commands between two looks at the clock."""
+
 T = TypeVar("T")
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
-Read = Callable[[str, Any], Asked]
+Read = Callable[[str, Any], Question]
 """Reads a command of the kind that is named; raises the refusal if it is wrong."""
 
 
 class RecordsAll(Protocol):
     """Records many commands; see `inventory_grpc.application.ledger.loop`."""
 
-    async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]": ...
+    async def record_all(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]": ...
 
 
 class Tally:
@@ -75,13 +79,14 @@ class Submitted:
         assert self._answered is not None, "a message is answered once"
         answers = iter(await self._answered)
         refused = 0
-        async for refusal in _in_turns(self._refusals):
-            answer = next(answers) if refusal is None else refusal
-            if isinstance(answer, tuple):
-                fill_result(response.results.add(), answer)
-            else:
-                refused += 1
-                fill_error(response.results.add().error, answer)
+        async for some in _in_turns(self._refusals):
+            for refusal in some:
+                answer = next(answers) if refusal is None else refusal
+                if isinstance(answer, tuple):
+                    fill_result(response.results.add(), answer)
+                else:
+                    refused += 1
+                    fill_error(response.results.add().error, answer)
         self._tally.add(refused=refused)
         # this object lives until the caller has taken the response, which may take long
         self._answered, self._refusals = None, ()
@@ -99,13 +104,15 @@ async def submit(
     if not 1 <= len(commands) <= MAX_COMMANDS:
         problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
         raise InvalidValue([Violation("commands", problem)])
-    asked: list[Asked] = []
-    refusals = [_read(command, read, asked) async for command in _in_turns(commands)]
+    asked: list[Question] = []
+    refusals: list[Refusal | None] = []
+    async for some in _in_turns(commands):
+        refusals += [_read(command, read, asked) for command in some]
     tally.add(commands=len(commands))
     return Submitted(refusals, await ledger.record_all(asked), tally)
 
 
-def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None:
+def _read(command: pb.Command, read: Read, asked: list[Question]) -> Refusal | None:
     """Add *command*, read, to *asked*, or return the refusal."""
     kind = command.WhichOneof("command")
     if kind is None:
@@ -119,11 +126,11 @@ def _read(command: pb.Command, read: Read, asked: list[Asked]) -> Refusal | None
     return None
 
 
-async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield *items*, and let other calls have a turn every `TURN_SECONDS`."""
+async def _in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Yield *items*, some at a time, and let other calls have a turn every `TURN_SECONDS`."""
     begun = time.perf_counter()
-    for item in items:
-        yield item
+    for first in range(0, len(items), SOME):
+        yield items[first : first + SOME]
         if time.perf_counter() - begun > TURN_SECONDS:
             await asyncio.sleep(0)
             begun = time.perf_counter()

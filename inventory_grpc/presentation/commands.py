@@ -11,12 +11,11 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from inventory_grpc.application.access import Caller, Role
-from inventory_grpc.application.ledger.batch import Request
-from inventory_grpc.application.ledger.bulk import Asked
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
-from inventory_grpc.domain.values import DEFAULT_TTL, Instant, RequestId, Span, Ttl
+from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Span, Ttl
 from inventory_grpc.presentation.bulk import RecordsAll, Submitted, Tally, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
@@ -102,7 +101,7 @@ class Commands:
     async def _submit(self, commands: Sequence[pb.Command], call: Call, tally: Tally) -> Submitted:
         row_of, caller, now, deadline = self._row_of, call.caller, self._now(), _deadline(call)
 
-        def read(kind: str, request: Any) -> Asked:  # noqa: ANN401  the request of that kind
+        def read(kind: str, request: Any) -> Question:  # noqa: ANN401  the request of that kind
             return read_command(row_of[kind], request, caller, now, deadline)
 
         return await submit(commands, read, self._ledger, tally)
@@ -121,7 +120,7 @@ def read_command(
     caller: Caller,
     now: Instant,
     deadline: float,
-) -> Asked:
+) -> Question:
     """Read one command, from a call of its own or from among many.
 
     Raises:
@@ -131,12 +130,13 @@ def read_command(
         command = row.read(check, request)
         told = cause(check, request, now)
     compared = fingerprint(row.name, request) if told.request_id else b""
-    return command, Request(told, compared, deadline, caller.scope)
+    return Question(command, Request(told, compared, deadline, caller.scope))
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
     """Return who asked, and why."""
-    check.take_if_any(RequestId, "request_id", request.request_id)
+    if request.request_id:
+        check.name("request_id", request.request_id)
     occur_time = None
     if request.HasField("occur_time"):
         occur_time = check.instant("occur_time", request.occur_time)
@@ -145,8 +145,8 @@ def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN40
     return Cause(
         request.request_id,
         check.caller.actor,
-        check.text("reason", request.reason),
-        check.text("reference", request.reference),
+        request.reason and check.text("reason", request.reason),
+        request.reference and check.text("reference", request.reference),
         occur_time,
     )
 

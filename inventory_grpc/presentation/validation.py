@@ -17,12 +17,14 @@ from inventory_grpc.domain.values import (
     Cart,
     Instant,
     Malformed,
+    Name,
     ProductId,
     Quantity,
     Span,
     StockId,
     StoreId,
     Text,
+    is_name,
     summed,
 )
 
@@ -114,6 +116,11 @@ class Validator:
         """Return *value* as what it should be, or nothing if it is empty."""
         return self.take(kind, field, value) if value else None
 
+    def name(self, field: str, value: str) -> None:
+        """Check an id that is passed on as it is."""
+        if not is_name(value):
+            self.take(Name, field, value)
+
     def text(self, field: str, value: str) -> str:
         """Return free text. A short one needs no check: no character has more than four bytes."""
         return value if len(value) <= Text.MAX_BYTES // 4 else self.take(Text, field, value)
@@ -151,11 +158,17 @@ class Validator:
             return {}
         taken = []
         for index, line in enumerate(lines):
-            at = f"lines[{index}]."
-            stock_id = self.stock_id(line, at)
-            taken.append((stock_id, self.quantity(at + "quantity", line.quantity)))
-            if len(self._violations) == MAX_VIOLATIONS:
-                return {}  # nothing more is told
+            try:
+                stock_id = _stock_id(line.product_id, line.store_id)
+                quantity = _quantity(line.quantity)
+            except Malformed:
+                at = f"lines[{index}]."
+                stock_id = self.stock_id(line, at)
+                quantity = self.quantity(at + "quantity", line.quantity)
+                if len(self._violations) == MAX_VIOLATIONS:
+                    return {}  # nothing more is told
+            self._name_store(stock_id.store_id)
+            taken.append((stock_id, quantity))
         try:
             return summed(taken)
         except Malformed:

@@ -174,4 +174,7 @@ if __name__ == "__main__":
     _said = os.dup(1)
     os.dup2(2, 1)  # whatever is printed goes where the log goes
     _set_up_logging()
+    # as a process that serves sets them
+    sys.setswitchinterval(_offered("SWITCH_SECONDS", "server.lifetime", "lifetime"))
+    gc.set_threshold(*_offered("GC_THRESHOLDS", "server.lifetime", "lifetime"))
     asyncio.run(_serve(Path(sys.argv[1]), _said))

@@ -54,9 +54,9 @@ ENGINE: Final = (
         "M5",
         "publish before the commit",
         "application/ledger/writer.py",
-        "drive(transaction, self._states, self._clock, work, expecting)",
+        "drive(transaction, self._states, self._clock, work, prefetched)",
         "(self._head.advance(transaction.head().position + 1),\n"
-        "             drive(transaction, self._states, self._clock, work, expecting))[1]",
+        "             drive(transaction, self._states, self._clock, work, prefetched))[1]",
         SIMULATION,
     ),
     Mutant(
@@ -113,9 +113,9 @@ ENGINE: Final = (
     Mutant(
         "M11",
         "tell a failed sync as not applied",
-        "application/ledger/loop.py",
-        "    if error.committing:\n",
-        "    if False:\n",
+        "application/ledger/mailbox.py",
+        "        if error.committing:\n",
+        "        if False:\n",
         SIMULATION,
     ),
     Mutant(

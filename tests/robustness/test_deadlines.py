@@ -27,7 +27,8 @@ class Admitted:
     def note(self, entries: Sequence[Entry], before: float) -> None:
         """Note what was taken at some moment after *before*."""
         for entry in entries:
-            name, deadline = entry.request.cause.request_id, entry.request.deadline
+            request = entry.question.request
+            name, deadline = request.cause.request_id, request.deadline
             self.taken.add(name)
             if deadline is not None and deadline <= before:
                 self.late.add(name)

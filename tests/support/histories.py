@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_grpc.application.ledger.batch import Request
 from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.writer import Writer
 from inventory_grpc.application.ports import Outcome
@@ -31,7 +31,6 @@ from inventory_grpc.domain.values import (
 )
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.clock import ManualClock
-from tests.support.history import Question
 from tests.support.stores import STORES, Store
 from tests.support.world import (
     KETTLES,

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 from unittest.mock import patch
 
 from inventory_grpc.application.ledger import batch as batch_module
-from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import drive
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Answered, RequestKey, Transaction
 from inventory_grpc.domain.book import Book, Command
@@ -52,13 +52,6 @@ class Faulty:
 
     def decide(self, book: Book) -> Sequence[Change]:
         raise ZeroDivisionError(f"a bug, at {book.now}")
-
-
-class Question(NamedTuple):
-    """A command and its request, as a batch takes them."""
-
-    command: Command
-    request: Request = Request()
 
 
 def doing(

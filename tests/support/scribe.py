@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from inventory_grpc.application.ledger.batch import Batch, Request
+from inventory_grpc.application.ledger.batch import Batch
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ports import Outcome, Storage
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
@@ -12,7 +13,7 @@ from inventory_grpc.domain.event import Cause, Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.codec import decode
 from tests.support.clock import ManualClock
-from tests.support.history import Question, doing
+from tests.support.history import doing
 from tests.support.stores import Store
 
 T = TypeVar("T")

@@ -52,7 +52,7 @@ class MemoryBook:
             fact=fact,
             after=inventory.after(fact),
         )
-        self.stocks[stock_id] = inventory.evolve([event])
+        self.stocks[stock_id] = inventory.then(event)
         if (name := fact.subject) is not None:
             reservation = self.reservations.get(name) or Reservation.begin(event)
             self.reservations[name] = reservation.evolve([event])

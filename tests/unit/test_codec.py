@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inventory_grpc.domain.event import Cause, Event, Fact, Levels
 from inventory_grpc.domain.registry import FACTS
@@ -18,10 +20,10 @@ from inventory_grpc.domain.reservation import (
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import UnknownFact, decode, encode
+from inventory_grpc.infrastructure.codec import Encoder, UnknownFact, decode
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.opened import stored
-from tests.support.world import ANA, KETTLES, ORDER, R1
+from tests.support.world import ANA, KETTLES, ORDER, R1, TOASTERS
 
 TIME: Final = Instant(1_795_886_891_871_035)
 CAUSE: Final = Cause("request-1", "ana", "a gift", "order 7", Instant(1_795_886_000_000_000))
@@ -58,8 +60,29 @@ def _event(fact: Fact) -> Event:
 @pytest.mark.parametrize(("fact", "data"), STORED, ids=[str(fact) for fact, _ in STORED])
 def test_a_fact_has_the_bytes_that_it_always_had(fact: Fact, data: str) -> None:
     expected = bytes.fromhex(BEFORE_THE_FACT + data)
-    assert encode(_event(fact), "log") == expected
+    assert Encoder("log").encode(_event(fact)) == expected
     assert decode(expected) == _event(fact)
+
+
+_events = st.builds(
+    Event,
+    st.integers(1, 300),
+    st.integers(1, 300),
+    st.sampled_from([KETTLES, TOASTERS]),
+    st.integers(1, 9),
+    st.sampled_from([TIME, Instant(TIME + 1)]),
+    st.sampled_from([CAUSE, Cause(), Cause("request-2", "ben")]),
+    st.sampled_from([fact for fact, _ in STORED]),
+    st.builds(Levels, st.integers(0, 2), st.integers(0, 2)),
+)
+
+
+@given(st.lists(_events, max_size=8))
+def test_nothing_of_an_event_stays_in_the_bytes_of_the_next(events: list[Event]) -> None:
+    encoder = Encoder("log")
+    one_by_one = [Encoder("log").encode(event) for event in events]
+    assert [encoder.encode(event) for event in events] == one_by_one
+    assert [decode(data) for data in one_by_one] == events
 
 
 def test_every_fact_is_in_the_table() -> None:
@@ -83,11 +106,13 @@ def test_what_any_release_has_stored_is_stored_the_same_today(kept: Path, tmp_pa
     path.write_bytes(gzip.decompress(kept.read_bytes()))
     for data in stored(path):
         log_id = pb.Event.FromString(data).event_id.rpartition("-")[0]
-        assert encode(decode(data), log_id) == data
+        assert Encoder(log_id).encode(decode(data)) == data
 
 
 def test_a_count_that_agrees_is_stored_as_a_fact() -> None:
-    assert decode(encode(_event(StockAdjusted(0, None)), "log")).fact == StockAdjusted(0, None)
+    assert decode(Encoder("log").encode(_event(StockAdjusted(0, None)))).fact == StockAdjusted(
+        0, None
+    )
 
 
 def test_a_fact_of_a_newer_release_is_named() -> None:

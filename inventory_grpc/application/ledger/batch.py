@@ -9,10 +9,11 @@ written was a dry run.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command
@@ -34,32 +35,6 @@ MAX_DUE: Final = 2 * MAX_EXPIRED
 
 DUE_AT_ONCE: Final = 32
 """Of them, states read at once: mostly the first few free enough."""
-
-
-class Request(NamedTuple):
-    """One call: its cause, a fingerprint of the question, and until when it matters."""
-
-    cause: Cause = Cause()
-    fingerprint: bytes = b""
-    deadline: float | None = None
-    """On the event loop's clock; a command not begun by then is never begun."""
-    scope: Scope = EVERYWHERE
-    """A reservation with a line outside of it is not there for the caller."""
-
-    @property
-    def key(self) -> RequestKey | None:
-        """The name by which it is remembered, if it can be repeated."""
-        cause = self.cause
-        return RequestKey(cause.actor, cause.request_id) if cause.request_id else None
-
-
-class Asked(Protocol):
-    """A command and the request that it came with."""
-
-    @property
-    def command(self) -> Command: ...
-    @property
-    def request(self) -> Request: ...
 
 
 class NotRead(Exception):
@@ -94,18 +69,23 @@ class Batch:
     """Commands of many callers in one transaction; none of them can tell."""
 
     def __init__(
-        self, position: int, now: Instant, earliest_expiry: Instant | None, states: States
+        self,
+        position: int,
+        now: Instant,
+        earliest_expiry: Instant | None,
+        cached: States,
+        states: dict[Key, State] | None = None,
     ) -> None:
         self.now = now
         self.head = position
-        self.states: dict[Key, State] = {}
+        self.states = {} if states is None else states
         """Read or made by this batch. Those of the log once it is committed."""
         self.given = Given()
         self.answers: list[Outcome | Refusal] = []
         """One for each command, in order, as far as it has got."""
         self.recorded: list[Event] = []
         self.remembered: list[tuple[RequestKey, Answered]] = []
-        self._cached = states
+        self._cached = cached
         self._is_any_due = earliest_expiry is not None and earliest_expiry <= now
         self._expired = 0
         """Subjects expired for the command at hand."""
@@ -125,23 +105,27 @@ class Batch:
     def follow(self, events: Sequence[Event]) -> None:
         """Bring cached states up to date with *events*, which were recorded elsewhere."""
         for event in events:
-            for key in (event.key, event.fact.subject):
-                state = None if key is None else self.states.get(key) or self._cached.get(key)
-                if state is not None:
-                    self.states[key] = state.evolve([event])
+            if (stream := self._at_hand(event.key)) is not None:
+                self.states[event.key] = stream.then(event)
+            subject = event.fact.subject
+            if (state := self._at_hand(subject)) is not None:
+                self.states[subject] = state.evolve([event])
 
-    def answer_all(self, asked: Sequence[Asked]) -> None:
+    def _at_hand(self, key: Key | None) -> State | None:
+        return None if key is None else self.states.get(key) or self._cached.get(key)
+
+    def answer_all(self, asked: Sequence[Question]) -> None:
         """Answer as many as fit in one transaction, in order.
 
         Raises:
             NotRead: to be called again, once it was given that.
         """
-        for entry in asked[len(self.answers) :]:
+        for command, request in asked[len(self.answers) :]:
             if len(self.recorded) >= MAX_EVENTS:
                 break
             answer: Outcome | Refusal
             try:
-                answer = self._answer(entry.command, entry.request)
+                answer = self._answer(command, request)
             except Refusal as refusal:
                 # With its traceback it would keep this frame, and so every answer and command of
                 # the batch, until the garbage collector comes by: megabytes for each message.
@@ -153,7 +137,7 @@ class Batch:
         key = request.key
         if request.scope is not EVERYWHERE:
             self._check_scope(command, request.scope)
-        if key and (answered := self._answered(key)):
+        if key is not None and (answered := self._answered(key)) is not None:
             if answered.fingerprint != request.fingerprint:
                 raise RequestIdReused(key.request_id)
             return self._answer_again(answered)
@@ -163,12 +147,12 @@ class Batch:
         if changes:
             position = self.head + 1
             outcome = self._append(changes, request.cause)
-            if key:
+            if key is not None:
                 self.given.replays[position] = outcome
                 self._remember(key, Answered(request.fingerprint, position, None, self.now))
         else:
             outcome = self._as_it_is(command)
-            if key:
+            if key is not None:
                 self._remember(key, Answered(request.fingerprint, self.head, outcome, self.now))
         return outcome
 
@@ -278,26 +262,25 @@ class Batch:
         """Give the facts their places in the log, and make the states that follow."""
         if len(changes) > 1:
             self._require([key for key, _ in changes])
-        states, now, first = self.states, self.now, self.head + 1
+        states, recorded, now, first = self.states, self.recorded, self.now, self.head + 1
         streams: dict[Key, State] = {}
         about: dict[Key, list[Event]] = {}
         position = self.head
         for key, fact in changes:
-            before = self.get(key)
+            before = states.get(key) or self.get(key)
             position += 1
             # by their places: named, they take twice as long
             event = Event(
                 position, first, key, before.version + 1, now, cause, fact, before.after(fact)
             )
-            states[key] = streams[key] = before.evolve([event])
-            self.recorded.append(event)
+            states[key] = streams[key] = before.then(event)
+            recorded.append(event)
             subject = fact.subject
             if subject is not None:
                 about.setdefault(subject, []).append(event)
         self.head = position
-        return Outcome(
-            position, [*streams.values()], [self._evolve(*subject) for subject in about.items()]
-        )
+        subjects = [self._evolve(*subject) for subject in about.items()]
+        return Outcome(position, [*streams.values()], subjects)
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])

@@ -6,28 +6,20 @@ it: one is enough, which is done when the last command is answered.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
-from inventory_grpc.application.ledger.batch import Request
-from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
-from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.book import Command
+from inventory_grpc.application.ledger.mailbox import Answer, Entry, Mailbox
+from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.domain.refusals import Refusal
 
 MAX_TOGETHER: Final = 256
 """Commands of a group that come into the mailbox together."""
 
-Asked = tuple[Command, Request]
-
-Answer = Outcome | Refusal | TimeoutError
-"""What became of a command; `TimeoutError` if its deadline passed before it was begun."""
-
 
 class Group:
     """Commands that are asked together, and answered each for itself."""
 
-    def __init__(self, asked: Sequence[Asked]) -> None:
+    def __init__(self, asked: Sequence[Question]) -> None:
         self._asked = asked
         self._answers: list[Answer | None] = [None] * len(asked)
         self._unanswered = len(asked)
@@ -39,14 +31,17 @@ class Group:
     def entries(self, first: int) -> Sequence[Entry]:
         """Return the next commands from *first* on, as they come into the mailbox."""
         return [
-            Entry(command, request, _Part(self, first + place))
-            for place, (command, request) in enumerate(self._asked[first : first + MAX_TOGETHER])
+            Entry(question, self, place)
+            for place, question in enumerate(self._asked[first : first + MAX_TOGETHER], first)
         ]
 
     def refuse(self, first: int, refusal: Refusal) -> None:
         """Answer all from *first* on with no."""
         for place in range(first, len(self._asked)):
             self.answer(place, refusal)
+
+    def done(self) -> bool:
+        return self.answered.done()
 
     def answer(self, place: int, answer: Answer) -> None:
         """Note the answer to one that has none yet."""
@@ -72,7 +67,7 @@ class Groups:
         self._arrived = arrived
         self._entrance = asyncio.Lock()
 
-    async def take_in(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
+    async def take_in(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
         """Return what will have the answers, once all are in the mailbox, or refused."""
         group = Group(asked)
         try:
@@ -93,20 +88,3 @@ class Groups:
                 return
             self._mailbox.put_bulk(group.entries(first))
             self._arrived()
-
-
-@dataclass(slots=True, eq=False)
-class _Part:
-    """What one command of a group has in place of a future."""
-
-    group: Group
-    place: int
-
-    def done(self) -> bool:
-        return self.group.answered.done()
-
-    def set_result(self, result: Outcome, /) -> None:
-        self.group.answer(self.place, result)
-
-    def set_exception(self, exception: BaseException, /) -> None:
-        self.group.answer(self.place, cast("Refusal | TimeoutError", exception))

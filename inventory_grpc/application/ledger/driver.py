@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from inventory_grpc.application.ledger.batch import MAX_DUE, Asked, Batch, NotRead
+from inventory_grpc.application.ledger.batch import MAX_DUE, Batch, NotRead
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import NOTHING, Expected, Transaction
+from inventory_grpc.application.ports import Expected, State, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
 
@@ -28,17 +29,30 @@ class Result:
     next_expiry: Instant | None
 
 
-def expected(asked: Iterable[Asked], states: States) -> Expected:
-    """Return what a batch of *asked* reads that is not among *states*."""
-    keys: dict[Key, None] = {}
+class Prefetch(NamedTuple):
+    """What a batch is known to need: the states at hand, and what has to be read."""
+
+    states: dict[Key, State]
+    expected: Expected
+
+
+def prefetch(asked: Iterable[Question], states: States) -> Prefetch:
+    """Return what a batch of *asked* needs."""
+    at_hand: dict[Key, State] = {}
+    unread: dict[Key, None] = {}
     requests = []
-    for entry in asked:
-        for key in entry.command.touches:
-            if key not in states:
-                keys[key] = None
-        if request := entry.request.key:
-            requests.append(request)
-    return Expected(keys, requests)
+    get = states.get
+    for command, request in asked:
+        for key in command.touches:
+            if key not in at_hand:
+                state = get(key)
+                if state is None:
+                    unread[key] = None
+                else:
+                    at_hand[key] = state
+        if request.key is not None:
+            requests.append(request.key)
+    return Prefetch(at_hand, Expected(unread, requests))
 
 
 def drive(  # noqa: PLR0913  a transaction, and the engine's parts that it works with
@@ -46,7 +60,7 @@ def drive(  # noqa: PLR0913  a transaction, and the engine's parts that it works
     states: States,
     clock: LogClock,
     work: Work | None,
-    expecting: Expected = NOTHING,
+    prefetched: Prefetch | None = None,
     *,
     dry: bool = False,
 ) -> Result:
@@ -63,10 +77,12 @@ def drive(  # noqa: PLR0913  a transaction, and the engine's parts that it works
         states.restart(states.position)
     elif behind:
         elsewhere += transaction.events_after(states.position, behind)
-    batch = Batch(head.position, now, transaction.earliest_expiry(), states)
+    at_hand = prefetched.states if prefetched and not skipped else None
+    batch = Batch(head.position, now, transaction.earliest_expiry(), states, at_hand)
     batch.follow(elsewhere)
     if work is not None:
-        _read(transaction, batch, NotRead(expecting.keys, expecting.requests))
+        if prefetched:
+            _read(transaction, batch, NotRead(*prefetched.expected))
         _work_through(transaction, batch, work)
         if not dry:
             transaction.write(batch.recorded, batch.remembered)

@@ -15,22 +15,17 @@ from contextlib import suppress
 from typing import Any, Final
 
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import OutcomeUnknown, ShuttingDown, bug
-from inventory_grpc.application.ledger.batch import Request
-from inventory_grpc.application.ledger.bulk import Answer, Asked, Groups
-from inventory_grpc.application.ledger.circuit_breaker import (
-    BreakerState,
-    CircuitBreaker,
-    refusal_of,
-)
+from inventory_grpc.application.failures import ShuttingDown, bug
+from inventory_grpc.application.ledger.bulk import Groups
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
+from inventory_grpc.application.ledger.mailbox import Answer, Entry, Mailbox
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
@@ -40,9 +35,6 @@ MAX_COMMANDS: Final = 512
 
 EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for so long, then take every other batch."""
-
-RETRY_SECONDS: Final = 0.5
-"""When to send a command again that storage did not take."""
 
 FORGOTTEN_AT_ONCE: Final = 1_000
 """Requests forgotten in one step."""
@@ -115,7 +107,7 @@ class Ledger:
         finally:
             del answer  # a refusal's traceback has this frame, which would have the refusal
 
-    async def record_all(self, asked: Sequence[Asked]) -> "asyncio.Future[Sequence[Answer]]":
+    async def record_all(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
         """Do what many commands ask, each as `record` does; return when all are taken in.
 
         The answers are the result of what is returned. Whoever cancels it, or this, gives
@@ -202,10 +194,10 @@ class Ledger:
             return
         try:
             with watched(self._breaker):
-                answers = await self._writer.answer(entries)
+                answers = await self._writer.answer([entry.question for entry in entries])
         except StorageError as error:
             for entry in entries:
-                entry.answer(_refusal_for(entry, error))
+                entry.fail(error)
         except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
             if len(entries) > 1:
                 await self._answer_singly(entries)
@@ -300,10 +292,3 @@ class Ledger:
 def _monotonic() -> float:
     """Return the time of the event loop, which a test may run at its own pace."""
     return asyncio.get_running_loop().time()
-
-
-def _refusal_for(entry: Entry, error: StorageError) -> Refusal:
-    """Return the refusal to a caller whose batch failed; none of it is acknowledged."""
-    if error.committing:
-        return OutcomeUnknown(entry.request.cause.request_id)
-    return refusal_of(error, RETRY_SECONDS)

@@ -1,14 +1,14 @@
-"""What are callers waiting for?"""
+"""The commands that wait for the writer, in the order they came."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from inventory_grpc.application.failures import Overloaded
-from inventory_grpc.application.ledger.batch import Request
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.failures import OutcomeUnknown, Overloaded
+from inventory_grpc.application.ledger.circuit_breaker import refusal_of
+from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ports import Outcome, StorageError
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 
@@ -23,37 +23,63 @@ saturate it: a single command takes 80 ms, with twice as much 130, and no more i
 """
 
 
+RETRY_SECONDS: Final = 0.5
+"""When to send a command again that storage did not take."""
+
 MOST_TURNS: Final = 64
 """Of the event loop, that a batch waits for one more command."""
 
 
+Answer = Outcome | Refusal | TimeoutError
+"""The answer to a command; `TimeoutError` if its deadline passed before it was begun."""
+
+
 class Waiting(Protocol):
-    """Who waits for an answer, as far as it matters here: a future, or part of a group."""
+    """A caller who waits for the answers to one command or many."""
 
     def done(self) -> bool:
         """Tell whether there is nobody left to be answered."""
         ...
 
-    def set_result(self, result: Outcome, /) -> None: ...
+    def answer(self, place: int, answer: Answer, /) -> None:
+        """Take the answer to the command at *place*, if nobody has left."""
+        ...
 
-    def set_exception(self, exception: BaseException, /) -> None: ...
 
+class Entry(NamedTuple):
+    """A question, the caller who waits for its answer, and its place among that caller's."""
 
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A command, and the caller who waits for its answer, or has stopped waiting."""
-
-    command: Command
-    request: Request
+    question: Question
     caller: Waiting
+    place: int = 0
 
-    def answer(self, answer: Outcome | Refusal) -> None:
-        if self.caller.done():
-            return
-        if isinstance(answer, Refusal):
-            self.caller.set_exception(answer)
+    def answer(self, answer: Answer) -> None:
+        self.caller.answer(self.place, answer)
+
+    def fail(self, error: StorageError) -> None:
+        """Refuse it, for its transaction failed: nothing that failed is acknowledged."""
+        if error.committing:
+            self.answer(OutcomeUnknown(self.question.request.cause.request_id))
         else:
-            self.caller.set_result(answer)
+            self.answer(refusal_of(error, RETRY_SECONDS))
+
+
+class _Single:
+    """The caller of one command."""
+
+    __slots__ = ("done", "future")
+
+    def __init__(self, future: "asyncio.Future[Outcome]") -> None:
+        self.future = future
+        self.done = future.done
+
+    def answer(self, _: int, answer: Answer) -> None:
+        if self.future.done():
+            return
+        if isinstance(answer, Exception):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
 
 
 class Mailbox:
@@ -76,9 +102,9 @@ class Mailbox:
         """
         if len(self._entries) >= MAX_WAITING:
             raise Overloaded(0.1)
-        caller: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._entries.append(Entry(command, request, caller))
-        return caller
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._entries.append(Entry(Question(command, request), _Single(answer)))
+        return answer
 
     async def bulk_room(self) -> None:
         """Wait until there is room for commands in bulk."""
@@ -110,11 +136,11 @@ class Mailbox:
         taken: list[Entry] = []
         while self._entries and len(taken) < most:
             entry = self._entries.popleft()
-            deadline = entry.request.deadline
+            deadline = entry.question.request.deadline
             if entry.caller.done():
                 continue
             if deadline is not None and deadline <= now:
-                entry.caller.set_exception(TimeoutError("its deadline passed before it was begun"))
+                entry.answer(TimeoutError("its deadline passed before it was begun"))
                 continue
             taken.append(entry)
         self._has_bulk_room.set()

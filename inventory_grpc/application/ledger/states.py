@@ -1,47 +1,14 @@
 """LRU cache of states, kept by the writer."""
 
-from collections import OrderedDict
-from collections.abc import Hashable, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from typing import Any, Final
 
 from inventory_grpc.application.ports import State
 from inventory_grpc.domain.event import Key
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
 MAX_STATES: Final = 10_000
 """States of each kind of key for which no other limit is set."""
-
-
-class Recent(Generic[K, V]):
-    """At most so many values, those used last."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._values: OrderedDict[K, V] = OrderedDict()
-        """Not a `dict`: to find the first in one whose first were taken out takes long."""
-
-    def get(self, key: K) -> V | None:
-        value = self._values.get(key)
-        if value is not None:
-            self._values.move_to_end(key)
-        return value
-
-    def put(self, key: K, value: V) -> None:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._limit:
-            self._values.popitem(last=False)
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._values
-
-    def clear(self) -> None:
-        self._values.clear()
-
-    def __len__(self) -> int:
-        return len(self._values)
 
 
 class States:
@@ -54,28 +21,31 @@ class States:
     def __init__(self, limits: Mapping[type[Any], int] | None = None) -> None:
         self.position = 0
         self._limits = limits or {}
-        self._recent: dict[type[Any], Recent[Key, State]] = {}
+        # not a `dict`: to find the first in one whose first were taken out takes long
+        self._recent: defaultdict[type[Any], OrderedDict[Key, State]] = defaultdict(OrderedDict)
 
     def get(self, key: Key) -> State | None:
-        recent = self._recent.get(type(key))
-        return recent.get(key) if recent is not None else None
+        recent = self._recent[type(key)]
+        state = recent.get(key)
+        if state is not None:
+            recent.move_to_end(key)
+        return state
 
     def __contains__(self, key: Key) -> bool:
-        recent = self._recent.get(type(key))
-        return recent is not None and key in recent
+        return key in self._recent[type(key)]
 
     def keep(self, position: int, states: Mapping[Key, State]) -> None:
         """Take in *states*, which are those of the log at *position*."""
         for key, state in states.items():
             if state is not None:
-                self._of_kind(type(key)).put(key, state)
+                recent = self._recent[type(key)]
+                recent[key] = state
+                recent.move_to_end(key)
+        for kind, recent in self._recent.items():
+            limit = self._limits.get(kind, MAX_STATES)
+            while len(recent) > limit:
+                recent.popitem(last=False)
         self.position = position
-
-    def _of_kind(self, kind: type[Any]) -> Recent[Key, State]:
-        recent = self._recent.get(kind)
-        if recent is None:
-            recent = self._recent[kind] = Recent(self._limits.get(kind, MAX_STATES))
-        return recent
 
     def restart(self, position: int) -> None:
         """Forget all states, and go on from *position*."""

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.batch import Asked, Batch
+from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
-from inventory_grpc.application.ledger.driver import Result, Work, drive, expected
+from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, drive, prefetch
 from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import (
     NOTHING,
     EventBus,
-    Expected,
     Outcome,
     Storage,
     StorageError,
@@ -64,10 +64,10 @@ class Writer:
         await self._storage.recover()
         await self.start()
 
-    async def answer(self, asked: Sequence[Asked]) -> Sequence[Outcome | Refusal]:
+    async def answer(self, asked: Sequence[Question]) -> Sequence[Outcome | Refusal]:
         """Return the answers to *asked*, in order, as many as fit in one transaction."""
         batch = await self._transact(
-            lambda batch: batch.answer_all(asked), expected(asked, self._states)
+            lambda batch: batch.answer_all(asked), prefetch(asked, self._states)
         )
         return batch.answers
 
@@ -79,10 +79,10 @@ class Writer:
         """Forget up to *limit* requests recorded before a time; return how many."""
         return await self._storage.transact(lambda transaction: transaction.forget(before, limit))
 
-    async def _transact(self, work: Work, expecting: Expected = NOTHING) -> Batch:
+    async def _transact(self, work: Work, prefetched: Prefetch | None = None) -> Batch:
         result = await self._storage.transact(
-            lambda transaction: drive(transaction, self._states, self._clock, work, expecting),
-            expecting,
+            lambda transaction: drive(transaction, self._states, self._clock, work, prefetched),
+            prefetched.expected if prefetched else NOTHING,
         )
         self._keep(result)
         await pause("before_publish")

@@ -1,12 +1,12 @@
 """The chain of hashes that makes events a log, and the bounds of one command's events."""
 
-import hashlib
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import KIND, encode
+from inventory_grpc.infrastructure.codec import KIND, Encoder
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
@@ -35,11 +35,11 @@ class CommandTooLarge(Exception):
 
 def link(previous: bytes, event: bytes) -> bytes:
     """Return the hash that proves *event* and everything before it."""
-    return hashlib.sha256(previous + event).digest()
+    return sha256(previous + event).digest()
 
 
 def chained(
-    log_id: str, tail: Tail, recorded: Sequence[Recorded]
+    encoder: Encoder, tail: Tail, recorded: Sequence[Recorded]
 ) -> tuple[Tail, list[tuple[Any, ...]]]:
     """Return the new end of the log, and the rows that make the events of commands part of it.
 
@@ -48,14 +48,13 @@ def chained(
     """
     digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
     for event, stream, subject in recorded:
-        data = encode(event, log_id)
-        digest = link(digest, data)
-        position = event.position
-        ordinal = position - event.command_position
+        position, first, _, version, _, _, fact, _ = event
+        data = encoder.encode(event)
+        digest = sha256(digest + data).digest()
+        ordinal = position - first
         size = len(data) + (size if ordinal else 0)
         if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
             raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
-        kind = KIND[type(event.fact)]
-        rows.append((position, stream, event.version, ordinal, kind, subject, data, digest))
+        rows.append((position, stream, version, ordinal, KIND[type(fact)], subject, data, digest))
     last = recorded[-1].event
     return Tail(last.position, digest, last.record_time), rows

@@ -1,15 +1,15 @@
 """The numbers by which streams and subjects stand in the tables. Once given, they stay."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import apsw
 from orjson import loads
 
-from inventory_grpc.application.ledger.states import Recent
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import stored
+from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.rows import select_with
 
@@ -64,25 +64,37 @@ class Numbering:
         self.streams: dict[Key, int] = {}
         self.subjects: dict[Key, int] = {}
 
-    def number(self, event: Event) -> Recorded:
-        """Return *event* with its numbers."""
-        key, position = event.key, event.position
-        stream: int | None
-        if event.version == 1:
-            stream = self.streams[key] = position
-        else:
-            stream = self.streams.get(key) or self._ids.stream(self._connection, key)
-            assert stream is not None, f"{key} has no history"
-        subject = event.fact.subject
-        if subject is None:
-            return Recorded(event, stream, None)
+    def numbered(self, events: Sequence[Event]) -> list[Recorded]:
+        """Return *events* with their numbers."""
+        begun, known, recorded = self.streams, self._ids.streams, list[Recorded]()
+        subject, number = None, None  # of a command, they are mostly the same for all events
+        for event in events:
+            key = event.key
+            if event.version == 1:
+                stream = begun[key] = event.position
+            else:
+                stream = known.get(key) or begun.get(key) or self._find(key)
+            about = event.fact.subject
+            if about is not subject:
+                subject = about
+                number = None if about is None else self._number(about, event.position)
+            recorded.append(Recorded(event, stream, number))
+        return recorded
+
+    def _find(self, key: Key) -> int:
+        stream = self._ids.stream(self._connection, key)
+        assert stream is not None, f"{key} has no history"
+        return stream
+
+    def _number(self, subject: Key, position: int) -> int:
+        """Return the number of *subject*; an event at *position* begins it if it has none."""
         number = self.subjects.get(subject) or self._ids.subjects.get(subject)
         if number is None:
             found = self._ids.find_subjects(self._connection, [subject])
             number = found.get(subject)
             if number is None:
                 number = self.subjects[subject] = position
-        return Recorded(event, stream, number)
+        return number
 
     def keep(self) -> None:
         """Know the new ones from now on: the transaction was committed."""

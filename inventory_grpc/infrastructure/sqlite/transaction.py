@@ -17,6 +17,7 @@ from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure import read_models
+from inventory_grpc.infrastructure.codec import Encoder
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
@@ -153,8 +154,8 @@ class SqliteTransaction:
     def _append(self, events: Sequence[Event]) -> None:
         """Add events to the log, and move the read models."""
         numbering, connection = self._numbering, self._connection
-        recorded = [numbering.number(event) for event in events]
-        self._tail, rows = chained(self._log_id, self._tail, recorded)
+        recorded = numbering.numbered(events)
+        self._tail, rows = chained(Encoder(self._log_id), self._tail, recorded)
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
         subjects = [(number, *stored(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, _STREAMS, streams)

@@ -12,7 +12,7 @@ from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure.codec import encode
+from inventory_grpc.infrastructure.codec import Encoder
 
 K = TypeVar("K")
 
@@ -39,6 +39,7 @@ class Tables:
         self.log_id = log_id
         self.events: list[Event] = []
         self.encoded: list[bytes] = []
+        self._encoder = Encoder(log_id)
         self.stocks: dict[StockId, list[int]] = {}
         """The positions of each one's events: the last has the version of their number."""
         self.begun: dict[ReservationId, list[int]] = {}
@@ -65,7 +66,7 @@ class Tables:
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
             assert event.version == len(positions) + 1, f"{event.key}: {event.version}"
             assert min(event.after) >= 0, f"{event.key} would be at {event.after}"
-            self.encoded.append(encode(event, self.log_id))
+            self.encoded.append(self._encoder.encode(event))
             self.events.append(event)
             positions.append(event.position)
             if (name := event.fact.subject) is not None:

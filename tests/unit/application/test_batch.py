@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from inventory_grpc.application.ledger.batch import Batch, NotRead, Request
-from inventory_grpc.application.ledger.driver import drive, expected
+from inventory_grpc.application.ledger.batch import Batch, NotRead
+from inventory_grpc.application.ledger.driver import drive, prefetch
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
 from inventory_grpc.domain.book import Command
@@ -14,7 +15,7 @@ from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from tests.support.clock import ManualClock
-from tests.support.history import Question, event_of
+from tests.support.history import event_of
 from tests.support.scribe import Scribe, log_of
 from tests.support.stores import in_memory
 from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS, add, commit, remove, reserve
@@ -25,7 +26,7 @@ def batch(states: States | None = None) -> Batch:
 
 
 def asking(*commands: Command) -> list[Question]:
-    return [Question(command) for command in commands]
+    return [Question(command, Request()) for command in commands]
 
 
 def test_it_asks_for_a_state_that_it_lacks_and_goes_on_where_it_was() -> None:
@@ -103,9 +104,10 @@ def test_only_what_is_not_cached_is_expected() -> None:
     states = States()
     states.keep(1, {KETTLES: Inventory(KETTLES)})
     request = Request(Cause(request_id="one"))
-    keys, requests = expected(
+    at_hand, (keys, requests) = prefetch(
         [Question(add(1), request), *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states
     )
+    assert at_hand == {KETTLES: Inventory(KETTLES)}
     assert list(keys) == [R1, TOASTERS]
     assert requests == [RequestKey("", "one")]
 

@@ -12,10 +12,9 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.infrastructure import codec
+from inventory_grpc.infrastructure.codec import Encoder
 from tests.support.engine import PATIENCE_SECONDS, Engine, running, settle
 from tests.support.history import appending
-from tests.support.memory import tables
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore
@@ -186,13 +185,14 @@ POISON = stock("poison", "lisbon")
 @pytest.fixture
 def _poison_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bug: one product's events cannot be stored."""
+    original = Encoder.encode
 
-    def encode(event: Event, log_id: str) -> bytes:
+    def encode(encoder: Encoder, event: Event) -> bytes:
         if event.key == POISON:
             raise ValueError("a bug")
-        return codec.encode(event, log_id)
+        return original(encoder, event)
 
-    monkeypatch.setattr(tables, "encode", encode)
+    monkeypatch.setattr(Encoder, "encode", encode)
 
 
 @pytest.mark.usefixtures("_poison_cannot_be_written")

@@ -4,13 +4,14 @@ import pytest
 
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
 from inventory_grpc.domain.reservation import ReservationExpired, ReservationState
 from inventory_grpc.domain.values import Never, ReservationId, Until
 from tests.support.clock import ManualClock
-from tests.support.history import Question, appending, doing, expired_in
+from tests.support.history import appending, doing, expired_in
 from tests.support.scribe import events_of
 from tests.support.stores import Store, in_memory
 from tests.support.world import (
@@ -43,7 +44,7 @@ class Shop:
 
     async def do(self, command: Command) -> Outcome:
         """Do *command*; what had to expire for it is recorded also where it is refused."""
-        asked = [Question(command)]
+        asked = [Question(command, Request())]
         work = doing(lambda batch: batch.answer_all(asked), self.clock)
         [answer] = (await self.store.storage.transact(work)).answers
         if isinstance(answer, Refusal):

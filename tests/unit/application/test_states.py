@@ -1,39 +1,10 @@
 """The states at hand: never more than so many, and never other than the log says."""
 
-from inventory_grpc.application.ledger.states import Recent, States
+from inventory_grpc.application.ledger.states import States
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from tests.support.world import KETTLES, R1, TOASTERS
-
-
-def test_what_was_used_longest_ago_goes_first() -> None:
-    recent: Recent[str, int] = Recent(2)
-    recent.put("a", 1)
-    recent.put("b", 2)
-    assert recent.get("a") == 1
-    recent.put("c", 3)
-    assert recent.get("b") is None
-    assert (recent.get("a"), recent.get("c")) == (1, 3)
-    assert len(recent) == 2
-
-
-def test_putting_again_replaces() -> None:
-    recent: Recent[str, int] = Recent(2)
-    recent.put("a", 1)
-    recent.put("b", 2)
-    recent.put("a", 3)
-    recent.put("c", 4)
-    assert (recent.get("a"), recent.get("b")) == (3, None)
-
-
-def test_clearing_leaves_nothing() -> None:
-    recent: Recent[str, int] = Recent(2)
-    recent.put("b", 2)
-    recent.clear()
-    assert recent.get("b") is None
-    assert len(recent) == 0
-
 
 FIVE = Inventory(KETTLES, Levels(5, 0), 1)
 

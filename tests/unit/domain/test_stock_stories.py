@@ -152,10 +152,10 @@ def test_a_version_that_was_not_seen_is_said_before_anything_else_is() -> None:
 
 
 def test_an_event_that_was_missed_or_comes_twice_is_found_at_once() -> None:
-    inventory = Inventory(KETTLES).evolve([event_of(1, KETTLES, StockAdded(5))])
+    inventory = Inventory(KETTLES).then(event_of(1, KETTLES, StockAdded(5)))
     for version in (1, 3):
         with pytest.raises(EventOutOfOrder):
-            inventory.evolve([event_of(9, KETTLES, StockAdded(5), version=version)])
+            inventory.then(event_of(9, KETTLES, StockAdded(5), version=version))
 
 
 def test_a_stock_is_at_what_its_last_event_says() -> None:
