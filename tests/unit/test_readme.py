@@ -51,3 +51,16 @@ def test_every_test_that_the_readme_names_is_there() -> None:
     stories = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
     assert len(named) > 20
     assert named <= set(re.findall(r"def (test_\w+)", stories))
+
+
+def test_every_file_that_the_readmes_name_is_there() -> None:
+    folders = [README.parent / name for name in ("inventory_grpc", "tests", "scripts", "protos")]
+    built = (folders[0] / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", built + README.read_text(encoding="utf-8")))
+    assert len(named) > 30
+    assert not {
+        name
+        for name in named
+        if not (README.parent / name).exists()
+        and not any(found for folder in folders for found in folder.rglob(name))
+    }
