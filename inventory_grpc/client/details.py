@@ -1,4 +1,4 @@
-"""What does a status carry beside its code and its message?"""
+"""Reads the details that a status carries beside its code and its message."""
 
 from collections.abc import Iterable
 from contextlib import suppress

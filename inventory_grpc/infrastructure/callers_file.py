@@ -1,4 +1,4 @@
-"""Who may call? A TOML file says it, and may be changed while servers run.
+"""The callers, read from a TOML file that may be changed while servers run.
 
     [checkout]
     role = "operator"                 # reader, operator or admin

@@ -1,4 +1,4 @@
-"""How far has the log been published here, and who waits for more?"""
+"""The published head of the log in this process, and the signal that it moves."""
 
 import asyncio
 

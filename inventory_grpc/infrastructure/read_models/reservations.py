@@ -27,7 +27,7 @@ from inventory_grpc.infrastructure.read_models.reservation_reads import (
     reservation_now,
     stocks_beside,
 )
-from inventory_grpc.infrastructure.sqlite.rows import execute_with
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 
 Row = tuple[Any, ...]
 

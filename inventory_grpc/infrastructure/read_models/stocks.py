@@ -26,7 +26,7 @@ from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import STOCK, stored
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel, in_scope
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
-from inventory_grpc.infrastructure.sqlite.rows import execute_with, select_with
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 
 Row = tuple[Any, ...]
 
@@ -52,7 +52,7 @@ _MOVED: Final = (
     "version = excluded.version, update_time = excluded.update_time"
 )
 
-# in one row: every row that is fetched lets go of the interpreter, see rows.py
+# in one row: every row that is fetched lets go of the interpreter, see multirow.py
 _ASKED: Final = (
     "WITH asked (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of our own words, values are bound
     "place, stream, on_hand, reserved, version, update_time)) "

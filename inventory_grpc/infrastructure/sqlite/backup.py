@@ -20,9 +20,8 @@ import apsw
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
-from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
-from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.events import check_tail, read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
 from inventory_grpc.infrastructure.sqlite.swapping import sync

@@ -1,4 +1,4 @@
-"""How do pages get from the WAL into the main file without anybody waiting for it?
+"""Checkpoints: pages are moved from the WAL into the main file on a thread of their own.
 
 SQLite does it within the commit that finds enough of them, and everybody waits for the disk.
 Here a thread of its own moves them, while more is written; once it has left little, the

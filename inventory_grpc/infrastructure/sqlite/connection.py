@@ -16,7 +16,7 @@ import apsw.sqlite_extra
 from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import BESIDE, storage_errors
-from inventory_grpc.infrastructure.sqlite.rows import STATEMENTS
+from inventory_grpc.infrastructure.sqlite.multirow import STATEMENTS
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
-from inventory_grpc.infrastructure.sqlite.chain import broken_links
+from inventory_grpc.infrastructure.sqlite.events import broken_links
 
 Row = tuple[Any, ...]
 

@@ -20,8 +20,8 @@ from inventory_grpc.infrastructure.sqlite.backup import back_up, give_rights_of
 from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
-from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.events import broken_links
 from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import InUse, locked
 from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in

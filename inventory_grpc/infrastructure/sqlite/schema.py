@@ -1,4 +1,4 @@
-"""Is this file ours, and of which format?"""
+"""The schema of the file: its header and format, its tables, and the name of its log."""
 
 import secrets
 import string

@@ -20,10 +20,9 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
-from inventory_grpc.infrastructure.sqlite.chain import check_tail
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database, abandon, close
-from inventory_grpc.infrastructure.sqlite.events import read_log_id
+from inventory_grpc.infrastructure.sqlite.events import check_tail, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from inventory_grpc.infrastructure.sqlite.readers import Readers

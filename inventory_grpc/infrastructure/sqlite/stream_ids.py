@@ -11,13 +11,13 @@ from inventory_grpc.infrastructure.log.chain import Recorded
 from inventory_grpc.infrastructure.log.ids import stored
 from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.rows import select_with
+from inventory_grpc.infrastructure.sqlite.multirow import select_with
 
 KNOWN_STREAMS: Final = 100_000
 KNOWN_SUBJECTS: Final = 20_000
 """Numbers that need not be looked up again."""
 
-# in one row: every row that is fetched lets go of the interpreter, see rows.py
+# in one row: every row that is fetched lets go of the interpreter, see multirow.py
 _SUBJECTS: Final = (
     "WITH asked (place, kind, name) AS ({}) SELECT json_group_array(json_array(place, subject)) "
     "FROM asked CROSS JOIN subjects USING (kind, name)"

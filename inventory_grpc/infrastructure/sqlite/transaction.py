@@ -25,7 +25,7 @@ from inventory_grpc.infrastructure.read_models import reservations
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
-from inventory_grpc.infrastructure.sqlite.rows import execute_with, select_with
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
 
 SNAPSHOT_EVERY: Final = 500

@@ -18,8 +18,8 @@ from inventory_grpc.infrastructure.codec import UNREADABLE, decode
 from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, stored
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent, rebuild
-from inventory_grpc.infrastructure.sqlite.rows import execute_with
 
 _log = logging.getLogger(__name__)
 

@@ -14,9 +14,8 @@ from inventory_grpc.infrastructure.codec import UNREADABLE, decode
 from inventory_grpc.infrastructure.read_models import READ_MODELS
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
-from inventory_grpc.infrastructure.sqlite.chain import broken_links
 from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
-from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.events import broken_links, read_head
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, pages, play
 from inventory_grpc.infrastructure.sqlite.unwritable import readable

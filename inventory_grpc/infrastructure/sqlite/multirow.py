@@ -1,4 +1,4 @@
-"""How do many rows get into a table at once?
+"""Statements with many rows each.
 
 Every step of a statement lets go of the interpreter, and whoever runs then may keep it for a
 while. Beside a busy event loop, rows inserted one by one came to 2,000 a second, those of one
