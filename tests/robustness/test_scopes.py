@@ -148,6 +148,20 @@ async def test_a_reservation_with_a_line_elsewhere_is_not_there(shop: Shop, rpc:
     await shop.ask(rpc, ON_A_RESERVATION[rpc](reservation_id="lisbon-cart"), shop.till)
 
 
+@pytest.mark.parametrize("rpc", sorted(COMMANDS.keys() & ON_A_RESERVATION.keys()))
+async def test_a_request_id_of_ones_own_does_not_tell_whether_it_is_there(
+    shop: Shop, rpc: str
+) -> None:
+    await shop.ask("AddStock", adding(1, request_id="delivery-1"), shop.till)
+    told = []
+    for name in ("porto-cart", "wide-cart", "no-such-cart"):
+        request = ON_A_RESERVATION[rpc](reservation_id=name, request_id="delivery-1")
+        seen = await refused(shop.ask(rpc, request, shop.till))
+        told.append((seen.code, seen.reason, seen.message.replace(name, "*")))
+    assert told == [told[2]] * 3
+    assert told[0][:2] == (StatusCode.NOT_FOUND, "RESERVATION_NOT_FOUND")
+
+
 async def test_holds_of_a_reservation_elsewhere_are_not_ones_own(shop: Shop) -> None:
     asked = queries.CheckAvailabilityRequest(lines=[line(9)], reservation_id="wide-cart")
     seen = await refused(shop.ask("CheckAvailability", asked, shop.till))

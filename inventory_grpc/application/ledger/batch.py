@@ -157,11 +157,15 @@ class Batch:
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
-        """Refuse a command about a subject outside of *scope* as if there were none."""
-        if command.about is not None:
-            state = self.get(command.about)
-            if state is not None and not scope.covers(state.streams):
-                raise state.not_found(command.about)
+        """Refuse a command about a subject outside of *scope* as if there were none.
+
+        Both are refused here, before its request id is looked at, which would tell them apart.
+        """
+        about = command.about
+        if about is not None:
+            state = self.get(about)
+            if state is None or not scope.covers(state.streams):
+                raise SUBJECTS[type(about)].not_found(about)
 
     def _answered(self, key: RequestKey) -> Answered | None:
         try:
