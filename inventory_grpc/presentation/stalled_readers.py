@@ -49,9 +49,13 @@ class SendInTime(Around):
         responses_of: Any = inner
 
         async def sent(request: object, call: Call) -> None:
+            is_begun = False
             async with aclosing(responses_of(request, call)) as responses:
                 async for response in responses:
                     try:
+                        if not is_begun:
+                            is_begun = True
+                            await _begin(call)
                         async with asyncio.timeout(self._max_seconds):
                             await call.context.write(response)
                     except TimeoutError:
@@ -62,3 +66,19 @@ class SendInTime(Around):
                         raise
 
         return sent
+
+
+async def _begin(call: Call) -> None:
+    """Send the headers of the responses; a call that is cancelled meanwhile waits for that.
+
+    gRPC notes that it has sent them when it is done. If it were interrupted, it would send them
+    once more together with the status, which fails: the caller would wait for ever.
+    """
+    sending = asyncio.ensure_future(call.context.send_initial_metadata(()))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.wait([sending])
+        if not sending.cancelled():
+            sending.exception()  # it matters no more, and was looked at
+        raise

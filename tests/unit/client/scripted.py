@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -113,19 +113,21 @@ class ScriptedServer(grpc.GenericRpcHandler):
             GetMessageClass(rpc.output_type).SerializeToString,
         )
 
-        async def stream(request: Message, context: Context) -> AsyncIterator[Message]:
-            async for message in self._played(rpc, request, context):
-                yield message
-
-        async def conversation(
-            requests: AsyncIterator[Message], context: Context
-        ) -> AsyncIterator[Message]:
-            async for request in requests:
+        # messages are written, not yielded: a call may be cancelled while one is being sent
+        async def stream(request: Message, context: Context) -> None:
+            with self._noting_cancellation():
                 async for message in self._played(rpc, request, context):
-                    yield message
+                    await context.write(message)
+
+        async def conversation(requests: AsyncIterator[Message], context: Context) -> None:
+            with self._noting_cancellation():
+                async for request in requests:
+                    async for message in self._played(rpc, request, context):
+                        await context.write(message)
 
         async def unary(request: Message, context: Context) -> Message:
-            return await anext(self._played(rpc, request, context))
+            with self._noting_cancellation():
+                return await anext(self._played(rpc, request, context))
 
         if rpc.client_streaming:
             return grpc.stream_stream_rpc_method_handler(conversation, *codec)
@@ -139,15 +141,19 @@ class ScriptedServer(grpc.GenericRpcHandler):
         remaining = context.time_remaining() or 0.0
         self.asked.append(Asked(rpc.name, request, remaining, time.monotonic()))
         scripts = self._scripts[rpc.name]
+        for step in scripts.popleft() if scripts else [GetMessageClass(rpc.output_type)()]:
+            match step:
+                case Failure():
+                    await context.abort(step.code, "no", step.trailers())
+                case Silence():
+                    await asyncio.sleep(step.seconds)
+                case _:
+                    yield step
+
+    @contextmanager
+    def _noting_cancellation(self) -> Iterator[None]:
         try:
-            for step in scripts.popleft() if scripts else [GetMessageClass(rpc.output_type)()]:
-                match step:
-                    case Failure():
-                        await context.abort(step.code, "no", step.trailers())
-                    case Silence():
-                        await asyncio.sleep(step.seconds)
-                    case _:
-                        yield step
+            yield
         except asyncio.CancelledError:
             self.cancelled.set()
             raise

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 from grpc import StatusCode
 
 from inventory_grpc.presentation.call import Call
@@ -11,6 +12,7 @@ from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.stalled_readers import SendInTime
 from tests.unit.presentation.tiny import (
     ADD_STOCK,
+    PATIENCE_SECONDS,
     SUBSCRIBE,
     WATCH,
     echo,
@@ -48,6 +50,26 @@ async def test_streams_that_would_never_end_are_told_that_the_server_goes_away()
         await reading.read()
     assert failure.reason == "SHUTTING_DOWN"
     assert failure.pushback_ms == "1000"
+    await calls.finished()
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_stream_that_is_just_sending_its_first_message_is_told_as_well(turns: int) -> None:
+    calls = RunningCalls()
+    async with (
+        served({WATCH: streaming(for_ever)}, calls, TranslateErrors(calls), SendInTime()) as caller,
+        failing(StatusCode.UNAVAILABLE) as failure,
+        asyncio.timeout(PATIENCE_SECONDS),
+    ):
+        reading = caller.open(WATCH)
+        while not calls.running:  # noqa: ASYNC110  nobody tells that a call was begun
+            await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        calls.end_streams()
+        while await reading.read() == b"one":
+            pass
+    assert failure.reason == "SHUTTING_DOWN"
     await calls.finished()
 
 

@@ -18,6 +18,9 @@ from tests.unit.presentation.asking import called
 class StalledContext:
     """The context of a call whose caller takes nothing."""
 
+    async def send_initial_metadata(self, _metadata: object) -> None:
+        """Send them: flow control does not hold up headers."""
+
     async def write(self, _message: object) -> None:
         await asyncio.Event().wait()
 
