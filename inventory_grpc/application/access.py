@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
-from inventory_grpc.domain.values import StockId, StoreId
+from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.values import StoreId
 
 
 class Role(IntEnum):
@@ -29,10 +30,10 @@ class Scope:
 
     stores: frozenset[StoreId] | None = None
 
-    def covers(self, stock_ids: Iterable[StockId]) -> bool:
-        """Tell whether all these stocks are in it."""
+    def covers(self, streams: Iterable[Key]) -> bool:
+        """Tell whether all these streams are in it. One of no store is only for all stores."""
         stores = self.stores
-        return stores is None or all(stock_id.store_id in stores for stock_id in stock_ids)
+        return stores is None or all(getattr(key, "store_id", None) in stores for key in streams)
 
 
 EVERYWHERE: Final = Scope()

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.values import Instant, StockId
+from inventory_grpc.domain.values import Instant
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     position: int
     """Of the command's last event; the head of the log if nothing had to be recorded."""
     streams: Sequence[State]
-    """Of the streams that it changed, or whose subject it found as it should be."""
+    """Of the streams that it changed, or found as they should be."""
     subjects: Sequence[State]
     replayed: bool = False
 
@@ -262,7 +262,7 @@ class Listing(NamedTuple, Generic[T, K]):
 class PastSnapshot(Protocol):
     """The log as it was right after one position."""
 
-    async def get(self, key: StockId) -> Reading[Any]:
+    async def get(self, key: Key) -> Reading[Any]:
         """Return the state of a stream; None had no history."""
         ...
 

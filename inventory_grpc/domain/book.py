@@ -1,7 +1,7 @@
 """The protocols between decisions and whoever runs them: commands, the book, and states."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from inventory_grpc.domain.event import Change, Event, Fact, Key, Levels
 from inventory_grpc.domain.refusals import Refusal
@@ -47,27 +47,20 @@ class Command(Protocol):
 
 
 class StreamState(Protocol):
-    """The state of a stream. States are immutable."""
+    """The state of a stream, made of its key before the first event. States are immutable.
+
+    One that has levels also has `available`, and `at(event)`: its events alone say it.
+    """
 
     @property
     def version(self) -> int: ...
 
-    @property
-    def available(self) -> int:
-        """The units that a command may still take, of a stream that has units."""
-        ...
-
-    def after(self, fact: Fact) -> Levels:
-        """Return the levels once *fact* has happened."""
+    def after(self, fact: Fact) -> Levels | None:
+        """Return the levels once *fact* has happened; None if there are none."""
         ...
 
     def then(self, event: Event) -> Self:
         """Return the state right after *event*, which must be its next one."""
-        ...
-
-    @classmethod
-    def at(cls, event: Event) -> Self:
-        """Return the state right after *event*, if the event alone says it."""
         ...
 
 
@@ -107,3 +100,17 @@ class SubjectState(Protocol):
     def not_found(key: Any) -> Refusal:  # noqa: ANN401  of the kind of the state
         """Return the refusal for a caller to whom it does not exist."""
         ...
+
+
+class Noun(NamedTuple):
+    """A kind of thing that events are of, or about: its key, its state and its facts."""
+
+    kind: int
+    """The number of its keys. It is stored for ever, as the name is: a new noun has the next."""
+    name: str
+    key: type[Any]
+    facts: tuple[type[Fact], ...]
+    stream: type[StreamState] | None = None
+    """Its state, if it has streams of its own."""
+    subject: type[SubjectState] | None = None
+    """Its state, if events of other streams are about it."""

@@ -10,7 +10,11 @@ from typing import Any, NamedTuple, TypeAlias
 from inventory_grpc.domain.values import Instant
 
 Key: TypeAlias = Any
-"""The id of a stream or of a subject, hashable; its class says of which kind. See `registry.py`."""
+"""The id of a stream or of a subject, hashable; its class says of which kind. See `registry.py`.
+
+Keys of two kinds are never equal. A key is made of its name, which `str` returns; only a stock's
+has two parts.
+"""
 
 
 Moves: TypeAlias = tuple[int, int]
@@ -78,7 +82,8 @@ class Event(NamedTuple):
     record_time: Instant
     cause: Cause
     fact: Fact
-    after: Levels
+    after: Any
+    """The `Levels` right after it; None in a stream that has none."""
 
 
 class EventOutOfOrder(Exception):

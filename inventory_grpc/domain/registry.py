@@ -1,20 +1,28 @@
-"""The nouns that the service knows: each stream, each subject, and the facts of both.
+"""The nouns that the service knows. A new one adds its line to `NOUNS`.
 
-The class of a key says whose state it names. A new noun adds its lines here.
+The class of a key says whose state it names.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from inventory_grpc.domain import reservation, stock
-from inventory_grpc.domain.book import StreamState, SubjectState
+from inventory_grpc.domain.book import Noun, StreamState, SubjectState
 from inventory_grpc.domain.event import Fact
-from inventory_grpc.domain.values import ReservationId, StockId
 
-STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {StockId: stock.Inventory}
+NOUNS: Final[tuple[Noun, ...]] = (
+    stock.NOUN,
+    reservation.NOUN,
+)
+
+STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {
+    noun.key: noun.stream for noun in NOUNS if noun.stream is not None
+}
 """The state of a stream, by the class of its key."""
 
-SUBJECTS: Final[Mapping[type[Any], type[SubjectState]]] = {ReservationId: reservation.Reservation}
+SUBJECTS: Final[Mapping[type[Any], type[SubjectState]]] = {
+    noun.key: noun.subject for noun in NOUNS if noun.subject is not None
+}
 """The state of a subject, by the class of its key."""
 
-FACTS: Final[tuple[type[Fact], ...]] = (*stock.FACTS, *reservation.FACTS)
+FACTS: Final[tuple[type[Fact], ...]] = tuple(fact for noun in NOUNS for fact in noun.facts)

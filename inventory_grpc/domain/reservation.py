@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
+from inventory_grpc.domain.book import Noun
 from inventory_grpc.domain.event import Change, Event, Fact, Moves
 from inventory_grpc.domain.refusals import ReservationNotFound
 from inventory_grpc.domain.values import CustomerId, Instant, OrderId, ReservationId, StockId
@@ -220,6 +221,8 @@ class Reservation(NamedTuple):
             events[-1].position,
         )
 
+
+NOUN: Final = Noun(2, "reservation", ReservationId, FACTS, subject=Reservation)
 
 _ENDS: Final = {
     ReservationCommitted: ReservationState.COMMITTED,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.book import Book, Noun
 from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Levels, Moves
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -79,6 +79,9 @@ class Inventory(NamedTuple):
     def at(cls, event: Event) -> Self:
         """Return the stock right after *event*, which says so itself."""
         return cls(event.key, event.after, event.version, event.record_time)
+
+
+NOUN: Final = Noun(1, "stock", StockId, FACTS, stream=Inventory)
 
 
 @dataclass(frozen=True, slots=True)

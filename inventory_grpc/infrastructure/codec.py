@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple, get_args, get_type_hints
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.event import Cause, Event, Fact, Key, Levels
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.values import Instant, Malformed, ProductId, StockId, StoreId
+from inventory_grpc.infrastructure.log import ids
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
 _FIELDS: Final = {
@@ -101,21 +102,30 @@ class Encoder:
 
     def encode(self, event: Event) -> bytes:
         """Return the bytes of *event* that are stored and sent."""
-        message, levels = self._message, self._levels
+        message = self._message
         # taken apart at once: looked up one by one, the parts cost as much as to serialise them
-        position, command, stock_id, version, record_time, cause, fact, (on_hand, reserved) = event
+        position, command, key, version, record_time, cause, fact, after = event
         message.position, message.command_position = position, command
         message.event_id = f"{self._prefix}{position}"
-        message.product_id, message.store_id = stock_id
         message.version = version
         if record_time != self._time:
             self._time = record_time
             set_time(self._record_time, record_time)
         if cause is not self._cause:
             self._set_cause(cause)
-        levels.on_hand, levels.reserved = on_hand, reserved
-        spare = on_hand - reserved
-        levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
+        if after is not None:
+            if message.subject:
+                message.ClearField("subject")
+                self._levels = message.after
+            message.product_id, message.store_id = key
+            levels, (on_hand, reserved) = self._levels, after
+            levels.on_hand, levels.reserved = on_hand, reserved
+            spare = on_hand - reserved
+            levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
+        else:
+            for name in ("product_id", "store_id", "after"):
+                message.ClearField(name)
+            message.subject = ids.subject(key)
         self._set_fact(fact)
         return message.SerializeToString()
 
@@ -169,16 +179,27 @@ def decode(data: bytes) -> Event:
         message.reference,
         instant(message.occur_time) if message.HasField("occur_time") else None,
     )
+    key, after = _key_and_levels(message)
     return Event(
         message.position,
         message.command_position,
-        StockId(ProductId(message.product_id), StoreId(message.store_id)),
+        key,
         message.version,
         instant(message.record_time),
         cause,
         stored.make(*[read(source) for read in stored.read]),
-        Levels(message.after.on_hand, message.after.reserved),
+        after,
     )
+
+
+def _key_and_levels(message: pb.Event) -> tuple[Key, Levels | None]:
+    if not (subject := message.subject):
+        stock_id = StockId(ProductId(message.product_id), StoreId(message.store_id))
+        return stock_id, Levels(message.after.on_hand, message.after.reserved)
+    try:
+        return ids.key_of(subject), None
+    except KeyError:
+        raise UnknownFact(f"event {message.position} is of {subject}, of an unknown kind") from None
 
 
 class UnknownFact(Exception):

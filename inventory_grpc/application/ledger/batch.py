@@ -19,7 +19,7 @@ from inventory_grpc.application.ports import Answered, Outcome, RequestKey, Stat
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.registry import SUBJECTS
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 
 MAX_EVENTS: Final = 2_048
@@ -294,6 +294,7 @@ class Batch:
     def _as_it_is(self, command: Command) -> Outcome:
         """Return the answer to a command that found everything as it should be."""
         subjects = [self.get(key) for key in command.touches if type(key) in SUBJECTS]
-        streams = [key for subject in subjects for key in subject.streams]
+        streams = dict.fromkeys(key for subject in subjects for key in subject.streams)
+        streams |= dict.fromkeys(key for key in command.touches if type(key) in STREAMS)
         self._require(streams)
         return Outcome(self.head, [self.get(key) for key in streams], subjects)

@@ -1,15 +1,18 @@
 """How a key stands in the tables `streams` and `subjects`: its kind, its name, its place.
 
-All of it is stored for ever. A new class of key gets the next number, here and in `log.sql`.
+All of it is stored for ever.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.domain.values import ReservationId, StockId
 
-KIND_OF_KEY: Final[Mapping[type[Any], int]] = {StockId: 1, ReservationId: 2}
+KIND_OF_KEY: Final[Mapping[type[Any], int]] = {noun.key: noun.kind for noun in NOUNS}
+NAME_OF_KIND: Final[Mapping[type[Any], str]] = {noun.key: noun.name for noun in NOUNS}
+KEY_OF_NAME: Final[Mapping[str, type[Any]]] = {noun.name: noun.key for noun in NOUNS}
 
 STOCK: Final = KIND_OF_KEY[StockId]
 RESERVATION: Final = KIND_OF_KEY[ReservationId]
@@ -26,3 +29,18 @@ def stream_row(key: Key) -> tuple[int, str | None, str | None, str | None]:
     if isinstance(key, StockId):
         return STOCK, None, *key
     return KIND_OF_KEY[type(key)], str(key), None, None
+
+
+def subject(key: Key) -> str:
+    """Return the name of a stream that is not of a stock, as events have it: kind and id."""
+    return f"{NAME_OF_KIND[type(key)]}/{key}"
+
+
+def key_of(subject: str) -> Key:
+    """Return the key that has the name *subject*.
+
+    Raises:
+        KeyError: no noun has this kind.
+    """
+    kind, _, name = subject.partition("/")
+    return KEY_OF_NAME[kind](name)

@@ -90,6 +90,7 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
     rows = {
         stream: (stream, *event.after, event.version, event.record_time)
         for event, stream, _ in recorded
+        if event.after is not None
     }
     execute_with(connection, _MOVED, [*rows.values()])
 

@@ -98,6 +98,23 @@ def events_of_subject(
     return (decode(data) for (data,) in rows)
 
 
+def events_of_stream(connection: apsw.Connection, stream: int, upto: int) -> Iterator[Event]:
+    """Yield the events of a stream, up to a version."""
+    rows = connection.execute(
+        "SELECT event FROM events WHERE stream = ? AND version <= ? ORDER BY version",
+        (stream, upto),
+    )
+    return (decode(data) for (data,) in rows)
+
+
+def event_of(connection: apsw.Connection, stream: int, version: int) -> Event:
+    """Return the event that gave a stream this version."""
+    data: bytes = connection.execute(
+        "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
+    ).get
+    return decode(data)
+
+
 def position_of(connection: apsw.Connection, stream: int, version: int) -> int:
     """Return the position of the event that gave a stream this version."""
     position: int = connection.execute(

@@ -24,11 +24,15 @@ Progress = Callable[[int], None]
 def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[Row]]:
     """Yield the rows of the log between two positions, in its order, some at a time.
 
-    A row has the position, the event, the keys of the event, and the names of these.
+    A row has the position, the event, whether it follows the one before in its stream, the keys
+    of the event, and the names of these.
     """
     while after < upto:
         page: Sequence[Row] = source.execute(
-            "SELECT position, event, stream, version, ordinal, events.kind, subject, "
+            "SELECT position, event, version = 1 OR EXISTS (SELECT 1 FROM events AS before "
+            "WHERE before.stream = events.stream AND before.version = events.version - 1 "
+            "AND before.position < events.position), "
+            "stream, version, ordinal, events.kind, subject, "
             "second_subject, streams.kind, id, product_id, store_id, streams.name, "
             "subjects.kind, subjects.name "
             "FROM events LEFT JOIN streams USING (stream) LEFT JOIN subjects USING (subject) "
@@ -53,7 +57,7 @@ def play(
         known, whole = _Known(target), list[Recorded]()
         for earlier in command:
             known.move(earlier)
-        for position, data, *keys in page:
+        for position, data, follows, *keys in page:
             try:
                 event = decode(data)
             except UNREADABLE as error:
@@ -64,6 +68,8 @@ def play(
                 command = []
             recorded = Recorded(event, keys[0], keys[4])
             yield from _misfits(known, recorded, keys)
+            if event.after is None and not follows:
+                yield f"event {position}: is not the next one of {event.key}"
             known.move(recorded)
             command.append(recorded)
         read_models.project(target, whole)
@@ -89,7 +95,8 @@ class _Known:
 
     def move(self, recorded: Recorded) -> None:
         """Go by what an event says."""
-        self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
+        if recorded.event.after is not None:
+            self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
@@ -125,6 +132,8 @@ def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator
     is_later = subject is not None and subject > event.position
     if names[5:] != about or is_later or second_subject is not None:
         yield f"{at}: is about {about}, kept under {subject}, {second_subject} of {names[5:]}"
+    if event.after is None:
+        return
     before = known.stock(stream)
     on_hand, reserved = event.fact.moves
     follows = (before[0] + on_hand, before[1] + reserved, before[2] + 1)

@@ -25,6 +25,7 @@ from inventory_grpc.infrastructure.read_models import reservations
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
+from inventory_grpc.infrastructure.sqlite.folding import find_folded, state_after
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
 
@@ -99,7 +100,9 @@ class SqliteTransaction:
             begin: Any = STREAMS[type(key)]
             states[key] = begin(key)
         for kind, alike in by_type.items():
-            for key, stream, state in read_models.FIND[kind](self._connection, alike):
+            for key, stream, state in read_models.FIND.get(kind, find_folded)(
+                self._connection, alike
+            ):
                 self._ids.streams.put(key, stream)
                 states[key] = state
         return states
@@ -128,11 +131,12 @@ class SqliteTransaction:
     def replay(self, position: int) -> Outcome:
         events = log.events_of_command(self._connection, position)
         last = events[-1].position
-        streams = {event.key: STREAMS[type(event.key)].at(event) for event in events}
+        streams = {event.key: event for event in events}
         keys = dict.fromkeys(event.fact.subject for event in events)
         numbers = self._ids.find_subjects(self._connection, [key for key in keys if key])
         subjects = [self._fold(key, number, last) for key, number in numbers.items()]
-        return Outcome(last, [*streams.values()], subjects)
+        states = [state_after(self._connection, event) for event in streams.values()]
+        return Outcome(last, states, subjects)
 
     def write(
         self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]

@@ -6,11 +6,9 @@ import apsw
 
 from inventory_grpc.application.ports import Query, Reading, T
 from inventory_grpc.domain.event import Key
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import StockId
-from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.read_models import ANSWERS, STATES
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.folding import newest, state_at
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 
@@ -36,7 +34,7 @@ class LatestState:
         self._readers = readers
 
     async def get(self, key: Key) -> Reading[Any]:
-        return self._readers.point(STATES[type(key)], key)
+        return self._readers.point(STATES.get(type(key), newest), key)
 
     async def read(self, query: Query[T]) -> Reading[T]:
         answer = ANSWERS[type(query)]
@@ -54,19 +52,8 @@ class PastState:
         self._readers = readers
         self._position = position
 
-    async def get(self, key: StockId) -> Reading[Inventory | None]:
-        def read(connection: apsw.Connection) -> Reading[Inventory | None]:
-            return Reading(_stock_at(connection, key, self._position), self._position)
+    async def get(self, key: Key) -> Reading[Any]:
+        def read(connection: apsw.Connection) -> Reading[Any]:
+            return Reading(state_at(connection, key, self._position), self._position)
 
         return await self._readers.scan(read)
-
-
-def _stock_at(connection: apsw.Connection, stock_id: StockId, position: int) -> Inventory | None:
-    stream = log.find_stream(connection, stock_id)
-    version = 0 if stream is None else log.version_at(connection, stream, position)
-    if not version:
-        return None
-    data: bytes = connection.execute(
-        "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
-    ).get
-    return Inventory.at(decode(data))

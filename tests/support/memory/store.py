@@ -21,8 +21,8 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.registry import STREAMS
+from inventory_grpc.domain.values import Instant, ReservationId
 from tests.support.memory.tables import Due, Tables
 from tests.support.memory.views import MemoryViews
 
@@ -145,12 +145,12 @@ class MemoryTransaction:
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         states: dict[Key, State] = {}
-        streams = [key for key in keys if isinstance(key, StockId)]
+        streams = [key for key in keys if type(key) in STREAMS]
         for key in keys:
             if isinstance(key, ReservationId):
                 reservation = states[key] = self._tables.reservation(key)
                 streams += reservation.lines if reservation else ()
-        return states | {key: self._tables.inventory(key) for key in streams}
+        return states | {key: self._tables.stream(key) for key in streams}
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         return {request: self._tables.requests.get(request) for request in requests}
@@ -160,10 +160,10 @@ class MemoryTransaction:
         end = position
         while end < len(events) and events[end].command_position == position:
             end += 1
-        streams = {event.key: Inventory.at(event) for event in events[position - 1 : end]}
+        keys = dict.fromkeys(event.key for event in events[position - 1 : end])
         name = events[end - 1].fact.subject
         subjects = [] if name is None else [self._tables.reservation_at(name, end)]
-        return Outcome(end, [*streams.values()], subjects)
+        return Outcome(end, [self._tables.state_at(key, end) for key in keys], subjects)
 
     def write(
         self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
@@ -199,7 +199,7 @@ def _matches(event: Event, matching: EventFilter) -> bool:
     kinds, products, stores, reservations = matching
     return (
         (not kinds or type(event.fact).__name__ in kinds)
-        and (not products or event.key.product_id in products)
-        and (not stores or event.key.store_id in stores)
+        and (not products or getattr(event.key, "product_id", None) in products)
+        and (not stores or getattr(event.key, "store_id", None) in stores)
         and (not reservations or event.fact.subject in reservations)
     )

@@ -5,12 +5,12 @@ Nothing here is read from anywhere but the log, except the requests, which are t
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from inventory_grpc.application.ports import Answered, KeptTime, RequestKey
-from inventory_grpc.domain.event import Event
+from inventory_grpc.application.ports import Answered, KeptTime, RequestKey, State
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import Encoder
 
@@ -33,14 +33,14 @@ class Due(NamedTuple):
 
 
 class Tables:
-    """The log, and where in it the events of a stock and of a reservation are."""
+    """The log, and where in it the events of a stream and of a reservation are."""
 
     def __init__(self, log_id: str) -> None:
         self.log_id = log_id
         self.events: list[Event] = []
         self.encoded: list[bytes] = []
         self._encoder = Encoder(log_id)
-        self.stocks: dict[StockId, list[int]] = {}
+        self.streams: dict[Key, list[int]] = {}
         """The positions of each one's events: the last has the version of their number."""
         self.begun: dict[ReservationId, list[int]] = {}
         """The positions of each one's events, in the order in which they were made."""
@@ -62,10 +62,10 @@ class Tables:
         """Add one command's events; those of reservations are all of the same one."""
         reservation: Reservation | None = None
         for event in events:
-            positions = self.stocks.setdefault(event.key, [])
+            positions = self.streams.setdefault(event.key, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
             assert event.version == len(positions) + 1, f"{event.key}: {event.version}"
-            assert min(event.after) >= 0, f"{event.key} would be at {event.after}"
+            assert event.after is None or min(event.after) >= 0, f"{event.key}: {event.after}"
             self.encoded.append(self._encoder.encode(event))
             self.events.append(event)
             positions.append(event.position)
@@ -82,24 +82,39 @@ class Tables:
         del self.events[position:], self.encoded[position:]
         touched: set[ReservationId] = set()
         for event in gone:
-            _shorten(self.stocks, event.key)
+            _shorten(self.streams, event.key)
             if (name := event.fact.subject) is not None:
                 _shorten(self.begun, name)
                 touched.add(name)
         for reservation_id in touched:
             self._show(reservation_id, self.reservation_at(reservation_id, position))
 
-    def stock(self, stock_id: StockId, upto: int) -> Inventory | None:
-        """Return a stock as its last event up to a position says, if there is one."""
-        positions = self.stocks.get(stock_id, [])
+    def stock_ids(self) -> Iterator[StockId]:
+        """Yield the stocks that have a history."""
+        return (key for key in self.streams if isinstance(key, StockId))
+
+    def state_at(self, key: Key, upto: int) -> State | None:
+        """Return a stream as its events up to a position say, if there are any."""
+        positions = self.streams.get(key, [])
         version = bisect_left(positions, upto + 1)
         if not version:
             return None
         last = self.events[positions[version - 1] - 1]
-        return Inventory(stock_id, last.after, version, last.record_time)
+        kind: Any = STREAMS[type(key)]
+        if last.after is not None:
+            return kind.at(last)
+        state = kind(key)
+        for position in positions[:version]:
+            state = state.then(self.events[position - 1])
+        return state
 
-    def inventory(self, stock_id: StockId) -> Inventory:
-        return self.stock(stock_id, self.head) or Inventory(stock_id)
+    def newest_of(self, key: Key) -> State | None:
+        return self.state_at(key, self.head)
+
+    def stream(self, key: Key) -> State:
+        """Return the newest state of a stream, also of one without a history."""
+        kind: Any = STREAMS[type(key)]
+        return self.newest_of(key) or kind(key)
 
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         """Return a reservation as it is now,."""

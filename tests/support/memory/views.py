@@ -41,7 +41,8 @@ class MemoryViews:
         return _Past(self._tables, position)
 
     async def get(self, key: Key) -> Reading[Any]:
-        return Reading(_STATES[type(key)](self._tables, key), self._tables.head)
+        find = _STATES.get(type(key), Tables.newest_of)
+        return Reading(find(self._tables, key), self._tables.head)
 
     async def read(self, query: Query[T]) -> Reading[T]:
         await asyncio.sleep(0)
@@ -53,17 +54,18 @@ class _Past:
         self._tables = tables
         self._position = position
 
-    async def get(self, key: StockId) -> Reading[Inventory | None]:
+    async def get(self, key: Key) -> Reading[Any]:
         await asyncio.sleep(0)
-        return Reading(self._tables.stock(key, self._position), self._position)
+        return Reading(self._tables.state_at(key, self._position), self._position)
 
 
 def _stock(tables: Tables, stock_id: StockId) -> Inventory | None:
-    return tables.stock(stock_id, tables.head)
+    stock: Inventory | None = tables.newest_of(stock_id)
+    return stock
 
 
 def _all_stocks(tables: Tables) -> Iterable[Inventory]:
-    return filter(None, (_stock(tables, stock_id) for stock_id in sorted(tables.stocks)))
+    return filter(None, (_stock(tables, stock_id) for stock_id in sorted(tables.stock_ids())))
 
 
 def _stocks(tables: Tables, query: StocksById) -> Stocks:
@@ -150,7 +152,6 @@ def _is_asked_for(numbered: Numbered, query: ReservationQuery) -> bool:
 
 
 _STATES: Final[Mapping[type[Any], Callable[[Tables, Any], Any]]] = {
-    StockId: _stock,
     ReservationId: Tables.reservation,
 }
 

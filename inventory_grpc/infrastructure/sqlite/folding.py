@@ -1,0 +1,55 @@
+"""Folds the states of streams from their events, where no read model has them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apsw
+
+from inventory_grpc.application.ports import Reading, State
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.domain.registry import STREAMS
+from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.connection import one_state
+
+
+def find_folded(
+    connection: apsw.Connection, keys: Sequence[Key]
+) -> Iterator[tuple[Key, int, State]]:
+    """Yield those of *keys* that have a history, each with its stream and its newest state."""
+    for key in keys:
+        if (stream := log.find_stream(connection, key)) is not None:
+            yield key, stream, _fold(connection, key, stream, log.read_head(connection))
+
+
+def newest(connection: apsw.Connection, key: Key) -> Reading[State | None]:
+    """Return the newest state of a stream, and the head of the same state of the log."""
+    with one_state(connection):
+        head = log.read_head(connection)
+        return Reading(state_at(connection, key, head), head)
+
+
+def state_at(connection: apsw.Connection, key: Key, position: int) -> State | None:
+    """Return the state of a stream right after *position*; None had no history."""
+    stream = log.find_stream(connection, key)
+    version = 0 if stream is None else log.version_at(connection, stream, position)
+    if stream is None or not version:
+        return None
+    return state_after(connection, log.event_of(connection, stream, version))
+
+
+def state_after(connection: apsw.Connection, event: Event) -> State:
+    """Return the state of a stream right after *event*, from it alone where it has levels."""
+    kind: Any = STREAMS[type(event.key)]
+    if event.after is not None:
+        return kind.at(event)
+    stream = log.find_stream(connection, event.key)
+    assert stream is not None, f"{event.key} has no history"
+    return _fold(connection, event.key, stream, event.version)
+
+
+def _fold(connection: apsw.Connection, key: Key, stream: int, upto: int) -> State:
+    kind: Any = STREAMS[type(key)]
+    state = kind(key)
+    for event in log.events_of_stream(connection, stream, upto):
+        state = state.then(event)
+    return state
