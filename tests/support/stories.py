@@ -9,6 +9,7 @@ import pytest
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Key
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -20,42 +21,43 @@ class MemoryBook:
     """A `Book` of dicts."""
 
     now: Instant = NOON
-    stocks: dict[StockId, Inventory] = field(default_factory=dict)
-    reservations: dict[ReservationId, Reservation] = field(default_factory=dict)
+    streams: dict[Key, Any] = field(default_factory=dict)
+    subjects: dict[Key, Any] = field(default_factory=dict)
     position: int = 0
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  as the protocol has it
-        return (
-            self.inventory(key)
-            if isinstance(key, StockId)
-            else self.reservation(ReservationId(str(key)))
-        )
+        if type(key) in SUBJECTS:
+            return self.subjects.get(key)
+        state: Any = STREAMS[type(key)]
+        return self.streams.get(key) or state(key)
 
     def inventory(self, stock_id: StockId) -> Inventory:
-        return self.stocks.get(stock_id, Inventory(stock_id))
+        inventory: Inventory = self.get(stock_id)
+        return inventory
 
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
-        return self.reservations.get(reservation_id)
+        reservation: Reservation | None = self.get(reservation_id)
+        return reservation
 
     def record(self, movement: Change, cause: Cause = Cause()) -> None:  # noqa: B008  it is immutable
         """Have a fact happen, as a command of its own."""
-        stock_id, fact = movement
-        inventory = self.inventory(stock_id)
+        key, fact = movement
+        before = self.get(key)
         self.position += 1
         event = Event(
             position=self.position,
             command_position=self.position,
-            key=stock_id,
-            version=inventory.version + 1,
+            key=key,
+            version=before.version + 1,
             record_time=self.now,
             cause=cause,
             fact=fact,
-            after=inventory.after(fact),
+            after=before.after(fact),
         )
-        self.stocks[stock_id] = inventory.then(event)
+        self.streams[key] = before.then(event)
         if (name := fact.subject) is not None:
-            reservation = self.reservations.get(name) or Reservation.begin(event)
-            self.reservations[name] = reservation.evolve([event])
+            state = self.subjects.get(name) or SUBJECTS[type(name)].begin(event)
+            self.subjects[name] = state.evolve([event])
 
 
 Happened = Fact | Change

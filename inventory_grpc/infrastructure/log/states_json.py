@@ -67,7 +67,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  of whichever field
         return [_plain(part) for part in value]
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(part)] for key, part in value.items()]
-    return value
+    return str(value) if type(value) in KIND_OF_KEY else value
 
 
 @cache
