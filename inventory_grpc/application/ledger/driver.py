@@ -18,6 +18,10 @@ MAX_BEHIND: Final = 5_000
 Work = Callable[[Batch], None]
 
 
+class UnknownKey(Exception):
+    """A command touches a key of a class that the registry does not know: a bug."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """A batch that was driven, and what was recorded elsewhere since the one before."""
@@ -101,6 +105,8 @@ def _read(transaction: Transaction, batch: Batch, lacking: NotRead) -> None:
     if lacking.keys:
         # the batch may have changed some of a subject's streams already
         batch.states = transaction.states(lacking.keys) | batch.states
+        if lost := [key for key in lacking.keys if key not in batch.states]:
+            raise UnknownKey(f"{lost[0]!r} is neither of a stream nor of a subject")
     if lacking.requests:
         batch.given.answered |= transaction.answered(lacking.requests)
     if lacking.replay is not None:

@@ -1,21 +1,21 @@
 """A batch reads and writes nothing itself: it asks for what it lacks, and leaves its events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from inventory_grpc.application.ledger.batch import Batch, NotRead
-from inventory_grpc.application.ledger.driver import drive, prefetch
+from inventory_grpc.application.ledger.driver import UnknownKey, drive, prefetch
 from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
-from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Event, EventOutOfOrder, Levels
+from inventory_grpc.domain.book import Book, Command
+from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from tests.support.clock import ManualClock
-from tests.support.history import event_of
+from tests.support.history import doing, event_of
 from tests.support.scribe import Scribe, log_of
 from tests.support.stores import in_memory
 from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS, add, commit, remove, reserve
@@ -110,6 +110,19 @@ def test_only_what_is_not_cached_is_expected() -> None:
     assert at_hand == {KETTLES: Inventory(KETTLES)}
     assert list(keys) == [R1, TOASTERS]
     assert requests == [RequestKey("", "one")]
+
+
+async def test_a_command_that_touches_an_unknown_key_is_a_bug_and_not_a_loop() -> None:
+    class Lost:
+        touches = ("a key of no kind",)
+        about = None
+
+        def decide(self, book: Book) -> Sequence[Change]:
+            return [Change(book.get(self.touches[0]), StockAdded(1))]
+
+    asked = [Question(Lost(), Request())]
+    with pytest.raises(UnknownKey):
+        await in_memory().storage.transact(doing(lambda batch: batch.answer_all(asked)))
 
 
 async def test_a_batch_that_is_not_written_is_a_dry_run() -> None:
