@@ -10,8 +10,8 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc.application.ports import T, Transaction
-from inventory_grpc.application.queries.snapshot import Queries
+from inventory_grpc.application.ports import NOTHING, Expected, T, Transaction
+from inventory_grpc.application.queries.snapshot import Latest
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.server import serve
@@ -47,7 +47,7 @@ async def test_a_bug_is_internal_with_an_id_that_only_the_log_explains(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await caller.commands.AddStock(adding(1))
-    monkeypatch.setattr(Queries, "stock", _break)
+    monkeypatch.setattr(Latest, "get", _break)
     monkeypatch.setattr(Events, "_told", _break)
     get = caller.queries.GetStock(KETTLES)
     subscribe = caller.events.Subscribe(events_pb2.SubscribeRequest(), timeout=10)
@@ -68,7 +68,7 @@ async def test_a_handler_that_cancels_itself_is_a_bug_and_keeps_nobody_waiting(
     def cancel(*_: object) -> Never:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(Queries, "stock", cancel)
+    monkeypatch.setattr(Latest, "get", cancel)
     answer = await refused(caller.queries.GetStock(KETTLES, timeout=5))
     assert (answer.code, answer.reason) == (StatusCode.INTERNAL, "INTERNAL")
 
@@ -88,10 +88,12 @@ def gate(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     gate = Gate()
     transact = SqliteStorage.transact
 
-    async def waiting(storage: SqliteStorage, work: Callable[[Transaction], T]) -> T:
+    async def waiting(
+        storage: SqliteStorage, work: Callable[[Transaction], T], expecting: Expected = NOTHING
+    ) -> T:
         gate.reached.set()
         await gate.opened.wait()
-        return await transact(storage, work)
+        return await transact(storage, work, expecting)
 
     monkeypatch.setattr(SqliteStorage, "transact", waiting)
     yield gate
