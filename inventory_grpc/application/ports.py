@@ -218,7 +218,10 @@ class EventBus(Protocol):
     def subscribe(self, listener: Listener) -> None: ...
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Tell the listeners of *events*; one that raises is logged, and harms no other."""
+        """Tell the listeners of *events*; one that raises is logged, and harms no other.
+
+        It is told to forget what it knew, for it may have taken in only some of them.
+        """
         ...
 
     def skip(self, upto: int) -> None:

@@ -24,16 +24,21 @@ class InProcessBus:
     def publish(self, events: Sequence[Event]) -> None:
         if events:
             for listener in self._listeners:
-                _tell(listener.recorded, events)
+                if not _tell(listener.recorded, events):
+                    # nobody knows how many of them it has taken in
+                    _tell(listener.skipped, events[-1].position)
 
     def skip(self, upto: int) -> None:
         for listener in self._listeners:
             _tell(listener.skipped, upto)
 
 
-def _tell(hear: Callable[[T], None], occurrence: T) -> None:
+def _tell(hear: Callable[[T], None], occurrence: T) -> bool:
+    """Return whether the listener has taken it in."""
     try:
         hear(occurrence)
     except Exception:  # noqa: BLE001  whatever it is, it is not the caller's
         # what is committed is committed: nobody's answer may depend on a listener
         _log.exception("a listener of the event bus failed")
+        return False
+    return True

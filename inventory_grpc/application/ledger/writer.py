@@ -104,6 +104,7 @@ class Writer:
 
     def _keep(self, result: Result) -> None:
         self._states.keep(result.batch.head, result.batch.states)
+        self.next_expiry = result.next_expiry
 
     def _publish(self, result: Result) -> None:
         """Tell this process; an error here must not become the answer to what is committed."""
@@ -112,7 +113,6 @@ class Writer:
                 self._bus.skip(result.batch.head)
             self._bus.publish([*result.elsewhere, *result.batch.recorded])
             self._head.advance(result.batch.head)
-            self.next_expiry = result.next_expiry
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "what follows a commit")
             self.forget_states()

@@ -47,7 +47,7 @@ class Queries:
             PositionAhead: the log does not reach to one of the two.
         """
         await self._reach(max(position, min_position))
-        return self._views.at(position)
+        return self._past(position)
 
     async def at_time(self, time: Instant, min_position: int = 0) -> PastSnapshot:
         """Return the state at *time*, after all that was recorded at that instant.
@@ -56,7 +56,11 @@ class Queries:
             PositionAhead: the log does not reach to *min_position*.
         """
         await self._reach(min_position)
-        return self._views.at(await self._log.position_before(Instant(time + 1)))
+        return self._past(await self._log.position_before(Instant(time + 1)))
+
+    def _past(self, position: int) -> PastSnapshot:
+        self.shown = max(self.shown, position)
+        return self._views.at(position)
 
     async def _reach(self, position: int) -> None:
         """Refuse a position that is still to come; the head is read from storage to be sure."""

@@ -69,7 +69,14 @@ def test_a_listener_that_raises_is_logged_and_the_others_hear_of_it(
         bus.publish([ADDED])
         bus.skip(7)
     assert heard == [ADDED, 7]
-    assert caplog.text.count("ValueError: a bug of the listener") == 2
+    assert caplog.text.count("ValueError: a bug of the listener") == 3  # told to forget, as well
+
+
+def test_a_listener_that_raises_is_told_to_forget_what_it_knew() -> None:
+    bus, heard = InProcessBus(), list[object]()
+    bus.subscribe(Ear(heard, fails=True))
+    bus.publish([ADDED, REMOVED])
+    assert heard == [ADDED, REMOVED, 2]
 
 
 async def test_no_answer_depends_on_a_listener(engine: Engine) -> None:

@@ -120,6 +120,16 @@ async def test_after_an_answer_from_storage_none_from_the_cache_is_older(shop: E
     assert (reading.value.levels, reading.as_of) == (Levels(5, 0), 5)
 
 
+async def test_after_a_look_at_a_position_none_from_the_cache_is_older(shop: Engine) -> None:
+    await shop.queries.latest().get(TOASTERS)
+    await Scribe(shop.store).record(add(1, TOASTERS))  # another process, as above
+    told = await find_stock(await shop.queries.at_position(4), TOASTERS)
+    assert (await shop.queries.latest().get(TOASTERS)) == told
+    await Scribe(shop.store).record(add(1, TOASTERS))
+    told = await find_stock(await shop.queries.at_time(later(100 * MINUTE)), TOASTERS)
+    assert (await shop.queries.latest().get(TOASTERS)) == told
+
+
 async def test_a_stock_is_shown_as_it_was_at_a_position(shop: Engine) -> None:
     for position, expected in ((1, AT_NOON), (2, AT_NOON), (3, NOW)):
         reading = await find_stock(await shop.queries.at_position(position), KETTLES)
