@@ -60,14 +60,6 @@ def find_stream(connection: apsw.Connection, key: Key) -> int | None:
     return stream
 
 
-def find_subject(connection: apsw.Connection, key: Key) -> int | None:
-    """Return the number of *key* as a subject, if there are events about it."""
-    subject: int | None = connection.execute(
-        "SELECT subject FROM subjects WHERE kind = ? AND name = ?", stored(key)
-    ).get
-    return subject
-
-
 def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:
     """Yield the next events of the log."""
     rows = connection.execute(
