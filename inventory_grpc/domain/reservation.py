@@ -201,12 +201,14 @@ class Reservation(NamedTuple):
                 held += fact.quantity
             elif kind is ReservationExtended:
                 expire_time = fact.expire_time
-            else:
+            elif kind in _ENDS:
                 if kind is ReservationCommitted:
                     committed_for = committed_for or fact.order_id
                 lines[key] = lines[key].end(fact.quantity, kind)
                 held -= fact.quantity
                 state = state if held else _ENDS[kind]
+            else:
+                raise AssertionError(f"{fact} has no meaning for a reservation")
         return type(self)(
             self.reservation_id,
             self.customer_id,

@@ -1,0 +1,28 @@
+"""A reservation folds its own facts, and takes no other for one of them."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.reservation import Reservation, ReservationFact, StockReserved
+from inventory_grpc.domain.values import CustomerId
+from tests.support.history import event_of
+from tests.support.world import ANA, BEN, KETTLES, NOON, R1
+
+RESERVED = event_of(1, KETTLES, StockReserved(R1, ANA, None, 3, NOON), after=Levels(5, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationTransferred(ReservationFact):
+    """A fact that nobody has taught the state to fold."""
+
+    customer_id: CustomerId
+    quantity: int
+
+
+def test_a_fact_that_is_not_folded_is_an_error_and_not_an_expiry() -> None:
+    held = Reservation.begin(RESERVED).evolve([RESERVED])
+    transferred = event_of(2, KETTLES, ReservationTransferred(R1, BEN, 3), version=2)
+    with pytest.raises(AssertionError, match="ReservationTransferred"):
+        held.evolve([transferred])
