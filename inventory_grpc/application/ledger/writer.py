@@ -109,9 +109,10 @@ class Writer:
     def _publish(self, result: Result) -> None:
         """Tell this process; an error here must not become the answer to what is committed."""
         try:
+            recorded = result.batch.recorded
             if result.skipped:
-                self._bus.skip(result.batch.head)
-            self._bus.publish([*result.elsewhere, *result.batch.recorded])
+                self._bus.skip(result.batch.head - len(recorded))
+            self._bus.publish([*result.elsewhere, *recorded])
             self._head.advance(result.batch.head)
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "what follows a commit")

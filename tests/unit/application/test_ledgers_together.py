@@ -121,6 +121,19 @@ async def test_the_bus_tells_each_of_everything_once_in_order(both: tuple[Engine
     assert told == [await events_of(both[0].store)] * 2
 
 
+class _Noting:
+    """A listener that writes down the events that it is told, and up to where it is told none."""
+
+    def __init__(self, told: list[Event | int]) -> None:
+        self._told = told
+
+    def recorded(self, events: Sequence[Event]) -> None:
+        self._told += events
+
+    def skipped(self, upto: int) -> None:
+        self._told.append(upto)
+
+
 async def test_one_that_is_far_behind_starts_anew(
     both: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +143,8 @@ async def test_one_that_is_far_behind_starts_anew(
     for stock_id in (KETTLES, TOASTERS):
         assert (await other.queries.latest().get(stock_id)).value.levels == Levels(5, 0)
     monkeypatch.setattr(driver, "MAX_BEHIND", 10)
+    told: list[Event | int] = []
+    other.bus.subscribe(_Noting(told))
     for _ in range(8):
         await one.record(add(1))
         await one.record(add(1, TOASTERS))
@@ -138,6 +153,7 @@ async def test_one_that_is_far_behind_starts_anew(
     assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(12, 0)
     assert (await other.queries.latest().get(TOASTERS)).value.levels == Levels(13, 0)
     assert other.head.position == 19
+    assert told == [18, (await events_of(one.store))[-1]]
 
 
 async def test_what_others_recorded_is_not_lost_with_a_transaction_that_failed(
