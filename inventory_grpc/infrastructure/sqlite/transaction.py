@@ -132,9 +132,10 @@ class SqliteTransaction:
         events = log.events_of_command(self._connection, position)
         last = events[-1].position
         streams = {event.key: event for event in events}
-        keys = dict.fromkeys(event.fact.subject for event in events)
-        numbers = self._ids.find_subjects(self._connection, [key for key in keys if key])
-        subjects = [self._fold(key, number, last) for key, number in numbers.items()]
+        about = dict.fromkeys(event.fact.subject for event in events)
+        keys = [key for key in about if key is not None]
+        numbers = self._ids.find_subjects(self._connection, keys)
+        subjects = [self._fold(key, numbers[key], last) for key in keys]
         states = [state_after(self._connection, event) for event in streams.values()]
         return Outcome(last, states, subjects)
 
