@@ -21,8 +21,10 @@ from inventory_grpc.domain.stock import StockAdded, StockAdjusted
 from inventory_grpc.domain.values import StoreId
 from inventory_grpc.infrastructure.codec import Encoder, UnknownFact, decode
 from inventory_grpc.infrastructure.log import ids, states_json
+from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.replay import rebuild
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.opened import change, events, opened, stored
@@ -148,6 +150,21 @@ async def test_an_event_that_does_not_follow_is_found(path: Path) -> None:
     await _live(path)
     change(path, "UPDATE events SET version = 5 WHERE position = 4")
     assert "event 4: is not the next one of r1" in _differences(path)
+
+
+async def test_a_release_that_knows_it_raises_the_format(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _live(path)
+    before = stored(path)
+    monkeypatch.setattr(schema, "FORMAT", schema.FORMAT + 1)
+    async with opened(path) as shop:
+        await shop.record(FillCrate(CRATE, 9))
+    assert stored(path)[:-1] == before
+    assert _differences(path) == []
+    monkeypatch.undo()
+    with pytest.raises(NotOurs, match="use a newer inventory-grpc"):
+        schema.check_header(path)
 
 
 async def test_a_program_that_does_not_know_it_says_so(

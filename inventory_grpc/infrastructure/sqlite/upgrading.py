@@ -44,7 +44,9 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
                 before,
                 schema.FORMAT,
             )
-            _upgrade(connection)
+            if before == 1:
+                _upgrade(connection)
+            connection.pragma("user_version", schema.FORMAT)
         rebuild(connection, head, lambda position: progress(position, head))
     reach("upgrade_end")
     if before < schema.FORMAT:
@@ -56,11 +58,11 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
 
 
 def _upgrade(connection: apsw.Connection) -> None:
+    """Make the tables of format 1 those of format 2."""
     connection.execute(schema.sql("upgrade.sql"))
     _name_subjects(connection)
     connection.create_scalar_function("by_kind", _by_kind, 1)
     connection.execute("UPDATE requests SET outcome = by_kind(outcome) WHERE outcome IS NOT NULL")
-    connection.pragma("user_version", schema.FORMAT)
 
 
 def _name_subjects(connection: apsw.Connection) -> None:
