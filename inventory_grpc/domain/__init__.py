@@ -1,1 +1,1 @@
-"""What stock is, what may happen to it, and when the answer is no."""
+"""The domain: facts, states and commands of each noun, and the refusals. It knows nothing else."""

@@ -1,1 +1,1 @@
-"""The ports, kept: by SQLite on disk, and by plain lists in memory."""
+"""The ports of the application, kept: storage, read models, cache and event bus."""
