@@ -82,12 +82,6 @@ class OrderId(Name):
     __slots__ = ()
 
 
-class RequestId(Name):
-    """One logical call, however often it is sent."""
-
-    __slots__ = ()
-
-
 class Quantity(int):
     """How many units one movement concerns: at least one.
 

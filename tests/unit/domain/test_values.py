@@ -10,7 +10,6 @@ from inventory_grpc.domain.values import (
     OrderId,
     ProductId,
     Quantity,
-    RequestId,
     ReservationId,
     StoreId,
     Text,
@@ -18,7 +17,7 @@ from inventory_grpc.domain.values import (
 )
 from tests.support.world import KETTLES, PORTO_KETTLES, TOASTERS
 
-NAMES = (ProductId, StoreId, ReservationId, CustomerId, OrderId, RequestId)
+NAMES = (ProductId, StoreId, ReservationId, CustomerId, OrderId)
 
 
 @pytest.mark.parametrize("kind", NAMES)
