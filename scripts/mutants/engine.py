@@ -55,8 +55,8 @@ ENGINE: Final = (
         "publish before the commit",
         "application/ledger/writer.py",
         "drive(transaction, self._states, self._clock, work, prefetched)",
-        "(self._head.advance(transaction.head().position + 1),\n"
-        "             drive(transaction, self._states, self._clock, work, prefetched))[1]",
+        "(lambda result: (self._head.advance(result.batch.head), result)[1])(\n"
+        "                drive(transaction, self._states, self._clock, work, prefetched))",
         SIMULATION,
     ),
     Mutant(
