@@ -1,4 +1,4 @@
-"""What was found that should not be?"""
+"""The differences that a replay has found."""
 
 from dataclasses import dataclass, field
 from typing import Final

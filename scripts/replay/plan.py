@@ -1,4 +1,4 @@
-"""What becomes of each basket, and which requests are sent twice?"""
+"""Decides by a seed how each basket ends, and which requests are sent twice."""
 
 from dataclasses import dataclass
 from enum import Enum

