@@ -1,1 +1,1 @@
-"""What the service does with commands, queries and followers, whatever stores and speaks."""
+"""The use cases: commands, queries and subscriptions, free of storage and of gRPC."""

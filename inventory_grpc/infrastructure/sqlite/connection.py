@@ -1,4 +1,4 @@
-"""How the file is opened."""
+"""Opens the database file: connections that write, read, or read a file at rest."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""How the log's time stands to the wall clock, and how an operator sets it anew."""
+"""The distance of the log's time from the wall clock, and the command that sets it anew."""
 
 from contextlib import closing
 from typing import NamedTuple

@@ -1,0 +1,45 @@
+"""The check of docstrings refuses questions, and lets statements pass."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.docstrings import main, question
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        "Is the log whole?",
+        "Nothing has changed, has it?",
+        "What a caller may do.",
+        "how the file is opened.",
+        "Whoever asks is answered.",
+        "When\nthe disk is full.",
+    ],
+)
+def test_a_question_is_refused(summary: str) -> None:
+    assert question(f'"""{summary}\n\nAnd more."""\n') == " ".join(summary.split())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""The levels of one stock."""',
+        '"""Whatsoever begins like a question is none."""',
+        '"""Opens the file.\n\nWhat follows the summary may say when and why."""',
+        "",
+    ],
+)
+def test_a_statement_passes(source: str) -> None:
+    assert question(source) is None
+
+
+def test_the_check_names_each_file_that_it_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stated.py").write_text('"""The levels of one stock."""\n')
+    assert main([str(tmp_path)]) == 0
+    (tmp_path / "asked.py").write_text('"""How many are there?"""\n')
+    assert main([str(tmp_path)]) == 1
+    assert f"{tmp_path}/asked.py" in capsys.readouterr().err
