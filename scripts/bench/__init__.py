@@ -1,1 +1,1 @@
-"""Measures how fast the service is, and which share that is of what gRPC in Python allows."""
+"""A benchmark of the service beside an empty gRPC server and SQLite alone."""

@@ -1,4 +1,4 @@
-"""Did every number come out right? Said by pandas, which knows nothing of the service."""
+"""Comparison of every number of a replay with what pandas computes from the same sales."""
 
 import asyncio
 import random

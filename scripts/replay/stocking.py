@@ -1,4 +1,4 @@
-"""How do the stores get their goods? In bulk, as from a warehouse."""
+"""Stocking of the stores in bulk, over one stream, with some messages sent twice."""
 
 import asyncio
 from collections import Counter, deque

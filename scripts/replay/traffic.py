@@ -1,4 +1,4 @@
-"""How do customers get what they want?"""
+"""The callers of a replay: each reserves a basket, and then commits, releases or abandons it."""
 
 import asyncio
 from collections import Counter
