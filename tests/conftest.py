@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures and options that all tests share."""
 
 import os
 import signal

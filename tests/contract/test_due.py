@@ -1,4 +1,4 @@
-"""What every store promises about time: it knows which holds are over, oldest first."""
+"""Contract of stores on time: overdue reservations are listed, oldest first."""
 
 from collections.abc import Sequence
 

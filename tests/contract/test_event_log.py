@@ -1,4 +1,4 @@
-"""What every store promises to followers: whole commands, in order, and honest progress."""
+"""Contract of stores on reading the log: whole commands, in order, with honest progress."""
 
 from collections.abc import Iterable
 

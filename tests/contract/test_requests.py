@@ -1,4 +1,4 @@
-"""What every store promises about requests: remembered with what they did, or not at all."""
+"""Contract of stores on request ids: recorded with the events of the request, or not at all."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What every store promises to queries of reservations: one state of the log, and which."""
+"""Contract of stores on reservation queries: one state of the log, with its position."""
 
 from dataclasses import replace
 from itertools import chain

@@ -1,4 +1,4 @@
-"""What every store promises to queries of stocks: one state of the log, and which."""
+"""Contract of stores on stock queries: one state of the log, with its position."""
 
 from dataclasses import replace
 from itertools import chain

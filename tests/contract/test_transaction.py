@@ -1,4 +1,4 @@
-"""What every store promises about writing: all or nothing, in one order, and folded right."""
+"""Contract of stores on transactions: atomic, in one order, folded correctly."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What stories over gRPC may ask for."""
+"""Fixtures for tests over gRPC."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

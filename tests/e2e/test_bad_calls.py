@@ -1,4 +1,4 @@
-"""Bad deadlines, bugs of ours: named, harmless, and never with an inside in it."""
+"""Bad deadlines and internal errors are named, harmless, and disclose nothing."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Commands in bulk, from outside: as large as they may be, and left, stopped, or not read."""
+"""Bulk commands over gRPC: at their largest, cancelled, stopped, and left unread."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""One line a call: what, how, how long, by whom; never what was in it."""
+"""The call log has one line for each call, with no content of the request."""
 
 import json
 from typing import Any, Final

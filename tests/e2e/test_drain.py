@@ -1,4 +1,4 @@
-"""Told to stop, the server answers what it has taken, says where to resume, and is gone."""
+"""On SIGTERM the server answers the calls it accepted, tells streams where to resume, and exits."""
 
 import asyncio
 import signal

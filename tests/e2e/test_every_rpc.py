@@ -1,4 +1,4 @@
-"""Every rpc answers as the contract says, seen from outside."""
+"""Every rpc answers over gRPC as the contract says."""
 
 from datetime import UTC, datetime, timedelta
 

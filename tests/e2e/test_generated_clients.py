@@ -1,4 +1,4 @@
-"""Clients that other languages generate from `protos/`."""
+"""Clients in other languages, generated from `protos/`."""
 
 import json
 import os

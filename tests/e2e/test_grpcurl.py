@@ -1,4 +1,4 @@
-"""A person with nothing but grpcurl finds and uses everything."""
+"""A user who has only grpcurl can discover and call everything."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`inventory-grpc health` is what a probe runs: it asks as the server has to be asked."""
+"""`inventory-grpc health`, the command for probes, connects as the server is configured."""
 
 import asyncio
 import re

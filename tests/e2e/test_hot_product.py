@@ -1,4 +1,4 @@
-"""Everybody wants the same thing at the same time: it is sold as often as it is there."""
+"""Concurrent demand for one product sells exactly the units there are."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Every refusal arrives with its code, its reason, and what a program needs to know."""
+"""Every refusal arrives with its code, its reason and its fields."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple

@@ -1,4 +1,4 @@
-"""How the server is set, and where it refuses to be reached."""
+"""Settings of the server process, and the combinations it refuses."""
 
 import socket
 from pathlib import Path

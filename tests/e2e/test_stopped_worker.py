@@ -1,4 +1,4 @@
-"""A worker that is stopped while it writes is told of within seconds, named, and replaced."""
+"""A worker that is stopped while it writes is reported within seconds, named and replaced."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""A follower gets every event once, in order, whole commands at a time, however it follows."""
+"""A follower receives every event once, in order, one whole command at a time."""
 
 import asyncio
 import random

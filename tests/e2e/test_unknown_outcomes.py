@@ -1,4 +1,4 @@
-"""Errors that leave open whether a command was recorded, and the request that settles it."""
+"""Errors that leave the outcome unknown, and the retry that settles it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""The built wheel installs beside whatever else a project has."""
+"""The built wheel installs into an environment that has other packages."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Several workers under a supervisor are one service on one port."""
+"""Several workers under a supervisor serve one port as one service."""
 
 import asyncio
 import os

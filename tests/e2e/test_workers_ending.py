@@ -1,4 +1,4 @@
-"""Workers are killed, told to stop and left alone, and no call that was taken is lost."""
+"""Workers that are killed or stopped lose no call that was accepted."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What stories of a real file may ask for."""
+"""Fixtures for tests on a real database file."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A backup is whole and on disk before it has its name, and touches nothing of anybody else."""
+"""A backup is complete and synced before it gets its name, and changes no other file."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""The service that is measured without gRPC records and answers what it does over gRPC."""
+"""The in-process benchmark records and answers as the service over gRPC does."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""SQLite alone is given the very rows that the server has written."""
+"""The benchmark of SQLite alone writes the very rows that the server wrote."""
 
 import shutil
 from contextlib import closing

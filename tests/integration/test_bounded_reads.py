@@ -1,4 +1,4 @@
-"""No read takes longer because the file holds more: the steps of SQLite's machine are counted."""
+"""No read costs more as the file grows: the steps of SQLite's virtual machine are counted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""The file of callers: what it may say, what it may not, and that it is followed."""
+"""The file of callers: its syntax, its errors, and that it is reloaded."""
 
 import errno
 import re

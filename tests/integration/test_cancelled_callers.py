@@ -1,4 +1,4 @@
-"""Who stops waiting leaves a command whole, or none at all, and is in nobody's way."""
+"""A caller who cancels leaves a whole command or none, and delays no other."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A storage error says what could not be done, to which path, and why."""
+"""A storage error names the operation, the path and the cause."""
 
 import errno
 import os

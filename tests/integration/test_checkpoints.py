@@ -1,4 +1,4 @@
-"""The WAL is moved into the file while more is written, and does not grow beyond its bound."""
+"""Checkpoints run while others write, and the WAL stays within its bound."""
 
 import asyncio
 import shutil

@@ -1,7 +1,7 @@
-"""A sync that fails may lose what was written before it, but nothing that was acknowledged.
+"""A sync that fails loses nothing that was acknowledged.
 
-While somebody reads, pages are moved out of the WAL up to where the reader is, and synced only
-when the rest is moved. If that sync fails, the next one succeeds without them.
+While a reader is active, pages are moved out of the WAL only up to the reader's snapshot, and are
+synced when the rest is moved. If that sync fails, the next one succeeds without them.
 """
 
 import asyncio

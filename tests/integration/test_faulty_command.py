@@ -1,4 +1,4 @@
-"""A command that brings the program down brings only itself down."""
+"""A command that raises an unexpected error fails alone."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""A file that is moved, replaced or cut off under a server: no write is acknowledged into it."""
+"""No write is acknowledged into a file that was moved, replaced or truncated."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tables are made again from the log; a copy is a moment of it."""
+"""Read models are rebuilt from the log; a backup is a snapshot of it."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""A hundred thousand holds that are over in one instant stall nobody."""
+"""100,000 reservations that expire in one instant delay no command."""
 
 import asyncio
 import itertools

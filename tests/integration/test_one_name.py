@@ -1,4 +1,4 @@
-"""One file is served by one name: with two, it would have two WALs."""
+"""A file is served under one name: under two names it would have two WALs."""
 
 import os
 import shutil

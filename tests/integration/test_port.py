@@ -1,4 +1,4 @@
-"""A port that is held is nobody else's, and those who share it get all of its connections."""
+"""The port belongs to one service, and its workers share all connections to it."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""What cannot be written is read as long as it can be, and written again once it may be."""
+"""A read-only file is served for reads, and for writes once it becomes writable."""
 
 import asyncio
 import json

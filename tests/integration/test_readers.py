@@ -1,4 +1,4 @@
-"""Reads on threads: one whose caller left is not begun, and none loses its connection."""
+"""Reader threads: a cancelled read is not begun, and no reader loses its connection."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""A file that is closed and opened again is as it was; one that is not ours is left alone."""
+"""A file is the same after it is reopened; a file of another program is left alone."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A file that another program has written to is told apart from a damaged one, and repaired."""
+"""A file that another program wrote to is told apart from a damaged one, and repaired."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A backup takes the place of a database whole or not at all, and nothing is lost for it."""
+"""A backup replaces a database entirely or not at all, and the old files are kept."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Several engines on one file are one service: one order, nothing twice, nothing stale."""
+"""Several engines on one file are one service: one order, no duplicates, no stale reads."""
 
 import asyncio
 import random

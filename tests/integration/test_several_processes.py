@@ -1,4 +1,4 @@
-"""Two servers, as processes of their own, on one file: still one service."""
+"""Two server processes on one file are one service."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a long history has come to is not worked out from its beginning each time."""
+"""Snapshots bound the cost of folding a long history."""
 
 import asyncio
 from collections.abc import AsyncIterator

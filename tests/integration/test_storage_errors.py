@@ -1,4 +1,4 @@
-"""Whatever the disk refuses, and whenever: all or nothing, and nobody is told what is not so."""
+"""Storage errors at every call: all or nothing, and no answer is false."""
 
 import asyncio
 import shutil

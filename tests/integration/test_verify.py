@@ -1,4 +1,4 @@
-"""Whatever is not as the log says is found, and said in a line that names it."""
+"""`verify` finds every difference between the file and its log, and names it in one line."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Somebody sets the clock while the service runs: nothing expires early, nothing is revived."""
+"""Steps of the wall clock neither expire a reservation early nor revive one."""
 
 import asyncio
 from contextlib import closing

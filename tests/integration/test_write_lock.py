@@ -1,4 +1,4 @@
-"""A process that keeps the write lock, as one that was stopped does, is named while others wait."""
+"""A process that keeps the write lock, for example when stopped, is named while others wait."""
 
 import asyncio
 import logging

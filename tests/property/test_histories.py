@@ -1,4 +1,4 @@
-"""Laws over any history: what is promised holds, whatever is asked, and whenever."""
+"""Properties of any history: the promises hold for all commands at all times."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Whatever fails, and whenever: no answer is a lie, and what is sent again is done once."""
+"""Properties under faults: no answer is false, and a retry is done once."""
 
 import asyncio
 import random

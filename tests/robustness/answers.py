@@ -1,7 +1,7 @@
-"""What should have been recorded and answered, if a command was the next one at a position?
+"""The events and the answer that a command must have at a given position.
 
-By the independent model: `recorded` says what a command does, `answered` and `read` what
-its caller is told, `explained` whether a refusal was the truth at some position.
+By the independent model: `recorded` gives the events of a command, `answered` and `read` give
+the answer, and `explained` says whether a refusal was true at some position.
 """
 
 from collections.abc import Iterable, Mapping

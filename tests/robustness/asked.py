@@ -1,4 +1,4 @@
-"""Carts that callers ask for and may give up on, and what became of each."""
+"""Carts that callers ask for, and the outcome of each."""
 
 import asyncio
 from collections import Counter

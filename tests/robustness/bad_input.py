@@ -1,4 +1,4 @@
-"""Bad requests of every rpc, made from the descriptors: whatever is added to them is tried, too."""
+"""Bad requests of every rpc, derived from the descriptors, so that new fields are tried too."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple

@@ -1,4 +1,4 @@
-"""What a field takes, and what it does not: by kind of bad input, for every field there is.
+"""Good and bad values for every field of the contract, by kind of bad input.
 
 The kinds are numbered as in `bad_input.KINDS`.
 """

@@ -1,4 +1,4 @@
-"""What the attempts to break it may ask for."""
+"""Fixtures and time limits of the robustness tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

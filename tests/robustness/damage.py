@@ -1,4 +1,4 @@
-"""What can happen to files while nobody looks: flipped bits, and pages or files gone astray."""
+"""Damage to files at rest: flipped bits, and pages or files that are lost or swapped."""
 
 import random
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
-"""More calls than a server can do: sent at a rate, whether or not the last ones were answered.
+"""Load beyond the capacity of a server, sent at a fixed rate without waiting for answers.
 
 Run as a program, in a process of its own: prints one line of JSON. A caller that keeps to
-the protocol has no more than `STREAMS` calls on a connection; what would be more is held
-back, as it would be in any client.
+the protocol has no more than `STREAMS` calls on a connection; calls beyond that are held
+back, as in any client.
 """
 
 import asyncio

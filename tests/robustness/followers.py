@@ -1,4 +1,4 @@
-"""Those who follow the log over a bad network: from anywhere, at any pace, again and again."""
+"""Followers of the log over a bad network, which resume from any position at any pace."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What has to hold of every answer, whatever was asked."""
+"""Checks that hold for every answer, whatever the request was."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What was asked and answered, and when: a history, to be judged by what the log says."""
+"""Requests and answers with their times, to be judged against the log."""
 
 import math
 import time

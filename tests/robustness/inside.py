@@ -1,4 +1,4 @@
-"""A real server in this process, whose insides can be looked at."""
+"""A real server in this process, with access to its internals."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The kinds of bad input there are to try, and where those are tried that are no bad values."""
+"""The kinds of bad input, and the tests that try those that are not values of a field."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

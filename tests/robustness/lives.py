@@ -1,4 +1,4 @@
-"""One database through many lives of its server, and what is known of it from outside."""
+"""One database over many restarts of its server, with all that its callers know of it."""
 
 import asyncio
 import random

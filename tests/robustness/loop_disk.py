@@ -1,7 +1,7 @@
-"""A disk that loses what was not synced when the power goes: ext4 in a file, and copies of it.
+"""A disk that loses unsynced writes on a power cut: ext4 in a file, and copies of it.
 
-What is in the copy is what had reached the device: pages that the kernel still kept in memory
-for the file system inside are not, exactly as after a cut.
+The copy holds only what had reached the device. Pages that the kernel still cached for the
+inner file system are missing, exactly as after a power cut.
 """
 
 import os

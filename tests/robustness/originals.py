@@ -1,4 +1,4 @@
-"""Sound files with a history, to be damaged; and all that can be read of a file."""
+"""Sound files with a history, to be damaged; and everything that can be read from a file."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing

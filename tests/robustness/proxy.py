@@ -1,4 +1,4 @@
-"""A network between callers and a server that is as bad as a test wants it to be."""
+"""A TCP proxy between callers and a server, with faults that a test sets."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""A caller that is no gRPC library, and need not keep to any protocol."""
+"""An HTTP/2 client that is not a gRPC library and may break any protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

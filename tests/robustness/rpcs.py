@@ -1,4 +1,4 @@
-"""Every rpc that the server has, from the descriptors: one that is new is there by itself."""
+"""Every rpc of the server, from the descriptors, so that a new one is included."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple

@@ -1,4 +1,4 @@
-"""Nobody passes who is not known, and nobody goes further than their role and their stores."""
+"""Unknown callers are refused; known ones are confined to their role and their stores."""
 
 import asyncio
 import json

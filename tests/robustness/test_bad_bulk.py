@@ -1,4 +1,4 @@
-"""G12 for commands in bulk: what is wrong with one is told in its place, and harms no other."""
+"""G12 for bulk commands: a bad command is refused in its place and harms no other."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

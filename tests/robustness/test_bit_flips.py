@@ -1,11 +1,11 @@
-"""G14, damage is detected, not served: whatever happens to the files, it is noticed or harmless.
+"""G14: damage to files is detected or harmless, and is never served.
 
-Noticed is what cannot be read, keeps a server from starting, or is named by `verify`.
-Harmless is what changes nothing that can be read. There is nothing between the two.
+Detected is damage that makes a read or the start of a server fail, or that `verify` names.
+Harmless is damage that changes nothing that can be read. Nothing lies between the two.
 
-A flipped bit in the WAL is no error to SQLite: it takes the rest for what a crash has cut
-off, and drops it, though it was committed. What is dropped is missed because whoever
-commits notes where the log ends, beside the file (`infrastructure/sqlite/high_water.py`).
+A flipped bit in the WAL is no error to SQLite: it takes the rest for an interrupted write
+and drops it, though it was committed. The loss is detected because every commit notes
+where the log ends, beside the file (`infrastructure/sqlite/high_water.py`).
 """
 
 import asyncio

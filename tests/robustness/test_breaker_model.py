@@ -1,4 +1,4 @@
-"""The breaker does what a small machine beside it does, and never sticks (G18)."""
+"""The circuit breaker agrees with a small model of it, and never sticks (G18)."""
 
 import asyncio
 import random

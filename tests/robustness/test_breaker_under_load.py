@@ -1,4 +1,4 @@
-"""While storage fails and comes back, nobody is told a lie, and reads go on (G18)."""
+"""While storage fails and recovers, no answer is false, and reads go on (G18)."""
 
 import asyncio
 import re

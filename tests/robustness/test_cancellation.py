@@ -1,4 +1,4 @@
-"""Who stops waiting leaves no trace but a whole command, or none (G10)."""
+"""A cancelled call leaves a whole command or none, and no other trace (G10)."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Who judges the judges? Every order there is, tried on small histories, whole and broken ones."""
+"""The checkers of order agree with a search of all orders, on small sound and broken histories."""
 
 import math
 import random

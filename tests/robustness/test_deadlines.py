@@ -1,4 +1,4 @@
-"""What nobody waits for any more when its turn comes is not done (G10)."""
+"""A command whose deadline has passed before its turn is not done (G10)."""
 
 import asyncio
 import time

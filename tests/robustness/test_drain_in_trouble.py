@@ -1,4 +1,4 @@
-"""Told to stop at the wrong moment, the server is gone in time, and the file is whole (G11)."""
+"""A drain at a bad moment ends in time and leaves a sound file (G11)."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Told to stop in the middle of everything, the server leaves no call unanswered (G11)."""
+"""A drain under full load leaves no call unanswered (G11)."""
 
 import asyncio
 import random

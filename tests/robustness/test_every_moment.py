@@ -1,4 +1,4 @@
-"""Who goes, at whatever moment, leaves whole commands and nothing else (G10)."""
+"""Cancelled or killed at any await, a command is whole or absent (G10)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Ended at the worst moments there are, the server has forgotten nothing it had said."""
+"""Ended at named places in the code, the server has lost nothing that was acknowledged."""
 
 import asyncio
 import random

@@ -1,6 +1,6 @@
-"""Whatever happens on the way, and to the server: followers are sent what is in the log (G6).
+"""Followers receive exactly the log, over bad networks and restarts of the server (G6).
 
-In order, once, nothing left out, whole commands, from wherever they go on.
+In order, once, without gaps, in whole commands, from wherever they resume.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A disk that is really full: writes wait for room, reads go on, and nothing has to be repaired."""
+"""On a full disk writes are refused until there is room, reads go on, and no repair is needed."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Whatever is sent: a precise no, nothing written, nobody else disturbed.
+"""Random requests get a precise refusal, write nothing and disturb no other caller.
 
 One request of a run again: `Wild(f"{SEED}-{number}").request(...)`; a failure names it.
 """

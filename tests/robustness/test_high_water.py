@@ -1,4 +1,4 @@
-"""G14, what was acknowledged is missed when it is gone: the mark of where the log ends."""
+"""G14: acknowledged events that are gone are missed, by the mark of where the log ends."""
 
 import shutil
 from pathlib import Path

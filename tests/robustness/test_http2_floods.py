@@ -1,4 +1,4 @@
-"""Whoever floods a connection loses it, at most; others are served, and memory is flat."""
+"""A connection that floods the server is at most lost; others are served, and memory stays flat."""
 
 import asyncio
 from typing import Final

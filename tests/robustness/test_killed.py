@@ -1,4 +1,4 @@
-"""Killed at any moment, the server has forgotten nothing that it said it had done."""
+"""Killed at any moment, the server has lost nothing that it acknowledged."""
 
 import asyncio
 import random

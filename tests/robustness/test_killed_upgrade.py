@@ -1,4 +1,4 @@
-"""A server that is killed while it upgrades a file has harmed nothing, and the next goes on."""
+"""A server killed while it upgrades a file has done no harm, and the next one resumes."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""G12: what callers send never makes a line of its own in the log, nor is obeyed by a terminal."""
+"""G12: input of callers never forges a log line or controls a terminal."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""A pipe that nobody reads stops neither calls, nor health, nor the end of a process."""
+"""A full log pipe blocks neither calls, nor health, nor the exit of a process."""
 
 import asyncio
 import fcntl

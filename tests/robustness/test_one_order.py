@@ -1,4 +1,4 @@
-"""Whatever crowds around a few units at once, it is as if one had come after the other."""
+"""Concurrent calls on a few units are equivalent to some sequential order."""
 
 import asyncio
 import random

@@ -1,6 +1,6 @@
-"""More than it can do: what is done is as much as ever, what is refused left no trace.
+"""Overload keeps goodput up, and refused calls leave no trace.
 
-How much that is, is a measurement and no test; a deep run holds it to 80 % of the peak.
+The goodput itself is a measurement, not a test; a deep run holds it to 80 % of the peak.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""When the power goes, what was acknowledged is on the disk; and we would notice if it were not."""
+"""Acknowledged commands survive a power cut; controls show that a loss would be noticed."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Several servers on one file, killed and started in turn, are one service with one order."""
+"""Several servers on one file, killed and restarted in turn, are one service with one order."""
 
 import asyncio
 import random

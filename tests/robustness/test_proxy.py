@@ -1,4 +1,4 @@
-"""The bad network is as bad as it was told to be, and no worse."""
+"""The faults of the TCP proxy are those that were set, and no others."""
 
 import asyncio
 import time

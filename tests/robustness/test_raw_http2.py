@@ -1,4 +1,4 @@
-"""What is no gRPC, or hardly: refused on its own, while others are served."""
+"""Requests that break gRPC or HTTP/2 are refused alone, while others are served."""
 
 import gzip
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
-"""Who names the position of a write reads it, in any process on the file (G7).
+"""A read that names the position of a write shows it, in any process on the file (G7).
 
-The other process hears of writes late here, so that without the position it shows what
-was; or the test would prove nothing.
+The other process learns of writes late here, so that a read without the position is stale;
+otherwise the test would prove nothing.
 """
 
 import asyncio

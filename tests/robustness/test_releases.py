@@ -1,4 +1,4 @@
-"""What any release has written is read by this one, and gone on with.
+"""Files written by any release are read and continued by this one.
 
 A file is kept for each format that was ever released; to add one, run this module:
 `PYTHONPATH=.:generated python -m tests.robustness.test_releases`.

@@ -1,4 +1,4 @@
-"""However often a request is sent, and however it is written, it is done once, told the same."""
+"""However often and in whatever encoding a request is sent, it is done once and answered alike."""
 
 import asyncio
 import random

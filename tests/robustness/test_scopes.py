@@ -1,4 +1,4 @@
-"""To a caller who has only some stores, the others are not there."""
+"""To a caller restricted to some stores, the others do not exist."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass

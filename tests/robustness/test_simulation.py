@@ -1,4 +1,4 @@
-"""Whatever fails, in whatever order: what was promised holds, and all comes right again."""
+"""Under any faults in any order the promises hold, and service recovers."""
 
 import asyncio
 import subprocess

@@ -1,4 +1,4 @@
-"""Who does not read, or is gone, costs little, harms nobody, and is sent away (G6)."""
+"""A reader that stalls or vanishes costs little, harms no other, and is disconnected (G6)."""
 
 import asyncio
 import time

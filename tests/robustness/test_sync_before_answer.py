@@ -1,4 +1,4 @@
-"""No byte of an answer, or of an event, leaves before the disk has said that it has it.
+"""No byte of an answer or an event leaves before the disk has confirmed the write.
 
 The kernel is the witness: `strace` notes every write, sync and send of a server in their order.
 """

@@ -1,4 +1,4 @@
-"""Connections of others are encrypted, and a certificate says who is at the other end."""
+"""Connections of other machines are encrypted, and certificates identify both ends."""
 
 import asyncio
 import datetime as dt

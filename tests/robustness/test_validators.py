@@ -1,4 +1,4 @@
-"""The validators find what is wrong: each on a history in which one thing is."""
+"""Each validator finds the one fault in a history made for it."""
 
 from collections.abc import Callable
 

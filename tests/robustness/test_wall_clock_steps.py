@@ -1,4 +1,4 @@
-"""The wall clock of the machine steps, under real servers: no hold ends early, all end in time."""
+"""Under steps of the wall clock, real servers expire no reservation early and all in time."""
 
 import asyncio
 import os

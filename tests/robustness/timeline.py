@@ -1,4 +1,4 @@
-"""How was everything at each position? The independent model, remembering all its moments."""
+"""The independent model's state at each position of the log."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Those who write: carts over a few products and stores, each asked for until it is answered."""
+"""Callers who write carts over a few products and stores, each retried until it is answered."""
 
 import asyncio
 import random

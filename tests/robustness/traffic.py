@@ -1,4 +1,4 @@
-"""Callers who crowd around a few products: carts, payments, second thoughts, and the same again."""
+"""Callers who contend for a few products: carts, payments, cancellations and retries."""
 
 import asyncio
 import random

@@ -1,7 +1,7 @@
-"""What followers were sent, held against the log: the validators of etcd's robustness suite.
+"""Checks of what followers received against the log, as in etcd's robustness suite.
 
 They share no code with the service but the contract. A follower is a sequence of
-subscriptions, each of which went on where the one before had ended.
+subscriptions, each of which resumed where the one before had ended.
 """
 
 from collections.abc import Callable, Iterator, Sequence

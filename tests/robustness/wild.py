@@ -1,6 +1,6 @@
-"""Requests that nobody in their right mind would send, from the descriptors and a seed.
+"""Random requests, generated from the descriptors and a seed.
 
-Half of the values make sense, so that what is behind the first check is reached as well;
+Half of the values make sense, so that code behind the first check is reached as well;
 half of the messages are spoilt as bytes, after they were made.
 """
 

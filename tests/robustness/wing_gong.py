@@ -1,8 +1,8 @@
-"""Is there any order that explains what was seen of one stock? Found by search, from values alone.
+"""A search, from values alone, for an order that explains the answers about one stock.
 
 After Wing and Gong, "Testing and verifying concurrent objects", 1993, with Lowe's memory of
-what was tried. It knows neither positions nor versions nor the log: a second judge of the
-same history, who can be wrong only in other ways than the first.
+visited states. It knows neither positions nor versions nor the log: a second judge of the
+same history, whose errors are unlike those of the first.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The same request in other bytes: what another language, or version, may make of it."""
+"""One request in different encodings, as other languages or versions may write it."""
 
 import random
 from collections.abc import Iterator

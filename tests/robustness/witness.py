@@ -1,8 +1,8 @@
-"""Is there one order that explains everything that was answered? The log is the witness.
+"""Checks that one order explains all answers, with the log as the witness.
 
-Every answer names its position, so the order need not be searched for: it is there, and
-is checked in one pass. What was asked before something else was answered has to come
-first; every answer has to be what the model says at its position; what had no answer is
+Every answer names its position, so the order need not be searched for: it is
+checked in one pass. A call that was answered before another was sent has to come
+first; every answer has to be the model's at its position; a call without an answer is
 settled by whether its request id is in the log.
 """
 

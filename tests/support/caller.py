@@ -1,4 +1,4 @@
-"""A caller with nothing but the generated stubs: what any other language would see."""
+"""A caller that uses only the generated stubs, as in any other language."""
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager

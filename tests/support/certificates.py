@@ -1,4 +1,4 @@
-"""Certificates of any kind of key, as an operator may have been given them."""
+"""Certificates with any kind of key, as an operator may have them."""
 
 import datetime as dt
 from pathlib import Path

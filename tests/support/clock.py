@@ -1,4 +1,4 @@
-"""Time that passes when a test says so."""
+"""A clock that a test advances."""
 
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.domain.values import Instant

@@ -1,4 +1,4 @@
-"""The engine as it runs in a server, over any store, with time in the hands of a test."""
+"""The engine as in a server, over any store, with a clock that the test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

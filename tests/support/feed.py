@@ -1,4 +1,4 @@
-"""A log that is written one command at a time, and those who follow it."""
+"""A log that is written one command at a time, and its followers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -1,4 +1,4 @@
-"""Copies of a database with all that lies beside it, and its files as a server left them."""
+"""Copies of a database with the files beside it, and its files as a server left them."""
 
 import shutil
 from pathlib import Path

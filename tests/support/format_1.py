@@ -1,4 +1,4 @@
-"""Files of format 1, made from files of today: the kept release gives the tables."""
+"""Files of format 1, converted from current files; a kept release gives the tables."""
 
 import gzip
 import json

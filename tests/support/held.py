@@ -1,4 +1,4 @@
-"""A promise to Ana in the middle of its life, and its possible ends."""
+"""A reservation for Ana in the middle of its life, and its possible ends."""
 
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.reservation import (

@@ -1,4 +1,4 @@
-"""Any history at all: random commands at random times, played through the real writer."""
+"""Random commands at random times, run through the real writer."""
 
 import asyncio
 import tempfile

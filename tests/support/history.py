@@ -1,4 +1,4 @@
-"""History made to measure: single events, and many commands in one transaction."""
+"""Histories for measurements: single events, and many commands in one transaction."""
 
 import sys
 from collections.abc import Callable, Iterable, Sequence

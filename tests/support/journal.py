@@ -1,4 +1,4 @@
-"""What callers were promised, written down so that no crash can take it back."""
+"""A durable journal of acknowledged commands."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Who may call, in a file, as an operator would write it."""
+"""A file of callers, as an operator would write it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The lines that are written to the log, one by one, also where many were written at once."""
+"""The log output as single lines, also where several were written at once."""
 
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager

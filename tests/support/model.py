@@ -1,7 +1,7 @@
-"""What must be so, whatever happened: a second opinion, from the bytes of the log alone.
+"""An independent model of the inventory, folded from the bytes of the log alone.
 
 It shares no code with the service but the contract. It folds what followers receive,
-and checks at every event what is promised to hold at every moment.
+and checks at every event the invariants that must hold at every moment.
 """
 
 from collections.abc import Iterable

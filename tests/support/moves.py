@@ -1,4 +1,4 @@
-"""Pages are moved out of the WAL by a thread; a story waits for it, or holds it back."""
+"""Checkpoints run on a thread; a test waits for one, or holds it back."""
 
 import asyncio
 import threading

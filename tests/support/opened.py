@@ -1,4 +1,4 @@
-"""The engine of a server on a real file, for stories that need no gRPC."""
+"""The engine of a server on a real file, for tests that need no gRPC."""
 
 import asyncio
 import hashlib

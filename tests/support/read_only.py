@@ -1,4 +1,4 @@
-"""A folder in which nothing can be written for a while."""
+"""A directory that is read-only for a while."""
 
 import os
 import subprocess

@@ -1,6 +1,6 @@
-"""One sample request an rpc: the only list of all rpcs that is kept by hand.
+"""One sample request for each rpc: the only hand-written list of all rpcs.
 
-In this order the commands can be done one after the other where there is nothing yet.
+Run in this order, the commands succeed on an empty database.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The real server, as a process of its own that can be killed."""
+"""The real server in a process of its own, which can be killed."""
 
 import asyncio
 import json

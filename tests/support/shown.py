@@ -1,4 +1,4 @@
-"""Is what the service says what the model says?"""
+"""Compares the answers of the service with the model."""
 
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory

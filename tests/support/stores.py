@@ -1,4 +1,4 @@
-"""Every implementation of the ports, opened the same way; and one that gets into trouble."""
+"""All implementations of the ports, opened alike; one injects faults."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -1,4 +1,4 @@
-"""Time on the event loop that passes only when everybody waits, so that no test waits."""
+"""Virtual time on the event loop: it advances when every task waits, so no test waits."""
 
 import asyncio
 from collections.abc import Iterator

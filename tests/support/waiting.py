@@ -1,4 +1,4 @@
-"""Waiting for what has to happen, and no longer."""
+"""Waiting for a condition, with a limit."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine

@@ -1,4 +1,4 @@
-"""Workers under a supervisor, and callers who reach each of them."""
+"""Workers under a supervisor, and callers that reach each of them."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager

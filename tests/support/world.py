@@ -1,4 +1,4 @@
-"""The small world that the stories play in: kettles in Lisbon, Ana, Ben, noon."""
+"""The example world: kettles in Lisbon, Ana, Ben, noon."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""Events are stored as they always were, byte for byte, and read back as they were recorded."""
+"""Events are stored in unchanged bytes and decode to what was recorded."""
 
 import gzip
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""The package itself offers the names of the client, and imports them only on demand."""
+"""The package exports the names of the client and imports them on demand."""
 
 import subprocess
 import sys

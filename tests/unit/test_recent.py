@@ -1,4 +1,4 @@
-"""The cache of numbers never has more than so many, those used last."""
+"""The cache of numbers keeps at most its limit, evicting the least recently used."""
 
 from inventory_grpc.infrastructure.log.recent import Recent
 

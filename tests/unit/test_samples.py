@@ -1,4 +1,4 @@
-"""The samples are those of the contract's rpcs, and leave no field out that a test should see."""
+"""The samples cover every rpc of the contract and every field that a test needs."""
 
 import pytest
 from google.protobuf.message import Message

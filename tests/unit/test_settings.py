@@ -1,4 +1,4 @@
-"""A setting holds in every process of the service, and one that cannot be used is named."""
+"""A setting holds in every process of the service; a bad one is named."""
 
 import os
 from dataclasses import Field, fields

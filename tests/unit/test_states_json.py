@@ -1,4 +1,4 @@
-"""States are written as text and read back as they were, whichever noun they are of."""
+"""States of every noun survive encoding as text."""
 
 from typing import Final
 

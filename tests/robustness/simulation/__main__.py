@@ -1,4 +1,4 @@
-"""Play seeds again, and tell their story: `python -m tests.robustness.simulation --seed 7`."""
+"""Replays seeds and prints their traces: `python -m tests.robustness.simulation --seed 7`."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The one source of everything that is not planned."""
+"""The single source of randomness of a simulation."""
 
 import asyncio
 import random

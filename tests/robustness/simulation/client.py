@@ -1,4 +1,4 @@
-"""A customer: asks, gives up, asks again, always under the same request id."""
+"""A simulated customer, who retries every request under its request id."""
 
 import asyncio
 from collections.abc import Sequence

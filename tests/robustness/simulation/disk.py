@@ -1,8 +1,8 @@
-"""A disk that takes its time, fails, and does not always say what it has kept.
+"""A simulated disk with latency, failures and commits of unknown outcome.
 
-It is to processes what one SQLite file on one disk is: one write lock that is not fair;
-commits that others see once they are on disk, and whole; a commit that failed may be there,
-or not, or come back when everybody has gone and somebody opens the file anew.
+It stands for one SQLite file on one disk: one write lock that is not fair; commits that
+others see whole, once they are on disk; a commit that failed may be there, or not, or come back
+when all processes have closed the file and one opens it again.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What has a transaction changed, while nobody else may see it yet?"""
+"""Changes of an open transaction, which no other process may see yet."""
 
 from collections.abc import Sequence
 from itertools import chain, groupby

@@ -1,4 +1,4 @@
-"""Somebody who keeps what happens together with the position it leads up to."""
+"""A simulated follower, who stores its state together with the position it reflects."""
 
 import asyncio
 from collections.abc import AsyncGenerator

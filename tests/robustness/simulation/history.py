@@ -1,4 +1,4 @@
-"""What was asked, by whom, when, and what was each of them told?"""
+"""Requests and answers of a simulation, with caller and time."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""An event loop on which time is a number and order a die: one seed, one exact replay.
+"""An event loop with virtual time and a seeded order: one seed is one exact replay.
 
 Nothing here waits. When nothing is ready, the clock jumps to the next timer; when there is
-no timer either, nobody will ever be woken again, and that is an error.
+no timer either, the simulation is deadlocked, and that is an error.
 """
 
 import asyncio

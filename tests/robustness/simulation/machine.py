@@ -1,4 +1,4 @@
-"""The clocks of the machine that all processes run on."""
+"""The clocks of the machine that all simulated processes run on."""
 
 from inventory_grpc.domain.values import Instant
 from tests.robustness.simulation.loop import SeededLoop

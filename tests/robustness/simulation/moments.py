@@ -1,7 +1,7 @@
-"""One small story, struck at any turn of the loop: so at any await of anybody in it.
+"""One small story, struck at every turn of the loop, and so at every await in it.
 
-Somebody is at it in the midst of others. At one turn they are given up, or their process is
-killed, or all of them are. Afterwards everything must be as if they had come, or not.
+One command runs among others. At one turn it is cancelled, or its process is killed, or all
+are cancelled. Afterwards the state must be as if each command had happened, or had not.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What goes wrong, and when; and that it stops."""
+"""The faults of a simulation: their kind, their times and their end."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""What is between callers and processes: time, and connections that are lost."""
+"""The simulated network: latency and lost connections between callers and processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine

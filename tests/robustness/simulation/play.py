@@ -1,4 +1,4 @@
-"""One seed, from an empty disk to the verdict: safety while things fail, then liveness."""
+"""One seed, from an empty disk to the verdict: safety under faults, then liveness."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The disk, as one process sees it: each of the application's ports."""
+"""The simulated disk as one process sees it: each of the application's ports."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A server process: the real engine, and calls it serves; it can be killed at any moment."""
+"""A simulated server process: the real engine and its calls, killable at any moment."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence

@@ -1,6 +1,6 @@
-"""What is a seed about? Each tries some faults, some sizes, and leaves others out.
+"""The faults and sizes that one seed tries; each seed leaves some out.
 
-Limits of the service are part of the lot: with the real ones, no small history would ever
+Limits of the service are drawn too: with the real ones, no small history would ever
 reach the places where a batch is full, or a process too far behind.
 """
 

@@ -1,4 +1,4 @@
-"""Somebody who asks what is so, and notes what they were shown."""
+"""A simulated reader, who queries and records the answers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Everything of one seed, and where its parts find each other."""
+"""All parts of one simulation, wired together."""
 
 from dataclasses import dataclass, field
 from itertools import count

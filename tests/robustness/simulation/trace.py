@@ -1,4 +1,4 @@
-"""What happened, in what order, and what of it had to happen at least once?"""
+"""The trace of a simulation, and the faults that must occur in it at least once."""
 
 import hashlib
 import logging

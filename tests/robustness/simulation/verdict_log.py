@@ -1,4 +1,4 @@
-"""Is the log what everybody was told it is, at every position of it?"""
+"""Checks the log against everything that was answered, at every position."""
 
 from collections import defaultdict
 from collections.abc import Callable

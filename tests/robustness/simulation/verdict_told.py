@@ -1,4 +1,4 @@
-"""Was nobody told a lie, and everything done once, in one order, in its time?"""
+"""Checks the answers: each true, each request done once, in one order, in time."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What does anybody want of a small inventory?"""
+"""Random requests to a small inventory."""
 
 from collections import deque
 from typing import NamedTuple

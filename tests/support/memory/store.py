@@ -1,4 +1,4 @@
-"""Storage in memory: the ports kept without a file, for tests."""
+"""An in-memory store that implements the ports, for tests."""
 
 import asyncio
 from bisect import bisect_left

@@ -1,6 +1,6 @@
-"""What has to be kept? The log, and where in it to look.
+"""The log in memory and its indexes.
 
-Nothing here is read from anywhere but the log, except the requests, which are truth.
+Everything here is derived from the log, except the requests, which are stored.
 """
 
 from bisect import bisect_left, insort

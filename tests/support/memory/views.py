@@ -1,4 +1,4 @@
-"""The state now or at a position: whatever the last events up to there say."""
+"""State now or at a position, from the last events up to there."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""An engine over memory, running."""
+"""A running engine over the in-memory store."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A loop in the background survives what nobody expected, says so once, and ends when told to."""
+"""A background loop survives unexpected errors, logs each once, and stops on request."""
 
 import asyncio
 from collections.abc import Callable

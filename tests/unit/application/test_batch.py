@@ -1,4 +1,4 @@
-"""A batch reads and writes nothing itself: it asks for what it lacks, and leaves its events."""
+"""A batch performs no I/O: it requests what it lacks, and returns its events."""
 
 from collections.abc import Callable, Sequence
 

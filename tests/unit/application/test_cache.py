@@ -1,4 +1,4 @@
-"""The cache is never wrong about what was published, and never larger than it may be."""
+"""The cache agrees with every published event and stays within its size."""
 
 from dataclasses import fields
 

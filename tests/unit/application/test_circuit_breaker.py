@@ -1,4 +1,4 @@
-"""The breaker protects and never lies: each of its rules, by the clock of the test."""
+"""The rules of the circuit breaker, under a clock that the test sets."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The time of the log: it neither steps nor goes back, and all processes of a boot agree on it."""
+"""The time of the log never steps or goes back, and all processes of a boot agree on it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The bus tells every listener, in order, and one that fails harms no other."""
+"""The bus notifies every listener in order, and one that fails harms no other."""
 
 import logging
 from collections.abc import Sequence

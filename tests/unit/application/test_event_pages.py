@@ -1,4 +1,4 @@
-"""A page is found in a bounded number of steps, and a caller who leaves ends it between two."""
+"""A page is found in a bounded number of steps, and a cancelled search ends between two."""
 
 import asyncio
 

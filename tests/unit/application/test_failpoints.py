@@ -1,4 +1,4 @@
-"""Fail points: off they do nothing; armed, what they are told, and only where that can be."""
+"""Fail points do nothing when off; armed, they act as named, where that is possible."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Followers get every event once, in order, and are told honestly how far they are."""
+"""Followers get every event once, in order, with honest progress."""
 
 import asyncio
 

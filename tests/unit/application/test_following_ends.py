@@ -1,4 +1,4 @@
-"""Where a follower begins, where it ends, and how it is sent away."""
+"""The start, the end and the refusal of a subscription."""
 
 import asyncio
 from contextlib import aclosing

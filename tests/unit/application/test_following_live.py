@@ -1,4 +1,4 @@
-"""Between history and live there is no seam: readers that come and go miss nothing."""
+"""Followers miss nothing in the switch from history to live events."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Many commands of one caller: each is done as if it were alone, and they leave room for others."""
+"""Commands in a group are independent of each other, and leave room for other callers."""
 
 import asyncio
 from collections.abc import Sequence

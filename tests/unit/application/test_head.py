@@ -1,4 +1,4 @@
-"""The head wakes whoever waits for more, and no wake-up is lost."""
+"""The head wakes every waiter for new events, and no wake-up is lost."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The ledger: batches in which no command can tell that it was not alone."""
+"""The ledger runs commands in batches, each as if it were alone."""
 
 import asyncio
 from typing import cast

@@ -1,4 +1,4 @@
-"""Time comes first: no command is refused for a hold that is over, and no batch is long."""
+"""Overdue reservations never refuse a command, and expire in short batches."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""When storage fails, nothing is acknowledged that is not on disk, and it comes back by itself."""
+"""When storage fails, nothing unsynced is acknowledged, and the ledger recovers by itself."""
 
 import asyncio
 from collections.abc import Callable, Sequence

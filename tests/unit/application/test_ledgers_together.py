@@ -1,4 +1,4 @@
-"""Several ledgers on one log, as processes on one file, are as good as one."""
+"""Several ledgers on one log, as in several processes, behave as one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Holds that are over are in nobody's way, whether or not they were let go of yet."""
+"""Overdue reservations take no stock, whether or not their expiry is recorded yet."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Times that the documents promise, as they are where nobody sets them."""
+"""The default times are those that the documents promise."""
 
 import asyncio
 

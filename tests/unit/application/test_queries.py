@@ -1,4 +1,4 @@
-"""Every answer is the log at one position, at least as new as was asked for."""
+"""Every answer reflects the log at one position, at least as new as was asked for."""
 
 import pytest
 

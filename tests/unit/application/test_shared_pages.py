@@ -1,4 +1,4 @@
-"""What many followers want to know at once is read once, and nobody is in anybody's way."""
+"""Followers of the same events share one read, and none delays another."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""The states at hand: never more than so many, and never other than the log says."""
+"""The state cache stays within its size and agrees with the log."""
 
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.domain.event import Levels

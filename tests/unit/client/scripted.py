@@ -1,4 +1,4 @@
-"""A server on loopback that answers by script, and remembers what it was asked."""
+"""A server on loopback that answers by script and records its requests."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""How long a follower waits before it tries again."""
+"""The delays of a follower between attempts."""
 
 import random
 

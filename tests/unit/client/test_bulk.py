@@ -1,4 +1,4 @@
-"""Many commands at once: what became of each, and when all of them are sent again."""
+"""Bulk commands of the client: the outcome of each, and retries of all of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Whom the client trusts, and why it does not trust a server."""
+"""The certificates that the client trusts, and the reason when it refuses one."""
 
 import asyncio
 from collections.abc import AsyncIterator

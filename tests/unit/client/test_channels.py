@@ -1,4 +1,4 @@
-"""The way to the server: addresses, tokens and proxies. A token never leaves in the clear."""
+"""Addresses, tokens and proxies of the client. A token is never sent in the clear."""
 
 import asyncio
 from collections.abc import AsyncIterator

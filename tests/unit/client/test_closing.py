@@ -1,4 +1,4 @@
-"""Closing a client ends what waits: at once, and with what is known of each request."""
+"""Closing a client ends its waiting calls at once, with what is known of each request."""
 
 import asyncio
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How many calls one client has at a time, and in which event loop; and what comes after it."""
+"""Concurrent calls, event loops and reconnection of one client."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""Every way to fail has a name, and carries its facts."""
+"""Every error of the client has a type and carries its fields."""
 
 import pickle
 from copy import copy

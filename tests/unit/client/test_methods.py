@@ -1,4 +1,4 @@
-"""Every method of the client: its keywords, its documentation, and the lists that it takes."""
+"""Every method of the client: its keywords, its documentation, and the lists it takes."""
 
 import builtins
 import inspect

@@ -1,4 +1,4 @@
-"""Every rpc has a method, and what is given arrives as it was meant."""
+"""Every rpc has a method, whose arguments arrive unchanged."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterator

@@ -1,4 +1,4 @@
-"""A timeout is a number of seconds that can be waited for, or an error at once."""
+"""A timeout is a finite number of seconds, or an error at once."""
 
 import math
 from datetime import timedelta

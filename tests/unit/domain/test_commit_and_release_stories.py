@@ -1,4 +1,4 @@
-"""What becomes of a promise: its goods leave, or it is given up."""
+"""A reservation is committed, and its goods leave; or it is released."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A promise is kept for longer, or its time is over."""
+"""A reservation is extended, or it expires."""
 
 import pytest
 

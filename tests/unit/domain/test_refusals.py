@@ -1,4 +1,4 @@
-"""Every refusal says in words what it says in fields, and to programs in scalars."""
+"""Every refusal states the same facts in its text and in its fields, which are scalars."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the registry says of each noun is its own, and keys are told apart."""
+"""Numbers and names in the registry are unique, and keys of different nouns never equal."""
 
 from itertools import combinations
 from typing import Any

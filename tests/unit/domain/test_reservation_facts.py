@@ -1,4 +1,4 @@
-"""A reservation folds its own facts, and takes no other for one of them."""
+"""A reservation folds its own facts and rejects any other."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Promising carts: all of it or nothing, once, until a time."""
+"""Reserving carts: all lines or none, once, until a time."""
 
 import pytest
 

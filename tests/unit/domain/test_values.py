@@ -1,4 +1,4 @@
-"""Which words and numbers may enter."""
+"""The words and numbers that the domain accepts."""
 
 import pytest
 

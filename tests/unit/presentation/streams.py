@@ -1,4 +1,4 @@
-"""Streams of commands, as a caller has them."""
+"""Streams of commands, from the side of the caller."""
 
 import asyncio
 from typing import Any

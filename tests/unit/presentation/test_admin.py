@@ -1,4 +1,4 @@
-"""Who runs the server is told how it is doing."""
+"""The admin service reports the state of the server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Never

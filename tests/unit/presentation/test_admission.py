@@ -1,4 +1,4 @@
-"""So many calls of a kind, and not one more; whoever leaves makes room."""
+"""Calls of each kind are limited, and a call that ends makes room."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A method is wrapped once, whatever its kind, and stays what it was."""
+"""A method is wrapped once, whatever its kind, and keeps its kind."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any

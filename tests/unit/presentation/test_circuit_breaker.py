@@ -1,4 +1,4 @@
-"""While writes are refused, commands are, before anybody looks at them."""
+"""While writes are refused, commands are refused before they are validated."""
 
 from grpc import StatusCode
 

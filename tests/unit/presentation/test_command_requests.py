@@ -1,4 +1,4 @@
-"""Requests are read into commands, or every violation in them is named."""
+"""Requests are parsed into commands, or every violation in them is named."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,4 @@
-"""Nothing is begun that nobody waits for, and nothing goes on for ever."""
+"""A call is not begun after its deadline; a call without a deadline gets one."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A server that stops ends the streams that would never end, and waits for all calls."""
+"""A draining server ends endless streams and waits for all other calls."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A request id that was forgotten is that of a new request, also of a reservation without an id."""
+"""A forgotten request id counts as new, also for a reservation without an id."""
 
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.engine import assemble, running, settle

@@ -1,4 +1,4 @@
-"""Health says which service is worth calling, and hears of changes at once."""
+"""Health reports each service, and reports changes at once."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""One line a call says how it went; what was sent is not in it."""
+"""The call log: one line with the outcome of each call, without its content."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""A refusal is gone once it was told: nothing of it waits for the garbage collector."""
+"""A refusal is freed once it is sent, without the garbage collector."""
 
 import gc
 from collections.abc import Iterator

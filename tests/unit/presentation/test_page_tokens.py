@@ -1,4 +1,4 @@
-"""A page token is good for the request it came from, and for nothing else."""
+"""A page token is valid only for the request it came from."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""Limits that the documents promise, as they are where nobody sets them."""
+"""The default limits are those that the documents promise."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""A read that storage fails is refused with a reason about reads, by every rpc that reads."""
+"""When storage fails a read, every rpc that reads refuses with a reason about reads."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Never, Self

@@ -1,4 +1,4 @@
-"""The server as a whole: its options, its services, and its end."""
+"""The server: its options, its services, and its end."""
 
 import asyncio
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""A stream waits for its reader, but not for ever, and cleans up when it ends."""
+"""A stream waits for its reader up to a limit, and cleans up when it ends."""
 
 import asyncio
 from collections.abc import AsyncIterator

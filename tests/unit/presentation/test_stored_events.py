@@ -1,4 +1,4 @@
-"""Stored bytes become part of a response as if the events had been put into it."""
+"""Stored bytes are inserted into a response as if the events had been encoded into it."""
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given

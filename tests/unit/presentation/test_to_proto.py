@@ -1,4 +1,4 @@
-"""Messages show the values that were written into them."""
+"""Messages carry the values that were written into them."""
 
 import pytest
 from google.protobuf.duration_pb2 import Duration

@@ -1,4 +1,4 @@
-"""Whatever a method raises, its caller gets an answer, and one that gives nothing away."""
+"""Every exception of a method becomes a status that discloses no internals."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""A real server with methods made up by a test, whose messages are bytes."""
+"""A real gRPC server with methods defined by a test, whose messages are bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence

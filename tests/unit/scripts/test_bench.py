@@ -1,4 +1,4 @@
-"""The benchmark counts each call that it makes, once."""
+"""The benchmark counts each of its calls once."""
 
 from collections.abc import AsyncIterator, Iterator
 from itertools import count, islice

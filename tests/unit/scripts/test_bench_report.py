@@ -1,4 +1,4 @@
-"""Figures are shown as they were measured."""
+"""The report shows figures as they were measured."""
 
 from io import StringIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The generator of load speaks HTTP/2 as a server of gRPC expects it."""
+"""The load generator speaks HTTP/2 as a gRPC server expects it."""
 
 from collections.abc import AsyncIterator
 from random import Random

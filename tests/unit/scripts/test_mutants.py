@@ -1,4 +1,4 @@
-"""Each deliberate fault still fits the sources, and names tests that there are."""
+"""Each mutant still applies to the sources and names existing tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The replay notices if a command that is sent twice in bulk is not done once."""
+"""The replay notices a bulk command that is done twice when sent twice."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

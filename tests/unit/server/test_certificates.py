@@ -1,4 +1,4 @@
-"""A certificate that cannot be served is named with its file and the reason, before it is tried."""
+"""A bad certificate is refused at start, with its file and the reason."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Log lines never wait for their reader: what there is no room for is counted, and told."""
+"""Logging never blocks: lines without room are dropped, counted and reported."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""A long start says how far it has come: in the log, where there is no terminal."""
+"""A long start reports its progress: in the log, where there is no terminal."""
 
 import logging
 

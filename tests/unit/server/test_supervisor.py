@@ -1,4 +1,4 @@
-"""When a supervisor replaces a worker, and how soon."""
+"""The supervisor's rules for replacing a worker, and their delays."""
 
 import asyncio
 import logging
