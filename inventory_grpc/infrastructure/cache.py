@@ -1,4 +1,4 @@
-"""The stocks that queries have read last, kept up to date by events."""
+"""The cache of stocks for queries, kept up to date by events."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 
 TTL_SECONDS: Final = 30.0
-"""A second line of defence: events keep entries right, this bounds what a bug could do."""
+"""Events keep entries current; this bounds the effect of a bug in that."""
 
 
 class _Entry(NamedTuple):
@@ -21,11 +21,10 @@ class _Entry(NamedTuple):
 
 
 class TtlStockCache:
-    """The stocks asked for last, each until its time is over.
+    """An LRU cache of stocks with a time to live.
 
-    An entry was read at `as_of`, and every event since then has been looked at: so it
-    is also true at the published head. What an event moves, moves here: events say what is
-    so after them.
+    An entry was read at `as_of`, and every later event has been applied to it, so it is also
+    valid at the published head. An event carries the levels after it, which replace the entry.
     """
 
     def __init__(self, head: Head, limit: int, clock: Callable[[], float]) -> None:
@@ -47,7 +46,7 @@ class TtlStockCache:
 
     def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
         if reading.as_of < self._head.position:
-            return  # an event of the stock may have come while it was read
+            return  # an event of the stock may have been published during the read
         entry = _Entry(reading.value, reading.as_of, self._clock() + TTL_SECONDS)
         self._entries[stock_id] = entry
         self._entries.move_to_end(stock_id)
@@ -55,13 +54,13 @@ class TtlStockCache:
             self._entries.popitem(last=False)
 
     def recorded(self, events: Sequence[Event]) -> None:
-        """Move the entries of stocks that *events* are of."""
+        """Update the entries of the stocks in *events*."""
         for event in events:
             entry = self._entries.get(event.key)
             if entry is not None and entry.as_of < event.position:
                 moved = _Entry(Inventory.at(event), event.position, entry.fresh_until)
                 self._entries[event.key] = moved
 
-    def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may have moved
-        """Forget everything."""
+    def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may be outdated
+        """Clear the cache."""
         self._entries.clear()

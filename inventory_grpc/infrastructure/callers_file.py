@@ -1,17 +1,17 @@
-"""The callers, read from a TOML file that may be changed while servers run.
+"""The callers, read from a TOML file that may be edited while servers run.
 
     [checkout]
     role = "operator"                 # reader, operator or admin
     stores = ["lisbon", "porto"]      # left out: all
     tokens = [
       { sha256 = "9f86d0…", until = 2027-01-31T00:00:00Z },
-      { sha256 = "60303a…" },         # while tokens are being replaced, both are good
+      { sha256 = "60303a…" },         # while tokens are rotated, both are valid
     ]
     certificates = ["checkout.example.com"]   # subject alternative names, for mutual TLS
 
-Only hashes of tokens are in it. A token is 256 random bits, so one round of SHA-256 is
-enough: there is nothing to guess. It is looked up by its hash, which nobody can choose, so
-the time that takes tells nothing about the tokens that exist.
+The file has only hashes of tokens. A token is 256 random bits that cannot be guessed, so one
+round of SHA-256 is enough. A token is looked up by its hash, which a caller cannot choose, so
+the time of a look-up reveals nothing about existing tokens.
 """
 
 import hashlib
@@ -34,14 +34,14 @@ _log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 1024 * 1024
 MAX_STORES: Final = 1_000
-"""Of one caller who has only some; with more, give them all or several names."""
+"""The most stores of one caller; to allow more, allow all, or use several names."""
 
 TOKEN_BYTES: Final = 32
-TOKEN_PREFIX: Final = "inv_"  # noqa: S105  what every token begins with
-"""By which those who look for secrets in the wrong places can know it."""
+TOKEN_PREFIX: Final = "inv_"  # noqa: S105  the start of every token
+"""It lets secret scanners recognize a leaked token."""
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-"""A name that TOML takes without quotes; with a dot it would be two names."""
+"""A name that TOML accepts without quotes; with a dot it would be two names."""
 
 _PLACE: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -49,7 +49,7 @@ _KEYS: Final = frozenset({"role", "stores", "tokens", "certificates"})
 
 
 class BadCallers(ValueError):
-    """The file of callers cannot be used; the message says where, and never what is secret."""
+    """The callers file is invalid; the message says where, and contains no secret."""
 
 
 class _Token(NamedTuple):
@@ -59,20 +59,20 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True)
 class _Known:
-    """What the file said when it was last read."""
+    """The content of the file when it was last read."""
 
     tokens: Mapping[str, _Token]
     certificates: Mapping[str, Caller]
 
 
 class CallersFile:
-    """The `Callers` named in a file, as it was when `reload` last found it good."""
+    """The `Callers` named in a file, as of the last valid version that `reload` read."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         """Read the file.
 
         Raises:
-            BadCallers: it cannot be used.
+            BadCallers: it is invalid.
         """
         self._path = path
         self._now = now
@@ -91,7 +91,7 @@ class CallersFile:
         return next((certificates[name] for name in names if name in certificates), None)
 
     def reload(self) -> None:
-        """Read the file again if it has changed; one that is bad changes nothing but the log."""
+        """Read the file again if it has changed; an invalid file is logged and not used."""
         try:
             state = _state(self._path)
             if state == self._seen:
@@ -99,32 +99,32 @@ class CallersFile:
             self._seen = state
             self._known = _read(self._path)
         except BadCallers as error:
-            _log.error("callers are as before: %s", error)
+            _log.error("the callers are unchanged: %s", error)
         else:
-            _log.info("callers were read again from %s", self._path)
+            _log.info("reloaded the callers from %s", self._path)
             self._warn_if_empty()
 
     def _warn_if_empty(self) -> None:
         if not self._known.tokens and not self._known.certificates:
             _log.warning(
                 "%s has neither a token nor a certificate: every call is refused; "
-                "`inventory-grpc token` makes an entry",
+                "`inventory-grpc token` prints an entry",
                 self._path,
             )
 
 
 def new_token() -> str:
-    """Return a token that nobody has."""
+    """Return a new random token."""
     return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def hash_of(token: str) -> str:
-    """Return what of *token* may be written down."""
+    """Return the hash of *token*, which is what may be stored."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def entry_of(actor: Name, role: Role, token: str) -> Sequence[str]:
-    """Return the lines of the file that let *actor* in with *token*."""
+    """Return the lines of the file that admit *actor* with *token*."""
     return [
         f"[{actor if _BARE_KEY.fullmatch(actor) else json.dumps(actor)}]",
         f'role = "{role.name.lower()}"',
@@ -133,7 +133,7 @@ def entry_of(actor: Name, role: Role, token: str) -> Sequence[str]:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Return what differs when the file was changed."""
+    """Return the values that differ after the file was changed."""
     try:
         found = path.stat()
     except OSError as error:
@@ -151,8 +151,8 @@ def _read(path: Path) -> _Known:
         raise BadCallers(f"{path}: is larger than {MAX_BYTES:,} bytes")
     try:
         entries = tomllib.loads(text.decode("utf-8"))
-    except Exception as error:  # noqa: BLE001  also a number of 5,000 digits, and endless brackets
-        # the rest of its message would quote from the file
+    except Exception as error:  # noqa: BLE001  even a number of 5,000 digits, or nested brackets
+        # the rest of its message would quote the file
         place = _PLACE.search(str(error))
         raise BadCallers(f"{path}: is not TOML{place[0] if place else ''}") from None
     tokens: dict[str, _Token] = {}
@@ -162,23 +162,23 @@ def _read(path: Path) -> _Known:
         caller = _caller(at, actor, entry)
         for token in entry.get("tokens", ()):
             digest, until = _token(at, token)
-            _add(tokens, digest, _Token(caller, until), f"{at} has a token that is there twice")
+            _add(tokens, digest, _Token(caller, until), f"{at} has a duplicate token")
         for name in entry.get("certificates", ()):
-            _add(certificates, name, caller, f"{at} has a certificate that is there twice")
+            _add(certificates, name, caller, f"{at} has a duplicate certificate")
     return _Known(tokens, certificates)
 
 
-def _caller(at: str, actor: str, entry: Any) -> Caller:  # noqa: ANN401  whatever TOML has there
+def _caller(at: str, actor: str, entry: Any) -> Caller:  # noqa: ANN401  any TOML value
     if not isinstance(entry, dict):
         raise BadCallers(f"{at} must be a table, such as [checkout]")
     if unknown := sorted(set(entry) - _KEYS):
         is_table = isinstance(entry[unknown[0]], dict)
         hint = f'; a name with a dot needs quotes: ["{actor}.{unknown[0]}"]' if is_table else ""
         known = ", ".join(sorted(_KEYS))
-        raise BadCallers(f"{at} has {unknown[0]}; known are {known}{hint}")
+        raise BadCallers(f"{at} has the unknown key {unknown[0]}; known are {known}{hint}")
     for key in ("stores", "tokens", "certificates"):
         if key in entry and not (isinstance(entry[key], list) and entry[key]):
-            raise BadCallers(f"{at} {key} must be a list that is not empty, or left out")
+            raise BadCallers(f"{at} {key} must be a list that is not empty, or be left out")
     try:
         role = Role[str(entry.get("role")).upper()]
     except KeyError:

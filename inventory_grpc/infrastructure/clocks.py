@@ -11,23 +11,23 @@ _NAMESPACE: Final = Path("/proc/self/timens_offsets")
 
 
 def wall() -> Instant:
-    """Return what the wall clock says."""
+    """Return the wall-clock time."""
     return Instant(time.time_ns() // 1_000)
 
 
 def monotonic() -> int:
-    """Return microseconds since the machine was started, those it slept included where known.
+    """Return microseconds since boot, including suspended time where the system counts it.
 
-    All processes of one boot agree on it, also those in a time namespace of their own.
+    All processes of one boot agree on it, even those in a separate time namespace.
     """
     return (time.clock_gettime_ns(_CLOCK) - _AHEAD_NANOS) // 1_000
 
 
 def boot() -> str:
-    """Return the id of this start of the machine; empty where the system has none.
+    """Return the id of this boot; empty if the system has none.
 
-    Containers see that of their host, unless their runtime gives each of them one of its own:
-    then a restart of the container is a restart of the machine.
+    Containers see the id of their host, unless their runtime gives each container its own; then
+    a restart of the container counts as a boot.
     """
     try:
         return _BOOT_ID.read_text("ascii").strip()
@@ -36,7 +36,7 @@ def boot() -> str:
 
 
 def namespace_nanos(offsets: str) -> int:
-    """Return by how much a time namespace is ahead of the machine, as Linux tells it."""
+    """Return the offset of a time namespace from the machine's clock, in Linux's format."""
     for line in offsets.splitlines():
         match line.split():
             case ["boottime", seconds, nanos]:

@@ -1,4 +1,4 @@
-"""Tells the listeners in this process what has been committed, on the event loop."""
+"""Publishes committed events to the listeners in this process, on the event loop."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class InProcessBus:
         if events:
             for listener in self._listeners:
                 if not _tell(listener.recorded, events):
-                    # nobody knows how many of them it has taken in
+                    # it is unknown how many of them it has handled
                     _tell(listener.skipped, events[-1].position)
 
     def skip(self, upto: int) -> None:
@@ -34,11 +34,11 @@ class InProcessBus:
 
 
 def _tell(hear: Callable[[T], None], occurrence: T) -> bool:
-    """Return whether the listener has taken it in."""
+    """Call a listener; return whether it succeeded."""
     try:
         hear(occurrence)
-    except Exception:  # noqa: BLE001  whatever it is, it is not the caller's
-        # what is committed is committed: nobody's answer may depend on a listener
+    except Exception:  # noqa: BLE001  no error of a listener concerns the caller
+        # the events are committed, so no answer may depend on a listener
         _log.exception("a listener of the event bus failed")
         return False
     return True

@@ -1,4 +1,4 @@
-"""Opens the store that the settings name; the only module that knows the engines."""
+"""Opens the store named in the settings; the only module that knows the storage engines."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,13 +19,12 @@ from inventory_grpc.settings import Settings
 async def open_store(
     settings: Settings, now: Instant, showing: Showing = unseen
 ) -> AsyncIterator[Store]:
-    """Open the database in *settings*, and close it in the end.
+    """Open the database in *settings*, and close it on exit.
 
-    A new one is made where there is none, and one of an older version is upgraded, which
-    *showing* shows.
+    A missing database is created and an older one is upgraded; *showing* reports the progress.
 
     Raises:
-        NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
+        NotOurs, InUse, StorageError: the file cannot be used, and was not changed.
     """
     database = Database(settings.database, settings.durability)
     with prepare(database, now, create=settings.create, showing=showing):

@@ -81,7 +81,7 @@ def test_of_two_backups_to_one_name_the_second_is_refused(path: Path, target: Pa
     first = threading.Thread(target=back_up, args=(Database(path), target, wait))
     first.start()
     assert begun.wait(20)
-    with pytest.raises(InUse, match="is just being made by another process"):
+    with pytest.raises(InUse, match="another process is making"):
         back_up(Database(path), target, _nothing)
     go_on.set()
     first.join(20)
@@ -102,7 +102,7 @@ def test_of_two_backups_that_begin_in_one_moment_the_second_leaves_nothing(
         return folder
 
     monkeypatch.setattr(tempfile, "mkdtemp", looked_at)
-    with pytest.raises(InUse, match="is just being made by another process"):
+    with pytest.raises(InUse, match="another process is making"):
         back_up(Database(path), target, _nothing)
     os.close(looking[0])
     assert not _names(target)

@@ -72,7 +72,7 @@ def test_a_file_that_has_become_bad_changes_nothing(
     keyring.path.write_text("ana = secret-words", encoding="utf-8")
     callers.reload()
     assert callers.by_token(token)
-    assert "callers are as before" in caplog.text
+    assert "the callers are unchanged" in caplog.text
     assert "secret-words" not in caplog.text
     keyring.path.unlink()
     callers.reload()
@@ -89,7 +89,7 @@ def test_a_file_that_has_become_bad_changes_nothing(
         ("[ana]", "role must be one of reader, operator, admin"),
         ('[ana]\nrole = "king"', "role must be one of"),
         ("[ana]\nrole = 3", "role must be one of"),
-        ('[ana]\nrole = "reader"\nstore = ["lisbon"]', "has store; known are"),
+        ('[ana]\nrole = "reader"\nstore = ["lisbon"]', "has the unknown key store; known are"),
         # which must not be read as "all of them"
         ('[ana]\nrole = "reader"\nstores = []', "stores must be a list that is not empty"),
         ('[ana]\nrole = "reader"\nstores = "lisbon"', "stores must be a list"),
@@ -108,14 +108,14 @@ def test_a_file_that_has_become_bad_changes_nothing(
                 f'[ana]\nrole = "reader"\ntokens = [{{ sha256 = "{HASH}" }}]\n'
                 f'[ben]\nrole = "admin"\ntokens = [{{ sha256 = "{HASH}" }}]'
             ),
-            "there twice",
+            "a duplicate token",
         ),
         (
             (
                 '[ana]\nrole = "reader"\ncertificates = ["x"]\n'
                 '[ben]\nrole = "admin"\ncertificates = ["x"]'
             ),
-            "there twice",
+            "a duplicate certificate",
         ),
         ('[ana]\nrole = "reader"\n[ana]\nrole = "admin"', "is not TOML"),
         ("ana = [", "is not TOML (at end of document)"),

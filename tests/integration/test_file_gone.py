@@ -50,7 +50,7 @@ async def _is_refused(shop: Opened, why: str) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "why"),
-    [(_move, "moved or deleted"), (_replace, "another file was put"), (_empty, "cut off")],
+    [(_move, "moved or deleted"), (_replace, "replaced by another file"), (_empty, "truncated")],
 )
 async def test_writes_stop_and_say_why_and_nothing_is_made(
     path: Path, harm: Callable[[Path], None], why: str, caplog: pytest.LogCaptureFixture
@@ -86,7 +86,7 @@ def test_a_file_that_was_cut_off_is_not_trusted_when_it_is_filled(path: Path) ->
     file.check()
     for content in (b"kettle", b"toasters"):
         path.write_bytes(content)
-        with pytest.raises(StorageError, match="cut off"):
+        with pytest.raises(StorageError, match="truncated"):
             file.check()
 
 
@@ -96,7 +96,7 @@ async def test_no_reader_opens_the_file_that_was_put_in_its_place(path: Path) ->
         back_up(Database(path), copy := path.with_name("copy.db"), lambda *_: None)
         _move(path)
         copy.rename(path)
-        with pytest.raises(StorageError, match="another file was put"):
+        with pytest.raises(StorageError, match="replaced by another file"):
             await shop.parts.event_log.page(0, 1, EventFilter(), 10, 1_000)
         assert (await shop.levels()).on_hand == 1
 

@@ -144,7 +144,7 @@ async def test_an_older_copy_is_served_with_the_wal_that_has_all_since_and_with_
         assert (await shop.levels()).on_hand == 2
     checked(first)
     copy_set(older, later, "")
-    assert "or an older copy" in await _refusal(later)
+    assert "or is an older copy" in await _refusal(later)
 
 
 async def test_a_whole_set_is_served_wherever_it_is_moved(path: Path, tmp_path: Path) -> None:

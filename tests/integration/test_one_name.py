@@ -56,8 +56,8 @@ async def test_no_command_looks_at_a_served_file_by_another_name(
     target = [str(other.with_name("new.db"))] if command == "backup" else []
     async with opened(path) as shop:
         result = CliRunner().invoke(app, [command, "-d", str(other), *target])
-        assert (result.exit_code, "by another name" in result.stderr) == (1, True)
-        assert "by another name" in await _refusal(other)
+        assert (result.exit_code, "under another name" in result.stderr) == (1, True)
+        assert "under another name" in await _refusal(other)
         await shop.record(add(1))
 
 
@@ -68,7 +68,7 @@ async def test_a_file_that_was_moved_under_a_server_is_not_served_by_its_new_nam
     async with opened(path) as shop:
         await shop.record(add(1))
         shutil.move(path, moved)
-        assert "by another name" in await _refusal(moved)
+        assert "under another name" in await _refusal(moved)
     beside(path, ".mark").unlink()
     async with opened(moved) as shop:
         assert (await shop.levels()).on_hand == 1

@@ -80,11 +80,11 @@ def _a_snapshot_of_a_reservation(path: Path) -> None:
 DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     "a flipped bit in an event": (
         lambda path: _flip(path, 400, -1),
-        r"event 400: is missing, or not what was chained",
+        r"event 400: is missing, or breaks the hash chain",
     ),
     "an event that is gone": (
         _sql("DELETE FROM events WHERE position = 300"),
-        r"event 300: is missing, or not what was chained",
+        r"event 300: is missing, or breaks the hash chain",
     ),
     "an event that is kept under another version": (
         _sql("UPDATE events SET version = 100000 WHERE position = 77"),
@@ -144,11 +144,11 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a request with other events": (
         _sql("UPDATE requests SET position = 2 WHERE request_id = 'add-7'"),
-        r"requests: add-7 is not that of event 2",
+        r"requests: add-7 is not the request of event 2",
     ),
     "a request with events that are not there": (
         _sql("UPDATE requests SET position = 99999 WHERE request_id = 'reserve'"),
-        r"requests: reserve is not that of event 99999",
+        r"requests: reserve is not the request of event 99999",
     ),
 }
 

@@ -70,7 +70,7 @@ async def test_who_keeps_the_write_lock_is_named_until_it_is_given_back(
         await waiting
         await eventually(lambda: heard == [True, False])
         assert lock.waited() == 0
-        assert "was given back: commands go on" in caplog.text
+        assert "was released: commands continue" in caplog.text
         await asyncio.sleep(0)
     assert heard == [True, False]
 

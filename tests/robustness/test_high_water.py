@@ -35,7 +35,7 @@ async def test_a_log_that_lost_its_end_is_refused_until_somebody_takes_the_mark_
         change(path, f"DELETE FROM {table} WHERE rowid = (SELECT max(rowid) FROM {table})")  # noqa: S608  our own tables
     assert await _is_refused(path)
     (first, *_) = verify(Database(path), lambda _: None)
-    assert first.startswith("the log ends at 4, and is not what it was when it reached 5")
+    assert first.startswith("the log ends at 4, without the event that was at 5")
     beside(path, ".mark").unlink()
     assert not await _is_refused(path), "who runs the service has decided to go on"
 
@@ -85,7 +85,7 @@ async def test_a_mark_that_cannot_be_set_is_said_once_and_harms_nobody(
         monkeypatch.setattr("inventory_grpc.infrastructure.sqlite.high_water.os.pwrite", _fail)
         for _ in range(3):
             await shop.record(add(1))
-    assert caplog.text.count("what is lost may go unnoticed") == 1
+    assert caplog.text.count("a later loss may go undetected") == 1
     checked(path)
 
 

@@ -27,7 +27,7 @@ ASKED_AT_ONCE: Final = 512
 CART_EVENTS: Final = 6
 STOCKS: Final = 100
 PATIENCE_SECONDS: Final = 300.0
-BEGUN: Final = "is upgraded from"
+BEGUN: Final = "upgrading the log from"
 SOON_SECONDS: Final = 0.05
 """After the upgrade has begun, which takes longer."""
 TRUTH: Final = "SELECT position, stream, version, ordinal, kind, event, hash FROM events"
@@ -140,5 +140,5 @@ async def test_ended_right_before_and_right_after_the_commit(
 async def test_workers_that_start_together_upgrade_it_once(path: Path) -> None:
     with supervised(path, log := path.with_suffix(".log")) as server:
         await server.address()
-        assert log.read_text("utf-8").count("is upgraded from format 1") == 1
+        assert log.read_text("utf-8").count("upgrading the log from format 1") == 1
     checked(path)

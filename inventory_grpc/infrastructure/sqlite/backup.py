@@ -1,12 +1,11 @@
-"""A copy of the file at one moment, made while the file is in use.
+"""Copies the file at one moment, while it is in use.
 
-A copy is a log of its own from where it was taken: the original goes on, and so may the
-copy, and then the same position means two things. Events keep the names they were recorded
-under; the copy has a new one, so that followers of the original are told rather than
-shown something else.
+A copy is a separate log: the original and the copy may both go on, and then one position has
+two meanings. So the copy gets a new log id, and followers of the original get an error instead
+of other events. Events keep the log id under which they were recorded.
 
-The copy is made in a folder of its own beside the target, which nobody else can look into,
-and gets its name only when it is whole and on disk. A name that somebody has is never taken.
+The copy is made in a private folder beside the target, and gets its name only when it is
+complete and synced. It never overwrites a file.
 """
 
 import os
@@ -31,30 +30,30 @@ from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 STEP_PAGES: Final = 1_000
 
 BESIDE_TARGET: Final = ("-wal", "-journal", ".mark")
-"""The endings of files that would be taken for parts of a copy of that name."""
+"""Suffixes of files that would be taken for companions of the copy."""
 
 OF_A_DATABASE: Final = (*BESIDE_TARGET, "-shm", ".lock")
 
 
 class Backup(NamedTuple):
-    """What a copy holds: the log up to a position, and everything that goes with it."""
+    """A copy of the log up to a position, with its read models and requests."""
 
     path: Path
     log_id: str
     """Of the copy."""
     position: int
     left: tuple[Path, ...] = ()
-    """Folders of backups to the same name that were killed."""
+    """Folders left by backups to the same name that were killed."""
 
 
 def back_up(database: Database, target: Path, progress: Callable[[int, int], None]) -> Backup:
-    """Copy the file as it is at one moment, check the end of its log, and only then name it.
+    """Copy the file at one moment, check the end of its log, and then give it its name.
 
-    *progress* is called with the pages that are done and those there are.
+    *progress* is called with the number of pages copied and of all pages.
 
     Raises:
-        FileExistsError: something at or beside *target* is in the way; it is left as it is.
-        StorageError: the file cannot be read, or the copy not be written.
+        FileExistsError: a file at or beside *target* is in the way; it is left unchanged.
+        StorageError: the file cannot be read, or the copy cannot be written.
         OSError: the folder of *target* cannot be written.
     """
     _check_free(target)
@@ -69,17 +68,17 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
 
 
 def _check_free(target: Path) -> None:
-    """Return if a file may be made at *target*.
+    """Check that a file may be created at *target*.
 
     Raises:
-        FileExistsError: it would overwrite something, or be mixed up with it.
+        FileExistsError: it would overwrite a file, or be taken for a part of one.
     """
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; choose another name, or move it away")
     for end in BESIDE_TARGET:
         if _has_content(beside := target.with_name(target.name + end)):
             raise FileExistsError(
-                f"{beside} is left of another database and would be taken for a part of the copy: "
+                f"{beside} was left by another database and would be taken for a part of the copy: "
                 "choose another name, or move it away"
             )
     for end in OF_A_DATABASE:
@@ -91,7 +90,7 @@ def _check_free(target: Path) -> None:
 
 
 def _has_content(path: Path) -> bool:
-    """Tell whether there is anything but an empty file, which closing a database leaves."""
+    """Return whether *path* is more than an empty file, which closing a database leaves."""
     return os.path.lexists(path) and not (
         path.is_file() and not path.is_symlink() and path.stat().st_size == 0
     )
@@ -100,14 +99,14 @@ def _has_content(path: Path) -> bool:
 def _copy(
     database: Database, target: Database, progress: Callable[[int, int], None]
 ) -> tuple[str, int]:
-    """Copy all pages, and make the copy a log of its own; return its name and its end."""
+    """Copy all pages and give the copy a new log id; return that id and the last position."""
     with (
         readable(database) as original,
         closing(original.reader()) as source,
         closing(target.creator()) as copy,
     ):
         with storage_errors(database.path, source):
-            # before the moment of the copy: the mark of a busy server goes on
+            # checked before the snapshot is taken: the mark of a busy server moves on
             if missing := HighWater(original.path).missing(source):
                 raise StorageError(Fault.DAMAGED, detail=missing)
         with storage_errors(database.path, source), one_state(source):
@@ -133,7 +132,7 @@ def copy_pages(
 
 
 def give_rights_of(original: Path, copy: Path) -> None:
-    """Have the copy belong to whom the original does, as far as this process may, and its mode."""
+    """Give *copy* the mode of *original* and, as far as permitted, its owner and group."""
     rights = original.stat()
     for owner, group in ((rights.st_uid, rights.st_gid), (-1, rights.st_gid)):
         with suppress(PermissionError):

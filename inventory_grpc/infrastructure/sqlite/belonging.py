@@ -1,8 +1,8 @@
-"""Whether the files at and beside a path belong together, found out before SQLite opens any.
+"""Checks that a database and its companion files belong together, before SQLite opens any.
 
-SQLite moves every WAL it finds into the file of that name. So a backup that is put beside the
-WAL of the file before becomes a mixture of both, and a new file beside it takes its place in
-silence. The WAL and the mark name their log; such a path is refused, and nothing is touched.
+SQLite checkpoints every WAL it finds into the file of that name. A backup placed beside the WAL
+of the previous file would become a mixture of both, without an error. The WAL and the mark name
+their log, so such a path is refused and nothing is changed.
 """
 
 from collections.abc import Sequence
@@ -20,63 +20,64 @@ from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 
 
 class Misplaced(NotOurs):
-    """Files lie at a path that do not belong together; none of them was touched."""
+    """The files at a path do not belong together; none of them was changed."""
 
 
 def check_files(path: Path) -> bool:
-    """Return whether there is a database of ours, and all beside it is its own.
+    """Return whether there is an inventory database; if so, its companion files are its own.
 
     Raises:
-        NotOurs: there is a file of something else, or of a newer format.
-        Misplaced: there is a file that belongs to no database here; the message has its name,
-            and the ways out.
+        NotOurs: the file is not an inventory database, or has a newer format.
+        Misplaced: a companion file belongs to another database; the message names it and the
+            remedies.
     """
     if swaps := swaps_under_way(path):
         raise Misplaced(
-            f"a restore or a repair of {path} was interrupted before {_names(swaps)} took its "
-            "place: run it again; nothing is lost"
+            f"a restore or a repair of {path} was interrupted before {_names(swaps)} replaced "
+            "it: run it again; nothing is lost"
         )
     if not check_header(path):
         check_nothing_beside(path)
         return False
     if strange := _strangers(path):
         raise Misplaced(
-            f"{path} is another log than {_names(strange)} beside it, or an older copy; nothing "
-            "was opened. To restore it, move it elsewhere and run `inventory-grpc restore` with "
-            f"its new name and `--database {path}`; to use it as it is, move {_names(strange)} away"
+            f"{path} is not the log that {_names(strange)} beside it belongs to, or is an older "
+            "copy; nothing was opened. To restore it, move it elsewhere and run `inventory-grpc "
+            f"restore` with its new name and `--database {path}`; to use it as it is, move "
+            f"{_names(strange)} away"
         )
     return True
 
 
 def check_nothing_beside(path: Path) -> None:
-    """Return if a file that is put at *path* would find nothing there that is not its own.
+    """Check that no companion files of another database lie at *path*.
 
     Raises:
-        Misplaced: it would.
+        Misplaced: there are some.
     """
     if left := leftovers(path):
         raise Misplaced(
             f"there is no database at {path}, but {_names(left)} of one: put its file back, or "
-            f"run `inventory-grpc restore BACKUP --database {path}`; to begin a new log there, "
+            f"run `inventory-grpc restore BACKUP --database {path}`; to start a new log there, "
             f"move {_names(left)} away"
         )
 
 
 def _strangers(path: Path) -> Sequence[Path]:
-    """Return what lies beside the database at *path*, and is of another log or a later file."""
+    """Return the companion files of *path* that belong to another log or to a later copy."""
     wal, mark = beside(path, "-wal"), beside(path, ".mark")
-    # the WAL is read first: meanwhile another process may move more of it into the file
+    # the WAL is read first: another process may checkpoint it into the file meanwhile
     of_wal, of_mark, of_file = row_of_wal(wal), mark_of(path), row_of_file(path)
     if of_file is None:
-        return []  # it is damaged, which is for others to tell
+        return []  # the file is damaged; opening it reports that
     is_other_mark = of_mark is not None and of_mark.log_id != of_file.log_id
     if of_wal is None:
         is_other_wal = is_other_mark and has_content(wal)
     else:
-        # all that was in the WAL before this one is in its file
+        # the previous WAL was checkpointed into its file before this WAL began
         is_other_wal = of_wal.log_id != of_file.log_id or of_wal.probe > of_file.probe + 1
     if is_other_wal and of_mark and of_wal and of_mark.log_id == of_wal.log_id:
-        is_other_mark = True  # an older copy: the mark, too, goes beyond it
+        is_other_mark = True  # an older copy: the mark is also ahead of it
     return [file for file, is_other in ((wal, is_other_wal), (mark, is_other_mark)) if is_other]
 
 

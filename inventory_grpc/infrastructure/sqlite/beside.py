@@ -1,7 +1,7 @@
-"""The files that lie beside a database under its name: SQLite's WAL, our mark, a swap under way.
+"""The companion files of a database: SQLite's WAL, the high-water mark, an unfinished swap.
 
-Each of them belongs to one database file. Beside another one, or beside none, it is a danger:
-SQLite moves any WAL that it finds into any file of that name.
+Each belongs to one database file. Beside any other file it is dangerous: SQLite checkpoints
+any WAL of a matching name into that file.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 COMPANIONS: Final = ("-wal", "-shm", "-journal", ".mark")
-"""Ends of the names of everything that goes wherever the file goes; the lock stays."""
+"""Suffixes of the files that move with the database; the lock file stays."""
 
 _EVIDENCE: Final = ("-wal", "-journal", ".mark")
-"""Those of them that a database leaves behind, and a -shm does not matter without a WAL."""
+"""Companions that a database leaves behind; a -shm does not matter without a WAL."""
 
 _SWAP: Final = ".swap-"
 
@@ -23,16 +23,16 @@ def beside(path: Path, end: str) -> Path:
 
 
 def leftovers(path: Path) -> Sequence[Path]:
-    """Return the files beside *path* that would be taken for those of a file put there.
+    """Return the files beside *path* that SQLite or a server would take for a new file's own.
 
-    Nothing may be made, copied or moved to *path* while there are any.
+    Nothing may be created, copied or moved to *path* while there are any.
     """
     found = [beside(path, end) for end in _EVIDENCE]
     return [*filter(has_content, found), *swaps_under_way(path)]
 
 
 def swaps_under_way(path: Path) -> Sequence[Path]:
-    """Return the files that were about to take the place of *path* when a swap was killed."""
+    """Return the files that were about to replace *path* when a swap was killed."""
     if not path.parent.is_dir():
         return []
     start = path.name + _SWAP
@@ -40,22 +40,22 @@ def swaps_under_way(path: Path) -> Sequence[Path]:
 
 
 def swap_name(path: Path, date: str) -> Path:
-    """Return the name under which a file waits to take the place of *path*."""
+    """Return the name that a file has while it waits to replace *path*."""
     return beside(path, _SWAP + date)
 
 
 def date_of_swap(path: Path, swap: Path) -> str:
-    """Return the date in the name of a file that waits to take the place of *path*."""
+    """Return the date in the name of a file that waits to replace *path*."""
     return swap.name.removeprefix(path.name + _SWAP)
 
 
 def has_content(file: Path) -> bool:
-    """Return whether there is a file with something in it."""
+    """Return whether there is a file and it is not empty."""
     return size_of(file) > 0
 
 
 def size_of(file: Path) -> int:
-    """Return the size of a file; 0 if it is not there, as a WAL goes when a server stops."""
+    """Return the size of a file; 0 if it is missing, as a WAL is after a server has stopped."""
     try:
         return file.stat().st_size
     except FileNotFoundError:

@@ -1,16 +1,15 @@
-"""Checkpoints: pages are moved from the WAL into the main file on a thread of their own.
+"""Checkpoints the WAL into the main file, on a separate thread.
 
-SQLite does it within the commit that finds enough of them, and everybody waits for the disk.
-Here a thread of its own moves them, while more is written; once it has left little, the
-writer moves the rest, so that the WAL can begin anew. Measured over a million stocks: two
-fifths more events in bulk, a tenth more single commands, and half the time of the slowest.
+SQLite checkpoints within a commit that finds enough pages, and all commands wait for the disk.
+Here a thread checkpoints while the writer goes on; when few pages remain, the writer moves
+them, so that the WAL can restart. Measured over a million stocks: two fifths more bulk events,
+a tenth more single commands, and half the latency of the slowest ones.
 
-What is moved while more is written, SQLite syncs later. A sync that fails may lose all that
-was written before it, and the next one succeeds as if nothing had happened
-(https://lwn.net/Articles/752063/); SQLite would then go on behind what is lost. So after a
-failure nothing is moved, and no batch written, until the file has been opened anew: then the
-whole WAL is moved again, unless another process has had the file open all the time, such as
-a second worker or a backup: as long as anybody has, SQLite keeps how far it has come.
+A failed sync may lose the pages written before it, and the next sync still succeeds
+(https://lwn.net/Articles/752063/); SQLite would then continue after the lost pages. So after a
+failure nothing is checkpointed and no batch is written until the file has been reopened. Then
+the whole WAL is checkpointed again, except if another process, such as a second worker or a
+backup, has had the file open throughout: then SQLite keeps its checkpoint position.
 """
 
 import logging
@@ -28,40 +27,40 @@ from inventory_grpc.infrastructure.sqlite.connection import Database, close
 _log = logging.getLogger(__name__)
 
 PAGES: Final = 1_000
-"""In the WAL, until they are moved. With 4,000 commits wait twice as long for the disk, which
-is then busy with so much at once."""
+"""Pages in the WAL that start a checkpoint. With 4,000, commits wait twice as long for the disk,
+because each checkpoint keeps it busy for longer."""
 
 FEW: Final = 200
-"""Pages that the writer moves by itself."""
+"""The most remaining pages that the writer moves itself."""
 
 MOST: Final = 16_000
-"""Pages in the WAL with which the writer no longer leaves them to the thread, but waits for it
-and moves the rest. As everywhere in SQLite, the WAL begins anew only once nobody reads in it:
-a long read, or another process that writes without a pause, has it grow beyond."""
+"""Pages in the WAL at which the writer waits for the thread and moves the rest. As always in
+SQLite, the WAL restarts only when no reader uses it: a long read, or another process that writes
+without a pause, can make it grow beyond this."""
 
 
 class Checkpoints:
-    """Looks after the WAL of one writer, on its thread but for `shut_down`."""
+    """The checkpoints of one writer; all methods but `shut_down` run on its thread."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-checkpoint")
         self._connection: apsw.Connection | None = None
-        """The thread's, while something is moved."""
+        """The connection of the checkpoint thread."""
         self._moving: Future[int] | None = None
         self._pages = 0
         self._failure: StorageError | None = None
         self.may_begin_wal = True
-        """Whether the next commit may be the first in a WAL; whoever commits makes it false.
+        """Whether the next commit may be the first in a WAL; a commit sets it to false.
 
-        Where other processes write, too, it is found out right after the first."""
+        If other processes write too, this is detected right after their first commit."""
 
     def watch(self, writer: apsw.Connection) -> None:
-        """Have each commit of *writer* tell how long the WAL is, in place of moving it."""
+        """Replace the automatic checkpoint of *writer* by a hook that notes the WAL's length."""
 
         def committed(_connection: apsw.Connection, _name: str, pages: int) -> int:
             if pages <= self._pages:
-                self.may_begin_wal = True  # it has begun anew, after another process emptied it
+                self.may_begin_wal = True  # it has restarted, after another process emptied it
             self._pages = pages
             return apsw.SQLITE_OK
 
@@ -69,29 +68,29 @@ class Checkpoints:
         writer.set_wal_hook(committed)
 
     def check(self) -> None:
-        """Return if what was moved can be trusted to be on disk.
+        """Check that no checkpoint has failed since the file was opened.
 
         Raises:
-            StorageError: it cannot, until the file is opened anew.
+            StorageError: one has; checkpointed pages may not be on disk.
         """
         if self._failure:
             raise replace(self._failure)
 
     def after_commit(self, writer: apsw.Connection) -> None:
-        """Have pages moved, if there are enough; what fails is for the next `check` to tell."""
+        """Start or finish a checkpoint if it is due; the next `check` reports a failure."""
         if self._failure:
             return
         try:
             self._take_a_step(writer)
-        except Exception as error:  # noqa: BLE001  it is committed: who heard of an error would ask again
-            _log.exception("pages cannot be moved out of the WAL: %s", error)
+        except Exception as error:  # noqa: BLE001  the commit stands: an error would cause a retry
+            _log.exception("the WAL cannot be checkpointed: %s", error)
             self._failure = _as_storage_error(error)
 
     def finish(self, writer: apsw.Connection) -> None:
-        """Move all there is, and empty the WAL; nothing may be written any more.
+        """Checkpoint and empty the WAL; nothing may be written after that.
 
         Raises:
-            StorageError: it is not all in the main file, and the WAL must stay.
+            StorageError: some pages are not in the main file, and the WAL must stay.
         """
         self.check()
         if self._moving is not None:
@@ -117,7 +116,7 @@ class Checkpoints:
         self._moving = self._thread.submit(self._checkpoint, self._connection)
 
     def _moved(self) -> int:
-        """Wait until the thread is done; return how many pages of the WAL are in the file."""
+        """Wait for the thread; return how many pages of the WAL it has moved."""
         assert self._moving is not None
         try:
             return self._moving.result()
@@ -125,7 +124,7 @@ class Checkpoints:
             self._moving = None
 
     def stop(self) -> None:
-        """Wait for what is moved, and let go of the file until there is a writer again."""
+        """Wait for the running checkpoint, and close the connection until `watch`."""
         if self._moving is not None:
             wait([self._moving])
             self._moving = None
@@ -141,8 +140,8 @@ class Checkpoints:
         self._thread.shutdown()
 
     def _checkpoint(self, connection: apsw.Connection) -> int:
-        """Move what can be without waiting; return how many pages of the WAL are moved."""
-        # another process may be at it
+        """Move the pages that can be moved without waiting; return how many are moved."""
+        # another process may be checkpointing
         with storage_errors(self._database.path, connection), suppress(apsw.BusyError):
             _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             return moved

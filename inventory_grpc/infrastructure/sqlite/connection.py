@@ -21,10 +21,10 @@ from inventory_grpc.infrastructure.sqlite.multirow import STATEMENTS
 _log = logging.getLogger(__name__)
 
 OLDEST_SQLITE: Final = (3, 51, 3)
-"""Before it, a WAL with several connections could be reset under one of them."""
+"""Before this version, a WAL with several connections could be reset under one of them."""
 
 BUSY_SECONDS: Final = 5.0
-"""How long the write lock of another process is waited for."""
+"""A connection waits this long for the write lock of another process."""
 
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -34,37 +34,37 @@ CHECKSUM_BYTES: Final = 8
 
 @dataclass(frozen=True)
 class Database:
-    """A file, and the way it is opened."""
+    """A database file, and the options with which it is opened."""
 
     path: Path
     durability: Durability = Durability.FULL
     vfs: str = CHECKSUM_VFS
-    """Every page carries a checksum that is verified when it is read (`cksumvfs`)."""
+    """With `cksumvfs`, every page has a checksum that is verified when the page is read."""
     is_at_rest: bool = False
-    """Nobody writes to it, so it is read without its WAL, of which there is none."""
+    """No process writes to the file and it has no WAL, so it is opened as immutable."""
 
     def __post_init__(self) -> None:
-        """Go by the file's own name: what SQLite and we keep beside it is beside the file itself.
+        """Resolve symbolic links, so that the companion files lie beside the file itself.
 
-        A lock beside a symbolic link would keep out nobody who came by another name.
+        A lock file beside a link would not exclude a process that opens the file directly.
         """
         object.__setattr__(self, "path", self.path.resolve())
 
     def creator(self) -> apsw.Connection:
-        """Make the file, and open a connection as `writer` does.
+        """Create the file, and open a connection as `writer` does.
 
         Raises:
-            FileExistsError: there is something at its path.
+            FileExistsError: there is a file at its path.
             StorageError: it cannot be opened.
         """
-        self.path.touch(0o644, exist_ok=False)  # SQLite would take any file that is there
+        self.path.touch(0o644, exist_ok=False)  # SQLite would open any existing file
         with self._opened(apsw.SQLITE_OPEN_READWRITE) as connection:
             connection.reserve_bytes("main", CHECKSUM_BYTES)
             self._make_ready_to_write(connection)
         return connection
 
     def writer(self) -> apsw.Connection:
-        """Open a connection that may write, and checkpoint; a file that is gone is not made.
+        """Open a connection that may write and checkpoint; a missing file is not created.
 
         Raises:
             StorageError: it cannot be opened.
@@ -75,7 +75,7 @@ class Database:
         return connection
 
     def reader(self) -> apsw.Connection:
-        """Open a connection that reads; it never checkpoints, not even when it is closed.
+        """Open a read-only connection; it never checkpoints, not even when it is closed.
 
         Raises:
             StorageError: it cannot be opened.
@@ -90,7 +90,7 @@ class Database:
         return connection
 
     def immutable(self) -> apsw.Connection:
-        """Open a connection that reads the file alone, without its WAL, and makes none.
+        """Open a connection that reads the file without its WAL, and creates no WAL.
 
         Raises:
             StorageError: it cannot be opened.
@@ -103,30 +103,30 @@ class Database:
         connection.pragma("journal_mode", "wal")
         full = self.durability is Durability.FULL
         connection.pragma("synchronous", "full" if full else "normal")
-        connection.pragma("fullfsync", 1)  # macOS: fsync alone does not reach the platter
+        connection.pragma("fullfsync", 1)  # on macOS, fsync alone does not flush the drive
         connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)
         connection.pragma("foreign_keys", 0)
 
     def mend_modes(self) -> None:
-        """Give what lies beside the file its mode, if the file may be written.
+        """Give the WAL and `-shm` the mode of the file, if the file is writable.
 
-        SQLite made them with the mode that the file had then, such as one without writing.
+        SQLite created them with the mode that the file had then, which may have been read-only.
         """
         if not os.access(self.path, os.W_OK):
             return
         for file in (beside(self.path, end) for end in BESIDE):
-            with suppress(OSError):  # it is not there, or belongs to somebody else
+            with suppress(OSError):  # it is missing, or belongs to another user
                 mode = self.path.stat().st_mode & 0o777
                 if file.stat().st_mode & 0o777 != mode:
                     file.chmod(mode)
 
     @contextmanager
     def _opened(self, flags: int, name: str = "") -> Iterator[apsw.Connection]:
-        """Open a connection; if it cannot be set up as is done inside, close it and say why."""
+        """Open a connection; if its setup in the `with` block fails, close it."""
         load_checksum_vfs()
         if not name:
             name = str(self.path)
-            if not _is_utf8(name):  # the bytes of the name pass in a URI only
+            if not _is_utf8(name):  # only a URI can carry the bytes of such a name
                 name, flags = self.path.as_uri(), flags | apsw.SQLITE_OPEN_URI
         with storage_errors(self.path):
             connection = apsw.Connection(
@@ -134,8 +134,8 @@ class Database:
             )
         try:
             with storage_errors(self.path, connection):
-                # else SQLite plans a statement anew whenever other values are bound, which took
-                # as long as a look-up itself
+                # otherwise SQLite plans a statement again whenever the bound values change,
+                # which took as long as a look-up itself
                 connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
                 connection.set_busy_handler(_patience())
                 connection.pragma("cache_size", -16_000)
@@ -165,7 +165,7 @@ def load_checksum_vfs() -> None:
 
 
 def _patience() -> Callable[[int], bool]:
-    """Return a busy handler that asks often, at uneven times: SQLite's own is not fair."""
+    """Return a busy handler that retries often, at random intervals: SQLite's is not fair."""
     started = 0.0
 
     def wait(attempt: int) -> bool:
@@ -180,30 +180,30 @@ def _patience() -> Callable[[int], bool]:
 
 @contextmanager
 def one_state(connection: apsw.Connection) -> Iterator[None]:
-    """Have everything that is read inside be of one state of the file."""
+    """Run all reads in the `with` block in one read transaction."""
     connection.execute("BEGIN")
     try:
         yield
     finally:
-        with suppress(apsw.Error):  # the read is over, one way or another
+        with suppress(apsw.Error):  # the read has ended in any case
             connection.execute("ROLLBACK")
 
 
 def close(connection: apsw.Connection) -> None:
-    """Close *connection*, whatever state the file is in."""
+    """Close *connection*; an error of the file is logged, not raised."""
     path = connection.filename
     try:
         connection.close(force=True)
     except apsw.Error as error:
-        # the last one to leave checkpoints; what it could not move is still in the WAL
+        # the last connection to close checkpoints; pages that it could not move stay in the WAL
         _log.warning("%s: a connection was closed with an error: %s", path, error)
 
 
 def abandon(connection: apsw.Connection) -> None:
-    """Close *connection*, and leave the WAL to whoever opens the file next.
+    """Close *connection* without a checkpoint, so that the next start replays the whole WAL.
 
-    The last one to leave would move what was not moved yet, and remove the WAL. But what was
-    moved before is on disk only if the sync after it succeeded; so all of it is moved again.
+    The last connection to close would checkpoint the remaining pages and delete the WAL. Pages
+    moved earlier are on disk only if their sync succeeded, so all of them must be moved again.
     """
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     close(connection)

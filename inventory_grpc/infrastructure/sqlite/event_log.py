@@ -1,4 +1,4 @@
-"""The log in the file, as followers and lists of events read it."""
+"""The event log as subscriptions and event lists read it."""
 
 import apsw
 
@@ -60,7 +60,7 @@ def _end_of_command(connection: apsw.Connection, upto: int) -> int:
 def _in_window(
     connection: apsw.Connection, after: int, upto: int, matching: EventFilter
 ) -> "apsw.Cursor":
-    """Return the matching events between two positions, found by walking the window."""
+    """Return the matching events between two positions, by a scan of all events between."""
     where, bindings = where_matching(matching)
     return connection.execute(
         "SELECT position, ordinal, event FROM events WHERE position > ? AND position <= ? "  # noqa: S608  made of our own words, values are bound
@@ -70,7 +70,7 @@ def _in_window(
 
 
 def _page(rows: "apsw.Cursor", end: int, max_events: int, max_bytes: int) -> Page:
-    """Take whole commands until a limit is reached; at least one."""
+    """Return the events of whole commands, at least one, until a limit is reached."""
     events: list[bytes] = []
     size, command = 0, 0
     for position, ordinal, event in rows:

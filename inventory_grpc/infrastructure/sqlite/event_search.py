@@ -1,7 +1,7 @@
-"""Searches the log for matching events, in steps that look at a bounded number of them.
+"""Searches the log for matching events, in steps that scan a bounded number of them.
 
-Where a filter names few reservations or stocks, an index leads to their events in the order
-of the log. With any other filter, every event of a window of positions is looked at.
+If a filter names few reservations or stocks, an index yields their events in the order of the
+log. With any other filter, every event in a window of positions is scanned.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,24 +16,24 @@ from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
 MAX_LOOKED_AT: Final = 5_000
-"""Events looked at in one step, which keeps a thread for a few milliseconds."""
+"""Events scanned in one step, which occupies a thread for a few milliseconds."""
 
 MAX_SOURCES: Final = 100
-"""Stocks whose events are looked up one by one; of more, a window of the log is looked at.
+"""The most stocks that are searched through the index; with more, a window is scanned.
 
-Reservations are always looked up: a filter names no more than this.
+Reservations always use the index: a filter names no more of them than this.
 """
 
 Bindings = list[int | str]
 
 
 class _Step(NamedTuple):
-    """The positions to look between, both included, and how far."""
+    """The range of positions to scan, both ends included, and the limits of the scan."""
 
     first: int
     last: int
     looked_at: int
-    """Events that each source may be looked through for."""
+    """The number of events that may be scanned in each source."""
     limit: int
     newest_first: bool
 
@@ -42,7 +42,7 @@ class _Step(NamedTuple):
         return "DESC" if self.newest_first else "ASC"
 
     def window(self, first: int, last: int) -> tuple[int, int, bool]:
-        """Return the part of a range of numbers without gaps to look at, and if that is all."""
+        """Return the part of a range of consecutive numbers to scan, and whether it is all."""
         if last - first < self.looked_at:
             return first, last, True
         if self.newest_first:
@@ -50,14 +50,14 @@ class _Step(NamedTuple):
         return first, first + self.looked_at - 1, False
 
     def looked(self, rows: list[Any], edge: int | None) -> Looked[int, bytes]:
-        """Return *rows*, and that the source was looked through to *edge* unless they are full."""
+        """Return *rows* with the edge of the scan: the last row if the limit was reached."""
         return Looked(rows, rows[-1][0] if len(rows) == self.limit else edge)
 
 
 _Source = Callable[[apsw.Connection, _Step], Looked[int, bytes]]
 
 
-def search(  # noqa: PLR0913  the parts of the question
+def search(  # noqa: PLR0913  the parts of the query
     connection: apsw.Connection,
     matching: EventFilter,
     after: int,
@@ -66,7 +66,7 @@ def search(  # noqa: PLR0913  the parts of the question
     *,
     newest_first: bool,
 ) -> Found:
-    """Take one step through the events strictly between two positions."""
+    """Scan one step of the events strictly between two positions."""
     first, last = after + 1, min(before - 1, log.read_head(connection))
     if first > last:
         return Found([], 0, done=True)
@@ -121,7 +121,7 @@ def _of_window(matching: EventFilter) -> _Source:
 
 
 def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
-    """Look through the events of a stock, whose versions have no gaps and rise with positions."""
+    """Scan the events of a stock, whose versions have no gaps and rise with positions."""
     where, bindings = where_matching(EventFilter(event_types=kinds))
 
     def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
@@ -164,10 +164,10 @@ def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
 
 
 def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
-    """Return the filter as SQL that is compared with each event, and what is bound in it.
+    """Return the filter as an SQL condition, and its bindings.
 
-    The plus signs keep SQLite from starting at another index: what is looked at is chosen
-    here, and short; what an index leads to may not be.
+    The plus signs prevent SQLite from choosing another index: the range scanned is chosen here
+    and bounded; the range of an index may not be.
     """
     terms: list[str] = []
     bindings: Bindings = []
@@ -188,13 +188,13 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
 
 
 def _reservations(ids: frozenset[str]) -> tuple[str, list[str]]:
-    """Return the query for the numbers of reservations, and what is bound in it."""
+    """Return the query for the numbers of reservations, and its bindings."""
     where = f"kind = {RESERVATION} AND {_among('name', ids)}"
     return f"SELECT subject FROM subjects WHERE {where}", sorted(ids)  # noqa: S608  as above
 
 
 def _of_stock(matching: EventFilter) -> tuple[str, list[str]]:
-    """Return what of the filter is about stocks, as SQL, and what is bound in it."""
+    """Return the filter's conditions on stocks as SQL, and their bindings."""
     named = (("product_id", matching.product_ids), ("store_id", matching.store_ids))
     inner = " AND ".join(_among(column, values) for column, values in named if values)
     return inner, [value for _, values in named for value in sorted(values)]

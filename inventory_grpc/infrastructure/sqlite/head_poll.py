@@ -13,11 +13,11 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.write_lock import WriteLock
 
 POLL_SECONDS: Final = 0.02
-"""How late news of other processes may be; a look costs about ten microseconds."""
+"""The delay with which commits of other processes are seen; a poll costs about ten µs."""
 
 
 class HeadPoll:
-    """The `Changes` of a file; tells its write lock as well, where this process writes."""
+    """The `Changes` of a file; it also informs the write lock, if this process writes."""
 
     def __init__(self, readers: Readers, write_lock: WriteLock | None = None) -> None:
         self._readers = readers
@@ -29,13 +29,13 @@ class HeadPoll:
         async def look() -> None:
             nonlocal seen
             await pause("head_poll")
-            with suppress(StorageError):  # the next write meets the same trouble
+            with suppress(StorageError):  # the next write meets the same error and handles it
                 version = self._readers.point(lambda connection: connection.pragma("data_version"))
-                # the version also moves with commits of our own, which need no telling
+                # the version also changes with our own commits, which are known already
                 if version != seen and (end := self._readers.point(read_head)) > head.position:
                     if self._write_lock:
                         self._write_lock.passed_on()
                     moved(end)
                 seen = version
 
-        await repeat("the look at what other processes record", look, POLL_SECONDS)
+        await repeat("polling for events of other processes", look, POLL_SECONDS)

@@ -1,16 +1,14 @@
-"""The mark of how far a log has come, which tells whether all of it is still there.
+"""The high-water mark of a log, which reveals that its last events are missing.
 
-What a transaction has written last is beyond the reach of checksums: where the WAL was
-changed, cut off or taken away, SQLite takes the file for one whose last commits were never
-finished, and the log is a shorter one without a fault. So whoever commits notes where the
-log ends, beside the file, and whoever opens the file compares.
+Checksums cannot protect the last transactions: if the WAL was changed, truncated or removed,
+SQLite takes those commits for unfinished, and the log is shorter but consistent. So each commit
+writes the end of the log to a file beside the database, and each opening compares it.
 
-A request that recorded nothing leaves no mark; it can be asked again and be found done.
-The mark is not synced: after a power cut it may be an old one, and then tells less. It is
-never ahead of what is on disk, which is why nobody sets it who does not sync commits.
-A copy without the mark is served; an older copy in the place of the original is not, until
-somebody has taken the mark away: it would forget what was acknowledged. Neither is another log
-beside a mark that is not its own (`belonging.py`).
+A request that recorded no event leaves no mark; it can be sent again. The mark is not synced:
+after a power cut it may be older and detect less. It is never ahead of the disk, so a server
+that does not sync its commits does not write it. A copy without a mark is served. An older copy
+in the place of the original is refused until the mark is removed, because it lacks acknowledged
+events; so is another log beside a mark that is not its own (`belonging.py`).
 """
 
 import hashlib
@@ -31,7 +29,7 @@ _DIGEST: Final = 16
 
 
 class Mark(NamedTuple):
-    """Where a log ended when it was last noted."""
+    """The id of a log, and its end when the mark was written."""
 
     log_id: str
     position: int
@@ -43,7 +41,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def load(cls, data: bytes) -> "Mark | None":
-        """Return the mark in *data*, if there is a whole one."""
+        """Return the mark in *data*, if it is complete."""
         text, _, digest = data.decode("ascii", "replace").rstrip().rpartition(" ")
         if not text or digest != _digest(text):
             return None
@@ -52,7 +50,7 @@ class Mark(NamedTuple):
 
 
 def mark_of(path: Path) -> Mark | None:
-    """Return the mark beside the database at *path*, if there is a whole one."""
+    """Return the mark of the database at *path*, if there is a complete one."""
     try:
         return Mark.load(beside(path, ".mark").read_bytes()[:_SIZE])
     except OSError:
@@ -68,7 +66,7 @@ class HighWater:
         self._failed = False
 
     def rise(self, log_id: str, position: int, digest: bytes) -> None:
-        """Note that the log reaches to *position*; a mark that cannot be set is no error."""
+        """Write the mark that the log reaches to *position*; a failure is only logged."""
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -77,25 +75,25 @@ class HighWater:
                 os.close(file)
         except OSError as error:
             if not self._failed:
-                _log.warning("%s: %s; what is lost may go unnoticed", self._path, error)
+                _log.warning("%s: %s; a later loss may go undetected", self._path, error)
             self._failed = True
         else:
             self._failed = False
 
     def missing(self, connection: apsw.Connection) -> str:
-        """Return what of the log is not there any more, in words; empty if all of it is."""
+        """Return a description of the loss if the log ends before the mark, else an empty text."""
         mark = mark_of(self._database)
         if mark is None or mark.log_id != read_log_id(connection):
-            return ""  # none was set yet, or it is told otherwise that it is another log's
+            return ""  # there is no mark yet; `check_files` reports a mark of another log
         found: bytes | None = connection.execute(
             "SELECT hash FROM events WHERE position = ?", (mark.position,)
         ).get
         if found is not None and found.hex() == mark.hash:
             return ""
         return (
-            f"the log ends at {read_head(connection)}, and is not what it was when it reached "
-            f"{mark.position}: the WAL was damaged or taken away, or this is an older copy. "
-            f"Restore a backup; to go on with what is left, remove {self._path}"
+            f"the log ends at {read_head(connection)}, without the event that was at "
+            f"{mark.position}: the WAL was damaged or removed, or this is an older copy. "
+            f"Restore a backup; to continue with the remaining events, remove {self._path}"
         )
 
 

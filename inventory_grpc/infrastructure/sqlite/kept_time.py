@@ -1,8 +1,8 @@
-"""The table that keeps how the log's time follows from the clock of the machine.
+"""The table that stores the offset of the log's clock from the time since boot.
 
-It is made when it is first needed: files of earlier releases do not have it, and earlier
-releases take no notice of it. A copy of the file has it too; on another machine, whose boot has
-another id, it means nothing.
+It is created on first use: files of earlier releases do not have it, and earlier releases
+ignore it. A copy of the file contains it too; on another machine the boot id differs, so it is
+not used.
 """
 
 from typing import Final
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS clock (
 
 
 def read(connection: apsw.Connection) -> KeptTime | None:
-    """Return what is kept, if anything is."""
+    """Return the stored offset, if there is one."""
     if not _is_there(connection):
         return None
     row = connection.execute("SELECT boot, offset FROM clock").fetchone()
@@ -29,13 +29,13 @@ def read(connection: apsw.Connection) -> KeptTime | None:
 
 
 def write(connection: apsw.Connection, time: KeptTime) -> None:
-    """Keep *time* in the place of what is kept."""
+    """Replace the stored offset with *time*."""
     connection.execute(_TABLE)
     connection.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?)", time)
 
 
 def forget(connection: apsw.Connection) -> None:
-    """Have the next process that writes adopt its wall clock, as after a boot."""
+    """Make the next process that writes adopt its wall clock, as after a boot."""
     if _is_there(connection):
         connection.execute("DELETE FROM clock")
 

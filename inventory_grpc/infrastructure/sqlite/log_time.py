@@ -1,4 +1,4 @@
-"""The distance of the log's time from the wall clock, and the command that sets it anew."""
+"""Shows the log's clock beside the wall clock, and resets it to the wall clock."""
 
 from contextlib import closing
 from typing import NamedTuple
@@ -16,20 +16,20 @@ from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 
 class LogTime(NamedTuple):
-    """What a server would go by that starts now."""
+    """The clock that a server started now would use, and the wall clock."""
 
     log: Instant
     wall: Instant
     last: Instant
-    """When the last event was recorded."""
+    """The record time of the last event."""
     position: int
-    """Of the last event; 0 without any."""
+    """Of the last event; 0 if there is none."""
     is_kept: bool
-    """It goes on from an earlier process of this start of the machine."""
+    """The log's clock continues from an earlier process since the same boot."""
 
 
 def log_time(database: Database) -> LogTime:
-    """Return how the clocks stand; servers may go on meanwhile."""
+    """Return the state of the clocks; servers may run meanwhile."""
     with (
         readable(database) as original,
         closing(original.reader()) as connection,
@@ -39,10 +39,10 @@ def log_time(database: Database) -> LogTime:
 
 
 def adopt_wall(database: Database) -> LogTime:
-    """Have the next server adopt its wall clock, as after a boot; return how the clocks stand then.
+    """Make the next server adopt its wall clock, as after a boot; return the state after that.
 
     Raises:
-        InUse: a server is running, which would go on with the time that it has.
+        InUse: a server is running, which would keep its clock.
     """
     with (
         locked(database, exclusive=True),

@@ -1,7 +1,7 @@
-"""Rows of several sources in one order, as far as all of the sources were looked through.
+"""Merges bounded scans of several sources into one order.
 
-A source is an index that leads to its rows in the order of their keys: the events of a stock,
-for example. Each is looked through for a bounded number of rows, also where few of them match.
+A source is an index that yields its rows in the order of their keys, such as the events of a
+stock. Each scan reads a bounded number of rows, even where few of them match.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ K = TypeVar("K", int, tuple[str, str])
 
 
 class Looked(NamedTuple, Generic[K, V]):
-    """The rows of a source that match, by key, and the key of the last row looked at.
+    """The matching rows of a source, by key, and the key of the last row scanned (`edge`).
 
-    No edge: the source was looked through to its end.
+    The edge is None if the source was scanned to its end.
     """
 
     rows: Sequence[tuple[K, V]]
@@ -23,12 +23,12 @@ class Looked(NamedTuple, Generic[K, V]):
 
 
 def share(rows: int, sources: int) -> int:
-    """Return how many rows each source may be looked through for, *rows* in all."""
+    """Return how many rows to scan in each source, so that they are *rows* in all."""
     return max(1, rows // max(1, sources))
 
 
 def merged(looked: Iterable[Looked[K, V]], limit: int, *, downwards: bool) -> Looked[K, V]:
-    """Return the first *limit* rows of all sources together, no further than all were looked at.
+    """Return the first *limit* rows of all sources, up to the nearest edge of any of them.
 
     A row that several sources have is returned once.
     """

@@ -1,10 +1,10 @@
-"""The rule that a database is served by one name: in one folder, where its WAL is.
+"""Refuses to serve one database file under two names, because each name has its own WAL.
 
 SQLite keeps the WAL and its locks beside the name by which a file is opened. A hard link, a
-mount of the file alone, or a move under a running server gives one file two such places; two
-servers would then write into it, each with a WAL of its own. Symbolic links are followed, and
-folders may be linked and mounted at will: what lies beside the file is then the same. Of several
-hard links that one may be served beside which the WAL or the mark lies.
+mount of the file alone, or a move under a running server gives the file a second name; two
+servers could then write to it, each with its own WAL. Symbolic links are resolved, and folders
+may be linked and mounted freely, since the companion files stay the same. Of several hard
+links, the one beside which the WAL or the mark lies may be served.
 """
 
 import fcntl
@@ -22,33 +22,33 @@ from inventory_grpc.infrastructure.sqlite.beside import leftovers
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 _MOUNT_POINT: Final = 4
-"""Its column in the lines of that file."""
+"""The column of the mount point in that file."""
 
 _HAS_LOCKS: Final = sys.platform == "linux" and sys.maxsize > 2**32
 _FLOCK: Final = "hhqqi4x"
-"""`struct flock` there: kind, whence, start, length, process."""
+"""`struct flock` on 64-bit Linux: kind, whence, start, length, process."""
 _FIRST: Final = 2**62
 _NAMES: Final = 2**48
-"""Bytes of the file, far beyond its end and SQLite's own locks, of which each name has one."""
+"""The range of lock bytes, one for each name, far beyond the file's end and SQLite's own locks."""
 
 
 @contextmanager
 def served_by_one_name(path: Path) -> Iterator[None]:
-    """Keep everybody from serving the file at *path* by another name meanwhile.
+    """Prevent other processes from serving the file at *path* under another name meanwhile.
 
-    Its descriptor is closed last: with it the process gives up all of SQLite's locks on the file.
+    The descriptor must be closed last: closing it drops all of SQLite's locks on the file.
 
     Raises:
-        Misplaced: it has another name, by which somebody could serve it or does.
+        Misplaced: the file has another name under which a process serves it, or could.
     """
     if (names := path.stat().st_nlink) > 1 and not leftovers(path):
         raise Misplaced(
-            f"{path} has {names} names (hard links), and by this one it was not served: use the "
-            "name beside which its WAL or mark lies, or keep one name only"
+            f"{path} has {names} names (hard links) and was not served under this one: use the "
+            "name beside which its WAL or mark lies, or remove the other names"
         )
     if _is_mounted(path):
         raise Misplaced(
-            f"{path} is mounted by itself, without the WAL beside it: mount its folder instead"
+            f"{path} is mounted as a single file, without its WAL: mount its folder instead"
         )
     with _opened(path) as file:
         if _HAS_LOCKS:
@@ -59,12 +59,12 @@ def served_by_one_name(path: Path) -> Iterator[None]:
 
 
 def check_name(path: Path) -> None:
-    """Return if nobody serves the file at *path* by another name, where its WAL is then.
+    """Check that no process serves the file at *path* under another name.
 
-    The process may not have it open by SQLite yet.
+    This process must not have the file open in SQLite yet.
 
     Raises:
-        Misplaced: somebody does.
+        Misplaced: a process does.
     """
     with _opened(path) as file:
         _check_alone(file, path)
@@ -78,13 +78,13 @@ def _check_alone(file: int, path: Path) -> None:
         answer = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK, start, end - start))
         if struct.unpack(_FLOCK, answer)[0] != fcntl.F_UNLCK:
             raise Misplaced(
-                f"{path} is being served by another name: a link, a mount of it, or the name that "
-                "it had before it was moved; stop that server, or use its name"
+                f"{path} is being served under another name: a link, a mount, or the name it had "
+                "before it was moved; stop that server, or use that name"
             )
 
 
 def _byte_of(path: Path) -> int:
-    """Return the byte of this name: of the folder, however it is reached, and the name in it."""
+    """Return the lock byte of this name: a hash of the folder's identity and the file name."""
     folder = path.parent.stat()
     name = f"{folder.st_dev} {folder.st_ino} {os.fsencode(path.name).hex()}"
     number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
@@ -103,7 +103,7 @@ def _is_mounted(path: Path) -> bool:
 
 
 def _unescaped(name: bytes) -> bytes:
-    """Return a name in which white space and backslashes stand as three octal digits."""
+    """Decode a name in which white space and backslashes are written as three octal digits."""
     first, *others = name.split(b"\\")
     return first + b"".join(bytes([int(part[:3], 8)]) + part[3:] for part in others)
 

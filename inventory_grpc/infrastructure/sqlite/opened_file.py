@@ -1,7 +1,7 @@
-"""The file that is open, and whether its path still names it.
+"""Checks that the path still names the file that is open.
 
-A file that is moved, deleted or replaced while it is served goes on under its open descriptors:
-without a look at the path everything would be acknowledged into a file that no start finds.
+A file that is moved, deleted or replaced while it is served stays usable through its open
+descriptors. Without this check, commands would be acknowledged into a file that no start finds.
 """
 
 import os
@@ -16,7 +16,7 @@ _REMEDY: Final = "put the file back as it was, with its WAL, and writes go on; o
 
 
 class OpenedFile:
-    """Looks at a path: the first time to remember its file, then to find it there again."""
+    """Remembers the file at a path on the first check, and compares it on the next ones."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -25,35 +25,35 @@ class OpenedFile:
         self._was_cut = False
 
     def check(self) -> None:
-        """Return if the path names the file that it named at the first call.
+        """Check that the path names the same file as at the first call.
 
-        A file that was once cut off is never trusted again: it may have been filled with
-        something else, which has the same identity.
+        A file that was once truncated is never trusted again: it keeps its identity and may
+        have been filled with other content.
 
         Raises:
-            StorageError: it names another file, or none, or the file is shorter than it was.
+            StorageError: it names another file, or none, or the file has become shorter.
         """
         try:
             found = os.stat(self._name)  # noqa: PTH116  `Path.stat` takes a third longer, for each batch
         except FileNotFoundError:
             raise self._gone("its file was moved or deleted") from None
         except OSError as error:
-            raise self._gone(f"its file cannot be looked at: {error.strerror}") from None
+            raise self._gone(f"its file cannot be inspected: {error.strerror}") from None
         if self._remembered is None:
             self._remembered = found
         elif not os.path.samestat(found, self._remembered):
-            raise self._gone("another file was put in the place of its file")
+            raise self._gone("its file was replaced by another file")
         elif found.st_size < self._remembered.st_size or self._was_cut:
             self._was_cut = True
-            raise self._gone("its file was cut off")
+            raise self._gone("its file was truncated")
 
     def check_set(self) -> None:
-        """Return if what lies beside the path still belongs to its file.
+        """Check that the companion files still belong to the file.
 
-        The process may not have it open by SQLite.
+        This process must not have the file open in SQLite.
 
         Raises:
-            StorageError: it does not.
+            StorageError: they do not.
         """
         try:
             check_files(self._path)

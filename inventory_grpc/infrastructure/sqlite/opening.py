@@ -1,4 +1,4 @@
-"""Opens a file to serve it, makes a new one where none lies, and locks it against other uses."""
+"""Prepares a database file for serving: creates or upgrades it, and holds the servers' lock."""
 
 import fcntl
 import logging
@@ -24,45 +24,45 @@ from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 10.0
-"""How long a start waits for another process that is making or rebuilding the file."""
+"""A start waits this long for another process that is creating or rebuilding the file."""
 
 
 class InUse(Exception):
-    """Another process uses the database in a way that does not go together with this one."""
+    """Another process uses the database in a way that excludes this use."""
 
 
 @contextmanager
 def prepare(
     database: Database, now: int, *, create: bool = True, showing: Showing = unseen
 ) -> Iterator[None]:
-    """Have a file of ours, of this version, and the servers' shared lock on it.
+    """Hold the servers' shared lock on a database of the current version.
 
-    Where nothing of a database lies a new one is made, unless *create* is false: then nothing
-    is made, no folder either. A log of an older format is upgraded, and read models of an
-    older version are made again; *showing* shows how far that has come.
+    A missing database is created, unless *create* is false: then no folder is created either.
+    A log of an older format is upgraded and older read models are rebuilt; *showing* reports
+    the progress.
 
     Raises:
-        NotOurs: there is a file of something else, or of a newer version; or there is none,
-            and none is to be made.
-        Misplaced: what lies there does not belong together, or has another name.
-        InUse: another process has been making or replacing it for too long.
+        NotOurs: the file is not an inventory database or is newer; or it is missing and
+            *create* is false.
+        Misplaced: the files there do not belong together, or the file has another name.
+        InUse: another process has been creating or replacing it for too long.
     """
     if not create and not check_files(database.path):
         raise schema.NotOurs(
             f"there is no database at {database.path}, and INVENTORY_CREATE is 0 (as always for a "
-            "worker that replaces another): see that its volume is there, or start with "
-            "INVENTORY_CREATE=1 to make a new one"
+            "worker that replaces another): check that its volume is mounted, or start with "
+            "INVENTORY_CREATE=1 to create a new one"
         )
     database.path.parent.mkdir(parents=True, exist_ok=True)
     give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
-        with _shared(database):  # so that nobody is just making it
+        with _shared(database):  # so no other process is creating it
             if _is_ready(database):
                 with served_by_one_name(database.path):
                     yield
                 return
         try:
-            # of servers that start together one makes what is missing; the others look again
+            # of servers that start together, one creates the file; the others check again
             with locked(database, exclusive=True, patience_seconds=0.0):
                 _make_ready(database, now, showing)
         except InUse:
@@ -73,7 +73,7 @@ def prepare(
 
 @contextmanager
 def _shared(database: Database) -> Iterator[None]:
-    """Hold the servers' lock; wait for it as long as another process upgrades the file."""
+    """Hold the servers' lock; while another process upgrades the file, wait for it."""
     with ExitStack() as held:
         while True:
             try:
@@ -92,7 +92,7 @@ def _is_ready(database: Database) -> bool:
 
 
 def _is_old(database: Database) -> bool:
-    """Tell whether there is a file that has to be upgraded before it is served."""
+    """Return whether there is a file that must be upgraded before it is served."""
     if not (found := schema.check_header(database.path)):
         return False
     return schema.read_models_of(database) < read_models.VERSION or found < schema.FORMAT
@@ -105,18 +105,18 @@ def _make_ready(database: Database, now: int, showing: Showing) -> None:
     elif not _is_ready(database):
         with closing(database.writer()) as connection, storage_errors(database.path, connection):
             if schema.is_current(connection):
-                schema.write_header(connection)  # a process was killed right before
+                schema.write_header(connection)  # a process was killed just before this step
                 return
-            _log.warning("the tables are those of an older version: rebuilding them from the log")
+            _log.warning("the read models have an older version: rebuilding them from the log")
             with showing("rebuilding") as progress:
                 make_current(connection, progress)
 
 
 def _make(database: Database, now: int) -> None:
-    """Make an empty log under another name first: at its own it is whole or not there."""
+    """Create an empty log under a temporary name, then rename it, so it is complete or absent."""
     new = replace(database, path=beside(database.path, ".making"))
     for end in ("", "-wal", "-shm", "-journal"):
-        beside(new.path, end).unlink(missing_ok=True)  # of a start that was killed
+        beside(new.path, end).unlink(missing_ok=True)  # left by a start that was killed
     with closing(new.creator()) as connection, storage_errors(new.path, connection):
         schema.create(connection, now)
     sync(new.path)
@@ -125,11 +125,11 @@ def _make(database: Database, now: int) -> None:
 
 
 def rebuild_alone(database: Database, progress: Progress) -> int:
-    """Do what `make_current` does while no server is running; return the position reached.
+    """Run `make_current` while no server is running; return the position reached.
 
     Raises:
         InUse: a server is running.
-        Misplaced: what lies there does not belong together, or has another name.
+        Misplaced: the files there do not belong together, or the file has another name.
         LogInconsistent: the log contradicts itself; nothing was changed.
     """
     with locked(database, exclusive=True):
@@ -146,12 +146,12 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
 def locked(
     database: Database, *, exclusive: bool, patience_seconds: float | None = None
 ) -> Iterator[None]:
-    """Hold the lock beside the database: shared by servers, exclusive for who replaces tables.
+    """Hold the database's lock file: shared for servers, exclusive to replace tables.
 
-    It belongs to this process, and is gone when the process is, however it ends.
+    The system releases the lock when this process ends, however it ends.
 
     Raises:
-        InUse: others have held it for too long.
+        InUse: other processes have held it for too long.
     """
     path = database.path.with_name(database.path.name + ".lock")
     file = _opened(path)
@@ -164,7 +164,7 @@ def locked(
 
 
 def _opened(path: Path) -> int:
-    """Open the lock; one that cannot be written, as on a read-only file system, locks as well."""
+    """Open the lock file; read-only is enough to lock it, as on a read-only file system."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError:

@@ -1,4 +1,4 @@
-"""Connections that only read the file, the threads that use them, and how they are closed."""
+"""Read-only connections, and the threads that use them."""
 
 import asyncio
 import threading
@@ -18,14 +18,14 @@ from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 T = TypeVar("T")
 
 THREADS: Final = 2
-"""Scans and pages read at a time; more wait their turn."""
+"""The number of scans and pages read at the same time; the others queue."""
 
 
 class Readers:
-    """Short reads: points on the event loop, scans and pages on a few threads of their own.
+    """Short reads: point reads on the event loop, scans and pages on a thread pool.
 
-    Every read is one transaction, and none is held while anything is sent: a reader
-    that lingers would keep the WAL from being emptied.
+    Every read is one transaction, and none is held while a response is sent: a long read
+    transaction would prevent the WAL from being reset.
     """
 
     def __init__(self, database: Database) -> None:
@@ -36,14 +36,14 @@ class Readers:
         self._opened: list[apsw.Connection] = []
         self._here: apsw.Connection | None = None
         self._trouble = StorageError(Fault.BROKEN, detail="the file is closed")
-        """The reason for which readers were sent away."""
+        """The reason for which reads are refused while the file is closed."""
         self._reading = 0
         self._idle = asyncio.Event()
         self._open = asyncio.Event()
         self.open()
 
     def open(self) -> None:
-        """Let readers in; where the file cannot be opened yet, each read tries again."""
+        """Accept reads; if the file cannot be opened yet, each read tries again."""
         self._open.set()
         with suppress(StorageError):
             self._connected()
@@ -52,7 +52,7 @@ class Readers:
         """Return the connection of the event loop.
 
         Raises:
-            StorageError: the file cannot be opened, or is just being reopened.
+            StorageError: the file cannot be opened, or is being reopened.
         """
         if not self._open.is_set():
             raise replace(self._trouble)
@@ -60,28 +60,28 @@ class Readers:
         return self._here
 
     def _connection(self) -> apsw.Connection:
-        """Open the file, unless its path names another one by now."""
+        """Open the file, unless its path now names another one."""
         self._file.check()
         return self._database.reader()
 
     def point(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run *work* with a connection here and now: a look-up or two, on the event loop.
+        """Run *work*, one or two look-ups, on the event loop.
 
         Raises:
-            StorageError: it cannot be read, or storage is just being reopened.
+            StorageError: the file cannot be read, or is being reopened.
         """
         connection = self._here or self._connected()
         with storage_errors(self._database.path, connection):
             return work(connection, *arguments)
 
     async def scan(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run *work* off the loop, in one read transaction.
+        """Run *work* on a reader thread, in one read transaction.
 
-        If the caller leaves before a thread has begun, *work* is never run. A thread that has
-        begun goes on to the end, so *work* must be short.
+        If the caller is cancelled before a thread has started, *work* never runs. A thread that
+        has started runs to the end, so *work* must be short.
 
         Raises:
-            StorageError: it cannot be read.
+            StorageError: the file cannot be read.
         """
         await self._open.wait()
         loop = asyncio.get_running_loop()
@@ -95,12 +95,12 @@ class Readers:
         try:
             running = self._pool.submit(read)
         except BaseException:
-            # there is no thread for it, and the next thread that comes finds it in the queue
+            # no thread could be started, but the next thread would find it in the queue
             is_wanted = False
             raise
         self._reading += 1
-        # The thread's own future, not that of the loop, which is done as soon as its caller
-        # leaves: no connection may be closed while a thread still reads with it.
+        # The thread's own future, since that of the loop is done as soon as its caller is
+        # cancelled: no connection may be closed while a thread still reads with it.
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         return await asyncio.wrap_future(running)
 
@@ -118,7 +118,7 @@ class Readers:
             return work(connection)
 
     async def close(self, trouble: StorageError | None = None) -> None:
-        """Send readers away: wait for those at work, and close every connection."""
+        """Refuse new reads, wait for the running ones, and close every connection."""
         self._trouble = trouble or self._trouble
         self._open.clear()
         if self._here is not None:

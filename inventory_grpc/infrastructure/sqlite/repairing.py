@@ -1,13 +1,13 @@
-"""Gives the pages of a file their checksums again after another program has written them.
+"""Restores the page checksums of a file after another program has written pages without them.
 
-Page checksums are made as pages are moved from the WAL into the file. A program that does not
-know them, such as the `sqlite3` shell that was the last to close a file after a crash, moves
-pages without any; from then on they cannot be told from damaged ones, and nothing is served.
+Checksums are computed when pages move from the WAL into the file. A program that does not know
+them, such as a `sqlite3` shell that is the last to close a file after a crash, moves pages
+without checksums. Such pages cannot be distinguished from damaged ones, so they are not served.
 
-All of the file is read as it is, and copied with new checksums. The copy takes its place only if
-it proves itself: its structure, every link of the chain, every table against the log, and the
-mark of how far the log has come. It is the same log, so it keeps its id and its followers. The
-one thing that nothing proves is what is remembered of requests, beyond the events they name.
+The file is read without checking and copied with new checksums. The copy replaces it only if it
+passes all checks: its structure, the hash chain, every table against the log, and the high-water
+mark. It is the same log and keeps its id and followers. Only the remembered answers of requests
+that recorded no events cannot be checked.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,39 +37,39 @@ from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
 WITHOUT_CHECKSUMS: Final = "unix"
-"""The file system of SQLite that `cksumvfs` stands on."""
+"""SQLite's plain VFS, which `cksumvfs` wraps."""
 
 _READ_AT_ONCE: Final = 256
-"""Pages."""
+"""Pages read at a time."""
 
 
 class Repaired(NamedTuple):
-    """What a repair has found and done."""
+    """The result of a repair."""
 
     pages: int
-    """Those that had no valid checksum; if there are none, nothing was changed."""
+    """Pages that had no valid checksum; if there are none, nothing was changed."""
     position: int = 0
     log_id: str = ""
     kept: Kept | None = None
-    """The files as they were; without pages, those of a repair that was interrupted."""
+    """The old files; if there were no such pages, those of an interrupted repair."""
 
 
 class Progress(NamedTuple):
-    """The steps of a repair, each told with what is done and what there is."""
+    """Callbacks for the steps of a repair, with the amount done."""
 
     copying: Callable[[int, int], None]
     checking: Callable[[int], None]
 
 
 def repair(database: Database, progress: Progress) -> Repaired:
-    """Put a proven copy of the file, with checksums, in its place; keep the file as it was.
+    """Replace the file with a verified copy that has checksums; keep the old files.
 
     Raises:
-        NotOurs: there is none of ours, or of a newer version.
+        NotOurs: there is no inventory database, or it is newer.
         InUse: a process has it open.
-        StorageError: it is not sound, or cannot be read; nothing was changed.
-        OSError: a file cannot be written, synced or renamed. Unless that was in the swap at the
-            end, see `swapping.py`, nothing was changed.
+        StorageError: it fails a check, or cannot be read; nothing was changed.
+        OSError: a file cannot be written, synced or renamed; nothing was changed, except if
+            that was in the swap at the end, see `swapping.py`.
     """
     path = database.path
     with locked(database, exclusive=True):
@@ -94,13 +94,13 @@ def repair(database: Database, progress: Progress) -> Repaired:
             with kept_from_others(path), _mark_kept(path):
                 kept = swap_in(path, ready, date)
         except Exception:
-            ready.unlink(missing_ok=True)  # it is not there once the swap has begun
+            ready.unlink(missing_ok=True)  # already renamed if the swap has begun
             raise
     return Repaired(pages, position, log_id, kept)
 
 
 def _pages_without_checksum(path: Path) -> int:
-    """Return how many pages of the file alone do not have the checksum of their content."""
+    """Return how many pages of the file, without its WAL, have a wrong checksum."""
     load_checksum_vfs()
     with path.open("rb") as file, closing(apsw.Connection(":memory:")) as memory:
         size = int.from_bytes(file.read(18)[16:], "big")
@@ -129,10 +129,10 @@ def _copy(database: Database, copy: Database, progress: Callable[[int, int], Non
 
 
 def _proven(copy: Database, original: Database, progress: Callable[[int], None]) -> tuple[str, int]:
-    """Return the name and the end of the log in *copy*, which has the format of this program.
+    """Upgrade and verify *copy*; return its log id and last position.
 
     Raises:
-        StorageError: something in it is not what the log says, or the log is not whole.
+        StorageError: a table differs from the log, or the log is incomplete.
     """
     with closing(copy.writer()) as connection, storage_errors(copy.path, connection):
         if schema.format_of(connection) < schema.FORMAT:
@@ -155,7 +155,7 @@ def _unsound(database: Database, found: str) -> StorageError:
 
 @contextmanager
 def _mark_kept(path: Path) -> Iterator[None]:
-    """Have the mark stay beside the file, which goes on being the same log."""
+    """Write the mark back after the swap, because the file is still the same log."""
     mark = beside(path, ".mark")
     content = mark.read_bytes() if mark.exists() else b""
     yield

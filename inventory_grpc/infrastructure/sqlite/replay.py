@@ -1,4 +1,4 @@
-"""Plays the log from the beginning, to make its tables or to check them."""
+"""Replays the log from the beginning, to rebuild its read models or to check them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -15,17 +15,17 @@ from inventory_grpc.infrastructure.sqlite.events import broken_links
 Row = tuple[Any, ...]
 
 PAGE: Final = 10_000
-"""Events read at a time: no read transaction is longer than that."""
+"""Events read at a time, which bounds each read transaction."""
 
 Progress = Callable[[int], None]
 """Called with the position reached."""
 
 
 def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[Row]]:
-    """Yield the rows of the log between two positions, in its order, some at a time.
+    """Yield the rows of the log between two positions in order, a page at a time.
 
-    A row has the position, the event, whether it follows the one before in its stream, the keys
-    of the event, and the names of these.
+    A row has the position, the event, whether it follows the previous event of its stream, the
+    keys of the event, and their names.
     """
     while after < upto:
         page: Sequence[Row] = source.execute(
@@ -48,11 +48,11 @@ def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[R
 def play(
     rows: Iterable[Sequence[Row]], target: apsw.Connection, progress: Progress
 ) -> Iterator[str]:
-    """Make the tables in *target* from pages of rows; yield what does not fit.
+    """Fill the read models in *target* from pages of rows; yield each inconsistency.
 
-    An event that does not fit is played all the same: what it says is what happened.
+    An inconsistent event is applied like any other, because the log is the truth.
     """
-    command: list[Recorded] = []  # which may go on on the next page
+    command: list[Recorded] = []  # its last events may be on the next page
     for page in rows:
         known, whole = _Known(target), list[Recorded]()
         for earlier in command:
@@ -78,7 +78,7 @@ def play(
 
 
 class _Known:
-    """The stocks as the events have made them so far, as far as this page asked for them."""
+    """The current states of the stocks that this page has read or changed."""
 
     def __init__(self, target: apsw.Connection) -> None:
         self._target = target
@@ -94,16 +94,16 @@ class _Known:
         return stock
 
     def move(self, recorded: Recorded) -> None:
-        """Go by what an event says."""
+        """Update the stock from an event."""
         if recorded.event.after is not None:
             self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
-    """Make the read models again, in one transaction: all of it, or nothing."""
+    """Rebuild the read models in one transaction."""
     with connection:
         for position in broken_links(connection, 0, upto):
-            raise LogInconsistent(f"event {position}: is missing, or not what was chained")
+            raise LogInconsistent(f"event {position}: is missing, or breaks the hash chain")
         read_models.drop(connection)
         read_models.create(connection)
         for misfit in play(pages(connection, 0, upto), connection, progress):
@@ -113,11 +113,11 @@ def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
 
 
 class LogInconsistent(Exception):
-    """The log contradicts itself; `inventory-grpc verify` says all about it."""
+    """The log contradicts itself; `inventory-grpc verify` lists every inconsistency."""
 
 
 def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator[str]:
-    """Yield in what *recorded* contradicts its keys, or the events before it."""
+    """Yield each contradiction of *recorded* to its stored keys, or to the events before it."""
     event, stream, _ = recorded
     at = f"event {event.position}"
     _, version, ordinal, kind, subject, second_subject, *names = keys

@@ -1,9 +1,9 @@
-"""Puts a backup in the place of a database, whole or not at all; what was there is kept.
+"""Replaces a database with a backup, completely or not at all, and keeps the old files.
 
-The copy is made and checked beside the target first: every page (`quick_check`, which also
-verifies each page's checksum) and every link of the chain. Only then does it take the place of
-the target, in one swap. It is a log of its own, also when it was restored from the very file
-that it replaces: followers of the log before are told, and start over.
+The copy is first made beside the target and checked: every page (`quick_check`, which also
+verifies each page's checksum) and every link of the hash chain. It then replaces the target in
+one swap. The restored log has a new id, even if it was restored from the file that it replaces:
+followers of the old log get an error and start over.
 """
 
 import fcntl
@@ -28,29 +28,29 @@ from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, sw
 
 _SHARED_FIRST: Final = 0x40000002
 _SHARED_BYTES: Final = 510
-"""Where SQLite holds its shared lock as long as a database is open, by its file format."""
+"""The bytes of SQLite's shared lock, held as long as a database is open (its file format)."""
 
 
 class Restored(NamedTuple):
-    """What a restore has done."""
+    """The result of a restore."""
 
     position: int
     log_id: str
-    """Of the database as it is now."""
+    """Of the restored database."""
     kept: list[Kept]
-    """What lay at its path before; more than one where an earlier restore was interrupted."""
+    """The old files; more than one set if an earlier restore was interrupted."""
 
 
 def restore(backup: Database, target: Database, progress: Callable[[int, int], None]) -> Restored:
-    """Put a copy of *backup* at the path of *target*, and keep what is there under other names.
+    """Replace *target* with a copy of *backup*, and keep the old files under other names.
 
     Raises:
-        NotOurs: *backup* is no database of ours, or newer, or is the target itself.
-        Misplaced: beside *backup* there is what does not belong to it.
+        NotOurs: *backup* is not an inventory database, or is newer, or is the target itself.
+        Misplaced: the companion files of *backup* belong to another database.
         InUse: a process has the target open.
         StorageError: *backup* cannot be read, or is damaged.
-        OSError: a file cannot be written, synced or renamed. With each of the errors before the
-            target was not touched; with this one it may be half way, see `swapping.py`.
+        OSError: a file cannot be written, synced or renamed. Only this error may leave the
+            target half replaced, see `swapping.py`; the others leave it unchanged.
     """
     if not check_files(backup.path):
         raise schema.NotOurs(f"there is no database at {backup.path}")
@@ -72,35 +72,38 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
                 give_rights_of(target.path, copy.path)  # a restore is often run by root
             kept.append(swap_in(target.path, copy.path, date))
         except Exception:
-            copy.path.unlink(missing_ok=True)  # it is not there once the swap has begun
+            copy.path.unlink(missing_ok=True)  # already renamed if the swap has begun
             raise
     return Restored(copy.position, copy.log_id, [old for old in kept if old.files])
 
 
 def _check(copy: Database) -> None:
-    """See that every page and every link of the chain is as it was written.
+    """Check every page, and every link of the hash chain.
 
     Raises:
-        StorageError: one is not.
+        StorageError: one of them does not match.
     """
-    # one that only reads leaves out what the tables demand of each row
+    # a read-only connection would skip the tables' constraints
     with closing(copy.writer()) as connection, storage_errors(copy.path, connection):
         problem: str = connection.execute("PRAGMA quick_check(1)").get
         if problem != "ok":
             raise StorageError(Fault.DAMAGED, detail=f"{copy.path}: {problem}")
         for position in broken_links(connection, 0):
-            raise StorageError(Fault.DAMAGED, detail=f"event {position} is not what was chained")
+            raise StorageError(
+                Fault.DAMAGED, detail=f"event {position} does not match the hash chain"
+            )
 
 
 @contextmanager
 def kept_from_others(path: Path) -> Iterator[None]:
-    """Have no program, of ours or not, open the database at *path* meanwhile.
+    """Prevent every program from opening the database at *path* meanwhile.
 
-    Readers, such as `events --follow`, do not hold the lock beside the file; but all that have
-    it open hold SQLite's own. This process may not: closing a file ends all its locks on it.
+    Readers, such as `events --follow`, do not hold the lock file, but every program that has the
+    file open holds SQLite's own lock. This process must not have it open: closing a file drops
+    all of a process's locks on it.
 
     Raises:
-        InUse: one has it open.
+        InUse: a program has it open.
     """
     if not path.exists():
         yield
@@ -109,7 +112,7 @@ def kept_from_others(path: Path) -> Iterator[None]:
     try:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_BYTES, _SHARED_FIRST)
-        except (BlockingIOError, PermissionError):  # which of them is up to the system
+        except (BlockingIOError, PermissionError):  # which one depends on the system
             raise InUse(f"{path} is in use: another program has it open") from None
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The schema of the file: its header and format, its tables, and the name of its log."""
+"""The schema of the file: its header and format, its tables, and the id of its log."""
 
 import secrets
 import string
@@ -16,26 +16,26 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
 APPLICATION_ID: Final = 0x496E7674
-"""`Invt`, in the header of every file of ours."""
+"""`Invt`, in the header of every inventory database."""
 
 FORMAT: Final = 2
-"""Of the log: see log.sql. A file of a newer one is not touched."""
+"""The format of the log, see log.sql. A file of a newer format is not changed."""
 
 LOG_ID_LENGTH: Final = 12
 _HEADER_BYTES: Final = 100
 
 
 class NotOurs(Exception):
-    """The file is something else, or of a newer version; it was not touched."""
+    """The file is not an inventory database, or has a newer version; it was not changed."""
 
 
 def check_header(path: Path) -> int:
-    """Return the format of the file, from its first bytes; 0 if there is none of ours.
+    """Return the format of the file, from its first bytes; 0 if it is missing or empty.
 
-    Nothing is opened. A newer format may still be in the WAL: see `format_of`.
+    SQLite does not open it. A newer format may still be in the WAL, see `format_of`.
 
     Raises:
-        NotOurs: there is a file of something else, or of a newer format.
+        NotOurs: the file is not an inventory database, or has a newer format.
     """
     if not path.exists() or path.stat().st_size == 0:
         return 0
@@ -64,13 +64,13 @@ def format_of(connection: apsw.Connection) -> int:
 
 
 def is_current(connection: apsw.Connection) -> bool:
-    """Tell whether the log and the read models are those of this program."""
+    """Return whether the log and the read models have this program's versions."""
     version: int = connection.execute("SELECT read_models FROM log").get
     return (format_of(connection), version) == (FORMAT, read_models.VERSION)
 
 
 def check_format(connection: apsw.Connection, path: Path) -> None:
-    """Return if the log has the format of this program, as what only reads it needs.
+    """Check that the log has this program's format, which a read-only use needs.
 
     Raises:
         NotOurs: it has an earlier one.
@@ -83,7 +83,7 @@ def check_format(connection: apsw.Connection, path: Path) -> None:
 
 
 def create(connection: apsw.Connection, now: int) -> None:
-    """Make an empty log, and have it in the main file before anything else happens."""
+    """Create an empty log, and checkpoint it into the main file at once."""
     with connection:
         connection.execute(sql("log.sql"))
         read_models.create(connection)
@@ -97,27 +97,27 @@ def create(connection: apsw.Connection, now: int) -> None:
 
 
 def write_header(connection: apsw.Connection) -> None:
-    """Have the header say what the file is, also to those who do not read the WAL."""
+    """Checkpoint the header, so that `check_header`, which does not read the WAL, sees it."""
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def rename_log(connection: apsw.Connection) -> None:
-    """Make a copy a log of its own: what it records from now on is in no other."""
+    """Give a copy a new log id, because its next events are in no other log."""
     connection.execute("UPDATE log SET log_id = ?", (new_log_id(),))
 
 
 def read_models_of(database: Database) -> int:
-    """Return the version of the tables that are made from the log.
+    """Return the version of the read models.
 
     Raises:
-        NotOurs: it is newer than this program's, or the log is, also if only the WAL says so.
+        NotOurs: they or the log are newer than this program, even if only in the WAL.
         StorageError: the file cannot be read.
     """
     with closing(_looking(database)) as connection, storage_errors(database.path, connection):
         _check_not_newer(format_of(connection), database.path)
         stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
     if not isinstance(stored, int):
-        raise StorageError(Fault.DAMAGED, detail=f"{database.path}: the table log is not whole")
+        raise StorageError(Fault.DAMAGED, detail=f"{database.path}: the table log is incomplete")
     if stored > read_models.VERSION:
         raise NotOurs(
             f"{database.path} has read models {stored}, this program knows {read_models.VERSION}: "
@@ -127,17 +127,17 @@ def read_models_of(database: Database) -> int:
 
 
 def _looking(database: Database) -> apsw.Connection:
-    """Open the file to look at it; if nobody is at work on it, nothing beside it is made."""
+    """Open the file for inspection; unless it has a WAL, no companion file is created."""
     is_in_use = has_content(beside(database.path, "-wal"))
     return database.reader() if is_in_use else database.immutable()
 
 
 def new_log_id() -> str:
-    """Return a name for a log that no other log has: 60 random bits and more."""
+    """Return a unique id for a log: more than 60 random bits."""
     alphabet = string.ascii_lowercase + string.digits
     return "".join(secrets.choice(alphabet) for _ in range(LOG_ID_LENGTH))
 
 
 def sql(name: str) -> str:
-    """Return the statements in a file of this folder."""
+    """Return the text of an SQL file of this package."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")

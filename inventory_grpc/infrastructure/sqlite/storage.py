@@ -1,4 +1,4 @@
-"""Runs transactions on the writer's thread, and reopens the file when it fails under one."""
+"""Runs transactions on the writer's thread, and reopens the file after a storage failure."""
 
 import asyncio
 import logging
@@ -35,11 +35,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 TAIL: Final = 1_000
-"""Events at the end of the log that are checked whenever the file is opened."""
+"""The number of events at the end of the log that are checked when the file is opened."""
 
 
 class SqliteStorage:
-    """A `Storage` with one thread and one connection that write."""
+    """A `Storage` with one writer thread and one connection for writing."""
 
     def __init__(self, database: Database, readers: Readers) -> None:
         self._database = database
@@ -51,7 +51,7 @@ class SqliteStorage:
         self._ids = StreamIds()
         self._high_water = HighWater(database.path)
         self._trouble = StorageError(Fault.BROKEN)
-        """The last one, which is why the file is closed where it is."""
+        """The last failure; while the file is closed, it is the reason for that."""
         self.write_lock = WriteLock(database.path)
         self.log_id = ""
 
@@ -66,7 +66,7 @@ class SqliteStorage:
     async def transact(
         self,
         work: Callable[[Transaction], T],
-        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs no round trip here
+        expecting: Expected = NOTHING,  # noqa: ARG002  prefetching saves no round trips in SQLite
     ) -> T:
         return await self._run(lambda: self._transact(work))
 
@@ -74,13 +74,12 @@ class SqliteStorage:
         return await self._run(lambda: self._observe(work))
 
     async def recover(self) -> None:
-        """Find out whether writing works; then reopen everything, as after a crash.
+        """Probe whether writing works, then reopen all connections as after a crash.
 
-        What a commit that failed has left in the WAL is written over by the probe, and
-        the probe is synced, before anybody opens the file anew: until then readers keep
-        the connections that do not see it. Reopening has the next checkpoint copy the
-        whole WAL again, if no other process has the file open: pages of which a sync has
-        failed may not be on disk.
+        The probe overwrites what a failed commit has left in the WAL, and is synced before any
+        connection is opened again; until then readers keep connections that do not see it. If
+        no other process has the file open, reopening makes the next checkpoint copy the whole
+        WAL again, because pages of a failed sync may not be on disk.
         """
         await self._run(self._probe)
         await pause("recovery_mid")
@@ -91,7 +90,7 @@ class SqliteStorage:
             self._readers.open()
 
     async def close(self) -> None:
-        """Checkpoint and close the file; nothing may be running any more."""
+        """Checkpoint and close the file; no transaction or read may be running."""
         await self._readers.close()
         self._readers.shut_down()
         await self._run(self._close)
@@ -99,7 +98,7 @@ class SqliteStorage:
         self._thread.shutdown()
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Run *work* on the writer's thread; a caller that gives up does not stop it."""
+        """Run *work* on the writer's thread; cancelling the caller does not stop it."""
         running = asyncio.get_running_loop().run_in_executor(self._thread, self._noted, work)
         return await asyncio.shield(running)
 
@@ -149,7 +148,7 @@ class SqliteStorage:
         return result
 
     def _committed(self, connection: apsw.Connection, transaction: SqliteTransaction) -> None:
-        """Do what follows a commit; an error here must not become the answer to what it holds."""
+        """Run the steps after a commit; an error in them must not become the commands' answer."""
         try:
             transaction.committed()
             reach("after_commit")
@@ -192,10 +191,10 @@ class SqliteStorage:
             abandon(connection)
 
     def _probe(self) -> None:
-        """Write a little, and have it synced; return as well if only reopening may help.
+        """Write and sync a small change; also return if only reopening can help.
 
         Raises:
-            StorageError: it cannot be written, or not be opened anew: what is open still reads.
+            StorageError: the file cannot be written or opened again; open readers still work.
         """
         self._file.check()
         if self._connection is not None:
@@ -204,7 +203,7 @@ class SqliteStorage:
             except StorageError as error:
                 if not isinstance(error.__cause__, apsw.ReadOnlyError):
                     raise
-                # one that was opened only to be read stays so, also when the file may be written
+                # a connection opened read-only stays read-only when the file becomes writable
                 self._check_writable()
         else:
             self._check_writable()
@@ -240,27 +239,27 @@ class SqliteStorage:
             reach("checkpoint_start")
             self._checkpoints.finish(self._connection)
             reach("checkpoint_end")
-        except Exception as error:  # noqa: BLE001  whatever it is, the WAL must stay
-            # nothing is lost: what is not in the main file yet is in the WAL
+        except Exception as error:  # noqa: BLE001  after any error the WAL must stay
+            # nothing is lost: pages that are not in the main file yet are in the WAL
             _log.warning("the file was closed without a checkpoint: %s", error)
             self._disconnect()
         else:
-            # of a file that was moved SQLite leaves the WAL's name alone, which may be another's
+            # after the file was moved, SQLite keeps the WAL, which may belong to another file
             self._checkpoints.stop()
             close(self._connection)
             self._connection = None
 
 
 def _name_wal(connection: apsw.Connection) -> None:
-    """Have this transaction tell which log it is of, and after what: see `log_row.py`."""
+    """Write the row that names the log and its predecessor into the WAL, see `log_row.py`."""
     connection.execute("UPDATE log SET probe = probe + 1")
 
 
 def _check_open(connection: apsw.Connection) -> None:
-    """Make sure that the transaction is still there.
+    """Check that the transaction is still open.
 
-    On some errors SQLite rolls all of it back by itself; what followed would then have
-    been committed statement by statement, without what came before.
+    On some errors SQLite rolls the whole transaction back by itself. The statements after that
+    would have been committed one by one, without those before.
     """
     if not connection.in_transaction:
         raise StorageError(Fault.BROKEN, detail="SQLite has rolled the transaction back")

@@ -1,9 +1,9 @@
-"""Puts a new database file in the place of another one, and keeps everything of the old one.
+"""Replaces a database file with a new one, and keeps the old file and its companions.
 
-The new file first gets a name that says that a swap has begun, and when. While a file has such
-a name, every start is refused, so the order of the renames that follow cannot do harm: those of
-the old set, to a name with that date, then the new file to its place. A swap that was killed is
-finished from the date in that name. Nothing is deleted, and nothing overwritten.
+The new file is first renamed to a name that marks a swap and has its date. While a file has
+such a name, every start is refused, so no order of the following renames can do harm: the old
+files get names with that date, then the new file takes its place. A swap that was killed is
+finished from that date. Nothing is deleted or overwritten.
 """
 
 import os
@@ -20,23 +20,23 @@ from inventory_grpc.infrastructure.sqlite.beside import (
 
 
 class Kept(NamedTuple):
-    """What lay at a path before, and where it is now."""
+    """The old files of a path, under their new names."""
 
     path: Path
-    """The name of the old database file now; its WAL and mark are beside it."""
+    """The new name of the old database file; its WAL and mark are beside it."""
     files: tuple[Path, ...]
-    """What there was, by its new names; empty if there was nothing."""
+    """All of the old files; empty if there were none."""
 
 
 def swap_in(path: Path, new: Path, date: str) -> Kept:
-    """Have *new*, a closed database file in the same folder, take the place of *path*.
+    """Replace *path* with *new*, a closed database file in the same folder.
 
-    All that lies at and beside *path* is kept under its name and *date*. The caller holds the
-    exclusive lock of *path*. Killed at any moment, this leaves the old set as it was, the new
-    file in its place, or a swap that `finish_swaps` completes.
+    The old file and its companions are kept under their names and *date*. The caller holds the
+    exclusive lock of *path*. Killed at any moment, this leaves the old files unchanged, the new
+    file in place, or a swap that `finish_swaps` completes.
 
     Raises:
-        FileExistsError: something has a name with this date already; nothing was changed.
+        FileExistsError: a file has a name with this date already; nothing was changed.
         OSError: a file cannot be synced or renamed.
     """
     for end in ("", *COMPANIONS):
@@ -55,7 +55,7 @@ def finish_swaps(path: Path) -> list[Kept]:
     The caller holds the exclusive lock of *path*.
 
     Raises:
-        FileExistsError: something was put at *path* since; it is left there.
+        FileExistsError: a new file was placed at *path* since; it is left there.
         OSError: a file cannot be synced or renamed.
     """
     return [_finish(path, waiting) for waiting in swaps_under_way(path)]
@@ -85,10 +85,10 @@ def _dated(path: Path, date: str) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on disk.
+    """Sync a file, or the names in a folder, to disk.
 
     Raises:
-        OSError: they are not.
+        OSError: the sync failed.
     """
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

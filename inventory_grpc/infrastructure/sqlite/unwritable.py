@@ -1,9 +1,9 @@
-"""Reading a database that this process cannot write to, or beside: read-only mounts, others' files.
+"""Reads a database where this process cannot write: read-only mounts, other users' files.
 
-SQLite reads such a file by itself where its WAL and its `-shm` are there, as beside a server that
-runs or was killed. Without them it would have to make them. So a file without a WAL is read as
-one that nobody changes, and what somebody changed meanwhile is noticed at the end; a file with a
-WAL and no `-shm`, as some copies are, is copied into a temporary folder first.
+SQLite can read such a file if its WAL and `-shm` exist, as with a server that runs or was
+killed; otherwise it would have to create them. So a file without a WAL is opened as immutable,
+and a change during the read is detected at the end. A file with a WAL but no `-shm`, as some
+copies are, is first copied into a temporary folder.
 """
 
 import os
@@ -21,7 +21,7 @@ from inventory_grpc.infrastructure.sqlite.opening import InUse
 
 
 class _Look(NamedTuple):
-    """The state of a file as far as it can be told without reading it."""
+    """The identity, size and time of a file, which change when it is written."""
 
     inode: int
     size: int
@@ -31,15 +31,15 @@ class _Look(NamedTuple):
 
 @contextmanager
 def readable(database: Database) -> Iterator[Database]:
-    """Yield *database* in a way that it can be read, and make nothing beside it that cannot stay.
+    """Yield *database* in a form that can be read without creating companion files.
 
     Raises:
-        InUse: somebody has begun to change the file, so that what was read means nothing.
-        OSError: it cannot be looked at or copied.
+        InUse: another process changed the file meanwhile, so the results are invalid.
+        OSError: the file cannot be inspected or copied.
     """
     path = database.path
     wal, shm = (beside(path, end) for end in ("-wal", "-shm"))
-    # what a stranger makes beside the file its owner could not write to
+    # the owner of the file could not write to companions that another user creates
     may_write = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
     if may_write or (wal.exists() and shm.exists()):
         yield database
@@ -56,7 +56,7 @@ def has_changed(path: Path, since: _Look) -> bool:
 
 
 def look_at(path: Path) -> _Look:
-    """Return what tells whether somebody has written to the file."""
+    """Return the values that change when a process writes to the file."""
     status, wal = path.stat(), beside(path, "-wal")
     return _Look(status.st_ino, status.st_size, status.st_mtime_ns, size_of(wal))
 

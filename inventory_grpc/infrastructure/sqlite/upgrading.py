@@ -1,8 +1,8 @@
-"""Upgrades a file of an earlier release: the format of its log, and the read models.
+"""Upgrades a file of an earlier release: the format of its log, and its read models.
 
-All of it is one transaction, so a process that is killed on the way leaves the file as it was.
-No event is written anew: positions, bytes and hashes stay. It goes one way, because an earlier
-release refuses a file of a newer format.
+The upgrade is one transaction, so a process killed during it leaves the file unchanged. No event
+is rewritten: positions, bytes and hashes stay. It cannot be undone: an earlier release refuses a
+file of a newer format.
 """
 
 import json
@@ -28,7 +28,7 @@ PAGE: Final = 10_000
 
 
 def make_current(connection: apsw.Connection, progress: Progress) -> int:
-    """Upgrade the log, make the read models again, and return the position of the head.
+    """Upgrade the log, rebuild the read models, and return the position of the head.
 
     The caller holds the exclusive lock.
 
@@ -39,7 +39,7 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
     with connection:
         if before < schema.FORMAT:
             _log.warning(
-                "the log is upgraded from format %s to %s: earlier releases cannot open it again; "
+                "upgrading the log from format %s to %s: earlier releases cannot open it again; "
                 "to back it up first, stop this process now: nothing is changed until the end",
                 before,
                 schema.FORMAT,
@@ -52,13 +52,13 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
     if before < schema.FORMAT:
         schema.write_header(connection)
         _log.warning(
-            "the log has format %s now; its %s events are as they were", schema.FORMAT, f"{head:,}"
+            "the log has format %s now; its %s events are unchanged", schema.FORMAT, f"{head:,}"
         )
     return head
 
 
 def _upgrade(connection: apsw.Connection) -> None:
-    """Make the tables of format 1 those of format 2."""
+    """Convert the tables from format 1 to format 2."""
     connection.execute(schema.sql("upgrade.sql"))
     _name_subjects(connection)
     connection.create_scalar_function("by_kind", _by_kind, 1)
@@ -66,7 +66,7 @@ def _upgrade(connection: apsw.Connection) -> None:
 
 
 def _name_subjects(connection: apsw.Connection) -> None:
-    """Fill the table of subjects: the first event about each has its name."""
+    """Fill the table of subjects with the name from the first event about each."""
     first = connection.execute(
         "SELECT position, event FROM events WHERE subject = position ORDER BY position"
     )
@@ -80,12 +80,12 @@ def _subject(position: int, data: bytes) -> tuple[int, int, str]:
     except UNREADABLE as error:
         raise LogInconsistent(f"event {position}: cannot be read: {error}") from error
     if key is None:
-        raise LogInconsistent(f"event {position}: is about no subject, and kept as about one")
+        raise LogInconsistent(f"event {position}: is stored with a subject, but has none")
     return position, *stored(key)
 
 
 def _by_kind(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it
-    """Return an answer of format 1 as it stands in format 2: states with their kinds."""
+    """Convert a stored answer from format 1 to format 2, where states have their kinds."""
     former: dict[str, Any] = json.loads(*outcome)
     reservation = former["reservation"]
     content = {

@@ -1,4 +1,4 @@
-"""Compares everything in the file with the log."""
+"""Compares every table of the file with the log."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, pages, p
 from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 SHOWN: Final = 20
-"""Differences told of one table; more are of the same kind."""
+"""The most differences reported for each table."""
 
 
 def verify(database: Database, progress: Progress) -> Iterator[str]:
-    """Yield every difference between the log, its chain, and the tables made from it.
+    """Yield every difference between the log, its hash chain, and its read models.
 
-    Servers may go on meanwhile: the log is read in pages, and the tables are compared
-    in one short read transaction, to which the log is played on first.
+    Servers may run meanwhile: the log is replayed in pages. The tables are compared in one
+    short read transaction, after the replay has caught up with it.
 
     Raises:
         NotOurs: the log has an earlier format.
         StorageError: the file cannot be read.
-        InUse: somebody began to change a file that this process can only read.
+        InUse: another process changed a file that this process can only read.
     """
     with (
         tempfile.TemporaryDirectory(prefix="inventory-verify-") as folder,
@@ -48,7 +48,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
         read_models.create(fresh)
         if problems := list(_pages(source)):
             yield from problems
-            return  # what else is read of such a file may be anything
+            return  # nothing else that is read from such a file can be trusted
         if missing := HighWater(original.path).missing(source):
             yield missing
         pinned = read_head(source)
@@ -74,7 +74,7 @@ def _links(source: apsw.Connection, upto: int, after: int = 0) -> Iterator[str]:
     while after < upto:
         end = min(after + PAGE, upto)
         for position in broken_links(source, after, end):
-            yield f"event {position}: is missing, or not what was chained"
+            yield f"event {position}: is missing, or breaks the hash chain"
         after = end
 
 
@@ -85,11 +85,11 @@ def _played(
         try:
             yield from play(pages(source, after, upto), fresh, progress)
         except apsw.ConstraintError as error:
-            yield f"the log cannot be played to its end: {error}"
+            yield f"the log cannot be replayed to its end: {error}"
 
 
 def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
-    """Yield the rows that only the file has, and those that only the log makes."""
+    """Yield the rows that only the file has, and those that only the replay gives."""
     for word, one, other in (("unexpected", "main", "fresh"), ("missing", "fresh", "main")):
         rows = source.execute(
             f"SELECT * FROM {one}.{table} EXCEPT SELECT * FROM {other}.{table} LIMIT {SHOWN}"  # noqa: S608  our own tables
@@ -99,7 +99,7 @@ def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
 
 
 def _names(source: apsw.Connection, number: str) -> Iterator[str]:
-    """Yield the streams or subjects that do not begin with the event that gave the number."""
+    """Yield the streams or subjects whose number is not the position of their first event."""
     for row in source.execute(
         f"SELECT named.* FROM {number}s AS named LEFT JOIN events ON position = named.{number} "  # noqa: S608  our own tables
         f"WHERE events.{number} IS NOT named.{number} LIMIT {SHOWN}"
@@ -108,15 +108,15 @@ def _names(source: apsw.Connection, number: str) -> Iterator[str]:
 
 
 def _read(data: bytes | None) -> Event | None:
-    """Return the event in *data*, if there is one that can be read."""
+    """Return the event in *data*, if it can be read."""
     try:
         return decode(data) if data else None
     except UNREADABLE:
-        return None  # told when the log was played
+        return None  # the replay reports it
 
 
 def _requests(source: apsw.Connection) -> Iterator[str]:
-    """Yield the requests that are remembered with other events than their own."""
+    """Yield the remembered requests that point to the events of another request."""
     for actor, request_id, position, data in source.execute(
         "SELECT actor, request_id, requests.position, event FROM requests "
         "LEFT JOIN events USING (position) WHERE outcome IS NULL"
@@ -127,11 +127,11 @@ def _requests(source: apsw.Connection) -> Iterator[str]:
             request_id,
             position,
         ):
-            yield f"requests: {request_id} is not that of event {position}"
+            yield f"requests: {request_id} is not the request of event {position}"
 
 
 def _pages(source: apsw.Connection) -> Iterator[str]:
-    """Yield what SQLite itself finds wrong; reading every page also checks its checksum."""
+    """Yield the problems that SQLite finds; reading every page also verifies its checksum."""
     for problem in source.execute("PRAGMA main.integrity_check(20)"):
         if problem != ("ok",):
             yield f"file: {problem[0]}"

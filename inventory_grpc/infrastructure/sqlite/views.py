@@ -1,4 +1,4 @@
-"""The log and its read models in the file, as queries read them."""
+"""The states that queries read: the newest, and those after an earlier position."""
 
 from typing import Any
 
@@ -24,9 +24,9 @@ class SqliteViews:
 
 
 class LatestState:
-    """The `Snapshot` of the newest state: each answer is made in one read transaction.
+    """The `Snapshot` of the newest state: each answer comes from one read transaction.
 
-    A state is a look-up or two, done on the event loop without suspension; a query runs on a
+    A state takes one or two look-ups, on the event loop without suspension; a query runs on a
     thread.
     """
 
@@ -46,7 +46,7 @@ class LatestState:
 
 
 class PastState:
-    """The state right after a position, as the events up to there say."""
+    """The `Snapshot` of the state right after a position, folded from the events up to it."""
 
     def __init__(self, readers: Readers, position: int) -> None:
         self._readers = readers

@@ -1,7 +1,7 @@
-"""A folder of its own in which a file is made that gets its name only when it is whole.
+"""A private staging folder in which a file is built before it gets its name.
 
-Everything made on the way lies in the folder: its name cannot be guessed, and only its owner
-can look into it, so nothing of anybody else is ever touched.
+The folder's name cannot be guessed and only its owner can enter it, so no file of anyone else
+is ever overwritten.
 """
 
 import errno
@@ -18,28 +18,28 @@ from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.swapping import sync
 
 PARTIAL: Final = ".partial-"
-"""Stands between the name of the file and what cannot be guessed."""
+"""Separates the name of the file from the random part of the folder's name."""
 
 WITHOUT_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
-"""How file systems say that a file cannot have two names there."""
+"""Errors of file systems that have no hard links."""
 
 
 @contextmanager
 def workshop(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
-    """Make a folder beside *target*; on leaving, remove it and everything in it.
+    """Create a folder beside *target*; on exit, remove it and everything in it.
 
-    Yields it, and the folders that others for the same target have left, who were killed.
+    Yields it, and the folders for the same target that killed processes have left.
 
     Raises:
-        InUse: a file for this target is just being made.
-        OSError: it cannot be made there.
+        InUse: another process is building a file for this target.
+        OSError: the folder cannot be created there.
     """
     left = _left(target)
     folder = Path(tempfile.mkdtemp(prefix=target.name + PARTIAL, dir=target.parent))
     with ExitStack() as made:
         try:
             made.enter_context(_locked(folder))
-        except BlockingIOError:  # somebody who begins right now looks whether its maker lives
+        except BlockingIOError:  # another process that starts now holds it to test for a live owner
             folder.rmdir()
             raise _in_use(target, folder) from None
         made.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -47,7 +47,7 @@ def workshop(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
 
 
 def _left(target: Path) -> tuple[Path, ...]:
-    """Return the folders whose makers are gone: the system has given up their locks."""
+    """Return the folders whose owners have ended, so that their locks are free."""
     left: list[Path] = []
     for folder in sorted(target.parent.iterdir()):
         if not folder.name.startswith(target.name + PARTIAL) or folder.is_symlink():
@@ -62,12 +62,12 @@ def _left(target: Path) -> tuple[Path, ...]:
 
 
 def _in_use(target: Path, folder: Path) -> InUse:
-    return InUse(f"{target} is just being made by another process, in {folder}")
+    return InUse(f"another process is making {target}, in {folder}")
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold a lock on *folder*, which says that its maker lives.
+    """Hold a lock on *folder*, which shows that its owner is running.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -79,26 +79,26 @@ def _locked(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise
         except OSError:
-            pass  # this file system locks no folders; its name alone keeps others out
+            pass  # this file system cannot lock folders; the random name must be enough
         yield
     finally:
         os.close(file)
 
 
 def take_name(made: Path, target: Path) -> None:
-    """Give the file *made* the name *target*, unless somebody has it, and have that on disk.
+    """Rename the file *made* to *target* without replacing another file, and sync the folder.
 
     Raises:
-        FileExistsError: somebody has it.
+        FileExistsError: there is a file of that name.
     """
     try:
         os.link(made, target)
     except FileExistsError:
-        raise FileExistsError(f"{target} was made by somebody else meanwhile") from None
+        raise FileExistsError(f"another process has made {target} meanwhile") from None
     except OSError as error:
         if error.errno not in WITHOUT_LINKS:
             raise
-        # the name is taken first, with an empty file of our own, which is then replaced
+        # an empty file of our own reserves the name, and is then replaced
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         made.rename(target)
     else:

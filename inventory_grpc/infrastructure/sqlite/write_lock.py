@@ -1,4 +1,4 @@
-"""The write lock of the file: taken for each transaction, and watched while others hold it."""
+"""The write lock of the file: taken for each transaction, and reported if it blocks for long."""
 
 import logging
 import os
@@ -15,20 +15,20 @@ from inventory_grpc.application.background import repeat
 _log = logging.getLogger(__name__)
 
 TOLD_SECONDS: Final = 2.0
-"""Who waits for longer says so: a process that works gives the lock back in milliseconds."""
+"""Longer waits are logged: a healthy process releases the lock within milliseconds."""
 
 LOOK_SECONDS: Final = 0.25
-"""Between two looks at whether that is so."""
+"""The interval at which the wait is checked."""
 
 _LOCKS: Final = Path("/proc/locks")
 _WRITE_LOCK_BYTE: Final = 120
-"""Of the file beside the WAL, which SQLite locks for the one who writes (`WAL_WRITE_LOCK`)."""
+"""The byte of the `-shm` file that SQLite locks for the writer (`WAL_WRITE_LOCK`)."""
 
 
 class WriteLock:
     """The lock as this process sees it.
 
-    It is taken on the writer's thread; how long that takes is asked on the event loop.
+    The writer's thread takes it; the event loop checks how long that takes.
     """
 
     def __init__(self, database: Path) -> None:
@@ -37,12 +37,12 @@ class WriteLock:
         self._passed_on = 0.0
         self._handlers: list[Callable[[bool], None]] = []
         self.holds_up = False
-        """Whether commands wait, as far as it was told."""
+        """Whether commands have waited for too long and that was logged."""
 
     def begin(self, connection: apsw.Connection) -> None:
-        """Begin a transaction that writes, when nobody else does.
+        """Begin a write transaction, waiting for the lock.
 
-        That it was given up does not end the wait: whoever held it still does, for all we know.
+        A timeout does not reset the wait time, because the other process may still hold the lock.
         """
         if self._since is None:
             self._since = time.monotonic()
@@ -56,27 +56,27 @@ class WriteLock:
         self._since = None
 
     def passed_on(self) -> None:
-        """Note that another process has recorded something, and so given the lock back.
+        """Note that another process has committed, and so released the lock.
 
-        Where several write without a pause, one may wait for long, but for none of them alone.
+        With several busy writers a wait may be long although no single process blocks it.
         """
         self._passed_on = time.monotonic()
 
     def waited(self) -> int:
-        """Return for how many microseconds commands wait; 0 unless that was told."""
+        """Return for how many microseconds commands have waited; 0 unless that was logged."""
         return round(self._seconds() * 1e6) if self.holds_up else 0
 
     def _seconds(self) -> float:
-        """Return for how long one process has been waited for, at most."""
+        """Return the longest time that a single process can have held the lock."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - max(since, self._passed_on)
 
     def on_change(self, handler: Callable[[bool], None]) -> None:
-        """Call *handler* when commands begin to wait, and when they go on."""
+        """Call *handler* when commands are blocked for too long, and when they continue."""
         self._handlers.append(handler)
 
     async def run(self) -> Never:
-        """Look at the lock, for ever."""
+        """Check the lock periodically, without end."""
 
         async def look() -> None:
             self.look()
@@ -84,7 +84,7 @@ class WriteLock:
         await repeat("the look at the write lock", look, LOOK_SECONDS)
 
     def look(self) -> None:
-        """Tell if it has been waited for too long, or not any more."""
+        """Log and notify the handlers when a long wait begins or ends."""
         seconds = self._seconds()
         if (seconds >= TOLD_SECONDS) == self.holds_up:
             return
@@ -98,13 +98,13 @@ class WriteLock:
                 (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds"),
             )
         else:
-            _log.warning("the write lock of %s was given back: commands go on", self._database)
+            _log.warning("the write lock of %s was released: commands continue", self._database)
         for handler in self._handlers:
             handler(self.holds_up)
 
 
 def holder_of(database: Path) -> int:
-    """Return the id of the process that holds the write lock; 0 where the system does not tell."""
+    """Return the id of the process that holds the write lock; 0 if the system does not say."""
     try:
         beside = Path(f"{database}-shm").stat()
         locks = _LOCKS.read_text("ascii")
