@@ -15,7 +15,7 @@ C = TypeVar("C", bound=Callable[..., None])
 
 _SHORT: Final = {"database": ["-d"]}
 _LINK: Final = re.compile(r"\[(\w+)\]\(#\w+\)")
-"""A link in the README, which a terminal cannot follow."""
+"""A link in the handbook, which a terminal cannot follow."""
 
 
 def takes_settings(command: C) -> C:
@@ -32,7 +32,7 @@ def takes_settings(command: C) -> C:
 
 
 def _option(setting: Field[Any], kind: type[Any]) -> inspect.Parameter:
-    doc = _LINK.sub(r"\1 in the README", setting.metadata["doc"])
+    doc = _LINK.sub(r"\1 in scripts/deploy/README.md", setting.metadata["doc"])
     default = written(setting.default)
     otherwise = f" [default: {default}]" if default and kind is not bool else ""
     name = setting.name.replace("_", "-")

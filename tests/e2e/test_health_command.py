@@ -65,8 +65,8 @@ def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def test_the_probes_of_the_readme_answer_with_their_exit_code(encrypting: Settings) -> None:
-    probes = _PROBE.findall((ROOT / "README.md").read_text("utf-8"))
+async def test_the_probes_of_the_handbook_answer_with_their_exit_code(encrypting: Settings) -> None:
+    probes = _PROBE.findall((ROOT / "scripts/deploy/README.md").read_text("utf-8"))
     assert len(probes) == 2
     async with serve.serving(replace(encrypting, listen="0.0.0.0:0")) as served:
         for probe in probes:

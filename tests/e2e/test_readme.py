@@ -1,4 +1,4 @@
-"""The calls in the READMEs give the answers that stand below them."""
+"""The commands in the documents run as written, and give the answers that stand below them."""
 
 import asyncio
 import json
@@ -6,22 +6,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import pytest
+
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
 from tests.support.caller import calling
+from tests.support.documents import API, HANDBOOK, README, documents, name_of, text_of
 from tests.support.node import ENVIRONMENT, need_node
 from tests.support.server_process import ROOT, ServerProcess
 
-README: Final = ROOT / "README.md"
-PROTOS: Final = ROOT / "protos/README.md"
 WRITTEN_ADDRESS: Final = "127.0.0.1:50051"
+INTERPRETERS: Final = {
+    "sh": ("sh", "-eu", "-c"),
+    "python": (sys.executable, "-c"),
+    "node": ("node", "-e"),
+}
 
 _BLOCK: Final = re.compile(
-    r"^<!-- run(?:: (?P<with>\w+))? -->\n```\w+\n(?P<code>.*?)^```\n"
-    r"(?:<!-- answer -->\n```\w*\n(?P<answer>.*?)^```\n)?",
+    r"^<!-- run(?P<last> last)?(?:: (?P<with>\w+))? -->\n```\w+\n(?P<code>.*?)^```\n"
+    r"(?:<!-- (?P<kind>answer|refusal) -->\n```\w*\n(?P<answer>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 _OTHER_EVERY_TIME: Final = re.compile(r"_time$|^log_id$|^event_id$")
@@ -33,11 +39,19 @@ class Block(NamedTuple):
     interpreter: str
     code: str
     answer: str | None
+    refused: bool
 
 
-def _blocks(file: Path) -> Iterator[Block]:
-    for found in _BLOCK.finditer(file.read_text(encoding="utf-8")):
-        yield Block(found["with"] or "sh", found["code"], found["answer"])
+def _blocks(document: Path) -> list[Block]:
+    """Return what a document says to run, the last of it last."""
+    found = sorted(_BLOCK.finditer(text_of(document)), key=lambda one: one["last"] is not None)
+    return [
+        Block(one["with"] or "sh", one["code"], one["answer"], one["kind"] == "refusal")
+        for one in found
+    ]
+
+
+RUN: Final = [document for document in documents() if _blocks(document)]
 
 
 def _masked(value: object) -> object:
@@ -52,51 +66,75 @@ def _masked(value: object) -> object:
 
 def _run(block: Block, address: str, database: Path) -> str:
     """Run *block* as it is written, but against *address* and *database*."""
-    commands = {"sh": ["sh", "-eu", "-c"], "node": ["node", "-e"]}
-    code = block.code.replace(WRITTEN_ADDRESS, address)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    named = {"INVENTORY_DATABASE": str(database), "INVENTORY_LISTEN": address}
     ended = subprocess.run(
-        [*commands[block.interpreter], code],
+        [*INTERPRETERS[block.interpreter], block.code.replace(WRITTEN_ADDRESS, address)],
         capture_output=True,
         check=False,
         cwd=ROOT,
-        env={**ENVIRONMENT, "PATH": path, "INVENTORY_DATABASE": str(database)},
+        env={**ENVIRONMENT, **named, "PATH": path},
         text=True,
         timeout=30,
     )
-    assert ended.returncode == 0, f"{block.code}\n{ended.stderr}"
-    return ended.stdout
+    assert (ended.returncode != 0) == block.refused, f"{block.code}\n{ended.stderr}"
+    return ended.stderr if block.refused else ended.stdout
+
+
+def _agree(told: str, answer: str) -> bool:
+    """Tell whether *told* is *answer*, whatever the spaces are and what differs each time."""
+    if answer.lstrip().startswith("{"):
+        return _masked(json.loads(told)) == _masked(json.loads(answer))
+    return "".join(told.split()) == "".join(answer.split())
 
 
 async def _check(blocks: list[Block], server: ServerProcess, database: Path) -> None:
     address = await server.address()
     for block in blocks:
         told = await asyncio.to_thread(_run, block, address, database)
-        if block.answer is None:
-            assert told.strip(), "it says nothing"
-        elif block.answer.lstrip().startswith("{"):
-            assert _masked(json.loads(told)) == _masked(json.loads(block.answer)), block.code
-        else:
-            assert told == block.answer, block.code
+        assert told.strip(), f"it says nothing: {block.code}"
+        assert block.answer is None or _agree(told, block.answer), f"{block.code}\n{told}"
 
 
-async def test_the_commands_run_as_written(server: ServerProcess, path: Path) -> None:
-    commands = [block for block in _blocks(README) if block.interpreter == "sh"]
-    assert [block.answer for block in commands].count(None) < len(commands)
-    await _check(commands, server, path)
+@pytest.mark.parametrize("document", RUN, ids=name_of)
+async def test_the_commands_run_as_written(
+    document: Path, server: ServerProcess, path: Path
+) -> None:
+    await _check([one for one in _blocks(document) if one.interpreter != "node"], server, path)
 
 
-async def test_the_calls_from_node_run_as_written_also_when_all_is_sold(
+@pytest.mark.parametrize("document", RUN, ids=name_of)
+async def test_the_calls_from_node_run_as_written(
+    document: Path, server: ServerProcess, path: Path
+) -> None:
+    need_node()
+    await _check(_blocks(document), server, path)
+
+
+async def test_the_call_from_node_shows_a_zero_when_all_is_sold(
     server: ServerProcess, path: Path
 ) -> None:
     need_node()
     address = await server.address()
-    blocks = list(_blocks(README))
+    blocks = _blocks(README)
     await _check(blocks, server, path)
-    await _check(list(_blocks(PROTOS)), server, path)
     async with calling(address) as caller:
         await caller.commands.RemoveStock(
             RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
         )
     [get_stock] = [block for block in blocks if block.interpreter == "node"]
-    assert _run(get_stock, address, path) == "0 available as of 5\n"
+    assert _run(get_stock, address, path) == "0 available as of 3\n"
+
+
+def test_each_way_to_call_is_shown_with_an_answer_and_run() -> None:
+    assert {README, API, HANDBOOK} <= set(RUN)
+    answered = {block.interpreter for block in _blocks(README) if block.answer}
+    assert answered == set(INTERPRETERS)
+    assert [block.refused for block in _blocks(README)].count(True) == 1
+
+
+def test_no_call_is_shown_without_being_run() -> None:
+    for document in documents():
+        blocks = re.findall(r"^```\w+\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL)
+        called = [code for code in blocks if WRITTEN_ADDRESS in code and "make run" not in code]
+        assert not set(called) - {block.code for block in _blocks(document)}, name_of(document)

@@ -46,7 +46,10 @@ def test_every_setting_is_an_option_of_serve_in_the_part_of_its_group() -> None:
     for setting in fields(Settings):
         option = f"--{setting.name.replace('_', '-')} "
         assert option in parts[setting.metadata["group"].value]
-    assert "Processes that serve together; see Workers in the README. [default: 1]" in said
+    assert (
+        "Processes that serve together; see Workers in scripts/deploy/README.md. [default: 1]"
+        in said
+    )
     assert "](#" not in said
 
 

@@ -1,66 +1,228 @@
-"""The README's tables say what the code does."""
+"""The documents say what the code does, and all they name is there."""
 
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Final
 
+import pytest
+import typer
+from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
+from grpc import StatusCode
+
+from inventory_grpc.cli import app
 from inventory_grpc.presentation.errors import STATUS
-from inventory_grpc.server.environment import written
+from inventory_grpc.server.environment import variable, written
 from inventory_grpc.settings import Settings
+from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
+from inventory_grpc_protos.v1.stock_pb2 import ReservationState
+from tests.support.documents import (
+    API,
+    CHANGELOG,
+    HANDBOOK,
+    PROMISES,
+    README,
+    ROOT,
+    code_of,
+    documents,
+    links_of,
+    name_of,
+    rows_of,
+    section_of,
+    text_of,
+)
 
-TESTS = Path(__file__).parents[1]
-README = TESTS.parent / "README.md"
+BOOK: Final = "".join(map(text_of, documents()))
+REASONS: Final = {ErrorReason.Name(one).removeprefix("ERROR_REASON_") for _, one in STATUS.values()}
+WITHOUT_A_REASON: Final = ["DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "any other"]
+FILES: Final[list[FileDescriptor]] = [
+    module.DESCRIPTOR for module in (admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2)
+]
+CALLS: Final = {
+    service.full_name: {method.name for method in service.methods}
+    for file in FILES
+    for service in file.services_by_name.values()
+}
+MESSAGES: Final = {
+    f"{file.package}.{name}" for file in FILES for name in file.message_types_by_name
+}
+SCRIPTS: Final = {"bench": "scripts/bench/__main__.py", "replay": "scripts/replay_retail.py"}
+COMMANDS: Final = typer.main.get_group(app)
+
+each_document = pytest.mark.parametrize("document", documents(), ids=name_of)
 
 
-def rows(first_column: str) -> list[list[str]]:
-    """Return the cells of the table whose first column has this name."""
-    lines = README.read_text(encoding="utf-8").splitlines()
-    start = next(at for at, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
-    table = []
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        table.append([cell.strip().strip("`") for cell in line.strip("|").split(" | ")])
-    return table
-
-
-def test_every_setting_is_in_the_readme_with_its_default_and_what_it_is() -> None:
-    assert rows("setting") == [
+def test_every_setting_is_in_the_handbook_with_its_default_and_meaning() -> None:
+    assert rows_of(text_of(HANDBOOK), "setting") == [
         [setting.name, written(setting.default), setting.metadata["doc"].strip("`")]
         for setting in fields(Settings)
     ]
 
 
-def test_every_refusal_is_in_the_readme_with_its_code_and_reason() -> None:
-    told = {reason: code for code, reason, _ in rows("code") if reason}
+def test_every_variable_that_a_document_names_is_that_of_a_setting() -> None:
+    named = set(re.findall(r"\bINVENTORY_[A-Z_]+", BOOK))
+    assert len(named) > 2
+    assert named <= {variable(setting.name) for setting in fields(Settings)} | {"INVENTORY_"}
+
+
+def test_every_refusal_is_in_the_table_of_errors_with_its_code_and_reason() -> None:
+    told = {reason: code for code, reason, *_ in rows_of(text_of(API), "code") if reason}
     assert told == {
         ErrorReason.Name(reason).removeprefix("ERROR_REASON_"): code.name
         for code, reason in STATUS.values()
     }
 
 
-def test_errors_without_a_reason_are_in_the_readme_by_code_and_leave_it_open() -> None:
-    told = {code: when for code, reason, when in rows("code") if not reason}
-    assert list(told) == ["DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "any other"]
+def test_errors_without_a_reason_are_in_the_table_by_code_and_leave_the_outcome_open() -> None:
+    told = {code: when for code, reason, when, _ in rows_of(text_of(API), "code") if not reason}
+    assert list(told) == WITHOUT_A_REASON
     assert all("**As above.**" in when or "**The command may" in when for when in told.values())
 
 
-def test_every_test_that_the_readme_names_is_there() -> None:
-    named = set(re.findall(r"`(test_\w+)`", README.read_text(encoding="utf-8")))
-    stories = "".join(path.read_text(encoding="utf-8") for path in TESTS.rglob("test_*.py"))
+def test_every_error_has_something_to_do() -> None:
+    assert all(row[3] for row in rows_of(text_of(API), "code", "reason", "when", "do"))
+
+
+def test_the_retry_rules_name_every_code_once() -> None:
+    rows = rows_of(text_of(README), "code", "recorded?", "do")
+    codes = [code.strip("` ") for row in rows for code in row[0].split(",")]
+    assert sorted(codes) == sorted(
+        {"OK", *WITHOUT_A_REASON} | {code.name for code, _ in STATUS.values()}
+    )
+
+
+def test_the_retry_rules_leave_open_what_the_errors_leave_open() -> None:
+    rows = rows_of(text_of(README), "code", "recorded?", "do")
+    certain = {code.strip("` ") for row in rows if row[1] == "no" for code in row[0].split(",")}
+    in_doubt = {code for code, _, when, _ in rows_of(text_of(API), "code") if "**" in when}
+    assert not certain & in_doubt
+    assert len(certain) > 5
+
+
+def test_the_drawing_of_a_reservation_has_every_state_and_only_calls_that_exist() -> None:
+    drawn = section_of(README, "A reservation")
+    assert set(re.findall(r"\b[A-Z]{4,}\b", drawn)) == {
+        name.removeprefix("RESERVATION_STATE_") for name in ReservationState.keys()[1:]
+    }
+    named = set(re.findall(r"\b(?:Reserve|Extend|Commit|Release)\w+", drawn))
+    assert len(named) == 4
+    assert named <= CALLS["inventory.v1.InventoryCommands"]
+
+
+def test_every_call_is_in_the_table_of_services() -> None:
+    service, told = "", {name: set[str]() for name in CALLS}
+    for name, calls, _ in rows_of(text_of(API), "service", "rpc"):
+        service = f"inventory.v1.{name}" if name else service
+        told[service] |= set(re.findall(r"\w+", calls))
+    assert told == CALLS
+
+
+@each_document
+def test_every_call_and_message_that_a_document_names_in_full_is_there(document: Path) -> None:
+    named = re.findall(r"\b(inventory\.v1\.[A-Z]\w+)(?:/([A-Z]\w+))?", text_of(document))
+    assert {name for name, _ in named} <= {*CALLS, *MESSAGES, "inventory.v1.ShortLines"}
+    assert all(call in CALLS[name] for name, call in named if call)
+
+
+def _values(file: FileDescriptor) -> set[str]:
+    enums: list[EnumDescriptor] = list(file.enum_types_by_name.values())
+    full = {value.name for enum in enums for value in enum.values}
+    return full | {name.partition("_STATE_")[2] for name in full}
+
+
+def test_every_code_reason_and_state_that_a_document_names_is_there() -> None:
+    named = set(re.findall(r"`([A-Z]+(?:_[A-Z]+)+)`", BOOK))
+    known = REASONS.union(*map(_values, FILES)) | {code.name for code in StatusCode}
+    others = {"NOT_SERVING", "WIRE_JSON", "READ_MODELS", "SQLITE_DBCONFIG_ENABLE_QPSG"}
     assert len(named) > 20
+    assert {name for name in named - known - others if name[:4] not in {"INVE", "ROBU"}} == set()
+
+
+@each_document
+def test_every_test_that_a_document_names_is_there(document: Path) -> None:
+    stories = "".join(text_of(path) for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+)(?:\[\w+\])?`", text_of(document)))
     assert named <= set(re.findall(r"def (test_\w+)", stories))
+    assert named or document not in {README, PROMISES}
 
 
-def test_every_file_that_the_readmes_name_is_there() -> None:
-    folders = [README.parent / name for name in ("inventory_grpc", "tests", "scripts", "protos")]
-    built = (folders[0] / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", built + README.read_text(encoding="utf-8")))
-    assert len(named) > 30
+def test_each_guarantee_names_one_test_which_is_among_those_of_its_promise() -> None:
+    guarantees = rows_of(section_of(README, "Guarantees"), "promise")
+    promises = re.split(
+        r"^\d+\. ", section_of(PROMISES, "Promises and their tests"), flags=re.MULTILINE
+    )[1:]
+    assert len(guarantees) == len(promises) == 20
+    for (_, test), promise in zip(guarantees, promises, strict=True):
+        assert f"`{test}`" in promise
+
+
+@each_document
+def test_every_file_that_a_document_names_is_there(document: Path) -> None:
+    folders = [ROOT / name for name in ("inventory_grpc", "tests", "scripts", "protos")]
+    named = re.findall(
+        r"`([\w./-]+(?:\.(?:py|proto|sql|toml|md)|buf[\w.]*\.yaml|/))`", text_of(document)
+    )
     assert not {
         name
         for name in named
-        if not (README.parent / name).exists()
+        if not (ROOT / name).exists()
         and not any(found for folder in folders for found in folder.rglob(name))
+        and name != "gen/"
     }
+
+
+@each_document
+def test_every_link_leads_somewhere(document: Path) -> None:
+    assert not [
+        link.target
+        for link in links_of(document)
+        if not link.is_external and not link.leads_somewhere
+    ]
+    assert all(
+        link.target.startswith("https://") for link in links_of(document) if link.is_external
+    )
+
+
+@each_document
+def test_every_make_target_that_a_document_names_is_there(document: Path) -> None:
+    named = set(re.findall(r"^\s*make ([a-z][a-z-]*)", code_of(document), re.MULTILINE))
+    makefile = text_of(ROOT / "Makefile")
+    assert named <= set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
+
+
+@each_document
+def test_every_command_and_option_that_a_document_names_is_there(document: Path) -> None:
+    for name, rest in re.findall(r"\binventory-grpc ([a-z]+)\b([^\n|#]*)", code_of(document)):
+        assert name in COMMANDS.commands, name
+        known = {option for one in COMMANDS.commands[name].params for option in one.opts}
+        assert set(re.findall(r" (--[a-z-]+)", rest)) <= known | {"--help"}
+
+
+@each_document
+@pytest.mark.parametrize(("target", "script"), SCRIPTS.items())
+def test_every_option_of_a_script_that_a_document_names_is_there(
+    document: Path, target: str, script: str
+) -> None:
+    source = text_of(ROOT / script)
+    named = re.findall(rf'make {target} ARGS="?([^"\n]*)', code_of(document))
+    for option in re.findall(r"(--[a-z-]+)", " ".join(named)):
+        parameter = option.removeprefix("--").replace("-", "_")
+        assert f'"{option}"' in source or f"    {parameter}: Annotated" in source
+
+
+@each_document
+def test_no_document_is_longer_than_a_reader_has_patience_for(document: Path) -> None:
+    assert len(text_of(document).splitlines()) <= (250 if document == README else 400)
+
+
+def test_the_first_screen_of_the_readme_says_why_and_shows_a_refusal() -> None:
+    first, _, _ = text_of(README).partition("\n## ")
+    assert len(first.splitlines()) <= 40
+    assert "INSUFFICIENT_STOCK" in first
+
+
+def test_the_newest_change_in_the_readme_is_that_of_the_changelog() -> None:
+    [newest] = re.findall(r"Newest: (.+)\.$", text_of(README), re.MULTILINE)
+    first = re.findall(r"^- \w+: (.+)\.$", text_of(CHANGELOG), re.MULTILINE)[0]
+    assert newest == first
