@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from inventory_grpc.client import InventoryClient, InventoryError
+from scripts.bench import documents, machine
 from scripts.replay import sales, server
 from scripts.replay.findings import Findings, TooMany
 from scripts.replay.plan import Plan
@@ -58,6 +59,9 @@ def main(  # noqa: PLR0913  each of them is an option
     seed: Annotated[
         int, typer.Option(help="Another seed: other baskets released, other requests sent twice.")
     ] = 1,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Put the results into the document of benchmarks.")
+    ] = False,
 ) -> None:
     """Replay real sales through the real server, and check every number.
 
@@ -103,6 +107,10 @@ def main(  # noqa: PLR0913  each of them is an option
         console.print(f"[red]{_first(failures)}[/]", highlight=False)
         sys.exit(2)
     report.show(findings)
+    if publish:
+        report.fact("differences", findings.count)
+        facts = documents.command("replay") | machine.facts(Path(tempfile.gettempdir()))
+        documents.publish({"replay": report.part(facts)})
     sys.exit(1 if findings.count else 0)
 
 

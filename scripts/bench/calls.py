@@ -82,7 +82,7 @@ async def _command(
 def carts(bench: Bench) -> Case:
     """Buy carts: each is reserved, and then committed."""
     echo, buy = Series("echo twice", "carts/s"), Series("reserve, commit", "carts/s")
-    events = Series("in these", "events/s")
+    events = Series("recorded meanwhile", "events/s")
     group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
     checkout: list[Checkout] = []
 

@@ -64,7 +64,6 @@ class _Growth:
         self.group = Group(
             "growth",
             axis="events",
-            notes=["growth: a size is what there was before it was measured, which records more"],
         )
 
     async def measure(self) -> None:

@@ -137,7 +137,7 @@ def case(bench: Bench) -> Case:
                         series[what, name, place].samples.append(Sample(took))
         for (what, name, place), least in series.items():
             if what == "least":
-                least.samples.append(Sample(series["process", name, place].value.low))
+                least.samples.append(Sample(min(series["process", name, place].samples).value))
 
     return Case(group, measure, 1)
 

@@ -1,145 +1,172 @@
-"""Plots of figures along an axis."""
+"""Plots of results along an axis, with one colour for each command in all of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from scripts.bench.figures import Group, Series
+from scripts.bench.results import Figure, Part, Parts
+from scripts.bench.tables import kept, short
 
-_MS: Final = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)
-_WORDS: Final = {10_000: "10 k", 100_000: "100 k", 1_000_000: "1 M", 10_000_000: "10 M"}
+FOLDER: Final = Path(__file__).with_name("plots")
+
+_COLOURS: Final = {
+    "echo": "#7f7f7f",
+    "GetStock": "#0072b2",
+    "AddStock": "#d55e00",
+    "cart of 9 lines": "#009e73",
+    "ExecuteStream": "#cc79a7",
+    "Subscribe": "#b8860b",
+}
+_NAMES: Final = {
+    "deliveries": "Subscribe",
+    "AddStock meanwhile": "AddStock",
+    "GetStock, the first": "GetStock",
+    "AddStock, the first": "AddStock",
+}
+"""The command that a series is about, where its own name says more."""
+
+_TICKS: Final = [factor * 10**power for power in range(-1, 6) for factor in (1, 3)]
 
 _STYLE: Final = {
+    "axes.edgecolor": "#888888",
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
     "font.size": 10,
     "grid.alpha": 0.3,
     "legend.frameon": False,
-    "savefig.facecolor": "white",  # to be read on a dark page as well
+    "savefig.facecolor": "white",  # readable on a dark page
     "svg.fonttype": "none",
-    "svg.hashsalt": "inventory",  # the same file for the same figures
+    "svg.hashsalt": "inventory",  # equal figures give equal files
 }
 
+Values = Mapping[float | None, float | None]
 
-def draw(groups: Iterable[Group], folder: Path) -> Sequence[Path]:
-    """Draw each group that has an axis; return the files that were written."""
+
+def draw(parts: Parts, folder: Path) -> Sequence[Path]:
+    """Draw each part that has a plot; return the files that were written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     with mpl.rc_context(_STYLE):
-        for group in groups:
-            if group.axis and group.name in _PANELS:
-                path = folder / f"{group.name}.svg"
-                _drawn(group, _PANELS[group.name]).savefig(path, metadata={"Date": None})
+        for name, panels in _PANELS.items():
+            if name in parts:
+                path = folder / f"{name}.svg"
+                _drawn(parts[name], panels).savefig(path, metadata={"Date": None})
                 written.append(path)
     return written
 
 
-def _drawn(group: Group, panels: Sequence[Callable[[Any, Group], None]]) -> Figure:
-    figure = Figure(figsize=(4.8 * len(panels), 3.4), layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        panel(axes, group)
-        _label(axes.set_xscale, axes.xaxis, sorted({series.at or 0 for series in group.series}))
-        axes.set_xlabel(group.axis)
-        axes.legend(fontsize="small")
-    return figure
+def _drawn(part: Part, panels: Sequence[Callable[[Any, Part], None]]) -> Drawing:
+    drawing = Drawing(figsize=(4.8 * len(panels), 3.8), layout="constrained")
+    places = sorted({figure.at for figure in part.figures if figure.at is not None})
+    all_axes = drawing.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(all_axes, panels, strict=True):
+        panel(axes, part)
+        _label(axes.set_xscale, axes.xaxis, places)
+        axes.set_xlabel(part.axis)
+    # above the panels, where it covers no line
+    lines = {line.get_label(): line for axes in all_axes[::-1] for line in axes.get_lines()[::-1]}
+    shown = {name: lines[name] for name in _COLOURS if name in lines}
+    drawing.legend(shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown))
+    return drawing
 
 
 def _label(scale: Callable[[str], object], axis: Any, ticks: Sequence[float]) -> None:  # noqa: ANN401  matplotlib has no types here
-    """Have an axis be logarithmic, with a word at each of *ticks* and nowhere else."""
+    """Make an axis logarithmic, with a label at each of *ticks* and nowhere else."""
     scale("log")
     axis.set_major_locator(FixedLocator(ticks))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _WORDS.get(value, f"{value:,g}")))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axis.set_minor_locator(NullLocator())
 
 
-def _label_waits(axes: Any, words: str) -> None:  # noqa: ANN401  as above
-    """Have the upright axis be of milliseconds."""
-    bottom, top = axes.get_ylim()
-    _label(axes.set_yscale, axes.yaxis, [tick for tick in _MS if bottom / 3 <= tick <= top * 3])
-    axes.set_ylabel(words)
+def _rates(unit: str, *, log: bool = False) -> Callable[[Any, Part], None]:
+    def panel(axes: Any, part: Part) -> None:  # noqa: ANN401  as above
+        for name, figures in _series(part):
+            _plotted(axes, name, {one.at: one.value for one in figures})
+            axes.fill_between(
+                [one.at for one in figures],
+                [one.value - one.half for one in figures],
+                [one.value + one.half for one in figures],
+                alpha=0.15,
+                color=_COLOURS[_NAMES.get(name, name)],
+                linewidth=0,
+            )
+        _label_upright(axes, "rate", unit, log=log)
+
+    return panel
 
 
-def _rates(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    for name, series in _lines(group):
-        _plotted(axes, name, series, [one.value.median for one in series])
-        axes.fill_between(
-            [one.at for one in series],
-            [one.value.low for one in series],
-            [one.value.high for one in series],
-            alpha=0.15,
-        )
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("a second")
+def _waits(title: str, **lines: str) -> Callable[[Any, Part], None]:
+    """Draw percentiles of waiting, each with its own style of line."""
+
+    def panel(axes: Any, part: Part) -> None:  # noqa: ANN401  as above
+        for name, figures in _series(part):
+            for field, style in lines.items():
+                values = {one.at: getattr(one, field) for one in figures}
+                if None not in values.values():
+                    _plotted(axes, name, values, linestyle=style)
+        _label_upright(axes, title, "ms", log=True)
+
+    return panel
 
 
-def _waits(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    for name, series in _lines(group):
-        drawn = _plotted(axes, name, series, [one.middle("p50_ms") for one in series])
-        _plotted(
-            axes,
-            "",
-            series,
-            [one.middle("p99_ms") for one in series],
-            color=drawn.get_color(),
-            linestyle="--",
-        )
-    _label_waits(axes, "ms: the median, and 99 of 100 (dashed)")
+def _kept(axes: Any, part: Part) -> None:  # noqa: ANN401  as above
+    for name, figures in _series(part):
+        if figures[0].ratios and figures[0].ratios[0].flat:
+            _plotted(axes, name, kept(part, name))
+            axes.axhline(figures[0].ratios[0].flat, color="#444444", linestyle=":", linewidth=1)
+    _label_upright(axes, "rate beside an echo (dotted: aim)", "share of that in the smallest log")
 
 
-def _flatness(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    flat = [one for one in group.comparisons if one.flat is not None]
-    ratio = {id(one.case): one.ratio.median for one in flat}
-    for name, series in _lines(group):
-        if id(series[0]) in ratio:
-            first = ratio[id(series[0])]
-            _plotted(axes, name, series, [ratio[id(one)] / first for one in series])
-    axes.set_ylim(bottom=0)
-    axes.axhline(0.8, color="grey", linestyle=":")
-    axes.set_ylabel("rate beside an echo, the first is 1")
+def _first_calls(axes: Any, part: Part) -> None:  # noqa: ANN401  as above
+    for name, figures in _series(part):
+        _plotted(axes, name, {one.at: one.value for one in figures})
+    _label_upright(axes, "first call for a stock after a start", "ms")
 
 
-def _tails(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    for name, series in _lines(group):
-        if series[0].middle("p999_ms") is not None:
-            _plotted(axes, name, series, [one.middle("p999_ms") for one in series])
-    _label_waits(axes, "ms within which 999 of 1,000 are answered")
+def _label_upright(axes: Any, title: str, unit: str, *, log: bool = False) -> None:  # noqa: ANN401  as above
+    if log:
+        values = [value for line in axes.get_lines() for value in line.get_ydata()]
+        bottom = max(tick for tick in _TICKS if tick <= min(values))
+        top = min(tick for tick in _TICKS if tick >= max(values))
+        _label(axes.set_yscale, axes.yaxis, [tick for tick in _TICKS if bottom <= tick <= top])
+        axes.set_ylim(bottom * 0.9, top * 1.1)
+    else:
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.set_title(title)
+    axes.set_ylabel(unit)
 
 
-def _costs(axes: Any, group: Group) -> None:  # noqa: ANN401  as above
-    for name, series in _lines(group):
-        _plotted(axes, name, series, [one.value.median for one in series])
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("ms")
-
-
-def _plotted(
-    axes: Any,  # noqa: ANN401  as above
-    name: str,
-    series: Sequence[Series],
-    figures: Sequence[float | None],
-    **style: Any,  # noqa: ANN401  as above
-) -> Any:  # noqa: ANN401  as above
-    (line,) = axes.plot(
-        [one.at for one in series], figures, marker="o", markersize=4, label=name, **style
+def _plotted(axes: Any, name: str, values: Values, linestyle: str = "-") -> None:  # noqa: ANN401  as above
+    axes.plot(
+        [*values],
+        [*values.values()],
+        color=_COLOURS[_NAMES.get(name, name)],
+        label=_NAMES.get(name, name),
+        linestyle=linestyle,
+        marker="o",
+        markersize=4,
     )
-    return line
 
 
-def _lines(group: Group) -> Iterator[tuple[str, Sequence[Series]]]:
-    """Yield the series of each name, from left to right."""
-    for name in dict.fromkeys(series.name for series in group.series):
-        of_name = [series for series in group.series if series.name == name]
-        yield name, sorted(of_name, key=lambda one: one.at or 0)
+def _series(part: Part) -> Iterator[tuple[str, Sequence[Figure]]]:
+    """Yield the series of each command that has a colour, from left to right."""
+    for name in dict.fromkeys(figure.name for figure in part.figures):
+        if _NAMES.get(name, name) in _COLOURS:
+            yield name, part.of(name)
 
 
+_MEDIAN_AND_P99: Final = _waits("waiting: median, p99 (dashed)", p50_ms="-", p99_ms="--")
 _PANELS: Final = {
-    "sweep": (_rates, _waits),
-    "followers": (_rates, _waits),
-    "growth": (_flatness, _tails),
-    "histories": (_costs,),
+    "sweep": (_rates("calls/s"), _MEDIAN_AND_P99),
+    "followers": (_rates("events/s, calls/s", log=True), _MEDIAN_AND_P99),
+    "growth": (_kept, _waits("waiting: p99.9", p999_ms="-")),
+    "histories": (_first_calls,),
 }

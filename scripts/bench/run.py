@@ -1,9 +1,8 @@
-"""The cases there are, and a run from the start of the servers to the last sample."""
+"""A run: the servers are started, and the chosen cases are measured in turns."""
 
 import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from scripts.bench import (
     bulk,
     calls,
     catch_up,
+    documents,
     followers,
     growth,
     h2load,
@@ -22,11 +22,11 @@ from scripts.bench import (
     machine,
     processor_time,
 )
-from scripts.bench.figures import Group, Record
 from scripts.bench.h2load import H2loadFailed
 from scripts.bench.in_process import WrongAnswer
 from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
 from scripts.bench.processor_time import PerfFailed
+from scripts.bench.results import Parts, summed
 from scripts.bench.servers import ServerFailed, echo_server, inventory_server
 from scripts.bench.wire import CallFailed
 
@@ -39,15 +39,12 @@ BRIEF: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "followers": followers.case,
     "workers": calls.workers,
 }
-LONG: Final[Mapping[str, Callable[[Bench], Case]]] = {
-    "growth": growth.growth,
-    "disk": growth.disk,
-    "histories": histories.case,
-}
 CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     **BRIEF,
     "sweep": calls.sweep,
-    **LONG,
+    "growth": growth.growth,
+    "disk": growth.disk,
+    "histories": histories.case,
     "h2load": h2load.case,
     "in-process": in_process.case,
     "profile": processor_time.case,
@@ -55,33 +52,30 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
 
 
 class NoSuchCase(ValueError):
-    """Something else is to be measured than there is."""
+    """A name that no part has."""
 
 
-def chosen(only: Sequence[str], *more: str) -> Sequence[str]:
-    """Return the names in *only*, or where there are none those that take little, and *more*.
+def chosen(only: Sequence[str], also: Sequence[str]) -> Sequence[str]:
+    """Return the names in *only* and *also*, in the order in which they are measured.
 
     Raises:
-        NoSuchCase: there is nothing of that name.
+        NoSuchCase: one of them is unknown.
     """
-    if unknown := set(only) - set(CASES):
-        raise NoSuchCase(f"there is no {', '.join(sorted(unknown))}; choose from {' '.join(CASES)}")
-    wanted = {*(only or BRIEF), *more}
+    wanted = {*only, *also}
+    if unknown := wanted - set(CASES):
+        raise NoSuchCase(f"unknown: {', '.join(sorted(unknown))}; choose from {' '.join(CASES)}")
     return [name for name in CASES if name in wanted]
-
-
-FAILED: Final = "failed"
-"""The fact that says why a run ended early."""
 
 
 def measured(
     options: Options, names: Sequence[str], folder: Path | None, screen: Console
-) -> Record:
-    """Measure the cases of these *names*; return what was seen, also if it had to end early."""
+) -> tuple[Parts, str | None]:
+    """Measure the cases of these *names*; return the results, and the failure that ended it."""
     cases: list[Case] = []
+    failure = None
     with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
         work = Path(name)
-        facts = machine.facts(work)
+        facts = documents.command("bench") | machine.facts(work)
         try:
             with (
                 _Bars(screen) as bars,
@@ -92,7 +86,7 @@ def measured(
                 cases += (CASES[name](bench) for name in names)
                 asyncio.run(_measure(bench, cases, bars))
         except KeyboardInterrupt:
-            facts[FAILED] = "interrupted"
+            failure = "interrupted"
         except (
             CallFailed,
             H2loadFailed,
@@ -101,8 +95,9 @@ def measured(
             WrongAnswer,
             WrongCount,
         ) as error:
-            facts[FAILED] = str(error)
-    return Record(facts, asdict(options), [_seen(case.group) for case in cases])
+            failure = str(error)
+    parts = [summed(case.group, facts) for case in cases]
+    return {part.name: part for part in parts if part.figures}, failure
 
 
 async def _measure(bench: Bench, cases: Sequence[Case], bars: "_Bars") -> None:
@@ -114,19 +109,12 @@ async def _measure(bench: Bench, cases: Sequence[Case], bars: "_Bars") -> None:
         await case.measure()
 
 
-def _seen(group: Group) -> Group:
-    """Return what of *group* was measured."""
-    series = [one for one in group.series if one.samples]
-    comparisons = [one for one in group.comparisons if one.case.samples and one.beside.samples]
-    return replace(group, series=series, comparisons=comparisons)
-
-
 class _Bars(Progress):
-    """One bar for all there is to measure, and one for what takes long in it."""
+    """One bar for the whole run, and one for a long step of it."""
 
     def __init__(self, screen: Console) -> None:
         columns = (TextColumn("{task.description:<10}"), BarColumn(), TimeElapsedColumn())
-        # bars that move by themselves would take time from what is measured
+        # a bar refreshed by a thread would take processor time from the servers
         super().__init__(*columns, console=screen, auto_refresh=False)
         self._all = self.add_task("")
         self._part: TaskID | None = None

@@ -1,7 +1,7 @@
 """Progress on the way, and the rates and differences at the end."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from scripts.bench.results import Figure, Part
 from scripts.replay.findings import Findings
 
 
@@ -46,7 +47,7 @@ class Report:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._phases: list[Phase] = []
-        self._facts: list[tuple[str, str]] = []
+        self._facts: list[tuple[str, int]] = []
         self._started = time.perf_counter()
         self.bars = Progress(
             TextColumn("{task.description:<14}"),
@@ -68,8 +69,19 @@ class Report:
             phase.seconds = time.perf_counter() - started
             phase.busy = (time.process_time() - worked) / phase.seconds
 
-    def fact(self, what: str, value: object) -> None:
-        self._facts.append((what, f"{value:,}" if isinstance(value, int) else str(value)))
+    def fact(self, what: str, value: int) -> None:
+        self._facts.append((what, value))
+
+    def part(self, facts: Mapping[str, str]) -> Part:
+        """Return the results, for the document that shows them."""
+        seconds = [(phase.name, phase.seconds) for phase in self._phases]
+        seconds.append(("in all", time.perf_counter() - self._started))
+        figures = [Figure(name, "s", float(f"{value:.3g}")) for name, value in seconds]
+        known = dict(self._facts)
+        if size := known.get("bytes in the file"):
+            known["bytes an event"] = round(size / known["events"])
+        figures += [Figure(name, "", value) for name, value in known.items()]
+        return Part("replay", facts, figures)
 
     def show(self, findings: Findings) -> None:
         rates = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -91,8 +103,8 @@ class Report:
         self._console.print("client: how busy this program was itself", style="dim")
         known = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)
         known.add_column("", justify="right", no_wrap=True)
-        for fact in self._facts:
-            known.add_row(*fact)
+        for name, value in self._facts:
+            known.add_row(name, f"{value:,}")
         self._console.print(known)
         for finding in findings.first:
             self._console.print(f"[red]differs[/] {finding}", highlight=False)

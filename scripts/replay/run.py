@@ -54,6 +54,7 @@ class Replay:
         await self._wait()
         await self._check(expected)
         self._tell_the_traffic(stocking, traffic)
+        self.report.fact("events", await self._head())
 
     async def _stock(self, expected: pd.DataFrame) -> Stocking:
         goods = (

@@ -10,7 +10,7 @@ import pytest
 
 from inventory_grpc.presentation.grpc_types import Context
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, ExecuteBatchRequest
-from scripts.bench.figures import Comparison, Sample, Series
+from scripts.bench.figures import Comparison, Sample, Series, Spread
 from scripts.bench.goods import LikeReal, made_up
 from scripts.bench.in_process import Kind, turn_of
 from scripts.bench.load import drive
@@ -150,20 +150,7 @@ def test_a_case_is_compared_with_what_was_measured_right_beside_it() -> None:
     echo = Series("echo", "calls/s", samples=[Sample(4_000), Sample(1_000), Sample(2_000)])
     case = Series("case", "calls/s", samples=[Sample(2_000), Sample(900), Sample(1_200)])
 
-    assert Comparison(case, echo, 0.7).ratio == (0.6, 0.5, 0.9)
-    assert Comparison(case, echo, 0.7).is_met is False
-    assert Comparison(case, echo, 0.6).is_met
-    assert Comparison(case, echo).is_met is None
-
-
-def test_an_aim_is_a_least_or_a_most() -> None:
-    samples = [Sample(10), Sample(30), Sample(20)]
-
-    assert Series("rate", "calls/s", aim=20, samples=samples).is_met
-    assert Series("rate", "calls/s", aim=21, samples=samples).is_met is False
-    assert Series("size", "bytes/event", most=20, samples=samples).is_met
-    assert Series("size", "bytes/event", most=19, samples=samples).is_met is False
-    assert Series("rate", "calls/s", samples=samples).is_met is None
+    assert Comparison(case, echo).ratio == Spread(0.6, 0.2)
 
 
 class Clockwork:

@@ -6,17 +6,20 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scripts.bench import figures, report
-from scripts.bench.figures import Comparison, Group, Record, Sample, Series
-from scripts.bench.report import Table, along, side_by_side
+from scripts.bench import documents, report, results
+from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.results import Parts, Ratio, summed
 from scripts.bench.run import BRIEF, CASES, NoSuchCase, chosen
+from scripts.bench.tables import QUESTIONS, number, short, verdict
+
+ANA = {"machine": "of Ana's"}
 
 
 def reads() -> Group:
     echo = Series("echo", "calls/s", samples=[Sample(5_000, 12, 20, 21, 210, 0.1)])
     look = Series("GetStock", "calls/s", samples=[Sample(3_750, 15, 25, 30, 280, 0.2)])
     many = Series("BatchGetStock", "stocks/s", aim=50_000, samples=[Sample(60_000)])
-    compared = [Comparison(look, echo, aim=0.8), Comparison(many, echo)]
+    compared = [Comparison(look, echo, aim=0.8), Comparison(many, echo), Comparison(many, look)]
     return Group("reads", [echo, look, many], compared, notes=["reads: of kettles"])
 
 
@@ -26,128 +29,173 @@ def growth() -> Group:
     for at, echoes, calls in ((10_000, 5_000, 4_000), (100_000, 2_500, 1_500)):
         echo = Series("echo", "calls/s", at=at, samples=[Sample(echoes)])
         look = Series("GetStock", "calls/s", at=at, samples=[Sample(calls, 10, 20, 30)])
-        memory = Series("memory", "MB", most=300, at=at, samples=[Sample(at / 1_000)])
+        memory = Series("resident memory", "MB", most=50, at=at, samples=[Sample(at / 1_000)])
         group.series += [echo, look, memory]
         group.comparisons.append(Comparison(look, echo, flat=0.8))
     return group
 
 
-def cells(table: Table) -> list[list[str]]:
-    """Return the rows, without what is empty."""
-    return [[cell for cell in row if cell] for section in table.sections for row in section]
+def measured(*groups: Group) -> Parts:
+    return {group.name: summed(group, ANA) for group in groups}
+
+
+def rows(question: str, *groups: Group) -> list[list[str]]:
+    """Return the headings and rows of the only table that answers *question*."""
+    _, tables = QUESTIONS[question]
+    (table,) = tables(measured(*groups))
+    return [list(table.headings), *(list(row) for row in table.rows)]
 
 
 def test_a_case_is_shown_with_its_ratio_and_its_aim() -> None:
-    assert cells(side_by_side([reads()])) == [
-        ["echo", "5,000", "±0%", "12.0", "20.0", "210"],
-        ["GetStock", "3,750", "±0%", "15.0", "25.0", "280", "0.75 ±0.00", "echo", "0.80 not met"],
-        ["BatchGetStock, stocks", "60,000", "±0%", "12.00 ±0.00", "echo"],
-        ["50,000 met"],
+    assert rows("single calls", reads()) == [
+        ["case", "ratio", "rate, 1/s", "p99, ms", "server CPU, µs", "aim"],
+        ["echo", "", "5,000 ±0%", "20.0", "210", ""],
+        ["GetStock", "0.75 ±0.00 of echo", "3,750 ±0%", "25.0", "280", "at least 0.80: missed"],
+        [
+            "BatchGetStock (stocks)",
+            "12.0 ±0.00 of echo",
+            "60,000 ±0%",
+            "",
+            "",
+            "at least 50,000: met",
+        ],
+        ["", "16.0 ±0.00 of GetStock", "", "", "", ""],
     ]
 
 
-def test_a_run_that_was_interrupted_is_told_as_far_as_it_got() -> None:
+def test_a_run_that_was_interrupted_is_shown_as_far_as_it_got() -> None:
     group = reads()
     group.series[0].samples.append(Sample(1_000))  # and then nothing beside it
+    group.series[2].samples.clear()
 
-    assert group.comparisons[0].ratio.median == 0.75
-    assert cells(side_by_side([group]))[1][:2] == ["GetStock", "3,750"]
+    part = summed(group, ANA)
+
+    assert [figure.name for figure in part.figures] == ["echo", "GetStock"]
+    assert part.figures[1].ratios == (Ratio("echo", 0.75, 0, 0.8),)
 
 
-def test_growth_is_told_beside_the_echo_of_the_same_moment() -> None:
-    assert cells(along(growth())) == [
-        ["echo, calls/s", "5,000", "2,500"],
-        ["GetStock, calls/s", "4,000", "1,500"],
-        ["  p50 ms", "10.0", "10.0"],
-        ["  p99 ms", "20.0", "20.0"],
-        ["  p99.9 ms", "30.0", "30.0"],
-        ["  to echo", "0.80", "0.60"],
-        ["  and that to the first, 0.80 not met", "1.00", "0.75"],
-        ["memory, MB, at most 300 met", "10.0", "100"],
+@pytest.mark.parametrize(
+    ("aims", "said"),
+    [
+        ({"aim": 20}, ["at least 20.0: met"]),
+        ({"aim": 31}, ["at least 31.0: missed"]),
+        ({"most": 20}, ["at most 20.0: met"]),
+        ({"most": 19}, ["at most 19.0: missed, within the spread"]),
+        ({}, []),
+    ],
+)
+def test_an_aim_is_a_least_or_a_most(aims: dict[str, float], said: list[str]) -> None:
+    size = Series("with UUIDs", "bytes/event", samples=[Sample(10), Sample(30), Sample(20)], **aims)
+
+    assert rows("growth in size", Group("disk", [size]))[1][2:] == said
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [(0.8, 0, ": met"), (0.79, 0.01, ": missed, within the spread"), (0.79, 0, ": missed")],
+)
+def test_an_aim_that_is_missed_by_less_than_the_spread_is_said_to_be(
+    value: float, half: float, said: str
+) -> None:
+    assert verdict(value, half, 0.8) == said
+
+
+def test_growth_is_shown_beside_the_echo_of_the_same_moment() -> None:
+    assert rows("growth", growth()) == [
+        ["call", "10 k events, ratio", "100 k events, ratio", "aim"],
+        ["GetStock", "1.00", "0.75", "at least 0.80: missed"],
     ]
 
 
-def test_what_was_measured_beside_two_things_is_told_beside_each() -> None:
-    group = growth()
-    for look, memory in zip(group.series[1::3], group.series[2::3], strict=True):
-        group.comparisons.append(Comparison(look, memory))
-
-    assert cells(along(group))[5:-1] == [
-        ["  to echo", "0.80", "0.60"],
-        ["  and that to the first, 0.80 not met", "1.00", "0.75"],
-        ["  to memory", "400", "15.0"],
+def test_what_an_axis_measures_is_shown_with_its_unit_and_its_limit() -> None:
+    assert rows("growth in size", growth()) == [
+        ["events", "resident memory, MB, at most 50", "aim"],
+        ["10,000", "10.0", "met"],
+        ["100,000", "100", "missed: resident memory"],
     ]
 
 
 def test_what_was_not_measured_at_a_place_is_left_open() -> None:
     group = growth()
-    group.series = [one for one in group.series if not (one.name == "memory" and one.at == 10_000)]
+    del group.series[3]  # the second echo
 
-    assert list(along(group).sections[-1]) == [("memory, MB, at most 300 met", "", "100")]
+    assert rows("growth in rates", group)[1:] == [
+        ["10,000", "5,000", "4,000"],
+        ["100,000", "", "1,500"],
+    ]
 
 
 def test_places_that_are_no_numbers_have_names() -> None:
-    group = growth()
-    group.places = ["small", "large"]
-    for series in group.series:
-        series.at = 0 if series.at == 10_000 else 1
+    small, large = (Series("in all", "µs", at=at, samples=[Sample(9)]) for at in (0, 1))
+    compared = [Comparison(small, large)]
+    group = Group("profile", [small, large], compared, "part", ("echo", "GetStock"))
 
-    assert along(group).headings == ("events", "small", "large")
+    assert rows("what bounds it", group) == [
+        ["part", "echo, µs", "GetStock, µs"],
+        ["in all", "9.00", "9.00"],
+        ["in all, ratio to in all", "1.00", ""],
+    ]
+
+
+def test_numbers_have_three_digits_or_all_of_their_whole_part() -> None:
+    assert [number(one) for one in (0.123, 12.34, 123.4, 12_345, None)] == [
+        *("0.12", "12.3", "123", "12,345", "")
+    ]
+    assert [short(one) for one in (64, 1_000, 10_000, 100_000, 1_000_000)] == [
+        *("64", "1,000", "10 k", "100 k", "1 M")
+    ]
 
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
-    named = Group("profile", axis="time", places=("echo", "GetStock"))
-    written = Record({"machine": "of Ana's"}, {"seconds": 1.5}, [reads(), growth(), named])
-    file = tmp_path / "bench.json"
+    named = Group("profile", reads().series, axis="time", places=("echo", "GetStock"))
+    written = measured(reads(), growth(), named)
 
-    figures.write(file, written)
+    results.write(tmp_path / "bench.json", written)
 
-    assert figures.read(file) == written
+    assert results.read(tmp_path / "bench.json") == written
 
 
-def test_all_of_it_is_shown_on_a_screen_and_in_the_readme() -> None:
-    told = Record({"machine": "of Ana's"}, {}, [reads(), growth()])
+def test_all_of_it_is_shown_on_a_screen() -> None:
     screen = Console(record=True, width=120, file=StringIO())
 
-    report.show(screen, told)
+    report.show(screen, measured(reads(), growth()))
 
-    for text in (screen.export_text(), report.markdown(told)):
-        for word in ("of Ana's", "GetStock", "0.75", "not met", "100,000", "reads: of kettles"):
-            assert word in text
-        assert "at work 20% of the time at most, for GetStock" in " ".join(text.split())
+    text = " ".join(screen.export_text().split())
+    for word in ("of Ana's", "GetStock", "0.75", ": missed", "100,000", "reads: of kettles"):
+        assert word in text
+    assert "the generator, one thread, was busy 20% at most (GetStock)" in text
 
 
 def test_figures_are_put_in_the_place_of_the_last_ones() -> None:
-    told = Record({}, {}, [growth()])
-    text = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
+    text = "before\n<!-- make bench: growth -->\nold\n<!-- end of make bench -->\nafter\n"
 
-    once = report.put(text, told)
+    once = documents.put(text, measured(growth()))
 
-    assert once.startswith(f"before\n{report.BEGIN}\n")
-    assert once.endswith(f"{report.END}\nafter\n")
+    assert once.startswith("before\n<!-- make bench: growth -->\n| call | 10 k events, ratio |")
+    assert once.endswith("\n<!-- end of make bench -->\nafter\n")
     assert "old" not in once
-    assert "| GetStock, calls/s | 4,000 | 1,500 |" in once
-    assert "p99.9 ms" in once
-    assert "p50 ms" not in once  # which the plots show
-    assert report.put(once, told) == once
-    with pytest.raises(report.NoPlace):
-        report.put("before\nafter\n", told)
+    assert documents.put(once, measured(growth())) == once
+    with pytest.raises(documents.NoFigures, match="no place"):
+        documents.put("before\nafter\n", measured(growth()))
+    with pytest.raises(documents.NoFigures, match="growth: 'growth' was not measured"):
+        documents.put(text, measured(reads()))
 
 
 def test_what_is_chosen_is_measured_and_nothing_else() -> None:
-    assert chosen([]) == list(BRIEF)
-    assert chosen(["bulk", "reads"]) == ["reads", "bulk"]
-    assert chosen(["reads"], "sweep") == ["reads", "sweep"]
-    assert chosen([], *CASES) == list(CASES)
-    with pytest.raises(NoSuchCase, match="there is no kettles; choose from reads"):
-        chosen(["kettles"])
+    assert chosen(list(BRIEF), []) == list(BRIEF)
+    assert chosen(["bulk", "reads"], []) == ["reads", "bulk"]
+    assert chosen(["reads"], ["sweep"]) == ["reads", "sweep"]
+    assert chosen([], list(CASES)) == list(CASES)
+    with pytest.raises(NoSuchCase, match="unknown: kettles; choose from reads"):
+        chosen(["kettles"], [])
 
 
 def test_plots_are_small_and_the_same_for_the_same_figures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from scripts.bench import plots  # noqa: PLC0415  needs what may not be installed
 
-    one, other = (plots.draw([reads(), growth()], tmp_path / name) for name in ("one", "other"))
+    parts = measured(reads(), growth())
+    one, other = (plots.draw(parts, tmp_path / name) for name in ("one", "other"))
 
     assert [path.name for path in one] == ["growth.svg"]  # the other has no axis
     assert one[0].stat().st_size < 150_000
