@@ -1,6 +1,6 @@
-"""An inventory service for retailers with many stores, spoken to over gRPC.
+"""An inventory service for retailers with many stores, over gRPC.
 
-The names of the client are available here too: `from inventory_grpc import InventoryClient`.
+The package also exports the names of the client: `from inventory_grpc import InventoryClient`.
 They are imported on first use, because the server and its command line do not need them.
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from inventory_grpc.client import *  # noqa: F403  its `__all__` is the list
-else:  # type checkers shall report a name that is not there
+else:  # hidden from type checkers, so that they report unknown names
 
     def __getattr__(name: str) -> object:
         # Python asks for submodules too, before it imports them; their names are lower case.

@@ -1,4 +1,4 @@
-"""`python -m inventory_grpc` is `inventory-grpc`."""
+"""Runs the command line as `python -m inventory_grpc`."""
 
 from inventory_grpc.cli import main
 

@@ -45,7 +45,7 @@ from inventory_grpc.settings import HealthAccess, Settings
 
 @dataclass(frozen=True)
 class Engine:
-    """The service without a server: what servicers call."""
+    """The service without a server: the parts that servicers call."""
 
     ledger: Ledger
     queries: Queries
@@ -56,7 +56,7 @@ class Engine:
     maintenance: Maintenance
     clock: LogClock
     running: asyncio.Task[None]
-    """The ledger's loop; it ends by itself only when storage is beyond help."""
+    """The ledger's loop; it ends by itself only if storage cannot be recovered."""
 
 
 @asynccontextmanager
@@ -67,12 +67,12 @@ async def engine(
     boot: Callable[[], str] = clocks.boot,
     showing: Showing = unseen,
 ) -> AsyncIterator[Engine]:
-    """Open the database in *settings* and run the ledger on it; close both in the end.
+    """Open the database in *settings* and run the ledger on it; close both on exit.
 
-    *showing* shows how far the upgrade of an older file has come.
+    *showing* reports the progress of upgrading an older file.
 
     Raises:
-        NotOurs, InUse, StorageError: the file cannot be used, and was left as it is.
+        NotOurs, InUse, StorageError: the file cannot be used, and was not changed.
     """
     async with open_store(settings, wall(), showing) as store:
         bus, head = InProcessBus(), Head()
@@ -115,7 +115,7 @@ async def engine(
 async def _running(
     ledger: Ledger, store: Store, head: Head, clock: LogClock
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Run the ledger, and what looks after it; on leaving, let it answer who waits."""
+    """Run the ledger and its background tasks; on exit, let it answer waiting callers."""
     running = asyncio.create_task(ledger.run(), name="ledger")
     watching = [
         asyncio.create_task(store.changes.watch(head, lambda _: ledger.follow())),
@@ -132,7 +132,7 @@ async def _running(
 
 
 class Service(NamedTuple):
-    """A server that does not listen yet, and its parts."""
+    """A server that is not started yet, and its parts."""
 
     server: grpc.aio.Server
     servicers: Servicers
@@ -143,15 +143,15 @@ class Service(NamedTuple):
 def build_service(
     parts: Engine, settings: Settings, wall: WallClock, *, shares_port: bool
 ) -> Service:
-    """Return the server of an engine, as *settings* want it."""
+    """Return the server of an engine, configured by *settings*."""
     health = Health(SERVICES)
 
-    def tell(_: object) -> None:
+    def update_health(_: object) -> None:
         closed = parts.breaker.state is BreakerState.CLOSED
         health.set_writes_accepted(closed and not parts.maintenance.holds_up)
 
-    parts.breaker.on_change(tell)
-    parts.maintenance.on_change(tell)
+    parts.breaker.on_change(update_health)
+    parts.maintenance.on_change(update_health)
     callers = CallersFile(settings.callers) if settings.callers else None
     shared = call_controls(
         callers, OPEN_METHODS if settings.health is HealthAccess.OPEN else frozenset()

@@ -1,4 +1,4 @@
-"""The command line, `inventory-grpc`: each command stands in a file of its subject."""
+"""The command line, `inventory-grpc`; each module has the commands of one subject."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -8,7 +8,8 @@ import typer
 from inventory_grpc.cli import access, clock, health, log, serve
 
 app = typer.Typer(
-    help="An inventory service for many stores: carts, counts and an event log, over gRPC.",
+    help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
+    "Example: `inventory-grpc serve -d shop.db`, then `inventory-grpc events -d shop.db --follow`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,4 +1,4 @@
-"""The command that makes tokens for callers."""
+"""The command that creates tokens for callers."""
 
 from typing import Annotated, Literal
 
@@ -17,24 +17,26 @@ def token(
     role: Annotated[
         RoleName,
         typer.Option(
-            help="reader: queries and events. operator: commands, too. admin: everything."
+            help="reader: queries and events. operator: also commands. admin: everything."
         ),
     ] = "reader",
 ) -> None:
-    """Make a token: print it, and its entry for the file of callers.
+    """Create a token, and print its entry for the callers file.
 
-    The token is the secret, and the only line on standard output: give it to the caller, who
-    sends it with each call as the metadata `authorization: Bearer TOKEN`. Its entry, which
-    holds a hash of it, is on standard error.
+    The token is secret, and the only line on standard output: give it to the caller, who sends
+    it with each call as the metadata `authorization: Bearer TOKEN`. Its entry, which contains
+    only a hash of it, is printed on standard error.
+
+    Example: `inventory-grpc token checkout --role operator > checkout.token`
     """
     try:
         name = Name(actor)
     except Malformed as error:
         raise typer.BadParameter(f"the name {error}", param_hint="ACTOR") from None
     made = new_token()
-    show(f"# The line on standard output is the secret: it is for {name} alone.")
-    print(made, flush=True)  # noqa: T201  the answer
-    show("# These lines are its entry for the file of callers, and no secret. Where the file has")
-    show(f"# an entry of {name}, add the token to it.")
+    show(f"# The line on standard output is the secret token of {name}.")
+    print(made, flush=True)  # noqa: T201  the result
+    show("# These lines are its entry for the callers file, and not secret. If the file already")
+    show(f"# has an entry of {name}, add the token to that entry.")
     for line in entry_of(name, Role[role.upper()], made):
         show(line)

@@ -1,4 +1,4 @@
-"""Shared by all commands: the screen, progress bars, options, and errors in one line."""
+"""Options, output and error messages that the commands share."""
 
 import os
 import sys
@@ -29,17 +29,19 @@ from inventory_grpc.server.supervisor import WorkerFailed
 from inventory_grpc.settings import BadSetting
 
 screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-"""Standard error. Text is shown as it is: `[brackets]` in a path are no markup."""
+"""Standard error. Text is shown literally: `[brackets]` in a path are not markup."""
 
 DatabaseOption = Annotated[
     Path | None,
-    typer.Option("--database", "-d", help="The file. [INVENTORY_DATABASE; else inventory.db]"),
+    typer.Option(
+        "--database", "-d", help="The database file. [INVENTORY_DATABASE; else inventory.db]"
+    ),
 ]
 
 
 def existing(database: Path | None) -> Database:
     path = load(database=database).database
-    found = Database(path)  # from here on it is the file's own name, beside which its WAL is
+    found = Database(path)  # resolves symbolic links; its WAL lies beside the resolved path
     if not check_files(found.path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
     check_name(found.path)
@@ -47,7 +49,7 @@ def existing(database: Path | None) -> Database:
 
 
 def show(text: str, *, red: str = "") -> None:
-    """Write one line to standard error, after some words in *red*."""
+    """Write one line to standard error, with a prefix in *red*."""
     screen.print(Text.assemble((printable(red), "red"), printable(text)))
 
 
@@ -56,7 +58,7 @@ def show_error(error: str) -> None:
 
 
 def _plain(error: Exception) -> str:
-    """Return what is wrong with which file, without the number that Python puts before it."""
+    """Return the message of *error*; for a system error, the file and the reason."""
     if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | Path):
         return f"{error.filename}: {error.strerror}"
     return str(error)
@@ -64,11 +66,11 @@ def _plain(error: Exception) -> str:
 
 @contextmanager
 def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
-    """Say in one line what is wrong and what to do about it; exit with 1."""
+    """Report an expected error in one line, and exit with 1."""
     try:
         yield
     except BrokenPipeError:
-        # whoever read our lines has had enough, as `head` does
+        # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (
         BadSetting,

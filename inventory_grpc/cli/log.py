@@ -1,4 +1,4 @@
-"""Commands on the file itself, with or without a server: print, check, rebuild and copy the log."""
+"""Commands on the database file: print, verify, rebuild, back up, restore and repair."""
 
 import asyncio
 import signal
@@ -32,21 +32,27 @@ def events(
         int, typer.Option(min=0, max=LAST_POSITION, help="Start after this position.")
     ] = 0,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new events as they are recorded.")
+        bool, typer.Option("--follow", "-f", help="Continue with new events as they are recorded.")
     ] = False,
     event_type: Annotated[
-        list[str] | None, typer.Option("--type", help="Only these facts, such as StockReserved.")
+        list[str] | None,
+        typer.Option("--type", help="Only events of this type, such as StockReserved; repeatable."),
     ] = None,
-    product: Annotated[list[str] | None, typer.Option(help="Only of these products.")] = None,
-    store: Annotated[list[str] | None, typer.Option(help="Only of these stores.")] = None,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Only this product; repeatable.")
+    ] = None,
+    store: Annotated[list[str] | None, typer.Option(help="Only this store; repeatable.")] = None,
     reservation: Annotated[
-        list[str] | None, typer.Option(help="Only of these reservations.")
+        list[str] | None, typer.Option(help="Only this reservation; repeatable.")
     ] = None,
 ) -> None:
-    """Print the event log as JSON lines, oldest first; servers may go on meanwhile."""
+    """Print the event log as JSON lines, oldest first; servers may run meanwhile.
+
+    Example: `inventory-grpc events -d shop.db --follow --type StockReserved --store lisbon`
+    """
     if unknown := sorted(set(event_type or ()) - set(KIND_BY_NAME)):
         raise typer.BadParameter(
-            f"unknown fact {unknown[0]}; choose from {', '.join(KIND_BY_NAME)}", param_hint="--type"
+            f"unknown type {unknown[0]}; choose from {', '.join(KIND_BY_NAME)}", param_hint="--type"
         )
     matching = EventFilter(
         frozenset(event_type or ()),
@@ -54,19 +60,22 @@ def events(
         frozenset(store or ()),
         frozenset(reservation or ()),
     )
-    # asyncio's way to end would wait for a pipe that nobody reads; this one only reads the file
+    # asyncio's handler would wait for a pipe that nobody reads; this command only reads the file
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with errors():
         asyncio.run(print_events(existing(database), after, matching, follow=follow))
 
 
 def verify(database: DatabaseOption = None) -> None:
-    """Check the hash chain and every table against the log; exit with 1 if anything differs."""
+    """Check the hash chain, and every table against the log; exit with 1 if one differs.
+
+    Servers may run meanwhile. Example: `inventory-grpc verify -d shop.db`
+    """
     found = 0
     with errors(), progress_bar("checking") as progress:
         for difference in differences(existing(database), progress.at):
             found += 1
-            print(printable(difference))  # noqa: T201  the answer
+            print(printable(difference))  # noqa: T201  the result
     if found:
         show(": restore a backup, or `rebuild` the tables", red=f"{found} differences")
         raise typer.Exit(1)
@@ -74,9 +83,11 @@ def verify(database: DatabaseOption = None) -> None:
 
 
 def rebuild(database: DatabaseOption = None) -> None:
-    """Make the tables that queries read again from the log; no server may be running.
+    """Rebuild the tables for queries from the log; no server may be running.
 
-    A log of an earlier format is upgraded first, which goes one way.
+    A log of an earlier format is upgraded first, which cannot be undone.
+
+    Example: `inventory-grpc rebuild -d shop.db`
     """
     with errors(), progress_bar("rebuilding") as progress:
         position = rebuild_alone(existing(database), progress.of)
@@ -84,23 +95,28 @@ def rebuild(database: DatabaseOption = None) -> None:
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(help="Where to write the copy; must not exist.")],
+    target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
     database: DatabaseOption = None,
 ) -> None:
-    """Copy the database as it is at one moment; servers may go on meanwhile."""
+    """Copy the database at one moment; servers may run meanwhile.
+
+    Example: `inventory-grpc backup /backups/monday.db -d shop.db`
+    """
     with errors(), progress_bar("copying") as progress:
         copy = back_up(existing(database), target, progress.of)
     for folder in copy.left:
-        show(f"{folder} is left of a backup that was killed: remove it")
-    show(f"{copy.path} holds everything up to position {copy.position:,}, as log {copy.log_id}")
+        show(f"{folder} was left by a backup that was killed: remove it")
+    show(f"{copy.path} has everything up to position {copy.position:,}, as log {copy.log_id}")
 
 
 def repair(database: DatabaseOption = None) -> None:
-    """Make the file usable again after another program, such as sqlite3, has written to it.
+    """Restore the page checksums after another program, such as sqlite3, has written to the file.
 
-    All or nothing: only if every event, link and table in it proves to be sound. It stays the
-    same log, for followers too. The file as it was is kept under a name with the date. Nothing
-    may have it open.
+    The file is replaced only if every event, link of the hash chain and table passes its check.
+    It stays the same log, so followers continue. The old file is kept under a name with the date.
+    No program may have the file open.
+
+    Example: `inventory-grpc repair -d shop.db`
     """
     with errors(), progress_bar("repairing") as progress:
         file = Database(load(database=database).database)
@@ -108,23 +124,25 @@ def repair(database: DatabaseOption = None) -> None:
     if done.pages:
         show(
             f"{done.pages:,} pages of {file.path} had no checksum, as another program leaves them; "
-            f"all {done.position:,} events of log {done.log_id} are there and proven"
+            f"all {done.position:,} events of log {done.log_id} were verified"
         )
     else:
         show(f"every page of {file.path} has its checksum: there is nothing to repair")
     if done.kept:
-        show(f"the file as it was is kept as {done.kept.path}")
+        show(f"the old file is kept as {done.kept.path}")
 
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="The copy to restore.")],
     database: DatabaseOption = None,
 ) -> None:
-    """Put a backup in the place of the database; nothing may have it open.
+    """Replace the database with a backup; no program may have the database open.
 
-    The copy is checked first: every page, and every link of the chain. The files that it
-    replaces are kept under a name with the date. It is a log of its own: followers of the log
-    before are refused with OTHER_LOG, and have to start over.
+    Every page and every link of the hash chain is checked first. The old files are kept under a
+    name with the date. The restored log has a new id: followers of the old log are refused with
+    OTHER_LOG, and must start over.
+
+    Example: `inventory-grpc restore /backups/monday.db -d shop.db`
     """
     with errors(), progress_bar("copying") as progress:
         target = Database(load(database=database).database)
@@ -132,8 +150,8 @@ def restore(
     show(f"restored {source} to {target.path}: everything up to position {done.position:,}")
     for old in done.kept:
         names = ", ".join(file.name for file in old.files)
-        show(f"the files before are kept in {old.path.parent}: {names}")
+        show(f"the old files are kept in {old.path.parent}: {names}")
     show(
-        f"the log is a new one, {done.log_id}: followers of the log before are refused with "
+        f"the log has the new id {done.log_id}: followers of the old log are refused with "
         "OTHER_LOG and start over from the beginning"
     )

@@ -1,4 +1,4 @@
-"""The options of `serve`: one for each setting."""
+"""Makes the options of `serve`, one for each setting."""
 
 import inspect
 import re
@@ -19,9 +19,9 @@ _LINK: Final = re.compile(r"\[(\w+)\]\(#\w+\)")
 
 
 def takes_settings(command: C) -> C:
-    """Give *command* an option for each setting, before the parameters that it names itself.
+    """Give *command* an option for each setting, before its own parameters.
 
-    They arrive as keywords, and are None where the option was not given.
+    They are passed as keywords, with None for an option that was not given.
     """
     signature = inspect.signature(command)
     kinds = kinds_of_settings()

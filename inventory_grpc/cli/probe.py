@@ -16,11 +16,11 @@ from inventory_grpc.server.x509 import names_of
 from inventory_grpc.settings import BadSetting, Settings
 
 _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  a key
-"""Where a server that listens on all addresses is to be found on its own machine."""
+"""The address on this machine of a server that listens on all addresses."""
 
 _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
-    # GRPC_ADDRESS_HTTP_PROXY names another kind of proxy, which the first option leaves on.
+    # GRPC_ADDRESS_HTTP_PROXY names another kind of proxy, which the first option does not disable.
     ("grpc.address_http_proxy_enabled_addresses", ""),
     ("grpc.enable_retries", 0),
 )
@@ -28,7 +28,7 @@ _OPTIONS: Final = (
 
 @dataclass(frozen=True)
 class Probe:
-    """The server to ask, and the files to ask it with."""
+    """A server, and the files with which to call it."""
 
     server: str
     ca: Path | None = None
@@ -40,8 +40,8 @@ class Probe:
         """Return the status of *service*, such as `SERVING`.
 
         Raises:
-            BadSetting: what is given cannot be used.
-            OSError: a file cannot be read, or there is no answer in time, or another one.
+            BadSetting: an option is invalid.
+            OSError: a file cannot be read, or the call failed or timed out.
         """
         where = _place(self.server)
         if (self.certificate is None) != (self.key is None):
@@ -70,10 +70,10 @@ class Probe:
         return (("authorization", f"Bearer {token}"),)
 
     async def _connected(self, where: Settings) -> grpc.aio.Channel:
-        """Return a channel with TLS if there is an authority, or a server here that speaks it.
+        """Return a channel, with TLS if there is an authority or a local server uses TLS.
 
-        What a server on this machine shows is taken as its certificate: a probe that is
-        configured for itself would break when the certificate of the server is renewed.
+        The certificate of a server on this machine is trusted: a probe with an authority of its
+        own would break when the server's certificate is renewed.
         """
         authorities = self.ca.read_bytes() if self.ca else None
         options: list[tuple[str, str | int]] = [*_OPTIONS]
@@ -89,10 +89,10 @@ class Probe:
 
 
 def _place(server: str) -> Settings:
-    """Return settings that listen where *server* is reached.
+    """Return settings that listen on the address of *server*.
 
     Raises:
-        BadSetting: it is no address.
+        BadSetting: it is not an address.
     """
     try:
         asked = Settings(listen=server, allow_plaintext=True, allow_anonymous=True)
@@ -104,7 +104,7 @@ def _place(server: str) -> Settings:
 
 
 async def _certificate_shown(where: Settings) -> bytes | None:
-    """Return what the server shows, in DER; None if it speaks no TLS."""
+    """Return the server's certificate in DER; None if it does not use TLS."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -114,7 +114,7 @@ async def _certificate_shown(where: Settings) -> bytes | None:
     except (ssl.SSLError, ConnectionResetError):
         return None
     except OSError as error:
-        # asyncio says it by number, and of several addresses that a name has without one
+        # asyncio gives only the number, and for a name with several addresses not even that
         why = os.strerror(error.errno) if error.errno else error
         raise ConnectionError(f"{where.listen} cannot be reached: {why}") from None
     shown: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

@@ -1,4 +1,4 @@
-"""The command that serves."""
+"""The command that runs a server."""
 
 import asyncio
 import logging
@@ -27,36 +27,38 @@ _log = logging.getLogger(__name__)
 def serve(
     *, worker: Annotated[int | None, typer.Option(hidden=True)] = None, **settings: object
 ) -> None:
-    """Serve the API until SIGTERM or Ctrl-C; a second one leaves at once.
+    """Serve the API until SIGTERM or Ctrl-C, then drain; a second signal exits at once.
 
-    Each option is also an environment variable, INVENTORY_ and its name in capitals:
-    INVENTORY_MAX_QUERIES for --max-queries. An option comes before its variable.
+    Each option is also an environment variable: INVENTORY_ and its name in capitals, such as
+    INVENTORY_MAX_QUERIES for --max-queries. An option overrides its variable.
+
+    Example: `inventory-grpc serve --listen 127.0.0.1:50051 -d shop.db`
     """
     sys.stderr = queued(sys.stderr)
     with errors():
         link = Link.of_worker(worker) if worker else None
-    with errors(link.failed if link else show_error):
+    with errors(link.report_failure if link else show_error):
         _serve(load(os.environ, **settings), link)
 
 
 def _serve(settings: Settings, link: Link | None) -> None:
     set_up_logging(settings.log_format, link.worker if link else None)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
-    # it writes lines of its own, in its own format, for what any caller can send
+    # otherwise gRPC logs malformed requests of any caller, in a format of its own
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if not link:
         _warn_of_unknown(os.environ)
         if settings.workers > 1:
             asyncio.run(supervise(settings))
             return
-    from inventory_grpc.server import lifetime  # noqa: PLC0415  grpc takes a while to import, and `--help` and a supervisor need not wait
+    from inventory_grpc.server import lifetime  # noqa: PLC0415  grpc imports slowly; `--help` and a supervisor do without
 
     lifetime.serve(settings, link)
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
-    """Warn of variables with our prefix that nothing reads: most are spelt wrong."""
+    """Warn about unknown variables with our prefix, which are mostly misspelt."""
     known = [*(variable(setting.name) for setting in fields(Settings)), failpoints.VARIABLE]
     for name, meant in unknown(environ, known).items():
         hint = f"; did you mean {meant}?" if meant else "; see `inventory-grpc serve --help`"
-        _log.warning("%s is not a setting, and changes nothing%s", name, hint)
+        _log.warning("%s is not a setting, and has no effect%s", name, hint)

@@ -24,13 +24,13 @@ MAX_EVENTS: Final = 512
 async def print_events(
     database: Database, after: int, matching: EventFilter, *, follow: bool
 ) -> None:
-    """Print matching events as JSON lines: those there are, and with *follow* new ones.
+    """Print matching events as JSON lines; with *follow*, continue with new ones.
 
     Raises:
         PositionAhead: *after* is past the end of the log.
         NotOurs: the log has an earlier format.
         StorageError: it cannot be read.
-        InUse: somebody began to change a file that this process can only read.
+        InUse: another process changed a file that this process can only read.
     """
     with readable(database) as original:
         await _print(original, after, matching, follow=follow)

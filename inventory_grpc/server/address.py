@@ -1,4 +1,4 @@
-"""The address of a server: reserved for workers, probed, and warned of where it is open."""
+"""Reserves a server's address for its workers, and warns if the address is open to others."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ from inventory_grpc.settings import BadSetting, Settings
 _log = logging.getLogger(__name__)
 
 _NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-"""A name such as localhost may also stand for an address that this machine lacks."""
+"""A name such as localhost may also resolve to an address that this machine lacks."""
 
 
 def cannot_listen(settings: Settings) -> OSError:
@@ -24,28 +24,28 @@ def cannot_listen(settings: Settings) -> OSError:
 
 
 def warn_of_openness(settings: Settings) -> None:
-    """Warn where the server is open in a way that the operator may not have intended."""
+    """Warn if the server accepts anonymous or unencrypted calls."""
     host, _, _ = settings.listen.rpartition(":")
-    who = "whoever uses this machine" if settings.is_loopback else "whoever can reach this machine"
+    where = "every user of" if settings.is_loopback else "everyone who can reach"
     if settings.callers is None:
-        _log.warning("%s is open: %s may call, and is not asked who it is", host, who)
+        _log.warning("%s is open: %s this machine may call without a token", host, where)
     if settings.tls_certificate is None and not settings.is_loopback:
         _log.warning("%s can be reached from other machines, and nothing is encrypted", host)
 
 
 @contextmanager
-def held(settings: Settings) -> Iterator[str]:
-    """Hold the address in *settings* for workers to share; yield it, with the port it has.
+def reserved(settings: Settings) -> Iterator[str]:
+    """Reserve the address in *settings* for workers to share; yield it, with its port.
 
-    It is nobody else's at the start, and stays ours while workers come and go. The kernel
-    then lets processes of this user in, and no others; connections go to workers alone.
+    The address must be free at first, and stays reserved while workers are replaced. The kernel
+    lets only processes of this user share it, and connects clients to workers only.
 
     Raises:
-        BadSetting: a port cannot be shared here.
-        OSError: the address cannot be had.
+        BadSetting: this system cannot share a port.
+        OSError: the address cannot be bound.
     """
-    if sys.platform != "linux":  # elsewhere SO_REUSEPORT is missing, or does not spread
-        raise BadSetting("workers: only Linux can spread one port over several; set it to 1")
+    if sys.platform != "linux":  # elsewhere SO_REUSEPORT is missing or does not balance
+        raise BadSetting("workers: only Linux can share one port among several; set it to 1")
     with ExitStack() as holders:
         try:
             port = _hold_all(settings.host, settings.port, holders)
@@ -56,7 +56,7 @@ def held(settings: Settings) -> Iterator[str]:
 
 
 def is_free(settings: Settings) -> bool:
-    """Tell whether a server could listen as in *settings*, as far as the port goes."""
+    """Return whether the address in *settings* can be bound."""
     try:
         with ExitStack() as holders:
             _hold_all(settings.host, settings.port, holders)
@@ -66,7 +66,7 @@ def is_free(settings: Settings) -> bool:
 
 
 def _hold_all(host: str, port: int, holders: ExitStack) -> int:
-    """Hold every address that *host* stands for; return the port, which is one for all."""
+    """Bind every address of *host*; return the port, which is the same for all."""
     is_held, missing = False, OSError()
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, _, _, _, address in found:
@@ -85,13 +85,13 @@ def _hold_all(host: str, port: int, holders: ExitStack) -> int:
 
 
 def _hold(holder: socket.socket, address: tuple[str | int, ...]) -> int:
-    """Bind *holder* where nobody else is, then let others in who mean to share.
+    """Bind *holder* to an unused address, then allow workers to share it.
 
-    Connections of a server that has just ended do not count (`SO_REUSEADDR`); what else is
-    bound there does, once we listen: of two who come at once, no more than one gets past it.
-    Then the socket stops to listen, and keeps the port.
+    Connections of a server that has just ended do not count as use (`SO_REUSEADDR`). Any other
+    socket there makes `listen` fail, so of two concurrent starts at most one succeeds. Then the
+    socket stops listening, and keeps the port.
     """
-    is_chosen = address[1] != 0  # else the kernel looks for one that nobody has
+    is_chosen = address[1] != 0  # otherwise the kernel chooses a free port
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, is_chosen)
     holder.bind(address)
     if is_chosen:

@@ -1,8 +1,8 @@
-"""The checks that a certificate, its key and its authorities pass before they are served.
+"""Checks a certificate, its key and its authorities before they are served.
 
-gRPC says of all that it refuses only that it could not listen, and takes some with which no
-handshake succeeds. OpenSSL, by Python's `ssl`, tells what is wrong; the kind of the key is read
-from the certificate itself.
+gRPC reports every refused certificate as a failure to listen, and accepts some with which no
+handshake succeeds. OpenSSL, through Python's `ssl`, gives the reason; the key type is read from
+the certificate itself.
 """
 
 import os
@@ -20,14 +20,14 @@ from typing import Final, NamedTuple
 from inventory_grpc.server.x509 import facts_of
 
 MIN_RSA_BITS: Final = 1_024
-"""With less, gRPC cannot sign a handshake."""
+"""With a shorter key, gRPC cannot sign a handshake."""
 
 _USABLE: Final = ("RSA", "EC P-256", "EC P-384")
 _USABLE_BY_SOME: Final = ("EC P-521", "Ed25519")
-"""Kinds of keys that gRPC serves with, but that clients on its C core (as in Python) refuse."""
+"""Key types that gRPC serves, but that clients on its C core (as in Python) refuse."""
 
 _OTHER_KEY: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
-"""What OpenSSL says of a key that is not the certificate's."""
+"""OpenSSL's reasons for a key that does not belong to the certificate."""
 
 _BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _DER: Final = b"\x30"
@@ -39,11 +39,11 @@ _USE: Final = "use EC P-256, EC P-384, or RSA of 2,048 bits"
 
 
 class BadCertificate(ValueError):
-    """A certificate or its key cannot be used; the message names the file and says why."""
+    """A certificate or its key cannot be used; the message names the file and the reason."""
 
 
 class Files(NamedTuple):
-    """What was read from the files."""
+    """The contents of the files."""
 
     chain: bytes
     key: bytes
@@ -51,17 +51,17 @@ class Files(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """Where the files are."""
+    """The paths of the files."""
 
     chain: Path
     key: Path
     authorities: Path | None
 
     def read(self) -> Files:
-        """Return what they hold, each of which looks like PEM.
+        """Return the contents of the files, each of which has a PEM header.
 
         Raises:
-            BadCertificate: one of them cannot be read, or holds something else.
+            BadCertificate: one of them cannot be read, or is not PEM.
         """
         chain = _pem(self.chain, b"CERTIFICATE")
         key = _pem(self.key, b"PRIVATE KEY")
@@ -71,19 +71,16 @@ class Paths(NamedTuple):
 
 
 def check(files: Files, paths: Paths) -> list[str]:
-    """Return what an operator should know about *files*, which can be served.
+    """Return warnings about *files*, which can be served.
 
     Raises:
-        BadCertificate: they cannot.
+        BadCertificate: they cannot be served.
     """
     _check_certificates(files.chain, paths.chain)
     if files.authorities is not None and paths.authorities is not None:
         _check_certificates(files.authorities, paths.authorities)
     _check_pair(files, paths)
-    return [
-        *_of_first(files.chain, paths.chain),
-        *_openness(paths.key),
-    ]
+    return [*_leaf_warnings(files.chain, paths.chain), *_key_warnings(paths.key)]
 
 
 def _pem(path: Path, kind: bytes) -> bytes:
@@ -103,7 +100,7 @@ def _pem(path: Path, kind: bytes) -> bytes:
 
 
 def _check_certificates(content: bytes, path: Path) -> None:
-    """See that all blocks of *content* are certificates that can be decoded."""
+    """Check that all blocks of *content* are certificates that can be decoded."""
     try:
         _context().load_verify_locations(cadata=content.decode("ascii", "replace"))
     except (ssl.SSLError, ValueError) as error:
@@ -111,11 +108,11 @@ def _check_certificates(content: bytes, path: Path) -> None:
 
 
 def _check_pair(files: Files, paths: Paths) -> None:
-    """See that the key can be read and belongs to the first certificate of the chain."""
+    """Check that the key can be read and belongs to the first certificate of the chain."""
 
     def no_passphrase() -> str:
         raise BadCertificate(
-            f"{paths.key}: has a passphrase, and nobody could enter it; remove it with "
+            f"{paths.key}: has a passphrase, which a server cannot enter; remove it with "
             "`openssl pkey`"
         )
 
@@ -132,7 +129,7 @@ def _check_pair(files: Files, paths: Paths) -> None:
 
 
 def _context() -> ssl.SSLContext:
-    """Return a context that takes what gRPC may take: it is not for handshakes."""
+    """Return a context that accepts whatever gRPC may accept; it is not for handshakes."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
@@ -145,19 +142,19 @@ def _why(error: Exception) -> str:
 
 @contextmanager
 def _in_memory(content: bytes) -> Iterator[str]:
-    """Yield a path to *content*, which `ssl` asks for: what is checked is what will be served."""
+    """Yield a path to *content* for `ssl`, so that the checked bytes are those that are served."""
     with (
         open(os.memfd_create("pem"), "wb")  # noqa: PTH123  no path
         if hasattr(os, "memfd_create")
-        else NamedTemporaryFile()  # which only this user can read
+        else NamedTemporaryFile()  # readable by this user only
     ) as file:
         file.write(content)
         file.flush()
         yield f"/dev/fd/{file.fileno()}" if hasattr(os, "memfd_create") else str(file.name)
 
 
-def _of_first(chain: bytes, path: Path) -> list[str]:
-    """Return what to know about the certificate that is shown.
+def _leaf_warnings(chain: bytes, path: Path) -> list[str]:
+    """Return warnings about the first certificate, which the server presents.
 
     Raises:
         BadCertificate: gRPC cannot serve with its key.
@@ -167,7 +164,7 @@ def _of_first(chain: bytes, path: Path) -> list[str]:
         facts = facts_of(b64decode(first[1])) if first else None
     except (ValueError, IndexError, StopIteration):
         facts = None
-    if facts is None:  # OpenSSL has read it, and so may gRPC
+    if facts is None:  # OpenSSL has read it, so gRPC may read it too
         return []
     if facts.key not in _USABLE + _USABLE_BY_SOME:
         raise BadCertificate(f"{path}: gRPC cannot serve with its key, {facts.key}; {_USE}")
@@ -189,7 +186,7 @@ def _of_first(chain: bytes, path: Path) -> list[str]:
     return notes
 
 
-def _openness(key: Path) -> list[str]:
+def _key_warnings(key: Path) -> list[str]:
     with suppress(OSError):
         if key.stat().st_mode & stat.S_IROTH:
             return [f"{key}: every user of this machine can read the key"]

@@ -1,4 +1,4 @@
-"""Settings as environment variables: an operator sets them, and workers inherit them."""
+"""Reads settings from environment variables, and writes them for workers."""
 
 import os
 import re
@@ -25,10 +25,10 @@ def variable(setting: str) -> str:
 
 
 def load(environ: Mapping[str, str] = os.environ, **chosen: object) -> Settings:
-    """Return the settings from the environment, except those *chosen* that are not None.
+    """Return the settings from the environment, overridden by each of *chosen* that is not None.
 
     Raises:
-        BadSetting: a variable cannot be read, or a setting cannot have its value.
+        BadSetting: a variable or a setting is invalid.
     """
     kinds = kinds_of_settings()
     values: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def load(environ: Mapping[str, str] = os.environ, **chosen: object) -> Settings:
 
 
 def to_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables from which another process loads exactly these settings."""
+    """Return the variables from which another process loads the same settings."""
     return {variable(each.name): written(getattr(settings, each.name)) for each in fields(Settings)}
 
 
@@ -53,7 +53,7 @@ def parse(kind: type[Any], text: str) -> object:
     """Return *text* as a value of this kind.
 
     Raises:
-        ValueError: it is none; the message says what it must be.
+        ValueError: it is not one; the message says what it must be.
     """
     try:
         return _WORDS[text.lower()] if kind is bool else kind(text)
@@ -62,7 +62,7 @@ def parse(kind: type[Any], text: str) -> object:
 
 
 def written(value: object) -> str:
-    """Return the text from which `parse` makes *value*; none is empty."""
+    """Return the text from which `parse` reads *value*; an empty text for None."""
     match value:
         case None:
             return ""
@@ -75,10 +75,7 @@ def written(value: object) -> str:
 
 
 def unknown(environ: Mapping[str, str], known: Iterable[str]) -> Mapping[str, str]:
-    """Return the variables with our prefix that nothing reads, each with the closest known one.
-
-    It is empty where none is close.
-    """
+    """Return the unknown variables with our prefix, each with the closest known name, if any."""
     names = {name.removeprefix(PREFIX) for name in known}
     found = {}
     for variable, value in sorted(environ.items()):

@@ -1,4 +1,4 @@
-"""The process that serves: its event loop, garbage collection, signals, and its exit."""
+"""The life of a serving process: event loop, garbage collection, signals, and exit."""
 
 import asyncio
 import gc
@@ -18,29 +18,28 @@ from inventory_grpc.settings import BadSetting, EventLoop, Settings
 _log = logging.getLogger(__name__)
 
 GC_THRESHOLDS: Final = (20_000, 10, 10_000)
-"""Objects made, less those freed, between two garbage collections: by default Python collects
-every few calls. A full collection comes about once in three hours; with full caches it takes
+"""Allocations minus deallocations between two garbage collections: by default Python collects
+every few calls. A full collection runs about once in three hours; with full caches it takes
 0.3 s."""
 
 GC_SECONDS: Final = 1.0
-"""Between two collections of young objects. Where caches make room for each new entry, as many
-objects are freed as are made, so Python collected so late that it took 0.3 s."""
+"""The interval between collections of young objects. When a full cache evicts an entry for each
+new one, allocations and deallocations balance, so Python collected so late that it took 0.3 s."""
 
 SWITCH_SECONDS: Final = 0.0005
-"""How long a thread may keep the interpreter; durable commands are a tenth faster for it."""
+"""The longest time a thread keeps the GIL; it makes durable commands a tenth faster."""
 
 
 def serve(settings: Settings, link: Link | None) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second one ends the process at once.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second signal exits at once.
 
-    A signal that comes before it serves ends it at once, too: no call was accepted, and to wait
-    for a file, or to rebuild its tables, can take long. A worker also drains when its supervisor
-    is gone.
+    A signal before the server accepts calls also exits at once, because waiting for a file or
+    rebuilding its tables can take long. A worker also drains when its supervisor ends.
 
     Raises:
         LedgerBroken: storage has failed for too long.
     """
-    # otherwise a thread that returns from the disk waits for up to 5 ms to go on
+    # by default a thread that returns from the disk waits up to 5 ms for the GIL
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
@@ -51,7 +50,7 @@ def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] 
     if choice is EventLoop.ASYNCIO:
         return None
     try:
-        import uvloop  # noqa: PLC0415  an extra, for those who chose it
+        import uvloop  # noqa: PLC0415  an optional extra
     except ImportError:
         raise BadSetting("event_loop: uvloop is not installed; pip install uvloop") from None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
@@ -71,8 +70,8 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
             loop.add_signal_handler(number, on_signal)
         if link:
             link.on_end(stop.set)
-            link.serves()
-            beating.append(loop.create_task(repeat("the beat", link.beat, BEAT_SECONDS)))
+            link.report_serving()
+            beating.append(loop.create_task(repeat("the heartbeat", link.beat, BEAT_SECONDS)))
         collecting = asyncio.create_task(
             repeat("garbage collection", _collect_garbage, GC_SECONDS), name="garbage collection"
         )
@@ -80,15 +79,15 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         collecting.cancel()
-        _log.info("draining: calls that were taken are answered; once more to leave at once")
-        # a disk that hangs must not keep the process: to be killed is safe
+        _log.info("draining: accepted calls are answered; another signal exits at once")
+        # a hanging disk must not keep the process alive; an exit at any moment is safe
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _exit_now)
         if served.engine.running.done():
             await served.engine.running
     for task in beating:
         task.cancel()
     if link:
-        link.leaves()
+        link.end_beats()
     _log.info("stopped")
 
 
@@ -97,15 +96,15 @@ async def _collect_garbage() -> None:
 
 
 def _exit_before_serving(*_: object) -> None:
-    _log.info("told to stop before it served")
+    _log.info("stopped by a signal before serving")
     _exit(0)
 
 
 def _drain_then_exit(stop: asyncio.Event) -> Callable[[], None]:
-    """Return a handler of signals: the first sets *stop*, the second exits at once.
+    """Return a signal handler: the first call sets *stop*, the second exits at once.
 
-    The loss of a worker's supervisor is not counted: a service manager often sends its signal
-    to all processes.
+    The end of a worker's supervisor does not count, because a service manager often sends its
+    signal to all processes.
     """
     times = count()
 
@@ -118,11 +117,11 @@ def _drain_then_exit(stop: asyncio.Event) -> Callable[[], None]:
 
 
 def _exit_now() -> None:
-    _log.warning("leaving at once; what was acknowledged is on disk")
+    _log.warning("exiting at once; acknowledged commands are on disk")
     _exit(1)
 
 
 def _exit(code: int) -> NoReturn:
-    """End the process at once, except that the last log lines have a bounded time."""
+    """Exit at once, after a bounded time for the last log lines."""
     logging.shutdown()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Standard error behind a bounded queue: a reader that stops reading never stops the service."""
+"""Standard error behind a bounded queue, so that a stalled log reader never blocks the service."""
 
 import atexit
 import io
@@ -14,28 +14,28 @@ from typing import Final, TextIO
 import structlog
 
 MAX_WAITING: Final = 4 * 1024 * 1024
-"""Characters that wait to be written; some 15,000 lines."""
+"""The most characters in the queue; about 15,000 lines."""
 
 DRAIN_SECONDS: Final = 1.0
-"""How long the end of the process may wait for lines that nobody takes."""
+"""The longest time that the exit of the process waits for the queue."""
 
 
 class LogQueue(io.TextIOBase):
-    """A text file whose `write` never waits: a thread of its own writes to the descriptor.
+    """A text file whose `write` never blocks: a thread writes to the descriptor.
 
-    While there is no room, lines are dropped and counted. Once the queue has been written, a
-    line says how many there were: what is missing is one gap, at the place of that line.
+    While the queue is full, lines are dropped and counted. When the queue is empty again, a line
+    reports how many were dropped; they are all missing at that point.
     """
 
     def __init__(
         self, descriptor: int, max_waiting: int = MAX_WAITING, drain_seconds: float = DRAIN_SECONDS
     ) -> None:
-        """Start the thread; it never keeps the process from ending."""
+        """Start the thread, which is a daemon and does not delay the exit of the process."""
         self._descriptor = descriptor
         self._max_waiting = max_waiting
         self._drain_seconds = drain_seconds
         self._queue: SimpleQueue[str | threading.Event] = SimpleQueue()
-        # a signal handler may log while its thread does
+        # reentrant: a signal handler may log while its thread is logging
         self._lock = threading.RLock()
         self._waiting = 0
         self._dropped = 0
@@ -69,7 +69,7 @@ class LogQueue(io.TextIOBase):
         """Do nothing: loggers flush after each line, and must not wait. See `drain`."""
 
     def drain(self) -> None:
-        """Wait until everything is written, but no longer than a bound, and only once for that."""
+        """Wait for a bounded time until the queue is written; after a timeout, never again."""
         written = threading.Event()
         self._queue.put(written)
         if not written.wait(self._drain_seconds):
@@ -83,15 +83,15 @@ class LogQueue(io.TextIOBase):
                 continue
             try:
                 self._put_out(entry.encode("utf-8", "backslashreplace"))
-            except Exception:  # noqa: BLE001  a bug, or nobody is there any more: the thread goes on
+            except Exception:  # noqa: BLE001  a bug or a closed pipe: the thread continues
                 self._done(entry, lost=entry.count("\n"))
             else:
                 if dropped := self._done(entry):
                     with suppress(Exception):
-                        self._tell(dropped)
+                        self._report(dropped)
 
     def _done(self, entry: str, lost: int = 0) -> int:
-        """Take *entry* off the count; return how many lines were dropped if that can be told."""
+        """Subtract *entry* from the count; return the dropped lines, if they can be reported."""
         with self._lock:
             self._waiting -= len(entry)
             self._dropped += lost
@@ -100,9 +100,9 @@ class LogQueue(io.TextIOBase):
             dropped, self._dropped = self._dropped, 0
             return dropped
 
-    def _tell(self, dropped: int) -> None:
+    def _report(self, dropped: int) -> None:
         log = structlog.get_logger("inventory_grpc.server.logs")
-        log.warning("log lines were dropped: nobody took them in time", dropped=dropped)
+        log.warning("log lines were dropped: they were not read in time", dropped=dropped)
 
     def _put_out(self, text: bytes) -> None:
         for piece in _pieces(text):
@@ -110,16 +110,16 @@ class LogQueue(io.TextIOBase):
             while left:
                 try:
                     left = left[os.write(self._descriptor, left) :]
-                except BlockingIOError:  # whoever shares the descriptor has set it so
+                except BlockingIOError:  # another process has set the descriptor to non-blocking
                     waiting = select.poll()
                     waiting.register(self._descriptor, select.POLLOUT)
                     waiting.poll()
 
 
 def _pieces(text: bytes) -> Iterator[bytes]:
-    """Split *text* into whole lines of as many bytes as a pipe takes in one piece.
+    """Split *text* into whole lines of at most the size that a pipe writes atomically.
 
-    Lines of several processes on one pipe so stay whole.
+    This keeps the lines of several processes on one pipe intact.
     """
     start = 0
     while len(text) - start > select.PIPE_BUF:
@@ -133,12 +133,12 @@ def _pieces(text: bytes) -> Iterator[bytes]:
 
 
 def queued(stream: TextIO | None) -> TextIO:
-    """Return what stands for *stream* from now on; where there is none, nothing is written."""
+    """Return a queued replacement of *stream*; without a stream, one that discards the text."""
     if stream is None:
         return Path(os.devnull).open("w", encoding="utf-8")
     try:
         descriptor = stream.fileno()
-    except OSError:  # a test's, which does not block
+    except OSError:  # a stream of a test, which does not block
         return stream
     stream.flush()
-    return LogQueue(descriptor)  # type: ignore[return-value]  # which is more than a file of text
+    return LogQueue(descriptor)  # type: ignore[return-value]  # `TextIO` has more than is used

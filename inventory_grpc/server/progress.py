@@ -1,4 +1,4 @@
-"""Shows how far a long task has come: a bar on a terminal, else a log line now and then."""
+"""Shows the progress of a long task: a bar on a terminal, else a log line from time to time."""
 
 import logging
 import time
@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _log = logging.getLogger(__name__)
 
 LINE_SECONDS: Final = 10.0
-"""Between two lines of the log."""
+"""The interval between two log lines."""
 
 
 class Bar:
-    """How far a long task has come."""
+    """The progress of a long task."""
 
     def __init__(self, progress: Progress, what: str) -> None:
         self._progress = progress
@@ -33,7 +33,7 @@ class Bar:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Bar]:
-    """Show how far a task has come, on a terminal only: elsewhere it leaves an empty line."""
+    """Show a progress bar, on a terminal only: elsewhere it would leave an empty line."""
     screen = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(
@@ -48,15 +48,15 @@ def progress_bar(what: str) -> Iterator[Bar]:
 
 @contextmanager
 def progress_of_start(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a task of a server that starts has come."""
-    said = time.monotonic()
+    """Show the progress of a task at a server's start, by a bar or log lines."""
+    logged = time.monotonic()
     with progress_bar(what) as bar:
 
         def at(done: int, total: int) -> None:
-            nonlocal said
+            nonlocal logged
             bar.of(done, total)
-            if not Console(stderr=True).is_terminal and time.monotonic() - said >= LINE_SECONDS:
-                said = time.monotonic()
+            if not Console(stderr=True).is_terminal and time.monotonic() - logged >= LINE_SECONDS:
+                logged = time.monotonic()
                 _log.info("%s: %s of %s", what, f"{done:,}", f"{total:,}")
 
         yield at

@@ -1,4 +1,4 @@
-"""Serves from a database: listens, watches the file of callers, and drains in the end."""
+"""Runs a server on a database: it listens, watches the callers file, and drains on exit."""
 
 import asyncio
 import logging
@@ -22,12 +22,12 @@ from inventory_grpc.settings import Settings
 _log = logging.getLogger(__name__)
 
 CALLERS_EVERY_SECONDS: Final = 1.0
-"""How long a token may still be good after it was taken out of the file, or is over."""
+"""A removed or expired token is still accepted for at most this long."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """A server at work."""
+    """A running server."""
 
     address: str
     engine: Engine
@@ -40,10 +40,10 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve from the database in *settings*; a *worker* shares its address with others.
 
-    On leaving, accepted calls are answered, for as long as `drain_seconds`.
+    On exit, accepted calls are answered for up to `drain_seconds`.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be bound.
     """
     async with engine(settings, wall=wall, showing=progress_of_start) as parts:
         service = build_service(parts, settings, wall, shares_port=worker is not None)
@@ -75,10 +75,10 @@ async def serving(
 
 
 async def _watch(callers: CallersFile, authentication: Authenticate) -> None:
-    """Follow the file of callers, and end streams of callers who are not in it any more."""
+    """Reload the callers file, and end the streams of removed callers."""
 
-    async def look() -> None:
+    async def reload() -> None:
         callers.reload()
         authentication.end_revoked()
 
-    await repeat("the look at the file of callers", look, CALLERS_EVERY_SECONDS)
+    await repeat("the reload of the callers file", reload, CALLERS_EVERY_SECONDS)

@@ -1,6 +1,6 @@
-"""Binds a server's port, with TLS 1.2 and 1.3 or without; gRPC offers nothing older.
+"""Binds a server's port, with or without TLS 1.2 and 1.3, the versions that gRPC offers.
 
-Certificates that are replaced on disk are used for new connections, without a restart.
+Certificates that are replaced on disk apply to new connections, without a restart.
 """
 
 import logging
@@ -17,11 +17,11 @@ _log = logging.getLogger(__name__)
 
 
 def listen(server: grpc.aio.Server, settings: Settings) -> str:
-    """Bind *server* as in *settings*; return the address, with the port that was chosen.
+    """Bind *server* as in *settings*; return the address, with the chosen port.
 
     Raises:
-        OSError: the address cannot be had.
-        BadSetting: it cannot be served with the certificate.
+        OSError: the address cannot be bound.
+        BadSetting: the certificate cannot be used.
     """
     certificate, key = settings.tls_certificate, settings.tls_key
     try:
@@ -33,7 +33,7 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
     except BadCertificate as error:
         raise BadSetting(f"tls: {error}") from None
     except RuntimeError as error:
-        # gRPC says no more; of workers, the supervisor holds the port
+        # gRPC gives no reason; with several workers, the supervisor has reserved the port
         if certificate and key and (settings.workers > 1 or is_free(settings)):
             raise BadSetting(f"tls: gRPC cannot serve with {certificate} and {key}") from error
         raise cannot_listen(settings) from error
@@ -42,53 +42,53 @@ def listen(server: grpc.aio.Server, settings: Settings) -> str:
 
 
 class Tls:
-    """The files, in PEM: chain, its key, and who has to have signed for callers, if they must."""
+    """The PEM files: certificate chain, private key, and the authorities of client certificates."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         self._paths = Paths(certificate, key, client_ca)
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what a port is opened with.
+        """Return the credentials for a port; gRPC reloads the files through them.
 
         Raises:
-            BadCertificate: a file cannot be read, or cannot be served with.
+            BadCertificate: a file cannot be read or used.
         """
         served = self._paths.read()
         self._check(served)
-        looked_at: Files | str = served
+        last_seen: Files | str = served
 
-        def newer() -> grpc.ServerCertificateConfiguration | None:
-            """Return what is new since; called by gRPC whenever somebody connects."""
-            nonlocal served, looked_at
+        def reload() -> grpc.ServerCertificateConfiguration | None:
+            """Return the new configuration, if the files changed; called at each connection."""
+            nonlocal served, last_seen
             found = self._found()
-            if found == looked_at:
-                return None  # what is wrong with it was said once
-            looked_at = found
+            if found == last_seen:
+                return None  # a problem is logged only once
+            last_seen = found
             if found == served:
                 return None
             problem = found if isinstance(found, str) else self._problem_of(found)
             if isinstance(found, str) or problem:
-                _log.error("certificates are as before: %s", problem)
+                _log.error("the certificates are unchanged: %s", problem)
                 return None
             served = found
-            _log.info("certificates were read again from %s", self._paths.chain)
+            _log.info("reloaded the certificates from %s", self._paths.chain)
             return _configuration(found)
 
         return grpc.dynamic_ssl_server_credentials(
             _configuration(served),
-            newer,  # type: ignore[arg-type]  # None is "as before", which the stubs do not know
+            reload,  # type: ignore[arg-type]  # the stubs lack None, which means unchanged
             require_client_authentication=self._paths.authorities is not None,
         )
 
     def _found(self) -> Files | str:
-        """Return what the files hold now, or why they cannot be read."""
+        """Return the current contents of the files, or why they cannot be read."""
         try:
             return self._paths.read()
         except BadCertificate as error:
             return str(error)
 
     def _problem_of(self, files: Files) -> str:
-        """Return why *files* cannot be served; nothing if they can."""
+        """Return why *files* cannot be used; an empty text if they can."""
         try:
             self._check(files)
         except BadCertificate as error:

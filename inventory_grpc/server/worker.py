@@ -1,4 +1,4 @@
-"""A worker process, seen from its supervisor."""
+"""A worker process, as its supervisor starts, watches and stops it."""
 
 import asyncio
 import os
@@ -17,24 +17,22 @@ from inventory_grpc.server.worker_link import BEAT, MAX_REASON, SERVES
 from inventory_grpc.settings import Settings
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
-"""With `-P` the working directory is no place of modules, as it is none to the supervisor."""
+"""With `-P`, modules are not imported from the working directory, as in the supervisor."""
 
 LOOK_SECONDS: Final = 0.01
-"""Between two looks at whether a process that has closed everything is gone."""
-
+"""The interval at which a process that has closed its socket is polled for its exit."""
 
 _AT_DISK: Final = "D"
 _STATES: Final = {"T": "is stopped", "t": "is held by a debugger", _AT_DISK: "waits for the disk"}
-"""What `/proc` says of a process that does nothing."""
+"""States of a blocked process in `/proc`."""
 
 
 class End(NamedTuple):
-    """How a worker ended."""
+    """The end of a worker."""
 
     how: str
     reason: str
-    """The reason that it gave; empty where it gave none."""
-
+    """The reason that the worker reported, if any."""
     is_orderly: bool
 
     def __str__(self) -> str:
@@ -43,21 +41,21 @@ class End(NamedTuple):
 
 @dataclass
 class Worker:
-    """A process that serves; its standard input is a socket of ours, see `Link`."""
+    """A worker process; its standard input is a socket to this process, see `Link`."""
 
     _process: subprocess.Popen[bytes]
     _socket: socket.socket
-    _said: bytes = b""
+    _received: bytes = b""
     _missed: int = 0
     is_leaving: bool = False
-    """Whether it has said that it is done, or has closed everything."""
+    """Whether it has ended its heartbeats or closed the socket."""
 
     @classmethod
     def start(cls, number: int, settings: Settings) -> Self:
-        """Start the worker of this *number*, a new process that takes nothing from this one.
+        """Start worker *number* as a new process that inherits no descriptors.
 
         Raises:
-            OSError: the system has no room for it.
+            OSError: the system cannot start a process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -66,40 +64,40 @@ class Worker:
                     [*_COMMAND, str(number)],
                     stdin=theirs.fileno(),
                     env={**os.environ, **to_environment(settings)},
-                    process_group=0,  # what a terminal sends is for the supervisor alone
+                    process_group=0,  # signals of a terminal reach the supervisor only
                 )
             except BaseException:
                 ours.close()
                 raise
-        ours.setblocking(False)  # noqa: FBT003  a method of theirs
+        ours.setblocking(False)  # noqa: FBT003  the standard library's signature
         return cls(process, ours)
 
     async def ended(self, serves: Callable[[], None]) -> End:
-        """Wait until it has ended; call *serves* when it does."""
+        """Wait until it has ended; call *serves* when it begins to serve."""
         loop = asyncio.get_running_loop()
         with self._socket, suppress(OSError):
             while more := await loop.sock_recv(self._socket, MAX_REASON):
                 had_served = self._serves
-                self._hear(more)
+                self._receive(more)
                 if self._serves and not had_served:
                     serves()
         self.is_leaving = True
-        # what it held is closed, and so it is all but gone; a thread to wait for it may not be had
+        # it exits soon after it closes the socket; no thread is needed, which may not be available
         while (code := self._process.poll()) is None:  # noqa: ASYNC110  no event tells
             await asyncio.sleep(LOOK_SECONDS)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         never_began = code == -signal.SIGTERM and not self._serves
-        reason = self._said.removeprefix(SERVES).decode(errors="replace")
+        reason = self._received.removeprefix(SERVES).decode(errors="replace")
         return End(how, reason, is_orderly=code == 0 or never_began)
 
-    def _hear(self, more: bytes) -> None:
+    def _receive(self, more: bytes) -> None:
         self._missed = 0
-        self._said = (self._said + more.replace(BEAT, b""))[: len(SERVES) + MAX_REASON]
+        self._received = (self._received + more.replace(BEAT, b""))[: len(SERVES) + MAX_REASON]
 
-    def miss(self) -> int:
-        """Count one more time without a beat; return how many there were in a row.
+    def count_missed_beat(self) -> int:
+        """Count a missed heartbeat; return the number of consecutive ones.
 
-        One that does not serve yet, or has ended, is not expected to beat.
+        A worker that does not serve yet, or has ended, sends no heartbeats.
         """
         if self._serves and self._process.returncode is None:
             self._missed += 1
@@ -108,15 +106,15 @@ class Worker:
         return self._missed
 
     def __str__(self) -> str:
-        """Return what an operator finds it by, and what it does."""
+        """Return its process id and its state."""
         return f"process {self._process.pid}, which {_STATES.get(self._state(), 'does not answer')}"
 
     def waits_for_disk(self) -> bool:
-        """Tell whether its event loop stands still because the system does not return to it."""
+        """Return whether its event loop is blocked in a system call on the disk."""
         return self._state() == _AT_DISK
 
     def _state(self) -> str:
-        """Return what the system says of its first thread, which runs the loop."""
+        """Return the system's state of its main thread, which runs the event loop."""
         try:
             stat = Path(f"/proc/{self._process.pid}/stat").read_text("utf-8")
             return stat.rpartition(")")[2].split()[0]
@@ -127,11 +125,11 @@ class Worker:
         with suppress(OSError):  # it has just ended
             self._socket.shutdown(socket.SHUT_WR)
         if not self._serves:
-            self._process.terminate()  # it may look up in a while only, and has taken nothing
+            self._process.terminate()  # it may be blocked in its start, and has accepted no call
 
     def kill(self) -> None:
         self._process.kill()
 
     @property
     def _serves(self) -> bool:
-        return self._said.startswith(SERVES)
+        return self._received.startswith(SERVES)

@@ -1,4 +1,4 @@
-"""The socket between a worker and its supervisor, and the signals that end both."""
+"""The socket between a worker and its supervisor, and the signals that stop both."""
 
 import asyncio
 import signal
@@ -13,10 +13,10 @@ from typing import Final
 from inventory_grpc.settings import BadSetting
 
 OVERTIME_SECONDS: Final = 5.0
-"""What closing may take beyond `drain_seconds`, before the process leaves anyhow."""
+"""The time for closing after `drain_seconds`; then the process exits regardless."""
 
 SERVES: Final = b"serves\n"
-"""A worker's first message, unless it gives the reason why it cannot serve."""
+"""A worker's first message; if it cannot serve, it sends the reason instead."""
 
 BEAT: Final = b"\0"
 """The heartbeat that a worker's event loop sends while it serves."""
@@ -29,19 +29,19 @@ _STDIN: Final = 0
 
 
 def ending_signals() -> Sequence[signal.Signals]:
-    """Return the signals that end a server; the first one drains it."""
-    # under nohup, a terminal may close
+    """Return the signals that stop a server; the first one drains it."""
+    # under nohup, SIGHUP stays ignored
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGTERM, signal.SIGINT, *([] if ignored else [signal.SIGHUP])]
 
 
 @dataclass(frozen=True)
 class Link:
-    """A worker's end of a socket to its supervisor, which is its standard input.
+    """A worker's end of the socket to its supervisor, which is its standard input.
 
     The worker reports that it serves, or why it failed, and sends heartbeats. The supervisor
-    sends nothing. When it closes the socket, or has ended for any reason, the worker drains. A
-    signal would not do: others may send one at the same time, and two mean to exit at once.
+    sends nothing. When it closes the socket or ends for any reason, the worker drains. A signal
+    cannot do this: a service manager may send one too, and two mean to exit at once.
     """
 
     worker: int
@@ -50,35 +50,35 @@ class Link:
     @classmethod
     def of_worker(cls, worker: int) -> "Link":
         if not stat.S_ISSOCK(fstat(_STDIN).st_mode):
-            raise BadSetting("--worker: is what a supervisor says to who it starts")
+            raise BadSetting("--worker: is only for workers that a supervisor starts")
         return cls(worker, socket.socket(fileno=_STDIN))
 
-    def serves(self) -> None:
-        self._tell(SERVES)
+    def report_serving(self) -> None:
+        self._send(SERVES)
 
-    def failed(self, reason: str) -> None:
-        self._tell(reason[:MAX_REASON].encode(errors="backslashreplace"))
+    def report_failure(self, reason: str) -> None:
+        self._send(reason[:MAX_REASON].encode(errors="backslashreplace"))
 
     async def beat(self) -> None:
-        """Report that the event loop runs."""
-        self._tell(BEAT)
+        """Send a heartbeat, which shows that the event loop runs."""
+        self._send(BEAT)
 
-    def leaves(self) -> None:
-        """Report that no more heartbeats follow, only the end of the process."""
+    def end_beats(self) -> None:
+        """Report that no heartbeat follows, because the process exits."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def on_end(self, stop: Callable[[], None]) -> None:
-        """Call *stop* once the supervisor closes the socket, or is gone."""
+        """Call *stop* when the supervisor closes the socket or has ended."""
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
             loop.remove_reader(self.socket)
             stop()
 
-        self.socket.setblocking(False)  # noqa: FBT003  a method of theirs
+        self.socket.setblocking(False)  # noqa: FBT003  the standard library's signature
         loop.add_reader(self.socket, ended)
 
-    def _tell(self, what: bytes) -> None:
-        with suppress(OSError):  # it is gone, which `on_end` notices
-            self.socket.sendall(what)
+    def _send(self, message: bytes) -> None:
+        with suppress(OSError):  # the supervisor has ended, which `on_end` detects
+            self.socket.sendall(message)

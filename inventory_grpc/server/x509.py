@@ -1,4 +1,4 @@
-"""The few facts of a certificate that matter before it is served, read from its DER encoding."""
+"""Reads the key type, validity and names of a certificate from its DER encoding."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,21 +30,21 @@ _NAMES: Final = {
 
 
 class Value(NamedTuple):
-    """One value of DER: its tag and what it holds."""
+    """One DER value: its tag and content."""
 
     tag: int
     content: bytes
 
     @classmethod
     def read(cls, der: bytes, at: int = 0) -> tuple[Self, int]:
-        """Return the value at a place in *der*, and where the next one begins."""
+        """Return the value at an offset in *der*, and the offset of the next one."""
         tag, length, start = der[at], der[at + 1], at + 2
         if length & _LONG_LENGTH:
             start += length & ~_LONG_LENGTH
             length = int.from_bytes(der[at + 2 : start], "big")
         end = start + length
         if end > len(der):
-            raise ValueError("is cut off")
+            raise ValueError("is truncated")
         return cls(tag, der[start:end]), end
 
     def parts(self) -> Iterator[Self]:
@@ -55,7 +55,7 @@ class Value(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """The kind of the key of a certificate, and when it is valid."""
+    """The key type of a certificate, and its period of validity."""
 
     key: str
     """Such as `RSA`, `EC P-256`, or `of an unknown kind`."""
@@ -68,7 +68,7 @@ def facts_of(der: bytes) -> Facts:
     """Return the facts of a certificate.
 
     Raises:
-        ValueError, IndexError, StopIteration: it is none.
+        ValueError, IndexError, StopIteration: it is not a certificate.
     """
     certificate, _ = Value.read(der)
     signed = next(certificate.parts())
@@ -90,7 +90,7 @@ def facts_of(der: bytes) -> Facts:
 
 
 def names_of(der: bytes) -> list[str]:
-    """Return the subject alternative names of a certificate that a server may have: DNS and IP."""
+    """Return the DNS names and IP addresses among a certificate's subject alternative names."""
     certificate, _ = Value.read(der)
     extensions = [part for part in next(certificate.parts()).parts() if part.tag == _CONTEXT_3]
     names: list[str] = []

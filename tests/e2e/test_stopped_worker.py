@@ -75,13 +75,13 @@ async def test_a_worker_stopped_while_it_writes_is_told_of_named_and_replaced(
             await eventually(lambda: bool(said(server, "another starts")))
             name = f"worker {_passed(server)[0]} of 2"
             which = f"process {stopped[0].pid}, which is stopped"
-            assert said(server, "has not been heard of") == [
-                f"{name} has not been heard of for 2 s: {which}; it is killed after 5 s",
-                f"{name} has not been heard of for 5 s: {which}; it is killed",
+            assert said(server, "has sent no heartbeat") == [
+                f"{name} has sent no heartbeat for 2 s: {which}; it is killed after 5 s",
+                f"{name} has sent no heartbeat for 5 s: {which}; it is killed",
             ]
             await _until(other, Writes.WRITES_ACCEPTED, HealthCheckResponse.SERVING)
             await asyncio.gather(writing, waiting, return_exceptions=True)
-        assert len(said(server, "go on")) == 1
+        assert len(said(server, "commands continue")) == 1
         async with InventoryClient(address, timeout=SECONDS) as inventory:
             for name in ("stopped", "other"):
                 await inventory.add_stock(

@@ -258,7 +258,7 @@ def test_a_backup_that_was_killed_is_named_by_the_next_one_and_in_nobodys_way(
     (left,) = target.parent.iterdir()
     assert left.name.startswith("copy.db.partial-")
     said = CliRunner().invoke(app, ["backup", "-d", str(path), str(target)]).stderr
-    assert f"{left} is left of a backup that was killed: remove it" in " ".join(said.split())
+    assert f"{left} was left by a backup that was killed: remove it" in " ".join(said.split())
     checked(target)
     assert left.exists(), "it is for its owner to remove"
 

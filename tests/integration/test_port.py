@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.server.address import held
+from inventory_grpc.server.address import reserved
 from inventory_grpc.settings import BadSetting, Settings
 
 
@@ -38,13 +38,13 @@ def _at(address: str) -> Settings:
 
 
 def _free() -> str:
-    with held(_at("127.0.0.1:0")) as address:
+    with reserved(_at("127.0.0.1:0")) as address:
         return address
 
 
 @pytest.mark.parametrize("chosen", [True, False])
 def test_every_connection_goes_to_who_shares_it(sockets: ExitStack, *, chosen: bool) -> None:
-    with held(_at(_free() if chosen else "127.0.0.1:0")) as address:
+    with reserved(_at(_free() if chosen else "127.0.0.1:0")) as address:
         with pytest.raises(ConnectionRefusedError):
             _connect(address)
         workers = [_bound(sockets, address, shares=True) for _ in range(2)]
@@ -70,13 +70,13 @@ def test_every_connection_goes_to_who_shares_it(sockets: ExitStack, *, chosen: b
 def test_a_second_one_is_refused_whether_workers_serve_or_not(
     sockets: ExitStack, other: str, *, serving: bool
 ) -> None:
-    with held(_at(_free())) as address:
+    with reserved(_at(_free())) as address:
         if serving:
             _bound(sockets, address, shares=True).listen()
         port = address.rpartition(":")[2]
         with (
             pytest.raises(OSError, match=f"cannot listen on {other}:{port}"),
-            held(_at(f"{other}:{port}")),
+            reserved(_at(f"{other}:{port}")),
         ):
             pass
         with pytest.raises(OSError, match="in use"):
@@ -86,7 +86,7 @@ def test_a_second_one_is_refused_whether_workers_serve_or_not(
 def test_who_listens_already_and_would_share_is_not_joined(sockets: ExitStack) -> None:
     address = _free()
     _bound(sockets, address, shares=True).listen()
-    with pytest.raises(OSError, match="cannot listen"), held(_at(address)):
+    with pytest.raises(OSError, match="cannot listen"), reserved(_at(address)):
         pass
 
 
@@ -97,10 +97,10 @@ def test_of_two_who_come_at_once_one_is_refused(monkeypatch: pytest.MonkeyPatch)
     def bind(self: socket.socket, at: tuple[str, int]) -> None:
         plain_bind(self, at)
         monkeypatch.undo()
-        rival.enter_context(held(_at(address)))  # which is as far as it gets meanwhile
+        rival.enter_context(reserved(_at(address)))  # which is as far as it gets meanwhile
 
     monkeypatch.setattr(socket.socket, "bind", bind)
-    with rival, pytest.raises(OSError, match="cannot listen"), held(_at(address)):
+    with rival, pytest.raises(OSError, match="cannot listen"), reserved(_at(address)):
         pass
 
 
@@ -115,12 +115,12 @@ def test_connections_of_a_server_that_has_ended_do_not_count(sockets: ExitStack)
     host, _, port = address.rpartition(":")
     with pytest.raises(OSError, match="in use"):
         sockets.enter_context(socket.socket()).bind((host, int(port)))
-    with held(_at(address)):
+    with reserved(_at(address)):
         _bound(sockets, address, shares=True).listen()
 
 
 def test_a_name_of_several_addresses_has_one_port(sockets: ExitStack) -> None:
-    with held(_at("localhost:0")) as address:
+    with reserved(_at("localhost:0")) as address:
         port = address.rpartition(":")[2]
         _bound(sockets, f"127.0.0.1:{port}", shares=True)
         with pytest.raises(OSError, match="in use"):
@@ -128,7 +128,7 @@ def test_a_name_of_several_addresses_has_one_port(sockets: ExitStack) -> None:
 
 
 def test_an_address_that_is_not_ours_is_said() -> None:
-    with pytest.raises(OSError, match="cannot listen on 192"), held(_at("192.0.2.7:1")):
+    with pytest.raises(OSError, match="cannot listen on 192"), reserved(_at("192.0.2.7:1")):
         pass
 
 
@@ -137,5 +137,5 @@ def test_where_ports_cannot_be_spread_it_is_said(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     settings = Settings(listen="127.0.0.1:0", workers=2, database=tmp_path / "a.db")
-    with pytest.raises(BadSetting, match="workers: only Linux"), held(settings):
+    with pytest.raises(BadSetting, match="workers: only Linux"), reserved(settings):
         pass

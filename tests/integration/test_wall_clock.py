@@ -202,7 +202,7 @@ async def test_an_operator_sets_the_time_of_the_log_to_the_wall_clock_while_no_s
         code, told = await asyncio.to_thread(_clock, "-d", str(path))
         assert code == 0
         assert "3,600 s ahead" in told
-        assert "kept since the machine was started" in told
+        assert "kept since the last boot" in told
     code, told = await asyncio.to_thread(_clock, "-d", str(path), "--adopt-wall")
     assert (code, "of the next server to start" in told) == (0, True)
     async with opened(path, wall=wall) as shop:
@@ -220,7 +220,7 @@ async def test_an_operator_cannot_set_the_time_of_the_log_back_behind_its_last_e
     wall.step(-HOUR)
     code, told = await asyncio.to_thread(_clock, "-d", str(path), "--adopt-wall")
     assert code == 0
-    assert "goes on from its last event" in told
+    assert "continues from its last event" in told
     async with opened(path, wall=wall) as shop:
         await shop.record(add(1))
     times = [event.record_time.ToMicroseconds() for event in events(path)]

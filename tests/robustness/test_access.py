@@ -203,7 +203,7 @@ async def test_without_callers_anybody_may_call_and_the_log_says_so(
     log = tmp_path / "server.log"
     async with server_process(path, log) as server, calling(await server.address()) as caller:
         await caller.admin.GetServerInfo(GetServerInfoRequest())
-    assert "is open: whoever uses this machine may call" in log.read_text("utf-8")
+    assert "is open: every user of this machine may call" in log.read_text("utf-8")
 
 
 async def _rest_of(stream: Any) -> None:  # noqa: ANN401  the stubs do not name it

@@ -37,7 +37,9 @@ async def test_told_to_stop_while_it_starts_it_leaves_at_once_and_the_file_is_wh
         await eventually(lambda: server.has_passed("rebuild_mid"))
         server.process.send_signal(number)
         assert await server.ended() == 0
-        assert [entry["event"] for entry in server.log()][-1] == "told to stop before it served"
+        assert [entry["event"] for entry in server.log()][
+            -1
+        ] == "stopped by a signal before serving"
     finally:
         server.kill()
     async with server_process(path, tmp_path / "third"):

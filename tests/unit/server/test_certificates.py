@@ -201,14 +201,14 @@ def test_what_cannot_be_served_is_said_once_a_change_and_what_was_good_goes_on(
             paths.key.write_bytes(content)
         assert [newer(), newer()] == [None, None]
     assert [record.getMessage() for record in caplog.records] == [
-        f"certificates are as before: {paths.key}: {problem}"
+        f"the certificates are unchanged: {paths.key}: {problem}"
         for problem in (
             f"is not the key of the first certificate in {paths.chain}",
-            "has a passphrase, and nobody could enter it; remove it with `openssl pkey`",
+            "has a passphrase, which a server cannot enter; remove it with `openssl pkey`",
             "No such file or directory",
         )
     ]
     OTHER.write(paths.chain, paths.key)
     assert newer() is not None
     assert newer() is None
-    assert "were read again" in caplog.messages[-1]
+    assert "reloaded the certificates" in caplog.messages[-1]

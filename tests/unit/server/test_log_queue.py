@@ -207,7 +207,7 @@ async def test_a_bug_in_writing_one_line_does_not_keep_the_others_from_being_wri
         raise ValueError("a bug in telling of it")
 
     monkeypatch.setattr(lines, "_put_out", fail_once)
-    monkeypatch.setattr(lines, "_tell", fail)
+    monkeypatch.setattr(lines, "_report", fail)
     for line in ("one\n", "two\n", "three\n"):
         lines.write(line)
     assert await _everything(pipe.reader, "three") == "two\nthree\n"

@@ -67,14 +67,16 @@ def _worker() -> tuple[Worker, Any]:
 
 def test_beats_that_do_not_come_are_counted_once_a_worker_serves_until_it_beats_or_ends() -> None:
     worker, process = _worker()
-    assert [worker.miss(), worker.miss()] == [0, 0], "it may take long to start"
-    worker._hear(SERVES[:3])
-    worker._hear(SERVES[3:] + BEAT)
-    assert [worker.miss(), worker.miss()] == [1, 2]
-    worker._hear(BEAT)
-    assert worker.miss() == 1
+    assert [worker.count_missed_beat(), worker.count_missed_beat()] == [0, 0], (
+        "it may take long to start"
+    )
+    worker._receive(SERVES[:3])
+    worker._receive(SERVES[3:] + BEAT)
+    assert [worker.count_missed_beat(), worker.count_missed_beat()] == [1, 2]
+    worker._receive(BEAT)
+    assert worker.count_missed_beat() == 1
     process.returncode = 0
-    assert worker.miss() == 0
+    assert worker.count_missed_beat() == 0
 
 
 async def test_one_that_said_that_it_is_done_is_killed_if_it_stays_and_not_complained_of_before(
@@ -85,15 +87,15 @@ async def test_one_that_said_that_it_is_done_is_killed_if_it_stays_and_not_compl
     process: Any = Process()
     worker, link = Worker(process, ours), Link(1, theirs)
     ending = asyncio.create_task(worker.ended(lambda: None))
-    link.serves()
-    link.leaves()
+    link.report_serving()
+    link.end_beats()
     await eventually(lambda: worker.is_leaving)
     supervising = supervisor._Supervisor(Settings(workers=1))
     supervising._workers = {1: worker}
     for _ in range(HUNG_BEATS - 1):
-        await supervising._look()
+        await supervising._check_workers()
     assert not caplog.messages
-    await supervising._look()
+    await supervising._check_workers()
     assert process.killed.is_set()
     process.returncode = -signal.SIGKILL
     assert str(await ending) == "was ended by SIGKILL"
@@ -103,9 +105,9 @@ async def test_one_that_said_that_it_is_done_is_killed_if_it_stays_and_not_compl
 def test_what_a_worker_says_is_kept_without_its_beats_and_within_a_bound() -> None:
     worker, _ = _worker()
     for said in (SERVES, BEAT * 9, b"the disk", BEAT, b" is full", b"!" * 2 * MAX_REASON):
-        worker._hear(said)
-    assert worker._said.startswith(SERVES + b"the disk is full!")
-    assert len(worker._said) == len(SERVES) + MAX_REASON
+        worker._receive(said)
+    assert worker._received.startswith(SERVES + b"the disk is full!")
+    assert len(worker._received) == len(SERVES) + MAX_REASON
 
 
 async def test_who_is_not_heard_of_is_named_after_2_seconds_and_killed_after_10_and_nobody_else(
@@ -115,17 +117,17 @@ async def test_who_is_not_heard_of_is_named_after_2_seconds_and_killed_after_10_
 
     (silent, hung), (beating, well) = _worker(), _worker()
     for worker in (silent, beating):
-        worker._hear(SERVES)
+        worker._receive(SERVES)
     supervising = supervisor._Supervisor(Settings(workers=2))
     supervising._workers = {1: silent, 2: beating}
     caplog.set_level(logging.ERROR)
     for _ in range(HUNG_BEATS + 5):
         assert hung.killed.is_set() == (silent._missed >= HUNG_BEATS)
-        beating._hear(BEAT)
-        await supervising._look()
+        beating._receive(BEAT)
+        await supervising._check_workers()
     assert hung.killed.is_set()
     assert not well.killed.is_set()
-    said = "worker 1 of 2 has not been heard of for"
+    said = "worker 1 of 2 has sent no heartbeat for"
     assert caplog.messages == [
         f"{said} 2 s: process 0, which does not answer; it is killed after 10 s",
         f"{said} 10 s: process 0, which does not answer; it is killed",
@@ -136,24 +138,24 @@ async def test_who_waits_for_the_disk_is_let_be_until_that_answers(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, process = _worker()
-    worker._hear(SERVES)
+    worker._receive(SERVES)
     supervising = supervisor._Supervisor(Settings(workers=1))
     supervising._workers = {1: worker}
     caplog.set_level(logging.ERROR)
     monkeypatch.setattr(Worker, "_state", lambda _: "D")
     for _ in range(2 * HUNG_BEATS):
-        await supervising._look()
+        await supervising._check_workers()
     assert not process.killed.is_set()
     waits = "process 0, which waits for the disk; it is"
-    assert [message.partition("heard of for ")[2] for message in caplog.messages] == [
+    assert [message.partition("no heartbeat for ")[2] for message in caplog.messages] == [
         f"2 s: {waits} killed after 10 s",
-        f"10 s: {waits} let be until the disk answers",
-        f"20 s: {waits} let be until the disk answers",
+        f"10 s: {waits} not killed until the disk answers",
+        f"20 s: {waits} not killed until the disk answers",
     ]
     monkeypatch.setattr(Worker, "_state", lambda _: "T")
     for _ in range(HUNG_BEATS):
         assert not process.killed.is_set()
-        await supervising._look()
+        await supervising._check_workers()
     assert process.killed.is_set()
 
 
@@ -161,13 +163,13 @@ async def test_who_is_told_to_stop_is_not_expected_to_beat(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     worker, process = _worker()
-    worker._hear(SERVES)
+    worker._receive(SERVES)
     supervising = supervisor._Supervisor(Settings(workers=1))
     supervising._workers = {1: worker}
     supervising._stop.set()
     caplog.set_level(logging.ERROR)
     for _ in range(HUNG_BEATS):
-        await supervising._look()
+        await supervising._check_workers()
     assert not process.killed.is_set()
     assert caplog.messages == []
 
