@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
-from inventory_grpc.domain.event import Change, Event, Fact, Key, Levels
+from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Key, Levels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
@@ -55,13 +55,23 @@ class StreamState(Protocol):
     @property
     def version(self) -> int: ...
 
-    def after(self, fact: Fact) -> Levels | None:
-        """Return the levels once *fact* has happened; None if there are none."""
+    @property
+    def levels(self) -> Levels | None: ...
+
+    def then(self, fact: Fact, time: Instant) -> Self:
+        """Return the state once *fact*, recorded at *time*, has happened."""
         ...
 
-    def then(self, event: Event) -> Self:
-        """Return the state right after *event*, which must be its next one."""
-        ...
+
+def followed(state: StreamState, event: Event) -> StreamState:
+    """Return the state right after *event*.
+
+    Raises:
+        EventOutOfOrder: it is not the next one.
+    """
+    if event.version != state.version + 1:
+        raise EventOutOfOrder(f"{event.key}: {event.version} after {state.version}")
+    return state.then(event.fact, event.record_time)
 
 
 class SubjectState(Protocol):

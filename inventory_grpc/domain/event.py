@@ -4,10 +4,9 @@ The name of a fact's class and of its fields are what is stored, for ever: a fac
 is only ever added, and a new meaning is a new fact.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.values import Instant, immutable
 
 Key: TypeAlias = Any
 """The id of a stream or of a subject, hashable; its class says of which kind. See `registry.py`.
@@ -21,7 +20,7 @@ Moves: TypeAlias = tuple[int, int]
 """By how many units a fact moves the two levels of a stock."""
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Fact:
     """Something that happened; never refused."""
 
@@ -36,11 +35,8 @@ class Fact:
         return 0, 0
 
 
-class Change(NamedTuple):
-    """A fact that a decision has recorded, and the stream that it belongs to."""
-
-    key: Key
-    fact: Fact
+Change: TypeAlias = tuple[Key, Fact]
+"""A fact that a decision has recorded, behind the key of the stream that it belongs to."""
 
 
 class Cause(NamedTuple):

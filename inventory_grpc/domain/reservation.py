@@ -5,17 +5,24 @@ is an event of a stock.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Noun
 from inventory_grpc.domain.event import Change, Event, Fact, Moves
 from inventory_grpc.domain.refusals import ReservationNotFound
-from inventory_grpc.domain.values import CustomerId, Instant, OrderId, ReservationId, StockId
+from inventory_grpc.domain.values import (
+    CustomerId,
+    Instant,
+    OrderId,
+    ReservationId,
+    StockId,
+    immutable,
+    new,
+)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationFact(Fact):
     """A fact of one line of a reservation."""
 
@@ -26,7 +33,7 @@ class ReservationFact(Fact):
         return self.reservation_id
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StockReserved(ReservationFact):
     """`expire_time` is the first moment at which the hold no longer counts."""
 
@@ -40,7 +47,7 @@ class StockReserved(ReservationFact):
         return 0, self.quantity
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationCommitted(ReservationFact):
     order_id: OrderId | None
     quantity: int
@@ -50,7 +57,7 @@ class ReservationCommitted(ReservationFact):
         return -self.quantity, -self.quantity
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationReleased(ReservationFact):
     quantity: int
 
@@ -59,7 +66,7 @@ class ReservationReleased(ReservationFact):
         return 0, -self.quantity
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationExpired(ReservationFact):
     quantity: int
 
@@ -68,7 +75,7 @@ class ReservationExpired(ReservationFact):
         return 0, -self.quantity
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationExtended(ReservationFact):
     """`quantity` is what the line still held."""
 
@@ -115,7 +122,7 @@ class ReservedLine(NamedTuple):
             released += units
         else:
             expired += units
-        return type(self)(quantity, committed, released, expired)
+        return new(type(self), (quantity, committed, released, expired))
 
 
 class Reservation(NamedTuple):
@@ -183,7 +190,7 @@ class Reservation(NamedTuple):
     def expire(self) -> Sequence[Change]:
         """Let go of all that is still held: its time is over."""
         return [
-            Change(stock_id, ReservationExpired(self.reservation_id, held))
+            (stock_id, ReservationExpired(self.reservation_id, held))
             for stock_id, held in self.holds().items()
         ]
 
@@ -197,7 +204,7 @@ class Reservation(NamedTuple):
             fact: Any = event.fact  # one of `FACTS`
             kind = type(fact)
             if kind is StockReserved:
-                lines[key] = ReservedLine(fact.quantity)
+                lines[key] = new(ReservedLine, (fact.quantity, 0, 0, 0))
                 held += fact.quantity
             elif kind is ReservationExtended:
                 expire_time = fact.expire_time

@@ -1,7 +1,6 @@
 """The commands on reservations: reserve a cart, commit, release and extend it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from inventory_grpc.domain.book import Book
@@ -37,10 +36,11 @@ from inventory_grpc.domain.values import (
     StockId,
     Ttl,
     Until,
+    immutable,
 )
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReserveStock:
     """Promise every line of the cart to its customer, or none of them."""
 
@@ -72,7 +72,7 @@ class ReserveStock:
             raise InsufficientStock(short)
         name, customer, order = self.reservation_id, self.customer_id, self.order_id
         return [
-            Change(stock_id, StockReserved(name, customer, order, quantity, time))
+            (stock_id, StockReserved(name, customer, order, quantity, time))
             for stock_id, quantity in self.cart.items()
         ]
 
@@ -90,7 +90,7 @@ class ReserveStock:
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _OnReservation:
     reservation_id: ReservationId
 
@@ -109,7 +109,7 @@ class _OnReservation:
         return reservation
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CommitReservation(_OnReservation):
     """Let promised goods leave, for the cart was paid. An empty cart means all that is held.
 
@@ -133,12 +133,12 @@ class CommitReservation(_OnReservation):
             raise InsufficientStock(short, counted="on hand")
         name, order = self.reservation_id, self.order_id
         return [
-            Change(stock_id, ReservationCommitted(name, order, quantity))
+            (stock_id, ReservationCommitted(name, order, quantity))
             for stock_id, quantity in taken.items()
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReleaseReservation(_OnReservation):
     """Give back promised goods, for the cart was given up. An empty cart means all that is held."""
 
@@ -152,12 +152,12 @@ class ReleaseReservation(_OnReservation):
         }:
             return []
         return [
-            Change(stock_id, ReservationReleased(self.reservation_id, quantity))
+            (stock_id, ReservationReleased(self.reservation_id, quantity))
             for stock_id, quantity in _taken(self.cart, reservation).items()
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ExtendReservation(_OnReservation):
     """Keep what is still held until another time, earlier or later."""
 
@@ -171,7 +171,7 @@ class ExtendReservation(_OnReservation):
         if time == reservation.expire_time:
             return []
         return [
-            Change(stock_id, ReservationExtended(self.reservation_id, held, time))
+            (stock_id, ReservationExtended(self.reservation_id, held, time))
             for stock_id, held in reservation.holds().items()
         ]
 

@@ -1,21 +1,20 @@
 """A stock: one product in one store. Its facts, its aggregate, and the commands on it alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Book, Noun
-from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Levels, Moves
+from inventory_grpc.domain.event import Change, Event, Fact, Levels, Moves
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     LevelTooHigh,
     ShortLine,
     VersionConflict,
 )
-from inventory_grpc.domain.values import MAX_LEVEL, Instant, Quantity, StockId
+from inventory_grpc.domain.values import MAX_LEVEL, Instant, Quantity, StockId, immutable, new
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StockAdded(Fact):
     quantity: int
 
@@ -24,7 +23,7 @@ class StockAdded(Fact):
         return self.quantity, 0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StockRemoved(Fact):
     quantity: int
 
@@ -33,7 +32,7 @@ class StockRemoved(Fact):
         return -self.quantity, 0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class StockAdjusted(Fact):
     """`counted` is the on hand that was asked for, where one was."""
 
@@ -64,16 +63,12 @@ class Inventory(NamedTuple):
     def available(self) -> int:
         return self.levels.available
 
-    def after(self, fact: Fact) -> Levels:
-        """Return the levels once *fact* has happened."""
-        on_hand, reserved = fact.moves
-        return Levels(self.levels.on_hand + on_hand, self.levels.reserved + reserved)
-
-    def then(self, event: Event) -> Self:
-        """Return the stock right after *event*, which must be its next one."""
-        if event.version != self.version + 1:
-            raise EventOutOfOrder(f"{self.stock_id}: {event.version} after {self.version}")
-        return type(self)(event.key, event.after, event.version, event.record_time)
+    def then(self, fact: Fact, time: Instant) -> Self:
+        """Return the stock once *fact*, recorded at *time*, has happened."""
+        stock_id, (on_hand, reserved), version, _ = self
+        moved, promised = fact.moves
+        levels = new(Levels, (on_hand + moved, reserved + promised))
+        return new(type(self), (stock_id, levels, version + 1, time))
 
     @classmethod
     def at(cls, event: Event) -> Self:
@@ -84,7 +79,7 @@ class Inventory(NamedTuple):
 NOUN: Final = Noun(1, "stock", StockId, FACTS, stream=Inventory)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _StockCommand:
     stock_id: StockId
 
@@ -104,7 +99,7 @@ class _StockCommand:
         return inventory
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AddStock(_StockCommand):
     """Put units on hand: goods have arrived."""
 
@@ -114,10 +109,10 @@ class AddStock(_StockCommand):
     def decide(self, book: Book) -> Sequence[Change]:
         inventory = self._expected(book, self.expected_version)
         _check_level(inventory, self.quantity)
-        return [Change(self.stock_id, StockAdded(self.quantity))]
+        return [(self.stock_id, StockAdded(self.quantity))]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RemoveStock(_StockCommand):
     """Take units off hand that are promised to nobody."""
 
@@ -129,24 +124,24 @@ class RemoveStock(_StockCommand):
         if self.quantity > inventory.available:
             short = ShortLine(self.stock_id, self.quantity, inventory.available)
             raise InsufficientStock([short])
-        return [Change(self.stock_id, StockRemoved(self.quantity))]
+        return [(self.stock_id, StockRemoved(self.quantity))]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ChangeBy:
     """Correct the units on hand by so many; not zero."""
 
     delta: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CountedAs:
     """Set the units on hand to the number that was counted."""
 
     on_hand: int
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class AdjustStock(_StockCommand):
     """Record physical truth, also where it breaks promises; then the shortfall says so.
 
@@ -167,7 +162,7 @@ class AdjustStock(_StockCommand):
             short = ShortLine(self.stock_id, -fact.delta, inventory.on_hand)
             raise InsufficientStock([short], counted="on hand")
         _check_level(inventory, fact.delta)
-        return [Change(self.stock_id, fact)]
+        return [(self.stock_id, fact)]
 
 
 def _check_level(inventory: Inventory, delta: int) -> None:

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Final, NamedTuple, Self
+from typing import ClassVar, Final, NamedTuple, Self, TypeVar, dataclass_transform
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
@@ -21,6 +22,23 @@ sum is refused, never rounded."""
 
 MAX_LINES: Final = 500
 """The longest cart. Every line is one event, and a command is recorded as a whole."""
+
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True)
+def immutable(kind: type[T]) -> type[T]:
+    """Make *kind* a dataclass that the type checker keeps from being changed.
+
+    One that is frozen at run time takes three times as long to make, and several are made for
+    every event.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(kind)
+
+
+new: Final = tuple.__new__
+"""`new(Levels, (5, 2))` is `Levels(5, 2)` in half the time, for what is made for every event."""
 
 
 class Malformed(ValueError):

@@ -5,7 +5,7 @@ field of the same name: a new fact needs nothing here. What is stored is kept fo
 only ever added, and a field that is absent from old bytes means "as before there was one".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
@@ -46,8 +46,8 @@ class _Stored(NamedTuple):
     make: type[Fact]
     field: str
     """That of their message in the event."""
-    names: tuple[tuple[str, bool], ...]
-    """Those of their fields, and which of these are times."""
+    names: tuple[str, ...]
+    """Those of their fields."""
     values: Callable[[Fact], tuple[Any, ...]]
     unset: tuple[object, ...]
     """Stand-ins for the values of a message of which no field is set."""
@@ -60,7 +60,7 @@ def _stored(fact: type[Fact]) -> _Stored:
     return _Stored(
         fact,
         _FIELDS[fact.__name__].name,
-        tuple((name, kind[0] is Instant) for name, kind in types.items()),
+        tuple(types),
         get if len(types) > 1 else lambda one: (get(one),),
         (object(),) * len(types),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
@@ -82,78 +82,75 @@ _STORED: Final = {fact: _stored(fact) for fact in FACTS}
 _BY_FIELD: Final = {stored.field: stored for stored in _STORED.values()}
 
 
-class Encoder:
-    """Encodes events of one log, one after the other, into one message that it writes over.
+def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
+    """Yield the bytes of *events* of one log, as they are stored and sent.
 
-    To make a message for each takes half as long again. A field is left alone where the event
-    before had the same value, as those of one command mostly have; so the bytes are those of a
-    new message.
+    All are written into one message, each over the one before: a message for each takes half as
+    long again. A field is left alone where the event before had the same value, as those of one
+    command mostly have; so the bytes are those of a new message.
     """
-
-    def __init__(self, log_id: str) -> None:
-        self._prefix = f"{log_id}-"
-        self._message = message = pb.Event()
-        self._levels, self._record_time = message.after, message.record_time
-        self._time: Instant | None = None
-        self._cause = Cause()
-        self._stored: _Stored | None = None
-        self._fact: Message = message
-        self._values: tuple[Any, ...] = ()
-
-    def encode(self, event: Event) -> bytes:
-        """Return the bytes of *event* that are stored and sent."""
-        message = self._message
-        # taken apart at once: looked up one by one, the parts cost as much as to serialise them
-        position, command, key, version, record_time, cause, fact, after = event
+    message = pb.Event()
+    levels: Any = message.after
+    target: Any = None
+    cause_before, time_before = Cause(), None
+    stored_before: _Stored | None = None
+    values_before: tuple[Any, ...] = ()
+    for position, command, key, version, record_time, cause, fact, after in events:
         message.position, message.command_position = position, command
-        message.event_id = f"{self._prefix}{position}"
+        message.event_id = f"{log_id}-{position}"
         message.version = version
-        if record_time != self._time:
-            self._time = record_time
-            set_time(self._record_time, record_time)
-        if cause is not self._cause:
-            self._set_cause(cause)
-        if after is not None:
-            if message.subject:
+        if record_time != time_before:
+            set_time(message.record_time, record_time)
+            time_before = record_time
+        if cause is not cause_before:
+            _set_cause(message, cause)
+            cause_before = cause
+        if after is None:
+            _set_subject(message, key)
+            levels = None
+        else:
+            if levels is None:
                 message.ClearField("subject")
-                self._levels = message.after
+                levels = message.after
             message.product_id, message.store_id = key
-            levels, (on_hand, reserved) = self._levels, after
-            levels.on_hand, levels.reserved = on_hand, reserved
+            levels.on_hand, levels.reserved = on_hand, reserved = after
             spare = on_hand - reserved
             levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
-        else:
-            for name in ("product_id", "store_id", "after"):
-                message.ClearField(name)
-            message.subject = ids.subject(key)
-        self._set_fact(fact)
-        return message.SerializeToString()
-
-    def _set_cause(self, cause: Cause) -> None:
-        message, self._cause = self._message, cause
-        message.request_id, message.actor, message.reason, message.reference, time = cause
-        if time is None:
-            message.ClearField("occur_time")
-        else:
-            set_time(message.occur_time, time)
-
-    def _set_fact(self, fact: Fact) -> None:
         stored = _STORED[type(fact)]
-        values = stored.values(fact)
-        if stored is not self._stored:
+        if stored is not stored_before:
             # the message of another kind of fact takes the place of the last one
-            self._stored, self._fact = stored, getattr(self._message, stored.field)
-            self._values = stored.unset
-        for (name, is_time), value, before in zip(stored.names, values, self._values, strict=True):
-            if value is before:
-                continue
-            if value is None:
-                self._fact.ClearField(name)
-            elif is_time:
-                set_time(getattr(self._fact, name), value)
-            else:
-                setattr(self._fact, name, value)
-        self._values = values
+            target, stored_before = getattr(message, stored.field), stored
+            values_before = stored.unset
+        values = stored.values(fact)
+        for name, value, before in zip(stored.names, values, values_before, strict=True):
+            if value is not before:
+                _set_field(target, name, value)
+        values_before = values
+        yield message.SerializeToString()
+
+
+def _set_field(message: Message, name: str, value: object) -> None:
+    if value is None:
+        message.ClearField(name)
+    elif isinstance(value, Instant):
+        set_time(getattr(message, name), value)
+    else:
+        setattr(message, name, value)
+
+
+def _set_cause(message: pb.Event, cause: Cause) -> None:
+    message.request_id, message.actor, message.reason, message.reference, time = cause
+    if time is None:
+        message.ClearField("occur_time")
+    else:
+        set_time(message.occur_time, time)
+
+
+def _set_subject(message: pb.Event, key: Key) -> None:
+    """Write the key of a stream that is not of a stock, and has no levels."""
+    for name in ("product_id", "store_id", "after"):
+        message.ClearField(name)
+    message.subject = ids.subject(key)
 
 
 def recorded_in(data: bytes) -> str:

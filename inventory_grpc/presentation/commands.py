@@ -15,7 +15,7 @@ from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
-from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Span, Ttl
+from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Span, Ttl, new
 from inventory_grpc.presentation.bulk import RecordsAll, Submitted, Tally, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
@@ -130,25 +130,24 @@ def read_command(
         command = row.read(check, request)
         told = cause(check, request, now)
     compared = fingerprint(row.name, request) if told.request_id else b""
-    return Question(command, Request(told, compared, deadline, caller.scope))
+    return new(Question, (command, Request(told, compared, deadline, caller.scope)))
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
     """Return who asked, and why."""
-    if request.request_id:
-        check.name("request_id", request.request_id)
+    if request_id := request.request_id:
+        check.name("request_id", request_id)
     occur_time = None
     if request.HasField("occur_time"):
         occur_time = check.instant("occur_time", request.occur_time)
         if not EARLIEST <= occur_time <= now + DAY:
             check.violation("occur_time", "must be from the year 2000 to a day ahead")
-    return Cause(
-        request.request_id,
-        check.caller.actor,
-        request.reason and check.text("reason", request.reason),
-        request.reference and check.text("reference", request.reference),
-        occur_time,
-    )
+    reason, reference = request.reason, request.reference
+    if reason:
+        check.text("reason", reason)
+    if reference:
+        check.text("reference", reference)
+    return new(Cause, (request_id, check.caller.actor, reason, reference, occur_time))
 
 
 def fingerprint(rpc: str, request: Message) -> bytes:

@@ -127,7 +127,11 @@ class Validator:
 
     def quantity(self, field: str, value: int) -> Quantity:
         """Return the number of units that one movement concerns."""
-        return self.take(_quantity, field, value)
+        try:
+            return _quantity(value)
+        except Malformed as error:
+            self.violation(field, str(error))
+            return cast("Quantity", value)
 
     def stock_id(self, key: Key, at: str = "") -> StockId:
         """Return the stock that *key*, found *at* a path, names."""
@@ -167,7 +171,8 @@ class Validator:
                 quantity = self.quantity(at + "quantity", line.quantity)
                 if len(self._violations) == MAX_VIOLATIONS:
                     return {}  # nothing more is told
-            self._name_store(stock_id.store_id)
+            if self._stores is not None:
+                self._name_store(stock_id.store_id)
             taken.append((stock_id, quantity))
         try:
             return summed(taken)
@@ -204,7 +209,8 @@ class Validator:
 
     def _name_store(self, store_id: StoreId) -> None:
         """Note *store_id* if it is not one of the caller's, who has but some."""
-        if self._stores is not None and store_id not in self._stores and self._outside is None:
+        assert self._stores is not None
+        if store_id not in self._stores and self._outside is None:
             self._outside = store_id
 
     def instant(self, field: str, time: Timestamp) -> Instant:

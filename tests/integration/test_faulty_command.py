@@ -34,7 +34,7 @@ def _curse(monkeypatch: pytest.MonkeyPatch) -> None:
         if command.stock_id == CURSED:
             raise ZeroDivisionError("a bug, with a secret in its text")
         if command.stock_id == TWISTED:
-            return [Change(TWISTED, StockAdded(1)), Change(TWISTED, StockAdded(-5))]
+            return [(TWISTED, StockAdded(1)), (TWISTED, StockAdded(-5))]
         return decide(command, book)
 
     monkeypatch.setattr(AddStock, "decide", decide_or_break)

@@ -1,6 +1,5 @@
 """A reservation for Ana in the middle of its life, and its possible ends."""
 
-from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.reservation import (
     Reservation,
     ReservationCommitted,
@@ -15,23 +14,23 @@ from tests.support.world import ANA, KETTLES, MINUTE, R1, TOASTERS, later
 HALF_PAST = later(30 * MINUTE)
 HELD: list[Happened] = [
     StockAdded(9),
-    Change(TOASTERS, StockAdded(9)),
-    Change(KETTLES, StockReserved(R1, ANA, None, 5, HALF_PAST)),
-    Change(TOASTERS, StockReserved(R1, ANA, None, 2, HALF_PAST)),
+    (TOASTERS, StockAdded(9)),
+    (KETTLES, StockReserved(R1, ANA, None, 5, HALF_PAST)),
+    (TOASTERS, StockReserved(R1, ANA, None, 2, HALF_PAST)),
 ]
 """Five kettles and two toasters, for Ana, until half past."""
 
 COMMITTED: list[Happened] = [
     ReservationCommitted(R1, None, 5),
-    Change(TOASTERS, ReservationCommitted(R1, None, 2)),
+    (TOASTERS, ReservationCommitted(R1, None, 2)),
 ]
 RELEASED: list[Happened] = [
     ReservationReleased(R1, 5),
-    Change(TOASTERS, ReservationReleased(R1, 2)),
+    (TOASTERS, ReservationReleased(R1, 2)),
 ]
 EXPIRED: list[Happened] = [
     ReservationExpired(R1, 5),
-    Change(TOASTERS, ReservationExpired(R1, 2)),
+    (TOASTERS, ReservationExpired(R1, 2)),
 ]
 
 

@@ -42,19 +42,19 @@ class MemoryBook:
     def record(self, movement: Change, cause: Cause = Cause()) -> None:  # noqa: B008  it is immutable
         """Have a fact happen, as a command of its own."""
         key, fact = movement
-        before = self.get(key)
+        after = self.get(key).then(fact, self.now)
         self.position += 1
         event = Event(
             position=self.position,
             command_position=self.position,
             key=key,
-            version=before.version + 1,
+            version=after.version,
             record_time=self.now,
             cause=cause,
             fact=fact,
-            after=before.after(fact),
+            after=after.levels,
         )
-        self.streams[key] = before.then(event)
+        self.streams[key] = after
         if (name := fact.subject) is not None:
             state = self.subjects.get(name) or SUBJECTS[type(name)].begin(event)
             self.subjects[name] = state.evolve([event])
@@ -96,7 +96,7 @@ class When:
 
     def then_in(self, stock_id: StockId, *facts: Fact) -> MemoryBook:
         """Check that exactly these facts of one stock follow."""
-        return self.then(*(Change(stock_id, fact) for fact in facts))
+        return self.then(*((stock_id, fact) for fact in facts))
 
     def then_refused(self, expected: Refusal) -> None:
         """Check that *expected* is raised, down to every field of it."""
@@ -112,4 +112,4 @@ def fields_of(refusal: BaseException) -> Mapping[str, object]:
 
 
 def _movement(what: Happened) -> Change:
-    return what if isinstance(what, Change) else Change(KETTLES, what)
+    return what if isinstance(what, tuple) else (KETTLES, what)

@@ -16,11 +16,11 @@ from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
-from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.book import Command, followed
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.values import Instant, new
 
 MAX_EVENTS: Final = 2_048
 """Events in a batch, and at most one command more."""
@@ -106,7 +106,7 @@ class Batch:
         """Bring cached states up to date with *events*, which were recorded elsewhere."""
         for event in events:
             if (stream := self._at_hand(event.key)) is not None:
-                self.states[event.key] = stream.then(event)
+                self.states[event.key] = followed(stream, event)
             subject = event.fact.subject
             if (state := self._at_hand(subject)) is not None:
                 self.states[subject] = state.evolve([event])
@@ -149,7 +149,8 @@ class Batch:
             outcome = self._append(changes, request.cause)
             if key is not None:
                 self.given.replays[position] = outcome
-                self._remember(key, Answered(request.fingerprint, position, None, self.now))
+                answered = new(Answered, (request.fingerprint, position, None, self.now))
+                self._remember(key, answered)
         else:
             outcome = self._as_it_is(command)
             if key is not None:
@@ -271,20 +272,17 @@ class Batch:
         about: dict[Key, list[Event]] = {}
         position = self.head
         for key, fact in changes:
-            before = states.get(key) or self.get(key)
+            after = (states.get(key) or self.get(key)).then(fact, now)
             position += 1
-            # by their places: named, they take twice as long
-            event = Event(
-                position, first, key, before.version + 1, now, cause, fact, before.after(fact)
-            )
-            states[key] = streams[key] = before.then(event)
+            version, levels = after.version, after.levels
+            event = new(Event, (position, first, key, version, now, cause, fact, levels))
+            states[key] = streams[key] = after
             recorded.append(event)
-            subject = fact.subject
-            if subject is not None:
+            if (subject := fact.subject) is not None:
                 about.setdefault(subject, []).append(event)
         self.head = position
         subjects = [self._evolve(*subject) for subject in about.items()]
-        return Outcome(position, [*streams.values()], subjects)
+        return new(Outcome, (position, [*streams.values()], subjects, False))
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])

@@ -11,6 +11,7 @@ from typing import Final, cast
 from inventory_grpc.application.ledger.mailbox import Answer, Entry, Mailbox
 from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.values import new
 
 MAX_TOGETHER: Final = 256
 """Commands of a group that come into the mailbox together."""
@@ -31,7 +32,7 @@ class Group:
     def entries(self, first: int) -> Sequence[Entry]:
         """Return the next commands from *first* on, as they come into the mailbox."""
         return [
-            Entry(question, self, place)
+            new(Entry, (question, self, place))
             for place, question in enumerate(self._asked[first : first + MAX_TOGETHER], first)
         ]
 

@@ -6,6 +6,7 @@ from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ports import RequestKey
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.values import new
 
 _NO_CAUSE: Final = Cause()
 
@@ -28,7 +29,7 @@ class Request:
         """On the event loop's clock; a command not begun by then is never begun."""
         self.scope = scope
         """A reservation with a line outside of it is not there for the caller."""
-        self.key = RequestKey(cause.actor, cause.request_id) if cause.request_id else None
+        self.key = new(RequestKey, (cause.actor, cause.request_id)) if cause.request_id else None
         """The name by which it is remembered, if it can be repeated."""
 
 

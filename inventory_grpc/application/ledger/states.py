@@ -12,7 +12,7 @@ MAX_STATES: Final = 10_000
 
 
 class States:
-    """The states used last, each as it was at `position`.
+    """The states that batches used last, each as it was at `position`.
 
     They are immutable: a batch works on states of its own, and these change only by `keep`,
     after a commit. A transaction that fails has nothing to undo here.
@@ -25,11 +25,7 @@ class States:
         self._recent: defaultdict[type[Any], OrderedDict[Key, State]] = defaultdict(OrderedDict)
 
     def get(self, key: Key) -> State | None:
-        recent = self._recent[type(key)]
-        state = recent.get(key)
-        if state is not None:
-            recent.move_to_end(key)
-        return state
+        return self._recent[type(key)].get(key)
 
     def __contains__(self, key: Key) -> bool:
         return key in self._recent[type(key)]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import KIND, Encoder
+from inventory_grpc.infrastructure.codec import KIND, encoded
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
@@ -21,12 +21,8 @@ class Tail(NamedTuple):
     record_time: Instant
 
 
-class Recorded(NamedTuple):
-    """An event with the numbers that it is found by."""
-
-    event: Event
-    stream: int
-    subject: int | None
+Recorded: TypeAlias = tuple[Event, int, int | None]
+"""An event with the numbers of its stream and of its subject, by which it is found."""
 
 
 class CommandTooLarge(Exception):
@@ -39,7 +35,7 @@ def link(previous: bytes, event: bytes) -> bytes:
 
 
 def chained(
-    encoder: Encoder, tail: Tail, recorded: Sequence[Recorded]
+    log_id: str, tail: Tail, recorded: Sequence[Recorded]
 ) -> tuple[Tail, list[tuple[Any, ...]]]:
     """Return the new end of the log, and the rows that make the events of commands part of it.
 
@@ -47,14 +43,14 @@ def chained(
         CommandTooLarge: one of the commands is; nothing may be written of any.
     """
     digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
-    for event, stream, subject in recorded:
+    encoding = encoded(log_id, [event for event, _, _ in recorded])
+    for (event, stream, subject), data in zip(recorded, encoding, strict=True):
         position, first, _, version, _, _, fact, _ = event
-        data = encoder.encode(event)
         digest = sha256(digest + data).digest()
         ordinal = position - first
         size = len(data) + (size if ordinal else 0)
         if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
             raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
         rows.append((position, stream, version, ordinal, KIND[type(fact)], subject, data, digest))
-    last = recorded[-1].event
+    last, _, _ = recorded[-1]
     return Tail(last.position, digest, last.record_time), rows

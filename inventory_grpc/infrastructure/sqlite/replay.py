@@ -63,10 +63,10 @@ def play(
             except UNREADABLE as error:
                 yield f"event {position}: cannot be read: {error}"
                 continue
-            if command and command[0].event.command_position != event.command_position:
+            if command and command[0][0].command_position != event.command_position:
                 whole += command
                 command = []
-            recorded = Recorded(event, keys[0], keys[4])
+            recorded = event, keys[0], keys[4]
             yield from _misfits(known, recorded, keys)
             if event.after is None and not follows:
                 yield f"event {position}: is not the next one of {event.key}"
@@ -95,8 +95,9 @@ class _Known:
 
     def move(self, recorded: Recorded) -> None:
         """Update the stock from an event."""
-        if recorded.event.after is not None:
-            self._stocks[recorded.stream] = (*recorded.event.after, recorded.event.version)
+        event, stream, _ = recorded
+        if event.after is not None:
+            self._stocks[stream] = (*event.after, event.version)
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:

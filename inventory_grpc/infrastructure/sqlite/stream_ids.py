@@ -1,6 +1,6 @@
 """The numbers by which streams and subjects stand in the tables. Once given, they stay."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import apsw
@@ -25,7 +25,7 @@ _SUBJECTS: Final = (
 
 
 class StreamIds:
-    """LRU caches of the numbers in the file."""
+    """Caches of the numbers in the file."""
 
     def __init__(self) -> None:
         self.streams: Recent[Key, int] = Recent(KNOWN_STREAMS)
@@ -78,7 +78,7 @@ class Numbering:
             if about is not subject:
                 subject = about
                 number = None if about is None else self._number(about, event.position)
-            recorded.append(Recorded(event, stream, number))
+            recorded.append((event, stream, number))
         return recorded
 
     def _find(self, key: Key) -> int:
@@ -98,13 +98,7 @@ class Numbering:
 
     def keep(self) -> None:
         """Know the new ones from now on: the transaction was committed."""
-        for kept, begun in (
-            (self._ids.streams, self.streams),
-            (self._ids.subjects, self.subjects),
-        ):
-            _put_all(kept, begun)
-
-
-def _put_all(kept: Recent[Key, int], begun: Mapping[Key, int]) -> None:
-    for key, number in begun.items():
-        kept.put(key, number)
+        for key, number in self.streams.items():
+            self._ids.streams.put(key, number)
+        for key, number in self.subjects.items():
+            self._ids.subjects.put(key, number)

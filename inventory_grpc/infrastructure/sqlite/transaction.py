@@ -17,7 +17,6 @@ from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure import read_models
-from inventory_grpc.infrastructure.codec import Encoder
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import stored, stream_row
@@ -160,7 +159,7 @@ class SqliteTransaction:
         """Add events to the log, and move the read models."""
         numbering, connection = self._numbering, self._connection
         recorded = numbering.numbered(events)
-        self._tail, rows = chained(Encoder(self._log_id), self._tail, recorded)
+        self._tail, rows = chained(self._log_id, self._tail, recorded)
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
         subjects = [(number, *stored(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, _STREAMS, streams)

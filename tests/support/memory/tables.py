@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey, State
+from inventory_grpc.domain.book import followed
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
-from inventory_grpc.infrastructure.codec import Encoder
+from inventory_grpc.infrastructure.codec import encoded
 
 K = TypeVar("K")
 
@@ -39,7 +40,6 @@ class Tables:
         self.log_id = log_id
         self.events: list[Event] = []
         self.encoded: list[bytes] = []
-        self._encoder = Encoder(log_id)
         self.streams: dict[Key, list[int]] = {}
         """The positions of each one's events: the last has the version of their number."""
         self.begun: dict[ReservationId, list[int]] = {}
@@ -61,12 +61,12 @@ class Tables:
     def append(self, events: Sequence[Event]) -> None:
         """Add one command's events; those of reservations are all of the same one."""
         reservation: Reservation | None = None
-        for event in events:
+        for event, data in zip(events, encoded(self.log_id, events), strict=True):
             positions = self.streams.setdefault(event.key, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
             assert event.version == len(positions) + 1, f"{event.key}: {event.version}"
             assert event.after is None or min(event.after) >= 0, f"{event.key}: {event.after}"
-            self.encoded.append(self._encoder.encode(event))
+            self.encoded.append(data)
             self.events.append(event)
             positions.append(event.position)
             if (name := event.fact.subject) is not None:
@@ -105,7 +105,7 @@ class Tables:
             return kind.at(last)
         state = kind(key)
         for position in positions[:version]:
-            state = state.then(self.events[position - 1])
+            state = followed(state, self.events[position - 1])
         return state
 
     def newest_of(self, key: Key) -> State | None:

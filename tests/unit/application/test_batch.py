@@ -118,7 +118,7 @@ async def test_a_command_that_touches_an_unknown_key_is_a_bug_and_not_a_loop() -
         about = None
 
         def decide(self, book: Book) -> Sequence[Change]:
-            return [Change(book.get(self.touches[0]), StockAdded(1))]
+            return [(book.get(self.touches[0]), StockAdded(1))]
 
     asked = [Question(Lost(), Request())]
     with pytest.raises(UnknownKey):

@@ -1,6 +1,7 @@
 """The ledger runs commands in batches, each as if it were alone."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import pytest
@@ -12,9 +13,10 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.infrastructure.codec import Encoder
+from inventory_grpc.infrastructure.codec import encoded
 from tests.support.engine import PATIENCE_SECONDS, Engine, running, settle
 from tests.support.history import appending
+from tests.support.memory import tables
 from tests.support.model import Model
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore
@@ -185,14 +187,14 @@ POISON = stock("poison", "lisbon")
 @pytest.fixture
 def _poison_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plant a bug: one product's events cannot be stored."""
-    original = Encoder.encode
 
-    def encode(encoder: Encoder, event: Event) -> bytes:
-        if event.key == POISON:
-            raise ValueError("a bug")
-        return original(encoder, event)
+    def encoded_or_not(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
+        for event in events:
+            if event.key == POISON:
+                raise ValueError("a bug")
+            yield from encoded(log_id, [event])
 
-    monkeypatch.setattr(Encoder, "encode", encode)
+    monkeypatch.setattr(tables, "encoded", encoded_or_not)
 
 
 @pytest.mark.usefixtures("_poison_cannot_be_written")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -47,7 +46,7 @@ def test_a_commit_without_lines_takes_all_that_is_held() -> None:
         .when(commit(order=ORDER))
         .then(
             ReservationCommitted(R1, ORDER, 5),
-            Change(TOASTERS, ReservationCommitted(R1, ORDER, 2)),
+            (TOASTERS, ReservationCommitted(R1, ORDER, 2)),
         )
     )
     assert book.inventory(KETTLES).levels == (4, 0)
@@ -65,15 +64,15 @@ def test_a_commit_with_lines_takes_so_many_more() -> None:
 
 
 def test_what_is_left_can_be_committed_without_naming_it() -> None:
-    given(
-        *HELD, ReservationCommitted(R1, None, 5), Change(TOASTERS, ReservationReleased(R1, 1))
-    ).when(commit()).then(Change(TOASTERS, ReservationCommitted(R1, None, 1)))
+    given(*HELD, ReservationCommitted(R1, None, 5), (TOASTERS, ReservationReleased(R1, 1))).when(
+        commit()
+    ).then((TOASTERS, ReservationCommitted(R1, None, 1)))
 
 
 def test_a_commit_is_in_the_order_of_its_own_lines() -> None:
     given(*HELD).when(commit({TOASTERS: 1, KETTLES: 1})).then(
-        Change(TOASTERS, ReservationCommitted(R1, None, 1)),
-        Change(KETTLES, ReservationCommitted(R1, None, 1)),
+        (TOASTERS, ReservationCommitted(R1, None, 1)),
+        (KETTLES, ReservationCommitted(R1, None, 1)),
     )
 
 
@@ -109,7 +108,7 @@ def test_a_release_gives_back_what_is_held() -> None:
     book = (
         given(*HELD, ReservationCommitted(R1, None, 2))
         .when(release())
-        .then(ReservationReleased(R1, 3), Change(TOASTERS, ReservationReleased(R1, 2)))
+        .then(ReservationReleased(R1, 3), (TOASTERS, ReservationReleased(R1, 2)))
     )
     assert book.inventory(KETTLES).levels == (7, 0)
     assert reservation(book).state is ReservationState.RELEASED
@@ -118,7 +117,7 @@ def test_a_release_gives_back_what_is_held() -> None:
 
 def test_a_release_with_lines_gives_back_so_many_more() -> None:
     given(*HELD, ReservationReleased(R1, 4)).when(release({KETTLES: 1, TOASTERS: 1})).then(
-        ReservationReleased(R1, 1), Change(TOASTERS, ReservationReleased(R1, 1))
+        ReservationReleased(R1, 1), (TOASTERS, ReservationReleased(R1, 1))
     )
 
 
@@ -191,7 +190,7 @@ def test_anything_else_on_a_closed_reservation_is_refused_naming_its_state(
 
 
 def test_the_state_is_what_became_of_the_last_units_held() -> None:
-    first = Change(TOASTERS, ReservationReleased(R1, 2))
+    first = (TOASTERS, ReservationReleased(R1, 2))
     book = given(*HELD, first).when(commit()).then(ReservationCommitted(R1, None, 5))
     assert reservation(book).state is ReservationState.COMMITTED
     given(*HELD, first, ReservationCommitted(R1, None, 5)).when(commit()).then()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Cause, Change
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import (
     InvalidValue,
     Violation,
@@ -47,7 +47,7 @@ def test_extending_sets_the_time_asked_for_on_every_line_still_held() -> None:
             .when(extend(expiration), at=later(10 * MINUTE))
             .then(
                 ReservationExtended(R1, 3, at),
-                Change(TOASTERS, ReservationExtended(R1, 2, at)),
+                (TOASTERS, ReservationExtended(R1, 2, at)),
             )
         )
         assert reservation(book).expire_time == at
@@ -56,7 +56,7 @@ def test_extending_sets_the_time_asked_for_on_every_line_still_held() -> None:
 
 def test_a_line_that_holds_nothing_is_left_out_of_an_extension() -> None:
     given(*HELD, ReservationReleased(R1, 5)).when(extend(Never())).then(
-        Change(TOASTERS, ReservationExtended(R1, 2, None))
+        (TOASTERS, ReservationExtended(R1, 2, None))
     )
 
 
@@ -96,8 +96,8 @@ def test_an_expiry_lets_go_of_all_that_is_still_held_and_of_nothing_else() -> No
     story = given(*HELD, ReservationCommitted(R1, None, 4))
     movements = reservation(story.book).expire()
     assert movements == [
-        Change(KETTLES, ReservationExpired(R1, 1)),
-        Change(TOASTERS, ReservationExpired(R1, 2)),
+        (KETTLES, ReservationExpired(R1, 1)),
+        (TOASTERS, ReservationExpired(R1, 2)),
     ]
     for movement in movements:
         story.book.record(movement)
@@ -120,11 +120,11 @@ def test_a_reservation_is_untouched_while_all_of_it_is_held() -> None:
 
 def test_it_remembers_who_and_when_and_the_reference_of_the_call_that_made_it() -> None:
     book = MemoryBook(NOON)
-    book.record(Change(KETTLES, StockAdded(5)), Cause(reference="a delivery"))
+    book.record((KETTLES, StockAdded(5)), Cause(reference="a delivery"))
     book.now = later(MINUTE)
-    made = Change(KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST))
+    made = (KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST))
     book.record(made, Cause(reference="basket 3"))
-    book.record(Change(KETTLES, ReservationReleased(R1, 1)), Cause(reference="a return"))
+    book.record((KETTLES, ReservationReleased(R1, 1)), Cause(reference="a return"))
     held = reservation(book)
     assert (held.customer_id, held.order_id, held.reference) == (ANA, ORDER, "basket 3")
     assert (held.create_time, held.expire_time) == (later(MINUTE), HALF_PAST)
@@ -134,6 +134,6 @@ def test_it_remembers_who_and_when_and_the_reference_of_the_call_that_made_it() 
 def test_a_reservation_once_read_stays_what_it_was() -> None:
     book = given(*HELD).book
     before = reservation(book)
-    book.record(Change(KETTLES, ReservationReleased(R1, 5)))
+    book.record((KETTLES, ReservationReleased(R1, 5)))
     assert before.holds() == {KETTLES: 5, TOASTERS: 2}
     assert reservation(book).holds() == {TOASTERS: 2}

@@ -1,19 +1,17 @@
 """A reservation folds its own facts and rejects any other."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.reservation import Reservation, ReservationFact, StockReserved
-from inventory_grpc.domain.values import CustomerId
+from inventory_grpc.domain.values import CustomerId, immutable
 from tests.support.history import event_of
 from tests.support.world import ANA, BEN, KETTLES, NOON, R1
 
 RESERVED = event_of(1, KETTLES, StockReserved(R1, ANA, None, 3, NOON), after=Levels(5, 3))
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReservationTransferred(ReservationFact):
     """A fact that nobody has taught the state to fold."""
 

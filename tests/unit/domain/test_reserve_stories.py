@@ -2,7 +2,6 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,
@@ -77,16 +76,16 @@ def test_while_there_is_a_shortfall_nothing_is_promised() -> None:
 
 
 def test_a_cart_is_one_fact_a_line_in_the_order_of_its_lines() -> None:
-    given(FIVE_ADDED, Change(TOASTERS, StockAdded(9))).when(
+    given(FIVE_ADDED, (TOASTERS, StockAdded(9))).when(
         reserve({TOASTERS: 2, KETTLES: 5}, order=ORDER)
     ).then(
-        Change(TOASTERS, StockReserved(R1, ANA, ORDER, 2, HALF_PAST)),
-        Change(KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST)),
+        (TOASTERS, StockReserved(R1, ANA, ORDER, 2, HALF_PAST)),
+        (KETTLES, StockReserved(R1, ANA, ORDER, 5, HALF_PAST)),
     )
 
 
 def test_of_a_cart_that_is_short_every_short_line_is_named_and_nothing_held() -> None:
-    given(FIVE_ADDED, Change(TOASTERS, StockAdded(1))).when(
+    given(FIVE_ADDED, (TOASTERS, StockAdded(1))).when(
         reserve({KETTLES: 5, TOASTERS: 2, PORTO_KETTLES: 1})
     ).then_refused(InsufficientStock([ShortLine(TOASTERS, 2, 1), ShortLine(PORTO_KETTLES, 1, 0)]))
 
@@ -146,14 +145,14 @@ def test_asking_again_succeeds_also_when_nothing_is_available_any_more() -> None
 def test_asking_again_for_a_cart_in_another_order_is_the_same() -> None:
     given(
         FIVE_ADDED,
-        Change(TOASTERS, StockAdded(5)),
-        Change(TOASTERS, StockReserved(R1, ANA, ORDER, 2, HALF_PAST)),
-        Change(KETTLES, StockReserved(R1, ANA, ORDER, 3, HALF_PAST)),
+        (TOASTERS, StockAdded(5)),
+        (TOASTERS, StockReserved(R1, ANA, ORDER, 2, HALF_PAST)),
+        (KETTLES, StockReserved(R1, ANA, ORDER, 3, HALF_PAST)),
     ).when(reserve({KETTLES: 3, TOASTERS: 2}, order=ORDER)).then()
 
 
 def test_other_content_under_the_same_id_is_refused() -> None:
-    held = given(FIVE_ADDED, FIVE_RESERVED, Change(TOASTERS, StockAdded(5)))
+    held = given(FIVE_ADDED, FIVE_RESERVED, (TOASTERS, StockAdded(5)))
     for other in (
         reserve(4),
         reserve(6),

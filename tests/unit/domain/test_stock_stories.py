@@ -2,7 +2,8 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Change, EventOutOfOrder, Fact, Levels
+from inventory_grpc.domain.book import followed
+from inventory_grpc.domain.event import EventOutOfOrder, Fact, Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     LevelTooHigh,
@@ -152,18 +153,18 @@ def test_a_version_that_was_not_seen_is_said_before_anything_else_is() -> None:
 
 
 def test_an_event_that_was_missed_or_comes_twice_is_found_at_once() -> None:
-    inventory = Inventory(KETTLES).then(event_of(1, KETTLES, StockAdded(5)))
+    inventory = followed(Inventory(KETTLES), event_of(1, KETTLES, StockAdded(5)))
     for version in (1, 3):
         with pytest.raises(EventOutOfOrder):
-            inventory.then(event_of(9, KETTLES, StockAdded(5), version=version))
+            followed(inventory, event_of(9, KETTLES, StockAdded(5), version=version))
 
 
 def test_a_stock_is_at_what_its_last_event_says() -> None:
     book = MemoryBook(NOON)
-    book.record(Change(KETTLES, StockAdded(5)))
+    book.record((KETTLES, StockAdded(5)))
     before = book.inventory(KETTLES)
     book.now = later(MINUTE)
-    book.record(Change(KETTLES, StockRemoved(2)))
+    book.record((KETTLES, StockRemoved(2)))
     assert before == Inventory(KETTLES, Levels(5, 0), 1, NOON)
     assert book.inventory(KETTLES) == Inventory(KETTLES, Levels(3, 0), 2, later(MINUTE))
 
@@ -183,6 +184,6 @@ def test_every_fact_moves_the_version_and_the_time() -> None:
     book = MemoryBook()
     for version, fact in enumerate([*FACTS_OF_STOCK, FOUR_RESERVED], start=1):
         book.now = later(version)
-        book.record(Change(KETTLES, fact))
+        book.record((KETTLES, fact))
         inventory = book.inventory(KETTLES)
         assert (inventory.version, inventory.update_time) == (version, later(version))
