@@ -11,6 +11,7 @@ from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
 from grpc import StatusCode
 
 from inventory_grpc.cli import app
+from inventory_grpc.client import InventoryClient
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.server.environment import variable, written
 from inventory_grpc.settings import Settings
@@ -139,6 +140,16 @@ def test_every_code_reason_and_state_that_a_document_names_is_there() -> None:
     assert {name for name in named - known - others if name[:4] not in {"INVE", "ROBU"}} == set()
 
 
+@pytest.mark.parametrize("document", [README, API, HANDBOOK], ids=name_of)
+def test_every_setting_field_and_method_that_a_document_names_is_there(document: Path) -> None:
+    messages = [one for file in FILES for one in file.message_types_by_name.values()]
+    known = {field.name for message in messages for field in message.fields}
+    known |= {setting.name for setting in fields(Settings)} | {*dir(InventoryClient)}
+    known |= {"error_id", "in_doubt"}
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text_of(document)))
+    assert {name for name in named - known if not name.startswith("test_")} == set()
+
+
 @each_document
 def test_every_test_that_a_document_names_is_there(document: Path) -> None:
     stories = "".join(text_of(path) for path in (ROOT / "tests").rglob("test_*.py"))
@@ -160,9 +171,7 @@ def test_each_guarantee_names_one_test_which_is_among_those_of_its_promise() -> 
 @each_document
 def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     folders = [ROOT / name for name in ("inventory_grpc", "tests", "scripts", "protos")]
-    named = re.findall(
-        r"`([\w./-]+(?:\.(?:py|proto|sql|toml|md)|buf[\w.]*\.yaml|/))`", text_of(document)
-    )
+    named = re.findall(r"`([\w./-]+(?:\.(?:py|proto|sql|toml|md|yaml)|/))`", text_of(document))
     assert not {
         name
         for name in named

@@ -1,0 +1,94 @@
+"""The numbers in the documents are those of the code."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from inventory_grpc.application.ledger.loop import GIVE_UP_SECONDS
+from inventory_grpc.application.queries.events import MAX_STEPS
+from inventory_grpc.client.connections import MAX_CALLS, MAX_STREAMS
+from inventory_grpc.domain.values import (
+    DEFAULT_TTL,
+    MAX_LEVEL,
+    MAX_LINES,
+    MAX_TTL,
+    MIN_TTL,
+    Instant,
+    Quantity,
+)
+from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
+from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
+from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.sqlite.head_poll import POLL_SECONDS
+from inventory_grpc.infrastructure.sqlite.schema import FORMAT
+from inventory_grpc.infrastructure.sqlite.write_lock import TOLD_SECONDS
+from inventory_grpc.presentation import bulk, command_stream, stalled_readers
+from inventory_grpc.presentation.events import DEFAULT_HEARTBEAT
+from inventory_grpc.presentation.interceptors.admission import Limits
+from inventory_grpc.presentation.page_tokens import DEFAULT_SIZE, MAX_SIZE
+from inventory_grpc.presentation.server import OPTIONS
+from inventory_grpc.presentation.validation import MAX_VALUES, MAX_VIOLATIONS
+from inventory_grpc.server import log_queue, supervisor
+from inventory_grpc.server.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
+from inventory_grpc.server.worker_link import BEAT_SECONDS
+from inventory_grpc.settings import Settings
+from tests.support.documents import API, HANDBOOK, README, name_of, text_of
+
+MEBIBYTE: Final = 1024 * 1024
+DAY: Final = 24 * 3600 * Instant.SECOND
+WORDS: Final = {2: "two", 50: "50"}
+EVENTS_A_PAGE: Final = event_search.MAX_LOOKED_AT * MAX_STEPS
+QUIET_SECONDS: Final = supervisor.QUIET_BEATS * BEAT_SECONDS
+HUNG_SECONDS: Final = supervisor.HUNG_BEATS * BEAT_SECONDS
+DAYS: Final = Settings().remember_days
+
+TOLD: Final = [
+    (README, f"for {DAYS:.0f} days."),
+    (API, f"a cart of up to {MAX_LINES} lines"),
+    (API, "1 to 128 characters out of letters, digits and `. _ : - /`"),
+    (API, f"whole units, 1 to {Quantity.MAX:,}."),
+    (API, f"A level never rises above 10^{len(str(MAX_LEVEL)) - 1}."),
+    (API, f"lasts {DEFAULT_TTL / Instant.SECOND / 60:.0f} minutes unless"),
+    (API, f"a `ttl` of {MIN_TTL / Instant.SECOND:.0f} second to {MAX_TTL / DAY:.0f} days"),
+    (API, f"sends 1 to {bulk.MAX_COMMANDS:,} commands in one message"),
+    (API, f"reads {WORDS[command_stream.MAX_AHEAD]} messages of a stream ahead"),
+    (API, f"admits {Limits().bulk} batches"),
+    (
+        API,
+        f"A message is at most {dict(OPTIONS)['grpc.max_receive_message_length'] // MEBIBYTE} MiB",
+    ),
+    (API, f"one command makes at most {MAX_COMMAND_EVENTS} events"),
+    (API, f"for {DAYS:.0f} days (setting `remember_days`)"),
+    (API, f"At most {MAX_VIOLATIONS} violations are named"),
+    (API, f"in pages of {DEFAULT_SIZE} rows, or as many as `page_size` says, up to {MAX_SIZE:,}."),
+    (API, f"({stocks.MAX_LOOKED_AT:,} stocks, {reservation_reads.MAX_LOOKED_AT:,} reservations"),
+    (API, f"or {EVENTS_A_PAGE:,} events)"),
+    (API, f"up to {MAX_VALUES} values each"),
+    (API, f"after {DEFAULT_HEARTBEAT / Instant.SECOND:.0f} seconds of silence"),
+    (API, f"nothing at all for {stalled_readers.MAX_SECONDS:.0f} seconds"),
+    (API, f"at most {MAX_CALLS} calls under way"),
+    (API, f"{MAX_STREAMS} subscriptions and streams"),
+    (HANDBOOK, f"{log_queue.MAX_WAITING // MEBIBYTE} MiB of lines wait"),
+    (HANDBOOK, f"visible within {POLL_SECONDS * 1000:.0f} ms"),
+    (HANDBOOK, f"{FIRST_PAUSE_SECONDS} s to {LONGEST_PAUSE_SECONDS:.0f} s, which double until"),
+    (HANDBOOK, f"after {QUIET_SECONDS:.0f} s without a sign"),
+    (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
+    (HANDBOOK, f"log its name after {TOLD_SECONDS:.0f} s"),
+    (HANDBOOK, f"This release has format {FORMAT} "),
+]
+
+
+@pytest.mark.parametrize(("document", "words"), TOLD, ids=lambda value: str(value)[-40:])
+def test_a_document_has_the_number_of_the_code(document: Path, words: str) -> None:
+    assert words in " ".join(text_of(document).split()), name_of(document)
+
+
+def test_a_minute_is_a_minute() -> None:
+    assert supervisor.STEADY_SECONDS == GIVE_UP_SECONDS == 60
+    assert "Storage that stays broken for a minute ends the server" in text_of(HANDBOOK)
+
+
+def test_one_caller_may_take_half_of_the_room() -> None:
+    assert Settings().caller_share == 0.5
+    assert "may take half of the room for calls (`caller_share`)" in text_of(HANDBOOK)
