@@ -3,7 +3,6 @@
 
 PYTHON ?= python3
 ARGS ?=
-COVERAGE ?= --cov
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +18,7 @@ STATED := $(addprefix inventory_grpc/,application cli client domain infrastructu
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
@@ -37,18 +36,23 @@ check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: test
-test: .venv/.dev ## Run the tests: ARGS="-k cart -x" for some, COVERAGE= without coverage
+test: .venv/.dev ## Run the quick tests, in about 3 minutes: ARGS="-k cart -x" for some
+	$(BIN)/pytest --quick $(strip $(COVERAGE) $(ARGS))
+
+.PHONY: test-all
+test-all: COVERAGE ?= --cov
+test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= without coverage
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
 
 .PHONY: tools
-tools: .venv/.dev .venv/.bench .venv/.node ## Install what some tests skip without: Node packages, matplotlib
+tools: .venv/.dev .venv/.bench .venv/.node ## Install Node packages and matplotlib, without which some tests are skipped
 
 .PHONY: robustness
-robustness: .venv/.dev ## Try hard to break it, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
+robustness: .venv/.dev ## Run the campaigns at full size, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
 	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness $(ARGS)
 
 .PHONY: mutants
-mutants: .venv/.dev ## Break it on purpose, and see which test notices: ARGS="M7 M9"
+mutants: .venv/.dev ## Break the code on purpose and see which test fails: ARGS="M7 M9"
 	$(BIN)/python scripts/mutants $(ARGS)
 
 .PHONY: protos

@@ -9,6 +9,8 @@ from typing import Final
 import hypothesis
 import pytest
 
+from tests.slow import SLOW
+from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
 from tests.support.stores import STORES, Store
 
@@ -28,8 +30,15 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda *_: None)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="run no slow tests, as `make test`")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Fail on skips in CI, where all that tests need is installed."""
+    """Fail on skips in CI, where all that tests need is installed; leave out what is slow."""
+    if config.option.quick:
+        os.environ.setdefault("ROBUSTNESS", "quick")
+        config.pluginmanager.register(QuickRun(SLOW), "quick-run")
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
 

@@ -26,7 +26,7 @@ from tests.support.world import (
 
 PLENTY = 1_000_000
 ENDS = (0, 1, 2, 4, 5, 8, 10, 11)
-"""Where the commands of the history below end."""
+"""The last positions of the commands of the history below."""
 
 FILTERS = {
     "everything": EVERYTHING,

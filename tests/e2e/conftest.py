@@ -13,7 +13,7 @@ from tests.support.server_process import ServerProcess, server_process
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where there is no database yet."""
+    """Return a path at which there is no database yet."""
     return tmp_path / "inventory.db"
 
 

@@ -21,7 +21,7 @@ from tests.support.caller import SECONDS, Caller, adding, calling, refusal, refu
 from tests.support.waiting import eventually
 
 INSIDES: Final = re.compile(r"Traceback|File \"|Error\b|Exception|SELECT|INSERT|/|\.py|secret")
-"""What nobody outside should read."""
+"""Texts that no caller may see."""
 
 KETTLES: Final = queries_pb2.GetStockRequest(product_id="kettle", store_id="lisbon")
 
@@ -36,7 +36,7 @@ async def test_what_is_too_big_is_not_even_read(caller: Caller) -> None:
 
 
 class _Bug(Exception):
-    """Whose text is a secret."""
+    """An exception whose text is secret."""
 
 
 def _break(*_: object, **__: object) -> Never:
@@ -74,7 +74,7 @@ async def test_a_handler_that_cancels_itself_is_a_bug_and_keeps_nobody_waiting(
 
 
 class Gate:
-    """Where the writer waits."""
+    """A gate at which the writer waits."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()

@@ -20,7 +20,7 @@ from tests.support.waiting import eventually
 from tests.support.workers import name_of, reaching_each, said, see_gone, supervised, workers_of
 
 GROUP_STOP: Final = "everyone"
-"""Whom a service manager tells to stop, when it tells all processes at once."""
+"""The processes that a service manager signals, when it signals all at once."""
 
 
 @pytest.fixture

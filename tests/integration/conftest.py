@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where there is no database yet."""
+    """Return a path at which there is no database yet."""
     return tmp_path / "inventory.db"
 
 

@@ -20,10 +20,10 @@ from tests.support.opened import checked, events, opened, requests_of
 from tests.support.world import KETTLES, add, remove, reserve, stock
 
 CURSED = stock("mirror", "lisbon")
-"""What nobody can add without something breaking."""
+"""A stock to which an addition raises an unexpected error."""
 
 TWISTED = stock("clock", "lisbon")
-"""What nobody can add without the second of its events breaking a constraint."""
+"""A stock to which an addition violates a constraint in its second event."""
 
 
 @pytest.fixture(autouse=True)

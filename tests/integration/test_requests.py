@@ -32,7 +32,7 @@ from tests.support.world import (
 )
 
 WEEK = 7 * DAY
-"""How long requests are remembered."""
+"""The time for which requests are remembered."""
 
 COMMANDS: dict[str, Command] = {
     "add": add(9),

@@ -17,7 +17,7 @@ from tests.support.world import KETTLES, add, commit, release, remove, reserve
 
 
 class Reads:
-    """How many stored events were opened."""
+    """The number of stored events that were decoded."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -29,7 +29,7 @@ class Case(NamedTuple):
     data: bytes
     paths: frozenset[str]
     named: int = 1
-    """How many violations are named."""
+    """The number of violations named."""
 
 
 def good(descriptor: Descriptor) -> Message:

@@ -41,7 +41,7 @@ class Rule:
     is_usual: bool = False
     """Whether a request is better tried with it."""
     most: int = 0
-    """How many a list may have."""
+    """The most entries that a list may have."""
 
 
 def _needed(rule: Rule, good: object = None) -> Rule:

@@ -20,7 +20,7 @@ GROWTH: Final = 48 * 2**20
 
 
 CAMPAIGN_SECONDS: Final = 900
-"""How long a test here may take in CI: several times what it takes on a machine that is free."""
+"""The limit of a test here in CI: several times its duration on an idle machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where there is no database yet."""
+    """Return a path at which there is no database yet."""
     return tmp_path / "inventory.db"
 
 

@@ -16,7 +16,7 @@ FRAME_HEADER: Final = 24
 FRAME: Final = FRAME_HEADER + PAGE
 
 Damage = Callable[[Original, Path, random.Random], str]
-"""Does harm to the files at a path; says what it did."""
+"""A function that damages the files at a path and describes the damage."""
 
 KNOWN_TWICE: Final[Mapping[str, tuple[str, str]]] = {
     "events": ("position", "stream version ordinal kind subject event hash"),

@@ -1,4 +1,7 @@
-"""How hard do we try, and from which seed? A minute in CI, hours when `ROBUSTNESS=deep`."""
+"""Size and seed of the campaigns.
+
+`ROBUSTNESS=quick` is the size of `make test`, `deep` that of `make robustness`; CI sets neither.
+"""
 
 import json
 import os
@@ -11,26 +14,29 @@ from typing import Any, Final
 DEEP: Final = os.environ.get("ROBUSTNESS") == "deep"
 
 SEED: Final = int(os.environ.get("ROBUSTNESS_SEED", "20261124"))
-"""What every random choice of this run comes from; the same seed is the same run."""
+"""The seed of every random choice; the same seed makes the same choices."""
 
 SHARE: Final = float(os.environ.get("ROBUSTNESS_SHARE", "1"))
-"""Of the deep numbers, to split a long run."""
+"""The part of the deep size that is run, to split a long run."""
 
 _RECORD: Final = os.environ.get("ROBUSTNESS_RECORD")
-"""A file that gets one JSON line for each campaign that was seen through."""
+"""A file to which each finished campaign adds a line of JSON."""
 
 
-def runs(ci: int, deep: int) -> int:
-    """Return how often to try: *ci* times within a minute or so, *deep* times for the record."""
-    return max(1, round(deep * SHARE)) if DEEP else ci
+def runs(*, least: int, ci: int, deep: int) -> int:
+    """Return how often to try.
+
+    With *least* runs the campaign's own checks still hold, for example that enough was killed.
+    """
+    if DEEP:
+        return max(least, round(deep * SHARE))
+    # read late: `--quick` sets it
+    return least if os.environ.get("ROBUSTNESS") == "quick" else ci
 
 
 @contextmanager
 def campaign(name: str, **counts: int) -> Iterator[dict[str, Any]]:
-    """Note what was tried, how often, from which seed, and for how long; what fails is not noted.
-
-    More may be put into what is yielded.
-    """
+    """Record size, seed and duration of a campaign that passes; the caller may add more."""
     noted: dict[str, Any] = {"campaign": name, "seed": SEED, "deep": DEEP, **counts}
     begun = time.monotonic()
     yield noted

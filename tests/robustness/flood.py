@@ -30,7 +30,7 @@ _PUSHBACK: Final = b"grpc-retry-pushback-ms"
 
 @dataclass
 class Flood:
-    """What was sent, and what came back."""
+    """The calls sent, and their answers."""
 
     sent: int = 0
     held_back: int = 0
@@ -42,7 +42,7 @@ class Flood:
     """Calls that had no answer by their deadline."""
     seconds: float = 0.0
     in_time: int = 0
-    """How many were answered within these seconds."""
+    """The number of calls answered within these seconds."""
 
 
 class _Lane:

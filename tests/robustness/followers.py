@@ -15,7 +15,7 @@ from tests.robustness.validators import Subscription
 from tests.support.caller import Caller, refusal
 
 FUTURE: Final = 100
-"""How far beyond the head one begins who is too early."""
+"""The distance beyond the head at which a follower that is too early begins."""
 
 HEARTBEAT: Final = Duration(seconds=1)
 
@@ -28,7 +28,7 @@ class Follower:
     begin: SubscribeRequest
     pause: float = 0.0
     leaves: float = 0.0
-    """How likely it leaves by itself after a message."""
+    """The probability that it leaves by itself after a message."""
     followed: list[Subscription] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Reasons why a stream did not even begin, or ended."""

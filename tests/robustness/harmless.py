@@ -17,7 +17,7 @@ INSIDES: Final = re.compile(
     r"|\b(SELECT|INSERT|UPDATE|DELETE|sqlite|apsw|asyncio|inventory_grpc)\b|_pb2|\.py\b"
     r"|/(usr|home|srv|tmp|root|opt)/|secret|password"
 )
-"""What nobody outside should read."""
+"""Texts that no caller may see."""
 
 MOST_DETAILS: Final = 4_096
 MOST_MESSAGE: Final = 512
@@ -35,7 +35,7 @@ TRUTH: Final = (
 
 
 class Answer(NamedTuple):
-    """How a call ended: with a message, or refused."""
+    """The end of a call: a message, or a refusal."""
 
     message: bytes
     refused: Refused | None

@@ -15,11 +15,11 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Inside:
-    """What is at work behind an address."""
+    """The parts of a server behind its address."""
 
     served: serve.Served
     tasks: int
-    """How many there were before anybody called."""
+    """The number of tasks before the first call."""
 
     @property
     def address(self) -> str:

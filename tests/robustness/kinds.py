@@ -78,4 +78,4 @@ ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
     ],
     40: ["test_what_is_refused_says_why_and_records_nothing"],
 }
-"""Which tests do that, of those that are about more than the value of a field."""
+"""The tests of the kinds that concern more than the value of a field."""

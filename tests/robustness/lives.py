@@ -31,7 +31,7 @@ class Lost(AssertionError):
 
 @dataclass
 class Lives:
-    """What was asked, answered, shown and found so far; `begin` starts the server anew."""
+    """All calls, answers and findings so far; `begin` starts the server again."""
 
     begin: Callable[[], Awaitable[ServerProcess]]
     directory: Path

@@ -15,7 +15,7 @@ from typing import Final
 
 BYTES: Final = 48 * 1024 * 1024
 KEEP_SECONDS: Final = 60
-"""How long the kernel may keep what nobody syncs: longer than any life."""
+"""The age at which the kernel writes back unsynced pages: longer than any test."""
 
 
 def why_not() -> str:

@@ -27,7 +27,7 @@ from tests.support.world import (
 
 PAGE: Final = 4_096
 ENDS: Final = ("", "-wal", "-shm", ".mark")
-"""What belongs to a database, by the ends of the files' names."""
+"""The files of a database, by the ends of their names."""
 
 
 @dataclass(frozen=True)

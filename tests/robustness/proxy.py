@@ -16,7 +16,7 @@ MAX_CONNECTIONS: Final = 128
 
 CHUNK: Final = 16 * 1024
 MAX_CHUNKS: Final = 16
-"""What is on its way at a time, each way of a connection; then the sender has to wait."""
+"""The chunks in transit in one direction of a connection; beyond that the sender waits."""
 
 LIFE_SECONDS: Final = 900.0
 """No connection lasts longer, whatever happens to it."""
@@ -27,7 +27,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass
 class Weather:
-    """How it is on the way. It may change at any time, also for connections there are."""
+    """The state of the network. It may change at any time, also for open connections."""
 
     delay_seconds: float = 0.0
     bytes_per_second: float = float("inf")
@@ -45,7 +45,9 @@ class Proxy:
         self.weather = weather or Weather()
         self.address = ""
         self.connected = 0
-        """How many connections there have been."""
+        """The number of connections accepted so far."""
+        self.carried = 0
+        """The number of bytes delivered so far, in both directions."""
         self._open: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
 
     @property
@@ -105,7 +107,7 @@ class Proxy:
 
 
 class _Carried:
-    """What one connection has carried."""
+    """The traffic of one connection."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
@@ -149,6 +151,7 @@ class _Carried:
             await asyncio.sleep(len(chunk) / weather.bytes_per_second)
             room = weather.cut_after_bytes - self._bytes
             self._bytes += len(chunk)
+            self._proxy.carried += len(chunk)
             writer.write(chunk if room >= len(chunk) else chunk[: max(0, int(room))])
             await writer.drain()
             if self._bytes > weather.cut_after_bytes:

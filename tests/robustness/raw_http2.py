@@ -12,7 +12,7 @@ import h2.events
 import h2.exceptions
 
 SECONDS: Final = 10.0
-"""How long to wait for an answer, which the tests then say is missing."""
+"""The time after which an answer counts as missing."""
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -20,7 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Ended(NamedTuple):
-    """How a call ended, as seen on the wire; -1 where nothing was said."""
+    """The end of a call as seen on the wire; -1 where there was no status."""
 
     http: int = -1
     grpc: int = -1

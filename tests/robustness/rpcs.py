@@ -62,10 +62,10 @@ def _of(service: Any, name: str = "") -> Iterator[Rpc]:  # noqa: ANN401  as abov
 
 
 OURS: Final = [_rpc(method, method.containing_service.full_name) for method in METHODS.values()]
-"""Those of the inventory."""
+"""Methods of the inventory's own services."""
 
 BULK: Final = [rpc for rpc in OURS if "commands" in rpc.input.DESCRIPTOR.fields_by_name]
-"""Those that take many commands, and tell in their answer what is wrong with each."""
+"""Bulk methods, whose answer reports the violations of each command."""
 
 _REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 BESIDE: Final = [

@@ -29,14 +29,14 @@ BUSINESS: Final = {
     StatusCode.ABORTED,
     StatusCode.OUT_OF_RANGE,
 }
-"""How a request ends that was understood."""
+"""Codes of requests that passed validation."""
 
 ADD_STOCK, LIST_EVENTS = (
     next(rpc for rpc in OURS if rpc.name == name) for name in ("AddStock", "ListEvents")
 )
 
 SINGLE: Final = [rpc for rpc in OURS if rpc not in BULK]
-"""Those that are refused when something is wrong; for the others see `test_bad_bulk`."""
+"""Methods that refuse the whole request; for bulk methods see `test_bad_bulk`."""
 
 every_rpc = pytest.mark.parametrize("rpc", SINGLE, ids=lambda rpc: rpc.name)
 

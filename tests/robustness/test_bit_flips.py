@@ -65,7 +65,7 @@ AT_WORK: Final[Mapping[str, Damage]] = {
 }
 
 HARMLESS: Final = {"a free page", "junk for shared memory"}
-"""What may be harmless each time; of everything else most has to be noticed."""
+"""Damage that may always be harmless; of any other kind most has to be noticed."""
 
 
 @pytest.fixture(scope="module")
@@ -124,20 +124,20 @@ def _damage_and_look(what: str, harm: Damage, original: Original, path: Path, ti
 def test_damage_to_a_file_at_rest_is_noticed_or_harmless(
     rested: Original, path: Path, what: str
 ) -> None:
-    _damage_and_look(what, AT_REST[what], rested, path, runs(22, 1_000))
+    _damage_and_look(what, AT_REST[what], rested, path, runs(least=4, ci=22, deep=1_000))
 
 
 @pytest.mark.parametrize("what", AT_WORK)
 def test_damage_to_what_was_committed_and_not_yet_moved_into_the_file_is_noticed_or_harmless(
     working: Original, path: Path, what: str
 ) -> None:
-    _damage_and_look(what, AT_WORK[what], working, path, runs(22, 1_000))
+    _damage_and_look(what, AT_WORK[what], working, path, runs(least=4, ci=22, deep=1_000))
 
 
 def test_control_without_page_checksums_sqlite_lets_many_flips_pass(
     rested: Original, path: Path
 ) -> None:
-    times, unnoticed = runs(40, 400), 0
+    times, unnoticed = runs(least=12, ci=40, deep=400), 0
     bare = Database(path, vfs="unix")
     with campaign("control: no page checksums", damages=times) as noted:
         for number in range(times):

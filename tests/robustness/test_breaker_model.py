@@ -48,7 +48,7 @@ OF_CALLERS: Final[tuple[Callable[[], BaseException], ...]] = (
     TimeoutError,
     asyncio.CancelledError,
 )
-"""How transactions may end that are no fault of storage."""
+"""Ends of transactions that are no fault of storage."""
 
 TOLD: Final = {
     Fault.BUSY: WritesRefused,
@@ -62,7 +62,7 @@ TOLD: Final = {
 
 @dataclass
 class Machine:
-    """What the breaker should do, in other words: seconds, and the last twenty outcomes."""
+    """A model of the breaker: seconds, and the last twenty outcomes."""
 
     now: float = 0.0
     state: str = "CLOSED"
@@ -187,7 +187,7 @@ class Pair:
 
 
 async def test_it_is_the_machine_that_was_thought_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps, seen = runs(ci=10_000, deep=50_000), Counter[str]()
+    steps, seen = runs(least=4_000, ci=10_000, deep=50_000), Counter[str]()
     chance, clock = random.Random(SEED), ManualClock()
     monkeypatch.setattr(asyncio.get_running_loop(), "time", clock.seconds)
     pair = Pair(chance, clock)

@@ -14,7 +14,7 @@ from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.asked import PRODUCTS, Asked, stock_up
 from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.inside import Inside
-from tests.robustness.proxy import proxied
+from tests.robustness.proxy import Proxy, proxied
 from tests.support.caller import (
     RECONNECT_AT_ONCE,
     SECONDS,
@@ -41,7 +41,7 @@ async def _leave_after(task: "asyncio.Task[None]", seconds: float) -> None:
 async def test_calls_that_are_opened_and_cancelled_leave_nothing_behind(
     inside: Inside, path: Path
 ) -> None:
-    count, chance = runs(ci=2_000, deep=10_000), random.Random(SEED)
+    count, chance = runs(least=300, ci=2_000, deep=10_000), random.Random(SEED)
     async with calling(inside.address) as caller, calling(inside.address) as follower:
         await stock_up(caller)
         asked = Asked(caller)
@@ -80,7 +80,7 @@ async def _follow(caller: Caller, messages: int = 1_000_000) -> None:
 
 
 async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> None:
-    """Who swallows a cancellation leaks what gRPC keeps of the call (grpc/grpc#43360)."""
+    """A handler that swallows a cancellation leaks gRPC's state of the call (grpc/grpc#43360)."""
     async with calling(inside.address) as caller:
         with captured_lines() as logs:
             following = [caller.events.Subscribe(SubscribeRequest()) for _ in range(20)]
@@ -99,7 +99,7 @@ async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> N
 async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_all(
     inside: Inside, path: Path, how: str
 ) -> None:
-    rounds, chance = runs(ci=12, deep=400), random.Random(SEED)
+    rounds, chance = runs(least=3, ci=12, deep=400), random.Random(SEED)
     async with (
         proxied(inside.address) as network,
         calling(network.address, RECONNECT_AT_ONCE) as far,
@@ -108,12 +108,10 @@ async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_a
         await stock_up(near)
         asked = Asked(far)
         with campaign(f"connection {how}", rounds=rounds) as noted:
+            whole = await _carried(network, _twenty(asked, "whole"), float("inf"))
             for number in range(rounds):
-                calls = [
-                    asyncio.create_task(asked.reserve(f"{number}-{who}", SECONDS))
-                    for who in range(20)
-                ]
-                await asyncio.sleep(chance.uniform(0, 0.02))
+                calls = _twenty(asked, number)
+                await _carried(network, calls, whole * chance.uniform(0.1, 0.7))
                 match how:
                     case "reset":
                         network.reset()
@@ -129,12 +127,24 @@ async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_a
     assert asked.codes["UNAVAILABLE"] > rounds
 
 
+def _twenty(asked: Asked, number: int | str) -> "list[asyncio.Task[None]]":
+    return [asyncio.create_task(asked.reserve(f"{number}-{who}", SECONDS)) for who in range(20)]
+
+
+async def _carried(network: Proxy, calls: "list[asyncio.Task[None]]", most: float) -> int:
+    """Wait until *calls* are done or *most* bytes were carried; return how many were."""
+    begun = network.carried
+    while network.carried - begun < most and not all(call.done() for call in calls):  # noqa: ASYNC110  it tells nobody
+        await asyncio.sleep(0)
+    return network.carried - begun
+
+
 async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
     inside: Inside, path: Path
 ) -> None:
     async with calling(inside.address) as caller:
         await stock_up(caller)
-        for _ in range(runs(ci=2, deep=50)):
+        for _ in range(runs(least=1, ci=2, deep=50)):
             before = inside.head
             command = (sys.executable, "-m", "tests.robustness.busy_caller", inside.address)
             busy = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, cwd=ROOT)
@@ -154,7 +164,7 @@ async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
 async def test_memory_stays_as_it_is_whatever_number_of_streams_is_cancelled(
     path: Path, tmp_path: Path
 ) -> None:
-    count = runs(ci=1_500, deep=60_000)
+    count = runs(least=500, ci=1_500, deep=60_000)
     async with (
         server_process(path, tmp_path / "log") as server,
         calling(await server.address()) as caller,

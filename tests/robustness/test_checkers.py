@@ -24,7 +24,7 @@ NOTHING = Levels(0, 0)
 
 
 class History(NamedTuple):
-    """What callers saw of kettles, and the log of what happened."""
+    """Calls about kettles, and the log of the events."""
 
     calls: list[Call]
     timeline: Timeline
@@ -120,7 +120,7 @@ def _witnessed(history: History) -> bool:
 
 
 def test_both_judges_agree_with_every_order_tried_on_small_histories() -> None:
-    tries, chance = runs(1_200, 50_000), random.Random(SEED)
+    tries, chance = runs(least=200, ci=1_200, deep=50_000), random.Random(SEED)
     wrong = seen_from_values = 0
     with campaign("checkers", histories=tries) as noted:
         for number in range(tries):

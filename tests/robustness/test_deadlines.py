@@ -18,7 +18,7 @@ from tests.support.waiting import eventually
 
 
 class Admitted:
-    """Which commands were taken into a batch, and which of them too late."""
+    """The commands taken into a batch, and those of them taken too late."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()
@@ -51,7 +51,7 @@ def admitted(monkeypatch: pytest.MonkeyPatch) -> Admitted:
 async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_answer_exact(
     inside: Inside, path: Path, admitted: Admitted
 ) -> None:
-    each = runs(ci=60, deep=2_500)
+    each = runs(least=10, ci=60, deep=2_500)
     async with calling(inside.address) as caller:
         await stock_up(caller)
         asked = Asked(caller)
@@ -79,14 +79,15 @@ async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_an
 async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
     path: Path, admitted: Admitted
 ) -> None:
+    rounds = runs(least=2, ci=8, deep=200)
     async with (
         serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
         calling(inside.address) as caller,
     ):
         await stock_up(caller)
         asked = Asked(caller)
-        with campaign("deadline while waiting", rounds=runs(ci=8, deep=200)) as noted:
-            for number in range(runs(ci=8, deep=200)):
+        with campaign("deadline while waiting", rounds=rounds) as noted:
+            for number in range(rounds):
                 first = asyncio.create_task(asked.reserve(f"{number}-first"))
                 await eventually(lambda: f"{number}-first" in admitted.taken)  # noqa: B023  called at once
                 rest = [
@@ -104,6 +105,6 @@ async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
             found = requests_of(events(path))
             noted.update(asked.codes)
     assert not admitted.late, "begun after its deadline"
-    assert {f"{number}-first" for number in range(8)} <= found.keys()
-    assert asked.codes["DEADLINE_EXCEEDED"] >= 8 * 9
+    assert {f"{number}-first" for number in range(rounds)} <= found.keys()
+    assert asked.codes["DEADLINE_EXCEEDED"] >= rounds * 9
     checked(path)

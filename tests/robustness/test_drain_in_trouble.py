@@ -73,7 +73,7 @@ async def test_told_to_stop_while_storage_is_being_reopened_it_finishes_that_and
 
 
 async def test_a_disk_that_does_not_answer_does_not_keep_it(path: Path, tmp_path: Path) -> None:
-    """What is not answered within the drain and five seconds is left: to be killed is safe."""
+    """Calls not answered within the drain and five seconds are abandoned; a kill is safe."""
     async with (
         server_process(
             path,

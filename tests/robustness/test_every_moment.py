@@ -18,7 +18,7 @@ VICTIMS: Final[dict[str, Victim]] = {
 @pytest.mark.parametrize("blow", Blow)
 @pytest.mark.parametrize("name", VICTIMS)
 def test_struck_at_any_await_nothing_is_left_but_whole_commands(name: str, blow: Blow) -> None:
-    stories, struck, recorded = range(SEED, SEED + runs(2, 100)), 0, 0
+    stories, struck, recorded = range(SEED, SEED + runs(least=1, ci=2, deep=100)), 0, 0
     with campaign(f"every moment: {name}, {blow.value}", stories=len(stories)) as noted:
         for seed in stories:
             turns = Moment(VICTIMS[name], seed).play().turns

@@ -33,14 +33,14 @@ FATAL: Final[tuple[FailPoint, ...]] = (
     "before_expire",
     "catchup_to_live",
 )
-"""Those that a server passes on the way of a command, of a hold that is over, of an event."""
+"""Points that a server passes for a command, an overdue reservation, and an event."""
 
 PASSED_RARELY: Final = {"before_expire": 1.0, "catchup_to_live": 0.7}
 OFTEN: Final = 0.03
-"""How likely a server is to end when it passes a point."""
+"""The probability that a server ends when it passes a point."""
 
 LIFE_SECONDS: Final = 2.5
-"""When a server is killed that has not come to its point."""
+"""The time after which a server that has not reached its point is killed."""
 
 TRIES: Final = 4
 """Lives in which it has to come to it."""
@@ -50,7 +50,7 @@ _PASSED: Final = re.compile(r"fail point (\w+) was passed")
 
 @pytest.mark.timeout(300)
 async def test_whichever_point_it_ends_at_nothing_acknowledged_is_missing(tmp_path: Path) -> None:
-    databases = max(1, runs(len(FATAL), 200) // len(FATAL))
+    databases = max(1, runs(least=len(FATAL), ci=len(FATAL), deep=200) // len(FATAL))
     with campaign("fail points", ended=databases * len(FATAL)) as noted:
         noted["calls"] = 0
         for number in range(databases):

@@ -32,7 +32,7 @@ FAIL_POINTS: Final = (
 
 
 async def test_followers_are_sent_what_is_in_the_log_whatever_happens(tmp_path: Path) -> None:
-    count = runs(ci=6, deep=500)
+    count = runs(least=1, ci=6, deep=500)
     seen: Counter[str] = Counter()
     with campaign("followers", runs=count) as noted:
         for number in range(count):

@@ -47,7 +47,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 class Filler:
-    """What others keep on the same disk."""
+    """Files of others on the same disk."""
 
     def __init__(self, disk: Path) -> None:
         self._path = disk / "filler"
@@ -80,7 +80,7 @@ async def test_on_a_disk_that_is_full_writes_wait_for_room_and_reads_go_on(
     disk: Path, tmp_path: Path
 ) -> None:
     path, filler, acknowledged = disk / "inventory.db", Filler(disk), dict[str, int]()
-    cycles = runs(2, 20)
+    cycles = runs(least=1, ci=2, deep=20)
     async with (
         server_process(path, tmp_path / "log") as server,
         calling(await server.address()) as caller,

@@ -40,18 +40,18 @@ _INSIDE: Final = re.compile(
     r"|Error\b|Exception",
     re.IGNORECASE,
 )
-"""What no caller should be told of."""
+"""Texts that no answer may contain."""
 
 
 SOMETIMES: Final = frozenset(
     {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "FAILED_PRECONDITION", "ABORTED"}
 )
-"""How some request of every run is answered."""
+"""Codes that occur in every run."""
 
 
 @dataclass
 class Seen:
-    """How requests were answered."""
+    """The answers to the requests."""
 
     codes: dict[str, int] = field(default_factory=dict)
     positions: set[int] = field(default_factory=set)
@@ -96,7 +96,7 @@ class Seen:
 async def test_whatever_is_sent_gets_a_precise_answer_and_harms_nothing(
     path: Path, tmp_path: Path
 ) -> None:
-    count, seen = runs(2_000, 100_000), Seen()
+    count, seen = runs(least=600, ci=2_000, deep=100_000), Seen()
     async with (
         server_process(path, tmp_path / "log") as server,
         calling(await server.address()) as caller,

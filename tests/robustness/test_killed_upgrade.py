@@ -58,7 +58,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def make() -> None:
         async with opened(path, durability="relaxed") as shop:
-            await _live(shop, runs(6_000, 200_000))
+            await _live(shop, runs(least=6_000, ci=6_000, deep=200_000))
 
     asyncio.run(make())
     to_format_1(path)
@@ -97,7 +97,7 @@ def _format(path: Path) -> int:
 
 @pytest.mark.timeout(600)
 async def test_killed_at_any_moment_it_is_upgraded_in_the_end(path: Path, original: Path) -> None:
-    chance, kills, log = random.Random(SEED), runs(6, 20), path.with_suffix(".log")
+    chance, kills, log = random.Random(SEED), runs(least=4, ci=6, deep=20), path.with_suffix(".log")
     expected, begun = _log(path), time.monotonic()
     await _serve(path, log)
     took = time.monotonic() - begun

@@ -33,7 +33,7 @@ EVIL: Final = FORGERY + UNPRINTABLE
 CANARY: Final = "to be told to nobody"
 
 ENTRY: Final = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z \[\w+ *\] |    ")
-"""How a readable line begins, or the next line of a traceback."""
+"""The start of a readable line, or of the next line of a traceback."""
 COLOUR: Final = re.compile(r"\x1b\[\d*(;\d+)*m")
 
 

@@ -24,10 +24,10 @@ SLICE: Final = 300
 """Calls that are judged together: about as many as a search can take."""
 
 IMPATIENT_SECONDS: Final = 0.002
-"""How long one call in fifty waits for its answer, which is then often unknown."""
+"""The deadline of one call in fifty, whose outcome is then often unknown."""
 
 HELD_UP: Final = "before_publish=sleep:0.005@0.2"
-"""What is on disk is not shown at once: the moment between both is stretched."""
+"""A pause between a commit and its publication, which readers may notice."""
 
 
 async def _shop(
@@ -70,7 +70,7 @@ def _wish(
 async def test_without_a_look_at_positions_an_order_is_found_for_every_stock(
     path: Path,
 ) -> None:
-    slices, chance, calls = runs(50, 1_000), random.Random(SEED), 0
+    slices, chance, calls = runs(least=8, ci=50, deep=1_000), random.Random(SEED), 0
     with campaign("one order, from values", slices=slices, calls_each=SLICE) as noted:
         async with AsyncExitStack() as stack:
             server = ServerProcess.begin(path, path.with_suffix(".log"))
@@ -109,7 +109,7 @@ async def test_without_a_look_at_positions_an_order_is_found_for_every_stock(
 async def test_what_is_read_never_goes_back_and_fits_between_what_was_answered(
     path: Path,
 ) -> None:
-    rounds, chance = runs(3, 500), random.Random(SEED)
+    rounds, chance = runs(least=1, ci=3, deep=500), random.Random(SEED)
     environment = {**ENVIRONMENT, "INVENTORY_FAIL_POINTS": HELD_UP}
     with campaign("one order, from positions", rounds=rounds) as noted:
         async with AsyncExitStack() as stack:

@@ -54,7 +54,7 @@ async def _health_all_along(caller: Caller, over: asyncio.Event) -> int:
 
 
 async def test_under_ten_times_the_load_as_much_is_done_as_ever(path: Path, tmp_path: Path) -> None:
-    seconds = runs(3, 20)
+    seconds = runs(least=3, ci=3, deep=20)
     async with (
         server_process(path, tmp_path / "server.log") as server,
         calling(await server.address()) as caller,

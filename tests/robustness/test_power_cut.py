@@ -47,7 +47,7 @@ async def _live_until_the_power_goes(lives: Lives, disk: LoopDisk) -> None:
 
 
 async def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path) -> None:
-    disks = max(1, runs(CUTS, 300) // CUTS)
+    disks = max(1, runs(least=CUTS, ci=CUTS, deep=300) // CUTS)
     with campaign("power cuts", cuts=disks * CUTS) as noted:
         noted.update(calls=0, acknowledged=0, in_doubt=0)
         for number in range(disks):

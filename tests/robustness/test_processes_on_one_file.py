@@ -99,7 +99,7 @@ async def _judge(
 
 @pytest.mark.timeout(300)
 async def test_killed_in_turn_processes_on_one_file_keep_all_promises(tmp_path: Path) -> None:
-    rounds, chance = runs(3, 24), random.Random(SEED)
+    rounds, chance = runs(least=1, ci=3, deep=24), random.Random(SEED)
     with campaign("processes on one file", rounds=rounds) as noted:
         noted.update(calls=0, in_doubt=0)
         for number in range(rounds):

@@ -67,7 +67,7 @@ async def test_a_delay_holds_up_both_ways_but_does_not_narrow_them() -> None:
         writer.write(MUCH)
         assert await reader.readexactly(len(MUCH)) == MUCH
         # one after the other, its chunks would take half a minute
-        assert 0.2 <= time.monotonic() - begun < 5
+        assert 0.2 <= time.monotonic() - begun < 20
 
 
 async def test_a_narrow_way_takes_its_time() -> None:

@@ -59,7 +59,7 @@ async def test_without_the_position_another_process_may_show_what_was_and_with_i
 ) -> None:
     writer, reader = processes
     on_hand = (await writer.commands.AddStock(adding(1))).stock.on_hand
-    count, stale = runs(ci=20, deep=500), 0
+    count, stale = runs(least=5, ci=20, deep=500), 0
     with campaign("read your writes", runs=count) as noted:
         for _ in range(count):
             written = await writer.commands.AddStock(adding(1))
@@ -126,7 +126,7 @@ SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
     "reservation": _is_held,
     "reservations": _are_promised,
 }
-"""How to tell whether a part of an answer is so, by its name."""
+"""The check of each part of an answer, by its name."""
 
 
 def _since(request: Message, position: int) -> Any:  # noqa: ANN401  of the same type
@@ -155,7 +155,7 @@ async def test_every_query_answers_with_what_was_so_at_the_position_it_names(
     chance = random.Random(SEED)
 
     async def write(who: int) -> None:
-        for number in range(runs(ci=20, deep=500)):
+        for number in range(runs(least=20, ci=20, deep=500)):
             cart = await writer.commands.ReserveStock(_cart(f"{who}-{number}"))
             name = chance.choice(list(QUERIES))
             ask: Callable[..., Awaitable[Any]] = getattr(reader.queries, name)

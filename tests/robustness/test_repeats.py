@@ -32,7 +32,7 @@ LONGEST: Final = 128
 """Characters of a request id."""
 
 REPLAYED: Final = b"\x60\x01"
-"""What an answer has at its end, and the first one had not."""
+"""The bytes at the end of a repeated answer that the first one lacks."""
 
 _SERVICE: Final = commands_pb2.DESCRIPTOR.services_by_name["InventoryCommands"]
 _OTHER_RPC: Final = {"AddStock": "RemoveStock", "RemoveStock": "AddStock"}
@@ -47,7 +47,7 @@ async def _raw(caller: Caller, rpc: str, request: bytes) -> bytes:
 
 @dataclass
 class Repeats:
-    """What was sent again and again, and every answer as it was on the wire."""
+    """Repeated requests, and every answer as it was on the wire."""
 
     chance: random.Random
     history: History = field(default_factory=History)
@@ -175,7 +175,7 @@ def test_another_encoding_is_the_same_request() -> None:
 async def test_a_request_that_is_sent_again_in_any_way_is_done_once_and_answered_alike(
     path: Path,
 ) -> None:
-    rounds = runs(40, 1_000)
+    rounds = runs(least=2 * ROUNDS_A_LIFE, ci=40, deep=1_000)
     repeats = Repeats(random.Random(SEED))
     shopper = Shopper(Crowd(repeats.history), "again", repeats.chance)
     with campaign("repeats", rounds=rounds) as noted:

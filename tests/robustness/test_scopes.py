@@ -56,7 +56,7 @@ NAMING_PORTO: Final[dict[str, Message]] = {
 ON_A_RESERVATION: Final[dict[str, Any]] = {
     rpc.name: rpc.input for rpc in OURS if missing(rpc.input.DESCRIPTOR).paths == {"reservation_id"}
 }
-"""Those that need the name of a reservation, and nothing else."""
+"""Methods that need only the name of a reservation."""
 
 
 @dataclass

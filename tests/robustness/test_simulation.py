@@ -74,7 +74,7 @@ SOMETIMES: Final = frozenset(
         *(f"fault: {fault}" for fault in FAULTS),
     }
 )
-"""What some seed of every run has to see: where it is missing, nothing is tried any more."""
+"""Cases that some seed of every run has to reach; without one, the run proves too little."""
 
 
 def test_one_seed_is_one_story() -> None:
@@ -99,7 +99,7 @@ def test_it_is_the_same_story_in_another_process_that_hashes_otherwise() -> None
 
 
 def test_whatever_fails_what_was_promised_holds_and_all_comes_right_again() -> None:
-    count, seen, failed = runs(SEEDS, 10_000), Counter[str](), list[str]()
+    count, seen, failed = runs(least=SEEDS, ci=SEEDS, deep=10_000), Counter[str](), list[str]()
     with campaign("simulation", seeds=count) as noted:
         for seed in range(SEED, SEED + count):
             played = play(seed)

@@ -62,7 +62,7 @@ async def _read_to_the_end(stream: Any, subscription: Subscription) -> str:  # n
 async def test_hundreds_who_do_not_read_cost_little_and_harm_nobody(
     path: Path, tmp_path: Path
 ) -> None:
-    count, carts = 200, runs(ci=60, deep=600)
+    count, carts = 200, runs(least=20, ci=60, deep=600)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(server_process(path, tmp_path / "log"))
         address = await server.address()
@@ -95,7 +95,7 @@ async def test_hundreds_who_do_not_read_cost_little_and_harm_nobody(
             grown = server.resident_bytes() - begun
             noted.update(grown_mib=grown // MiB, slowest_ms=round(1_000 * max(waits)), history=head)
         assert grown < count * MiB * 3 // 4
-        assert sorted(waits)[carts // 2] < 0.5
+        assert max(waits) < SECONDS
         assert not any(stream.done() for stream in stalled)
         # one of them wakes up: nothing was kept from it
         late = Subscription(SubscribeRequest(), [_empty(head)])
@@ -140,7 +140,7 @@ async def _send_on(stream: Any, request: ExecuteStreamRequest, times: int) -> No
 async def test_a_stream_of_commands_whose_answers_nobody_reads_takes_no_more_than_8_mib(
     path: Path, tmp_path: Path
 ) -> None:
-    count, request = runs(ci=4, deep=50), _refused_carts()
+    count, request = runs(least=1, ci=4, deep=50), _refused_carts()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(server_process(path, tmp_path / "log"))
         address = await server.address()

@@ -62,7 +62,7 @@ def _set(clock: Path, ahead: str) -> None:
 async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
     path: Path, tmp_path: Path, clock: Path, faked: Mapping[str, str]
 ) -> None:
-    rounds = runs(1, 12)
+    rounds = runs(least=1, ci=1, deep=12)
     made: dict[str, float] = {}
     async with (
         server_process(path, tmp_path / "log", environment=faked) as server,

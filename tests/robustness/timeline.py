@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Recorded(NamedTuple):
-    """Where the events of a command stand."""
+    """The positions of a command's events."""
 
     first: int
     last: int

@@ -21,7 +21,7 @@ STOCKED: Final = 30
 
 @dataclass
 class Crowd:
-    """Who shares the products, and knows of each other's reservations."""
+    """Shoppers who share products and know each other's reservations."""
 
     history: History
     products: Sequence[str] = PRODUCTS

@@ -33,7 +33,7 @@ class Step(NamedTuple):
     returned: float
     """Never, if nobody knows whether it took place."""
     take: Callable[[Levels], Levels | None]
-    """What becomes of the levels; None where that contradicts what was answered."""
+    """The levels after this step; None where they contradict the answer."""
 
 
 def is_linearizable(steps: Iterable[Step], levels: Levels) -> bool:

@@ -19,7 +19,7 @@ from tests.support.samples import QUERIES
 
 
 class Effect(NamedTuple):
-    """Where in the order something took place that was asked and answered at these times.
+    """The place in the order of a call that was sent and answered at these times.
 
     A command takes the positions from first to last. What only looked did so after last,
     and first is the position behind.
@@ -33,7 +33,7 @@ class Effect(NamedTuple):
 
 
 class Bounds:
-    """What real time says about the order."""
+    """The order of calls as far as real time determines it."""
 
     def __init__(self, effects: Iterable[Effect]) -> None:
         known = list(effects)

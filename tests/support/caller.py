@@ -32,7 +32,7 @@ from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
 from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
 
 SECONDS: Final = 20.0
-"""How long a story waits for an answer."""
+"""The time that a test waits for an answer."""
 
 DETAILS: Final[tuple[type[Message], ...]] = (
     ErrorInfo,
@@ -50,7 +50,7 @@ KINDS: Final = {
     for field in Command.DESCRIPTOR.fields
     if field.message_type is not None
 }
-"""What a command among others is called, by its request."""
+"""The field of a bulk command, by the type of its request."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ async def calling(address: str, options: Sequence[tuple[str, int]] = ()) -> Asyn
 
 
 class Refused(NamedTuple):
-    """How a call ended that did not succeed."""
+    """The end of a call that failed."""
 
     code: StatusCode
     reason: str

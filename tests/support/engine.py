@@ -25,7 +25,7 @@ from tests.support.stores import Store
 
 REMEMBER_SECONDS = 7 * 24 * 3600.0
 PATIENCE_SECONDS = 10.0
-"""How long a test waits for what has to happen."""
+"""The time that a test waits for a condition."""
 
 
 @dataclass

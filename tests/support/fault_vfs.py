@@ -26,15 +26,15 @@ _BASE: Final = CHECKSUM_VFS
 
 @dataclass
 class Faults:
-    """What fails, and what was asked of the files since that was said."""
+    """The faults to inject, and the calls on the files since they were set."""
 
     calls: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
-    """Which calls did."""
+    """The calls that failed."""
     platter: bytearray = field(default_factory=bytearray)
-    """What of the main file survives a power cut: all that was synced."""
+    """The part of the main file that survives a power cut: all that was synced."""
     _unsynced: set[tuple[int, int]] = field(default_factory=set)
-    """Where the main file was written since the last sync: from, to."""
+    """Ranges of the main file written since the last sync: from, to."""
     _error: type[apsw.Error] = apsw.IOError
     _countdown: int | None = None
     _last: bool = True

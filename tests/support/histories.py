@@ -106,7 +106,7 @@ _begun: Final = [
     Step(0, reserve({KETTLES: 2, TOASTERS: 1}, "r1", expiration=Never())),
     Step(0, reserve({KETTLES: 1}, "r2", expiration=Never())),
 ]
-"""Where every history begins, so that there is something to sell and to commit."""
+"""The start of every history, so that there is stock to sell and a reservation to commit."""
 
 
 def _histories(

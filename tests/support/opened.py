@@ -25,7 +25,7 @@ from tests.support.model import Model
 from tests.support.world import KETTLES
 
 PATIENCE_SECONDS: Final = 20.0
-"""How long a story waits for what has to happen."""
+"""The time that a test waits for a condition."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ SAMPLES: Final[Mapping[str, Message]] = {
 """By the name of the rpc, with each field set that is its own."""
 
 COMMANDS: Final[Mapping[str, Message]] = {_named(request): request for request in _COMMANDS}
-"""Those that can be sent among others, which is what the bulk rpcs take."""
+"""Samples of the commands that bulk rpcs accept."""
 
 QUERIES: Final[Mapping[str, Message]] = {
     name: request

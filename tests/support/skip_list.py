@@ -42,7 +42,7 @@ class SkipList:
     def _judge(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if not report.skipped or hasattr(report, "wasxfail"):
             return
-        names = [name for name in self._reasons if _covers(name, report.nodeid)]
+        names = [name for name in self._reasons if covers(name, report.nodeid)]
         for name in names:
             self._unused.pop(name, None)
         if not names:
@@ -50,7 +50,8 @@ class SkipList:
             report.longrepr = f"{_reason(report)}\n{ADVICE}"
 
 
-def _covers(name: str, node_id: str) -> bool:
+def covers(name: str, node_id: str) -> bool:
+    """Return whether *name*, that of a file or a test, includes the test *node_id*."""
     return node_id == name or node_id.startswith((f"{name}::", f"{name}["))
 
 

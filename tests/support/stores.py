@@ -55,7 +55,7 @@ STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]
     "memory": open_memory,
     "sqlite": open_sqlite,
 }
-"""Whatever keeps the ports, by the name that the tests show."""
+"""Implementations of the ports, by the name that tests show."""
 
 
 class TroubledStore(MemoryStore):
@@ -68,7 +68,7 @@ class TroubledStore(MemoryStore):
         self.transactions = 0
         """Begun, also those that failed."""
         self.batches: list[int] = []
-        """How many events each of them recorded, of those that recorded any."""
+        """The number of events of each transaction that recorded any."""
         self.recoveries = 0
         self.open = asyncio.Event()
         """While it is not set, every transaction waits for it."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 TURN_SECONDS: Final = 20e-6
-"""What a turn of the loop takes, so that timers also fire while there is work to do."""
+"""The virtual duration of a turn, so that timers also fire while there is work to do."""
 
 
 class _Selector:

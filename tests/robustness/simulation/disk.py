@@ -25,11 +25,11 @@ SLOW_SYNC_SECONDS = 3.0
 HOP_SECONDS = 0.0005
 """From the event loop to a thread, and back."""
 BUSY_SECONDS = 1.0
-"""How long a writer waits for the lock."""
+"""The time that a writer waits for the lock."""
 
 
 class Condition(Enum):
-    """How the disk does for a while."""
+    """The behaviour of the disk for a while."""
 
     WELL = "well"
     SLOW = "slow"
@@ -48,13 +48,13 @@ class Strike(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """What is on disk, and who has put it there."""
+    """The content of the disk, and the writer of each part."""
 
     first: int
     last: int
     writer: str
     base: int
-    """What the writer's time is ahead of the loop's: the wall's lead when it started."""
+    """The lead of the writer's time over the loop's: the wall clock's lead at its start."""
     max_base: int
     """The highest base of all who have started by then."""
     worked_at: float
@@ -77,7 +77,7 @@ class Disk:
     commits: list[Commit] = field(default_factory=list)
     on_commit: list[Callable[[], None]] = field(default_factory=list)
     ambushes: list[Callable[[str], None]] = field(default_factory=list)
-    """What is to happen to those who commit next: while they do, or right after."""
+    """Faults for the next commits: during each, or right after it."""
     max_base: int = 0
     holder: str = ""
     _waiting: list["asyncio.Future[None]"] = field(default_factory=list)

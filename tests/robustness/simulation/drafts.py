@@ -12,15 +12,15 @@ from tests.support.memory.tables import Tables
 
 
 class Change(NamedTuple):
-    """What one commit writes."""
+    """The rows of one commit."""
 
     events: Sequence[Event]
     remembered: dict[RequestKey, Answered]
     forgotten: Sequence[RequestKey]
     worked_at: float
-    """When its commands were decided."""
+    """The time at which its commands were decided."""
     begun_at: float
-    """When its writer had taken them in hand."""
+    """The time at which the writer took them."""
     unasked: bool
     """Whether no caller waits for it."""
 

@@ -28,9 +28,9 @@ class Attempt:
     called: int
     called_at: float
     head_before: int
-    """Where the log ended when it was sent."""
+    """The head of the log when it was sent."""
     base: int = 0
-    """What the process's time is ahead of the loop's."""
+    """The lead of the process's time over the loop's."""
     deadline: float | None = None
     returned: int = 0
     head_after: int = 0
@@ -55,11 +55,11 @@ class Asked:
 
 
 class Read(NamedTuple):
-    """What a reader was shown."""
+    """An answer to a reader."""
 
     what: str
     key: object
     shown: object
     as_of: int
     at_least: int
-    """What it had to be as new as."""
+    """The position that the answer had to reach."""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 START_SECONDS: Final = 1_000.0
 TURN_SECONDS: Final = 20e-6
-"""What every turn of the loop takes, so that timers also fire while there is work to do."""
+"""The virtual duration of a turn, so that timers also fire while there is work to do."""
 
 MAX_TURNS: Final = 300_000
 """Many times what a seed needs; more is a loop that waits for what never comes."""
@@ -41,7 +41,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.fingerprint = 0
         """Of every choice made so far: two runs that differ anywhere differ here."""
         self.at_turn: dict[int, Callable[[], None]] = {}
-        """What is to happen before a certain turn."""
+        """Actions to run before given turns."""
 
     def time(self) -> float:
         return self._now

@@ -54,7 +54,7 @@ Victim = Callable[[Engine], Coroutine[Any, Any, object]]
 
 
 class Told(NamedTuple):
-    """How a story went."""
+    """The outcome of a story."""
 
     turns: int
     """From when somebody came until everybody had gone."""
@@ -63,7 +63,7 @@ class Told(NamedTuple):
 
 
 class Blow(Enum):
-    """What happens at the chosen turn."""
+    """The event at the chosen turn."""
 
     GIVEN_UP = "its caller gives up"
     KILLED = "its process is killed"
@@ -183,7 +183,7 @@ class Moment:
         return bool(cart)
 
     async def _check_all_goes_on(self, stage: Stage) -> None:
-        """Whatever was asked can be asked again, of anybody, and is there once."""
+        """Check that every request can be retried on any process and was done once."""
         one, other = stage.processes
         for command, request_id in (
             (add(1), "before"),

@@ -20,7 +20,7 @@ CONDITIONS = {
 
 
 class Nemesis:
-    """Does to the stage what its profile says, and brings up again what has died."""
+    """Applies the faults of a profile to the stage, and restarts processes."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage

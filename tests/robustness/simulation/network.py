@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Unreachable(Exception):
-    """Nobody is there: what was sent has not arrived."""
+    """No process is there, and the request has not arrived."""
 
 
 class Lost(Exception):

@@ -30,7 +30,7 @@ ACTIVE_SECONDS: Final = 600.0
 
 
 class Played(NamedTuple):
-    """How a seed went."""
+    """The outcome of a seed."""
 
     seed: int
     trace: Trace

@@ -34,9 +34,9 @@ class Port(MemoryStore):
         self.base = base
         self.views = SlowViews(disk)
         self.ledger: Ledger | None = None
-        """Whose transactions these are."""
+        """The ledger whose transactions these are."""
         self.troubles = 0
-        """How often this process was told that storage failed."""
+        """The number of storage failures that this process saw."""
 
     def store(self) -> Store:
         return Store(self, self, self.views)

@@ -16,7 +16,7 @@ from tests.support.engine import Engine, assemble
 T = TypeVar("T")
 
 POLL_SECONDS = 0.02
-"""How late a process learns that another one has committed."""
+"""The delay after which a process learns of another's commit."""
 
 
 class Process:
@@ -131,7 +131,7 @@ class Process:
             self.disk.trace.violated(f"the ledger of {self.name} died: {error!r}")
 
     def _on_breaker(self, state: BreakerState) -> None:
-        """Whatever opens it, it is not what callers ask: only storage that failed, or was slow."""
+        """Check that only failed or slow storage opens the breaker, never a request."""
         trace, troubles = self.disk.trace, self.port.troubles
         trace.saw(self.name, f"breaker: {state.value}")
         if state is BreakerState.OPEN and troubles == self._troubles_when_closed:

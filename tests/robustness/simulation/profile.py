@@ -28,7 +28,7 @@ LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (following, "MAX_BYTES"): (1, 300),
     (following, "REPORT_EVERY"): (2, 5),
 }
-"""Where the service has limits, and to what they may be set instead."""
+"""Limits of the service, and the values that a seed may set."""
 
 FAULTS: Final = (
     "sync fails",
@@ -53,7 +53,7 @@ FAULTS: Final = (
 
 @dataclass(frozen=True)
 class Profile:
-    """What one seed tries."""
+    """The faults and sizes of one seed."""
 
     processes: int
     clients: int
@@ -75,7 +75,7 @@ class Profile:
 
     @property
     def pace(self) -> float:
-        """How long to wait at most before the next fault, so that all of them meet somebody."""
+        """Return the longest delay before the next fault, so that each meets a running call."""
         one = self.think_seconds + 4 * (self.sync_seconds + self.network_seconds)
         return one * self.requests / max(1, len(self.faults))
 

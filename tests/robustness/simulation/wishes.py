@@ -30,7 +30,7 @@ MAX_WAIT = 5.0
 
 
 class Race(NamedTuple):
-    """Whoever does something to a reservation after so long meets its end."""
+    """A reservation, and a delay after which a command on it coincides with its expiry."""
 
     name: str
     seconds: float
@@ -46,7 +46,7 @@ class Wishes:
         self.made: deque[str] = deque(maxlen=5)
         """Reservations that were asked for lately."""
         self.holds: dict[str, float] = {}
-        """When each of them is over, by the loop's time."""
+        """The expiry of each of them, by the loop's time."""
 
     def any_command(self, new_name: str) -> Command:
         chance = self._chance

@@ -26,7 +26,7 @@ class Numbered(NamedTuple):
 
 
 class Due(NamedTuple):
-    """When a reservation is over; of several at once, the one made first is first."""
+    """The expiry of a reservation; among equals, the one made first comes first."""
 
     expire_time: Instant
     number: int

@@ -20,7 +20,7 @@ LONG_AGO = Instant(0)
 
 
 class File:
-    """What processes share, as far as a clock looks at it."""
+    """The state shared by processes, as far as a clock reads it."""
 
     def __init__(self) -> None:
         self._tables = Tables("memory")

@@ -26,7 +26,7 @@ STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 ADDING: Final = commands_pb2.AddStockRequest(**STOCK, quantity=5)
 
 BULK: Final = {"ExecuteBatch", "ExecuteStream"}
-"""What takes whole requests has tests of its own."""
+"""Methods that take whole requests have tests of their own."""
 
 
 def chosen(request: Message) -> Iterator[Message]:

@@ -1,0 +1,50 @@
+"""Slow tests: `make test` leaves them out; `make test-all` and CI run them.
+
+A name is that of a file, a test, or one of a test's parameters, as pytest has it.
+"""
+
+from typing import Final
+
+_SEVERAL_PROCESSES: Final = (
+    "tests/e2e/test_stopped_worker.py",
+    "tests/e2e/test_workers_ending.py",
+    "tests/robustness/test_processes_on_one_file.py",
+    "tests/robustness/test_read_your_writes.py",
+)
+
+_LARGE_FILES: Final = (
+    "tests/integration/test_bench_in_process.py",
+    "tests/integration/test_many_due.py",
+    "tests/robustness/test_killed_upgrade.py",
+)
+
+_CAMPAIGNS: Final = (
+    "tests/robustness/test_every_moment.py",
+    (
+        "tests/robustness/test_fail_points.py::"
+        "test_whichever_point_it_ends_at_nothing_acknowledged_is_missing"
+    ),
+    "tests/robustness/test_followers.py",
+    "tests/robustness/test_overload.py",
+    "tests/robustness/test_power_cut.py",
+    (
+        "tests/robustness/test_repeats.py::"
+        "test_a_request_that_is_sent_again_in_any_way_is_done_once_and_answered_alike"
+    ),
+    (
+        "tests/robustness/test_simulation.py::"
+        "test_whatever_fails_what_was_promised_holds_and_all_comes_right_again"
+    ),
+    "tests/robustness/test_wall_clock_steps.py",
+)
+
+_LONG_WAITS: Final = (
+    "tests/robustness/test_drain_in_trouble.py",
+    "tests/robustness/test_http2_floods.py",
+    "tests/robustness/test_log_forging.py",
+    "tests/robustness/test_log_without_reader.py",
+    "tests/robustness/test_raw_http2.py",
+    "tests/robustness/test_stalled_readers.py",
+)
+
+SLOW: Final = frozenset((*_SEVERAL_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_LONG_WAITS))
