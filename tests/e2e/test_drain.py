@@ -25,7 +25,7 @@ NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 @pytest.fixture
 async def server(path: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
-    """Serve in a process of its own, which tells when nobody else is served any more."""
+    """Serve in a process of its own, which logs when a drain has refused the last new call."""
     async with server_process(
         path, tmp_path / "server.log", environment=PATIENT, fail_points="drain_4=pass"
     ) as server:

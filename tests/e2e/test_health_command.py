@@ -27,7 +27,7 @@ _PROBE: Final = re.compile(r"exec: \{command: \[inventory-grpc, (health.*)\]\}")
 
 @pytest.fixture
 def settings(path: Path, tmp_path: Path) -> Settings:
-    """Return those of a server that knows who calls."""
+    """Return the settings of a server that authenticates callers."""
     keyring = Keyring(tmp_path / "callers.toml")
     (tmp_path / "token").write_text(keyring.add("probe", "reader") + "\n", "ascii")
     return Settings(listen="127.0.0.1:0", database=path, callers=keyring.path)

@@ -25,7 +25,7 @@ def shared_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shared(shared_path: Path) -> Iterator[ServerProcess]:
-    """Serve with two workers for all who leave them as they are."""
+    """Serve two workers for all tests that do not end them."""
     log = shared_path.with_name("log")
     with supervised(shared_path, log, "--durability", "relaxed") as server:
         yield server

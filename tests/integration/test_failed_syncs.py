@@ -86,7 +86,7 @@ class Shop:
     async def have_all_moved_and_not_synced(
         self, faults: Faults, move_soon: Callable[[], None]
     ) -> None:
-        """Record while somebody reads, behind whom nothing is moved."""
+        """Record during a read, whose snapshot holds back the checkpoint."""
         await self.record()
         with closing(Database(self._opened.path).reader()) as reader:
             reader.execute("BEGIN")

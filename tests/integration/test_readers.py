@@ -17,7 +17,7 @@ from tests.support.world import KETTLES, R1, add, reserve
 
 
 class Held:
-    """Reads that hold their threads until they are let go."""
+    """Reads that hold their threads until they are released."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -58,7 +58,7 @@ def path(touched: Path, tmp_path: Path) -> Path:
 
 
 def _count(path: Path) -> None:
-    """Count the events, as somebody would with the shell of SQLite."""
+    """Count the events, as in the shell of SQLite."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM events").fetchone() == (EVENTS,)
 

@@ -42,7 +42,7 @@ MANY: Final = 400
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
-    """Have engines work on files that fail when they are told to, and try again soon."""
+    """Have engines work on files whose calls fail on demand, with short retries."""
     monkeypatch.setattr(store, "Database", partial(FaultyDatabase, vfs=fault_vfs.NAME))
     monkeypatch.setattr(circuit_breaker, "FIRST_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(circuit_breaker, "MAX_WAIT_SECONDS", 0.02)
@@ -83,7 +83,7 @@ class Round:
         return dict(zip(self._commands, await shop.answers(*asked), strict=True))
 
     def check(self, path: Path, answers: dict[str, Outcome | Refusal]) -> set[str]:
-        """See that the log agrees with what the callers were told; return what is in it."""
+        """Check that the log agrees with the answers, and return its requests."""
         found = requests_of(events(path))
         for request_id, answer in answers.items():
             recorded = found.get(request_id, 0)

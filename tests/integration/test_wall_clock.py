@@ -24,7 +24,7 @@ HOUR = 60 * MINUTE
 
 
 class SteppingWall:
-    """A wall clock that somebody sets."""
+    """A wall clock that a test sets."""
 
     def __init__(self) -> None:
         self._ahead = 0

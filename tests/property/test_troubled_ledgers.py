@@ -49,7 +49,7 @@ troubles = st.lists(
 
 @dataclass
 class World:
-    """Two processes on one troubled file, and what their callers were told."""
+    """Two processes on one file with faults, and the answers of both."""
 
     store: TroubledStore
     engines: tuple[Engine, Engine]

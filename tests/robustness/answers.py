@@ -178,7 +178,7 @@ def _short(timeline: Timeline, call: Call, position: int) -> Cart:
 
 
 def _told(call: Call) -> Cart:
-    """Return the short lines, as the caller was told."""
+    """Return the short lines, as in the answer."""
     assert call.refused is not None
     lines = call.refused.details[ShortLines].lines
     return {(line.product_id, line.store_id): line.available for line in lines}

@@ -44,7 +44,7 @@ class Asked:
             self.codes["left"] += 1
 
     async def check(self, path: Path) -> set[str]:
-        """See that each is there whole or not at all, and what is told of it from now on."""
+        """Check that each command is whole or absent, and that a retry says which."""
         # whoever has left may still be in the batch that is being recorded: be in the next one
         await self.caller.commands.AddStock(adding(1))
         found = requests_of(events(path))

@@ -135,7 +135,7 @@ def _whole(kind: int, *, least: int = 0, most: int = INT64_MAX, usual: bool = Fa
 
 
 def _forged(key: bytes) -> Callable[[Message], str]:
-    """Return a token that is made as ours are, but for its key, which nobody gave out."""
+    """Return a token in the right format with a key that was never issued."""
     return lambda request: base64.urlsafe_b64encode(
         page_tokens._digest(request, key) + key
     ).decode()

@@ -32,13 +32,13 @@ class Weather:
     delay_seconds: float = 0.0
     bytes_per_second: float = float("inf")
     lost: set[Way] = field(default_factory=set)
-    """Ways on which nothing arrives, and nobody is told: a black hole, until it is taken out."""
+    """Directions that drop everything silently: a black hole, until it is removed."""
     cut_after_bytes: float = float("inf")
     """Of a connection, both ways together: then it is reset."""
 
 
 class Proxy:
-    """Carries bytes between those who connect to it and `upstream`, which may change."""
+    """Carries bytes between its clients and `upstream`, which may change."""
 
     def __init__(self, upstream: str, weather: Weather | None = None) -> None:
         self.upstream = upstream

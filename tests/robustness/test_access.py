@@ -28,7 +28,7 @@ from tests.support.opened import rows
 from tests.support.server_process import server_process
 
 UNREADABLE: Final = b"\xff\xff\xff"
-"""No request of any rpc: whoever reads it answers `INVALID_ARGUMENT`."""
+"""No valid request of any rpc: a method that reads it answers `INVALID_ARGUMENT`."""
 
 ALL: Final = [*OURS, *BESIDE]
 _SUBSCRIBE: Final = next(rpc for rpc in OURS if rpc.name == "Subscribe")
@@ -36,7 +36,7 @@ _SUBSCRIBE: Final = next(rpc for rpc in OURS if rpc.name == "Subscribe")
 
 @dataclass
 class Guarded:
-    """A server that asks who calls."""
+    """A server that authenticates callers."""
 
     keyring: Keyring
     caller: Caller

@@ -92,7 +92,7 @@ class Machine:
 
 
 class Pair:
-    """The breaker and the machine, who live through the same."""
+    """The breaker and its model, driven by the same steps."""
 
     def __init__(self, chance: random.Random, clock: ManualClock) -> None:
         self._chance = chance

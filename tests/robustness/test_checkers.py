@@ -141,7 +141,7 @@ def test_both_judges_agree_with_every_order_tried_on_small_histories() -> None:
 
 
 def _two_arrivals() -> History:
-    """Five kettles arrive, then three; then somebody looks. Nothing overlaps."""
+    """Five kettles arrive, then three, then a query is made. Nothing overlaps."""
     timeline, calls = Timeline(), []
     for number, units in enumerate([5, 3]):
         call = Call("AddStock", adding(units, request_id=f"{number}"), number, number + 0.5)

@@ -16,7 +16,7 @@ from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
 
 DRAIN_SECONDS: Final = 8.0
-"""Less than a server may take that has to wait for nobody."""
+"""The longest drain of a server that has no call to wait for."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

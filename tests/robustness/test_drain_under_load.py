@@ -153,7 +153,7 @@ async def _drain_under_load(
 
 
 async def _fill(caller: Caller) -> None:
-    """Have stock, and a history of some megabytes for who does not read it."""
+    """Have stock, and a history of some megabytes for the stalled reader."""
     for product in ("kettle", "toaster"):
         await caller.commands.AddStock(adding(1_000_000, product))
     lines = [line(1, "kettle"), *(line(1, f"p{n}") for n in range(250))]

@@ -118,7 +118,7 @@ async def test_a_server_that_is_started_after_the_wall_clock_stepped_ends_and_fo
 
 
 async def _watch(caller: Caller, made: dict[str, float], ended: dict[str, float]) -> None:
-    """Note how long each hold has lasted, by a clock that nobody steps."""
+    """Note the duration of each hold, by a clock that is never stepped."""
     matching = EventFilter(event_types=["ReservationExpired"])
     async for message in caller.events.Subscribe(SubscribeRequest(filter=matching)):
         for event in message.events:

@@ -51,7 +51,7 @@ class Timeline(Model):
             self.commands[event.request_id] = Recorded(known.first, event.position)
 
     def is_end(self, position: int) -> bool:
-        """Tell whether *position* is where a command ends: within one, nobody decides."""
+        """Return whether *position* ends a command: no command is decided within another."""
         after = self.events[position : position + 1]
         return not after or after[0].command_position == after[0].position
 

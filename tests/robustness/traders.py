@@ -22,13 +22,13 @@ _UNANSWERED: Final = {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.D
 
 
 class Traders:
-    """Callers who do not give up; every request of theirs has an id of its own."""
+    """Callers who retry until they are answered; every request has an id of its own."""
 
     def __init__(self, caller: Caller, seed: int) -> None:
         self._caller = caller
         self._seed = seed
         self.acknowledged = 0
-        """The last position anybody was told."""
+        """The highest position in any answer."""
         self.answers: dict[str, Any] = {}
 
     async def stock_up(self) -> None:

@@ -62,7 +62,7 @@ def ordered(followed: Sequence[Subscription], _log: Sequence[Event]) -> None:
 
 
 def unique(followed: Sequence[Subscription], _log: Sequence[Event]) -> None:
-    """No event comes twice, reconnections included, to who goes on at the last progress."""
+    """No event comes twice to a follower that resumes at its last progress."""
     ids = [event.event_id for subscription in followed for event in subscription.events]
     assert len(ids) == len(set(ids))
 

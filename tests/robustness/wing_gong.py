@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
     called: float
     returned: float
-    """Never, if nobody knows whether it took place."""
+    """Infinite, if it is unknown whether it took place."""
     take: Callable[[Levels], Levels | None]
     """The levels after this step; None where they contradict the answer."""
 

@@ -89,7 +89,7 @@ RECONNECT_AT_ONCE: Final = (
 """For callers whose connections break all the time."""
 
 SMALL_WINDOW: Final = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
-"""For callers who do not read: a server soon notices; else it has megabytes to fill."""
+"""A small window for callers that do not read: the server notices soon, not after megabytes."""
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ class ManualClock:
         self._monotonic += span
 
     def step_wall(self, span: int) -> None:
-        """Have somebody set the wall clock."""
+        """Set the wall clock."""
         self._wall = Instant(self._wall + span)
 
     def log_clock(self) -> LogClock:

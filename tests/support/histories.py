@@ -92,7 +92,7 @@ def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]
 
 
 class Step(NamedTuple):
-    """Some time passes, then somebody asks for something."""
+    """Some time passes, then a command is sent."""
 
     pause: int
     command: Command

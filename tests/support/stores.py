@@ -59,7 +59,7 @@ STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]
 
 
 class TroubledStore(MemoryStore):
-    """A store that fails when it is told to, and that can be held up."""
+    """A store that fails or blocks on demand."""
 
     def __init__(self) -> None:
         super().__init__()

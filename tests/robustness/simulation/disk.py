@@ -56,7 +56,7 @@ class Commit(NamedTuple):
     base: int
     """The lead of the writer's time over the loop's: the wall clock's lead at its start."""
     max_base: int
-    """The highest base of all who have started by then."""
+    """The highest base of all processes started so far."""
     worked_at: float
     begun_at: float
 
@@ -84,7 +84,7 @@ class Disk:
 
     @asynccontextmanager
     async def locked(self, who: str) -> AsyncIterator[None]:
-        """Hold the write lock; whoever happens to look first gets it next."""
+        """Hold the write lock; the first waiter to check gets it next."""
         until = self.loop.time() + BUSY_SECONDS
         while self.holder:
             waiter = self.loop.create_future()
@@ -177,7 +177,7 @@ class Disk:
             self.ghost = who, base, change
 
     def _put(self, who: str, base: int, change: Change) -> None:
-        """Have it on disk, where everybody sees it; what may have come back no longer can."""
+        """Have it on disk, visible to all; a failed commit can no longer come back."""
         self.ghost = None
         first = self.tables.head + 1
         change.apply(self.tables)
@@ -209,7 +209,7 @@ class Disk:
             raise StorageError(Fault.BROKEN)
 
     def open_anew(self) -> None:
-        """Read the file as the first who opens it: what was written and not synced may be there."""
+        """Read the file as the first process to open it: unsynced writes may be there."""
         if self.ghost:
             who, base, change = self.ghost
             self.trace.saw(who, "a failed commit came back", *(e.position for e in change.events))

@@ -10,11 +10,11 @@ from inventory_grpc.domain.refusals import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Faulty:
-    """A command that nobody knows how to decide: a bug, in the midst of other people's batch."""
+    """A command without a decider: a bug in the middle of a batch of others."""
 
 
 class Doubt(NamedTuple):
-    """No answer, or one that says that nobody knows."""
+    """No answer, or one that leaves the outcome unknown."""
 
     why: str
 

@@ -21,7 +21,7 @@ MAX_TURNS: Final = 300_000
 
 
 class Deadlock(Exception):
-    """Everybody waits, and nobody is there to wake them."""
+    """Every task waits, and none can wake another: a deadlock."""
 
 
 class Livelock(Exception):

@@ -7,7 +7,7 @@ from tests.support.world import NOON
 
 
 class MachineClock(ManualClock):
-    """Its monotonic time is the loop's; the wall's is too, until somebody sets it."""
+    """Its monotonic time is the loop's; so is its wall clock, until it is set."""
 
     def __init__(self, loop: SeededLoop) -> None:
         super().__init__()

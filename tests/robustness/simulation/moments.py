@@ -57,7 +57,7 @@ class Told(NamedTuple):
     """The outcome of a story."""
 
     turns: int
-    """From when somebody came until everybody had gone."""
+    """Turns of the loop from the first call to the end of the last."""
     recorded: bool
     """Whether the cart is in the log."""
 

@@ -46,7 +46,7 @@ class Nemesis:
                 self._at_once(fault)
 
     async def keep_up(self) -> None:
-        """Start what is down, for ever, as whoever runs services does."""
+        """Restart processes that are down, for ever, as a service manager does."""
         while True:
             await asyncio.sleep(0.1 + self._chance.random() * 0.4)
             for process in self._stage.processes:
@@ -99,7 +99,7 @@ class Nemesis:
             process.kill()
 
     async def _lie_in_wait(self) -> None:
-        """Kill whoever commits next: while it does, or before it can say so."""
+        """Kill the next process to commit: during the commit, or before it answers."""
 
         def strike(who: str) -> None:
             for process in self._stage.processes:

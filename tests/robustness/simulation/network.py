@@ -57,7 +57,7 @@ class Network:
         return handler.result()
 
     def _hang_up(self, handler: "asyncio.Task[Any]") -> None:
-        """Have the process notice, after a while or never, that nobody waits any more."""
+        """Have the process notice a cancelled call after a while, or never."""
         if self._chance.happens(0.7):
             loop = asyncio.get_running_loop()
             loop.call_later(self._chance.soon(0.05), handler.cancel)

@@ -123,7 +123,7 @@ class _Play:
             raise self._stage.trace.violated(f"{otherwise} within {seconds} s") from None
 
     async def _all_is_well(self) -> None:
-        """Wait until everybody knows of everything."""
+        """Wait until all processes and followers have seen every event."""
         stage = self._stage
         while not self._is_well():  # noqa: ASYNC110  it is looked at from outside
             await asyncio.sleep(0.1)
@@ -144,7 +144,7 @@ class _Play:
         )
 
     async def _check_expired(self) -> None:
-        """Wait until every hold is over, and see that it was let go in time."""
+        """Wait until every hold is over, and check that it expired in time."""
         stage = self._stage
         ends = [end for _, end in self._active_holds()]
         if ends:

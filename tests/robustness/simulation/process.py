@@ -104,7 +104,7 @@ class Process:
             task.cancel()
 
     async def drain(self) -> None:
-        """Take no more, answer who was taken, tell the followers, go."""
+        """Accept no more calls, answer those accepted, end the followers, exit."""
         self.disk.trace.saw(self.name, "drained")
         life, ledger = self.life, self._ledger
         if not self.is_up or ledger is None:
@@ -149,7 +149,7 @@ class Process:
             self.disk.trace.saw(self.name, "catching up: skipped", upto)
 
     def _poll_soon(self) -> None:
-        """Find out within the time of a poll that somebody has committed, as `poll_head` does."""
+        """Notice another's commit within the interval of a poll, as `poll_head` does."""
         delay = self.disk.chance.random() * POLL_SECONDS
         if self.is_up:
             asyncio.get_running_loop().call_later(delay, self._poll, self.life)

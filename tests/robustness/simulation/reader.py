@@ -23,7 +23,7 @@ Question = Callable[[int, int, Engine], Awaitable[Read]]
 
 
 class Reader:
-    """Asks any process, now and then with a position that somebody was told."""
+    """Queries any process, at times with a position from an earlier answer."""
 
     def __init__(self, name: str, stage: Stage, wishes: Wishes) -> None:
         self.name = name
@@ -44,7 +44,7 @@ class Reader:
             await self._ask(process)
 
     async def _next_commit(self) -> None:
-        """Wait for somebody to record something: right then, others do not know of it."""
+        """Wait for a command to be recorded: at that moment other processes have not seen it."""
         self._committed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._stage.profile.think_seconds):

@@ -16,7 +16,7 @@ from tests.robustness.simulation.trace import Trace
 
 @dataclass
 class Stage:
-    """The machine, its processes, and what is known of those who call them."""
+    """The machine, its processes, and the record of their callers."""
 
     seed: int
     chance: Chance

@@ -13,7 +13,7 @@ _SERVICE = logging.getLogger("inventory_grpc")
 
 
 class Line(NamedTuple):
-    """One thing that somebody did, or that befell them."""
+    """One action of an actor, or one fault that affected it."""
 
     turn: int
     time: float
@@ -72,7 +72,7 @@ class Trace(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Hear what the service logs, and nobody else."""
+        """Receive the log of the service alone."""
         propagates, _SERVICE.propagate = _SERVICE.propagate, False
         level = _SERVICE.level
         _SERVICE.setLevel(logging.WARNING)

@@ -90,7 +90,7 @@ def _assert_is_told(outcome: Outcome, model: Model) -> None:
 
 
 def _assert_nothing_to_do(asked: Asked, model: Model) -> None:
-    """Only who asks for what is so already may be told that it is done, without a trace."""
+    """Check that nothing had to change, since the answer was OK without an event."""
     command = asked.command
     assert isinstance(
         command, ReserveStock | CommitReservation | ReleaseReservation | ExtendReservation

@@ -98,7 +98,7 @@ def _judge_refusal(asked: Asked, attempt: Attempt, verdict: Verdict) -> None:
 
 
 def _free(model: Model, stock_id: StockId, now: int) -> int:
-    """Return what nobody holds, or no longer does by *now*, recorded or not."""
+    """Return the stock free of holds active at *now*, whether or not their expiry is recorded."""
     shelf = model.shelves.get(stock_id)
     if shelf is None:
         return 0

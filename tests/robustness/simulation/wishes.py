@@ -26,7 +26,7 @@ SHARED = ("r1", "r2")
 """Reservations that several want to make."""
 
 MAX_WAIT = 5.0
-"""Seconds that somebody would wait for the end of a hold."""
+"""The longest wait for the end of a hold."""
 
 
 class Race(NamedTuple):

@@ -17,7 +17,7 @@ REMOVED = event_of(2, KETTLES, StockRemoved(1), version=2)
 
 
 class Ear:
-    """A listener that writes down what it is told, and then raises, if it is told to."""
+    """A listener that records the events it receives, and then raises on demand."""
 
     def __init__(self, heard: list[object], *, name: str = "", fails: bool = False) -> None:
         self._heard = heard

@@ -97,7 +97,7 @@ async def test_a_read_that_names_a_position_waits_for_nobody(both: tuple[Engine,
 
 
 class Hearing:
-    """A listener that writes down the events that it is told."""
+    """A listener that records the events it receives."""
 
     def __init__(self, heard: list[Event]) -> None:
         self._heard = heard
@@ -122,7 +122,7 @@ async def test_the_bus_tells_each_of_everything_once_in_order(both: tuple[Engine
 
 
 class _Noting:
-    """A listener that writes down the events that it is told, and up to where it is told none."""
+    """A listener that records the events it receives, and the positions of gaps."""
 
     def __init__(self, told: list[Event | int]) -> None:
         self._told = told

@@ -33,7 +33,7 @@ from tests.support.world import (
 
 
 class Shop:
-    """A store in which a batch holds one command, and nothing is let go of in between."""
+    """A store in which a batch holds one command, and no hold expires in between."""
 
     def __init__(self) -> None:
         self.store: Store = in_memory()

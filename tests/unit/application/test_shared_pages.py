@@ -14,7 +14,7 @@ EVERYTHING = EventFilter()
 
 
 class SlowLog(MemoryStore):
-    """A log whose pages come when they are let go."""
+    """A log whose pages are held back until they are released."""
 
     def __init__(self) -> None:
         super().__init__()

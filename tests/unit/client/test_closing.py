@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 from tests.unit.client.scripted import Failure, ScriptedServer
 
 LONG: Final = 60.0
-"""Seconds until an attempt that waits would be made; nobody has to wait for them."""
+"""Seconds until the next attempt; no test waits for them."""
 
 LOST = Failure(StatusCode.UNAVAILABLE, retry_seconds=LONG)
 STOPPING = Failure(StatusCode.UNAVAILABLE, "SHUTTING_DOWN", retry_seconds=LONG)

@@ -13,7 +13,7 @@ RESERVED = event_of(1, KETTLES, StockReserved(R1, ANA, None, 3, NOON), after=Lev
 
 @immutable
 class ReservationTransferred(ReservationFact):
-    """A fact that nobody has taught the state to fold."""
+    """A fact that the state cannot fold."""
 
     customer_id: CustomerId
     quantity: int

@@ -37,7 +37,7 @@ async def follow(_request: bytes, _call: Call) -> AsyncIterator[bytes]:
 
 
 class KnowByFirstByte(Around):
-    """Takes what a request begins with for who sent it."""
+    """Takes the first bytes of a request for the name of the caller."""
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
         async def known(request: bytes, call: Call) -> object:
@@ -48,7 +48,7 @@ class KnowByFirstByte(Around):
 
 
 class Busy:
-    """Methods that answer only when they are told to."""
+    """Methods that answer only when a test says so."""
 
     def __init__(self) -> None:
         self.done = asyncio.Event()
