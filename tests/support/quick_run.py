@@ -33,7 +33,8 @@ class QuickRun:
 
     def pytest_unconfigure(self, config: pytest.Config) -> None:
         """Print the last line, below pytest's own summary."""
-        reporter: pytest.TerminalReporter = config.pluginmanager.get_plugin("terminalreporter")
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        assert isinstance(reporter, pytest.TerminalReporter)
         skipped = len(reporter.stats.get("skipped", []))
         reporter.write_line(last_line(self._not_run, skipped))
 
