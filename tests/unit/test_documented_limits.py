@@ -44,7 +44,7 @@ HUNG_SECONDS: Final = supervisor.HUNG_BEATS * BEAT_SECONDS
 DAYS: Final = Settings().remember_days
 
 TOLD: Final = [
-    (README, f"for {DAYS:.0f} days."),
+    (README, f"answered as it was the first time, for {DAYS:.0f} days."),
     (API, f"a cart of up to {MAX_LINES} lines"),
     (API, "1 to 128 characters out of letters, digits and `. _ : - /`"),
     (API, f"whole units, 1 to {Quantity.MAX:,}."),
