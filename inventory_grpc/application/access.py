@@ -1,7 +1,7 @@
-"""The caller of a request, and what the caller may see and do.
+"""The caller of a request, with its role and its stores.
 
-A caller has one role and, if it is so, only some stores. A reservation with a line in any
-other store is not there for them: what they are told does not depend on it.
+A caller has one role, and may be restricted to some stores. A reservation with a line in any
+other store does not exist for that caller: no answer depends on it.
 """
 
 from collections.abc import Iterable
@@ -14,24 +14,24 @@ from inventory_grpc.domain.values import StoreId
 
 
 class Role(IntEnum):
-    """What a caller may do; each may also do what those before it may."""
+    """The role of a caller; each role includes those before it."""
 
     READER = 1
-    """Ask, and follow the events."""
+    """Queries, and subscriptions to events."""
     OPERATOR = 2
-    """Send commands."""
+    """Commands."""
     ADMIN = 3
-    """Look after the server."""
+    """Administration of the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The stores that count for a caller: all of them, unless they are named."""
+    """The stores that a caller may access; None is all."""
 
     stores: frozenset[StoreId] | None = None
 
     def covers(self, streams: Iterable[Key]) -> bool:
-        """Tell whether all these streams are in it. One of no store is only for all stores."""
+        """Return whether all these streams are in scope; one without a store needs all stores."""
         stores = self.stores
         return stores is None or all(getattr(key, "store_id", None) in stores for key in streams)
 
@@ -41,25 +41,25 @@ EVERYWHERE: Final = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who is known, or anybody."""
+    """An authenticated caller, or the anonymous one."""
 
     actor: str
-    """Their name in the events; empty while nobody is asked who they are."""
+    """The name in events; empty for the anonymous caller."""
     role: Role
     scope: Scope = field(default=EVERYWHERE)
 
 
 ANYBODY: Final = Caller("", Role.ADMIN)
-"""Whoever calls a server that does not ask who calls."""
+"""The anonymous caller, of a server without authentication."""
 
 
 class Callers(Protocol):
-    """Knows who calls, by what they show. What it knows may change at any time."""
+    """Finds callers by their credentials; the answers may change at any time."""
 
     def by_token(self, token: str) -> Caller | None:
-        """Return whose token this is, now."""
+        """Return the caller with this token, if it is valid now."""
         ...
 
     def by_certificate(self, names: Iterable[str]) -> Caller | None:
-        """Return whose certificate bears one of these names."""
+        """Return the caller whose certificate has one of these names."""
         ...

@@ -1,4 +1,4 @@
-"""Work that goes on for as long as a process serves, whatever goes wrong in one turn of it."""
+"""Runs periodic background work, which continues after errors."""
 
 import asyncio
 import logging
@@ -11,10 +11,10 @@ _log = logging.getLogger(__name__)
 
 
 async def repeat(what: str, turn: Callable[[], Awaitable[None]], every_seconds: float) -> Never:
-    """Await *turn* every so often, until cancelled.
+    """Await *turn* every *every_seconds*, until cancelled.
 
-    An unexpected exception ends nothing: its story is logged once for each outage, and the next
-    turn comes as usual. A loop that ended silently would be missed only when it is needed.
+    An unexpected exception does not end the loop, whose silent end would be noticed too late. It
+    is logged once for each outage.
     """
     trouble: type[BaseException] | None = None
     while True:
@@ -34,6 +34,6 @@ async def repeat(what: str, turn: Callable[[], Awaitable[None]], every_seconds: 
 
 
 def _is_cancelled() -> bool:
-    """Tell whether somebody ends the loop, and it is not something it awaited that was ended."""
+    """Return whether the loop itself is being cancelled, and not an awaitable in it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,7 +1,7 @@
-"""Fail points: places where a test can stop, slow or break the running service.
+"""Fail points: named places where a test can stop, delay or break the running service.
 
-At fail points: named places (FreeBSD's `fail(9)`, etcd's `gofail`) that do nothing unless
-they were armed when the process started. Off, each costs one look at an empty dict.
+They work like FreeBSD's `fail(9)` and etcd's `gofail`, and do nothing unless they were armed when
+the process started. An unarmed point costs one look-up in an empty dict.
 """
 
 import asyncio
@@ -17,16 +17,15 @@ from inventory_grpc.application.ports import Fault, StorageError
 _log = logging.getLogger(__name__)
 
 VARIABLE: Final = "INVENTORY_FAIL_POINTS"
-"""Of the environment: `before_commit=exit@0.01; drain_2=sleep:0.5; batch_open=error:full`.
+"""The environment variable: `before_commit=exit@0.01; drain_2=sleep:0.5; batch_open=error:full`.
 
-A point does what it is told each time it is passed, or with the probability after `@`.
-It can `exit` (at once, as if killed), `sleep:seconds`, or `pass`; before a commit also fail as
-storage does, with `error:busy|full|broken|damaged`. That a point was passed is noted once in
-the log.
+An armed point acts each time it is passed, or with the probability after `@`. The actions are
+`exit` (at once, as if killed), `sleep:seconds` and `pass`; before a commit also
+`error:busy|full|broken|damaged`, a storage failure. The first pass of each point is logged.
 """
 
 EXIT_CODE: Final = 86
-"""Of a process that a fail point has ended."""
+"""The exit code of a process that a fail point has ended."""
 
 FailPoint = Literal[
     "admit",
@@ -60,12 +59,12 @@ _FAILING: Final[frozenset[FailPoint]] = frozenset(
 
 
 class BadFailPoint(ValueError):
-    """What was to be armed does not exist, or cannot be done."""
+    """The setting of fail points is invalid."""
 
 
 @dataclass
 class _Armed:
-    """What a point does when it is passed."""
+    """The action of an armed point."""
 
     action: str
     value: str
@@ -81,7 +80,7 @@ class _Armed:
     def strike(self) -> None:
         match self.action:
             case "exit":
-                logging.shutdown()  # the line that says so is to be found
+                logging.shutdown()  # writes the queued lines
                 os._exit(EXIT_CODE)
             case "error":
                 raise StorageError(Fault[self.value.upper()])
@@ -98,7 +97,7 @@ def arm(text: str) -> None:
     """Arm the points named in *text*, and no others; see `VARIABLE`.
 
     Raises:
-        BadFailPoint: it cannot be read.
+        BadFailPoint: *text* is invalid.
     """
     armed = dict(_parsed(part) for part in text.split(";") if part.strip())
     _armed.clear()
@@ -108,14 +107,14 @@ def arm(text: str) -> None:
 
 
 def reach(point: FailPoint) -> None:
-    """Pass *point* on a thread that may be held up."""
+    """Pass *point* on a thread that may block."""
     if _armed and (armed := _armed.get(point)) and armed.happens(point):
         time.sleep(armed.seconds)
         armed.strike()
 
 
 async def pause(point: FailPoint) -> None:
-    """Pass *point* on the event loop, which others go on using meanwhile."""
+    """Pass *point* on the event loop, without blocking it."""
     if _armed and (armed := _armed.get(point)) and armed.happens(point):
         await asyncio.sleep(armed.seconds)
         armed.strike()

@@ -1,20 +1,20 @@
-"""Refusals for reasons that are not the trade's.
+"""Refusals for technical reasons.
 
 Refusal
-  RequestIdReused     the request id was used for something else
-  PositionAhead       the log does not reach that far
+  RequestIdReused     the request id was used for another request
+  PositionAhead       the position is beyond the end of the log
   OtherLog            the position belongs to another log
-  Unavailable         try again, later
-    Overloaded          more is waiting than can be done in time
-    ReadsRefused        storage is in trouble: this could not be read
-    WritesRefused       storage is in trouble: no writes until it works again
-    StorageFull         the disk is full: no writes until there is room
-    ShuttingDown        this server is going away
-  OutcomeUnknown      it may have been recorded, or not
-  LogDamaged          what is stored is not what was written
-  Unauthenticated     nobody knows who calls
+  Unavailable         the request can be sent again later
+    Overloaded          the backlog is too long
+    ReadsRefused        storage has failed a read
+    WritesRefused       storage has failed: no writes until it has recovered
+    StorageFull         the disk is full: no writes until there is space
+    ShuttingDown        this server is shutting down
+  OutcomeUnknown      the request may or may not have been recorded
+  LogDamaged          stored data is damaged
+  Unauthenticated     the caller could not be authenticated
   PermissionDenied    the caller may not do this
-  Internal            a bug; the server's log knows more
+  Internal            a bug; the server's log has the details
 """
 
 import logging
@@ -54,7 +54,7 @@ class PositionAhead(Refusal):
 
 @dataclass(eq=False)
 class OtherLog(Refusal):
-    """The caller followed another log: its positions mean nothing here."""
+    """The caller followed another log, whose positions are not valid here."""
 
     asked: str
     log_id: str
@@ -68,7 +68,7 @@ class OtherLog(Refusal):
 
 @dataclass(eq=False)
 class Unavailable(Refusal):
-    """Nothing was done; the same request may be sent again after a while."""
+    """Nothing was done; the same request can be sent again later."""
 
     retry_seconds: float
 
@@ -77,20 +77,20 @@ class Unavailable(Refusal):
 
 
 class Overloaded(Unavailable):
-    """More is waiting than can be done in time."""
+    """The backlog is too long to be processed in time."""
 
     def __str__(self) -> str:
-        return "more is waiting than can be done in time; try again"
+        return "the server is overloaded; try again later"
 
 
 @dataclass(eq=False)
 class ReadsRefused(Unavailable):
-    """Storage is in trouble, and what was asked cannot be read for now."""
+    """Storage has failed, and the request cannot be read for now."""
 
     why: str
 
     def __str__(self) -> str:
-        return f"it cannot be read for now: {self.why}"
+        return f"reads are refused: {self.why}"
 
     def facts(self) -> Mapping[str, str]:
         return {**super().facts(), "why": self.why}
@@ -98,7 +98,7 @@ class ReadsRefused(Unavailable):
 
 @dataclass(eq=False)
 class WritesRefused(Unavailable):
-    """Storage is in trouble; reads go on."""
+    """Storage has failed; reads are still served."""
 
     why: str
 
@@ -110,14 +110,14 @@ class WritesRefused(Unavailable):
 
 
 class StorageFull(Unavailable):
-    """The disk is full; reads go on, and writes as soon as there is room."""
+    """The disk is full; reads are still served, and writes again as soon as there is space."""
 
     def __str__(self) -> str:
-        return "the disk is full; writes are refused until there is room"
+        return "the disk is full; writes are refused until there is space"
 
 
 class ShuttingDown(Unavailable):
-    """This server is going away; another one may be there."""
+    """This server is shutting down; another one may be available."""
 
     def __str__(self) -> str:
         return "this server is shutting down; connect again"
@@ -125,16 +125,16 @@ class ShuttingDown(Unavailable):
 
 @dataclass(eq=False)
 class OutcomeUnknown(Refusal):
-    """Storage failed while recording: the request may have been recorded, or not."""
+    """Storage failed during the commit: the request may or may not have been recorded."""
 
     request_id: str
 
     def __str__(self) -> str:
         if self.request_id:
-            return "storage failed while recording; send the same request again to learn more"
+            return "storage failed during the commit; send the same request again to find out"
         return (
-            "storage failed while recording; read before you send this again, "
-            "or send a request_id, which makes it safe"
+            "storage failed during the commit; read before you send this again, "
+            "or use a request_id, which makes a retry safe"
         )
 
     def facts(self) -> Mapping[str, str]:
@@ -142,22 +142,22 @@ class OutcomeUnknown(Refusal):
 
 
 class LogDamaged(Refusal):
-    """What is stored is not what was written."""
+    """Stored data is damaged."""
 
     def __str__(self) -> str:
         return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
 
 
 class Unauthenticated(Refusal):
-    """Nobody knows who calls; why, is not for them to know."""
+    """The caller could not be authenticated; the reason is withheld on purpose."""
 
     def __str__(self) -> str:
-        return "it is not known who calls; send the metadata `authorization: Bearer TOKEN`"
+        return "the caller is not authenticated; send the metadata `authorization: Bearer TOKEN`"
 
 
 @dataclass(eq=False)
 class PermissionDenied(Refusal):
-    """The caller is known, and may not do this."""
+    """The caller is authenticated, and may not do this."""
 
     method: str = ""
     store_id: str = ""
@@ -174,7 +174,7 @@ class PermissionDenied(Refusal):
 
 @dataclass(eq=False)
 class Internal(Refusal):
-    """Something nobody thought of. Its story is in the server's log, under the id."""
+    """A bug; the server's log has the traceback, under the id."""
 
     error_id: str
 
@@ -186,7 +186,7 @@ class Internal(Refusal):
 
 
 def bug(log: logging.Logger, error: BaseException, where: str = "") -> Internal:
-    """Write *error* to the log under an id, and return what a caller may be told of it."""
+    """Log *error* under a new id, and return a refusal with that id only."""
     error_id = secrets.token_hex(4)
     log.error("internal error %s%s", error_id, where and f" in {where}", exc_info=error)
     return Internal(error_id)

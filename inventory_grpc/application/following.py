@@ -1,8 +1,8 @@
-"""Followers of the log: each gets every event once, in order, from the position it names.
+"""Followers of the log: each gets every event once, in order, after the position it names.
 
-The log is the queue. Nothing is held per follower, so a slow one costs no memory and misses
-nothing, and one that comes back names the position it reached. There is no seam between
-history and live events, because there is only one way to read.
+The log is the queue. The server buffers nothing for a follower, so a slow one costs no memory
+and misses nothing, and one that reconnects names the position it reached. History and live
+events are read in the same way, so there is no gap between them.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from inventory_grpc.application.shared_pages import SharedPages
 from inventory_grpc.domain.values import Instant
 
 WINDOW: Final = 5_000
-"""Positions scanned in one read, also if the filter matches none of them."""
+"""Positions scanned in one read, even if the filter matches none of them."""
 
 MAX_BYTES: Final = 256 * 1024
-"""Where a message stops taking more commands."""
+"""A message of this size takes no more commands."""
 
 REPORT_EVERY: Final = 1_000
 REPORT_AFTER_SECONDS: Final = 1.0
-"""Progress without matches is reported every so many positions, or after so long."""
+"""Progress without matches is reported after this many positions, or this long."""
 
 REST_SECONDS: Final = 0.0002
-"""How long a live follower rests after it was read for, times the followers there are.
+"""The pause between two reads for a live follower, multiplied by the number of followers.
 
-A message costs the server about as much as a command does, whatever is in it. So many
-followers take no more than most of its time, and what happens meanwhile comes together.
-Measured with 1,000 of them and 200 commands a second: 4,000 messages instead of 50,000,
-events arrive after 0.5 s instead of 5 s, commands are answered after 0.2 s instead of 5 s.
+A message costs the server about as much as a command, regardless of its content. The pause
+bounds the share of followers, and the events of that time are sent together. Measured with
+1,000 followers and 200 commands a second: 4,000 messages instead of 50,000, events arrive after
+0.5 s instead of 5 s, commands are answered after 0.2 s instead of 5 s.
 """
 
 SHORTEST_REST: Final = 0.001
@@ -41,7 +41,7 @@ LONGEST_REST: Final = 0.5
 
 
 class Progress(NamedTuple):
-    """One message to a follower. Everything up to `position` has been considered."""
+    """One message to a follower; every event up to `position` has been scanned."""
 
     events: Sequence[bytes]
     position: int
@@ -50,7 +50,7 @@ class Progress(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a follower begins: after a position, a time, or what is there now."""
+    """The start of a subscription: after a position, after a time, or at the current end."""
 
     after_position: int = 0
     after_time: Instant | None = None
@@ -67,7 +67,7 @@ class Followers:
         self._count = 0
 
     async def resolve(self, start: Start, log_id: str) -> tuple[int, int]:
-        """Return the position to begin after, and where the log ends now.
+        """Return the position to start after, and the current end of the log.
 
         Raises:
             OtherLog: the follower's position belongs to another log.
@@ -96,17 +96,17 @@ class Followers:
     ) -> AsyncGenerator[Progress, None]:
         """Yield whole commands after a position, then each new one; end only at *stop_at*.
 
-        The first message comes at once. When *heartbeat_seconds* pass without news, one
-        without events says so.
+        The first message is sent at once. After *heartbeat_seconds* without events, a message
+        without events is sent.
 
         Raises:
-            ShuttingDown: the server is going away; the last message said where to resume.
+            ShuttingDown: the server is shutting down; the last message has the position to resume.
         """
         self._count += 1
         try:
             following = self._follow(after, matching, max_events, heartbeat_seconds, stop_at)
-            async with aclosing(following) as stretches:
-                async for progress in stretches:
+            async with aclosing(following) as messages:
+                async for progress in messages:
                     yield progress
         finally:
             self._count -= 1
@@ -124,7 +124,7 @@ class Followers:
         loop = asyncio.get_running_loop()
         while True:
             await self._rest(loop.time() - last_read)
-            moved = head.moved  # first the signal, then the value: see Head
+            moved = head.moved  # read before the value, see Head
             end = head.position if stop_at is None else min(head.position, stop_at)
             if head.closing:
                 if position != told:
@@ -151,7 +151,7 @@ class Followers:
             if reached and not live:
                 await pause("catchup_to_live")
             live = reached
-            # as of now, for it is the sending that takes long; history is read without a rest
+            # measured after the send, which takes the longest; history is read without a pause
             last_read = loop.time() if is_read_for and reached else last_read
             if reached and stop_at is not None:
                 return
@@ -162,7 +162,7 @@ class Followers:
                         await moved.wait()
 
     async def _rest(self, rested: float) -> None:
-        """Leave time for all else before a follower is read for again."""
+        """Pause before the next read, to leave time for other work."""
         rest = min(self._count * REST_SECONDS, LONGEST_REST) - rested
         if rest >= SHORTEST_REST:
             await asyncio.sleep(rest)

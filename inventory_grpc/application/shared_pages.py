@@ -1,7 +1,7 @@
-"""Pages of the log that many followers want at once, each read from storage once.
+"""A cache of log pages, so that a page that many followers need is read once.
 
-The log never changes, so a page of it is the same for all who ask for it: whoever comes
-first reads it, the others get what was read.
+The log never changes, so a page is the same for all followers: the first request reads it, and
+the others share the result.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from inventory_grpc.application.queries.events import EventFilter, EventLog, Page
 
 KEPT: Final = 32
-"""Pages at hand, the newest: with 256 KiB in each at most, 8 MiB."""
+"""The number of cached pages; with at most 256 KiB each, 8 MiB."""
 
 
 class _Asked(NamedTuple):
@@ -23,7 +23,7 @@ class _Asked(NamedTuple):
 
 
 class _Read:
-    """A page that is being read, or was, and how many wait for it."""
+    """The read of a page, running or done, and the number of callers waiting for it."""
 
     def __init__(self, page: "asyncio.Task[Page]") -> None:
         self.page = page
@@ -31,7 +31,7 @@ class _Read:
 
 
 class SharedPages:
-    """The pages of a log that were asked for last."""
+    """The pages of a log that were requested last."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -40,17 +40,17 @@ class SharedPages:
     async def page(
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
     ) -> Page:
-        """Return what `EventLog.page` does; *upto* has been published."""
+        """Return the result of `EventLog.page`; *upto* must be published."""
         asked = _Asked(after, upto, matching, max_events, max_bytes)
         read = self._reads.get(asked)
         if read is None:
             read = self._reads[asked] = _Read(asyncio.create_task(self._log.page(*asked)))
-            read.page.add_done_callback(partial(self._heed, asked, read))
+            read.page.add_done_callback(partial(self._drop_failed, asked, read))
             if len(self._reads) > KEPT:
                 del self._reads[next(iter(self._reads))]
         read.waiting += 1
         try:
-            # one who leaves does not take it from the others
+            # the cancellation of one caller must not cancel the read for the others
             return await asyncio.shield(read.page)
         finally:
             read.waiting -= 1
@@ -58,8 +58,8 @@ class SharedPages:
                 self._forget(asked, read)
                 read.page.cancel()
 
-    def _heed(self, asked: _Asked, read: _Read, page: "asyncio.Task[Page]") -> None:
-        """Look at what went wrong: all who waited may have left. The next to ask reads anew."""
+    def _drop_failed(self, asked: _Asked, read: _Read, page: "asyncio.Task[Page]") -> None:
+        """Remove a failed read, so that the next request reads again; retrieve its exception."""
         if page.cancelled() or page.exception() is not None:
             self._forget(asked, read)
 

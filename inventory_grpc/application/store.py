@@ -1,4 +1,4 @@
-"""A store: all that an engine of storage gives the service, and how it is opened."""
+"""A store: the ports that a storage engine implements, and the options for opening it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,45 +11,45 @@ from inventory_grpc.application.queries.events import EventLog
 
 
 class Durability(Enum):
-    """How much of a command is on disk when it is answered."""
+    """The durability of a command when it is answered."""
 
     FULL = "full"
-    """All of it: it survives the death of the process, of the system, and of the power."""
+    """It is synced to disk, and survives a crash of the process or the system, or a power cut."""
     RELAXED = "relaxed"
-    """It survives the death of the process. After a power cut the last seconds may be gone."""
+    """It survives a crash of the process. A power cut may lose the last seconds."""
 
 
 class Changes(Protocol):
-    """News of what other processes record in the same log."""
+    """Notification of events that other processes record in the same log."""
 
     async def watch(self, head: Head, moved: Callable[[int], None]) -> Never:
-        """Call *moved* with the end of the log whenever that is beyond *head*, for ever."""
+        """Call *moved* with the end of the log whenever it is beyond *head*."""
         ...
 
 
 class Maintenance(Protocol):
-    """The upkeep of a store that serves: it notices commands that wait for other processes."""
+    """Monitoring of an open store: it detects commands that are blocked by other processes."""
 
     @property
     def holds_up(self) -> bool:
-        """Whether commands wait for another process, as far as it was reported."""
+        """Whether commands have waited for another process for too long."""
         ...
 
     def waited(self) -> int:
-        """Return for how many microseconds commands wait; 0 unless that was reported."""
+        """Return for how many microseconds commands have waited; 0 unless `holds_up`."""
         ...
 
     def on_change(self, handler: Callable[[bool], None]) -> None:
-        """Call *handler* when commands begin to wait, and when they go on."""
+        """Call *handler* when `holds_up` changes."""
         ...
 
     async def run(self) -> Never:
-        """Do the upkeep, for ever."""
+        """Monitor the store, without end."""
         ...
 
 
 class Store(NamedTuple):
-    """One open log, by each of its ports."""
+    """The ports of one open log."""
 
     storage: Storage
     log: EventLog
@@ -59,7 +59,7 @@ class Store(NamedTuple):
 
 
 Progress = Callable[[int, int], None]
-"""Called with how much of a task is done, and how much there is."""
+"""Called with the amount done and the total of a task."""
 
 Showing = Callable[[str], AbstractContextManager[Progress]]
 """Shows the progress of a task of this name."""

@@ -30,7 +30,7 @@ _DURABILITIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """The facts that `GetServerInfo` tells; times are in microseconds."""
+    """The values that `GetServerInfo` returns; durations are in microseconds."""
 
     version: str
     log_id: str
@@ -38,7 +38,7 @@ class ServerFacts:
     start_time: Instant
     breaker: CircuitBreaker
     head: Callable[[], Awaitable[int]]
-    """Reads where the log ends; raises `StorageError` while that cannot be read."""
+    """Reads the last position of the log; raises `StorageError` if it cannot be read."""
     published: Head
     lock_wait: Callable[[], int]
     expiry_lag: Callable[[], int]
@@ -74,7 +74,7 @@ class Admin:
         return response
 
     async def _head(self) -> int:
-        """Return the head of the log, or the last one known while it cannot be read."""
+        """Return the head of the log; if it cannot be read, the last known one."""
         try:
             return await self._facts.head()
         except StorageError:

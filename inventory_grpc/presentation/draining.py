@@ -1,9 +1,9 @@
-"""Interceptors with which a server stops: it waits for running calls and refuses new ones.
+"""Interceptors for stopping a server: they wait for running calls and refuse new ones.
 
-gRPC does not wait for handlers of calls that it has aborted (grpc/grpc#37239). It keeps
-waiting for streams that nobody told to end, and it cancels calls that have come in and
-were not looked at yet: `CANCELLED` does not tell a caller that nothing has happened. So
-for a moment before, calls are still taken, and refused with a reason.
+gRPC does not wait for handlers of calls that it has aborted (grpc/grpc#37239). It waits without
+end for streams that are not ended, and it cancels calls that were received but not started:
+`CANCELLED` does not tell a caller that nothing has happened. So for a short time before, calls
+are still accepted, and refused with a reason.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
 QUIET_SECONDS: Final = 0.1
-"""When no call has arrived for this long, clients that are not far away have seen the refusal.
-gRPC cancels calls that are on their way at that moment."""
+"""When no call has arrived for this long, nearby clients have seen the refusal. gRPC cancels
+calls that are in transit at that moment."""
 
 PATIENCE_SECONDS: Final = 0.5
-"""Refusing ends after this long, also if calls keep arriving."""
+"""Refusing ends after this long, even if calls keep arriving."""
 
 RETRY_SECONDS: Final = 1.0
 
@@ -32,10 +32,10 @@ Task = asyncio.Task[Any]
 
 
 class RunningCalls(Around):
-    """Knows the task of every call that is being served. The outermost one: it makes the `Call`."""
+    """Tracks the tasks of running calls. As the outermost interceptor, it creates the `Call`."""
 
     def __init__(self, ending_themselves: Collection[str] = ()) -> None:
-        """Take the streaming methods that end by themselves when the server stops."""
+        """Track calls; *ending_themselves* are streaming methods that end when the server stops."""
         super().__init__()
         self._ending_themselves = ending_themselves
         self._running: set[Task] = set()
@@ -54,8 +54,8 @@ class RunningCalls(Around):
             try:
                 return await inner(request, Call(context))
             except grpc.aio.AbortError as aborted:
-                # gRPC keeps the error as long as the call. Its traceback keeps each frame it came
-                # through, with the request: a circle, until the garbage collector comes by.
+                # gRPC keeps the error as long as the call. Its traceback would keep each frame,
+                # with the request, in a reference cycle until garbage collection.
                 del request, context
                 aborted.__context__ = None
                 raise aborted.with_traceback(None) from None
@@ -72,30 +72,30 @@ class RunningCalls(Around):
                 self._endless.discard(task)
                 self._cancelled_by_us.discard(task)
 
-        # gRPC calls the outermost one, with a context of its own
+        # gRPC calls the outermost interceptor with its own context
         return cast("Behaviour", registered_as_endless if is_endless else registered)
 
     @property
     def running(self) -> int:
-        """Return how many there are. With a `__len__`, gRPC would take none for no interceptor."""
+        """Return the number of calls. With `__len__`, gRPC would take an idle one for missing."""
         return len(self._running)
 
     def end_streams(self) -> None:
-        """Cancel the streams that never end by themselves; their callers are told the reason."""
+        """Cancel the streams that never end by themselves; their callers receive the reason."""
         for task in self._endless - self._cancelled_by_us:
             self._cancelled_by_us.add(task)
             task.cancel()
 
     def was_cancelled_by_us(self, task: Task) -> bool:
-        """Tell whether `end_streams` cancelled *task*; its caller still waits."""
+        """Return whether `end_streams` cancelled *task*, whose caller still waits."""
         return task in self._cancelled_by_us
 
     def afterwards(self, do: Callable[[], None]) -> None:
-        """Have *do* called when the last call has finished."""
+        """Call *do* when the last call has finished."""
         self._afterwards.append(do)
 
     async def finished(self) -> None:
-        """Wait until no call is running, and what is to be done afterwards is done."""
+        """Wait until no call is running, then call what `afterwards` has registered."""
         while self._running:
             await asyncio.wait(set(self._running))
         for do in self._afterwards:
@@ -103,7 +103,7 @@ class RunningCalls(Around):
 
 
 class RefuseWhileDraining(Around):
-    """Refuses calls once the server drains. Health and reflection are answered to the end."""
+    """Refuses calls while the server drains, except health checks and reflection."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Refusals as gRPC statuses with details.
+"""Translates refusals to gRPC statuses with details.
 
-Trailers are small: above 8 KiB they do not arrive, and the caller sees something else
-than what happened. So all details together stay under 4 KiB, and the message is short.
+Trailers above 8 KiB do not arrive, and the caller sees another error instead. So all details
+together stay under 4 KiB, and the message is short.
 """
 
 from collections.abc import Iterable, Mapping
@@ -75,21 +75,21 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     PermissionDenied: (StatusCode.PERMISSION_DENIED, pb.ERROR_REASON_PERMISSION_DENIED),
     Internal: (StatusCode.INTERNAL, pb.ERROR_REASON_INTERNAL),
 }
-"""Every refusal and its status. An error that is not here is a bug, and is `Internal`."""
+"""Every refusal and its status. Any other error is a bug, and becomes `Internal`."""
 
 _PREFIX: Final = "ERROR_REASON_"
 _MAX_MESSAGE: Final = 512
 _MAX_ROWS_BYTES: Final = 3 * 1024
-"""The room for violations or short lines; what else there is fits into the last KiB."""
+"""The space for violations or short lines; the other details fit into the last KiB."""
 
 _MAX_ROWS_BYTES_AMONG_MANY: Final = 1024
-"""The same for one command of a thousand, whose results must fit into 4 MiB."""
+"""The same for one command of a batch of 1,000, whose results must fit into 4 MiB."""
 
-TOO_LATE: Final = "the time for this call is over, and it is not known what was done"
+TOO_LATE: Final = "the deadline of this call has passed, and its outcome is not known"
 """The message of a call whose deadline has passed."""
 
-NOT_BEGUN: Final = "the time was over before this was begun; it was not done"
-"""The message of a command among many whose deadline has passed."""
+NOT_BEGUN: Final = "the deadline passed before this command was begun; it was not done"
+"""The message of a command of a batch whose deadline has passed."""
 
 _CODES: Final = {code.value[0]: code for code in StatusCode}
 
@@ -98,7 +98,7 @@ async def refuse(call: Call, refusal: Refusal, code: StatusCode | None = None) -
     """End the call with the status of *refusal*, or with another *code*.
 
     Raises:
-        grpc.aio.AbortError: always; it must not be kept from gRPC.
+        grpc.aio.AbortError: always; it must reach gRPC.
     """
     status = status_of(refusal)
     if code is not None:
@@ -114,20 +114,20 @@ async def refuse(call: Call, refusal: Refusal, code: StatusCode | None = None) -
 
 
 def reason_of(refusal: Refusal) -> str:
-    """Return the reason of *refusal*, as clients see it."""
+    """Return the reason of *refusal* as clients see it."""
     _, reason = STATUS[type(refusal)]
     return pb.ErrorReason.Name(reason).removeprefix(_PREFIX)
 
 
 def status_of(refusal: Refusal) -> Status:
-    """Return *refusal* as the message that travels in the trailers."""
+    """Return *refusal* as the message for the trailers."""
     status = Status()
     _fill(status, refusal, _MAX_ROWS_BYTES)
     return status
 
 
 def fill_error(error: CommandError, answer: Refusal | TimeoutError) -> None:
-    """Tell of one command among many what it alone would have failed with."""
+    """Write the error of one command of a batch, as the command alone would have failed."""
     if isinstance(answer, TimeoutError):
         error.code = StatusCode.DEADLINE_EXCEEDED.value[0]
         error.message = NOT_BEGUN
@@ -163,7 +163,7 @@ def _details(refusal: Refusal, max_rows_bytes: int) -> Iterable[Message]:
 
 
 def _bad_request(violations: Iterable[tuple[str, str]], max_bytes: int) -> BadRequest:
-    """Name as many violations as fit."""
+    """List as many violations as fit."""
     bad = BadRequest()
     for field, problem in violations:
         bad.field_violations.add(field=field, description=problem)
@@ -174,7 +174,7 @@ def _bad_request(violations: Iterable[tuple[str, str]], max_bytes: int) -> BadRe
 
 
 def _short_lines(lines: Iterable[ShortLine], max_bytes: int) -> pb.ShortLines:
-    """Name as many short lines as fit."""
+    """List as many short lines as fit."""
     message = pb.ShortLines()
     for line in lines:
         message.lines.add(
@@ -191,7 +191,7 @@ def _short_lines(lines: Iterable[ShortLine], max_bytes: int) -> pb.ShortLines:
 
 
 def _short(message: str) -> str:
-    """Return *message* in as many printable ASCII characters as a status may have."""
-    # a backslash stays one: it may spell out a character already, as in \xe9
+    """Return *message* in printable ASCII, cut to the length limit."""
+    # a backslash stays single: it may already be an escape, as in \xe9
     text = message.encode("unicode_escape").decode("ascii").replace(r"\\", "\\")
     return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 3]}..."

@@ -1,6 +1,6 @@
 """`InventoryEvents`: subscriptions and lists of the log.
 
-Its methods answer with bytes: events are passed on as they are stored.
+Its methods return bytes, because events are sent as they are stored.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +28,7 @@ MIN_HEARTBEAT: Final = Span(1_000_000)
 MAX_HEARTBEAT: Final = Span(60_000_000)
 
 END_OF_TIME: Final = 2**63 - 1
-"""A position no log reaches."""
+"""A position beyond every log."""
 
 FACTS: Final = frozenset(
     field.message_type.name
@@ -58,14 +58,14 @@ class Events:
             heartbeat_seconds=asked.heartbeat_seconds,
             stop_at=end if request.stop_at_head else None,
         )
-        async with aclosing(following) as stretches:
-            async for progress in stretches:
-                yield self._told(progress)
+        async with aclosing(following) as pages:
+            async for progress in pages:
+                yield self._response(progress)
                 call.note(position=progress.position)
 
     async def ListEvents(self, request: pb.ListEventsRequest, call: Call) -> bytes:
         with Validator(call.caller) as check:
-            asked = read_stretch(check, request)
+            asked = read_range(check, request)
         rows, searched, done = await find_page(
             self._log,
             asked.matching,
@@ -84,7 +84,7 @@ class Events:
             rest.next_page_token = page_tokens.token(request, searched)
         return stored_events.response((event for _, event in shown), rest)
 
-    def _told(self, progress: Progress) -> bytes:
+    def _response(self, progress: Progress) -> bytes:
         rest = pb.SubscribeResponse(
             position=progress.position,
             head_position=progress.head,
@@ -96,7 +96,7 @@ class Events:
 
 
 class Subscription(NamedTuple):
-    """The events that a follower wants, and how it wants them sent."""
+    """The parameters of a subscription."""
 
     start: Start
     log_id: str
@@ -105,7 +105,7 @@ class Subscription(NamedTuple):
     heartbeat_seconds: float
 
 
-class Stretch(NamedTuple):
+class LogRange(NamedTuple):
     """The part of the log to list."""
 
     matching: EventFilter
@@ -115,7 +115,7 @@ class Stretch(NamedTuple):
 
 
 def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscription:
-    """Return the subscription that *request* asks for."""
+    """Read the subscription from *request*."""
     check.take_if_any(Name, "log_id", request.log_id)
     heartbeat = DEFAULT_HEARTBEAT
     if request.HasField("heartbeat"):
@@ -129,8 +129,8 @@ def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscri
     )
 
 
-def read_stretch(check: Validator, request: pb.ListEventsRequest) -> Stretch:
-    """Return the part of the log that *request* asks for, from its page on."""
+def read_range(check: Validator, request: pb.ListEventsRequest) -> LogRange:
+    """Read the part of the log from *request*, starting at its page."""
     last = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
     after = check.number("after_position", request.after_position, 0)
     before = check.number("before_position", request.before_position, 0) or END_OF_TIME
@@ -138,13 +138,13 @@ def read_stretch(check: Validator, request: pb.ListEventsRequest) -> Stretch:
         before = int(last[0])
     elif last:
         after = int(last[0])
-    return Stretch(
+    return LogRange(
         _filter(check, request.filter), after, before, page_tokens.size(check, request.page_size)
     )
 
 
 def page(rows: Sequence[tuple[int, bytes]], size: int) -> Sequence[tuple[int, bytes]]:
-    """Return those of *rows* that fit on a page; at least one, if there is one."""
+    """Return the first *rows* that fit on a page; at least one, if there is one."""
     room = page_tokens.MAX_BYTES
     for count, (_, event) in enumerate(rows):
         room -= len(event)

@@ -1,4 +1,4 @@
-"""Types that gRPC hands to a method and takes from it."""
+"""Type aliases for the arguments and results of gRPC methods."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,13 +12,10 @@ if TYPE_CHECKING:
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-"""A method, and how its messages become bytes."""
+"""A method, and the serializers of its messages."""
 
 Behaviour: TypeAlias = "Callable[[Any, Call], Awaitable[Any]]"
-"""A method, of a request and its call.
-
-One that streams sends its responses by itself, and returns nothing.
-"""
+"""A method of a request and its call; a streaming one sends its responses and returns None."""
 
 MaybeHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 """The handler of a method; None if there is no such method."""

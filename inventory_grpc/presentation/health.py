@@ -1,7 +1,7 @@
 """`grpc.health.v1`: the health of each service, by its full name.
 
-The servicer that comes with gRPC holds a lock while it writes to a watcher, and so lets
-one that reads nothing keep everybody from hearing that the server shuts down.
+The servicer in grpcio holds a lock while it writes to a watcher, so a watcher that does not
+read would prevent all others from learning that the server shuts down.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ ROLES: Final[Mapping[str, Role]] = {
 }
 
 OPEN_METHODS: Final = frozenset({f"/{SERVICE}/Check", f"/{SERVICE}/Watch"})
-"""Methods that probes and load balancers call, which have no token; they tell only the state."""
+"""Methods for probes and load balancers, which have no token; they reveal only the status."""
 
 SERVING: Final = pb.HealthCheckResponse.SERVING
 NOT_SERVING: Final = pb.HealthCheckResponse.NOT_SERVING
@@ -35,7 +35,7 @@ UNKNOWN: Final = pb.HealthCheckResponse.SERVICE_UNKNOWN
 COMMANDS: Final = "inventory.v1.InventoryCommands"
 
 MAX_REQUEST_BYTES: Final = 256
-"""The largest request to watch, which needs no token and is kept as long as the watch."""
+"""The largest `Watch` request; it needs no token and stays in memory for the whole watch."""
 
 
 class Health:
@@ -47,13 +47,13 @@ class Health:
         self._closed = False
 
     def set_writes_accepted(self, accepted: bool) -> None:  # noqa: FBT001  a handler of states
-        """Set the status of `InventoryCommands`; reads go on, and so does the server."""
+        """Set the status of `InventoryCommands`; the other services stay SERVING."""
         if not self._closed:
             self._statuses[COMMANDS] = SERVING if accepted else NOT_SERVING
             self._wake()
 
     def close(self) -> None:
-        """Set every status to `NOT_SERVING`, for good."""
+        """Set every status to `NOT_SERVING` permanently."""
         self._closed = True
         for service in self._statuses:
             self._statuses[service] = NOT_SERVING
@@ -85,15 +85,15 @@ class Health:
             raise InvalidValue(
                 [Violation("service", f"must have at most {MAX_REQUEST_BYTES} bytes")]
             )
-        told = None
-        while not (self._closed and told == NOT_SERVING):
-            changed = self._changed  # first the signal, then the value
+        sent = None
+        while not (self._closed and sent == NOT_SERVING):
+            changed = self._changed  # read before the value, so that no change is missed
             status = self._statuses.get(request.service, UNKNOWN)
             if self._closed:
                 status = NOT_SERVING
-            if status == told:
+            if status == sent:
                 await changed.wait()
             else:
                 yield pb.HealthCheckResponse(status=status)
-                told = status
+                sent = status
         raise ShuttingDown(1.0)

@@ -1,4 +1,4 @@
-"""The table of all commands and queries: the rows of every noun."""
+"""The tables of all commands and queries, collected from the modules of the nouns."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from inventory_grpc.presentation.rows import CommandRow, QueryRow
 
 
 def command_rows(default: Expiration) -> Sequence[CommandRow]:
-    """Return all commands; a hold whose request has no expiration gets *default*."""
+    """Return all commands; *default* applies to requests without an expiration."""
     return (*stock.COMMANDS, *reservation.commands(default))
 
 

@@ -1,8 +1,8 @@
 """Page tokens: the last key of a page, and a digest over method, filter and key.
 
-A token is no secret. The digest has a token of another request, or one that was cut off,
-refused rather than answered wrongly. A client can make tokens of its own, so the key is
-checked as well, like any other value of a request.
+A token is not secret. The digest detects a token of another request and a truncated one, which
+would be answered wrongly. A client can forge tokens, so the key is validated like any other
+value of a request.
 """
 
 import base64
@@ -20,26 +20,26 @@ M = TypeVar("M", bound=Message)
 DEFAULT_SIZE: Final = 100
 MAX_SIZE: Final = 1_000
 MAX_BYTES: Final = 1024 * 1024
-"""A page takes no more rows beyond this size; it always takes one."""
+"""A page ends before the row that exceeds this size; it always has one row."""
 
 _DIGEST_SIZE: Final = 12
-_BETWEEN_KEYS: Final = "\0"
-_NOT_THE_QUESTION: Final = frozenset({"page_size", "page_token", "min_position"})
+_SEPARATOR: Final = "\0"
+_NOT_DIGESTED: Final = frozenset({"page_size", "page_token", "min_position"})
 
 
 def size(check: Validator, asked: int) -> int:
-    """Return how many rows a page has at most."""
+    """Return the maximum number of rows of a page."""
     return min(check.number("page_size", asked, 0) or DEFAULT_SIZE, MAX_SIZE)
 
 
 def token(request: Message, *key: object) -> str:
-    """Return the token of the page that goes on after *key* in the answer to *request*."""
-    text = _BETWEEN_KEYS.join(map(str, key)).encode()
+    """Return the token of the page that starts after *key* in the answer to *request*."""
+    text = _SEPARATOR.join(map(str, key)).encode()
     return base64.urlsafe_b64encode(_digest(request, text) + text).decode()
 
 
 def position(key: str) -> int:
-    """Return a key that is a place in the log."""
+    """Parse a key that is a position of the log."""
     number = int(key)
     if not 0 <= number < 2**63:
         raise Malformed("must be a position")
@@ -49,9 +49,9 @@ def position(key: str) -> int:
 def last_key(
     check: Validator, request: Message, page_token: str, *kinds: Callable[[str], object]
 ) -> Sequence[str] | None:
-    """Return the key that *page_token*, sent with *request*, goes on after; none at first.
+    """Return the key after which the page of *page_token* starts; None for the first page.
 
-    Each part of it is of one of *kinds*.
+    Each part of the key is validated by one of *kinds*.
     """
     if not page_token:
         return None
@@ -60,7 +60,7 @@ def last_key(
         digest, text = decoded[:_DIGEST_SIZE], decoded[_DIGEST_SIZE:]
         if digest != _digest(request, text):
             raise Malformed("belongs to another request")
-        key = text.decode().split(_BETWEEN_KEYS)
+        key = text.decode().split(_SEPARATOR)
         for kind, part in zip(kinds, key, strict=True):
             kind(part)
     except ValueError:
@@ -70,14 +70,14 @@ def last_key(
 
 
 def _digest(request: M, key: bytes) -> bytes:
-    question = type(request)()
-    question.CopyFrom(request)
-    question.DiscardUnknownFields()
-    for field in question.DESCRIPTOR.fields:
-        if field.name in _NOT_THE_QUESTION:
-            question.ClearField(field.name)
-    method = question.DESCRIPTOR.full_name.encode()
-    asked = question.SerializeToString(deterministic=True)
+    query = type(request)()
+    query.CopyFrom(request)
+    query.DiscardUnknownFields()
+    for field in query.DESCRIPTOR.fields:
+        if field.name in _NOT_DIGESTED:
+            query.ClearField(field.name)
+    method = query.DESCRIPTOR.full_name.encode()
+    asked = query.SerializeToString(deterministic=True)
     return hashlib.blake2b(
         b"\0".join((method, len(asked).to_bytes(4, "big"), asked, key)), digest_size=_DIGEST_SIZE
     ).digest()

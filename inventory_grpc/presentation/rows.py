@@ -1,4 +1,4 @@
-"""The rows that each noun's file has: one for each of its commands, one for each of its queries."""
+"""The types of the rows that describe each command and each query."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from inventory_grpc.presentation.validation import Validator
 
 
 class CommandRow(NamedTuple):
-    """One command: a method of its own, and an entry of `Command` among many."""
+    """One command: an rpc, and an entry of `Command` in a batch."""
 
     name: str
-    """Of the method. It is stored in fingerprints, so it can never change."""
+    """The name of the rpc. It is stored in fingerprints, so it can never change."""
     read: Callable[[Validator, Any], Command]
     """Reads the command from its request."""
     fill: Callable[[Any, Outcome], None]
@@ -29,6 +29,6 @@ class QueryRow(NamedTuple):
     """One query."""
 
     name: str
-    """Of the method."""
+    """The name of the rpc."""
     answer: Callable[[Queries, Any, Call], Awaitable[Message]]
     role: Role = Role.READER

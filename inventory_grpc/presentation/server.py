@@ -31,49 +31,49 @@ from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
 
 MAX_PENDING: Final = 10_000
-"""Calls of all connections that wait to be begun; gRPC cancels any beyond."""
+"""The most calls of all connections that wait to be started; gRPC cancels any beyond."""
 
 WINDOW: Final = 256 * 1024
-"""Bytes of a stream that its caller may send before they are read, beside the message that is
-being read. Over a way of 50 ms there and back, that is still 5 MiB a second."""
+"""Bytes of a stream that its caller may send ahead of the message being read. With a round trip
+of 50 ms, that still allows 5 MiB a second."""
 
 _MINUTE_MS: Final = 60_000
 
 OPTIONS: Final = {
-    # a port that is taken is an error, not to be shared silently; but for workers
+    # a port in use is an error and is not shared silently, except among workers
     "grpc.so_reuseport": 0,
     "grpc.max_receive_message_length": 1024 * 1024,
     "grpc.max_send_message_length": 4 * 1024 * 1024,
-    # Bytes that a caller has sent and a handler has not read yet wait here, so many of each
-    # stream. By default gRPC lets that grow to megabytes, as fast as the network is.
+    # These bound the bytes of each stream that were received but not read by a handler. By
+    # default gRPC lets them grow to megabytes on a fast network.
     "grpc.http2.bdp_probe": 0,
     "grpc.http2.lookahead_bytes": WINDOW,
-    "grpc.max_concurrent_streams": 100,  # a connection; the default is without limit
-    # which would count streams that are over, until their memory is free, and so refuse
-    # callers who keep to the limit
+    "grpc.max_concurrent_streams": 100,  # for each connection; the default is unlimited
+    # overload protection would count ended streams until their memory is freed, and so refuse
+    # callers within the limit
     "grpc.http.overload_protection": 0,
-    # calls that came in and were not looked at yet; by default, of more than 1,000 some are
-    # cancelled at random, and their callers cannot tell that nothing has happened
+    # received calls that are not started; by default gRPC cancels some at random above 1,000,
+    # and their callers cannot tell that nothing has happened
     "grpc.server.max_pending_requests": MAX_PENDING,
     "grpc.server.max_pending_requests_hard_limit": MAX_PENDING,
     "grpc.max_metadata_size": 8 * 1024,
     "grpc.absolute_max_metadata_size": 16 * 1024,
     "grpc.keepalive_time_ms": _MINUTE_MS,
     "grpc.keepalive_timeout_ms": 20_000,
-    # a ping without an answer is given this long, whatever the line above says
+    # the time for the answer to a ping; gRPC ignores the previous option for it
     "grpc.http2.ping_timeout_ms": 20_000,
     "grpc.keepalive_permit_without_calls": 1,
-    # the default of 5 minutes sends many a client away that pings to stay connected
+    # the default of 5 minutes disconnects many clients that ping to stay connected
     "grpc.http2.min_recv_ping_interval_without_data_ms": 30_000,
     "grpc.max_connection_idle_ms": 15 * _MINUTE_MS,
 }
-"""Options of every server; a caller of the same machine is trusted to stay connected."""
+"""Options of every server; on loopback, connections have no maximum age."""
 
 OPTIONS_OFF_LOOPBACK: Final = {
     "grpc.max_connection_age_ms": 60 * _MINUTE_MS,
     "grpc.max_connection_age_grace_ms": _MINUTE_MS,
 }
-"""More options where load balancers are. They end subscriptions; followers resume."""
+"""Additional options behind load balancers. They end subscriptions, and followers resume."""
 
 SERVICES: Final = [service.descriptor.full_name for service in services.OURS]
 """The services of the contract, by full name."""
@@ -88,7 +88,7 @@ _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 
 
 class Servicers(NamedTuple):
-    """The parts that serve each service."""
+    """The implementations of the services."""
 
     commands: Commands
     queries: Queries
@@ -98,7 +98,7 @@ class Servicers(NamedTuple):
 
 
 class CallControls(NamedTuple):
-    """The interceptors by which calls are ended or refused while the server runs."""
+    """The interceptors that end or refuse calls of a running server."""
 
     calls: RunningCalls
     authentication: Authenticate
@@ -108,9 +108,9 @@ class CallControls(NamedTuple):
 def call_controls(
     callers: Callers | None = None, open_methods: Collection[str] = ()
 ) -> CallControls:
-    """Return the controls of a server to be built, which serves *callers*, or anybody if None.
+    """Return the call controls for a server that authenticates *callers*, or nobody if None.
 
-    Anybody may call *open_methods* in either case.
+    *open_methods* need no authentication in either case.
     """
     return CallControls(
         RunningCalls(ending_themselves={EXECUTE_STREAM, SUBSCRIBE, _WATCH}),
@@ -119,7 +119,7 @@ def call_controls(
     )
 
 
-def build_server(  # noqa: PLR0913  one each for a difference between servers
+def build_server(  # noqa: PLR0913  the differences between servers
     servicers: Servicers,
     gate: WriteGate,
     controls: CallControls,
@@ -129,7 +129,7 @@ def build_server(  # noqa: PLR0913  one each for a difference between servers
     with_reflection: bool = True,
     limits: Limits = _LIMITS,
 ) -> grpc.aio.Server:
-    """Return a server that has no port yet, and is not started."""
+    """Return a server without a port that is not started."""
     options = OPTIONS | {"grpc.so_reuseport": int(shares_port)}
     if not is_loopback:
         options |= OPTIONS_OFF_LOOPBACK
@@ -154,7 +154,7 @@ def build_server(  # noqa: PLR0913  one each for a difference between servers
 def interceptors(
     gate: WriteGate, controls: CallControls, limits: Limits = _LIMITS
 ) -> Sequence[grpc.aio.ServerInterceptor]:
-    """Return the interceptors of every call, outermost first, nested in the one that gRPC asks."""
+    """Return the single interceptor for gRPC; it nests all others, outermost first."""
     log = LogCalls()
     controls.calls.afterwards(log.write_waiting)
     around = Nested(
@@ -179,10 +179,10 @@ async def drain(
     head: Head,
     grace_seconds: float,
 ) -> None:
-    """Stop *server*; return when every call has been answered, and its handler is done.
+    """Stop *server*; return when every call has been answered and its handler is done.
 
-    The order matters: health is told first; streams end by themselves, so that the
-    grace is spent on calls that can finish.
+    The order matters: health changes first, then streams end, so that the grace period is left
+    for calls that can finish.
     """
     await pause("drain_1")
     servicers.health.close()
@@ -199,7 +199,7 @@ async def drain(
 
 
 def _reflecting() -> Sequence[grpc.GenericRpcHandler]:
-    """Serve reflection under both its names: newer clients ask for v1; the messages are alike."""
+    """Serve reflection as v1alpha and v1, which have the same messages."""
     shown = [*SERVICES, health.SERVICE, reflection.SERVICE_NAME]
     servicer = reflection.aio.ReflectionServicer(shown)
     handler = grpc.stream_stream_rpc_method_handler(

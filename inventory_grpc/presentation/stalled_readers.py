@@ -1,7 +1,7 @@
-"""Sends the responses of a stream, and ends one whose reader takes nothing for too long.
+"""Sends the responses of a stream, and ends the stream if its reader stalls.
 
-A streaming method yields; here its responses are sent one by one. That happens within
-the call, so that the method is closed in its own task, and at once, however the call ends.
+A streaming method yields responses, and this interceptor sends them one by one. It does so
+within the call, so that the method is closed in its own task and at once when the call ends.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 60.0
-"""How long one message may wait to be taken.
+"""The longest time to send one message.
 
-A reader tells by its flow control how much it has taken, and not after every message: by
-default a client on gRPC's C core tells after half of 4 MiB. One that takes less in that time
-cannot be told from one that takes nothing. It is closed as well, and misses nothing: it reads
-the messages it was sent, and resumes.
+A reader acknowledges data by flow control, and not after every message: by default a client on
+gRPC's C core does so after half of 4 MiB. A reader that is slower than that in this time cannot
+be distinguished from one that reads nothing. Its stream is closed too, and it misses nothing:
+it reads the messages already sent, and resumes.
 """
 
 LEAVING_SECONDS: Final = 1.0
@@ -29,10 +29,10 @@ LEAVING_SECONDS: Final = 1.0
 
 
 class ReaderStalled(Exception):
-    """The reader has taken nothing for too long.
+    """The reader has read nothing for too long.
 
-    It is closed with `UNAVAILABLE`, for which clients resume elsewhere or later, and the
-    reason `OVERLOADED`; it hears of that only when it reads again.
+    Its stream is closed with `UNAVAILABLE`, after which clients resume, and the reason
+    `OVERLOADED`; it receives that only when it reads again.
     """
 
 
@@ -61,7 +61,7 @@ class SendInTime(Around):
                     except TimeoutError:
                         raise ReaderStalled from None
                     except grpc.aio.InternalError:
-                        # the reader has left, of which gRPC is just about to tell us
+                        # the reader has left, and gRPC is about to cancel the call
                         await asyncio.sleep(LEAVING_SECONDS)
                         raise
 
@@ -69,10 +69,10 @@ class SendInTime(Around):
 
 
 async def _begin(call: Call) -> None:
-    """Send the headers of the responses; a call that is cancelled meanwhile waits for that.
+    """Send the response headers; a cancelled call waits until they are sent.
 
-    gRPC notes that it has sent them when it is done. If it were interrupted, it would send them
-    once more together with the status, which fails: the caller would wait for ever.
+    gRPC records that it has sent them at the end. If it were interrupted, it would send them
+    again together with the status, which fails, and the caller would wait forever.
     """
     sending = asyncio.ensure_future(call.context.send_initial_metadata(()))
     try:
@@ -80,5 +80,5 @@ async def _begin(call: Call) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([sending])
         if not sending.cancelled():
-            sending.exception()  # it matters no more, and was looked at
+            sending.exception()  # retrieved, so that asyncio does not log it
         raise

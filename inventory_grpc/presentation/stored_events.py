@@ -1,7 +1,7 @@
 """Puts stored events into a response without decoding them.
 
-Messages are merged by putting their bytes one after the other. So the bytes of a response
-are those of the events, each behind the tag of `events`, and then those of the other fields.
+Serialized messages are merged by concatenation. So the bytes of a response are those of the
+events, each after the tag of the field `events`, followed by those of the other fields.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ EVENTS: Final = 1
 
 _TAG: Final = bytes([EVENTS << 3 | 2])
 _MORE: Final = 0x80
-"""The bit of a byte that says that the number goes on; the other seven are the number."""
+"""The continuation bit of a varint byte; the other seven bits are the number."""
 
 
 def response(events: Iterable[bytes], rest: Message) -> bytes:
-    """Return the bytes of *rest* with *events* in it."""
+    """Return the serialized message *rest* with *events* in its field `events`."""
     parts: list[bytes] = []
     for event in events:
         parts += (_before(len(event)), event)
@@ -29,7 +29,7 @@ def response(events: Iterable[bytes], rest: Message) -> bytes:
 
 @lru_cache(maxsize=4_096)
 def _before(length: int) -> bytes:
-    """Return the tag and the length that come before an event."""
+    """Return the tag and the length that precede an event."""
     varint = bytearray()
     while length >= _MORE:
         varint.append(length % _MORE | _MORE)

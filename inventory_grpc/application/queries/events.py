@@ -1,4 +1,4 @@
-"""Queries of the log itself: its pages for followers, and searches in bounded steps."""
+"""Queries of the log itself: pages for followers, and searches in bounded steps."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
@@ -6,12 +6,12 @@ from typing import Final, NamedTuple, Protocol
 from inventory_grpc.domain.values import Instant
 
 MAX_STEPS: Final = 10
-"""Steps after which a page ends, full or not. Others get a turn between them, and a caller
-who leaves is noticed there."""
+"""A page ends after this many steps, full or not. Between steps other work can run, and a
+cancellation takes effect."""
 
 
 class EventFilter(NamedTuple):
-    """Which events a follower wants: AND between fields, OR within; empty is all."""
+    """A filter of events: AND between fields, OR within a field; an empty field matches all."""
 
     event_types: frozenset[str] = frozenset()
     product_ids: frozenset[str] = frozenset()
@@ -20,53 +20,50 @@ class EventFilter(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A stretch of the log: the events that match, as they are stored."""
+    """The matching events of a part of the log, as stored bytes."""
 
     events: Sequence[bytes]
     scanned: int
-    """Everything up to here has been considered."""
+    """The last position that was scanned."""
 
 
 class Found(NamedTuple):
-    """Events that match, with their positions, in the order asked for."""
+    """Matching events with their positions, in the requested order."""
 
     rows: Sequence[tuple[int, bytes]]
     searched: int
-    """From where the search began to this position, included, every event was looked at.
-
-    0 where there was none to look at.
-    """
+    """The last position that was scanned; 0 if there was none to scan."""
     done: bool
-    """Whether there is nothing more to look at."""
+    """Whether the whole range was scanned."""
 
 
 class EventLog(Protocol):
-    """The log, for followers: stored bytes, passed on unopened."""
+    """The log as followers read it: stored bytes, not decoded."""
 
     @property
     def log_id(self) -> str: ...
 
     async def head(self) -> int:
-        """Return where the log ends in storage now."""
+        """Return the last position of the log in storage."""
         ...
 
     async def page(
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int
     ) -> Page:
-        """Return whole commands after a position: it stops taking more at the limits.
+        """Return the matching events of whole commands after a position, up to the limits.
 
-        At least one command, if any matches. *upto* is lowered to where a command
-        ends, so `scanned` is such a place.
+        The page has at least one command, if any matches. *upto* is lowered to the end of a
+        command, so `scanned` is the end of a command too.
         """
         ...
 
     async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
     ) -> Found:
-        """Take one step through the events strictly between two positions.
+        """Scan one step of the events strictly between two positions.
 
-        A step looks at a bounded number of events, however few of them match, and finds
-        *limit* of them at most. To go on, begin again at `searched`.
+        A step scans a bounded number of events, however few of them match, and returns at most
+        *limit* of them. The next step starts at `searched`.
         """
         ...
 
@@ -75,7 +72,7 @@ class EventLog(Protocol):
         ...
 
 
-async def find_page(  # noqa: PLR0913  the parts of the question
+async def find_page(  # noqa: PLR0913  the parts of the query
     log: EventLog,
     matching: EventFilter,
     after: int,
@@ -84,10 +81,9 @@ async def find_page(  # noqa: PLR0913  the parts of the question
     *,
     newest_first: bool,
 ) -> Found:
-    """Return up to *limit* events strictly between two positions, and how far was looked.
+    """Return up to *limit* events strictly between two positions.
 
-    What `EventLog.search` does in one step, done until the page is full or enough was
-    looked at.
+    It repeats `EventLog.search` until the page is full, the range ends, or `MAX_STEPS`.
     """
     rows: list[tuple[int, bytes]] = []
     searched = 0

@@ -1,4 +1,4 @@
-"""Queries of reservations, and the rules for their answers."""
+"""Queries of reservations."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from inventory_grpc.domain.values import ReservationId
 
 @dataclass(frozen=True, slots=True)
 class ReservationQuery(Query[Listing[tuple[int, Reservation], int]]):
-    """Which reservations to list, from which on: newest first; empty is any.
+    """A list of reservations, newest first, after a key; an empty field matches all.
 
-    Each is listed with the number to go on from. A page holds fewer where they are long.
+    Each reservation comes with its key. A page has fewer of them if they are long.
     """
 
     customer_id: str = ""
@@ -24,7 +24,7 @@ class ReservationQuery(Query[Listing[tuple[int, Reservation], int]]):
     store_id: str = ""
     before: int | None = None
     scope: Scope = EVERYWHERE
-    """Only reservations of which every line is in it."""
+    """Only reservations with every line in scope."""
     limit: int = PAGE_LIMIT
 
 

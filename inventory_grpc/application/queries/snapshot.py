@@ -11,21 +11,20 @@ from inventory_grpc.domain.values import Instant, StockId
 
 
 class StockCache(Protocol):
-    """Stocks as they were read, until an event says that they have moved."""
+    """A cache of stocks, invalidated by events."""
 
     def get(self, stock_id: StockId) -> Reading[Inventory | None] | None: ...
 
     def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
-        """Keep what was read from storage, unless events beyond it were published meanwhile."""
+        """Store a reading, unless later events were published meanwhile."""
         ...
 
 
 class Queries:
-    """The read side: gives out snapshots.
+    """The read side: it returns snapshots.
 
-    The newest state that was shown also bounds from below the state that is shown next: nobody
-    sees time go back. Right after a commit storage is ahead of the cache, so a caller who has
-    read from the one must not be answered from the other.
+    No answer is older than an earlier one, so callers see monotonic reads. Right after a commit,
+    storage is ahead of the cache, so after an answer from storage an older cache entry is not used.
     """
 
     def __init__(self, views: Views, log: EventLog, cache: StockCache) -> None:
@@ -34,7 +33,7 @@ class Queries:
         self.cache = cache
         self.newest = views.latest
         self.shown = 0
-        """The newest position that an answer has shown."""
+        """The newest position of all answers."""
 
     def latest(self, min_position: int = 0) -> "Latest":
         """Return the newest state, at least as new as *min_position*."""
@@ -44,16 +43,16 @@ class Queries:
         """Return the state right after *position*.
 
         Raises:
-            PositionAhead: the log does not reach to one of the two.
+            PositionAhead: one of the positions is beyond the log.
         """
         await self._reach(max(position, min_position))
         return self._past(position)
 
     async def at_time(self, time: Instant, min_position: int = 0) -> PastSnapshot:
-        """Return the state at *time*, after all that was recorded at that instant.
+        """Return the state at *time*, after the last event recorded at that instant.
 
         Raises:
-            PositionAhead: the log does not reach to *min_position*.
+            PositionAhead: *min_position* is beyond the log.
         """
         await self._reach(min_position)
         return self._past(await self._log.position_before(Instant(time + 1)))
@@ -63,7 +62,7 @@ class Queries:
         return self._views.at(position)
 
     async def _reach(self, position: int) -> None:
-        """Refuse a position that is still to come; the head is read from storage to be sure."""
+        """Refuse a position beyond the log; the head is read from storage."""
         if position > (head := await self._log.head()):
             raise PositionAhead(position, head)
 
@@ -72,7 +71,7 @@ class Latest:
     """The newest state, at least as new as a position.
 
     Raises:
-        PositionAhead: the log does not reach to that position.
+        PositionAhead: that position is beyond the log.
     """
 
     __slots__ = ("_min_position", "_queries")
@@ -82,7 +81,7 @@ class Latest:
         self._min_position = min_position
 
     async def get(self, key: Key) -> Reading[Any]:
-        """Return the state of *key*; None has no history. The cache answers first."""
+        """Return the state of *key*, None without history; stocks are cached."""
         queries = self._queries
         if type(key) is not StockId:
             return self._checked(await queries.newest.get(key))
@@ -97,7 +96,7 @@ class Latest:
         return self._checked(await self._queries.newest.read(query))
 
     def _checked(self, reading: Reading[T]) -> Reading[T]:
-        """Return *reading*: read from storage, it is as new as the log."""
+        """Check *reading*, which comes from storage and is as new as the log."""
         queries, as_of = self._queries, reading.as_of
         if self._min_position > as_of:
             raise PositionAhead(self._min_position, as_of)

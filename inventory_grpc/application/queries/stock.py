@@ -1,4 +1,4 @@
-"""Queries of stocks, and the rules for their answers."""
+"""Queries of stocks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class Stocks(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StocksById(Query[Stocks]):
-    """Those of the stocks that have a history, and a reservation with them."""
+    """The stocks with these ids that have a history, and one reservation."""
 
     stock_ids: Sequence[StockId]
     reservation_id: ReservationId | None = None
 
 
 class Product(NamedTuple):
-    """A product over all stores, and some of its stocks; the sums are exact, however high."""
+    """The sums of a product over all stores, and some of its stocks; the sums are exact."""
 
     on_hand: int
     reserved: int
@@ -43,7 +43,7 @@ class Product(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProductById(Query[Product]):
-    """A product's stocks after a store, by store, and the sums over all in scope."""
+    """A product's stocks after a store, in order of stores, and the sums over the scope."""
 
     product_id: str
     after_store: str = ""
@@ -53,7 +53,7 @@ class ProductById(Query[Product]):
 
 @dataclass(frozen=True, slots=True)
 class StockQuery(Query[Listing[Inventory, StockKey]]):
-    """Which stocks to list, from which on: by product, then store."""
+    """A list of stocks after a key, in order of product and store; an empty field matches all."""
 
     product_ids: frozenset[str] = frozenset()
     store_ids: frozenset[str] = frozenset()
@@ -64,13 +64,13 @@ class StockQuery(Query[Listing[Inventory, StockKey]]):
 
 @dataclass(frozen=True, slots=True)
 class RecentlyMoved(Query[Sequence[Inventory]]):
-    """The stocks that moved last, to warm a cache with."""
+    """The most recently changed stocks, to warm a cache."""
 
     limit: int
 
 
 class Availability(NamedTuple):
-    """How one line of a cart could be met."""
+    """The availability of one line of a cart."""
 
     stock_id: StockId
     requested: int
@@ -99,7 +99,7 @@ async def availability(
     reservation_id: ReservationId | None = None,
     scope: Scope = EVERYWHERE,
 ) -> Reading[Sequence[Availability]]:
-    """Return how much of *cart* could be had, the holds of the caller's reservation included.
+    """Return the availability of each line of *cart*, including what *reservation_id* holds.
 
     Raises:
         ReservationNotFound: there is no such reservation in *scope*.
@@ -123,7 +123,7 @@ async def find_product(snapshot: Latest, query: ProductById) -> Reading[Product]
     """Return a product.
 
     Raises:
-        LevelTooHigh: a sum does not fit into an answer.
+        LevelTooHigh: a sum does not fit into the response.
     """
     reading = await snapshot.read(query)
     highest = max(reading.value[:4])

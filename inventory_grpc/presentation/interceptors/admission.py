@@ -1,9 +1,9 @@
-"""Room for calls: of each kind only so many are let in.
+"""Limits the number of concurrent calls of each kind.
 
-Calls of one kind cannot take the room of another: subscriptions that stay for days leave
-room for commands, slow lists for carts. One caller cannot take all of a room, where callers
-are authenticated. Health checks, reflection and administration are always let in; watches
-of health, which need no token, have a room of their own.
+Each kind has its own limit: long subscriptions leave room for commands, and slow lists for
+carts. If callers are authenticated, one caller cannot use all of a limit. Health checks,
+reflection and administration are not limited; health watches, which need no token, have their
+own limit.
 """
 
 from collections import Counter
@@ -19,25 +19,25 @@ WATCH: Final = "/grpc.health.v1.Health/Watch"
 
 RETRY_SECONDS: Final = 0.1
 STREAM_RETRY_SECONDS: Final = 1.0
-"""The delay after which to come back: short calls make room soon, streams do not."""
+"""The retry delays: short calls end soon, streams do not."""
 
 
 class Limits(NamedTuple):
-    """The most calls of each kind that may be under way, over all connections."""
+    """The most concurrent calls of each kind, over all connections."""
 
     commands: int = 2_000
     queries: int = 1_000
     streams: int = 1_000
-    """Subscriptions, and as many watches of health."""
+    """Subscriptions, and as many health watches."""
     share: float = 0.5
-    """Of each of these, one caller's most."""
+    """The largest part of each limit that one caller may use."""
     bulk: int = 50
-    """Batches, and as many streams of commands: measured, one takes up to 5 MiB while it waits."""
+    """Batches, and as many command streams: one was measured to take up to 5 MiB while queued."""
 
 
 @dataclass
 class _Room:
-    """Calls of one kind that are under way."""
+    """The running calls of one kind, and their limit."""
 
     most: int
     share: float
@@ -46,10 +46,10 @@ class _Room:
     by_actor: Counter[str] = field(default_factory=Counter)
 
     def enter(self, actor: str) -> None:
-        """Take a place.
+        """Count one more call.
 
         Raises:
-            Overloaded: there is none, or none for this caller.
+            Overloaded: the limit, or the share of this caller, is reached.
         """
         if self.taken >= self.most or (
             actor and self.by_actor[actor] >= max(1, int(self.most * self.share))
@@ -68,7 +68,7 @@ class _Room:
 
 
 class Admit(Around):
-    """Lets in as many calls as there is room for, and refuses the others unread."""
+    """Refuses calls beyond the limits, before their requests are read."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()

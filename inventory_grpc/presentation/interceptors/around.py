@@ -1,7 +1,7 @@
-"""Interceptors that wrap a method of any kind in the same way.
+"""Base classes for interceptors that wrap methods of all four kinds in the same way.
 
-gRPC has four kinds of methods, and asks the interceptors anew for each call. Here a
-method of any kind is one coroutine function, and it is wrapped once.
+gRPC has four kinds of methods, and runs the interceptors again for each call. Here a method of
+any kind is one coroutine function, and is wrapped only once.
 """
 
 from abc import abstractmethod
@@ -19,13 +19,13 @@ MAKERS: Final[dict[tuple[bool, bool], Callable[..., Handler]]] = {
     (True, False): grpc.stream_unary_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
-"""Makers of handlers, by whether its requests and its responses are streams."""
+"""The handler constructors, by whether requests and responses are streams."""
 
 
 class Wrapping(grpc.aio.ServerInterceptor):
-    """An interceptor of one server that puts another handler in the place of each.
+    """An interceptor that replaces each handler by another one.
 
-    It is made once a method, at its first call; interceptors below are not asked again.
+    It does so once for each method, at the first call; inner interceptors do not run again.
     """
 
     def __init__(self) -> None:
@@ -45,17 +45,17 @@ class Wrapping(grpc.aio.ServerInterceptor):
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None:
-                return None  # and not remembered: a caller may ask for any name
+                return None  # not cached: callers may send any number of unknown names
             wrapped = self._wrapped[method] = self.wrap(method, handler)
         return wrapped
 
 
 class Around(Wrapping):
-    """An interceptor that does something around each call."""
+    """An interceptor that runs code around each call."""
 
     @abstractmethod
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
-        """Return what to do in place of *inner*; *streams* if it may go on for ever."""
+        """Return the replacement of *inner*; *streams* is true if its responses are a stream."""
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         inner = behaviour_of(handler)
@@ -64,7 +64,7 @@ class Around(Wrapping):
 
 
 class Nested(Wrapping):
-    """Several of them as one, outermost first: gRPC asks each interceptor at every call."""
+    """Several interceptors as one, outermost first, because gRPC runs each one at every call."""
 
     def __init__(self, *wrappings: Wrapping) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Nested(Wrapping):
 
 
 def behaviour_of(handler: Handler) -> Behaviour:
-    """Return what *handler* does."""
+    """Return the method of *handler*."""
     call: Any = (
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     )
@@ -86,7 +86,7 @@ def behaviour_of(handler: Handler) -> Behaviour:
 
 
 def remade(handler: Handler, behaviour: Behaviour, *, decodes: bool = True) -> Handler:
-    """Return a handler like *handler* that does something else, perhaps with undecoded bytes."""
+    """Return a copy of *handler* with another method, which may take undecoded bytes."""
     return MAKERS[handler.request_streaming, handler.response_streaming](
         behaviour,
         request_deserializer=handler.request_deserializer if decodes else None,

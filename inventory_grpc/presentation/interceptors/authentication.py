@@ -1,7 +1,7 @@
-"""Authentication and roles, both checked before anything of a request is read.
+"""Authentication and roles, both checked before a request is decoded.
 
-A bearer token names the caller, or else the certificate of the connection: its subject
-alternative names, never its common name. Other metadata about the caller is not looked at.
+A bearer token identifies the caller; without one, the client certificate does, by its subject
+alternative names and never by its common name. Other metadata about the caller is ignored.
 """
 
 import asyncio
@@ -23,24 +23,24 @@ _NAMES: Final = "x509_subject_alternative_name"
 
 
 class Credentials(NamedTuple):
-    """The credentials of a call: a token, or the names in a certificate."""
+    """The credentials of a call: a token, or the names of a certificate."""
 
     token: str | None
     names: Sequence[str]
 
 
 class _Stream(NamedTuple):
-    """A stream that goes on while its credentials are good."""
+    """A running stream, which ends when its credentials become invalid."""
 
     credentials: Credentials
     caller: Caller
 
 
 class Authenticate(Around):
-    """Refuses callers who are unknown, or whose role is not enough.
+    """Refuses unknown callers, and callers with an insufficient role.
 
-    Without *callers* it authenticates no call: then every caller is `ANYBODY`. So is every
-    caller of a method in *open_methods*.
+    Without *callers*, and for a method in *open_methods*, a call is not authenticated and its
+    caller is `ANYBODY`.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Authenticate(Around):
         if callers is None or method in self._open_methods:
             return inner
 
-        async def known(request: object, call: Call) -> object:
+        async def authenticated(request: object, call: Call) -> object:
             credentials = _credentials_of(call.context)
             caller = _caller_of(callers, credentials)
             call.note(actor=caller.actor)
@@ -70,19 +70,19 @@ class Authenticate(Around):
             call.caller = caller
             if not streams:
                 return await inner(request, call)
-            with self._while_good(_Stream(credentials, caller)):
+            with self._while_valid(_Stream(credentials, caller)):
                 return await inner(request, call)
 
-        return known
+        return authenticated
 
     def end_revoked(self) -> None:
         """End the streams of callers who were removed, or whose rights have changed."""
         for task, stream in self._streams.items():
-            if task not in self._ended and not self._is_good(stream):
+            if task not in self._ended and not self._is_valid(stream):
                 self._ended.add(task)
                 task.cancel()
 
-    def _is_good(self, stream: _Stream) -> bool:
+    def _is_valid(self, stream: _Stream) -> bool:
         assert self._callers is not None
         try:
             return _caller_of(self._callers, stream.credentials) == stream.caller
@@ -90,7 +90,7 @@ class Authenticate(Around):
             return False
 
     @contextmanager
-    def _while_good(self, stream: _Stream) -> Iterator[None]:
+    def _while_valid(self, stream: _Stream) -> Iterator[None]:
         task = asyncio.current_task()
         assert task is not None
         self._streams[task] = stream
@@ -106,7 +106,7 @@ class Authenticate(Around):
 
 
 def _caller_of(callers: Callers, credentials: Credentials) -> Caller:
-    """Return the caller; a certificate does not make up for a wrong token."""
+    """Return the caller; with a wrong token, the certificate is not tried."""
     if credentials.token is not None:
         caller = callers.by_token(credentials.token)
     else:

@@ -1,4 +1,4 @@
-"""Refuses commands before they are decoded while writes are not possible."""
+"""Refuses commands, before they are decoded, while writes are not possible."""
 
 from typing import Final, Protocol
 
@@ -10,15 +10,15 @@ COMMANDS: Final = "/inventory.v1.InventoryCommands/"
 
 
 class WriteGate(Protocol):
-    """Tells whether writes are possible; see `application.ledger.circuit_breaker`."""
+    """Knows whether writes are possible; see `application.ledger.circuit_breaker`."""
 
     def check(self) -> None:
-        """Raise the refusal that says why they are not."""
+        """Raise a refusal with the reason if they are not."""
         ...
 
 
 class GuardCommands(Around):
-    """Lets commands pass only while the gate is open; everything else always."""
+    """Checks the gate before each command; all other calls pass."""
 
     def __init__(self, gate: WriteGate) -> None:
         super().__init__()

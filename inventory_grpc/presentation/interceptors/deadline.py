@@ -1,4 +1,4 @@
-"""Deadlines: a call whose deadline has passed is not begun, and none goes on for ever."""
+"""Deadlines: an expired call is not started, and no unary call runs forever."""
 
 import asyncio
 from typing import Any, Final
@@ -8,24 +8,23 @@ from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
 
 MAX_SECONDS: Final = 30.0
-"""A call of one response without a deadline may take this long."""
+"""The time limit of a unary call without a deadline."""
 
-_TIME_IS_UP: Final = "the time for a call without a deadline is up"
+_TIME_IS_UP: Final = "a call without a deadline has reached its time limit"
 
 
 class KeepDeadlines(Around):
-    """Does not begin a call whose deadline has passed, and ends calls that have none.
+    """Refuses calls whose deadline has passed, and limits unary calls without a deadline.
 
-    A deadline that passes later is gRPC's to notice: it cancels the call. For calls of one
-    response without any this does what `asyncio.timeout` does, with one timer for all: measured,
-    3 µs less a call.
+    gRPC cancels a call whose deadline passes later. For unary calls without one, this acts like
+    `asyncio.timeout`, but with one timer for all, which was measured to save 3 µs a call.
     """
 
     def __init__(self, max_seconds: float = MAX_SECONDS) -> None:
         super().__init__()
         self._max_seconds = max_seconds
         self._ends: dict[asyncio.Task[Any], float] = {}
-        """The end of each call's time, soonest first: all calls have equally long."""
+        """The time limit of each call, earliest first, since all calls have the same."""
         self._timer: asyncio.TimerHandle | None = None
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
@@ -48,7 +47,7 @@ class KeepDeadlines(Around):
         return timely
 
     def _begin(self) -> asyncio.Task[Any]:
-        """Have the call that is being served end when its time is up."""
+        """Register the current call, to be cancelled at its time limit."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None

@@ -1,4 +1,4 @@
-"""Decodes requests, once every other interceptor has let the call pass."""
+"""Decodes requests after every other interceptor has accepted the call."""
 
 from typing import Any, Final
 
@@ -11,13 +11,13 @@ _MAX_ID: Final = 128
 
 
 class Decode(Wrapping):
-    """Decodes requests; gRPC would decode before any interceptor had its turn.
+    """Decodes requests; gRPC would decode before the interceptors run.
 
-    Bytes that are no request are an invalid value. gRPC would answer `UNKNOWN`, and send
-    the text of the exception.
+    Malformed bytes are refused as an invalid value. gRPC would answer `UNKNOWN`, with the text
+    of the exception.
     """
 
-    def wrap(self, method: str, handler: Handler) -> Handler:  # noqa: ARG002  they are all alike
+    def wrap(self, method: str, handler: Handler) -> Handler:  # noqa: ARG002  all methods alike
         decode: Any = handler.request_deserializer
         if handler.request_streaming or decode is None:
             return handler
@@ -26,7 +26,7 @@ class Decode(Wrapping):
         async def decoded(message: bytes, call: Call) -> object:
             try:
                 request = decode(message)
-            except Exception:  # noqa: BLE001  its text is not for callers
+            except Exception:  # noqa: BLE001  callers must not see its text
                 raise undecodable() from None
             _note_id(call, getattr(request, "request_id", ""))
             return await inner(request, call)
@@ -35,12 +35,12 @@ class Decode(Wrapping):
 
 
 def undecodable() -> InvalidValue:
-    """Return the refusal of bytes that are no request."""
+    """Return the refusal of bytes that cannot be decoded as a request."""
     return InvalidValue([Violation("request", "cannot be decoded")])
 
 
 def _note_id(call: Call, request_id: str) -> None:
-    """Put the request id into the log line, safely."""
+    """Put the request id, escaped and cut, into the log line."""
     if request_id:
         plain = request_id.isascii() and request_id.isprintable()
         call.note(request_id=(request_id if plain else ascii(request_id))[:_MAX_ID])

@@ -1,8 +1,8 @@
-"""Turns errors into statuses: the last interceptor that sees an exception.
+"""Translates exceptions to statuses; no interceptor outside it handles them.
 
-A refusal keeps its own status; any other error is `Internal`, under an id that the log has.
-Left alone, gRPC would send the text of an unexpected exception, and not answer at all
-where a handler raises `CancelledError` by itself (grpc/grpc#29248).
+A refusal has its own status; any other error is `Internal`, with an id that is also in the log.
+By default gRPC would send the text of an unexpected exception, and would not answer at all if
+a handler raises `CancelledError` itself (grpc/grpc#29248).
 """
 
 import asyncio
@@ -28,20 +28,20 @@ from inventory_grpc.presentation.stalled_readers import ReaderStalled
 _log = logging.getLogger(__name__)
 
 READ_RETRY_SECONDS: Final = 0.5
-"""The delay after which to ask again when storage has failed a read."""
+"""The retry delay after storage has failed a read."""
 
 GOODBYE_SECONDS: Final = 1.0
-"""A reader that takes nothing gets this long to take the news that it is closed."""
+"""The time to send the status to a reader that has stalled."""
 
 
 class Cancelled(Protocol):
-    """Tells which calls the server itself has cancelled; see `draining`."""
+    """Knows which calls the server itself has cancelled; see `draining`."""
 
     def was_cancelled_by_us(self, task: asyncio.Task[Any]) -> bool: ...
 
 
 class TranslateErrors(Around):
-    """Ends a call that raised with the status that belongs to what it raised."""
+    """Ends a call that raised an exception with the matching status."""
 
     def __init__(self, cancelled: Cancelled, goodbye_seconds: float = GOODBYE_SECONDS) -> None:
         super().__init__()
@@ -55,9 +55,9 @@ class TranslateErrors(Around):
             except asyncio.CancelledError as error:
                 refusal = self._refusal_of_cancelled(method, error)
                 if refusal is None:
-                    raise  # the caller is gone
+                    raise  # the caller has cancelled
             except Refusal as error:
-                # with its traceback it would keep this frame, and so the request, in a circle
+                # its traceback would keep this frame, and so the request, in a reference cycle
                 refusal = error.with_traceback(None)
             except TimeoutError:
                 await call.context.abort(StatusCode.DEADLINE_EXCEEDED, TOO_LATE)
@@ -67,15 +67,15 @@ class TranslateErrors(Around):
                         await refuse(call, Overloaded(0.1), StatusCode.UNAVAILABLE)
                 return None
             except grpc.aio.BaseError:
-                raise  # gRPC's own: aborted already, or the caller has left
-            except Exception as error:  # noqa: BLE001  the last one who can log it
+                raise  # gRPC's own: the call was aborted, or the caller has left
+            except Exception as error:  # noqa: BLE001  the last place that can log it
                 refusal = _refusal_of(method, error)
             return await refuse(call, refusal)
 
         return translated
 
     def _refusal_of_cancelled(self, method: str, error: asyncio.CancelledError) -> Refusal | None:
-        """Return what to answer; nothing if it was the caller who cancelled."""
+        """Return the refusal for a cancelled call; None if the caller cancelled it."""
         task = asyncio.current_task()
         assert task is not None
         if self._cancelled.was_cancelled_by_us(task):
@@ -86,9 +86,9 @@ class TranslateErrors(Around):
 
 def _refusal_of(method: str, error: Exception) -> Refusal:
     match error:
-        case StorageError():  # of a read: the ledger answers for the writes
+        case StorageError():  # of a read: the ledger translates those of writes
             return refusal_of_read(error, READ_RETRY_SECONDS)
-        case DecodeError():  # of a stream of requests, which gRPC decodes one by one
+        case DecodeError():  # of a request stream, whose requests gRPC decodes one by one
             return undecodable()
         case _:
             return bug(_log, error, method)

@@ -1,4 +1,4 @@
-"""One log line a call: its method, its status and its duration."""
+"""Logs one line for each call: its method, its status and its duration."""
 
 import asyncio
 import time
@@ -16,19 +16,19 @@ from inventory_grpc.presentation.interceptors.around import Around
 _log = structlog.get_logger("inventory_grpc.calls")
 
 DELAY_SECONDS: Final = 0.05
-"""A line may wait this long to be written with others."""
+"""The longest time that a line waits to be written together with others."""
 
 MAX_WAITING: Final = 256
-"""The most lines that wait; to write them takes some milliseconds."""
+"""The most waiting lines; to write them takes some milliseconds."""
 
 _OURS: Final = (StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN)
-"""Codes of failures of the server, and not of the call."""
+"""The codes of server failures."""
 
 
 class LogCalls(Around):
-    """Notes a line when a call is over, and writes some at a time; no content of requests is in it.
+    """Logs each call when it ends; the lines are written in groups and have no request content.
 
-    Lines about failures of the server do not wait.
+    Lines about failures of the server are written at once.
     """
 
     def __init__(self, delay_seconds: float = DELAY_SECONDS) -> None:
@@ -53,7 +53,7 @@ class LogCalls(Around):
         return logged
 
     def write_waiting(self) -> None:
-        """Write the lines that wait, in order."""
+        """Write the waiting lines, in order."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             _write(_log.info, each=waiting)
