@@ -29,11 +29,11 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_power_cut.py",
     (
         "tests/robustness/test_repeats.py::"
-        "test_a_request_that_is_sent_again_in_any_way_is_done_once_and_answered_alike"
+        "test_a_request_repeated_in_any_way_is_done_once_and_answered_alike"
     ),
     (
         "tests/robustness/test_simulation.py::"
-        "test_whatever_fails_what_was_promised_holds_and_all_comes_right_again"
+        "test_under_any_faults_the_promises_hold_and_the_service_recovers"
     ),
     "tests/robustness/test_wall_clock_steps.py",
 )

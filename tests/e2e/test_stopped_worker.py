@@ -49,7 +49,7 @@ def _passed(server: ServerProcess) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has workers")
-async def test_a_worker_stopped_while_it_writes_is_told_of_named_and_replaced(
+async def test_a_worker_stopped_while_it_writes_is_reported_named_and_replaced(
     path: Path, tmp_path: Path
 ) -> None:
     server = ServerProcess.begin(

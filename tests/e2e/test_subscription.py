@@ -85,7 +85,7 @@ async def _trade(caller: Caller, who: int, rounds: int) -> None:
             await caller.commands.ReleaseReservation(ReleaseReservationRequest(reservation_id=name))
 
 
-async def test_history_becomes_live_without_a_seam_under_concurrent_writers(
+async def test_a_follower_goes_from_history_to_live_events_without_a_gap(
     address: str, caller: Caller
 ) -> None:
     await _trade(caller, 100, 20)

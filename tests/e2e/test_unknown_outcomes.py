@@ -44,7 +44,7 @@ async def until_it_is_given_up(caller: Caller, request: AddStockRequest, late: L
 
 
 @pytest.mark.parametrize("fail", [until_its_deadline, until_it_is_given_up])
-async def test_a_call_that_ended_without_an_answer_may_be_recorded_and_the_same_request_tells(
+async def test_a_call_without_an_answer_may_be_recorded_and_a_retry_settles_it(
     caller: Caller,
     monkeypatch: pytest.MonkeyPatch,
     fail: Callable[[Caller, AddStockRequest, LateAnswers], Awaitable[None]],

@@ -85,7 +85,7 @@ async def test_what_one_has_recorded_any_shows_to_who_names_it(shared: ServerPro
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_their_port_is_theirs_alone(
+async def test_no_other_process_shares_the_port_of_the_workers(
     shared: ServerProcess, tmp_path: Path, workers: str
 ) -> None:
     address = await shared.address()

@@ -108,7 +108,7 @@ async def _taken(caller: Caller, request_id: str) -> asyncio.Task[int]:
 @pytest.mark.parametrize(
     ("number", "told"), [(signal.SIGTERM, GROUP_STOP), (signal.SIGINT, "supervisor")]
 )
-async def test_told_to_stop_all_answer_what_they_have_taken(
+async def test_stopped_workers_answer_the_calls_they_accepted(
     server: ServerProcess, path: Path, told: str, number: signal.Signals
 ) -> None:
     address, workers = await server.address(), workers_of(server)
@@ -144,7 +144,7 @@ async def test_told_twice_all_leave_at_once_and_lose_nothing(
     checked(path)
 
 
-async def test_without_a_supervisor_they_answer_what_they_have_taken_and_end(
+async def test_workers_without_a_supervisor_answer_their_calls_and_exit(
     server: ServerProcess, path: Path, tmp_path: Path
 ) -> None:
     address, workers = await server.address(), workers_of(server)

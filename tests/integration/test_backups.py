@@ -153,7 +153,7 @@ def test_where_a_file_cannot_have_two_names_a_backup_is_made_all_the_same(
 
 @pytest.mark.parametrize("end", ["", *BESIDE_TARGET])
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nothing", "link to the database"])
-def test_what_lies_in_the_way_is_named_and_left_as_it_is(
+def test_a_file_in_the_way_of_a_backup_is_named_and_left_unchanged(
     path: Path, target: Path, end: str, kind: str
 ) -> None:
     there = target.with_name(target.name + end)
@@ -223,7 +223,7 @@ def test_the_copy_has_the_mode_and_the_owner_of_the_original(path: Path, target:
     assert target.stat().st_nlink == 1
 
 
-def test_the_copy_is_on_disk_before_it_has_its_name_and_its_name_before_it_is_said(
+def test_a_backup_is_synced_before_it_is_named_and_named_before_it_is_reported(
     path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync, synced = os.fsync, list[tuple[str, bool]]()

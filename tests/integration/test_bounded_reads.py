@@ -158,7 +158,9 @@ async def _go_on(shop: Opened, first: int, end: int) -> None:
     await asyncio.gather(*asked)
 
 
-async def test_a_longer_history_costs_no_more_steps(shop: Opened, counted: Counted) -> None:
+async def test_a_read_of_a_longer_history_takes_no_more_steps(
+    shop: Opened, counted: Counted
+) -> None:
     few = {name: await counted.of(read, shop) for name, read in READS.items()}
     await _go_on(shop, SHORT, LONG)
     many = {name: await counted.of(read, shop) for name, read in READS.items()}

@@ -31,7 +31,7 @@ def limited(kind: int, most: int) -> Iterator[None]:
         resource.setrlimit(kind, (before, hard))
 
 
-async def test_a_write_that_the_system_refuses_is_told_with_its_words_and_number(
+async def test_a_write_that_the_system_refuses_is_reported_with_its_message_and_number(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(path) as shop:

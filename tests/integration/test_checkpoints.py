@@ -137,7 +137,7 @@ def test_after_a_long_read_the_wal_shrinks_to_its_bound_again(
         assert wal_pages(path) <= MOST + ONE_COMMIT
 
 
-def test_a_reader_that_is_the_last_to_leave_moves_nothing(path: Path) -> None:
+def test_a_reader_that_closes_last_does_not_checkpoint(path: Path) -> None:
     copy = path.with_name("copy.db")
     with Scribe(Database(path)) as scribe:
         for _ in range(3):

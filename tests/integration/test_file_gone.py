@@ -52,7 +52,7 @@ async def _is_refused(shop: Opened, why: str) -> None:
     ("harm", "why"),
     [(_move, "moved or deleted"), (_replace, "replaced by another file"), (_empty, "truncated")],
 )
-async def test_writes_stop_and_say_why_and_nothing_is_made(
+async def test_writes_to_a_replaced_file_are_refused_with_the_cause_and_nothing_is_created(
     path: Path, harm: Callable[[Path], None], why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(path) as shop:

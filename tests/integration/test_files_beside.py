@@ -45,7 +45,7 @@ async def _refusal(path: Path) -> str:
 
 @pytest.mark.parametrize("end", ["-wal", ".mark"])
 @pytest.mark.parametrize("is_emptied", [False, True])
-async def test_no_new_log_is_made_beside_what_is_left_of_one(
+async def test_no_new_log_is_created_beside_the_remains_of_one(
     path: Path, tmp_path: Path, end: str, *, is_emptied: bool
 ) -> None:
     killed = await _killed(path, tmp_path / "killed")
@@ -181,7 +181,7 @@ async def test_the_row_that_names_the_log_is_read_as_sqlite_does(path: Path, pro
     assert row_of_file(path) == LogRow(log_id, probe)
 
 
-async def test_while_a_file_is_made_nobody_else_can_have_it(
+async def test_a_file_is_locked_while_it_is_created(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create, tried = schema.create, []

@@ -62,7 +62,7 @@ async def _busy(shop: Opened) -> AsyncIterator[None]:
                 await task
 
 
-async def test_rebuild_mends_every_table(path: Path) -> None:
+async def test_rebuild_repairs_every_table(path: Path) -> None:
     async with opened(path) as shop:
         await _live(shop)
     before = {table: table_of(path, table) for table in read_models.TABLES}
@@ -91,7 +91,7 @@ async def test_rebuild_is_refused_while_a_server_runs(
     assert rebuild_alone(Database(path), _nothing) == 7
 
 
-async def test_a_file_in_use_is_in_use_by_every_name_it_has(
+async def test_a_file_in_use_is_locked_under_every_name_it_has(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(opening, "PATIENCE_SECONDS", 0.1)
@@ -141,7 +141,7 @@ async def test_verify_finds_nothing_while_a_server_is_busy(path: Path) -> None:
     checked(path)
 
 
-async def test_a_backup_of_a_busy_server_is_a_moment_of_its_log(
+async def test_a_backup_of_a_busy_server_is_a_snapshot_of_its_log(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backup, "STEP_PAGES", 4)  # so that much happens between its steps

@@ -51,7 +51,7 @@ async def _sell(shop: Opened, waits: list[float]) -> None:
 
 
 @pytest.mark.timeout(600)
-async def test_100_000_holds_due_in_one_instant_expire_once_in_steps_and_stall_nobody(
+async def test_100_000_holds_due_at_once_expire_once_in_steps_and_delay_no_command(
     path: Path,
 ) -> None:
     expire_time = Instant(clocks.wall() + 60 * MINUTE)

@@ -89,7 +89,7 @@ async def test_a_file_that_is_mounted_by_itself_is_refused(
     assert "mount its folder instead" in await _refusal(path)
 
 
-async def test_a_folder_may_have_as_many_names_as_it_likes(path: Path, tmp_path: Path) -> None:
+async def test_a_folder_may_have_any_number_of_names(path: Path, tmp_path: Path) -> None:
     (link := tmp_path / "link").symlink_to(path.parent, target_is_directory=True)
     async with opened(path) as one, opened(link / path.name) as two:
         await one.record(add(1))

@@ -96,7 +96,7 @@ async def test_what_somebody_writes_to_a_file_at_rest_meanwhile_is_noticed(path:
         await read_while_it_is_written(mend)
 
 
-async def test_a_server_reads_while_nothing_can_be_written_says_why_and_goes_on_by_itself(
+async def test_a_server_on_a_read_only_file_reads_reports_the_cause_and_recovers(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(circuit_breaker, "FIRST_WAIT_SECONDS", 0.02)

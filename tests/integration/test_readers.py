@@ -60,7 +60,7 @@ async def _left(*asked: "asyncio.Task[int]") -> None:
     await asyncio.wait(asked)
 
 
-async def test_a_read_whose_caller_left_before_it_had_a_thread_is_never_begun(
+async def test_a_read_cancelled_before_it_had_a_thread_is_never_begun(
     readers: Readers,
 ) -> None:
     held, abandoned = Held(), Held()
@@ -75,7 +75,7 @@ async def test_a_read_whose_caller_left_before_it_had_a_thread_is_never_begun(
     assert not abandoned.begun
 
 
-async def test_connections_are_closed_only_once_every_thread_is_done_also_if_callers_left(
+async def test_connections_close_only_when_every_thread_is_done_even_for_cancelled_reads(
     readers: Readers,
 ) -> None:
     held = Held()

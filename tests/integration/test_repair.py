@@ -73,7 +73,7 @@ def _run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, " ".join(result.stderr.split())
 
 
-async def test_the_error_says_what_happened_and_repair_brings_all_of_it_back(path: Path) -> None:
+async def test_the_error_names_the_cause_and_repair_restores_everything(path: Path) -> None:
     mark = path.with_name(path.name + ".mark")
     before, marked = hash_of(path), mark.read_bytes()
     with pytest.raises(StorageError, match="another program, such as sqlite3") as refused:
@@ -116,7 +116,9 @@ UNSOUND: Final = {
 
 
 @pytest.mark.parametrize("what", UNSOUND)
-def test_what_was_changed_is_not_repaired_and_nothing_is_touched(path: Path, what: str) -> None:
+def test_a_file_whose_content_was_changed_is_not_repaired_and_stays_unchanged(
+    path: Path, what: str
+) -> None:
     _plainly(path, UNSOUND[what])
     path.with_name("inventory.db.lock").touch()
     before = set(path.parent.iterdir()), hash_of(path)

@@ -90,7 +90,7 @@ async def test_a_backup_takes_the_place_of_a_killed_database_which_is_kept(
     checked(target)
 
 
-async def test_a_restored_log_is_another_one_and_followers_are_told(
+async def test_a_restored_log_has_another_id_and_followers_are_refused(
     copy: Path, target: Path
 ) -> None:
     ids = set()

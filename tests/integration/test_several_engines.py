@@ -60,9 +60,7 @@ async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> 
     assert len(checked(path).promises) == 100
 
 
-async def test_a_request_that_goes_to_all_of_them_is_done_once(
-    shops: list[Opened], path: Path
-) -> None:
+async def test_a_request_sent_to_all_workers_is_done_once(shops: list[Opened], path: Path) -> None:
     for number in range(30):
         answers = await asyncio.gather(
             *(shop.record(add(1), f"{number}") for shop in shops for _ in range(2))

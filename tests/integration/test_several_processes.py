@@ -57,7 +57,7 @@ async def _reserve(caller: Caller, name: str) -> str:
         return refusal(error).reason
 
 
-async def test_they_never_sell_a_unit_twice_and_do_each_request_once(
+async def test_several_engines_never_sell_a_unit_twice_and_do_each_request_once(
     callers: list[Caller], path: Path
 ) -> None:
     await callers[0].commands.AddStock(adding(100))

@@ -144,7 +144,7 @@ async def _story_of(
 @pytest.mark.parametrize(
     ("error", "for_good"), [(apsw.FullError, False), (apsw.IOError, False), (apsw.IOError, True)]
 )
-async def test_a_batch_that_fails_at_any_call_is_all_or_nothing_and_no_answer_is_a_lie(
+async def test_a_batch_that_fails_at_any_call_is_all_or_nothing_and_no_answer_is_false(
     shop: Opened, faults: Faults, *, error: type[apsw.Error], for_good: bool
 ) -> None:
     reached = await _story_of(shop, faults, error, for_good=for_good)
@@ -194,7 +194,7 @@ async def test_f2_a_commit_whose_sync_failed_is_unknown_and_may_come_back(
     checked(shop.path)
 
 
-async def test_f2_while_storage_keeps_failing_nobody_sees_what_may_not_be_on_disk(
+async def test_f2_while_storage_keeps_failing_no_read_shows_unsynced_events(
     shop: Opened, faults: Faults
 ) -> None:
     await shop.record(add(5))

@@ -79,7 +79,7 @@ async def test_an_hour_back_revives_nothing_and_time_never_falls(
 
 
 @pytest.mark.parametrize("step", [8 * DAY, -8 * DAY])
-async def test_a_restart_goes_on_with_the_time_of_the_log_whatever_the_wall_clock_says(
+async def test_a_restart_continues_the_time_of_the_log_at_any_wall_clock(
     path: Path, wall: SteppingWall, step: int
 ) -> None:
     """No hold ends early, and no request is forgotten and done twice."""

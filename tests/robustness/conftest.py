@@ -10,9 +10,9 @@ import pytest_asyncio
 from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
-from tests.robustness.effort import DEEP
 from tests.robustness.inside import Inside, serving_openly
 from tests.support.caller import Caller, adding, calling, line, reserving
+from tests.support.effort import DEEP
 from tests.support.server_process import ServerProcess, server_process
 
 GROWTH: Final = 48 * 2**20

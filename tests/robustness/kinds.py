@@ -47,34 +47,34 @@ KINDS: Final[Mapping[int, str]] = {
 }
 
 ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
-    3: ["test_whatever_is_sent_gets_a_precise_answer_and_harms_nothing"],
+    3: ["test_random_requests_get_a_precise_answer_and_harm_nothing"],
     4: [
         "test_no_number_that_means_something_is_cut_to_32_bits_on_the_way",
         "test_a_number_cut_to_32_bits_is_still_a_size_in_bounds",
     ],
-    12: ["test_what_callers_send_never_makes_a_line_of_its_own"],
-    19: ["test_a_cart_is_promised_if_and_only_if_there_is_enough_without_what_is_over"],
-    21: ["test_messages_that_are_none_are_refused_and_nothing_is_written"],
+    12: ["test_input_of_callers_never_makes_a_log_line_of_its_own"],
+    19: ["test_a_cart_is_reserved_if_and_only_if_stock_suffices_without_overdue_holds"],
+    21: ["test_malformed_messages_are_refused_and_nothing_is_written"],
     22: [
         "test_a_bomb_does_not_go_off",
-        "test_messages_that_are_none_are_refused_and_nothing_is_written",
+        "test_malformed_messages_are_refused_and_nothing_is_written",
     ],
     24: ["test_metadata_is_bounded", "test_a_command_with_too_much_metadata_is_not_recorded"],
-    25: ["test_who_is_not_known_is_refused_unread_by_every_rpc"],
+    25: ["test_every_rpc_refuses_an_unknown_caller_unread"],
     26: ["test_the_type_of_the_content_is_nothing_to_go_by"],
     27: ["test_what_is_not_there_is_unimplemented", "test_who_speaks_otherwise_is_hung_up_on"],
     28: ["test_a_command_whose_deadline_has_passed_or_means_nothing_is_not_recorded"],
-    29: ["test_calls_that_are_opened_and_cancelled_leave_nothing_behind"],
+    29: ["test_cancelled_calls_leave_nothing_behind"],
     30: ["test_who_sends_a_byte_at_a_time_keeps_nobody_waiting"],
-    31: ["test_one_caller_cannot_take_all_the_room"],
+    31: ["test_one_caller_cannot_use_the_whole_capacity"],
     32: [
         "test_calls_that_are_taken_back_at_once_leave_nothing",
         "test_floods_end_the_connection_they_come_on_and_no_other",
         "test_headers_that_never_end_are_cut_off_and_cost_little",
     ],
     35: [
-        "test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said",
-        "test_a_server_that_is_started_after_the_wall_clock_stepped_ends_and_forgets_nothing",
+        "test_holds_last_as_promised_under_any_step_of_the_wall_clock",
+        "test_a_server_started_after_a_clock_step_expires_and_forgets_nothing",
     ],
     40: ["test_what_is_refused_says_why_and_records_nothing"],
 }

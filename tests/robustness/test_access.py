@@ -65,7 +65,7 @@ async def test_the_table_of_permissions_has_every_rpc_and_nothing_else() -> None
     assert served <= set(PERMISSIONS)
 
 
-async def test_who_is_not_known_is_refused_unread_by_every_rpc(guarded: Guarded) -> None:
+async def test_every_rpc_refuses_an_unknown_caller_unread(guarded: Guarded) -> None:
     good = guarded.tokens["admin"]
     strangers: dict[str, Metadata] = {
         "nothing": (),
@@ -94,7 +94,7 @@ async def test_who_is_not_known_is_refused_unread_by_every_rpc(guarded: Guarded)
 
 
 @pytest.mark.parametrize("health", HealthAccess)
-async def test_health_needs_no_token_and_tells_the_state_alone(
+async def test_health_needs_no_token_and_discloses_the_state_alone(
     path: Path, tmp_path: Path, health: HealthAccess
 ) -> None:
     keyring = Keyring(tmp_path / "callers.toml")
@@ -114,7 +114,9 @@ async def test_health_needs_no_token_and_tells_the_state_alone(
             assert set(answers) == {serving.SerializeToString()}, "the state, and nothing else"
 
 
-async def test_a_role_is_enough_or_refused_unread_by_every_rpc(guarded: Guarded) -> None:
+async def test_every_rpc_admits_a_sufficient_role_and_refuses_others_unread(
+    guarded: Guarded,
+) -> None:
     codes = set[StatusCode]()
     for rpc in ALL:
         for role in Role:
@@ -163,7 +165,7 @@ async def test_a_stream_ends_when_its_token_is_revoked_or_its_caller_may_see_les
     streams["admin"].cancel()
 
 
-async def test_a_token_is_written_down_nowhere(path: Path, tmp_path: Path) -> None:
+async def test_a_token_is_never_stored_or_logged(path: Path, tmp_path: Path) -> None:
     keyring = Keyring(tmp_path / "callers.toml")
     token = keyring.add("ana", "admin")
     canary = "inv_canary-that-nobody-may-ever-see"

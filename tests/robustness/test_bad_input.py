@@ -14,11 +14,11 @@ from grpc import StatusCode
 from inventory_grpc_protos.v1 import commands_pb2, events_pb2
 from tests.robustness.bad_input import PACKAGE, Case, bad, broken, fine, missing
 from tests.robustness.bad_values import INT64_MAX, RULES, own_name, rule_of
-from tests.robustness.effort import campaign
 from tests.robustness.harmless import Answer, ask, check_form, paths, written
 from tests.robustness.kinds import ELSEWHERE, KINDS
 from tests.robustness.rpcs import BULK, OURS, Rpc
 from tests.support.caller import Caller, adding, refused
+from tests.support.effort import campaign
 
 TOGETHER: Final = 32
 BUSINESS: Final = {

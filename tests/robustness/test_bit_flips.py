@@ -32,9 +32,9 @@ from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.robustness import damage
 from tests.robustness.damage import Damage, a_bit_of
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.originals import Original, at_rest, at_work, content
 from tests.support.caller import adding, calling, refused
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import server_process
 from tests.support.world import NOON
 
@@ -121,14 +121,14 @@ def _damage_and_look(what: str, harm: Damage, original: Original, path: Path, ti
 
 
 @pytest.mark.parametrize("what", AT_REST)
-def test_damage_to_a_file_at_rest_is_noticed_or_harmless(
+def test_damage_to_a_file_at_rest_is_detected_or_harmless(
     rested: Original, path: Path, what: str
 ) -> None:
     _damage_and_look(what, AT_REST[what], rested, path, runs(least=4, ci=22, deep=1_000))
 
 
 @pytest.mark.parametrize("what", AT_WORK)
-def test_damage_to_what_was_committed_and_not_yet_moved_into_the_file_is_noticed_or_harmless(
+def test_damage_to_the_wal_is_detected_or_harmless(
     working: Original, path: Path, what: str
 ) -> None:
     _damage_and_look(what, AT_WORK[what], working, path, runs(least=4, ci=22, deep=1_000))

@@ -30,8 +30,8 @@ from inventory_grpc.domain.refusals import (
     VersionConflict,
 )
 from inventory_grpc.domain.stock import Inventory
-from tests.robustness.effort import SEED, campaign, runs
 from tests.support.clock import ManualClock
+from tests.support.effort import SEED, campaign, runs
 from tests.support.world import KETTLES, R1
 
 JITTER: Final = 0.25

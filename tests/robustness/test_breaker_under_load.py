@@ -24,9 +24,9 @@ from inventory_grpc_protos.v1.queries_pb2 import (
     GetStockRequest,
 )
 from inventory_grpc_protos.v1.stock_pb2 import StockKey
-from tests.robustness.effort import campaign, runs
 from tests.robustness.inside import serving_openly
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
+from tests.support.effort import campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import server_process
 

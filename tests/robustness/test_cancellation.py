@@ -12,7 +12,6 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.asked import PRODUCTS, Asked, stock_up
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.inside import Inside
 from tests.robustness.proxy import Proxy, proxied
 from tests.support.caller import (
@@ -22,6 +21,7 @@ from tests.support.caller import (
     adding,
     calling,
 )
+from tests.support.effort import SEED, campaign, runs
 from tests.support.log_lines import captured_lines
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, server_process
@@ -38,9 +38,7 @@ async def _leave_after(task: "asyncio.Task[None]", seconds: float) -> None:
     await asyncio.wait([task])
 
 
-async def test_calls_that_are_opened_and_cancelled_leave_nothing_behind(
-    inside: Inside, path: Path
-) -> None:
+async def test_cancelled_calls_leave_nothing_behind(inside: Inside, path: Path) -> None:
     count, chance = runs(least=300, ci=2_000, deep=10_000), random.Random(SEED)
     async with calling(inside.address) as caller, calling(inside.address) as follower:
         await stock_up(caller)

@@ -13,11 +13,11 @@ from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import queries_pb2 as queries
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness import witness
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import Call
 from tests.robustness.timeline import Timeline
 from tests.robustness.wing_gong import Levels, Step, is_linearizable, steps_of
 from tests.support.caller import Refused, adding
+from tests.support.effort import SEED, campaign, runs
 
 KETTLES = "kettle", "lisbon"
 NOTHING = Levels(0, 0)

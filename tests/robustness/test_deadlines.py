@@ -10,9 +10,9 @@ import pytest
 
 from inventory_grpc.application.ledger.mailbox import Entry, Mailbox
 from tests.robustness.asked import Asked, stock_up
-from tests.robustness.effort import campaign, runs
 from tests.robustness.inside import Inside, serving_openly
 from tests.support.caller import calling
+from tests.support.effort import campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.waiting import eventually
 

@@ -20,7 +20,7 @@ DRAIN_SECONDS: Final = 8.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_told_to_stop_while_it_starts_it_leaves_at_once_and_the_file_is_whole(
+async def test_a_server_stopped_while_it_starts_exits_at_once_and_the_file_is_whole(
     number: signal.Signals, path: Path, tmp_path: Path
 ) -> None:
     async with (

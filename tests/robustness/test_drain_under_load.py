@@ -14,7 +14,6 @@ from grpc_health.v1 import health_pb2
 
 from inventory_grpc.server.worker_link import OVERTIME_SECONDS
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.proxy import Weather, proxied
 from tests.support.caller import (
     SMALL_WINDOW,
@@ -26,6 +25,7 @@ from tests.support.caller import (
     refused,
     reserving,
 )
+from tests.support.effort import SEED, campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually

@@ -4,8 +4,8 @@ from typing import Final
 
 import pytest
 
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.simulation.moments import CART, Blow, Moment, Victim, follow, read, record
+from tests.support.effort import SEED, campaign, runs
 
 VICTIMS: Final[dict[str, Victim]] = {
     "a command": record(CART, "cart"),

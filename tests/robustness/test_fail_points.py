@@ -14,9 +14,9 @@ from google.protobuf.duration_pb2 import Duration
 
 from inventory_grpc.application.failpoints import EXIT_CODE, FAIL_POINTS, FailPoint
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.lives import Lives, Lost
 from tests.support.caller import adding, calling, line, reserving
+from tests.support.effort import SEED, campaign, runs
 from tests.support.opened import change, events
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually

@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.followers import Follower, followers
 from tests.robustness.proxy import Proxy, Weather, proxied
 from tests.robustness.traders import Traders
 from tests.robustness.validators import broken
 from tests.support.caller import RECONNECT_AT_ONCE, calling
+from tests.support.effort import SEED, campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ServerProcess
 
@@ -31,7 +31,7 @@ FAIL_POINTS: Final = (
 )
 
 
-async def test_followers_are_sent_what_is_in_the_log_whatever_happens(tmp_path: Path) -> None:
+async def test_followers_receive_exactly_the_log_under_any_fault(tmp_path: Path) -> None:
     count = runs(least=1, ci=6, deep=500)
     seen: Counter[str] = Counter()
     with campaign("followers", runs=count) as noted:

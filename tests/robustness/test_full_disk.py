@@ -15,8 +15,8 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
-from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, refusal, refused
+from tests.support.effort import campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import command_line, server_process
 
@@ -76,7 +76,7 @@ async def _until_full(caller: Caller, cycle: int, acknowledged: dict[str, int]) 
     raise AssertionError("it never was full")
 
 
-async def test_on_a_disk_that_is_full_writes_wait_for_room_and_reads_go_on(
+async def test_on_a_full_disk_writes_are_refused_until_there_is_room_and_reads_go_on(
     disk: Path, tmp_path: Path
 ) -> None:
     path, filler, acknowledged = disk / "inventory.db", Filler(disk), dict[str, int]()

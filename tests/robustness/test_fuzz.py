@@ -14,10 +14,10 @@ import grpc.aio
 from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import commands_pb2
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.rpcs import BESIDE, BULK, OURS, Rpc
 from tests.robustness.wild import Wild
 from tests.support.caller import Caller, Refused, adding, calling, refusal, refusal_among
+from tests.support.effort import SEED, campaign, runs
 from tests.support.opened import checked, events
 from tests.support.server_process import command_line, server_process
 
@@ -93,7 +93,7 @@ class Seen:
             assert size < 4_096, what
 
 
-async def test_whatever_is_sent_gets_a_precise_answer_and_harms_nothing(
+async def test_random_requests_get_a_precise_answer_and_harm_nothing(
     path: Path, tmp_path: Path
 ) -> None:
     count, seen = runs(least=600, ci=2_000, deep=100_000), Seen()

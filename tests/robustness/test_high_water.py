@@ -51,7 +51,7 @@ async def test_an_older_copy_of_the_same_log_in_its_place_is_refused(path: Path)
     assert await _is_refused(path)
 
 
-async def test_an_older_copy_that_went_on_past_the_mark_is_refused(
+async def test_an_older_copy_that_continued_past_the_mark_is_refused(
     path: Path, tmp_path: Path
 ) -> None:
     older = tmp_path / "elsewhere" / path.name

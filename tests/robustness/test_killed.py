@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 from typing import Final
 
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.lives import Lives, verify
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ServerProcess
 
 LIVES: Final = 25
@@ -32,7 +32,7 @@ async def _killed(lives: int, path: Path, seed: int) -> Lives:
     return killed
 
 
-async def test_killed_under_load_again_and_again_nothing_acknowledged_is_missing(
+async def test_no_acknowledged_command_is_lost_by_repeated_kills_under_load(
     tmp_path: Path,
 ) -> None:
     lives = runs(least=5, ci=LIVES, deep=1_000)

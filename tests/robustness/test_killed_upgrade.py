@@ -15,7 +15,7 @@ from inventory_grpc.application.failpoints import EXIT_CODE
 from inventory_grpc.infrastructure.sqlite.beside import COMPANIONS, beside
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.schema import check_header, format_of
-from tests.robustness.effort import SEED, campaign, runs
+from tests.support.effort import SEED, campaign, runs
 from tests.support.format_1 import to_format_1
 from tests.support.opened import Opened, checked, opened, rows
 from tests.support.server_process import ServerProcess

@@ -79,7 +79,7 @@ async def _speak_ill(evil: Wire) -> None:
 
 
 @pytest.mark.parametrize("how", [LogFormat.JSON, LogFormat.CONSOLE], ids=lambda how: how.value)
-async def test_what_callers_send_never_makes_a_line_of_its_own(
+async def test_input_of_callers_never_makes_a_log_line_of_its_own(
     path: Path, tmp_path: Path, how: LogFormat
 ) -> None:
     log_file, calls = tmp_path / "log", 0
@@ -119,7 +119,7 @@ def _logging_is_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_logging_is_put_back")
 @pytest.mark.parametrize("how", [LogFormat.JSON, LogFormat.CONSOLE], ids=lambda how: how.value)
-def test_a_bug_is_told_without_what_the_caller_has_sent(
+def test_a_bug_is_logged_without_the_content_of_the_request(
     how: LogFormat, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A traceback with the variables of its frames would put requests, and tokens, into the log."""

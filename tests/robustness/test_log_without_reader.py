@@ -65,7 +65,7 @@ def test_ctrl_c_ends_a_command_whose_events_nobody_reads(path: Path) -> None:
     os.close(reader)
 
 
-async def test_a_log_that_nobody_reads_stops_nothing(reader: tuple[int, Popen[bytes]]) -> None:
+async def test_a_log_without_a_reader_blocks_nothing(reader: tuple[int, Popen[bytes]]) -> None:
     log, server = reader
     async with asyncio.timeout(START_SECONDS):
         address = await asyncio.to_thread(_serving_on, log)

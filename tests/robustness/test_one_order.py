@@ -11,12 +11,12 @@ from google.protobuf.duration_pb2 import Duration
 from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import queries_pb2 as queries
 from tests.robustness import witness
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import History
 from tests.robustness.timeline import Timeline
 from tests.robustness.traffic import Crowd
 from tests.robustness.wing_gong import Levels, is_linearizable, steps_of
 from tests.support.caller import Caller, adding, calling, line, reserving
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ENVIRONMENT, ServerProcess
 
 CALLERS: Final = 8
@@ -67,7 +67,7 @@ def _wish(
     return "ReleaseReservation", commands.ReleaseReservationRequest(**about)
 
 
-async def test_without_a_look_at_positions_an_order_is_found_for_every_stock(
+async def test_an_order_exists_for_every_stock_from_values_alone(
     path: Path,
 ) -> None:
     slices, chance, calls = runs(least=8, ci=50, deep=1_000), random.Random(SEED), 0
@@ -106,7 +106,7 @@ async def test_without_a_look_at_positions_an_order_is_found_for_every_stock(
     assert noted["in_doubt"], "every outcome was known"
 
 
-async def test_what_is_read_never_goes_back_and_fits_between_what_was_answered(
+async def test_reads_never_go_back_and_fit_between_the_answers_to_commands(
     path: Path,
 ) -> None:
     rounds, chance = runs(least=1, ci=3, deep=500), random.Random(SEED)

@@ -12,8 +12,8 @@ from typing import Any, Final
 import psutil
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from tests.robustness.effort import DEEP, SEED, campaign, runs
 from tests.support.caller import Caller, calling
+from tests.support.effort import DEEP, SEED, campaign, runs
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, ServerProcess, server_process
 
@@ -53,7 +53,7 @@ async def _health_all_along(caller: Caller, over: asyncio.Event) -> int:
     return answers
 
 
-async def test_under_ten_times_the_load_as_much_is_done_as_ever(path: Path, tmp_path: Path) -> None:
+async def test_goodput_holds_at_ten_times_the_load(path: Path, tmp_path: Path) -> None:
     seconds = runs(least=3, ci=3, deep=20)
     async with (
         server_process(path, tmp_path / "server.log") as server,
@@ -83,7 +83,7 @@ async def test_under_ten_times_the_load_as_much_is_done_as_ever(path: Path, tmp_
     checked(path)
 
 
-async def test_what_there_is_no_room_for_is_refused_at_once_and_not_recorded(
+async def test_calls_beyond_the_limit_are_refused_at_once_and_not_recorded(
     path: Path, tmp_path: Path
 ) -> None:
     log = tmp_path / "server.log"

@@ -9,9 +9,9 @@ from typing import Final
 
 import pytest
 
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.lives import Lives, Lost
 from tests.robustness.loop_disk import LoopDisk, loop_disk, why_not
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ServerProcess
 
 CUTS: Final = 12
@@ -46,7 +46,7 @@ async def _live_until_the_power_goes(lives: Lives, disk: LoopDisk) -> None:
     await lives.live(cut)
 
 
-async def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path) -> None:
+async def test_acknowledged_commands_survive_a_power_cut(tmp_path: Path) -> None:
     disks = max(1, runs(least=CUTS, ci=CUTS, deep=300) // CUTS)
     with campaign("power cuts", cuts=disks * CUTS) as noted:
         noted.update(calls=0, acknowledged=0, in_doubt=0)

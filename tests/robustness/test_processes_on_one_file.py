@@ -10,12 +10,12 @@ from typing import Final
 import pytest
 
 from tests.robustness import witness
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import History
 from tests.robustness.lives import verify
 from tests.robustness.timeline import Timeline
 from tests.robustness.traffic import Crowd
 from tests.support.caller import adding, calling
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ServerProcess
 
 SHOPPERS: Final = 16
@@ -98,7 +98,7 @@ async def _judge(
 
 
 @pytest.mark.timeout(300)
-async def test_killed_in_turn_processes_on_one_file_keep_all_promises(tmp_path: Path) -> None:
+async def test_processes_on_one_file_killed_in_turn_keep_all_promises(tmp_path: Path) -> None:
     rounds, chance = runs(least=1, ci=3, deep=24), random.Random(SEED)
     with campaign("processes on one file", rounds=rounds) as noted:
         noted.update(calls=0, in_doubt=0)

@@ -60,7 +60,7 @@ async def test_what_is_not_there_is_unimplemented(raw: Wire, method: str) -> Non
     ],
     ids=str,
 )
-async def test_headers_of_no_call_are_refused_or_do_no_harm(
+async def test_malformed_headers_are_refused_or_harmless(
     raw: Wire, changed: dict[str, str | None]
 ) -> None:
     ended = await raw.answer(await raw.begin(headers(GET_STOCK, changed), frame(ASKED)))
@@ -100,7 +100,7 @@ async def test_headers_of_no_call_are_refused_or_do_no_harm(
         "cut",
     ],
 )
-async def test_messages_that_are_none_are_refused_and_nothing_is_written(
+async def test_malformed_messages_are_refused_and_nothing_is_written(
     raw: Wire, data: bytes, code: StatusCode | None
 ) -> None:
     ended = await _asked(raw, data, grpc_timeout="1S" if code is None else "5S")

@@ -17,8 +17,8 @@ from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import queries_pb2 as pb
 from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest
-from tests.robustness.effort import SEED, campaign, runs
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
+from tests.support.effort import SEED, campaign, runs
 from tests.support.model import Key, Model
 from tests.support.opened import stored
 from tests.support.samples import CART, QUERIES
@@ -54,7 +54,7 @@ def _kettles(min_position: int = 0) -> pb.GetStockRequest:
     return pb.GetStockRequest(product_id=PRODUCT, store_id=STORE, min_position=min_position)
 
 
-async def test_without_the_position_another_process_may_show_what_was_and_with_it_it_never_does(
+async def test_a_read_in_another_process_is_stale_only_without_min_position(
     processes: Processes,
 ) -> None:
     writer, reader = processes
@@ -144,7 +144,7 @@ def _is_so(model: Model, answer: Any) -> None:  # noqa: ANN401  of any query
         SHOWN[name](model, getattr(answer, name))
 
 
-async def test_every_query_answers_with_what_was_so_at_the_position_it_names(
+async def test_every_query_answers_with_the_state_at_the_position_it_names(
     processes: Processes, path: Path
 ) -> None:
     writer, reader = processes

@@ -66,7 +66,7 @@ async def test_every_format_has_a_file_here() -> None:
 
 
 @pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
-async def test_what_was_written_once_is_read_and_gone_on_with(kept: Path, path: Path) -> None:
+async def test_files_of_every_release_are_read_and_continued(kept: Path, path: Path) -> None:
     expected = _unpack(kept, path)
     before = stored(path)
     assert _fold(Model(before)) == expected
@@ -79,7 +79,7 @@ async def test_what_was_written_once_is_read_and_gone_on_with(kept: Path, path: 
 
 
 @pytest.mark.parametrize("what", ["PRAGMA user_version = 99", "UPDATE log SET read_models = 99"])
-async def test_what_is_newer_is_refused_untouched(path: Path, what: str) -> None:
+async def test_a_newer_format_is_refused_untouched(path: Path, what: str) -> None:
     _unpack(KEPT[-1], path)
     if what.startswith("PRAGMA"):
         connection = Database(path).writer()

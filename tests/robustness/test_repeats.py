@@ -16,12 +16,12 @@ from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import commands_pb2
 from tests.robustness import witness
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.history import Call, History
 from tests.robustness.timeline import Timeline
 from tests.robustness.traffic import Crowd, Shopper
 from tests.robustness.wire import reencoded
 from tests.support.caller import SECONDS, Caller, calling, line, refusal, reserving
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ServerProcess, server_process
 
 REQUESTS: Final = 25
@@ -172,7 +172,7 @@ def test_another_encoding_is_the_same_request() -> None:
         assert read == cart
 
 
-async def test_a_request_that_is_sent_again_in_any_way_is_done_once_and_answered_alike(
+async def test_a_request_repeated_in_any_way_is_done_once_and_answered_alike(
     path: Path,
 ) -> None:
     rounds = runs(least=2 * ROUNDS_A_LIFE, ci=40, deep=1_000)

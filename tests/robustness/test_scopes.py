@@ -102,7 +102,7 @@ def test_every_rpc_that_can_name_a_store_is_tried() -> None:
 
 
 @pytest.mark.parametrize("rpc", NAMING_PORTO)
-async def test_to_name_a_store_of_others_is_denied(shop: Shop, rpc: str) -> None:
+async def test_a_store_outside_the_scope_of_the_caller_is_denied(shop: Shop, rpc: str) -> None:
     call = shop.ask(rpc, NAMING_PORTO[rpc], shop.till)
     seen = await refused(call.read() if rpc == "Subscribe" else call)
     assert (seen.code, seen.reason) == (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")

@@ -8,13 +8,13 @@ from typing import Final
 
 from inventory_grpc.application.ports import Fault
 from inventory_grpc.domain.values import Ttl
-from tests.robustness.effort import SEED, campaign, runs
 from tests.robustness.simulation.disk import Strike
 from tests.robustness.simulation.loop import run
 from tests.robustness.simulation.moments import QUIET, record
 from tests.robustness.simulation.play import play
 from tests.robustness.simulation.profile import FAULTS
 from tests.robustness.simulation.stage import set_up
+from tests.support.effort import SEED, campaign, runs
 from tests.support.server_process import ENVIRONMENT, ROOT
 from tests.support.world import SECOND, add, reserve
 
@@ -77,7 +77,7 @@ SOMETIMES: Final = frozenset(
 """Cases that some seed of every run has to reach; without one, the run proves too little."""
 
 
-def test_one_seed_is_one_story() -> None:
+def test_one_seed_gives_one_trace() -> None:
     for seed in range(SEED, SEED + 10):
         assert len({play(seed).trace.digest() for _ in range(3)}) == 1
     assert play(SEED).trace.digest() != play(SEED + 1).trace.digest()
@@ -98,7 +98,7 @@ def test_it_is_the_same_story_in_another_process_that_hashes_otherwise() -> None
         assert ran.stdout.splitlines()[: len(told)] == told
 
 
-def test_whatever_fails_what_was_promised_holds_and_all_comes_right_again() -> None:
+def test_under_any_faults_the_promises_hold_and_the_service_recovers() -> None:
     count, seen, failed = runs(least=SEEDS, ci=SEEDS, deep=10_000), Counter[str](), list[str]()
     with campaign("simulation", seeds=count) as noted:
         for seed in range(SEED, SEED + count):
@@ -111,7 +111,7 @@ def test_whatever_fails_what_was_promised_holds_and_all_comes_right_again() -> N
         assert seen.keys() >= SOMETIMES, f"never seen: {SOMETIMES - seen.keys()}"
 
 
-def test_a_hold_that_cannot_be_let_go_is_tried_again_after_a_second_and_not_all_the_time() -> None:
+def test_a_hold_that_cannot_be_expired_is_retried_after_a_second() -> None:
     stage = set_up(SEED, QUIET)
 
     async def story() -> int:

@@ -15,7 +15,6 @@ from inventory_grpc.presentation import server as server_module
 from inventory_grpc.presentation.stalled_readers import MAX_SECONDS, SendInTime
 from inventory_grpc_protos.v1.commands_pb2 import ExecuteStreamRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
-from tests.robustness.effort import DEEP, campaign, runs
 from tests.robustness.inside import Inside, serving_openly
 from tests.robustness.proxy import Way, proxied
 from tests.robustness.validators import Subscription, broken
@@ -30,6 +29,7 @@ from tests.support.caller import (
     refusal,
     reserving,
 )
+from tests.support.effort import DEEP, campaign, runs
 from tests.support.log_lines import captured_lines
 from tests.support.opened import events
 from tests.support.server_process import ServerProcess, server_process
@@ -137,7 +137,7 @@ async def _send_on(stream: Any, request: ExecuteStreamRequest, times: int) -> No
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of memory so")
-async def test_a_stream_of_commands_whose_answers_nobody_reads_takes_no_more_than_8_mib(
+async def test_a_command_stream_with_unread_answers_takes_at_most_8_mib(
     path: Path, tmp_path: Path
 ) -> None:
     count, request = runs(least=1, ci=4, deep=50), _refused_carts()
@@ -230,7 +230,7 @@ async def _line_of_a_closed_one(logs: list[Any], seconds: float) -> Any:  # noqa
 
 
 @pytest.mark.parametrize("lost", [{"there"}, {"back"}, {"there", "back"}], ids=str)
-async def test_a_connection_that_has_fallen_silent_is_ended_and_all_its_calls_with_it(
+async def test_a_silent_connection_is_closed_with_all_its_calls(
     lost: set[Way], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = dict(server_module.OPTIONS)

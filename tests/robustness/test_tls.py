@@ -229,7 +229,7 @@ async def test_a_port_in_use_is_never_called_a_bad_certificate(house: House) -> 
         ({"tls_client_ca": Path("c")}, "needs tls_certificate"),
     ],
 )
-def test_others_are_served_in_the_open_only_on_demand(
+def test_remote_callers_are_served_without_tls_only_on_request(
     chosen: dict[str, object], problem: str
 ) -> None:
     with pytest.raises(BadSetting, match=problem):

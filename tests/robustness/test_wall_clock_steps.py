@@ -14,8 +14,8 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import Event, EventFilter, SubscribeRequest
 from inventory_grpc_protos.v1.queries_pb2 import GetReservationRequest
 from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE
-from tests.robustness.effort import campaign, runs
 from tests.support.caller import Caller, adding, calling, line, reserving
+from tests.support.effort import campaign, runs
 from tests.support.opened import checked, events
 from tests.support.server_process import server_process
 from tests.support.waiting import eventually
@@ -59,7 +59,7 @@ def _set(clock: Path, ahead: str) -> None:
     clock.write_text(ahead)
 
 
-async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
+async def test_holds_last_as_promised_under_any_step_of_the_wall_clock(
     path: Path, tmp_path: Path, clock: Path, faked: Mapping[str, str]
 ) -> None:
     rounds = runs(least=1, ci=1, deep=12)
@@ -94,7 +94,7 @@ async def test_whatever_the_wall_clock_does_holds_last_as_long_as_was_said(
     _assert_never_back(events(path))
 
 
-async def test_a_server_that_is_started_after_the_wall_clock_stepped_ends_and_forgets_nothing(
+async def test_a_server_started_after_a_clock_step_expires_and_forgets_nothing(
     path: Path, tmp_path: Path, clock: Path, faked: Mapping[str, str]
 ) -> None:
     delivery = adding(100, request_id="delivery-1")

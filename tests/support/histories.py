@@ -31,6 +31,7 @@ from inventory_grpc.domain.values import (
 )
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.clock import ManualClock
+from tests.support.effort import runs
 from tests.support.stores import STORES, Store
 from tests.support.world import (
     KETTLES,
@@ -55,7 +56,7 @@ STOCKS: Final = (KETTLES, TOASTERS, PORTO_KETTLES)
 kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
 """A store to play it on; a file takes so much longer to make that it has fewer turns."""
 
-many_examples: Final = settings(max_examples=80, deadline=None)
+many_examples: Final = settings(max_examples=runs(least=40, ci=80, deep=80), deadline=None)
 
 _stocks = st.sampled_from(STOCKS)
 _versions = st.sampled_from([None, None, None, 1, 2])

@@ -136,7 +136,7 @@ def test_no_more_are_kept_than_may_be_and_those_asked_for_last(shop: Shop) -> No
     ]
 
 
-def test_a_stock_read_before_an_event_was_published_is_not_kept(shop: Shop) -> None:
+def test_a_stock_read_before_an_event_was_published_is_not_cached(shop: Shop) -> None:
     """A reading whose storage answers late could miss an event of its stock."""
     shop.publish(2, KETTLES)
     shop.put(KETTLES, version=1, as_of=1)

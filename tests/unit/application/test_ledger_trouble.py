@@ -1,4 +1,4 @@
-"""When storage fails, nothing unsynced is acknowledged, and the ledger recovers by itself."""
+"""The ledger acknowledges nothing that storage has lost, and recovers by itself."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ from tests.support.stores import TroubledStore
 from tests.support.world import MINUTE, TOASTERS, add, reserve
 
 
-async def test_storage_that_stays_broken_is_given_up_after_60_seconds(
+async def test_the_service_ends_when_storage_stays_broken_for_60_seconds(
     idle: Engine, troubled: TroubledStore
 ) -> None:
     now = asyncio.get_running_loop().time
@@ -34,7 +34,7 @@ async def test_storage_that_stays_broken_is_given_up_after_60_seconds(
     [(199_999, [1, 1, 1, 1, 256, 44]), (200_000, [1, 256, 1, 44, 1, 1])],
     ids=["less", "so long"],
 )
-async def test_commands_go_before_holds_that_are_overdue_by_less_than_200_ms(
+async def test_commands_precede_the_expiry_of_holds_overdue_by_less_than_200_ms(
     idle: Engine,
     troubled: TroubledStore,
     monkeypatch: pytest.MonkeyPatch,

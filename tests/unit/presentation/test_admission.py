@@ -88,7 +88,7 @@ async def test_a_stream_too_many_is_told_to_come_back_later() -> None:
         assert failure.pushback_ms == "1000"
 
 
-async def test_as_many_may_watch_health_as_subscribe_and_no_more() -> None:
+async def test_health_watches_are_limited_to_the_number_of_subscriptions() -> None:
     async with served(STREAMS, around(Limits(streams=2))) as caller:
         watching = [caller.open(WATCH) for _ in range(2)]
         for watch in watching:
@@ -145,7 +145,7 @@ async def test_one_kind_of_calls_takes_no_room_of_another() -> None:
         await waiting
 
 
-async def test_one_caller_cannot_take_all_the_room() -> None:
+async def test_one_caller_cannot_use_the_whole_capacity() -> None:
     busy = Busy()
     async with served({ADD_STOCK: unary(busy.work)}, around(Limits(commands=4))) as caller:
         anas = [caller.begin(ADD_STOCK, b"ana") for _ in range(2)]

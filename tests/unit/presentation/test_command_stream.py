@@ -135,7 +135,7 @@ async def test_a_caller_that_leaves_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize("finishes", [True, False])
-async def test_of_a_stream_that_has_ended_nothing_stays_in_memory(
+async def test_a_stream_that_has_ended_leaves_nothing_in_memory(
     service: Served, *, finishes: bool
 ) -> None:
     ended = list[weakref.ref[CommandStream]]()

@@ -7,7 +7,7 @@ from tests.unit.presentation.asking import add, reserve
 from tests.unit.presentation.conftest import Served
 
 
-async def test_a_request_id_that_was_forgotten_is_that_of_a_new_request(service: Served) -> None:
+async def test_a_forgotten_request_id_counts_as_new(service: Served) -> None:
     commands, engine = service.commands, service.engine
     await commands.AddStock(add(quantity=9))
     cart = reserve(request_id="till-7/1")

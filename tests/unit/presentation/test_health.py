@@ -39,7 +39,7 @@ async def test_every_service_is_known_by_its_full_name_and_all_of_them_by_none()
     assert [await status(health, service) for service in ("", *SERVICES)] == [SERVING] * 5
 
 
-async def test_all_of_them_are_listed_with_their_status() -> None:
+async def test_health_lists_all_services_with_their_status() -> None:
     health = Health(SERVICES)
     health.set_writes_accepted(False)
     listed: Any = await health.List(object(), NO_CONTEXT)

@@ -48,7 +48,7 @@ async def test_refused_commands_leave_no_refusal_behind(
     assert _refusals() == before
 
 
-async def test_refused_commands_in_bulk_leave_no_refusal_behind(
+async def test_refused_bulk_commands_leave_no_refusal_in_memory(
     before: list[Refusal], service: Served
 ) -> None:
     commands = [pb.Command(reserve_stock=SHORT), pb.Command(add_stock=WRONG)] * 10

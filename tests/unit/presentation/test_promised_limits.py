@@ -25,7 +25,7 @@ class StalledContext:
         await asyncio.Event().wait()
 
 
-async def test_a_reader_that_takes_nothing_is_left_after_60_seconds() -> None:
+async def test_a_stalled_reader_is_disconnected_after_60_seconds() -> None:
     async def follow(_request: object, _context: object) -> Any:  # noqa: ANN401  a method of any kind
         yield b"news"
 
@@ -40,7 +40,7 @@ async def test_a_reader_that_takes_nothing_is_left_after_60_seconds() -> None:
 
 
 @pytest.mark.parametrize("method", [f"/{COMMANDS}/ExecuteBatch", EXECUTE_STREAM])
-async def test_50_calls_with_commands_in_bulk_are_let_in_and_no_more(method: str) -> None:
+async def test_50_bulk_calls_are_admitted_and_no_more(method: str) -> None:
     let_in = 0
 
     async def stay(_request: object, _context: object) -> object:

@@ -1,4 +1,4 @@
-"""When storage fails a read, every rpc that reads refuses with a reason about reads."""
+"""Every rpc that reads refuses with a reason about reads when storage fails."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Never, Self

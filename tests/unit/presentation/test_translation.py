@@ -60,7 +60,9 @@ async def test_who_may_try_again_is_told_when_also_in_the_words_of_grpc() -> Non
     assert failure.pushback_ms == "250"
 
 
-async def test_a_bug_is_internal_and_its_text_stays_here(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_bug_is_an_internal_error_without_the_text_of_the_exception(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with (
         served(raising(ValueError("password=hunter2")), TranslateErrors(Nobody())) as caller,
         failing(StatusCode.INTERNAL) as failure,

@@ -87,7 +87,7 @@ def _notices_go_to_the_queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_notices_go_to_the_queue")
-async def test_lines_that_nobody_takes_are_dropped_counted_and_told_in_their_place(
+async def test_log_lines_without_room_are_dropped_counted_and_reported_in_place(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = pipe.queue(max_waiting=10 * SMALL)
