@@ -1,8 +1,8 @@
-"""Generates the Python code of the contract in `protos/` into `generated/`.
+"""Generates the Python code in `generated/` from the contract in `protos/`.
 
 The wire package is `inventory.v1`. The Python package is `inventory_grpc_protos.v1`, because
-a caller may well have a package of its own called `inventory`. With `--check` nothing is
-written, and it fails when `generated/` is not what the protos give.
+callers may have a package `inventory` of their own. With `--check` nothing is written, and the
+exit status is 1 if `generated/` is stale.
 """
 
 import argparse
@@ -28,7 +28,7 @@ WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail if generated/ is not fresh"
+        "--check", action="store_true", help="write nothing; fail if generated/ is stale"
     )
     check: bool = parser.parse_args().check
     with tempfile.TemporaryDirectory() as directory:
@@ -37,20 +37,20 @@ def main() -> int:
         stale = differences(fresh, GENERATED)
         if check:
             for name in stale:
-                print(f"generated/{name} does not follow from protos/", file=sys.stderr)
+                print(f"generated/{name} is stale", file=sys.stderr)
             if stale:
-                print("Run `make protos` and commit what it makes.", file=sys.stderr)
+                print("Run `make protos` and commit the result.", file=sys.stderr)
             return 1 if stale else 0
         shutil.rmtree(GENERATED / PACKAGE, ignore_errors=True)
         shutil.copytree(fresh / PACKAGE, GENERATED / PACKAGE)
-        print(f"generated/: {len(stale)} files changed" if stale else "generated/: as it was")
+        print(f"generated/: {len(stale)} files changed" if stale else "generated/: unchanged")
     return 0
 
 
 def generate(target: Path) -> None:
-    """Write messages and their stubs, and where there is a service, its classes too."""
+    """Write the messages, the services and their stubs."""
     protos = sorted((PROTOS / WIRE_PACKAGE).rglob("*.proto"))
-    # An rpc plugin leaves an empty file for every proto without a service.
+    # The rpc plugins write an empty file for a proto without a service.
     services = [path for path in protos if "\nservice " in path.read_text("utf-8")]
     compile_protos(protos, f"--python_out={target}", f"--mypy_out=quiet:{target}")
     compile_protos(
@@ -63,7 +63,7 @@ def generate(target: Path) -> None:
 
 
 def compile_protos(protos: list[Path], *outputs: str) -> None:
-    """Run protoc, with the plugins that are installed beside this interpreter."""
+    """Run protoc with the plugins installed beside this interpreter."""
     beside = Path(sys.executable).parent
     status = protoc.main(
         [
@@ -81,7 +81,7 @@ def compile_protos(protos: list[Path], *outputs: str) -> None:
 
 
 def differences(fresh: Path, kept: Path) -> list[str]:
-    """Return the files that are in one tree only, or differ, by name."""
+    """Return the names of files that differ, or are in one tree only."""
     names = sorted(files(fresh) | files(kept))
     _, mismatches, missing = filecmp.cmpfiles(fresh, kept, names, shallow=False)
     return sorted(mismatches + missing)

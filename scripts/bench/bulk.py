@@ -1,8 +1,8 @@
 """Commands in bulk, beside SQLite alone that writes the same rows.
 
-Deliveries of goods that a store has already, and of the retailer's, of which each is new.
-SQLite writes them as fast as it can at all, and as a group commit is written by hand: into
-copies of the server's file from before, for what a row costs depends on what there is already.
+Deliveries to stocks that the log knows, and to new ones. SQLite alone writes the same rows as
+fast as it can, and in groups as a group commit by hand would. It writes into copies of the file
+from before, because the cost of a row depends on the size of the file.
 """
 
 import os
@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Final
 
 from inventory_grpc.application.ledger.loop import MAX_COMMANDS
 from inventory_grpc.infrastructure.sqlite.backup import back_up
@@ -35,12 +34,6 @@ from scripts.bench.traffic import (
     in_bulk,
 )
 
-_YARDSTICKS: Final = (
-    f"bulk: the server commits up to {MAX_COMMANDS} at once; SQLite alone {AT_ONCE.size}, table by "
-    f"table; in groups {IN_GROUPS.size}, row by row, each event chained to the last; both into "
-    "copies of the server's file from before"
-)
-
 
 def case(bench: Bench) -> Case:
     known = _Deliveries(bench, "known", goods.made_up(bench.options.stocks))
@@ -55,16 +48,16 @@ def case(bench: Bench) -> Case:
         [*known.series, *new.series],
         [*known.comparisons, *new.comparisons],
         notes=[
-            "bulk: deliveries to stocks that are known, or of which each is new",
-            f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} ahead of its answers",
-            _YARDSTICKS,
+            f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} commands ahead",
+            f"bulk: the server commits up to {MAX_COMMANDS} commands at once, SQLite alone {BATCH}",
+            f"bulk: SQLite in groups commits {IN_GROUPS.size}",
         ],
     )
     return Case(group, measure, bench.options.repeat)
 
 
 class _Deliveries:
-    """What is measured of deliveries to some stocks, one after the other and again."""
+    """The series of deliveries to *stocks*, which are visited again and again."""
 
     def __init__(self, bench: Bench, which: str, stocks: Iterable[Stock]) -> None:
         self._bench = bench
@@ -94,12 +87,12 @@ class _Deliveries:
         await self._batch()
 
     def _copied(self, times: int) -> list[Path]:
-        """Return as many copies of the file as it is."""
+        """Return this many copies of the file in its current state."""
         first, *others = (self._bench.folder / f"copy-{number}.db" for number in range(times))
         back_up(Database(self._bench.database), first, lambda _done, _of: None)
         for other in others:
             shutil.copy(first, other)
-        os.sync()  # or the disk is still at it
+        os.sync()  # or the disk is still busy with the copies
         return [first, *others]
 
     async def _stream(self) -> None:

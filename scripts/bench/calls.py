@@ -1,7 +1,4 @@
-"""Calls of one request and one answer: reads, commands, carts, more callers, more workers.
-
-Each is measured beside an echo of the same requests.
-"""
+"""Unary calls beside an echo of the same requests: reads, commands, carts, callers, workers."""
 
 from itertools import cycle
 from typing import Final
@@ -13,20 +10,20 @@ from scripts.bench.servers import Server, inventory_server, two_echo_servers
 from scripts.bench.traffic import KEYS, Checkout, Traffic, deliveries, echoed
 
 PER_CART: Final = 1 / 2
-"""A call is half of what a cart takes."""
+"""A cart takes two calls, so each call counts for half of one."""
 
 ON_HAND: Final = 100_000_000
-"""Some of the lines are fuel, by the millilitre."""
+"""Some lines are fuel, counted in millilitres."""
 
 SWEPT_CALLERS: Final = (1, 4, 16, 64, 256)
 SWEEPS: Final = 3
 
 WORKERS_CONNECTIONS: Final = 32
-"""The system spreads connections over workers, not calls: of many, each gets its share."""
+"""The system spreads connections over workers, not calls; many of them spread evenly."""
 
 
 def reads(bench: Bench) -> Case:
-    """Look stocks up, one by one and many at a time."""
+    """Query one stock and many."""
     echo, look = Series("echo", "calls/s"), Series("GetStock", "calls/s")
     echo_many = Series(f"echo of {KEYS} keys", "stocks/s")
     many = Series(f"BatchGetStock of {KEYS}", "stocks/s", aim=50_000)
@@ -44,7 +41,7 @@ def reads(bench: Bench) -> Case:
 
 
 def commands(bench: Bench) -> Case:
-    """Add and reserve, over all stocks and on one of them."""
+    """Send commands on all stocks, and on one hot stock."""
     echo = Series("echo", "calls/s")
     add, add_hot = Series("AddStock, spread", "calls/s"), Series("AddStock, hot", "calls/s")
     hold, hold_hot = (
@@ -80,7 +77,7 @@ async def _command(
 
 
 def carts(bench: Bench) -> Case:
-    """Buy carts: each is reserved, and then committed."""
+    """Reserve and commit carts."""
     echo, buy = Series("echo twice", "carts/s"), Series("reserve, commit", "carts/s")
     events = Series("recorded meanwhile", "events/s")
     group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
@@ -105,7 +102,7 @@ def carts(bench: Bench) -> Case:
 
 
 def sweep(bench: Bench) -> Case:
-    """Have more and more callers call at once."""
+    """Make the same calls with a growing number of callers."""
     echo, look, add = (
         [Series(name, "calls/s", at=callers) for callers in SWEPT_CALLERS]
         for name in ("echo", "GetStock", "AddStock")
@@ -123,10 +120,10 @@ def sweep(bench: Bench) -> Case:
 
 
 def workers(bench: Bench) -> Case:
-    """Have two workers answer, beside two servers that do nothing.
+    """Measure two workers beside two echo servers.
 
-    A second worker can only use what the first one and the generator leave idle. The echoes
-    say how much that is here.
+    A second worker can only use the processor time that the first one and the generator leave
+    idle. The echo servers show how much that is on this machine.
     """
     echo, two_echoes = Series("echo", "calls/s"), Series("echo, 2 processes", "calls/s")
     one, two = Series("GetStock, 1 worker", "calls/s"), Series("GetStock, 2 workers", "calls/s")

@@ -12,7 +12,7 @@ from scripts.bench.streams import Drained, drained
 
 SUBSCRIBE: Final = "/inventory.v1.InventoryEvents/Subscribe"
 MOST: Final = 300_000
-"""Events that are read in one measurement: the last ones."""
+"""The newest events that one measurement reads."""
 
 
 def case(bench: Bench) -> Case:
@@ -41,10 +41,10 @@ def case(bench: Bench) -> Case:
 
 
 async def catch_up(server: Server, after: int, end: int) -> tuple[Drained, Sample]:
-    """Read the log from *after* to its *end*; return the stream, and how fast it was.
+    """Read the log from *after* to its *end*; return the stream and its rate.
 
     Raises:
-        WrongCount: it ended elsewhere.
+        WrongCount: the stream ended at another position.
     """
     request = SubscribeRequest(after_position=after, stop_at_head=True).SerializeToString()
     used = server.cpu_seconds()

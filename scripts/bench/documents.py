@@ -15,6 +15,7 @@ from scripts.bench.tables import QUESTIONS, WORDS, Table
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = (ROOT / "README.md", Path(__file__).with_name("README.md"))
 
+_PATHS: Final = ("--beside", "--database", "--folder", "--json")
 _PLACE: Final = re.compile(
     r"(?<=<!-- make bench)(?P<name>: [\w -]+)? -->\n.*?(?=<!-- end of make bench -->)", re.DOTALL
 )
@@ -38,9 +39,10 @@ def publish(measured: Parts) -> None:
 
 
 def command(target: str) -> dict[str, str]:
-    """Return the command that repeats this run, which figures depend on."""
-    arguments = shlex.join(one for one in sys.argv[1:] if one != "--publish")
-    return {"command": f"`make {target} ARGS={shlex.quote(arguments)}`"}
+    """Return the command that repeats this run, without what names a place on this machine."""
+    given = iter(sys.argv[1:])
+    kept = [one for one in given if one != "--publish" and not (one in _PATHS and next(given))]
+    return {"command": f'`make {target} ARGS="{shlex.join(kept)}"`'}
 
 
 def put(text: str, parts: Parts) -> str:

@@ -1,7 +1,7 @@
-"""The ceilings: a server that does nothing, and so is as fast as any here can be.
+"""The ceilings: a gRPC server that does nothing, as fast as any in Python can be.
 
-`Echo` answers each request with its own bytes; `Pour` sends so many messages of so many
-bytes. Nothing is decoded, intercepted, stored or logged.
+`Echo` answers each request with its own bytes; `Pour` streams a number of messages of a given
+size. Nothing is decoded, intercepted, stored or logged.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _COUNT_AND_SIZE: Final = struct.Struct(">II")
 
 
 def pour_request(count: int, size: int) -> bytes:
-    """Return what asks for *count* messages of *size* bytes."""
+    """Return the request for *count* messages of *size* bytes."""
     return _COUNT_AND_SIZE.pack(count, size)
 
 
@@ -36,7 +36,7 @@ async def _pour(request: bytes, _context: object) -> AsyncIterator[bytes]:
 
 
 async def serve(port: int) -> None:
-    """Serve on a port of this machine, and print which: 0 is a free one."""
+    """Serve on a local port and print its number; 0 takes a free one."""
     server = grpc.aio.server()
     handlers: dict[str, Any] = {
         "Echo": grpc.unary_unary_rpc_method_handler(_echo),

@@ -1,4 +1,4 @@
-"""Many followers: the time from a command to its arrival, and the cost of each follower."""
+"""Many followers: the latency from a command to its event, and the cost of each follower."""
 
 import asyncio
 import time
@@ -19,17 +19,17 @@ from scripts.bench.wire import CallFailed, Connection
 
 FOLLOWERS: Final = (1, 10, 100, 1_000)
 STREAMS: Final = 100
-"""Followers that share a connection."""
+"""Followers on each connection."""
 
 COMMANDS: Final = 200
-"""Commands a second, whether or not the last ones have arrived."""
+"""Commands a second, at a fixed rate: earlier ones need not have arrived."""
 
 TIMES: Final = 2
 BEGIN_SECONDS: Final = 20.0
 AGAIN_SECONDS: Final = 0.2
 ARRIVE_SECONDS: Final = 90.0
 WRITE_SECONDS: Final = 1.0
-"""At most: what cannot be delivered at this rate piles up for as long as it is kept up."""
+"""At most: a backlog of deliveries grows for as long as commands are sent."""
 
 
 def case(bench: Bench) -> Case:
@@ -52,7 +52,7 @@ def case(bench: Bench) -> Case:
         [*deliveries, *commands],
         axis="followers",
         notes=[
-            f"followers: {COMMANDS} commands a second, the time from sending one to its arrival"
+            f"followers: {COMMANDS} commands a second; waiting is from sending one to its arrival"
         ],
     )
     return Case(group, measure, min(TIMES, bench.options.repeat))
@@ -61,10 +61,7 @@ def case(bench: Bench) -> Case:
 async def _fan_out(
     server: Server, traffic: Traffic, followers: int, seconds: float
 ) -> tuple[Sample, Sample]:
-    """Send commands at a steady rate.
-
-    Return how their events arrived at all followers, and how the commands were answered.
-    """
+    """Send commands at a steady rate; return the samples of the followers and of the commands."""
     after = await head(server)
     crowd, writer = _Crowd(after, followers), _Writer(server.address)
     try:
@@ -78,7 +75,7 @@ async def _fan_out(
         ended = time.perf_counter()
         busy = (time.process_time() - worked) / (ended - began)
     except TimeoutError:
-        raise CallFailed(f"{followers} followers are not told in time") from None
+        raise CallFailed(f"{followers} followers did not receive all events in time") from None
     finally:
         crowd.leave()
         writer.connection.close()
@@ -96,7 +93,7 @@ def _percentiles(waited: Sequence[float]) -> tuple[float, float, float]:
 
 
 class _Crowd:
-    """Followers from one position on, who note when which position came."""
+    """Followers from one position on, and the time when each position arrived."""
 
     def __init__(self, after: int, count: int) -> None:
         self._after = after
@@ -111,7 +108,7 @@ class _Crowd:
         self._news = asyncio.Event()
 
     async def gather(self, address: str) -> None:
-        """Connect them all; return when the server has greeted each of them."""
+        """Connect all followers; return when each has its first message."""
         self._headers = headers_of_call(address, SUBSCRIBE)
         for first in range(0, self._count, STREAMS):
             connection = self._connection(first)
@@ -121,13 +118,13 @@ class _Crowd:
         await self._all_there()
 
     async def all_at(self, position: int) -> None:
-        """Return when every follower has come to *position*."""
+        """Return when every follower has reached *position*."""
         self._goal = position
         self._there = sum(at >= position for at in self._at.values())
         await self._all_there()
 
     def waited(self, sent: Mapping[int, float]) -> list[float]:
-        """Return how long each event took to each follower, given when each was sent."""
+        """Return the latency of each event to each follower, from the time when each was sent."""
         return [
             moment - sent[position]
             for before, moment, reached in self._arrived
@@ -167,10 +164,10 @@ class _Crowd:
 
         def over(stream: int, trailers: bytes) -> None:
             if EXHAUSTED in trailers and (number, stream) not in self._at:
-                # those of the last measurement have not left yet
+                # the followers of the last measurement still count for the limit
                 loop.call_later(AGAIN_SECONDS, self._join, connection, 1)
                 return
-            connection.fail(f"a follower was sent away: {trailers!r}")
+            connection.fail(f"a subscription ended: {trailers!r}")
             self._news.set()
 
         connection = Connection(over, received)
@@ -178,7 +175,7 @@ class _Crowd:
 
 
 class _Writer:
-    """Sends commands at their time, and notes it."""
+    """Sends commands at a fixed rate, and notes when."""
 
     def __init__(self, address: str) -> None:
         self._headers = headers_of_call(address, ADD_STOCK)
@@ -188,12 +185,12 @@ class _Writer:
         self._may_send.set()
         self.connection = Connection(self._over, self._answered)
         self.sent: dict[int, float] = {}
-        """By the position of what was recorded."""
+        """The time of sending, by the position of the event."""
 
         self.answered: list[float] = []
 
     async def write(self, traffic: Traffic, seconds: float) -> None:
-        """Send for so long; return when all is acknowledged."""
+        """Send for *seconds*; return when every command is acknowledged."""
         began = time.perf_counter()
         for number, call in enumerate(islice(traffic(0), round(COMMANDS * seconds))):
             await asyncio.sleep(began + number / COMMANDS - time.perf_counter())
@@ -207,7 +204,7 @@ class _Writer:
 
     def _sent_to(self, stream: int) -> None:
         self._under_way[stream] = time.perf_counter()
-        if len(self._under_way) == STREAMS:  # the server takes no more at a time
+        if len(self._under_way) == STREAMS:  # the server allows no more concurrent streams
             self._may_send.clear()
 
     def _answered(self, stream: int, message: bytes) -> None:

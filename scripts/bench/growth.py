@@ -1,9 +1,9 @@
-"""The rates as the log grows, and the number of stocks with it; and the bytes of an event.
+"""Rates as the log and the number of stocks grow, and the bytes of an event.
 
-One file is filled over `ExecuteStream`, ten events to a stock, up to a million stocks. At
-each size everything is measured beside an echo of the same moment, so that the
-neighbours of this machine do not pass for growth; and SQLite alone writes what is added in
-bulk into a copy of the file, which shows the part of the growth that is SQLite's.
+One file is filled over `ExecuteStream`, with ten events to a stock and up to a million stocks.
+At each size, everything is measured beside an echo of the same moment, so that other load on
+the machine is not taken for growth. SQLite alone writes the bulk rows into a copy of the file,
+which shows its share of the slowdown.
 """
 
 import os
@@ -33,19 +33,19 @@ MOST_STOCKS: Final = 1_000_000
 EVENTS_A_STOCK: Final = 10
 TIMES: Final = 3
 FLAT: Final = 0.8
-"""What a rate beside an echo is at least to be of what it was in the smallest log."""
+"""The least share of its ratio to an echo, in the smallest log, that a call should keep."""
 
 STRETCH: Final = 10_000
-"""Events in bulk that are one sample of how fast they are recorded."""
+"""Events in one sample of bulk."""
 
 UUID_EVENTS: Final = 50_000
 MOST_BYTES: Final = 500
-"""Bytes that an event may take where all ids are UUIDs."""
+"""The most bytes of an event whose ids are all UUIDs."""
 
 ALONE: Final = "SQLite alone"
 
 SECONDS: Final = 60.0
-"""How long the first answer after a start may take."""
+"""Timeout of the first answer after a start."""
 
 
 def growth(bench: Bench) -> Case:
@@ -54,7 +54,7 @@ def growth(bench: Bench) -> Case:
 
 
 class _Growth:
-    """One file, and what was seen on its way."""
+    """One file, and the series measured as it grows."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -72,7 +72,7 @@ class _Growth:
                 await self._measure_at(size)
 
     async def _measure_at(self, size: int) -> None:
-        """Grow to *size*, and measure all there is."""
+        """Grow to *size*, and measure every series."""
         at = _At(self.group, size)
         with inventory_server(self._file) as server:
             await self._grow(server, size - self._filled)
@@ -87,7 +87,7 @@ class _Growth:
             call = Call(ECHO, b"")
             at.note("first echo after a start", "s", await _first_answer(echo, call))
         copy = Path(shutil.copy(self._file, self._file.with_name("copy.db")))
-        os.sync()  # or the disk is still at it
+        os.sync()  # or the disk is still busy with the copy
         with inventory_server(self._file) as server:
             call = get_stock(stocks[0])
             at.note("first answer after a start", "s", await _first_answer(server, call), most=1)
@@ -113,7 +113,7 @@ class _Growth:
         at.series("Subscribe", "events/s", echo).samples.append(taken)
 
     async def _write_again(self, server: Server, at: "_At", copy: Path) -> None:
-        """Grow as before, and each time see at once what SQLite alone takes for it."""
+        """Grow in bulk, and write the same rows by SQLite alone right after."""
         alone = at.series(ALONE, "events/s")
         bulk = at.series("ExecuteStream beside it", "events/s")
         at.compare(bulk, alone)
@@ -124,7 +124,7 @@ class _Growth:
             alone.samples.append(Sample(rate))
 
     async def _grow(self, server: Server, events: int) -> float:
-        """Add so many events; return how many a second."""
+        """Add *events*; return the rate."""
         self._filled += events
         return await fill(server, islice(self._commands, events), events, self._bench.tell)
 
@@ -138,7 +138,7 @@ class _At:
         self._series: dict[str, Series] = {}
 
     def series(self, name: str, unit: str, echo: Series | None = None) -> Series:
-        """Return the one of this name; beside an *echo* it is to stay as fast as it was."""
+        """Return the series of this name, compared with *echo* if there is one."""
         if name not in self._series:
             series = self._series[name] = Series(name, unit, at=self._size)
             self._group.series.append(series)
@@ -151,7 +151,7 @@ class _At:
             self._group.comparisons.append(Comparison(case, beside, flat=flat))
 
     def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:
-        """Keep what is measured once, where it could be."""
+        """Add a value that is measured once, if the system provides it."""
         if value is not None:
             series = self.series(name, unit)
             series.most = most
@@ -159,7 +159,7 @@ class _At:
 
 
 def _growing() -> Iterator[AddStockRequest]:
-    """Yield commands of which every tenth is for a new stock, and the others for any there is."""
+    """Yield commands: every tenth for a new stock, the others for any known one."""
     chance = random.Random(4)
     stocks = LikeReal(MOST_STOCKS)
     for number in count():
@@ -170,18 +170,18 @@ def _growing() -> Iterator[AddStockRequest]:
 
 
 def size_of(file: Path) -> int:
-    """Return the size of a database, with all that is beside it."""
+    """Return the size of a database, including the files beside it."""
     return sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*"))
 
 
 async def _first_answer(server: Server, call: Call) -> float:
-    """Return how long it took from the start of *server* until it answered."""
+    """Return the seconds from the start of *server* to its first answer."""
     await drive(server.address, lambda _: iter([call]), callers=1, warm_seconds=0, seconds=SECONDS)
     return time.perf_counter() - server.started
 
 
 def disk(bench: Bench) -> Case:
-    """Count the bytes an event takes, with the ids that callers like best."""
+    """Measure the bytes of an event whose ids are UUIDs, which callers often choose."""
     series = Series("with UUIDs", "bytes/event", most=MOST_BYTES)
 
     async def measure() -> None:

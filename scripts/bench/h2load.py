@@ -1,7 +1,7 @@
-"""A check of the generator of load by another one, `h2load`.
+"""A check of the load generator by another one, `h2load`.
 
-It sends the same bytes each time and does not look at how calls ended, so it can only ask
-for one stock or add to one, and what it did is told by the position of the log.
+`h2load` repeats one request and does not check how calls ended. It can only read one stock or
+add to one, and the position of the log shows whether its commands were recorded.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _SUCCEEDED: Final = re.compile(r" (\d+) succeeded")
 
 
 class H2loadFailed(Exception):
-    """It is not there, or did not make all calls; the message has what it said."""
+    """`h2load` is not installed, or not all calls succeeded; the message has its output."""
 
 
 def case(bench: Bench) -> Case:
@@ -50,7 +50,7 @@ def case(bench: Bench) -> Case:
 
 
 async def _measured(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:
-    """Return calls a second, and how many calls were made, those to warm up included."""
+    """Return calls a second, and the number of calls including the warm-up."""
     warm = await _run(address, call, callers, WARM_CALLS)
     count = max(callers, round(warm * seconds))
     return await _run(address, call, callers, count), count + WARM_CALLS
@@ -68,7 +68,7 @@ async def _run(address: str, call: Call, callers: int, count: int) -> float:
                 *command, f"http://{address}{call.method}", stdout=asyncio.subprocess.PIPE
             )
         except FileNotFoundError:
-            raise H2loadFailed("there is no h2load (Debian, Ubuntu: nghttp2-client)") from None
+            raise H2loadFailed("h2load is not installed (Debian, Ubuntu: nghttp2-client)") from None
         output = (await process.communicate())[0].decode()
     rate, succeeded = _RATE.search(output), _SUCCEEDED.search(output)
     if not rate or not succeeded or int(succeeded[1]) != count:

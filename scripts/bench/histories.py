@@ -1,6 +1,6 @@
 """The first call for a stock after a start, by the number of events of that stock.
 
-Then nothing of it is at hand: what a reply is made of is read from the file.
+The cache is empty then, so the answer is made from the file.
 """
 
 import random
@@ -15,12 +15,12 @@ from scripts.bench.servers import inventory_server
 from scripts.bench.traffic import Call, add_stock, command, deliveries, get_stock
 
 STOCKS: Final = {1: 40, 10: 40, 100: 40, 1_000: 20, 10_000: 6, 100_000: 2}
-"""How many stocks have so many events."""
+"""The number of stocks by their number of events."""
 
 SECONDS: Final = 60.0
 
 _BEFORE: Final = Stock("before", "lisbon")
-"""The first call over a connection is for this one, and does not count."""
+"""The first call over a connection is for this stock, and does not count."""
 
 
 def case(bench: Bench) -> Case:
@@ -29,7 +29,7 @@ def case(bench: Bench) -> Case:
     file = bench.folder / "histories.db"
 
     async def first_calls(series: Sequence[Series], call: Callable[[Stock], Call]) -> None:
-        """Make one call for each stock, one after the other."""
+        """Make one call for each stock in turn."""
         named = [(one, stock) for one in series for stock in _stocks(one)]
         calls = [call(_BEFORE), *(call(stock) for _, stock in named)]
         with inventory_server(file) as server:

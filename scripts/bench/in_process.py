@@ -1,7 +1,7 @@
 """Processor time of a call without gRPC: from the bytes of its request to those of its answer.
 
 The whole service runs in one process, on a real file with full durability. Another checkout
-of it (`--beside`) gets the same bytes in turns, so that small differences can be seen.
+(`--beside`) gets the same bytes in turns, which shows small differences.
 """
 
 import json
@@ -44,18 +44,18 @@ from scripts.bench.traffic import (
 from scripts.bench.without_grpc import framed, unframed
 
 TOGETHER: Final = 512
-"""Commands in a message of bulk: as many as the service commits at once."""
+"""Commands in a bulk message: as many as the service commits at once."""
 
 LINES: Final = 3
 """Lines of a small cart."""
 
 CARTS: Final = 1_000
-"""Real carts, which are bought again and again."""
+"""Real carts, which are bought repeatedly."""
 
 _ROOT: Final = Path(__file__).parents[2]
 _MEASURED: Final = {
     "process": "CPU",
-    "least": "CPU, the least of all turns",  # which others on the machine disturb least
+    "least": "CPU, the least of all turns",  # the turn that other load disturbed least
     "thread": "CPU of the event loop",
     "wall": "wall",
 }
@@ -63,36 +63,36 @@ _OTHER: Final = ", other checkout"
 
 
 class WrongAnswer(Exception):
-    """A command was refused that should have been done."""
+    """A command was refused that should have succeeded."""
 
 
 class Kind(NamedTuple):
-    """One kind of call that is measured."""
+    """A kind of call."""
 
     name: str
     method: str
     requests: Iterator[bytes]
     calls: int
-    """How many are made in a turn."""
+    """Calls in a turn."""
 
     callers: int
     counted: int = 1
-    """How many commands or carts a call has."""
+    """Commands or carts in a call."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """The service of a checkout at work, without gRPC."""
+    """The running service of a checkout, without gRPC."""
 
     process: "subprocess.Popen[str]"
     folder: Path
 
     def seconds(self, kind: Kind, requests: Sequence[bytes]) -> Mapping[str, float]:
-        """Make the calls, and return what they took.
+        """Make the calls, and return their times.
 
         Raises:
             WrongAnswer: a command of a batch was refused.
-            ServerFailed: the service is gone.
+            ServerFailed: the process ended.
         """
         asked, answered = self.folder / "requests", self.folder / "answers"
         asked.write_bytes(framed(requests))
@@ -104,7 +104,7 @@ class Service:
         said = self.process.stdout.readline()
         if not said:
             last = (self.folder / "log").read_text("utf-8", "replace").splitlines()[-20:]
-            raise ServerFailed("\n".join(["the service without gRPC is gone:", *last]))
+            raise ServerFailed("\n".join(["the service without gRPC ended:", *last]))
         if kind.method == EXECUTE_BATCH:
             _check(answered)
         seconds: Mapping[str, float] = json.loads(said)
@@ -133,7 +133,9 @@ def case(bench: Bench) -> Case:
             for turn in range(bench.options.repeat + 1):
                 bench.tell("turns", turn, bench.options.repeat + 1)
                 for name, place, seconds in turn_of(services, kinds, reverse=bool(turn % 2)):
-                    for what, took in seconds.items() if turn else ():  # the first one warms up
+                    for what, took in (
+                        seconds.items() if turn else ()
+                    ):  # the first turn is a warm-up
                         series[what, name, place].samples.append(Sample(took))
         for (what, name, place), least in series.items():
             if what == "least":
@@ -145,7 +147,7 @@ def case(bench: Bench) -> Case:
 def turn_of(
     services: Mapping[str, Service], kinds: Sequence[Kind], *, reverse: bool
 ) -> Iterator[tuple[str, int, Mapping[str, float]]]:
-    """Have all services make the same calls; yield which took how many microseconds for each."""
+    """Make the same calls to all services; yield the microseconds of each call."""
     for place, kind in enumerate(kinds):
         requests = list(islice(kind.requests, kind.calls))
         for name in sorted(services, reverse=reverse):
@@ -155,7 +157,7 @@ def turn_of(
 
 
 def _series(group: Group, names: Sequence[str]) -> Mapping[tuple[str, str, int], Series]:
-    """Add a series to *group* for all that is measured, each beside that of the other checkout."""
+    """Add the series to *group*, each compared with that of the other checkout."""
     series = {
         (what, name, place): Series(f"{shown}{name}", "µs", at=place)
         for what, shown in _MEASURED.items()
@@ -172,7 +174,7 @@ def _series(group: Group, names: Sequence[str]) -> Mapping[tuple[str, str, int],
 
 
 def kinds_of(shop: Shop, stocks: Sequence[Stock], carts: Sequence[Cart]) -> Sequence[Kind]:
-    """Return all that is measured, of *stocks* that are known and of real *carts*."""
+    """Return the kinds of calls, on known *stocks* and with real *carts*."""
     added = chain.from_iterable(deliveries(stocks, f"day-{day}") for day in count())
     small, real = _bought(_small_carts(stocks), "small"), _bought(cycle(carts), "real")
     return [
@@ -185,7 +187,7 @@ def kinds_of(shop: Shop, stocks: Sequence[Stock], carts: Sequence[Cart]) -> Sequ
 
 
 def beginning(stocks: Sequence[Stock], carts: Sequence[Cart]) -> Kind:
-    """Return what gives every stock a history, and more units than will be asked for."""
+    """Return the calls that give every stock a history, and more units than will be taken."""
     sold = {Stock(*line[:2]): None for cart in carts for line in cart.lines}
     known, in_carts = deliveries(stocks, "begin", ENOUGH), deliveries(sold, "real", ON_HAND)
     return Kind("beginning", EXECUTE_BATCH, _bulk(chain(known, in_carts)), 0, 4)
@@ -206,7 +208,7 @@ def _bulk(commands: Iterable[AddStockRequest]) -> Iterator[bytes]:
 
 
 def _bought(carts: Iterator[Cart], name: str) -> Iterator[bytes]:
-    """Yield messages in which each cart is reserved, and then committed."""
+    """Yield messages that reserve and commit each cart."""
     return _batches(
         Command(reserve_stock=ReserveStockRequest.FromString(call.request))
         if call.method == RESERVE_STOCK
@@ -222,7 +224,7 @@ def _batches(commands: Iterator[Command]) -> Iterator[bytes]:
 
 @contextmanager
 def at_work(root: Path, folder: Path) -> Iterator[Service]:
-    """Have the service of the checkout at *root* at work, in a process of its interpreter."""
+    """Run the service of the checkout at *root*, in a process of its interpreter."""
     folder.mkdir()
     own = root / ".venv/bin/python"
     python = own if root != _ROOT and own.exists() else Path(sys.executable)
@@ -230,7 +232,7 @@ def at_work(root: Path, folder: Path) -> Iterator[Service]:
     with (
         (folder / "log").open("wb") as log,
         subprocess.Popen(
-            # without -P, modules beside the script would come before those of the checkout
+            # without -P, modules beside the script would shadow those of the checkout
             [python, "-P", without_grpc.__file__, folder / "inventory.db"],
             env=os.environ | {"PYTHONPATH": path},
             stdin=subprocess.PIPE,

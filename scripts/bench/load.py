@@ -1,4 +1,4 @@
-"""The generator of load: callers who never pause, and the rate at which they are answered."""
+"""The load generator: callers that never pause, and the rate of their answers."""
 
 import asyncio
 import time
@@ -14,18 +14,17 @@ from scripts.bench.wire import CallFailed, Connection
 
 CONNECTIONS: Final = 4
 MAX_CALLS: Final = 200_000
-"""After so many, callers stop before their time."""
+"""Callers stop early after this many calls."""
 
 ANSWER_SECONDS: Final = 30.0
-"""How long the last answers may take."""
+"""Timeout of the last answers."""
 
 
 @dataclass
 class Load:
-    """What callers did, and how long they waited.
+    """The calls that were made, and their latencies.
 
-    What is answered before `opens` or after `closes` is not counted, and after `closes`
-    nothing is begun.
+    Answers before `opens` or after `closes` are not counted, and no call begins after `closes`.
     """
 
     opens: float
@@ -34,7 +33,7 @@ class Load:
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     ended: float = 0.0
     busy: float = 0.0
-    """The share of the time in which the generator was at work: near 1, it was the bottleneck."""
+    """The share of the time in which the generator was busy; near 1, it was the bottleneck."""
 
     @property
     def per_second(self) -> float:
@@ -55,7 +54,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-async def drive(  # noqa: PLR0913  who asks, whom, how long
+async def drive(  # noqa: PLR0913  address, calls and times
     address: str,
     traffic: Traffic,
     *,
@@ -64,12 +63,12 @@ async def drive(  # noqa: PLR0913  who asks, whom, how long
     seconds: float,
     connections: int = CONNECTIONS,
 ) -> Load:
-    """Let so many callers ask, each one thing after the other; return how it went.
+    """Run *callers*, each with one call at a time; return the load.
 
-    Every call that was begun has succeeded on return.
+    On return, every call has succeeded.
 
     Raises:
-        CallFailed: one did not.
+        CallFailed: a call failed.
     """
     async with measured(warm_seconds, seconds, "calls") as load:
         lanes = [await _Lane.open(address, load) for _ in range(min(connections, callers))]
@@ -85,10 +84,10 @@ async def drive(  # noqa: PLR0913  who asks, whom, how long
 
 @asynccontextmanager
 async def measured(warm_seconds: float, seconds: float, what: str) -> AsyncIterator[Load]:
-    """Yield a load whose time begins now; it is over when all of it is answered.
+    """Yield a load whose time begins now, and complete it when all calls are answered.
 
     Raises:
-        CallFailed: something has no answer for too long, or nothing counts.
+        CallFailed: an answer is missing after the timeout, or no answer counts.
     """
     started, worked = time.perf_counter(), time.process_time()
     load = Load(started + warm_seconds, started + warm_seconds + seconds)
@@ -96,15 +95,15 @@ async def measured(warm_seconds: float, seconds: float, what: str) -> AsyncItera
         async with asyncio.timeout(warm_seconds + seconds + ANSWER_SECONDS):
             yield load
     except TimeoutError:
-        raise CallFailed(f"{what} have no answer after {ANSWER_SECONDS:g} s") from None
+        raise CallFailed(f"{what} without an answer after {ANSWER_SECONDS:g} s") from None
     if load.begun and not load.latencies:
-        raise CallFailed("nothing was answered in the time that counts: give it more of it")
+        raise CallFailed("no answer came in the time that counts; use more --seconds")
     load.ended = time.perf_counter()
     load.busy = (time.process_time() - worked) / (load.ended - started)
 
 
 async def connect(address: str, connection: Connection) -> None:
-    """Have *connection* be one to the server at *address*."""
+    """Connect *connection* to the server at *address*."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
     await loop.create_connection(lambda: connection, host, int(port))
@@ -135,7 +134,7 @@ class _Lane:
         return lane
 
     def admit(self, caller: Iterator[Call]) -> None:
-        """Have *caller* make its next call, if it has one."""
+        """Make the next call of *caller*, if it has one."""
         call = next(caller, None)
         if call is not None:
             headers = self._headers.get(call.method)

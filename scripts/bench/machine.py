@@ -1,6 +1,6 @@
-"""The machine that is measured on, and what processes and their children take of it.
+"""Facts about the machine, and the processor time and memory of processes and their children.
 
-Processes are looked up in /proc, which is on Linux alone; elsewhere nothing is known.
+Processes are read from /proc, which only Linux has; elsewhere the values are unknown.
 """
 
 import os
@@ -20,7 +20,7 @@ _PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of `stat`, counted after the name
 
 
 def facts(folder: Path) -> dict[str, str]:
-    """Return what the figures depend on; *folder* is where the database will be."""
+    """Return the circumstances that figures depend on; *folder* is that of the database."""
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory()}",
         "system": f"{platform.system()} {platform.release()}",
@@ -35,7 +35,7 @@ def facts(folder: Path) -> dict[str, str]:
 
 
 def sync_ms(folder: Path) -> float:
-    """Return how long it takes to make a page durable there: what a lone caller pays."""
+    """Return the median time of an fsync in *folder*, which a single caller waits for."""
     took = []
     with (folder / "sync").open("wb", buffering=0) as file:
         for _ in range(_SYNCS):
@@ -47,7 +47,7 @@ def sync_ms(folder: Path) -> float:
 
 
 def _load_before() -> str:
-    """Return how busy the machine was already; figures of a busy one say little."""
+    """Return the load average before the run; a high one makes figures useless."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
@@ -69,7 +69,7 @@ def _memory() -> str:
 
 
 def cpu_seconds(*process_ids: int) -> float | None:
-    """Return the processor time that the families have used so far."""
+    """Return the processor time of the processes and their descendants so far."""
     ticks = [
         int(stat[_USER]) + int(stat[_SYSTEM])
         for one in members(*process_ids)
@@ -79,7 +79,7 @@ def cpu_seconds(*process_ids: int) -> float | None:
 
 
 def resident_mb(*process_ids: int) -> float | None:
-    """Return the resident memory of the largest of the families, in 10^6 bytes."""
+    """Return the resident memory of the largest of these processes, in 10^6 bytes."""
     pages = [
         int(statm.read_text("ascii").split()[1])
         for one in members(*process_ids)
@@ -89,7 +89,7 @@ def resident_mb(*process_ids: int) -> float | None:
 
 
 def members(*process_ids: int) -> Sequence[int]:
-    """Return processes and all that come from them, parents first."""
+    """Return the processes and their descendants, parents first."""
     children: defaultdict[int, list[int]] = defaultdict(list)
     for path in Path("/proc").glob("[0-9]*"):
         if stat := _stat(int(path.name)):

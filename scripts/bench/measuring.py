@@ -1,4 +1,4 @@
-"""The measurement of one case, and the check that the log holds what was acknowledged."""
+"""Measurement of one case, with a check that the log has every acknowledged command."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,16 +24,16 @@ from scripts.bench.traffic import BATCH, ENOUGH, EXECUTE_STREAM, Shop, Traffic, 
 WARM_SECONDS: Final = 0.3
 STREAMS: Final = 2
 SLOWEST: Final = 1_000
-"""Events a second; a fill that takes longer is given up."""
+"""Events a second; a slower fill times out."""
 
 
 Tell = Callable[[str, int, int], None]
-"""Told what takes long: its name, how much of it is done, and of how much."""
+"""Reports progress: the name of a step, the amount done, and the total."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How much is measured."""
+    """The extent of a run."""
 
     seconds: float
     repeat: int
@@ -41,25 +41,25 @@ class Options:
     stocks: int
     events: int
     beside: Path | None = None
-    """Another checkout of the service, which is measured in turns with this one."""
+    """Another checkout, which is measured in turns with this one."""
 
 
 class Case(NamedTuple):
-    """A group of series, and what adds a sample to each of them."""
+    """A group of series, and the function that adds a sample to each of them."""
 
     group: Group
     measure: Callable[[], Awaitable[None]]
     times: int
-    """How often it is to be measured."""
+    """The number of repetitions."""
 
 
 class WrongCount(Exception):
-    """The log does not hold what was acknowledged: what was measured is not what was meant."""
+    """The log does not have exactly the acknowledged events, so the measurement is void."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The two servers, and what is asked of them."""
+    """The two servers, and the calls made to them."""
 
     options: Options
     folder: Path
@@ -80,11 +80,11 @@ class Bench:
         return goods.load()
 
     async def fill(self) -> None:
-        """Give every made-up stock a history, and more units than will be asked for."""
+        """Give every made-up stock a history, and more units than will be taken."""
         stocks = goods.made_up(self.options.stocks)
         await fill(self.inventory, deliveries(stocks, "begin", ENOUGH), len(stocks))
 
-    async def ask(  # noqa: PLR0913  what is asked whom, and how
+    async def ask(  # noqa: PLR0913  server, calls and connections
         self,
         series: Series,
         server: Server,
@@ -94,7 +94,7 @@ class Bench:
         connections: int = CONNECTIONS,
         each: float = 1,
     ) -> int:
-        """Add a sample to *series*, in which a call counts for *each*; return how many calls."""
+        """Add a sample to *series*, with *each* call counted so; return the number of calls."""
         used = server.cpu_seconds()
         load = await drive(
             server.address,
@@ -108,7 +108,7 @@ class Bench:
         return load.begun
 
     async def stream(self, series: Series, messages: Iterator[bytes]) -> int:
-        """Add a sample to *series* of *messages* in bulk; return how many commands there were."""
+        """Add a sample of *messages* in bulk to *series*; return the number of commands."""
         server = self.inventory
         used = server.cpu_seconds()
         load = await pipeline(
@@ -128,7 +128,7 @@ def database(folder: Path) -> Path:
 
 
 def sample(load: Load, server: Server, used: float | None, each: float = 1) -> Sample:
-    """Return what *load* came to; each answer counts for *each*."""
+    """Return the sample of *load*, with each answer counted as *each*."""
     return Sample(
         load.per_second * each,
         load.percentile_ms(50),
@@ -140,7 +140,7 @@ def sample(load: Load, server: Server, used: float | None, each: float = 1) -> S
 
 
 def micros(server: Server, before: float | None, count: float) -> float | None:
-    """Return the processor time of *server* since *before*, for each of so many."""
+    """Return the processor time of *server* since *before*, divided by *count*."""
     after = server.cpu_seconds()
     return None if before is None or after is None else (after - before) / count * 1e6
 
@@ -151,10 +151,10 @@ async def fill(
     count: int,
     tell: Tell = lambda _what, _done, _of: None,
 ) -> float:
-    """Have all *count* commands done, in bulk; return how many a second.
+    """Send *count* commands in bulk; return their rate.
 
     Raises:
-        WrongCount: not all of it was recorded.
+        WrongCount: not all of them were recorded.
     """
 
     def told() -> Iterator[bytes]:
@@ -179,7 +179,7 @@ async def fill(
 
 @asynccontextmanager
 async def recorded(server: Server, name: str) -> AsyncIterator[list[int]]:
-    """Check that the log grows by as many events as are told."""
+    """Check that the log grows by the events that the body appends to the list."""
     told: list[int] = []
     before = await head(server)
     yield told

@@ -1,8 +1,8 @@
 """A profile of a server's processor time by `perf` (Debian, Ubuntu: linux-perf).
 
-It looks at all threads of the server a thousand times a second. Who was at work is told by
-the file that the code came from: what Python calls in a library counts for the library. To
-be looked at costs a server something, too.
+It samples all threads of the server a thousand times a second. The file that the code came
+from tells which part was running, so time in a library counts for the library. Sampling costs
+the server some time, too.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from scripts.bench.servers import Server
 from scripts.bench.traffic import deliveries, echoed, in_bulk
 
 LOOKS_A_SECOND: Final = 997
-"""A prime: what a server does every millisecond is not always seen, or never."""
+"""A prime, so that samples do not fall into step with work done every millisecond."""
 
 PATIENCE_SECONDS: Final = 30.0
-"""How long perf may take to write down what it has seen, and to tell of it."""
+"""Timeout of perf for writing its samples, and for printing them."""
 
 PARTS: Final[Mapping[str, re.Pattern[str]]] = {
     "Python": re.compile(r"libpython|/bin/python|/lib-dynload/"),
@@ -40,16 +40,16 @@ OTHERS: Final = "other libraries"
 _FILE: Final = re.compile(r"\((.*)\)$")
 
 Load = Callable[[Series], Awaitable[object]]
-"""Puts load on a server, and adds a sample to a series."""
+"""Puts load on a server and adds a sample to the series."""
 
 
 class PerfFailed(Exception):
-    """It is not there, or may not look; the message has what it said."""
+    """perf is not installed or not permitted; the message has its output."""
 
 
 def case(bench: Bench) -> Case:
     if not shutil.which("perf"):
-        raise PerfFailed("there is no perf (Debian, Ubuntu: linux-perf)")
+        raise PerfFailed("perf is not installed (Debian, Ubuntu: linux-perf)")
     messages = in_bulk(deliveries(cycle(goods.made_up(bench.options.stocks)), "profile"))
     shop = bench.shop
 
@@ -77,7 +77,7 @@ def case(bench: Bench) -> Case:
         "profile",
         axis="processor time of the server",
         places=tuple(loads),
-        notes=["profile: for each, by the file whose code ran, as perf saw it"],
+        notes=["profile: processor time of a call by the file whose code ran, as perf sampled it"],
     )
     profiles = [
         _Profile(group, place, server, load) for place, (server, load) in enumerate(loads.values())
@@ -91,7 +91,7 @@ def case(bench: Bench) -> Case:
 
 
 class _Profile:
-    """What one kind of call costs its server, and where."""
+    """The processor time of one kind of call, by part."""
 
     def __init__(self, group: Group, place: int, server: Server, load: Load) -> None:
         self._name = group.places[place]
@@ -107,23 +107,23 @@ class _Profile:
             await self._load(calls)
         cost = calls.samples[-1].server_us
         if cost is None:
-            raise PerfFailed("this system does not tell what a process costs")
+            raise PerfFailed("this system does not report the processor time of a process")
         self._whole.samples.append(Sample(cost))
         for part, share in shares_of(await _files(file)).items():
             self._parts[part].samples.append(Sample(cost * share))
 
 
 def shares_of(files: Iterable[str]) -> Mapping[str, float]:
-    """Return which share of *files*, where code was seen to run, belongs to each part.
+    """Return the share of each part in *files*, one for each sample.
 
     Raises:
-        PerfFailed: nothing of the kernel was seen, where every server spends time.
+        PerfFailed: no sample is from the kernel, where every server spends time.
     """
     seen = Counter(_part(file) for file in files)
     if not seen["kernel"]:
         raise PerfFailed(
-            "perf may not look into the kernel: run as root, or have "
-            "`sysctl kernel.perf_event_paranoid` be at most 1"
+            "perf may not sample the kernel: run as root, or set "
+            "`sysctl kernel.perf_event_paranoid` to 1 or less"
         )
     return {part: seen[part] / seen.total() for part in (*PARTS, OTHERS)}
 
@@ -134,7 +134,7 @@ def _part(file: str) -> str:
 
 @asynccontextmanager
 async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
-    """Have *server* looked at while inside."""
+    """Sample *server* inside the block."""
     processes = ",".join(map(str, server.process_ids))
     options = ["-N", "-e", "cpu-clock", "-F", str(LOOKS_A_SECOND), "-p", processes]
     process = await _perf("record", *options, "-o", str(file))
@@ -149,7 +149,7 @@ async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
 
 
 async def _files(file: Path) -> Iterable[str]:
-    """Return the file of each piece of code that was seen to run."""
+    """Return the file of the code in each sample."""
     process = await _perf("script", "-i", str(file), "-F", "ip,dso")
     output, error = await _said(process)
     if process.returncode:
@@ -159,7 +159,7 @@ async def _files(file: Path) -> Iterable[str]:
 
 
 async def _said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    """Wait for perf to end; return its output, and its errors."""
+    """Wait for perf to end; return its output and errors."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await process.communicate()

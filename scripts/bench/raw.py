@@ -1,4 +1,4 @@
-"""SQLite alone, which writes or reads again what the server has just written."""
+"""SQLite alone, which writes or reads the rows that the server has just written."""
 
 import time
 from collections.abc import Callable
@@ -17,13 +17,13 @@ _OF: Final = {
     "events": ("*", "position BETWEEN ? AND ?"),
     "stocks": ("*", "stream IN (SELECT stream FROM events WHERE position BETWEEN ? AND ?)"),
 }
-"""The columns of a table, and the rows that came with the events between two positions."""
+"""The columns of a table, and the condition for the rows of events between two positions."""
 
 _EVENT: Final = 6
-"""Where in its row an event is; its hash comes next."""
+"""The index of the event in its row; the hash follows it."""
 
 CHECKPOINT_PAGES: Final = 4_000
-"""With the 1,000 of SQLite it writes a fifth less; the ceiling is the best that it can do."""
+"""SQLite's default of 1,000 is a fifth slower; the ceiling is the best it can do."""
 
 Rows = list[tuple[Any, ...]]
 
@@ -46,12 +46,12 @@ def _insert_each(connection: apsw.Connection, table: str, rows: Rows) -> None:
 
 
 def _into(table: str, row: tuple[Any, ...]) -> str:
-    # a stock that moves again has a row
+    # a known stock has a row already
     return f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})"  # noqa: S608  the tables above
 
 
 class Way(NamedTuple):
-    """How to write rows that are ready."""
+    """A way to write prepared rows."""
 
     size: int
     """Events in a transaction."""
@@ -59,16 +59,16 @@ class Way(NamedTuple):
 
 
 AT_ONCE: Final = Way(BATCH, _insert_all)
-"""As fast as SQLite can at all."""
+"""As fast as SQLite can."""
 
 IN_GROUPS: Final = Way(64, _insert_each)
-"""As a group commit is written down: row by row, each event chained to the one before."""
+"""As a group commit by hand: row by row, each event chained to the one before."""
 
 
 def write_again(source: Path, after: int, head: int, copy: Path, way: Way = AT_ONCE) -> float:
-    """Write the rows of the events after a position again, into a copy of the file before them.
+    """Write the rows of the events after a position into a copy of the file from before them.
 
-    Return how many events a second are durable.
+    Return the durable events a second.
     """
     transactions = list(_transactions(Database(source), after, head, way.size))
     with closing(Database(copy).writer()) as connection:
@@ -87,7 +87,7 @@ def _transactions(source: Database, after: int, head: int, size: int) -> list[di
             {table: _rows(connection, table, first, min(first + size - 1, head)) for table in _OF}
             for first in range(after + 1, head + 1, size)
         ]
-        # these have no index by position: all at once
+        # requests have no index by position, so one scan reads them all
         for position, *row in connection.execute(
             "SELECT position, * FROM requests WHERE position > ? AND position <= ?", (after, head)
         ):
@@ -102,7 +102,7 @@ def _rows(connection: apsw.Connection, table: str, first: int, last: int) -> Row
 
 
 def read_all(source: Path, after: int, head: int) -> float:
-    """Read the events after a position in their order; return how many a second."""
+    """Read the events after a position in order; return their rate."""
     with closing(Database(source).reader()) as connection:
         started = time.perf_counter()
         rows = connection.execute(

@@ -1,6 +1,7 @@
 """The results of a run on a terminal."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich import table as rich_table
 from rich.box import SIMPLE_HEAD
@@ -8,6 +9,9 @@ from rich.console import Console
 
 from scripts.bench.results import Part, Parts
 from scripts.bench.tables import MET, MISSED, NEAR, QUESTIONS, WORDS, Table
+
+MENTIONED: Final = 0.5
+"""The least busy share of a generator that is mentioned; near 1, it would be the bottleneck."""
 
 _COLOURS = {MET: "green", NEAR: "yellow", MISSED: "red"}
 
@@ -40,7 +44,8 @@ def notes(part: Part) -> Iterator[str]:
     }
     if shares:
         name, share = max(shares.items(), key=lambda one: one[1])
-        yield f"{part.name}: the generator, one thread, was busy {share:.0%} at most ({name})"
+        if share > MENTIONED:
+            yield f"{part.name}: the generator, one thread, was busy {share:.0%} at most ({name})"
 
 
 def _drawn(question: str, table: Table) -> rich_table.Table:

@@ -46,8 +46,8 @@ Measured by {reads|facts|command} on {reads|facts|machine}.
   {growth|ExecuteStream beside it|kept}.
 """,
     "replay": """\
-- {replay|their stocks} stocks arrive in bulk in {replay|stock stores} s. Then
-  {replay|baskets with something in them} baskets with {replay|their lines} lines are sold in
+- {replay|stocks} stocks arrive in bulk in {replay|stock stores} s. Then
+  {replay|baskets} baskets with {replay|lines} lines are sold in
   {replay|sell baskets} s. With all comparisons, the replay takes {replay|in all} s.
 - It records {replay|events} events, which take {replay|bytes an event} bytes each on disk, and
   finds {replay|differences} differences.

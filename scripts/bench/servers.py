@@ -1,4 +1,4 @@
-"""The servers that are measured: their start, their end and their processor time."""
+"""The measured servers: start, stop and processor time."""
 
 import re
 import signal
@@ -22,20 +22,20 @@ _INVENTORY: Final = ("-m", "inventory_grpc", "serve")
 
 
 class ServerFailed(Exception):
-    """A server did not start, or did not end as it should; the message has its last words."""
+    """A server did not start or stop properly; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server at work."""
+    """A running server."""
 
     address: str
     process_ids: Sequence[int]
     started: float
-    """When its first process was begun, on the clock of `time.perf_counter`."""
+    """The start of its first process, on the clock of `time.perf_counter`."""
 
     def cpu_seconds(self) -> float | None:
-        """Return the processor time it has used so far, where the system tells."""
+        """Return the processor time used so far, if the system reports it."""
         return machine.cpu_seconds(*self.process_ids)
 
     def resident_mb(self) -> float | None:
@@ -44,14 +44,14 @@ class Server:
 
 @contextmanager
 def echo_server(log: Path) -> Iterator[Server]:
-    """Serve the ceilings."""
+    """Run the echo server."""
     with _serving([*_ECHO, "0"], log) as server:
         yield server
 
 
 @contextmanager
 def two_echo_servers(log: Path) -> Iterator[Server]:
-    """Serve the ceilings on one port by two processes, between which connections are shared."""
+    """Run two echo servers on one port, which share its connections."""
     with echo_server(log) as one:
         _, _, port = one.address.rpartition(":")
         with _serving([*_ECHO, port], log.with_suffix(".second.log")) as other:
@@ -60,15 +60,17 @@ def two_echo_servers(log: Path) -> Iterator[Server]:
 
 @contextmanager
 def inventory_server(database: Path, *options: str) -> Iterator[Server]:
-    """Serve the inventory as `inventory-grpc serve` does, with a line in the log for each call."""
+    """Run the service as `inventory-grpc serve` does, with a log line for each call."""
     command = [*_INVENTORY, "--listen", "127.0.0.1:0", "--log-format", "json"]
     command += ["--database", str(database), *options]
-    with _serving(command, database.with_suffix(".log")) as server:
+    with _serving(command, database.with_suffix(".log"), status=0) as server:
         yield server
 
 
 @contextmanager
-def _serving(arguments: Sequence[str], log: Path) -> Iterator[Server]:
+def _serving(
+    arguments: Sequence[str], log: Path, status: int = -signal.SIGTERM
+) -> Iterator[Server]:
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=output)
@@ -81,14 +83,19 @@ def _serving(arguments: Sequence[str], log: Path) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    if process.returncode != status:
+        raise ServerFailed(f"the server ended with {process.returncode}:\n{_end_of(log)}")
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait until the server says where it is."""
+    """Wait for the log line with the address."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if found := _ADDRESS.search(log.read_text("utf-8", "replace")):
             return found[1]
         time.sleep(0.01)
-    last = log.read_text("utf-8", "replace").splitlines()[-20:]
-    raise ServerFailed("\n".join(["the server did not start:", *last]))
+    raise ServerFailed(f"the server did not start:\n{_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-20:])

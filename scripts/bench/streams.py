@@ -1,4 +1,4 @@
-"""Streams: commands several messages ahead of their answers, and events to their end."""
+"""Streams: pipelined commands, and events read to the end."""
 
 import asyncio
 import time
@@ -11,12 +11,12 @@ from scripts.bench.load import Load, connect, measured
 from scripts.bench.wire import CallFailed, Connection
 
 AHEAD: Final = 3
-"""Messages of a stream that have no answer yet."""
+"""Messages of a stream sent ahead of their answers."""
 
 DRAIN_SECONDS: Final = 120.0
 
 
-async def pipeline(  # noqa: PLR0913  what, to whom, how long
+async def pipeline(  # noqa: PLR0913  address, messages and times
     address: str,
     method: str,
     messages: Iterator[bytes],
@@ -25,13 +25,13 @@ async def pipeline(  # noqa: PLR0913  what, to whom, how long
     warm_seconds: float,
     seconds: float,
 ) -> Load:
-    """Send *messages* over so many streams, each on its own connection, until time is up.
+    """Send *messages* over *streams*, each on its own connection, until time is up.
 
-    What is counted are messages that were answered. Every message that was sent has an
-    answer on return, and every stream has ended well.
+    Answered messages are counted. On return, every message has an answer, and every stream has
+    succeeded.
 
     Raises:
-        CallFailed: one did not.
+        CallFailed: a stream failed.
     """
     async with measured(warm_seconds, seconds, "messages") as load:
         lanes = [_Lane(address, method, messages, load) for _ in range(streams)]
@@ -92,7 +92,7 @@ class _Lane:
 
 
 class Drained(NamedTuple):
-    """A stream that was read to its end."""
+    """A stream that was read to the end."""
 
     seconds: float
     messages: int
@@ -102,10 +102,10 @@ class Drained(NamedTuple):
 
 
 async def drained(address: str, method: str, request: bytes) -> Drained:
-    """Read a stream as fast as it comes, and do nothing with it.
+    """Read a stream as fast as possible, and discard its messages.
 
     Raises:
-        CallFailed: it did not end well, or not in time.
+        CallFailed: it failed, or did not end in time.
     """
     messages = size = 0
     last = b""
@@ -131,7 +131,7 @@ async def drained(address: str, method: str, request: bytes) -> Drained:
         async with asyncio.timeout(DRAIN_SECONDS):
             await connection.ended
     except TimeoutError:
-        raise CallFailed(f"the stream has no end after {DRAIN_SECONDS:g} s") from None
+        raise CallFailed(f"the stream did not end within {DRAIN_SECONDS:g} s") from None
     finally:
         connection.close()
     seconds = time.perf_counter() - started

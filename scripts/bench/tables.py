@@ -1,6 +1,7 @@
 """The tables of results: one for each question, with at most six columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from scripts.bench.results import Figure, Part, Parts, Ratio
@@ -45,8 +46,15 @@ def verdict(value: float, half: float, aim: float) -> str:
     return NEAR if value + half >= aim else MISSED
 
 
-def _beside(*names: str) -> "Tables":
-    """Show each figure of these parts beside what it was compared with."""
+class Question(NamedTuple):
+    """The parts that a question needs, and the tables that answer it."""
+
+    parts: Sequence[str]
+    tables: Callable[[Parts], Iterator[Table]]
+
+
+def _beside(*names: str) -> Question:
+    """Show each figure of these parts beside the series it was compared with."""
 
     def tables(parts: Parts) -> Iterator[Table]:
         figures = [one for name in names if name in parts for one in parts[name].figures]
@@ -58,7 +66,7 @@ def _beside(*names: str) -> "Tables":
         if rows:
             yield _table(headings, rows)
 
-    return tables
+    return Question(names, tables)
 
 
 def _rows_beside(figure: Figure, *, named: bool) -> Iterator[Sequence[str]]:
@@ -98,13 +106,13 @@ def _aim_of(figure: Figure) -> str:
 _FIELDS: Final = {"p50_ms": "p50, ms", "p99_ms": "p99, ms", "p999_ms": "p99.9, ms"}
 
 
-def _by_place(name: str, *columns: str) -> "Tables":
-    """Show a row for each place of an axis; a column is a series, its ratio, or a percentile."""
+def _by_place(name: str, columns: str) -> Question:
+    """Show a row for each place of an axis; *columns* are series, ratios or percentiles."""
 
     def tables(parts: Parts) -> Iterator[Table]:
         if not (part := parts.get(name)):
             return
-        found = {column: _column(part, column) for column in columns}
+        found = {column: _column(part, column) for column in columns.split("; ")}
         cells = {column: value for column, value in found.items() if value}
         limits = [one for column in cells for one in part.of(column) if one.most is not None]
         headings = [part.axis or "", *(_heading(part, column) for column in cells)]
@@ -114,7 +122,7 @@ def _by_place(name: str, *columns: str) -> "Tables":
         ]
         yield _table([*headings, "aim"], rows)
 
-    return tables
+    return Question([name], tables)
 
 
 def _column(part: Part, column: str) -> Mapping[float | None, str]:
@@ -146,7 +154,7 @@ def _places(part: Part) -> Sequence[tuple[float | None, str]]:
     return [(at, part.places[int(at)] if part.places else f"{at:,.0f}") for at in places]
 
 
-def _by_series(name: str) -> "Tables":
+def _by_series(name: str) -> Question:
     """Show a row for each series, and its ratios; a column is a place of the axis."""
 
     def tables(parts: Parts) -> Iterator[Table]:
@@ -161,10 +169,10 @@ def _by_series(name: str) -> "Tables":
                     rows.append([heading, *(cells.get(at, "") for at, _ in places)])
         yield _table([part.axis or "", *(f"{label}, µs" for _, label in places)], rows)
 
-    return tables
+    return Question([name], tables)
 
 
-def _kept(name: str) -> "Tables":
+def _kept(name: str) -> Question:
     """Show which share of its first ratio a series keeps along the axis."""
 
     def tables(parts: Parts) -> Iterator[Table]:
@@ -179,7 +187,7 @@ def _kept(name: str) -> "Tables":
         labels = [f"{short(at or 0)} {part.axis}, ratio" for at, _ in _places(part)]
         yield _table(["call", *labels, "aim"], rows)
 
-    return tables
+    return Question([name], tables)
 
 
 def kept(part: Part, name: str) -> Mapping[float | None, float]:
@@ -188,65 +196,36 @@ def kept(part: Part, name: str) -> Mapping[float | None, float]:
     return {one.at: one.ratios[0].value / figures[0].ratios[0].value for one in figures}
 
 
-def _all(*makers: "Tables") -> "Tables":
-    return lambda parts: (table for make in makers for table in make(parts))
+def _both(one: Question, other: Question) -> Question:
+    return Question(
+        [*one.parts, *other.parts], lambda parts: chain(one.tables(parts), other.tables(parts))
+    )
 
 
-Tables = Callable[[Parts], Iterator[Table]]
-
-QUESTIONS: Final[Mapping[str, tuple[Sequence[str], Tables]]] = {
-    "single calls": (
-        ("reads", "commands", "carts"),
-        _beside("reads", "commands", "carts"),
+_SIZES: Final = "resident memory; on disk; first answer after a start; first echo after a start"
+_FOLLOWERS: Final = (
+    "deliveries; deliveries|p50_ms; deliveries|p999_ms; AddStock meanwhile; "
+    "AddStock meanwhile|p999_ms"
+)
+QUESTIONS: Final[Mapping[str, Question]] = {
+    "single calls": _beside("reads", "commands", "carts"),
+    "more callers": _by_place(
+        "sweep", "echo; GetStock; AddStock; GetStock|p999_ms; AddStock|p999_ms"
     ),
-    "more callers": (
-        ("sweep",),
-        _by_place("sweep", "echo", "GetStock", "AddStock", "GetStock|p999_ms", "AddStock|p999_ms"),
+    "more workers": _beside("workers"),
+    "bulk": _beside("bulk"),
+    "catch-up": _beside("catch-up"),
+    "followers": _by_place("followers", _FOLLOWERS),
+    "growth": _kept("growth"),
+    "growth in rates": _by_place(
+        "growth", "echo; GetStock; AddStock; cart of 9 lines; ExecuteStream"
     ),
-    "more workers": (("workers",), _beside("workers")),
-    "bulk": (("bulk",), _beside("bulk")),
-    "catch-up": (("catch-up",), _beside("catch-up")),
-    "followers": (
-        ("followers",),
-        _by_place(
-            "followers",
-            "deliveries",
-            "deliveries|p50_ms",
-            "deliveries|p999_ms",
-            "AddStock meanwhile",
-            "AddStock meanwhile|p999_ms",
-        ),
+    "growth in size": _both(_by_place("growth", _SIZES), _beside("disk")),
+    "growth of SQLite": _by_place(
+        "growth", "ExecuteStream beside it|ratio; ExecuteStream beside it; SQLite alone"
     ),
-    "growth": (("growth",), _kept("growth")),
-    "growth in rates": (
-        ("growth",),
-        _by_place("growth", "echo", "GetStock", "AddStock", "cart of 9 lines", "ExecuteStream"),
-    ),
-    "growth in size": (
-        ("growth", "disk"),
-        _all(
-            _by_place(
-                "growth",
-                "resident memory",
-                "on disk",
-                "first answer after a start",
-                "first echo after a start",
-            ),
-            _beside("disk"),
-        ),
-    ),
-    "growth of SQLite": (
-        ("growth",),
-        _by_place(
-            "growth", "ExecuteStream beside it|ratio", "ExecuteStream beside it", "SQLite alone"
-        ),
-    ),
-    "long histories": (
-        ("histories",),
-        _by_place("histories", "GetStock, the first", "AddStock, the first"),
-    ),
-    "what bounds it": (("profile",), _by_series("profile")),
-    "the generator": (("h2load",), _beside("h2load")),
-    "without gRPC": (("in-process",), _by_series("in-process")),
+    "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
+    "what bounds it": _by_series("profile"),
+    "the generator": _beside("h2load"),
+    "without gRPC": _by_series("in-process"),
 }
-"""Each question, with the parts it needs and the tables that answer it."""

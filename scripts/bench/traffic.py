@@ -1,8 +1,7 @@
-"""The calls that callers make.
+"""The calls of a benchmark.
 
-A caller makes one call after the other and waits for each answer; what it asks is an
-endless iterator of its own. Requests are made as bytes, so that all that is left to do
-while measuring is to send them.
+A caller makes one call at a time, from an endless iterator of its own. Requests are serialised
+beforehand, so that measuring only sends bytes.
 """
 
 import random
@@ -23,31 +22,31 @@ EXECUTE_BATCH: Final = "/inventory.v1.InventoryCommands/ExecuteBatch"
 EXECUTE_STREAM: Final = "/inventory.v1.InventoryCommands/ExecuteStream"
 
 KEYS: Final = 100
-"""Stocks that a `BatchGetStock` asks for."""
+"""Keys of a `BatchGetStock`."""
 
 BATCH: Final = 500
-"""Commands of a message in bulk."""
+"""Commands of a bulk message."""
 
 ENOUGH: Final = 1_000_000
-"""Units that a stock begins with: more than will be asked for."""
+"""Initial units of a stock: more than will be taken."""
 
 _HOLD_SECONDS: Final = 86_400
-"""No hold ends while something is measured."""
+"""Long enough that no hold expires during a measurement."""
 
 
 class Call(NamedTuple):
-    """One call: the path of its method, and its request."""
+    """A method path and a serialised request."""
 
     method: str
     request: bytes
 
 
 Traffic = Callable[[int], Iterator[Call]]
-"""What the caller of a number asks."""
+"""Returns the calls of the caller with this number."""
 
 
 class Shop:
-    """Stocks, and callers who want something of them. The same for the same *seed*."""
+    """Calls on some stocks; equal seeds give equal calls."""
 
     def __init__(self, stocks: Sequence[Stock], seed: int = 2) -> None:
         self._stocks = stocks
@@ -81,7 +80,7 @@ class Shop:
             yield self._reserve(self._stocks[0])
 
     def anonymous(self) -> Call:
-        """Return a command that means another one each time it is sent."""
+        """Return a command without a request id, which can be sent repeatedly."""
         return command(add_stock(self._stocks[0], request_id=""))
 
     def _reserve(self, stock: Stock) -> Call:
@@ -92,19 +91,19 @@ class Shop:
         return self._chance.choice(self._stocks)
 
     def _id(self) -> str:
-        """Return an id as scattered as those of real callers are, which an index feels."""
+        """Return a random id; like those of real callers, it is scattered over an index."""
         return f"{self._chance.getrandbits(128):032x}"
 
 
 class Checkout:
-    """Callers who buy carts: each reserves one, then commits it."""
+    """Calls that reserve and commit carts."""
 
     def __init__(self, carts: Iterator[Cart], name: str = "basket") -> None:
         self._carts = carts
         self._numbers = count(1)
         self._name = name
         self.events = 0
-        """What is recorded by the calls that were made."""
+        """The events that the calls so far record."""
 
     def buy(self, _caller: int) -> Iterator[Call]:
         for cart in self._carts:
@@ -148,19 +147,19 @@ def _reserve(cart: Cart, reservation_id: str, request_id: str) -> bytes:
 def deliveries(
     stocks: Iterable[Stock], name: str, quantity: int = 1
 ) -> Iterator[commands_pb2.AddStockRequest]:
-    """Yield a command for each stock, whose request id no other has that is named otherwise."""
+    """Yield a command for each stock; request ids are unique if *name* is."""
     return (add_stock(stock, f"{name}-{number}", quantity) for number, stock in enumerate(stocks))
 
 
 def in_bulk(commands: Iterator[commands_pb2.AddStockRequest]) -> Iterator[bytes]:
-    """Yield messages of `BATCH` commands each; the last one may have fewer."""
+    """Yield messages of `BATCH` commands each, and a last one of the rest."""
     while batch := list(islice(commands, BATCH)):
         request = commands_pb2.ExecuteStreamRequest()
         for command in batch:
             request.commands.add(add_stock=command)
-        yield request.SerializeToString()  # the same bytes as those of an `ExecuteBatchRequest`
+        yield request.SerializeToString()  # an `ExecuteBatchRequest` has the same bytes
 
 
 def echoed(traffic: Traffic) -> Traffic:
-    """Return the same requests, to be answered by themselves."""
+    """Return the same requests as calls of `Echo`."""
     return lambda caller: (Call(ECHO, call.request) for call in traffic(caller))

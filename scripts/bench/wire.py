@@ -1,9 +1,8 @@
-"""A caller that costs next to nothing: just enough of HTTP/2 for gRPC calls.
+"""A cheap client: the subset of HTTP/2 that gRPC calls need.
 
-A generator of load shares the machine with the server it measures. A call through
-`grpc.aio` costs its caller as much as it costs an empty server; here it costs a tenth of
-that, because the headers of a call are the same bytes each time and responses are only
-looked at for how they ended, and handed on as bytes to whoever wants them.
+The load generator shares the machine with the server it measures. A call through `grpc.aio`
+costs the client as much as an empty server; here it costs a tenth of that, because the headers
+of a call are constant and responses are not decoded.
 """
 
 import asyncio
@@ -38,24 +37,24 @@ from scripts.bench.frames import (
 )
 
 _REPORT_BYTES: Final = 2**28
-"""So much is taken in before the server is told that there is room again."""
+"""Bytes received before a window update is sent."""
 
 Answered = Callable[[int, bytes], None]
-"""Told the stream of each call that is over, and its trailers, not decoded."""
+"""Called with the stream of each completed call, and its raw trailers."""
 
 Received = Callable[[int, bytes], None]
-"""Told the stream of each message that came, and the message."""
+"""Called with the stream of each message, and the message."""
 
 
 class CallFailed(Exception):
-    """A call, or the connection it was on, ended as it should not."""
+    """A call or its connection failed."""
 
 
 class Connection(asyncio.Protocol):
-    """A connection on which any number of calls are under way.
+    """A connection with any number of concurrent calls.
 
-    What is sent while answers are handed out leaves together, when all are handed out.
-    Messages are put together only if somebody is to be told of them.
+    Frames sent from within callbacks are written together after the last callback. Messages are
+    assembled only if *received* is given.
     """
 
     def __init__(self, answered: Answered, received: Received | None = None) -> None:
@@ -67,37 +66,39 @@ class Connection(asyncio.Protocol):
         self._outgoing = Outgoing(self._unsent)
         self._stream = -1
         self._messages: dict[int, Messages] = {}
-        self._taken: dict[int, int] = {0: 0}  # bytes by stream, 0 for all; not yet reported
+        self._taken: dict[int, int] = {
+            0: 0
+        }  # bytes not yet reported, by stream; 0 is the connection
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when its user has finished; has an exception if something failed before."""
+        """Done after `finish`, with an exception after a failure."""
 
     @property
     def room(self) -> int:
-        """How many bytes the server would take now."""
+        """The bytes that the flow-control window of the connection allows."""
         return self._outgoing.room
 
     def begin(self, headers: bytes, message: bytes) -> int:
-        """Make a call with one message; return its stream. It leaves with the next `flush`."""
+        """Begin a call with one message; return its stream. The next `flush` sends it."""
         stream = self.open(headers)
         self.send(stream, message, last=True)
         return stream
 
     def open(self, headers: bytes) -> int:
-        """Begin a call whose messages are still to be sent; return its stream."""
+        """Begin a call without a message; return its stream."""
         self._stream += 2
         self._unsent.append(frame(HEADERS, END_HEADERS, self._stream, headers))
         return self._stream
 
     def send(self, stream: int, message: bytes, *, last: bool = False) -> None:
-        """Send one more message of a call, as soon as the server has room for it."""
+        """Queue a message of a call; it is sent when the window allows."""
         self._outgoing.send(stream, prefixed(message), last=last)
 
     def end(self, stream: int) -> None:
-        """Tell the server that there are no more messages."""
+        """Half-close a call after its last message."""
         self._outgoing.send(stream, b"", last=True)
 
     def give_up(self, stream: int) -> None:
-        """Tell the server that nobody waits for an answer any more."""
+        """Cancel a call."""
         self._outgoing.forget(stream)
         self._unsent.append(frame(RST_STREAM, 0, stream, struct.pack(">I", CANCEL)))
 
@@ -113,7 +114,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         if not self.ended.cancel():
-            self.ended.exception()  # it need not have been looked at
+            self.ended.exception()  # marks it as retrieved
         if self._transport is not None:
             self._transport.close()
 
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._received(stream, message)
 
     def _take_in(self, stream: int, count: int) -> None:
-        """Tell the server in time that it may send more."""
+        """Send a window update in time."""
         taken = self._taken.get(stream, 0) + count
         if taken >= _REPORT_BYTES:
             self._unsent.append(more_room(stream, taken))
@@ -182,6 +183,6 @@ class Connection(asyncio.Protocol):
         self._unsent.append(frame(SETTINGS, ACK, 0, b""))
 
     def fail(self, why: str) -> None:
-        """Have its user told that something went wrong."""
+        """End the connection with this error."""
         if not self.ended.done():
             self.ended.set_exception(CallFailed(why))

@@ -1,8 +1,8 @@
-"""The service in one process, called without gRPC: a stand-in takes the place of gRPC's server.
+"""The service in one process, called through a stand-in for the gRPC server.
 
-It runs in the interpreter of the checkout that is measured, so it imports nothing of `scripts`
-and of the service only what every version has. Each line of standard input names a method
-and files of requests and answers. The calls are made, and a line says what they cost.
+It runs in the interpreter of the measured checkout, so it imports nothing from `scripts`, and
+from the service only names that every version has. Each line of standard input names a method
+and files of requests and answers; the calls are made, and a line reports their times.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class _Details(NamedTuple):
-    """A call, as gRPC describes it to those who serve it."""
+    """The details of a call, as gRPC passes them to interceptors."""
 
     method: str
     invocation_metadata: Sequence[tuple[str, str]] = ()
 
 
 class _Context:
-    """A call without a deadline whose caller shows nothing."""
+    """The context of a call without deadline, metadata or certificate."""
 
     def time_remaining(self) -> None:
         return None
@@ -54,7 +54,7 @@ class _Context:
 
 
 class _Server:
-    """Knows the methods that are served; it listens to nobody."""
+    """A registry of methods with the interface of a gRPC server, without a socket."""
 
     def __init__(
         self, interceptors: Sequence[grpc.aio.ServerInterceptor] = (), **_: object
@@ -78,7 +78,7 @@ class _Server:
         pass
 
     async def method(self, name: str) -> Callable[[bytes], Awaitable[bytes]]:
-        """Return what makes a call of the method, with all that surrounds it."""
+        """Return a function that calls the method through all interceptors."""
         find: Callable[[Any], Awaitable[Any]] = self._find
         for interceptor in reversed(self._interceptors):
             find = _around(interceptor, find)
@@ -103,7 +103,7 @@ def _around(interceptor: Any, find: Any) -> Callable[[Any], Awaitable[Any]]:  # 
 
 
 async def _done(task: Mapping[str, Any], server: _Server) -> Mapping[str, float]:
-    """Make the calls of *task*, so many at a time; return the seconds that they took."""
+    """Make the calls of *task* with its number of callers; return their seconds."""
     requests = list(unframed(Path(task["requests"]).read_bytes()))  # noqa: ASYNC240  nothing runs
     call = await server.method(task["method"])
     answers = [b""] * len(requests)
@@ -126,12 +126,12 @@ async def _done(task: Mapping[str, Any], server: _Server) -> Mapping[str, float]
 
 
 def framed(messages: Sequence[bytes]) -> bytes:
-    """Return *messages* one after the other, each behind its length."""
+    """Return *messages* joined, each after its length."""
     return b"".join(_LENGTH.pack(len(message)) + message for message in messages)
 
 
 def unframed(data: bytes) -> Iterator[bytes]:
-    """Yield the messages that were framed."""
+    """Yield the messages that `framed` joined."""
     begin = 0
     while begin < len(data):
         (length,) = _LENGTH.unpack_from(data, begin)
@@ -141,7 +141,7 @@ def unframed(data: bytes) -> Iterator[bytes]:
 
 
 def _offered(name: str, *modules: str) -> Any:  # noqa: ANN401  whatever it is
-    """Return what one of *modules* offers by this *name*: versions differ in where it is."""
+    """Return *name* from the first of *modules* that has it; versions differ in its place."""
     for module in modules:
         with suppress(ImportError, AttributeError):
             return getattr(importlib.import_module(f"inventory_grpc.{module}"), name)
@@ -154,7 +154,7 @@ def _set_up_logging() -> None:
 
 
 async def _serve(database: Path, said: int) -> None:
-    """Serve from *database* until standard input ends; write to the file *said*."""
+    """Serve *database* until standard input ends; write results to the descriptor *said*."""
     servers: list[_Server] = []
 
     def stand_in(**options: Any) -> _Server:  # noqa: ANN401  those of gRPC
@@ -172,9 +172,9 @@ async def _serve(database: Path, said: int) -> None:
 
 if __name__ == "__main__":
     _said = os.dup(1)
-    os.dup2(2, 1)  # whatever is printed goes where the log goes
+    os.dup2(2, 1)  # printed text goes to the log
     _set_up_logging()
-    # as a process that serves sets them
+    # the settings of a serving process
     sys.setswitchinterval(_offered("SWITCH_SECONDS", "server.lifetime", "lifetime"))
     gc.set_threshold(*_offered("GC_THRESHOLDS", "server.lifetime", "lifetime"))
     asyncio.run(_serve(Path(sys.argv[1]), _said))

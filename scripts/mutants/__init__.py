@@ -3,7 +3,6 @@
 from typing import Final
 
 from scripts.mutants.engine import ENGINE
-from scripts.mutants.reads import READS
 from scripts.mutants.surroundings import SURROUNDINGS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *READS)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS)

@@ -1,7 +1,7 @@
-"""Break the service on purpose, one promise at a time, and see that a test notices.
+"""Mutation test: deliberate faults, each of which at least one test must notice.
 
-Each mutant is a change to a copy of the sources, and the tests that must fail with it. The
-tests pass on an unchanged copy first, or their failing would tell nothing.
+Each mutant changes a copy of the sources, and names the tests that must fail with it. These
+tests must first pass on an unchanged copy.
 """
 
 import re
@@ -23,7 +23,7 @@ from scripts.mutants.mutant import Mutant
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("inventory_grpc", "generated", "tests", "scripts", "README.md", "pyproject.toml")
 SECONDS: Final = 400
-"""What the tests of one mutant may take."""
+"""Timeout of the tests of one mutant."""
 
 app = typer.Typer(add_completion=False)
 _screen = Console(stderr=True)
@@ -32,22 +32,22 @@ _screen = Console(stderr=True)
 @app.command()
 def main(
     only: Annotated[
-        list[str] | None, typer.Argument(help="Names of mutants, such as M7; all of them if none.")
+        list[str] | None, typer.Argument(help="Names of mutants, such as M7; by default all.")
     ] = None,
 ) -> None:
-    """Show that each mutant is caught; exit with 1 if one is not."""
+    """Break the service on purpose, and show which test notices; exit with 1 if none does."""
     chosen = [mutant for mutant in MUTANTS if not only or mutant.name in only]
-    table = Table("mutant", "what is wrong", "caught by", "seconds")
+    table = Table("mutant", "fault", "caught by", "seconds")
     survived = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         for name in COPIED:
             source = ROOT / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
-        with _screen.status("unchanged, all of these tests pass") as status:
+        with _screen.status("running the tests on an unchanged copy") as status:
             healthy = _failing(copy, " ".join({mutant.caught_by for mutant in chosen}))
             if healthy:
-                _screen.print(f"[red]{healthy}[/] fails before anything was changed")
+                _screen.print(f"[red]{healthy}[/] fails on an unchanged copy")
                 raise typer.Exit(1)
             for mutant in chosen:
                 status.update(f"{mutant.name}: {mutant.what}")
@@ -62,14 +62,14 @@ def main(
 
 
 def _caught(copy: Path, mutant: Mutant) -> str:
-    """Return the first test that fails with *mutant*."""
+    """Return the first test that fails with *mutant*, or an empty string."""
     sources: dict[Path, str] = {}
     try:
         for edit in mutant.edits:
             path = copy / "inventory_grpc" / edit.file
             source = sources[path] = path.read_text("utf-8")
             if source.count(edit.old) != 1:
-                what = f"{mutant.name}: {edit.file} has changed; so must the mutant"
+                what = f"{mutant.name} does not apply to {edit.file}: adapt the mutant"
                 raise typer.BadParameter(what)
             path.write_text(source.replace(edit.old, edit.new), "utf-8")
         return _failing(copy, mutant.caught_by)
@@ -79,7 +79,7 @@ def _caught(copy: Path, mutant: Mutant) -> str:
 
 
 def _failing(copy: Path, tests: str) -> str:
-    """Run *tests*; return the first that fails, or nothing."""
+    """Run *tests*; return the first that fails, or an empty string."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     try:
         ran = subprocess.run(
@@ -91,7 +91,7 @@ def _failing(copy: Path, tests: str) -> str:
             timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return "(it hangs)"
+        return "(timeout)"
     found = re.search(
         r"^(?:FAILED|ERROR) \S*?(?:::)?(test_\w+)(?:\[| |$)", ran.stdout, re.MULTILINE
     )

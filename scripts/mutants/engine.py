@@ -1,4 +1,4 @@
-"""Faults of the writer and the log: what it promises to callers, one promise at a time."""
+"""Mutants of the writer and the log, one for each promise to callers."""
 
 from typing import Final
 
@@ -41,7 +41,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M4",
-        "decide by what was read when the batch began",
+        "decide on state read when the batch began",
         "application/ledger/batch.py",
         "            return command.decide(self)\n        except",
         "            from copy import copy\n"
@@ -69,7 +69,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M7",
-        "lose what comes between history and live",
+        "lose events between history and live",
         "application/following.py",
         '                await pause("catchup_to_live")\n',
         '                await pause("catchup_to_live")\n'
@@ -95,7 +95,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M10",
-        "go on with a batch after SQLite has rolled it back by itself",
+        "continue a batch after SQLite has rolled it back",
         "infrastructure/sqlite/transaction.py",
         "        execute_with(self._connection, _REQUESTS, rows)\n",
         "        try:\n"
@@ -112,7 +112,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M11",
-        "tell a failed sync as not applied",
+        "report a failed sync as not applied",
         "application/ledger/mailbox.py",
         "        if error.committing:\n",
         "        if False:\n",
@@ -120,7 +120,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M12",
-        "give a caller who left the answer of the next",
+        "shift answers by one after a cancelled caller",
         "application/ledger/loop.py",
         "            for entry, answer in zip(entries, answers, strict=False):\n",
         "            entries_left = [entry for entry in entries if not entry.caller.done()]\n"
@@ -142,7 +142,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M14",
-        "look at the deadline only at the door",
+        "check the deadline only on arrival",
         "application/ledger/mailbox.py",
         "            if deadline is not None and deadline <= now:\n",
         "            if deadline is not None and deadline < 0 * now:\n",
@@ -161,7 +161,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M16",
-        "tell callers what the exception says",
+        "send the text of an exception to the caller",
         "application/failures.py",
         "    return Internal(error_id)",
         "    return Internal(str(error))",
@@ -169,7 +169,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M17",
-        "go on behind what a failed sync may have lost",
+        "keep the connection after a failed sync",
         "infrastructure/sqlite/storage.py",
         "            abandon(connection)\n",
         "            close(connection)\n",

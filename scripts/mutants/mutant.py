@@ -1,4 +1,4 @@
-"""A deliberate fault: a change of the sources, and the tests that must notice it."""
+"""A mutant: a deliberate fault in the sources, and the tests that must notice it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ class Edit(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """A way to be wrong."""
+    """A deliberate fault."""
 
     name: str
     what: str
@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
     caught_by: str
     """Tests, of which at least one must fail."""
     also: Edit | None = None
-    """What stands in the way, and is taken out as well."""
+    """A second edit, which removes a safeguard that would hide the fault."""
 
     @property
     def edits(self) -> Sequence[Edit]:

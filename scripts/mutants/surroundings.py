@@ -1,4 +1,4 @@
-"""Faults around the engine: files, readers, streams, and values that are promised."""
+"""Mutants around the engine: files, reads, streams, memory, and promised values."""
 
 from typing import Final
 
@@ -31,7 +31,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M21",
-        "take an older copy that went on past the mark for the log",
+        "accept an older copy that has grown past the mark",
         "infrastructure/sqlite/high_water.py",
         "if found is not None and found.hex() == mark.hash:",
         "if found is not None:",
@@ -39,7 +39,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M22",
-        "refuse a cart for the sake of a hold that is over",
+        "refuse a cart because of an overdue hold",
         "application/ledger/batch.py",
         "        if not self._free(shortage):\n",
         "        if False:\n",
@@ -55,7 +55,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M24",
-        "take a file of callers that cannot be read for an empty one",
+        "treat an unreadable file of callers as empty",
         "infrastructure/callers_file.py",
         "            text = file.read(MAX_BYTES + 1)\n    except OSError as error:\n"
         '        raise BadCallers(f"{path}: {error.strerror}") from None\n',
@@ -73,7 +73,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M26",
-        "leave the WAL as large as a long read has made it",
+        "keep the size of the WAL after a long read",
         "infrastructure/sqlite/connection.py",
         '        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)\n',
         "",
@@ -81,7 +81,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M27",
-        "keep streams of commands that have ended",
+        "keep the state of ended command streams",
         "presentation/command_stream.py",
         "            self._open.discard(stream)\n",
         "            pass\n",
@@ -89,7 +89,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M28",
-        "wait 600 s for a reader that takes nothing",
+        "wait 600 s for a stalled reader",
         "presentation/stalled_readers.py",
         "MAX_SECONDS: Final = 60.0\n",
         "MAX_SECONDS: Final = 600.0\n",
@@ -97,7 +97,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M29",
-        "let in 500 calls in bulk",
+        "admit 500 bulk calls",
         "presentation/interceptors/admission.py",
         "    bulk: int = 50\n",
         "    bulk: int = 500\n",
@@ -105,7 +105,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M30",
-        "give storage up after 600 s",
+        "give up on storage after 600 s",
         "application/ledger/loop.py",
         "GIVE_UP_SECONDS: Final = 60.0\n",
         "GIVE_UP_SECONDS: Final = 600.0\n",
@@ -113,10 +113,34 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M31",
-        "have holds that are over yield to commands for 2 s",
+        "let overdue holds wait 2 s for commands",
         "application/ledger/loop.py",
         "EXPIRY_PATIENCE_MICROS: Final = 200_000\n",
         "EXPIRY_PATIENCE_MICROS: Final = 2_000_000\n",
         "tests/unit/application/test_promised_times.py",
+    ),
+    Mutant(
+        "M32",
+        "scan all events of a stock for one page",
+        "infrastructure/sqlite/event_search.py",
+        "        if last - first < self.looked_at:\n",
+        "        if True:\n",
+        "tests/integration/test_bounded_reads.py",
+    ),
+    Mutant(
+        "M33",
+        "keep the traceback of a refusal, and with it the whole batch",
+        "application/ledger/batch.py",
+        "refusal.with_traceback(None)",
+        "refusal",
+        "tests/unit/presentation/test_memory_of_refusals.py",
+    ),
+    Mutant(
+        "M34",
+        "cache a stock that an event published meanwhile has changed",
+        "infrastructure/cache.py",
+        "        if reading.as_of < self._head.position:\n",
+        "        if False:\n",
+        "tests/unit/application/test_cache.py",
     ),
 )

@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pandas as pd
@@ -27,13 +29,13 @@ Item = TypeVar("Item")
 
 
 def expected_stocks(sales: Sales, plan: Plan) -> pd.DataFrame:
-    """Return for each store and product what it was stocked with, what is left, and its events."""
+    """Return the initial units, the final units and the events of each store and product."""
     fates = {basket_id: plan.fate(basket_id) for basket_id in sales.lines.basket_id.unique()}
     lines = sales.lines.assign(fate=sales.lines.basket_id.map(fates))
     keys = [lines.store_id, lines.product_id]
     sold = lines.quantity.where(lines.fate == Fate.COMMITTED, 0)
     stocked = lines.quantity.groupby(keys).sum()
-    # One event when it was stocked, and two for every line: reserved, and what came of it.
+    # One event for the delivery, and two for every line: the reservation, and its end.
     events = 1 + 2 * lines.groupby(["store_id", "product_id"]).basket_id.nunique()
     return pd.DataFrame(
         {"stocked": stocked, "on_hand": stocked - sold.groupby(keys).sum(), "version": events}
@@ -41,7 +43,7 @@ def expected_stocks(sales: Sales, plan: Plan) -> pd.DataFrame:
 
 
 async def until_nothing_is_held(client: InventoryClient, findings: Findings) -> None:
-    """Wait until the last of the baskets that were left to expire has done so."""
+    """Wait until the last basket that should expire has expired."""
     end = time.monotonic() + EXPIRY_SECONDS
     while (await client.list_reservations(states=["ACTIVE"], page_size=1)).reservations:
         if time.monotonic() > end:
@@ -53,7 +55,7 @@ async def until_nothing_is_held(client: InventoryClient, findings: Findings) -> 
 async def compare_stocks(
     client: InventoryClient, expected: pd.DataFrame, findings: Findings, advance: Advance
 ) -> None:
-    """Compare every stock with what it should be."""
+    """Compare every stock with its expected levels."""
     for page in _pages(expected.itertuples(), PAGE):
         keys = [Key(str(row.Index[1]), str(row.Index[0])) for row in page]
         answer = await client.batch_get_stock(keys=keys)
@@ -68,7 +70,7 @@ async def compare_stocks(
 async def compare_log(
     client: InventoryClient, expected: pd.DataFrame, findings: Findings, advance: Advance
 ) -> None:
-    """Read the whole log, and compare what it adds up to."""
+    """Read the whole log, and compare its sums."""
     on_hand: defaultdict[tuple[int, int], int] = defaultdict(int)
     reserved: defaultdict[tuple[int, int], int] = defaultdict(int)
     position = 0
@@ -93,7 +95,7 @@ async def compare_log(
 
 
 def movement(event: Event) -> tuple[int, int]:
-    """Return by how much on hand and reserved moved."""
+    """Return the changes of on hand and reserved."""
     match event.WhichOneof("fact"):
         case "stock_added":
             return event.stock_added.quantity, 0
@@ -106,7 +108,7 @@ def movement(event: Event) -> tuple[int, int]:
         case "reservation_expired":
             return 0, -event.reservation_expired.quantity
         case other:
-            raise ValueError(f"nobody asked for {other} at {event.position}")
+            raise ValueError(f"unexpected event at {event.position}: {other}")
 
 
 async def compare_reservations(
@@ -116,7 +118,7 @@ async def compare_reservations(
     findings: Findings,
     advance: Advance,
 ) -> None:
-    """Compare what became of each basket in *sample*, line by line."""
+    """Compare the reservation of each basket in *sample*, line by line."""
     for basket in sample:
         fate = plan.fate(basket.basket_id)
         try:
@@ -144,8 +146,19 @@ async def compare_reservations(
         advance(1)
 
 
+async def verified(database: Path) -> str:
+    """Return the first errors of `inventory-grpc verify`, or an empty string."""
+    verify = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "inventory_grpc", "verify", "--database", str(database)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await verify.communicate()
+    return "; ".join(said.decode().splitlines()[:3]) if verify.returncode else ""
+
+
 def sampled(baskets: Iterable[Basket], size: int, seed: int) -> list[Basket]:
-    """Return *size* of the baskets, each with the same chance, or all if there are fewer."""
+    """Return a uniform sample of *size* baskets, or all if there are fewer."""
     draw = random.Random(seed)
     chosen: list[Basket] = []
     for seen, basket in enumerate(baskets):

@@ -8,21 +8,21 @@ ENOUGH: Final = 1_000
 
 
 class TooMany(Exception):
-    """There is so much wrong that going on would teach nothing."""
+    """The replay stops early because of too many differences."""
 
 
 @dataclass
 class Findings:
-    """Counts the differences, and keeps the first of them."""
+    """The number of differences, and the first of them."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
 
     def add(self, what: str) -> None:
-        """Note one difference.
+        """Add a difference.
 
         Raises:
-            TooMany: there were so many before that it is time to stop.
+            TooMany: the limit is reached.
         """
         self.count += 1
         if len(self.first) < SHOWN:

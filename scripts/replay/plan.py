@@ -1,4 +1,4 @@
-"""Decides by a seed how each basket ends, and which requests are sent twice."""
+"""The plan of a replay: the fate of each basket, and the requests that are sent twice."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 
 class Fate(Enum):
-    """What happens to a basket once it is reserved."""
+    """The end of a reserved basket."""
 
     COMMITTED = "committed"
     RELEASED = "released"
@@ -14,19 +14,18 @@ class Fate(Enum):
 
 
 class Sending(Enum):
-    """How a request is sent."""
+    """The way a request is sent."""
 
     ONCE = "once"
-    AGAIN = "again, once it was answered"
+    AGAIN = "again, after the answer"
     TWICE_AT_ONCE = "twice at the same time"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Decides by lot, but always in the same way for the same *seed*.
+    """Decides at random, but equally for equal seeds.
 
-    The lot of a basket or a request depends on nothing but its id, so it does not matter
-    in which order callers come to it.
+    A decision depends only on the id of the basket or request, not on the order of callers.
     """
 
     seed: int
@@ -41,7 +40,7 @@ class Plan:
         return Fate.EXPIRED if lot < self.released + self.expired else Fate.COMMITTED
 
     def ttl_seconds(self, basket_id: int) -> float:
-        """Return how long a basket is held that is left to expire: 1 to 2 seconds."""
+        """Return the hold time of a basket that should expire: 1 to 2 seconds."""
         return 1 + self._lot(f"time of {basket_id}")
 
     def sending(self, request_id: str) -> Sending:
@@ -51,6 +50,6 @@ class Plan:
         return Sending.AGAIN if lot < self.twice / 2 else Sending.TWICE_AT_ONCE
 
     def _lot(self, what: str) -> float:
-        """Return a number from 0 to below 1 that belongs to *what*."""
+        """Return a number in [0, 1) derived from the seed and *what*."""
         digest = blake2b(f"{self.seed} {what}".encode(), digest_size=6).digest()
         return int.from_bytes(digest) / 2**48

@@ -1,4 +1,4 @@
-"""Progress on the way, and the rates and differences at the end."""
+"""The report of a replay: progress bars, then rates and differences."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from scripts.replay.findings import Findings
 
 @dataclass
 class Phase:
-    """One part of the run: how much of what was done, in which time."""
+    """A phase of the run, with its amount and time."""
 
     name: str
     unit: str
@@ -34,7 +34,7 @@ class Phase:
     requests: int = 0
     events: int = 0
     busy: float = 0.0
-    """Processor time of this program for each second: near 1, it is what was waited for."""
+    """Processor time of this program for each second; near 1, it was the bottleneck."""
 
     def advance(self, count: int = 1) -> None:
         self.count += count
@@ -42,7 +42,7 @@ class Phase:
 
 
 class Report:
-    """Shows how far the run is, and in the end how it was."""
+    """Shows progress, and the results at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -59,7 +59,7 @@ class Report:
 
     @contextmanager
     def phase(self, name: str, unit: str, total: int) -> Iterator[Phase]:
-        """Time what is done inside, and show how far it is."""
+        """Time the block, and show its progress."""
         phase = Phase(name, unit, self.bars, self.bars.add_task(name, total=total))
         self._phases.append(phase)
         started, worked = time.perf_counter(), time.process_time()
@@ -100,7 +100,7 @@ class Report:
         rates.add_section()
         rates.add_row("in all", "", f"{time.perf_counter() - self._started:,.1f}")
         self._console.print(rates)
-        self._console.print("client: how busy this program was itself", style="dim")
+        self._console.print("client: the share of time in which this program was busy", style="dim")
         known = Table("", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_header=False)
         known.add_column("", justify="right", no_wrap=True)
         for name, value in self._facts:

@@ -1,4 +1,4 @@
-"""Replays a year of sales, from the first delivery to the last comparison."""
+"""The run of a replay, from the first delivery to the last comparison."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from inventory_grpc.client import InventoryClient, Line
-from scripts.replay import check, server
+from scripts.replay import check
 from scripts.replay.findings import Findings
 from scripts.replay.plan import Fate, Plan, Sending
 from scripts.replay.report import Phase, Report
@@ -19,7 +19,7 @@ from scripts.replay.traffic import Traffic, by_callers
 
 
 class NotEmpty(Exception):
-    """The log has something in it, so what is found could not be told from what was sold."""
+    """The log has events already, so its sums cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Replay:
 
     address: str
     database: Path | None
-    """The file, where it is at hand."""
+    """The database file of a local server."""
 
     client: InventoryClient
     sales: Sales
@@ -39,10 +39,10 @@ class Replay:
     findings: Findings
 
     async def run(self) -> None:
-        """Do all of it; what differs is in `findings`.
+        """Run all phases; `findings` has the differences.
 
         Raises:
-            NotEmpty: there was something in the log before.
+            NotEmpty: the log has events already.
         """
         if head := await self._head():
             raise NotEmpty(f"the server's log has {head:,} events already; start on a new file")
@@ -82,7 +82,7 @@ class Replay:
             phase.advance()
 
     async def _check(self, expected: pd.DataFrame) -> None:
-        """Compare everything at once: what is compared does not change any more."""
+        """Compare everything concurrently; nothing changes any more."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._check_stocks(expected))
             group.create_task(self._check_log(expected))
@@ -109,15 +109,15 @@ class Replay:
 
     async def _verify(self, database: Path) -> None:
         with self.report.phase("run verify", "", 1) as phase:
-            if said := await server.verified(database):
-                self.findings.add(f"inventory-grpc verify says: {said}")
+            if said := await check.verified(database):
+                self.findings.add(f"inventory-grpc verify: {said}")
             phase.advance()
 
     @asynccontextmanager
     async def _sending(
         self, name: str, unit: str, total: int, traffic: Stocking | Traffic
     ) -> AsyncIterator[Phase]:
-        """Count the requests and the events of a phase, beside its time."""
+        """Add the requests and events of a phase to its time."""
         requests, head = traffic.requests, await self._head()
         with self.report.phase(name, unit, total) as phase:
             yield phase
@@ -129,16 +129,16 @@ class Replay:
 
     def _tell_the_data(self, expected: pd.DataFrame) -> None:
         tell, odd = self.report.fact, self.sales.oddities
-        tell("baskets with something in them", self.sales.basket_count)
-        tell("their lines", len(self.sales.lines))
-        tell("their stores", int(self.sales.lines.store_id.nunique()))
-        tell("their stocks", len(expected))
-        tell("their units", int(expected.stocked.sum()))
-        tell("left out: lines of 0 units, which cannot be reserved", odd.lines_of_nothing)
-        tell("left out: baskets of no other lines", odd.baskets_of_nothing)
-        tell("sold like any other: lines of 10,000 units or more", odd.huge_lines)
+        tell("baskets", self.sales.basket_count)
+        tell("lines", len(self.sales.lines))
+        tell("stores", int(self.sales.lines.store_id.nunique()))
+        tell("stocks", len(expected))
+        tell("units", int(expected.stocked.sum()))
+        tell("lines of 0 units, left out", odd.lines_of_nothing)
+        tell("baskets of no other lines, left out", odd.baskets_of_nothing)
+        tell("lines of 10,000 units or more", odd.huge_lines)
         tell("units in the largest line", odd.largest_line)
-        tell("split: baskets of more than 500 lines", odd.large_baskets)
+        tell("baskets of more than 500 lines, split", odd.large_baskets)
 
     def _tell_the_traffic(self, stocking: Stocking, traffic: Traffic) -> None:
         for fate in Fate:

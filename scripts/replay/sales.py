@@ -30,7 +30,7 @@ HUGE: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What one customer took home, or for a very large basket, a part of it."""
+    """The purchase of one customer, or a part of a very large one."""
 
     basket_id: int
     reservation_id: str
@@ -41,22 +41,22 @@ class Basket:
 
 @dataclass(frozen=True)
 class Oddities:
-    """What in the data is unlike an ordinary sale, and what becomes of it."""
+    """Unusual records in the data, and their treatment."""
 
     lines_of_nothing: int
-    """Lines of 0 units: nothing can be reserved, so they are left out."""
+    """Lines of 0 units, which are left out because they cannot be reserved."""
     baskets_of_nothing: int
-    """Baskets of no other lines: left out with them."""
+    """Baskets of no other lines, which are left out too."""
     huge_lines: int
-    """Lines of 10,000 units and more, such as fuel by the millilitre: sold like any other."""
+    """Lines of 10,000 units and more, such as fuel in millilitres; they are sold as usual."""
     largest_line: int
     large_baskets: int
-    """Baskets of more than 500 lines: a reservation for each 500 of them."""
+    """Baskets of more than 500 lines, with a reservation for each 500 of them."""
 
 
 @dataclass(frozen=True)
 class Sales:
-    """The lines of the baskets that were chosen, in the order of time."""
+    """The lines of the chosen baskets, in the order of time."""
 
     lines: pd.DataFrame
     oddities: Oddities
@@ -66,7 +66,7 @@ class Sales:
         return int(self.lines.basket_id.nunique())
 
     def baskets(self) -> Iterator[Basket]:
-        """Yield the baskets one by one; only the table is in memory as a whole."""
+        """Yield the baskets one by one, so that only the table is in memory as a whole."""
         rows = self.lines.itertuples(index=False, name=None)
         for basket_id, group in groupby(rows, key=itemgetter(0)):
             of_basket = list(group)
@@ -87,13 +87,13 @@ def _parts(lines: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def load(baskets: int | None) -> Sales:
-    """Return the first *baskets* by time, or where that is None, the whole year."""
+    """Return the first *baskets* by time, or the whole year for None."""
     year = get_data("transactions")["transactions"][COLUMNS]
     year = year.sort_values(["transaction_timestamp", "basket_id"], kind="stable")
     chosen = year[year.basket_id.isin(year.basket_id.unique()[:baskets])]
     lines = chosen[chosen.quantity > 0]
     if (chosen.quantity < 0).any():
-        raise ValueError("there are lines of less than nothing; the data is not as it was")
+        raise ValueError("the data has lines of negative units, which no earlier version had")
     return Sales(
         lines,
         Oddities(

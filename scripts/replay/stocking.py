@@ -17,17 +17,17 @@ from scripts.replay.findings import Findings
 from scripts.replay.plan import Plan, Sending
 
 BATCH: Final = 500
-"""Commands in a message."""
+"""Commands of a message."""
 
 AHEAD: Final = 4
-"""Messages that are sent and not answered yet."""
+"""Messages sent ahead of their answers."""
 
 STREAM_SECONDS: Final = 1_800.0
 
 
 @dataclass
 class _Delivery:
-    """A message, and the positions that were answered to it the first time."""
+    """A message, and the positions in its first answer."""
 
     message: pb.ExecuteStreamRequest
     sending: Sending
@@ -35,11 +35,11 @@ class _Delivery:
 
 
 class StockingFailed(Exception):
-    """The stream did not come to its end."""
+    """The stream failed or ended early."""
 
 
 class Stocking:
-    """Brings the stores all that they will need, over one stream, some messages of it twice."""
+    """Delivers all goods to the stores over one stream; some messages are sent twice."""
 
     def __init__(self, plan: Plan, findings: Findings) -> None:
         self._plan = plan
@@ -54,10 +54,10 @@ class Stocking:
     async def stock(
         self, address: str, goods: Iterator[Line], advance: Callable[[int], object]
     ) -> None:
-        """Bring all *goods*; tell *advance* how many more are there.
+        """Deliver *goods*; report each step to *advance*.
 
         Raises:
-            StockingFailed: not all of it could be brought.
+            StockingFailed: not everything was delivered.
         """
         async with grpc.aio.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
             stub = InventoryCommandsStub(channel)
@@ -68,7 +68,7 @@ class Stocking:
                     advance(self._take(self._sent.popleft(), response.results))
             except grpc.aio.AioRpcError as error:
                 raise StockingFailed(f"stocking in bulk: {error.details()}") from None
-        if self._sent:  # the server has ended the stream before us
+        if self._sent:  # the server ended the stream early
             raise StockingFailed(f"{len(self._sent)} messages were not answered")
 
     async def _messages(self, goods: Iterator[Line]) -> AsyncIterator[pb.ExecuteStreamRequest]:
@@ -89,20 +89,20 @@ class Stocking:
                 await self._answered.wait()
 
     async def _send(self, delivery: _Delivery) -> pb.ExecuteStreamRequest:
-        """Return the message once the server may be sent one more."""
+        """Return the message when the window of unanswered messages allows one more."""
         await self._room.acquire()
         self._sent.append(delivery)
         self.requests += 1
         return delivery.message
 
     def _take(self, delivery: _Delivery, results: Sequence[pb.CommandResult]) -> int:
-        """Check what was answered; return how many stocks are new by it."""
+        """Check an answer; return the number of stocks it adds."""
         self._room.release()
         self._answered.set()
         self._compare(delivery.message.commands, results, is_again=delivery.positions is not None)
         positions = [result.position for result in results]
         if delivery.positions is not None:
-            self._findings.compare("positions, told again", delivery.positions, positions)
+            self._findings.compare("positions of a repeated message", delivery.positions, positions)
             return 0
         delivery.positions = positions
         if delivery.sending is Sending.AGAIN:
@@ -116,7 +116,7 @@ class Stocking:
         *,
         is_again: bool,
     ) -> None:
-        """Check that each command was done, as the first for its stock, and only once."""
+        """Check that each command was executed once, and as the first for its stock."""
         self._findings.compare("results of a message", len(commands), len(results))
         for command, result in zip(commands, results, strict=False):
             if result.version != 1 or result.replayed != is_again:

@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 class Reply(Protocol):
-    """What every command answers."""
+    """The fields that all answers share."""
 
     replayed: bool
     position: int
@@ -28,7 +28,7 @@ SomeReply = TypeVar("SomeReply", bound=Reply)
 async def by_callers(
     callers: int, items: Iterator[Item], serve: Callable[[Item], Awaitable[None]]
 ) -> None:
-    """Let *callers* at a time serve the *items*: each takes the next when it is through."""
+    """Serve the *items* with this many concurrent callers."""
 
     async def caller() -> None:
         for item in items:
@@ -41,7 +41,7 @@ async def by_callers(
 
 @dataclass
 class Traffic:
-    """Sends what the plan says, and notes every answer that is not as it should be."""
+    """Sends requests as planned, and adds wrong answers to the findings."""
 
     client: InventoryClient
     plan: Plan
@@ -51,7 +51,7 @@ class Traffic:
     fates: Counter[Fate] = field(default_factory=Counter)
 
     async def sell(self, basket: Basket) -> None:
-        """Reserve a basket, and then commit it, release it or forget about it."""
+        """Reserve a basket, and then commit, release or abandon it."""
         fate = self.plan.fate(basket.basket_id)
         reservation_id = basket.reservation_id
         ttl = None
@@ -103,12 +103,14 @@ class Traffic:
         return True
 
     def _same(self, request_id: str, one: SomeReply, other: SomeReply) -> None:
-        """Check that what was sent twice was done once, and both times answered alike."""
+        """Check that a repeated request was executed once, with equal answers."""
         if not one.replayed and not other.replayed:
-            self.findings.add(f"{request_id}: done twice, at {one.position} and {other.position}")
+            self.findings.add(
+                f"{request_id}: executed twice, at {one.position} and {other.position}"
+            )
         one.replayed = other.replayed = False
         if one != other:
-            self.findings.add(f"{request_id}: answered {_line(one)}, and then {_line(other)}")
+            self.findings.add(f"{request_id}: {_line(one)} answered first, and then {_line(other)}")
 
 
 def _line(reply: Reply) -> str:

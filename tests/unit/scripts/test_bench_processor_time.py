@@ -25,5 +25,5 @@ def test_each_file_counts_for_whose_it_is() -> None:
 
 @pytest.mark.parametrize("seen", [[], ["/usr/bin/python3.12"]])
 def test_shares_without_the_kernel_are_no_figures(seen: list[str]) -> None:
-    with pytest.raises(PerfFailed, match="may not look into the kernel"):
+    with pytest.raises(PerfFailed, match="may not sample the kernel"):
         shares_of(seen)

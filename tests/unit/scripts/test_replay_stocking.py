@@ -105,7 +105,7 @@ async def test_what_is_done_twice_is_found(warehouse: Warehouse, address: str) -
 
     done_again, at_other_positions = findings.first
     assert done_again.startswith("stock-lisbon-kettle-7: version 1 expected, replayed: True")
-    assert at_other_positions.startswith("positions, told again")
+    assert at_other_positions.startswith("positions of a repeated message")
 
 
 async def test_a_stream_that_breaks_off_ends_the_replay(warehouse: Warehouse, address: str) -> None:
