@@ -14,7 +14,7 @@ import pytest
 
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
 from tests.support.caller import calling
-from tests.support.documents import API, HANDBOOK, README, documents, name_of, text_of
+from tests.support.documents import API, HANDBOOK, README, documents, name_of, rows_of, text_of
 from tests.support.node import ENVIRONMENT, need_node
 from tests.support.server_process import ROOT, ServerProcess
 
@@ -124,6 +124,16 @@ async def test_the_call_from_node_shows_a_zero_when_all_is_sold(
         )
     [get_stock] = [block for block in blocks if block.interpreter == "node"]
     assert _run(get_stock, address, path) == "0 available as of 3\n"
+
+
+async def test_the_files_of_a_database_are_those_in_the_handbook(
+    server: ServerProcess, path: Path
+) -> None:
+    delivery = _blocks(HANDBOOK)[0]
+    await asyncio.to_thread(_run, delivery, await server.address(), path)
+    rows = rows_of(text_of(HANDBOOK), "file", "content")
+    named = {name.strip("` ") for row in rows for name in row[0].split(",")}
+    assert named == {file.name for file in path.parent.glob("inventory.db*")}
 
 
 def test_each_way_to_call_is_shown_with_an_answer_and_run() -> None:
