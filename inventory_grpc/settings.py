@@ -108,7 +108,7 @@ class Settings:
     )
     durability: Durability = _setting(
         Durability.FULL,
-        "`full`: on disk before it is answered; `relaxed`: soon after",
+        "`full`: a commit is on disk before its answer; `relaxed`: soon after",
         Group.STORAGE,
     )
     tls_certificate: Path | None = _setting(
@@ -121,64 +121,60 @@ class Settings:
         Group.ACCESS,
     )
     callers: Path | None = _setting(
-        None, "TOML file of who may call, and what; see [Security](#security)", Group.ACCESS
+        None, "TOML file of callers and their roles; see [Security](#security)", Group.ACCESS
     )
     health: HealthAccess = _setting(
         HealthAccess.OPEN,
-        "health checks without a token: `open`; or with a `token`, as all other calls",
+        "`open`: health checks need no token; `token`: they need one, as all other calls do",
         Group.ACCESS,
     )
     allow_plaintext: bool = _setting(
-        default=False, doc="serve other machines, too, without encryption", group=Group.ACCESS
+        default=False, doc="serve other machines without encryption", group=Group.ACCESS
     )
     allow_anonymous: bool = _setting(
-        default=False, doc="serve other machines, too, without asking who calls", group=Group.ACCESS
+        default=False, doc="serve other machines without authentication", group=Group.ACCESS
     )
     hold_seconds: float = _setting(
         DEFAULT_TTL / Instant.SECOND,
-        "how long a cart is held whose request names no time",
+        "length of a hold whose request names none",
         Group.COMMANDS,
         (MIN_TTL / Instant.SECOND, MAX_TTL / Instant.SECOND),
     )
     remember_days: float = _setting(
-        7.0, "how long a request id is remembered", Group.COMMANDS, (0, MAX_REMEMBER_DAYS)
+        7.0, "days for which a request id is remembered", Group.COMMANDS, (0, MAX_REMEMBER_DAYS)
     )
     max_commands: int = _setting(
-        2_000, "commands under way at a time in a worker; more are refused", Group.LIMITS, _COUNT
+        2_000, "most commands in progress in a worker; more are refused", Group.LIMITS, _COUNT
     )
-    max_queries: int = _setting(
-        1_000, "queries under way at a time in a worker", Group.LIMITS, _COUNT
-    )
-    max_streams: int = _setting(
-        1_000, "subscriptions open at a time in a worker", Group.LIMITS, _COUNT
-    )
+    max_queries: int = _setting(1_000, "most queries in progress in a worker", Group.LIMITS, _COUNT)
+    max_streams: int = _setting(1_000, "most subscriptions in a worker", Group.LIMITS, _COUNT)
     caller_share: float = _setting(
         0.5,
-        "which part of each of these one caller may take, where callers are known",
+        "share of each of these limits that one authenticated caller may take",
         Group.LIMITS,
         (0, 1),
     )
     cached_stocks: int = _setting(
-        100_000, "stocks kept at hand, for queries and for commands each", Group.LIMITS, _COUNT
+        100_000, "stocks in each of two caches, for queries and for commands", Group.LIMITS, _COUNT
     )
     cached_reservations: int = _setting(
-        20_000, "reservations kept at hand, for commands", Group.LIMITS, _COUNT
+        20_000, "reservations in the cache for commands", Group.LIMITS, _COUNT
     )
     warm_stocks: int = _setting(
         0,
-        "how many of the last events' stocks are read into the cache at start",
+        "stocks of the last events that are read into the cache at start",
         Group.LIMITS,
         (0, MAX_COUNT),
     )
     drain_seconds: float = _setting(
-        10.0, "how long calls may take to end after SIGTERM", Group.PROCESS, (0, MAX_DRAIN_SECONDS)
+        10.0, "seconds that calls have to end after SIGTERM", Group.PROCESS, (0, MAX_DRAIN_SECONDS)
     )
     log_format: LogFormat = _setting(
         LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal", Group.PROCESS
     )
     event_loop: EventLoop = _setting(
         EventLoop.ASYNCIO,
-        "`asyncio`, or `uvloop` where `pip install 'inventory-grpc[uvloop]'` was",
+        "`asyncio`, or `uvloop` if `inventory-grpc[uvloop]` is installed",
         Group.PROCESS,
     )
 
