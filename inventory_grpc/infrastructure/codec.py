@@ -5,7 +5,7 @@ field of the same name: a new fact needs nothing here. What is stored is kept fo
 only ever added, and a field that is absent from old bytes means "as before there was one".
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, get_args, get_type_hints
 
@@ -103,7 +103,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             set_time(message.record_time, record_time)
             time_before = record_time
         if cause is not cause_before:
-            _set_cause(message, cause)
+            _set_fields(message, Cause._fields, cause, cause_before)
             cause_before = cause
         if after is None:
             _set_subject(message, key)
@@ -122,28 +122,24 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             target, stored_before = getattr(message, stored.field), stored
             values_before = stored.unset
         values = stored.values(fact)
-        for name, value, before in zip(stored.names, values, values_before, strict=True):
-            if value is not before:
-                _set_field(target, name, value)
+        _set_fields(target, stored.names, values, values_before)
         values_before = values
         yield message.SerializeToString()
 
 
-def _set_field(message: Message, name: str, value: object) -> None:
-    if value is None:
-        message.ClearField(name)
-    elif isinstance(value, Instant):
-        set_time(getattr(message, name), value)
-    else:
-        setattr(message, name, value)
-
-
-def _set_cause(message: pb.Event, cause: Cause) -> None:
-    message.request_id, message.actor, message.reason, message.reference, time = cause
-    if time is None:
-        message.ClearField("occur_time")
-    else:
-        set_time(message.occur_time, time)
+def _set_fields(
+    message: Message, names: Sequence[str], values: Sequence[Any], before: Sequence[Any]
+) -> None:
+    """Set the fields *names* of *message* to *values*, where they are not what was set *before*."""
+    for name, value, old in zip(names, values, before, strict=True):
+        if value is old:
+            continue
+        if value is None:
+            message.ClearField(name)
+        elif isinstance(value, Instant):
+            set_time(getattr(message, name), value)
+        else:
+            setattr(message, name, value)
 
 
 def _set_subject(message: pb.Event, key: Key) -> None:
