@@ -1,1 +1,1 @@
-"""The domain: facts, states and commands of each noun, and the refusals. It knows nothing else."""
+"""The domain: facts, states, commands and refusals. It imports no other layer."""

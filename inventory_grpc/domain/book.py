@@ -1,4 +1,4 @@
-"""The protocols between decisions and whoever runs them: commands, the book, and states."""
+"""The protocols between decisions and the engine that runs them: commands, the book, and states."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
@@ -9,18 +9,18 @@ from inventory_grpc.domain.values import Instant
 
 
 class Book(Protocol):
-    """The state that decisions read: folded from the log, as of one moment."""
+    """The states that decisions read: folded from the log, at one moment."""
 
     @property
     def now(self) -> Instant: ...
 
-    def get(self, key: Key) -> Any:  # noqa: ANN401  of the class that the registry has for the key's
-        """Return the state of a stream, or that of a subject, None if it was never begun."""
+    def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
+        """Return the state of a stream or subject; None for a subject without events."""
         ...
 
 
 class Command(Protocol):
-    """A caller's wish, well formed. Who sent it, and why, is its `Cause`."""
+    """A valid command from a caller. Its `Cause` has the actor and the reason."""
 
     @property
     def touches(self) -> Collection[Key]:
@@ -29,27 +29,27 @@ class Command(Protocol):
 
     @property
     def about(self) -> Key | None:
-        """The subject that must exist already, if the command is about one.
+        """The subject that must exist, if the command needs one.
 
-        To a caller who may not see all of its streams it does not exist.
+        It does not exist for a caller whose scope lacks one of its streams.
         """
         ...
 
     def decide(self, book: Book) -> Sequence[Change]:
-        """Return the changes that follow; none if what is asked is so already.
+        """Return the changes to record; none if the state is already as requested.
 
-        No clock, no randomness, no awaiting: the book says what time it is.
+        A decision uses no clock, no randomness and no I/O; the book has the time.
 
         Raises:
-            Refusal: why nothing happens.
+            Refusal: the command is not possible; nothing is recorded.
         """
         ...
 
 
 class StreamState(Protocol):
-    """The state of a stream, made of its key before the first event. States are immutable.
+    """The immutable state of a stream; the constructor takes the key, and returns version 0.
 
-    One that has levels also has `available`, and `at(event)`: its events alone say it.
+    A state with levels also has `available`, and `at(event)`, since each event has the levels.
     """
 
     @property
@@ -59,7 +59,7 @@ class StreamState(Protocol):
     def levels(self) -> Levels | None: ...
 
     def then(self, fact: Fact, time: Instant) -> Self:
-        """Return the state once *fact*, recorded at *time*, has happened."""
+        """Return the state after *fact*, recorded at *time*."""
         ...
 
 
@@ -67,7 +67,7 @@ def followed(state: StreamState, event: Event) -> StreamState:
     """Return the state right after *event*.
 
     Raises:
-        EventOutOfOrder: it is not the next one.
+        EventOutOfOrder: its version is not the next one.
     """
     if event.version != state.version + 1:
         raise EventOutOfOrder(f"{event.key}: {event.version} after {state.version}")
@@ -75,15 +75,15 @@ def followed(state: StreamState, event: Event) -> StreamState:
 
 
 class SubjectState(Protocol):
-    """The fold of the events that carry a subject's key."""
+    """The state of a subject, folded from the events that name it."""
 
     @classmethod
     def begin(cls, first: Event) -> Self:
-        """Return the state that *first* begins, with no event folded in yet."""
+        """Return the state before *first*, the subject's first event, is folded in."""
         ...
 
     def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the state once *events*, its next ones, have happened."""
+        """Return the state after *events*, which are the subject's next ones."""
         ...
 
     @property
@@ -95,32 +95,32 @@ class SubjectState(Protocol):
     def expire_time(self) -> Instant | None: ...
 
     def is_due(self, now: Instant) -> bool:
-        """Tell whether its time is over and it has to be expired."""
+        """Return whether it is overdue and has to be expired."""
         ...
 
     def holds(self) -> Mapping[Key, int]:
-        """Return the units that it keeps from others, by stream."""
+        """Return the reserved units by stream."""
         ...
 
     def expire(self) -> Sequence[Change]:
-        """Return the changes by which it ends, for its time is over."""
+        """Return the changes that expire it."""
         ...
 
     @staticmethod
-    def not_found(key: Any) -> Refusal:  # noqa: ANN401  of the kind of the state
-        """Return the refusal for a caller to whom it does not exist."""
+    def not_found(key: Any) -> Refusal:  # noqa: ANN401  a key of this kind
+        """Return the refusal for a caller for whom the subject does not exist."""
         ...
 
 
 class Noun(NamedTuple):
-    """A kind of thing that events are of, or about: its key, its state and its facts."""
+    """A kind of stream or subject: its key, its state and its facts."""
 
     kind: int
-    """The number of its keys. It is stored for ever, as the name is: a new noun has the next."""
+    """The stored number of the kind. Neither it nor the name may ever change."""
     name: str
     key: type[Any]
     facts: tuple[type[Fact], ...]
     stream: type[StreamState] | None = None
-    """Its state, if it has streams of its own."""
+    """The state, if the noun has streams."""
     subject: type[SubjectState] | None = None
-    """Its state, if events of other streams are about it."""
+    """The state, if events of other streams name it as their subject."""

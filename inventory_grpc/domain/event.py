@@ -1,7 +1,7 @@
-"""Facts, and the events that give them a place in the log.
+"""Facts, and the events that place them in the log.
 
-The name of a fact's class and of its fields are what is stored, for ever: a fact or a field
-is only ever added, and a new meaning is a new fact.
+The names of fact classes and of their fields are stored and never change: facts and fields
+are only ever added, and a new meaning needs a new fact.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -9,38 +9,37 @@ from typing import Any, NamedTuple, TypeAlias
 from inventory_grpc.domain.values import Instant, immutable
 
 Key: TypeAlias = Any
-"""The id of a stream or of a subject, hashable; its class says of which kind. See `registry.py`.
+"""The hashable id of a stream or subject; `registry.py` maps its class to the kind.
 
-Keys of two kinds are never equal. A key is made of its name, which `str` returns; only a stock's
-has two parts.
+Keys of two kinds are never equal. A key class is constructed from the name, which `str` returns;
+only the key of a stock has two parts.
 """
 
-
 Moves: TypeAlias = tuple[int, int]
-"""By how many units a fact moves the two levels of a stock."""
+"""The changes of the two levels of a stock: on hand and reserved."""
 
 
 @immutable
 class Fact:
-    """Something that happened; never refused."""
+    """A recorded change; it is never refused."""
 
     @property
     def subject(self) -> Key | None:
-        """The key of a second thing that the fact is about, beside its stream."""
+        """The subject that the fact names beside its stream."""
         return None
 
     @property
     def moves(self) -> Moves:
-        """By how much it moves the units on hand, and the units reserved."""
+        """The changes of the units on hand and of the reserved units."""
         return 0, 0
 
 
 Change: TypeAlias = tuple[Key, Fact]
-"""A fact that a decision has recorded, behind the key of the stream that it belongs to."""
+"""The key of a stream, and a fact that a decision adds to it."""
 
 
 class Cause(NamedTuple):
-    """Who asked, under which request, and why. Empty where nobody said."""
+    """The actor, request and reason of an event; a field that the caller left out is empty."""
 
     request_id: str = ""
     actor: str = ""
@@ -50,26 +49,26 @@ class Cause(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """How much of a stock there is, and how much of it is promised."""
+    """The units of a stock that are on hand, and those that are reserved."""
 
     on_hand: int
     reserved: int
 
     @property
     def available(self) -> int:
-        """The units that may be reserved now."""
+        """The units that can be reserved."""
         spare = self.on_hand - self.reserved
-        return spare if spare > 0 else 0  # noqa: FURB136  half the time, at every event
+        return spare if spare > 0 else 0  # noqa: FURB136  takes half as long as `max`
 
     @property
     def shortfall(self) -> int:
-        """The units that are promised and not on hand."""
+        """The reserved units that are not on hand."""
         lacking = self.reserved - self.on_hand
         return lacking if lacking > 0 else 0  # noqa: FURB136  as above
 
 
 class Event(NamedTuple):
-    """A fact in its place in the log: when and why it happened, and the levels after it."""
+    """A fact with its position in the log, its time, its cause and the levels after it."""
 
     position: int
     command_position: int
@@ -79,8 +78,8 @@ class Event(NamedTuple):
     cause: Cause
     fact: Fact
     after: Any
-    """The `Levels` right after it; None in a stream that has none."""
+    """The `Levels` right after the event; None in a stream without levels."""
 
 
 class EventOutOfOrder(Exception):
-    """An event was missed, or applied twice: a bug, never a caller's doing."""
+    """An event was missed or applied twice, which only a bug can cause."""

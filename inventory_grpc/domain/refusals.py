@@ -1,19 +1,18 @@
-"""The refusals of the domain, and the facts that each tells the caller.
+"""The refusals of the domain, and the facts that each returns to the caller.
 
 Refusal
-  InvalidValue           a value is not of its type, or out of its bounds
-  StockNotFound          nothing ever happened to this stock
-  ReservationNotFound    nobody made this reservation
-  ReservationExists      it was made, for something else
-  ReservationClosed      it was made, and is over
-  ExceedsReservation     it does not hold that much
-  InsufficientStock      the stock does not have that much
-  LevelTooHigh           there would be more than can be counted
-  VersionConflict        the stock is not as the caller saw it
+  InvalidValue           a value has the wrong type, or is out of bounds
+  StockNotFound          the stock has no history
+  ReservationNotFound    the reservation does not exist
+  ReservationExists      the reservation exists with other content
+  ReservationClosed      the reservation has ended, at least in part
+  ExceedsReservation     the reservation holds fewer units
+  InsufficientStock      the stock has fewer units
+  LevelTooHigh           a level would exceed its maximum
+  VersionConflict        the stock has another version than expected
 
-A refusal is raised before anything is recorded: what was refused has left no trace.
-Its message is made from its fields, and `facts` are those of them that travel beside
-the message, for programs: their names are a contract.
+A refusal is raised before anything is recorded. Its message is made from its fields. Programs
+use `facts`, whose names are a contract.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,22 +27,22 @@ if TYPE_CHECKING:  # the commands of these nouns raise refusals
 
 
 class Refusal(Exception):
-    """An answer that is no, and why."""
+    """A command or query was refused, for the reason that its class names."""
 
     def facts(self) -> Mapping[str, str]:
-        """Return what a program may act on, by name: scalars only."""
+        """Return the scalar values for programs, by name."""
         return {}
 
     def shortage(self) -> Mapping[StockId, int]:
-        """Return the units that would have to be available, by stock.
+        """Return the units that must be available, by stock, for the command to succeed.
 
-        Expiring overdue reservations on these stocks may turn the refusal into a success.
+        The engine expires overdue reservations on these stocks, and then tries once more.
         """
         return {}
 
 
 class Violation(NamedTuple):
-    """What is wrong with one field of a request."""
+    """The problem with one field of a request."""
 
     field: str
     problem: str
@@ -51,7 +50,7 @@ class Violation(NamedTuple):
 
 @dataclass(eq=False)
 class InvalidValue(Refusal):
-    """The request cannot be understood, or asks for what nobody may have."""
+    """Fields of the request are missing, malformed or out of bounds."""
 
     violations: Sequence[Violation]
 
@@ -66,16 +65,15 @@ class InvalidValue(Refusal):
 
 @dataclass(eq=False)
 class StockNotFound(Refusal):
-    """The stock has no history, or had none at the time asked for."""
+    """The stock has no history, or had none at the requested time."""
 
     stock_id: StockId
-    then: bool = False
-    """Whether a moment was asked for."""
+    is_past: bool = False
+    """Whether the query named a time or a position."""
 
     def __str__(self) -> str:
-        if self.then:
-            return f"nothing had been recorded of {self.stock_id} at the moment asked for"
-        return f"nothing was ever recorded of {self.stock_id}"
+        when = " at the requested time" if self.is_past else ""
+        return f"{self.stock_id} has no history{when}"
 
     def facts(self) -> Mapping[str, str]:
         return {"product_id": self.stock_id.product_id, "store_id": self.stock_id.store_id}
@@ -83,12 +81,12 @@ class StockNotFound(Refusal):
 
 @dataclass(eq=False)
 class ReservationNotFound(Refusal):
-    """No reservation was made under this id."""
+    """No reservation has this id."""
 
     reservation_id: ReservationId
 
     def __str__(self) -> str:
-        return f"there is no reservation {self.reservation_id}"
+        return f"reservation {self.reservation_id} does not exist"
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id}
@@ -96,12 +94,12 @@ class ReservationNotFound(Refusal):
 
 @dataclass(eq=False)
 class ReservationExists(Refusal):
-    """The id belongs to a reservation of something else, or for somebody else."""
+    """A reservation with this id exists, with another customer, order or cart."""
 
     reservation_id: ReservationId
 
     def __str__(self) -> str:
-        return f"reservation {self.reservation_id} is for another customer, order or other lines"
+        return f"reservation {self.reservation_id} exists with another customer, order or cart"
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id}
@@ -109,14 +107,14 @@ class ReservationExists(Refusal):
 
 @dataclass(eq=False)
 class ReservationClosed(Refusal):
-    """The reservation holds nothing any more, or not all that it was made for."""
+    """The reservation has ended, or holds only a part of its original units."""
 
     reservation_id: ReservationId
     state: "ReservationState"
 
     def __str__(self) -> str:
         if self.state.name == "ACTIVE":
-            return f"reservation {self.reservation_id} has been used in part"
+            return f"reservation {self.reservation_id} is partly committed or released"
         return f"reservation {self.reservation_id} is {self.state.value}"
 
     def facts(self) -> Mapping[str, str]:
@@ -124,10 +122,10 @@ class ReservationClosed(Refusal):
 
 
 class ShortLine(NamedTuple):
-    """One line of a cart that cannot be met.
+    """One line of a cart that asks for too many units.
 
-    `available` is what could be had instead: for a commit, what is on hand; for more
-    than a reservation holds, what it holds.
+    `available` is the largest quantity that would succeed: for a commit, the units on hand
+    or the units that the reservation holds.
     """
 
     stock_id: StockId
@@ -141,24 +139,24 @@ class ShortLine(NamedTuple):
 
 @dataclass(eq=False)
 class ShortLines(Refusal):
-    """Some lines ask for more than there is; all of them are named."""
+    """Some lines ask for too many units; the refusal has all of them."""
 
     lines: Sequence[ShortLine]
 
     def facts(self) -> Mapping[str, str]:
         return {"short_lines": str(len(self.lines))}
 
-    def _told(self, what: str) -> str:
+    def _message(self, level: str) -> str:
         first, *others = self.lines
-        told = f"{first.stock_id}: {first.asked} asked for, {first.available} {what}"
+        message = f"{first.stock_id}: {first.asked} requested, {first.available} {level}"
         if not others:
-            return told
-        return f"{told}; and {len(others)} more line{'s' if len(others) > 1 else ''}"
+            return message
+        return f"{message}; and {len(others)} more line{'s' if len(others) > 1 else ''}"
 
 
 @dataclass(eq=False)
 class InsufficientStock(ShortLines):
-    """The stock does not have what was asked for."""
+    """A stock has fewer units than requested."""
 
     counted: Literal["available", "on hand"] = "available"
     """The level that is too low: a commit or an adjustment needs units on hand."""
@@ -169,12 +167,12 @@ class InsufficientStock(ShortLines):
         return {line.stock_id: line.asked for line in self.lines}
 
     def __str__(self) -> str:
-        return self._told(self.counted)
+        return self._message(self.counted)
 
 
 @dataclass(eq=False)
 class ExceedsReservation(ShortLines):
-    """The reservation does not hold what was asked for."""
+    """The reservation holds fewer units than requested."""
 
     reservation_id: ReservationId
 
@@ -182,12 +180,12 @@ class ExceedsReservation(ShortLines):
         return {"reservation_id": self.reservation_id, **super().facts()}
 
     def __str__(self) -> str:
-        return self._told("held")
+        return self._message("held")
 
 
 @dataclass(eq=False)
 class LevelTooHigh(Refusal):
-    """A stock, or a product in all stores together, would have more than can be counted safely."""
+    """The units of a stock, or of a product in all stores together, would exceed the maximum."""
 
     what: StockId | ProductId
     level: int
@@ -197,7 +195,7 @@ class LevelTooHigh(Refusal):
         return MAX_LEVEL if isinstance(self.what, StockId) else MAX_TOTAL
 
     def __str__(self) -> str:
-        return f"{self.what} would have {self.level:,} on hand; the most is {self.limit:,}"
+        return f"{self.what} would have {self.level:,} on hand; the maximum is {self.limit:,}"
 
     def facts(self) -> Mapping[str, str]:
         names = self.what._asdict() if isinstance(self.what, StockId) else {"product_id": self.what}
@@ -206,7 +204,7 @@ class LevelTooHigh(Refusal):
 
 @dataclass(eq=False)
 class VersionConflict(Refusal):
-    """The stock has changed since the caller saw it; here it is as it is now."""
+    """The stock has changed since the caller read it; `stock` is the current state."""
 
     expected: int
     stock: "Inventory"

@@ -1,7 +1,4 @@
-"""The nouns that the service knows. A new one adds its line to `NOUNS`.
-
-The class of a key says whose state it names.
-"""
+"""The table of nouns. A new noun adds its line to `NOUNS`."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,6 @@
-"""A reservation: a cart that is kept for a customer. Its facts and its state.
+"""A reservation, which keeps a cart for a customer: its facts and its state.
 
-It has no stream of its own: it is the fold of the events that carry its id, each of which
-is an event of a stock.
+A reservation has no stream. Its state is folded from the stock events that have its id.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +23,7 @@ from inventory_grpc.domain.values import (
 
 @immutable
 class ReservationFact(Fact):
-    """A fact of one line of a reservation."""
+    """A fact about one line of a reservation."""
 
     reservation_id: ReservationId
 
@@ -77,7 +76,7 @@ class ReservationExpired(ReservationFact):
 
 @immutable
 class ReservationExtended(ReservationFact):
-    """`quantity` is what the line still held."""
+    """`quantity` is the number of units that the line still held."""
 
     quantity: int
     expire_time: Instant | None
@@ -93,7 +92,7 @@ FACTS: Final = (
 
 
 class ReservationState(Enum):
-    """How the last units that were held have ended."""
+    """ACTIVE while units are held, and then the end of the last held units."""
 
     ACTIVE = "active"
     COMMITTED = "committed"
@@ -102,7 +101,7 @@ class ReservationState(Enum):
 
 
 class ReservedLine(NamedTuple):
-    """One stock's part of a promise: every unit is held, or has met one of three ends."""
+    """One stock of a reservation; each unit is held, committed, released or expired."""
 
     quantity: int
     committed: int = 0
@@ -114,7 +113,7 @@ class ReservedLine(NamedTuple):
         return self.quantity - self.committed - self.released - self.expired
 
     def end(self, units: int, how: type[ReservationFact]) -> Self:
-        """Return the line once *units* of it are committed, released or expired."""
+        """Return the line after *units* of it were committed, released or expired."""
         quantity, committed, released, expired = self
         if how is ReservationCommitted:
             committed += units
@@ -126,27 +125,27 @@ class ReservedLine(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """A cart that is kept for a customer, until it is paid, given up, or over time."""
+    """A cart that is kept for a customer until it is committed, released or expired."""
 
     reservation_id: ReservationId
     customer_id: CustomerId
     reserved_for: OrderId | None
-    """The order named when it was made."""
+    """The order that the caller named in `ReserveStock`."""
     committed_for: OrderId | None
-    """The order named by the first commit that named one."""
+    """The order of the first commit that named one."""
     reference: str
     create_time: Instant
     expire_time: Instant | None
     state: ReservationState
     lines: Mapping[StockId, ReservedLine]
     held: int
-    """Units held over all lines."""
+    """The held units of all lines."""
     position: int
-    """Of the last event folded in."""
+    """The position of the last event folded in."""
 
     @classmethod
     def begin(cls, first: Event) -> Self:
-        """Return the reservation that *first*, a `StockReserved`, begins; nothing is held yet."""
+        """Return the reservation before *first*, a `StockReserved`, is folded in."""
         assert isinstance(first.fact, StockReserved)
         return cls(
             reservation_id=first.fact.reservation_id,
@@ -171,31 +170,28 @@ class Reservation(NamedTuple):
         return self.lines.keys()
 
     def holds(self) -> Mapping[StockId, int]:
-        """Return the units still held, by stock, of the lines that hold any."""
+        """Return the held units by stock, without lines that hold none."""
         return {stock_id: line.held for stock_id, line in self.lines.items() if line.held}
 
     def is_untouched(self) -> bool:
-        """Tell whether all that was promised is still held."""
+        """Return whether every unit is still held."""
         return self.held == sum(line.quantity for line in self.lines.values())
 
     def is_due(self, now: Instant) -> bool:
-        """Tell whether its holds no longer count: a hold counts strictly before its time."""
+        """Return whether it is overdue: a hold counts until, and not at, its expire time."""
         return self.held > 0 and self.expire_time is not None and self.expire_time <= now
 
     @staticmethod
     def not_found(reservation_id: ReservationId) -> ReservationNotFound:
-        """Return the refusal for a caller to whom it does not exist."""
         return ReservationNotFound(reservation_id)
 
     def expire(self) -> Sequence[Change]:
-        """Let go of all that is still held: its time is over."""
         return [
             (stock_id, ReservationExpired(self.reservation_id, held))
             for stock_id, held in self.holds().items()
         ]
 
     def evolve(self, events: Sequence[Event]) -> Self:
-        """Return the reservation once *events*, its next ones, have happened."""
         lines = dict(self.lines)
         held, state, committed_for = self.held, self.state, self.committed_for
         expire_time = self.expire_time
@@ -238,4 +234,4 @@ _ENDS: Final = {
     ReservationReleased: ReservationState.RELEASED,
     ReservationExpired: ReservationState.EXPIRED,
 }
-"""The state of a reservation whose last units have ended so."""
+"""The state of a reservation whose last held units ended with this fact."""

@@ -1,4 +1,4 @@
-"""The commands on reservations: reserve a cart, commit, release and extend it."""
+"""The commands that reserve a cart, and that commit, release and extend a reservation."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -42,7 +42,7 @@ from inventory_grpc.domain.values import (
 
 @immutable
 class ReserveStock:
-    """Promise every line of the cart to its customer, or none of them."""
+    """Reserve every line of the cart for the customer, or none of them."""
 
     reservation_id: ReservationId
     customer_id: CustomerId
@@ -56,12 +56,12 @@ class ReserveStock:
 
     @property
     def about(self) -> None:
-        """Return nothing: the reservation is yet to be made."""
+        """Return None: the command makes the reservation."""
 
     def decide(self, book: Book) -> Sequence[Change]:
         reservation: Reservation | None = book.get(self.reservation_id)
         if reservation is not None:
-            return self._reserved_before(reservation)
+            return self._accept_existing(reservation)
         time = _expire_time(self.expiration, book.now)
         short = [
             ShortLine(stock_id, quantity, available)
@@ -76,14 +76,11 @@ class ReserveStock:
             for stock_id, quantity in self.cart.items()
         ]
 
-    def _reserved_before(self, reservation: Reservation) -> Sequence[Change]:
-        """Succeed without facts if *reservation* is the one asked for, and all there."""
-        promised = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}
-        if (self.customer_id, self.order_id, dict(self.cart)) != (
-            reservation.customer_id,
-            reservation.reserved_for,
-            promised,
-        ):
+    def _accept_existing(self, reservation: Reservation) -> Sequence[Change]:
+        """Succeed without facts if *reservation* equals the requested one, and holds all of it."""
+        reserved = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}
+        existing = reservation.customer_id, reservation.reserved_for, reserved
+        if existing != (self.customer_id, self.order_id, dict(self.cart)):
             raise ReservationExists(self.reservation_id)
         if not reservation.is_untouched():
             raise ReservationClosed(self.reservation_id, reservation.state)
@@ -102,7 +99,7 @@ class _OnReservation:
     def about(self) -> ReservationId:
         return self.reservation_id
 
-    def _known(self, book: Book) -> Reservation:
+    def _reservation(self, book: Book) -> Reservation:
         reservation: Reservation | None = book.get(self.reservation_id)
         if reservation is None:
             raise ReservationNotFound(self.reservation_id)
@@ -111,16 +108,16 @@ class _OnReservation:
 
 @immutable
 class CommitReservation(_OnReservation):
-    """Let promised goods leave, for the cart was paid. An empty cart means all that is held.
+    """Take paid units off hand. An empty cart means all held units.
 
-    First come, first served, also while there is a shortfall.
+    Commits are served in the order of arrival, even during a shortfall.
     """
 
     cart: Cart
     order_id: OrderId | None
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._known(book)
+        reservation = self._reservation(book)
         if not self.cart and reservation.state is ReservationState.COMMITTED:
             return []
         taken = _taken(self.cart, reservation)
@@ -140,12 +137,12 @@ class CommitReservation(_OnReservation):
 
 @immutable
 class ReleaseReservation(_OnReservation):
-    """Give back promised goods, for the cart was given up. An empty cart means all that is held."""
+    """Make the units of an abandoned cart available again. An empty cart means all held units."""
 
     cart: Cart
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._known(book)
+        reservation = self._reservation(book)
         if not self.cart and reservation.state in {
             ReservationState.RELEASED,
             ReservationState.EXPIRED,
@@ -159,12 +156,12 @@ class ReleaseReservation(_OnReservation):
 
 @immutable
 class ExtendReservation(_OnReservation):
-    """Keep what is still held until another time, earlier or later."""
+    """Move the expire time of the held units, to an earlier or a later time."""
 
     expiration: Expiration
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._known(book)
+        reservation = self._reservation(book)
         if not reservation.held:
             raise ReservationClosed(self.reservation_id, reservation.state)
         time = _expire_time(self.expiration, book.now)
@@ -177,7 +174,7 @@ class ExtendReservation(_OnReservation):
 
 
 def _taken(cart: Cart, reservation: Reservation) -> dict[StockId, int]:
-    """Return the units that *cart* takes out of *reservation*, by stock; an empty one takes all."""
+    """Return the units by stock that *cart* takes from *reservation*; an empty cart takes all."""
     held = dict(reservation.holds())
     if not held:
         raise ReservationClosed(reservation.reservation_id, reservation.state)

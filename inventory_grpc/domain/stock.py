@@ -1,4 +1,4 @@
-"""A stock: one product in one store. Its facts, its aggregate, and the commands on it alone."""
+"""A stock, which is one product in one store: its facts, its state and its own commands."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
@@ -34,7 +34,7 @@ class StockRemoved(Fact):
 
 @immutable
 class StockAdjusted(Fact):
-    """`counted` is the on hand that was asked for, where one was."""
+    """`counted` is the number of units that the caller counted, if the caller sent one."""
 
     delta: int
     counted: int | None
@@ -48,7 +48,7 @@ FACTS: Final = (StockAdded, StockRemoved, StockAdjusted)
 
 
 class Inventory(NamedTuple):
-    """The aggregate: a stock as its last event has left it; version 0 has no history."""
+    """The state of a stock after its last event; version 0 has no history."""
 
     stock_id: StockId
     levels: Levels = Levels(0, 0)
@@ -64,7 +64,6 @@ class Inventory(NamedTuple):
         return self.levels.available
 
     def then(self, fact: Fact, time: Instant) -> Self:
-        """Return the stock once *fact*, recorded at *time*, has happened."""
         stock_id, (on_hand, reserved), version, _ = self
         moved, promised = fact.moves
         levels = new(Levels, (on_hand + moved, reserved + promised))
@@ -72,7 +71,7 @@ class Inventory(NamedTuple):
 
     @classmethod
     def at(cls, event: Event) -> Self:
-        """Return the stock right after *event*, which says so itself."""
+        """Return the stock after *event*, which has the levels."""
         return cls(event.key, event.after, event.version, event.record_time)
 
 
@@ -89,10 +88,10 @@ class _StockCommand:
 
     @property
     def about(self) -> None:
-        """Return nothing: every stock there may be exists, most of them without a history."""
+        """Return None: every stock exists, most of them without a history."""
 
     def _expected(self, book: Book, version: int | None) -> Inventory:
-        """Return the stock, if it is at the version the caller has seen or did not name."""
+        """Return the stock if it has *version*; None matches every version."""
         inventory: Inventory = book.get(self.stock_id)
         if version is not None and version != inventory.version:
             raise VersionConflict(version, inventory)
@@ -101,7 +100,7 @@ class _StockCommand:
 
 @immutable
 class AddStock(_StockCommand):
-    """Put units on hand: goods have arrived."""
+    """Add units on hand, such as a delivery."""
 
     quantity: Quantity
     expected_version: int | None = None
@@ -114,7 +113,7 @@ class AddStock(_StockCommand):
 
 @immutable
 class RemoveStock(_StockCommand):
-    """Take units off hand that are promised to nobody."""
+    """Take units off hand that are not reserved."""
 
     quantity: Quantity
     expected_version: int | None = None
@@ -129,7 +128,7 @@ class RemoveStock(_StockCommand):
 
 @immutable
 class ChangeBy:
-    """Correct the units on hand by so many; not zero."""
+    """Add *delta* to the units on hand; it may be negative, and is not zero."""
 
     delta: int
 
@@ -143,9 +142,9 @@ class CountedAs:
 
 @immutable
 class AdjustStock(_StockCommand):
-    """Record physical truth, also where it breaks promises; then the shortfall says so.
+    """Correct the units on hand, even below the reserved units, which causes a shortfall.
 
-    A count that agrees with the book is recorded too: that somebody looked is a fact.
+    A count that confirms the recorded number is recorded too, as proof of the count.
     """
 
     adjustment: ChangeBy | CountedAs

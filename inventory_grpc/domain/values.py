@@ -1,4 +1,4 @@
-"""The words and numbers that may enter the domain."""
+"""The value types of the domain, and their bounds."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,42 +11,40 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9._:/-]")
 
 MISSING: Final = "is missing"
-"""The problem of a field that is required and absent."""
+"""The problem with a required field that is absent."""
 
 MAX_LEVEL: Final = 10**15
-"""The highest level a stock may reach."""
+"""The maximum of a level of one stock."""
 
 MAX_TOTAL: Final = 2**63 - 1
-"""The highest sum over stores: an int64. 9,223 stores at the highest level fit; with more, the
-sum is refused, never rounded."""
+"""The maximum of a sum over stores, an int64. The sum of 9,223 stores at `MAX_LEVEL` fits; a
+larger one is refused, never rounded."""
 
 MAX_LINES: Final = 500
-"""The longest cart. Every line is one event, and a command is recorded as a whole."""
-
+"""Lines of a cart. Every line is one event, and a command is recorded as a whole."""
 
 T = TypeVar("T")
 
 
 @dataclass_transform(frozen_default=True)
 def immutable(kind: type[T]) -> type[T]:
-    """Make *kind* a dataclass that the type checker keeps from being changed.
+    """Make *kind* a dataclass that the type checker treats as frozen.
 
-    One that is frozen at run time takes three times as long to make, and several are made for
-    every event.
+    Instances frozen at run time take three times as long to make, and each event needs several.
     """
     return dataclass(slots=True, unsafe_hash=True)(kind)
 
 
 new: Final = tuple.__new__
-"""`new(Levels, (5, 2))` is `Levels(5, 2)` in half the time, for what is made for every event."""
+"""`new(Levels, (5, 2))` equals `Levels(5, 2)` and takes half as long; for hot paths."""
 
 
 class Malformed(ValueError):
-    """A value that is not of its type; the message says what is wrong with it."""
+    """A value is malformed; the message names the problem."""
 
 
 def is_name(value: str) -> bool:
-    """Tell whether *value* can be an id."""
+    """Return whether *value* is valid as an id."""
     return _NAME.fullmatch(value) is not None
 
 
@@ -66,45 +64,35 @@ def _problem_of_name(value: str) -> str:
         return MISSING
     if found := _NOT_IN_NAMES.search(value):
         place = f"{found[0]!a} as character {found.start() + 1:,}"
-        return f"has {place}; it may have A-Z a-z 0-9 . _ : - /"
-    return f"has {len(value):,} characters; it may have 128"
+        return f"has {place}; allowed are A-Z a-z 0-9 . _ : - /"
+    return f"has {len(value):,} characters; at most 128 are allowed"
 
 
 class ProductId(Name):
-    """What is counted."""
-
     __slots__ = ()
 
 
 class StoreId(Name):
-    """Where it is counted."""
-
     __slots__ = ()
 
 
 class ReservationId(Name):
-    """One promise to a customer."""
-
     __slots__ = ()
 
 
 class CustomerId(Name):
-    """Whom units are promised to."""
-
     __slots__ = ()
 
 
 class OrderId(Name):
-    """What units are promised for."""
-
     __slots__ = ()
 
 
 class Quantity(int):
-    """How many units one movement concerns: at least one.
+    """The units of one change: at least one.
 
-    The upper bound is a fuse, not a business rule: a slip in a client must not be
-    able to promise a warehouse, and sums of many movements must fit in an int64.
+    The upper bound is no business rule. It limits the damage of a client's mistake, and keeps
+    sums of many changes within an int64.
     """
 
     __slots__ = ()
@@ -119,20 +107,20 @@ class Quantity(int):
 
 
 class Instant(int):
-    """A moment: microseconds since 1970-01-01 00:00 UTC, leap seconds not counted."""
+    """A time in microseconds since 1970-01-01 00:00 UTC, without leap seconds."""
 
     __slots__ = ()
 
     SECOND: ClassVar[int] = 1_000_000
 
     def isoformat(self) -> str:
-        """Return it to the second, as people and programs read it."""
+        """Return the time in ISO 8601, rounded down to seconds."""
         moment = _EPOCH + timedelta(seconds=self // self.SECOND)
         return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
 
 
 class Span(int):
-    """A length of time, in microseconds."""
+    """A duration in microseconds."""
 
     __slots__ = ()
 
@@ -151,7 +139,7 @@ class Text(str):
 
 
 class StockId(NamedTuple):
-    """One product in one store: the thing that is counted and promised."""
+    """One product in one store."""
 
     product_id: ProductId
     store_id: StoreId
@@ -161,14 +149,13 @@ class StockId(NamedTuple):
 
 
 Cart = Mapping[StockId, Quantity]
-"""Units by stock, in order of first mention: one line a stock."""
+"""Units by stock, in the order of the request: one line for each stock."""
 
 
 def summed(lines: Iterable[tuple[StockId, Quantity]]) -> Cart:
-    """Return the cart in which lines of the same stock are one.
+    """Return a cart in which lines of the same stock are added up.
 
-    Two lines of three units of one stock ask for six: checking them one by one is
-    how other systems sell the same unit twice.
+    Two lines of three units ask for six. To check each line alone would oversell the stock.
     """
     cart: dict[StockId, Quantity] = {}
     for stock_id, quantity in lines:
@@ -178,26 +165,25 @@ def summed(lines: Iterable[tuple[StockId, Quantity]]) -> Cart:
 
 
 class Ttl(NamedTuple):
-    """A hold that ends some time after it was asked for."""
+    """A hold expires this long after the command is recorded."""
 
     span: Span
 
 
 class Until(NamedTuple):
-    """A hold that ends at a moment the caller names."""
+    """A hold expires at a time that the caller names."""
 
     expire_time: Instant
 
 
 class Never(NamedTuple):
-    """A hold that ends only when it is committed or released."""
+    """A hold never expires; it ends when it is committed or released."""
 
 
 MIN_TTL: Final = Span(1_000_000)
 MAX_TTL: Final = Span(30 * 24 * 3600 * 1_000_000)
 
 Expiration = Ttl | Until | Never
-"""When a hold is over."""
 
 DEFAULT_TTL: Final = Span(30 * 60 * 1_000_000)
-"""How long a hold lasts whose request names no time, unless the server is set otherwise."""
+"""The default duration of a hold; a setting of the server overrides it."""

@@ -84,7 +84,7 @@ async def test_a_refusal_is_told_with_its_code(address: str) -> None:
     )
     assert code == 64 + 9
     assert "FailedPrecondition" in err
-    assert "kettle in lisbon: 5 asked for, 0 available" in err
+    assert "kettle in lisbon: 5 requested, 0 available" in err
 
 
 async def test_the_event_stream(address: str) -> None:

@@ -33,18 +33,18 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     ),
     (
         StockNotFound(KETTLES),
-        "nothing was ever recorded of kettle in lisbon",
+        "kettle in lisbon has no history",
         {"product_id": "kettle", "store_id": "lisbon"},
     ),
     (
-        StockNotFound(KETTLES, then=True),
-        "nothing had been recorded of kettle in lisbon at the moment asked for",
+        StockNotFound(KETTLES, is_past=True),
+        "kettle in lisbon has no history at the requested time",
         {"product_id": "kettle", "store_id": "lisbon"},
     ),
-    (ReservationNotFound(R1), "there is no reservation r1", {"reservation_id": "r1"}),
+    (ReservationNotFound(R1), "reservation r1 does not exist", {"reservation_id": "r1"}),
     (
         ReservationExists(R1),
-        "reservation r1 is for another customer, order or other lines",
+        "reservation r1 exists with another customer, order or cart",
         {"reservation_id": "r1"},
     ),
     (
@@ -54,27 +54,27 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     ),
     (
         ReservationClosed(R1, ReservationState.ACTIVE),
-        "reservation r1 has been used in part",
+        "reservation r1 is partly committed or released",
         {"reservation_id": "r1", "state": "ACTIVE"},
     ),
     (
         InsufficientStock([ShortLine(KETTLES, 6, 5)]),
-        "kettle in lisbon: 6 asked for, 5 available",
+        "kettle in lisbon: 6 requested, 5 available",
         {"short_lines": "1"},
     ),
     (
         InsufficientStock([ShortLine(KETTLES, 6, 5)] * 3, counted="on hand"),
-        "kettle in lisbon: 6 asked for, 5 on hand; and 2 more lines",
+        "kettle in lisbon: 6 requested, 5 on hand; and 2 more lines",
         {"short_lines": "3"},
     ),
     (
         ExceedsReservation([ShortLine(KETTLES, 6, 5), ShortLine(TOASTERS, 1, 0)], R1),
-        "kettle in lisbon: 6 asked for, 5 held; and 1 more line",
+        "kettle in lisbon: 6 requested, 5 held; and 1 more line",
         {"reservation_id": "r1", "short_lines": "2"},
     ),
     (
         LevelTooHigh(KETTLES, 10**15 + 1),
-        f"kettle in lisbon would have {10**15 + 1:,} on hand; the most is 1,000,000,000,000,000",
+        f"kettle in lisbon would have {10**15 + 1:,} on hand; the maximum is 1,000,000,000,000,000",
         {
             "product_id": "kettle",
             "store_id": "lisbon",
@@ -83,7 +83,7 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     ),
     (
         LevelTooHigh(ProductId("kettle"), 2**63),
-        f"kettle would have {2**63:,} on hand; the most is 9,223,372,036,854,775,807",
+        f"kettle would have {2**63:,} on hand; the maximum is 9,223,372,036,854,775,807",
         {"product_id": "kettle", "limit": "9223372036854775807"},
     ),
     (
