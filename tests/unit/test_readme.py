@@ -1,6 +1,7 @@
 """The documents say what the code does, and all they name is there."""
 
 import re
+import shlex
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState
+from scripts.bench.__main__ import main
 from tests.support.documents import (
     API,
     CHANGELOG,
@@ -29,6 +31,7 @@ from tests.support.documents import (
     documents,
     links_of,
     name_of,
+    prose_of,
     rows_of,
     section_of,
     text_of,
@@ -48,7 +51,6 @@ CALLS: Final = {
 MESSAGES: Final = {
     f"{file.package}.{name}" for file in FILES for name in file.message_types_by_name
 }
-SCRIPTS: Final = {"bench": "scripts/bench/__main__.py", "replay": "scripts/replay_retail.py"}
 COMMANDS: Final = typer.main.get_group(app)
 
 each_document = pytest.mark.parametrize("document", documents(), ids=name_of)
@@ -209,15 +211,28 @@ def test_every_command_and_option_that_a_document_names_is_there(document: Path)
 
 
 @each_document
-@pytest.mark.parametrize(("target", "script"), SCRIPTS.items())
-def test_every_option_of_a_script_that_a_document_names_is_there(
-    document: Path, target: str, script: str
-) -> None:
-    source = text_of(ROOT / script)
-    named = re.findall(rf'make {target} ARGS="?([^"\n]*)', code_of(document))
-    for option in set(re.findall(r"(--[a-z-]+)", " ".join(named))) - {"--help"}:
+def test_every_run_of_the_benchmarks_in_a_document_can_be_started(document: Path) -> None:
+    bench = typer.Typer()
+    bench.command()(main)
+    for arguments in re.findall(r'make bench ARGS="([^"]*)"', text_of(document)):
+        if arguments != "--help":
+            typer.main.get_command(bench).make_context("bench", shlex.split(arguments))
+
+
+@each_document
+def test_every_option_of_the_replay_that_a_document_names_is_there(document: Path) -> None:
+    source = text_of(ROOT / "scripts/replay_retail.py")
+    named = re.findall(r'make replay ARGS="?([^"`\n]*)', text_of(document))
+    for option in re.findall(r"(--[a-z-]+)", " ".join(named)):
         parameter = option.removeprefix("--").replace("-", "_")
         assert f'"{option}"' in source or f"    {parameter}: Annotated" in source
+
+
+@each_document
+def test_no_sentence_of_a_document_is_a_riddle(document: Path) -> None:
+    begin = r"(?:^|[.:] |[-|] |\d\. )((?:What|Who|Whoever|Whatever|How) [^\n]*)"
+    prose = re.sub(r"^(#.*|\|.*|- \[.*)$", "", prose_of(document), flags=re.MULTILINE)
+    assert re.findall(begin, prose, re.MULTILINE) == []
 
 
 @each_document
