@@ -16,6 +16,7 @@ from inventory_grpc.cli.options import takes_settings
 from inventory_grpc.server.environment import load, unknown, variable
 from inventory_grpc.server.log_queue import queued
 from inventory_grpc.server.logs import set_up_logging
+from inventory_grpc.server.service_manager import ServiceManager
 from inventory_grpc.server.supervisor import supervise
 from inventory_grpc.server.worker_link import Link
 from inventory_grpc.settings import Settings
@@ -46,14 +47,15 @@ def _serve(settings: Settings, link: Link | None) -> None:
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
     # otherwise gRPC logs malformed requests of any caller, in a format of its own
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    manager = ServiceManager.taken_from(os.environ)
     if not link:
         _warn_of_unknown(os.environ)
         if settings.workers > 1:
-            asyncio.run(supervise(settings))
+            asyncio.run(supervise(settings, manager))
             return
     from inventory_grpc.server import lifetime  # noqa: PLC0415  grpc imports slowly; `--help` and a supervisor do without
 
-    lifetime.serve(settings, link)
+    lifetime.serve(settings, link, manager)
 
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:

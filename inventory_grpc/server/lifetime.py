@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.server.serve import serving
+from inventory_grpc.server.service_manager import ServiceManager
 from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
 from inventory_grpc.settings import BadSetting, EventLoop, Settings
 
@@ -30,7 +31,7 @@ SWITCH_SECONDS: Final = 0.0005
 """The longest time a thread keeps the GIL; it makes durable commands a tenth faster."""
 
 
-def serve(settings: Settings, link: Link | None) -> None:
+def serve(settings: Settings, link: Link | None, manager: ServiceManager) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain; a second signal exits at once.
 
     A signal before the server accepts calls also exits at once, because waiting for a file or
@@ -43,7 +44,7 @@ def serve(settings: Settings, link: Link | None) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*GC_THRESHOLDS)
     with asyncio.Runner(loop_factory=_loop_factory(settings.event_loop)) as runner:
-        runner.run(_serve_until_stopped(settings, link))
+        runner.run(_serve_until_stopped(settings, link, manager))
 
 
 def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -57,17 +58,21 @@ def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] 
     return factory
 
 
-async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
+async def _serve_until_stopped(
+    settings: Settings, link: Link | None, manager: ServiceManager
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     beating: list[asyncio.Task[None]] = []
     ending = ending_signals()
     for number in ending:
         signal.signal(number, _exit_before_serving)
-    async with serving(settings, worker=link.worker if link else None) as served:
+    worker = link.worker if link else None
+    async with manager.watched(), serving(settings, worker=worker) as served:
         on_signal = _drain_then_exit(stop)
         for number in ending:
             loop.add_signal_handler(number, on_signal)
+        manager.report_serving()
         if link:
             link.on_end(stop.set)
             link.report_serving()
@@ -80,6 +85,7 @@ async def _serve_until_stopped(settings: Settings, link: Link | None) -> None:
         stopping.cancel()
         collecting.cancel()
         _log.info("draining: accepted calls are answered; another signal exits at once")
+        manager.report_draining()
         # a hanging disk must not keep the process alive; an exit at any moment is safe
         loop.call_later(settings.drain_seconds + OVERTIME_SECONDS, _exit_now)
         if served.engine.running.done():

@@ -10,6 +10,7 @@ from typing import Final
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.server.address import reserved, warn_of_openness
+from inventory_grpc.server.service_manager import NOT_MANAGED, ServiceManager
 from inventory_grpc.server.worker import End, Worker
 from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, ending_signals
 from inventory_grpc.settings import Settings
@@ -46,7 +47,7 @@ def pause_after(last_pause: float | None, lived_seconds: float) -> float:
     return min(max(2 * last_pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
 
 
-async def supervise(settings: Settings) -> None:
+async def supervise(settings: Settings, manager: ServiceManager = NOT_MANAGED) -> None:
     """Run workers, and replace those that end, until SIGTERM, SIGINT or SIGHUP.
 
     Then they drain; a second signal kills them. If this process ends for any reason, they drain
@@ -58,15 +59,17 @@ async def supervise(settings: Settings) -> None:
     """
     with reserved(settings) as address:
         warn_of_openness(settings)
-        await _Supervisor(replace(settings, listen=address)).run()
+        async with manager.watched():
+            await _Supervisor(replace(settings, listen=address), manager).run()
     _log.info("stopped")
 
 
 class _Supervisor:
     """Keeps the configured number of workers running."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, manager: ServiceManager = NOT_MANAGED) -> None:
         self._settings = settings
+        self._manager = manager
         self._numbers = range(1, settings.workers + 1)
         self._workers: dict[int, Worker] = {}
         self._served: set[int] = set()
@@ -167,6 +170,7 @@ class _Supervisor:
                 len(self._served),
                 self._settings.durability.value,
             )
+            self._manager.report_serving()
 
     def _on_signal(self) -> None:
         if self._stop.is_set():
@@ -178,6 +182,7 @@ class _Supervisor:
 
     def _drain(self) -> None:
         self._stop.set()
+        self._manager.report_draining()
         for worker in self._workers.values():
             worker.drain()
         patience = self._settings.drain_seconds + OVERTIME_SECONDS + LAST_SECONDS
