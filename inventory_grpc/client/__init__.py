@@ -1,4 +1,4 @@
-"""A client of the inventory service, for programs that use it.
+"""The Python client of the inventory service.
 
     async with InventoryClient("127.0.0.1:50051") as inventory:
         await inventory.add_stock(product_id="kettle", store_id="lisbon", quantity=5)
@@ -9,7 +9,7 @@
         except InsufficientStock as refused:
             print(refused.lines[0].available)
 
-It knows nothing of the server but the contract: the generated code is all it shares.
+It shares only the generated code of the protos with the server.
 """
 
 from inventory_grpc.client.bulk import Result
@@ -24,6 +24,7 @@ from inventory_grpc.client.errors import (
     InventoryError,
     LevelTooHigh,
     LogDamaged,
+    NotProcessed,
     OtherLog,
     OutcomeUnknown,
     Overloaded,
@@ -38,7 +39,6 @@ from inventory_grpc.client.errors import (
     ShuttingDown,
     StockNotFound,
     StorageFull,
-    TurnedAway,
     Unauthenticated,
     Unavailable,
     Untrusted,
@@ -61,6 +61,7 @@ __all__ = [
     "LevelTooHigh",
     "Line",
     "LogDamaged",
+    "NotProcessed",
     "OtherLog",
     "OutcomeUnknown",
     "Overloaded",
@@ -76,7 +77,6 @@ __all__ = [
     "ShuttingDown",
     "StockNotFound",
     "StorageFull",
-    "TurnedAway",
     "Unauthenticated",
     "Unavailable",
     "Untrusted",

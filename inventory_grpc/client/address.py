@@ -1,4 +1,4 @@
-"""Addresses: which of them surely name this machine, as gRPC reads them."""
+"""Validates addresses, and detects those that certainly name this machine."""
 
 from ipaddress import ip_address
 from typing import Final
@@ -11,8 +11,8 @@ def checked_address(address: str) -> str:
     """Return *address*.
 
     Raises:
-        TypeError: it is no string.
-        ValueError: it is empty, has space in it, or is a URL.
+        TypeError: it is not a string.
+        ValueError: it is empty, contains white space, or is a URL.
     """
     if not isinstance(address, str):
         raise TypeError(f"address must be a string such as '127.0.0.1:50051', not {address!r}")
@@ -26,7 +26,7 @@ def is_unix(address: str) -> bool:
 
 
 def is_here(address: str) -> bool:
-    """Tell whether *address* surely names this machine. A name is not looked up."""
+    """Return whether *address* certainly names this machine; names are not resolved."""
     scheme, _, rest = address.partition(":")
     if is_unix(address):
         return True
@@ -54,5 +54,5 @@ def _is_loopback(host: str) -> bool:
         ip = ip_address(host)
     except ValueError:
         return False
-    # The unspecified address, 0.0.0.0, is this machine to those who connect to it.
+    # A connection to the unspecified address, 0.0.0.0, reaches this machine.
     return ip.is_loopback or ip.is_unspecified

@@ -1,4 +1,4 @@
-"""Many commands in one message."""
+"""Sends many commands in one message."""
 
 import asyncio
 from collections import deque
@@ -36,16 +36,16 @@ class CommandRequest(Protocol):
 
 
 Result = pb.CommandResult | InventoryError
-"""The outcome of one command: its result, or the error that it would have raised alone."""
+"""The outcome of one command: its result, or the error that a single call would have raised."""
 
 Batches = Iterable[Iterable[CommandRequest]] | AsyncIterable[Iterable[CommandRequest]]
 
 SENDING: Final = "inventory commands are being sent"
 
 _SETTLED: Final = (InvalidValue, ShuttingDown, Untrusted)
-"""After these ends of a stream, no command without an outcome was done."""
+"""If a stream ends with one of these, no command without an outcome was done."""
 
-_NOBODY_KNOWS: Final = "Internal error from Core"
+_CAUSE_LOST: Final = "Internal error from Core"
 
 _KINDS: Final[Mapping[type, str]] = {
     GetMessageClass(field.message_type): field.name
@@ -55,7 +55,7 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 class Bulk:
-    """Many commands in one message; each is done as if it had been sent alone."""
+    """Sends many commands in one message; each is processed as if it had been sent alone."""
 
     _calls: Calls
     _connections: Connections
@@ -66,20 +66,19 @@ class Bulk:
         *,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> Sequence[Result]:
-        """Do 1 to 1,000 commands in order; return the outcome of each, in the same order.
+        """Execute 1 to 1,000 commands in order; return their outcomes in the same order.
 
-        *requests* is a list of messages such as `AddStockRequest`. They are independent: one
-        that is refused keeps no other one from being done, so look at every outcome. One
-        without a `request_id` gets a new one, the same on every attempt; give your own to be
-        able to send the batch again after an error. *timeout* is seconds for all attempts
-        together.
+        *requests* is a list of messages such as `AddStockRequest`. They are independent: the
+        refusal of one does not affect the others, so check every outcome. A request without a
+        `request_id` gets a new one, the same on every attempt; set your own to be able to send
+        the batch again after an error. *timeout* is in seconds, for all attempts together.
 
         Raises:
             InvalidValue: there are none, or more than 1,000; then none was done.
-            TypeError: one of *requests* is no command; then nothing is sent.
+            TypeError: one of *requests* is not a command; then nothing is sent.
             InventoryError: another error of the whole batch, see `StockCommands`. If its
-                `in_doubt` is true, any of them may have been done: the same requests, with
-                the same `request_id`s, can be sent again.
+                `in_doubt` is true, any of the commands may have been done: send the same
+                requests, with the same `request_id`s, again.
         """
         commands = _commands(requests)
         response, in_doubt = await self._calls.answer(
@@ -88,24 +87,24 @@ class Bulk:
         return _results(response.results, _request_ids(commands), in_doubt=in_doubt)
 
     async def execute_stream(self, batches: Batches) -> AsyncGenerator[Sequence[Result], None]:
-        """Send *batches* as fast as they are taken, and yield the outcomes of each, in order.
+        """Send *batches* as fast as the server accepts them, and yield their outcomes in order.
 
-        Each batch is a list of 1 to 1,000 messages such as `AddStockRequest`; some hundred are
-        as fast as any. The stream has no timeout, and is not sent again when it fails: then
-        any command whose outcome was not yielded may have been done. With `request_id`s of
-        your own, send those again.
+        Each batch is a list of 1 to 1,000 messages such as `AddStockRequest`; a few hundred are
+        enough for full speed. The stream has no timeout, and is not retried after a failure:
+        then any command whose outcome was not yielded may have been done. Set your own
+        `request_id`s to send those again.
 
-        Leave it through `contextlib.aclosing`; otherwise the call stays open until the garbage
-        collector finds it. A client has room for 500 subscriptions and streams at a time.
+        Close it with `contextlib.aclosing`; otherwise the call stays open until garbage
+        collection. A client may have 500 subscriptions and streams open at a time.
 
         Raises:
             InvalidValue: a batch is empty, or has more than 1,000 commands.
-            Overloaded: there are too many streams, or no outcome was taken for a minute.
-            ShuttingDown: the server stops; all that was taken in is answered.
-            TypeError: something in *batches* is no command.
+            Overloaded: there are too many streams, or no outcome was read for a minute.
+            ShuttingDown: the server stops; all accepted commands were answered.
+            TypeError: an item in *batches* is not a command.
             InventoryError: the stream ended before everything was answered; `Unavailable` also
-                where gRPC does not know why. `in_doubt` is true if a command without an
-                outcome may have been done.
+                if gRPC gives no cause. `in_doubt` is true if a command without an outcome may
+                have been done.
         """
         with self._connections.for_stream(), self._connections.borrowed() as connection:
             call: Any = connection.commands.ExecuteStream()
@@ -116,7 +115,7 @@ class Bulk:
                     yield _results(response.results, sent.popleft(), in_doubt=False)
                 await sending
             except grpc.aio.AioRpcError as error:
-                failure = translated(await _why(call, error))
+                failure = translated(await _cause(call, error))
                 failure.in_doubt = bool(sent) and not isinstance(failure, _SETTLED)
                 raise failure from error
             except asyncio.CancelledError:
@@ -129,38 +128,38 @@ class Bulk:
 
 
 async def _send(
-    call: Any,  # noqa: ANN401  the stubs do not name it
+    call: Any,  # noqa: ANN401  the stubs have no name for the type
     batches: Batches,
     sent: deque[Sequence[str]],
 ) -> None:
-    """Send all there is; the caller hears of what goes wrong with it once the rest is answered."""
+    """Send all batches; an error in them is raised after the earlier ones are answered."""
     try:
         async for batch in _one_by_one(batches):
             commands = _commands(batch)
             sent.append(_request_ids(commands))
             await call.write(pb.ExecuteStreamRequest(commands=commands))
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        return  # the stream has ended; whoever reads learns why
+        return  # the stream has ended; the reading side raises the cause
     finally:
         if not call.done():
             await call.done_writing()
 
 
-async def _why(call: Any, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:  # noqa: ANN401  as above
-    """Return how *call* ended.
+async def _cause(call: Any, error: grpc.aio.AioRpcError) -> grpc.aio.AioRpcError:  # noqa: ANN401  as above
+    """Return the status with which *call* ended.
 
-    Where it ended while something was being sent, gRPC says that there was an error in its
-    core, before it has looked at what the server said, or even after. Then nobody knows why.
+    If it ended during a send, gRPC reports an error in its core, before it has read the server's
+    status or even after that. Then the cause is lost.
     """
     for _ in range(5):
-        if error.details() != _NOBODY_KNOWS:
+        if error.details() != _CAUSE_LOST:
             return error
         await asyncio.sleep(0.01)
-        told = call.code(), call.initial_metadata(), call.trailing_metadata(), call.details()
-        error = grpc.aio.AioRpcError(*[await one for one in told])
+        parts = call.code(), call.initial_metadata(), call.trailing_metadata(), call.details()
+        error = grpc.aio.AioRpcError(*[await part for part in parts])
     nothing = grpc.aio.Metadata()
     return grpc.aio.AioRpcError(
-        grpc.StatusCode.UNAVAILABLE, nothing, nothing, "the stream ended while it was sent to"
+        grpc.StatusCode.UNAVAILABLE, nothing, nothing, "the stream ended during a send"
     )
 
 
@@ -174,7 +173,7 @@ async def _one_by_one(batches: Batches) -> AsyncGenerator[Iterable[CommandReques
 
 
 def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
-    """Return *requests* as they are sent, each with a request id."""
+    """Return *requests* as commands, each with a request id."""
     make: Any = pb.Command
     commands = []
     for request in listed("requests", requests, "requests"):
@@ -204,7 +203,7 @@ def _results(
 
 
 def _failure(result: pb.CommandResult, request_id: str, *, in_doubt: bool) -> InventoryError:
-    """Return why one was not done; *in_doubt* if an earlier attempt may have done it."""
+    """Return the error of a command; *in_doubt* if an earlier attempt may have done it."""
     failure = translated_result(result.error, request_id=request_id)
     failure.in_doubt = failure.doubtful or (in_doubt and not isinstance(failure, Refused))
     return failure

@@ -1,4 +1,4 @@
-"""Calls: one logical request, sent until it is answered or its time is over."""
+"""Unary calls, retried until they are answered or their time limit is reached."""
 
 import asyncio
 import math
@@ -22,7 +22,7 @@ Response = TypeVar("Response")
 Method = Callable[[Connection], UnaryUnaryMultiCallable[Request, Response]]
 
 MAX_TIMEOUT: Final = 86_400.0
-"""Seconds. No answer is worth waiting longer for, and gRPC has no use for infinity."""
+"""The longest timeout in seconds; gRPC cannot handle infinity."""
 
 _JITTER = wait_random_exponential(multiplier=0.05, max=2)
 
@@ -31,7 +31,7 @@ def checked_timeout(timeout: float) -> float:
     """Return *timeout*.
 
     Raises:
-        TypeError: it is no number of seconds.
+        TypeError: it is not a number of seconds.
         ValueError: it is not above 0, or above the maximum, or not a number.
     """
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
@@ -44,7 +44,7 @@ def checked_timeout(timeout: float) -> float:
 
 
 class Calls:
-    """Sends requests, again where that is safe and may help, until time is up."""
+    """Sends requests, with retries where these are safe and may help."""
 
     def __init__(
         self,
@@ -65,10 +65,10 @@ class Calls:
         request: Request,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> Response:
-        """Return the answer of *method* to *request*, within *timeout* seconds overall.
+        """Return the response of *method* to *request*, within *timeout* seconds overall.
 
         Raises:
-            InventoryError: the last failure, once no other attempt may help or fit.
+            InventoryError: the last failure, when a retry cannot help or the time is too short.
         """
         response, _ = await self.answer(method, request, timeout)
         return response
@@ -79,7 +79,7 @@ class Calls:
         request: Request,
         timeout: float | None,  # noqa: ASYNC109  as above
     ) -> tuple[Response, bool]:
-        """Return the same, and whether an earlier attempt may have been recorded as well."""
+        """Return the response, and whether an earlier attempt may have been recorded too."""
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         call = _Call(self, method, request, seconds)
         return await call.answer(), call.in_doubt
@@ -102,8 +102,8 @@ class _Call(Generic[Request, Response]):
         """Whether an attempt that failed may have been recorded."""
 
     async def answer(self) -> Response:
-        # tenacity costs 45 us, a fifth of what a call costs here: it is asked only once
-        # something has failed, and is then told so.
+        # tenacity costs 45 us, a fifth of a call, so it is used only after a failure, which
+        # the first attempt inside it raises again.
         try:
             return await self._attempt()
         except InventoryError as error:
@@ -134,14 +134,14 @@ class _Call(Generic[Request, Response]):
     async def _attempt(self) -> Response:
         seconds = self._remaining()
         if not seconds:
-            raise self._not_sent("its time was over before")
+            raise self._not_sent("its time limit was reached before")
         connections = self._calls.connections
         try:
             connection = await connections.take(seconds)
         except TimeoutError as error:
             raise self._not_sent(str(error)) from None
         except Closed:
-            if self._begun:  # it waited for room, or to be sent again
+            if self._begun:  # it waited for a connection, or for a retry
                 raise self._failed(closed(self._request_id, in_doubt=False)) from None
             raise
         try:
@@ -169,16 +169,16 @@ class _Call(Generic[Request, Response]):
         return self._failed(error)
 
     def _failed(self, error: InventoryError) -> InventoryError:
-        """Return *error*, which says whether this or an earlier attempt may have been recorded."""
+        """Set on *error* whether this or an earlier attempt may have been recorded."""
         self.in_doubt |= self._writes and error.in_doubt
-        # A judgement settles it: had an earlier attempt been recorded, the same request
-        # would have brought its answer.
+        # A refusal settles it: if an earlier attempt had been recorded, its answer would have
+        # been returned.
         error.in_doubt = self.in_doubt and not isinstance(error, Refused)
         return error
 
 
 def closed(request_id: str = "", *, in_doubt: bool = True) -> InventoryError:
-    """Return the failure of a call that was under way when its client was closed."""
+    """Return the error of a call that was running when its client was closed."""
     error = Cancelled(
         grpc.StatusCode.CANCELLED,
         message="this InventoryClient was closed before there was an answer",
@@ -194,7 +194,7 @@ def _is_repeatable(error: BaseException) -> bool:
 
 
 def _pushback_and_jitter(state: RetryCallState) -> float:
-    """Return the wait that the server asked for, and then some, so that not all come at once."""
+    """Return the server's retry delay plus jitter, so that clients do not retry together."""
     error = state.outcome.exception() if state.outcome else None
     pushback = error.retry_after if isinstance(error, InventoryError) else None
     return (pushback or 0.0) + _JITTER(state)

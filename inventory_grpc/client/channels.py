@@ -1,6 +1,6 @@
-"""Channels: what of the way to the server is encrypted, who is trusted, what goes through a proxy.
+"""Opens channels, with their encryption, trust and proxy.
 
-A token is sent over TLS, or to this machine without a proxy, and never otherwise.
+A token is sent only over TLS, or to this machine without a proxy.
 """
 
 import ssl
@@ -14,24 +14,24 @@ from inventory_grpc.client.address import checked_address, is_here, is_unix
 from inventory_grpc.client.tokens import checked_token
 
 OPTIONS: Final = (
-    # A connection that died without a word is noticed, also by a follower that only
-    # listens. The server allows a ping every 30 seconds; more often, and it hangs up.
+    # Keepalive detects a dead connection even while a follower only reads. The server allows a
+    # ping every 30 seconds, and disconnects clients that ping more often.
     ("grpc.keepalive_time_ms", 45_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # gRPC waits up to two minutes between attempts to connect, and all calls fail meanwhile.
+    # By default gRPC waits up to two minutes between attempts to connect, and calls fail meanwhile.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # Only transparent retries are left: of requests that the server never saw. A retry
-    # policy that came from a name server would multiply with the client's own.
+    # Only transparent retries remain, of requests that the server never saw. A retry policy
+    # from a name server would multiply the client's own retries.
     ("grpc.service_config_disable_resolution", 1),
-    # Channels do not share connections, so a connection has the calls of one channel only.
+    # Channels must not share a connection, so that its calls can be counted.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
 NO_PROXY: Final = (
     # No proxy from grpc_proxy, https_proxy or http_proxy ...
     ("grpc.enable_http_proxy", 0),
-    # ... and none from GRPC_ADDRESS_HTTP_PROXY, which the first option leaves on.
+    # ... and none from GRPC_ADDRESS_HTTP_PROXY, which the first option does not disable.
     ("grpc.address_http_proxy_enabled_addresses", ""),
 )
 
@@ -49,8 +49,8 @@ def channels(
 
     Raises:
         OSError: the file *ca* cannot be read.
-        TypeError: a value is of the wrong type.
-        ValueError: a value cannot be used, or the token would be sent in the clear.
+        TypeError: a value has the wrong type.
+        ValueError: a value is invalid, or the token would be sent unencrypted.
     """
     here = is_here(checked_address(address))
     if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
@@ -75,7 +75,7 @@ def channels(
 
 
 def _local(address: str) -> grpc.ChannelCredentials:
-    """Return credentials that look at the other end, and refuse to send a token elsewhere."""
+    """Return credentials that send a token only if the peer is on this machine."""
     if not is_here(address):
         raise ValueError(
             f"a token is not sent to {address} without encryption: give `ca` (or `credentials`)"
@@ -86,7 +86,7 @@ def _local(address: str) -> grpc.ChannelCredentials:
 
 
 def _is_tls(credentials: grpc.ChannelCredentials | None) -> bool:
-    """Tell whether they are TLS, and plainly so: others may or may not encrypt."""
+    """Return whether they are certainly TLS; other credentials may not encrypt."""
     inner = getattr(credentials, "_credentials", None)
     return type(inner).__name__ == "SSLChannelCredentials"
 
@@ -103,5 +103,5 @@ def _authorities(ca: str | Path | bytes) -> bytes:
             cadata=pem.decode("ascii", "ignore")
         )
     except (ssl.SSLError, ValueError) as error:
-        raise ValueError(f"{what} has no certificate in PEM form that can be read") from error
+        raise ValueError(f"{what} has no valid certificate in PEM form") from error
     return pem

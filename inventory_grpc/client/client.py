@@ -1,4 +1,4 @@
-"""The client: one service, and everything that can be asked of it."""
+"""The client of one service, with all its calls."""
 
 from pathlib import Path
 from types import TracebackType
@@ -23,27 +23,26 @@ class InventoryClient(
 ):
     """The inventory service at one *address*, such as `127.0.0.1:50051`.
 
-    Use it as an async context manager, or `close` it in the end. It may be made anywhere; it
-    connects with its first call, and belongs to the event loop of that call from then on.
+    Use it as an async context manager, or call `close` at the end. It connects at its first
+    call, and belongs to the event loop of that call.
 
-    *timeout* is the seconds that a call has for all its attempts together, unless it says
-    otherwise: above 0, at most 86,400. A call is sent again if the server was unavailable or
-    stopping, or named a time to come back. A command carries the same `request_id` every
-    time, so it is done once.
+    *timeout* is the default number of seconds for all attempts of a call together: above 0, at
+    most 86,400. A call is retried if the server was unavailable or stopping, or gave a retry
+    delay. All attempts of a command have the same `request_id`, so it is recorded once.
 
-    With *ca*, the path or the bytes of a PEM file of authorities, the connection is TLS, and
+    With *ca*, the path or the bytes of a PEM file of authorities, the connection uses TLS, and
     the server's certificate must be signed by one of them. *credentials* is for other kinds of
     TLS, such as `grpc.ssl_channel_credentials()` for the authorities of the system. A *token*
-    is sent with every call: over TLS, or in the clear to this machine only. A proxy that the
-    environment names is used for other machines only, and in the clear only without a token.
+    is sent with every call: over TLS, or unencrypted to this machine only. A proxy from the
+    environment is used for other machines only, and without TLS only if there is no token.
 
-    300 calls are under way at a time, and more wait within their timeout; 500 subscriptions
-    and streams may be open beside them. They share up to 8 connections.
+    At most 300 calls run at a time, and more wait within their timeout; 500 subscriptions and
+    streams may be open in addition. They share up to 8 connections.
 
     Raises:
         OSError: the file *ca* cannot be read.
-        TypeError: an argument is of the wrong type.
-        ValueError: an argument cannot be used, or the token would leave in the clear.
+        TypeError: an argument has the wrong type.
+        ValueError: an argument is invalid, or the token would be sent unencrypted.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class InventoryClient(
         await self.close()
 
     async def close(self) -> None:
-        """Hang up. Calls that are under way end with `Cancelled`, and later ones are refused.
+        """Close the connections. Running calls end with `Cancelled`; later calls are refused.
 
         Raises:
             RuntimeError: the client was used in another event loop.
@@ -85,14 +84,14 @@ class InventoryClient(
         *,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> GetServerInfoResponse:
-        """Return which server this is, which log it has, and whether all is well.
+        """Return the version and log of the server, and the state of its storage.
 
-        *timeout* is seconds for all attempts together. It is answered also while writes or
-        reads are refused.
+        *timeout* is in seconds, for all attempts together. The server answers even while it
+        refuses writes or reads.
 
         Raises:
             Overloaded: the server has too much to do.
-            ShuttingDown: the server is going away.
+            ShuttingDown: the server is shutting down.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
         return await self._calls(lambda on: on.admin.GetServerInfo, GetServerInfoRequest(), timeout)

@@ -1,4 +1,4 @@
-"""The connections of one client: opened as they are needed, in the event loop of its first call."""
+"""The connections of one client, opened on demand in the event loop of its first call."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
 from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
 
 CALLS_A_CONNECTION: Final = 100
-"""The server has this limit for a connection. gRPC lets a call beyond it wait, and says nothing."""
+"""The server's limit for a connection. gRPC queues calls beyond it without an error."""
 
 MAX_CALLS: Final = 300
-"""Calls with one answer that are under way at a time; more wait here, within their timeout."""
+"""The most concurrent unary calls; more wait here, within their timeout."""
 
 MAX_STREAMS: Final = 500
-"""Subscriptions and streams of commands at a time. They may last for ever, so more are refused."""
+"""The most open subscriptions and command streams. They have no end, so more are refused."""
 
 MAX_CONNECTIONS: Final = (MAX_CALLS + MAX_STREAMS) // CALLS_A_CONNECTION
 
@@ -33,7 +33,7 @@ class Closed(RuntimeError):
 
 
 class Connection:
-    """One connection, and the number of calls on it."""
+    """One connection, and the number of its calls."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -45,7 +45,7 @@ class Connection:
 
 
 class Connections:
-    """Gives every call a connection that has room for it."""
+    """Assigns each call to a connection below its limit."""
 
     def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
         self._open_channel = open_channel
@@ -64,7 +64,7 @@ class Connections:
         return len(self._opened)
 
     def check(self) -> None:
-        """Refuse a client that cannot be used here and now.
+        """Check that the client can be used in this event loop.
 
         Raises:
             Closed: it is closed.
@@ -82,14 +82,14 @@ class Connections:
             )
 
     async def take(self, seconds: float) -> Connection:
-        """Return a connection for a call with one answer; wait for room for so many *seconds*.
+        """Return a connection for a unary call; wait for one up to *seconds*.
 
-        The caller has to `give_back` what it took. A context manager would be safer, and takes
-        a twentieth of the time of a call.
+        The caller must `give_back` it. A context manager would be safer, but takes a twentieth
+        of the time of a call.
 
         Raises:
-            TimeoutError: there was no room.
-            RuntimeError: as `check` says.
+            TimeoutError: all connections were in use.
+            RuntimeError: see `check`.
         """
         if self._room.locked():
             await self._wait_for_room(seconds)
@@ -102,7 +102,7 @@ class Connections:
             raise
 
     async def pause(self, seconds: float) -> None:
-        """Wait before another attempt: for so many *seconds*, or until the client is closed."""
+        """Wait before a retry for *seconds*, or until the client is closed."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
@@ -117,16 +117,16 @@ class Connections:
             async with asyncio.timeout(seconds):
                 await self._room.acquire()
         except TimeoutError:
-            message = f"this InventoryClient had {MAX_CALLS} calls under way"
+            message = f"this InventoryClient had {MAX_CALLS} calls running"
             raise TimeoutError(message) from None
 
     @contextmanager
     def for_stream(self) -> Iterator[None]:
-        """Keep room for one stream, over all its attempts.
+        """Count one stream, over all its attempts.
 
         Raises:
-            InventoryError: as many are open as a client can have.
-            RuntimeError: as `check` says.
+            InventoryError: the client has as many open streams as it can have.
+            RuntimeError: see `check`.
         """
         self.check()
         if self._streams >= MAX_STREAMS:
@@ -145,7 +145,7 @@ class Connections:
 
     @contextmanager
     def borrowed(self) -> Iterator[Connection]:
-        """Lend a connection to an attempt at a stream that `for_stream` has let in."""
+        """Yield a connection for one attempt of a stream, within `for_stream`."""
         connection = self._lend()
         try:
             yield connection
@@ -165,7 +165,7 @@ class Connections:
         return connection
 
     async def close(self) -> None:
-        """Hang up; the calls that are under way are cancelled.
+        """Close all connections, which cancels the running calls.
 
         Raises:
             RuntimeError: it belongs to another event loop.
@@ -179,6 +179,6 @@ class Connections:
             await connection.channel.close()
 
     def closed_under_a_call(self) -> bool:
-        """Tell whether a cancellation comes from `close`, and not from the caller's own task."""
+        """Return whether a cancellation comes from `close` and not from the caller's task."""
         task = asyncio.current_task()
         return self._closed and not (task and task.cancelling())

@@ -1,4 +1,4 @@
-"""Reads the details that a status carries beside its code and its message."""
+"""Reads the details of a status."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,7 +11,7 @@ Detail = TypeVar("Detail", bound=Message)
 
 
 def first(kind: type[Detail], details: Iterable[Packed]) -> Detail | None:
-    """Return the first of *details* that is a *kind* and can be read, if there is one."""
+    """Return the first of *details* that is a *kind* and can be decoded, if there is one."""
     found = kind()
     for packed in details:
         with suppress(DecodeError):

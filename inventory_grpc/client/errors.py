@@ -1,42 +1,41 @@
-"""The failures of a call, and what a caller may believe and do after each.
+"""The errors of a call, and what each says about a command.
 
     InventoryError             any failure: `code`, `reason`, `message`, `facts`
-      Refused                  the request was judged, and the answer is no
-        InvalidValue             it breaks a rule about its own form: `violations`
+      Refused                  the request was processed and refused
+        InvalidValue             a field is invalid: `violations`
         StockNotFound            the stock has no history, or had none then
         ReservationNotFound      no reservation has this id
-        ReservationExists        the id is taken, by other content
-        RequestIdReused          the request id is taken, by another request
-        InsufficientStock        there are fewer units than asked for: `lines`
+        ReservationExists        the reservation id has other content
+        RequestIdReused          the request id was used for another request
+        InsufficientStock        there are fewer units than requested: `lines`
         ExceedsReservation       the reservation holds fewer units: `lines`
-        ReservationClosed        the reservation is over: `state`
-        LevelTooHigh             the stock would have more than can be counted
+        ReservationClosed        the reservation has ended: `state`
+        LevelTooHigh             a level would exceed the maximum
         OtherLog                 the position belongs to another log: `log_id`
-        VersionConflict          the stock has changed meanwhile: `current`
-        PositionAhead            the log is not that long: `head_position`
-      TurnedAway               the request was not judged: another time, perhaps
-        Overloaded               there is more to do than the server can
-        ReadsRefused             storage is in trouble, and this cannot be read
-        WritesRefused            writing has failed; reads go on
-        StorageFull              the disk is full; reads go on
-        ShuttingDown             the server is going away
-      Unauthenticated          the server does not know who calls
-      PermissionDenied         it does, and they may not do this
-      OutcomeUnknown           writing failed at the very end
-      LogDamaged               the log on disk is not what was written
+        VersionConflict          the stock has another version: `current`
+        PositionAhead            the position is beyond the log: `head_position`
+      NotProcessed             the server did not process the request; retry later
+        Overloaded               the server has too much to do
+        ReadsRefused             storage has failed a read
+        WritesRefused            writing has failed; reads are served
+        StorageFull              the disk is full; reads are served
+        ShuttingDown             the server is shutting down
+      Unauthenticated          the caller could not be authenticated
+      PermissionDenied         the caller may not do this
+      OutcomeUnknown           storage failed during the commit
+      LogDamaged               stored data is damaged
       Internal                 the server has a bug
       Unavailable              there was no server, or the connection was lost
         Untrusted                its certificate is not trusted; nothing was sent
-      DeadlineExceeded         the time for the call was over
-      Cancelled                the server, or somebody on the way, gave the call up
+      DeadlineExceeded         the deadline passed
+      Cancelled                the server or a proxy cancelled the call
 
-A reason of `ErrorReason` has a class of the same name; the last four come without a
-reason. A failure that is none of these, or has a reason newer than this client, is a
-plain `InventoryError`.
+A reason of `ErrorReason` has a class of the same name; the last four have no reason. Any other
+failure, or one with a reason that this client does not know, is a plain `InventoryError`.
 
-After `OutcomeUnknown`, `Internal` and whatever comes without a reason, such as `Unavailable`,
-`DeadlineExceeded` and `Cancelled`, a command may have been recorded, or not: `in_doubt` is true.
-The same request can then be sent again with the same `request_id`, and is done once in all.
+After `OutcomeUnknown`, `Internal` and an error without a reason, such as `Unavailable`,
+`DeadlineExceeded` and `Cancelled`, a command may or may not have been recorded: `in_doubt` is
+true. Send the same request again with the same `request_id`: it is recorded once in all.
 """
 
 import math
@@ -54,16 +53,16 @@ from inventory_grpc_protos.v1.stock_pb2 import Stock
 
 
 class InventoryError(Exception):
-    """A call that did not succeed. Match on its class or `reason`; the message is for people.
+    """A failed call. Match on its class or `reason`; the message is for people and may change.
 
-    `retry_after` is how many seconds the server wants to be left alone: None where it
-    does not say, infinite where it wants never to be asked again. `request_id` is the
-    command's, also where the client made it. Where `in_doubt` is true, the command may have
-    been recorded all the same: the same `request_id` can be sent again, and settles it.
+    `retry_after` is the server's retry delay in seconds: None if it gave none, infinite if it
+    forbids a retry. `request_id` is that of the command, even if the client generated it. If
+    `in_doubt` is true, the command may have been recorded; sending the same `request_id` again
+    settles it.
     """
 
     doubtful: ClassVar[bool | None] = None
-    """Whether the class leaves it open. None: if there is no reason, since then nobody judged."""
+    """Whether the class leaves the outcome open. None: it does if there is no reason."""
 
     def __init__(  # noqa: PLR0913  everything a status can carry
         self,
@@ -76,7 +75,7 @@ class InventoryError(Exception):
         retry_after: float | None = None,
         request_id: str = "",
     ) -> None:
-        super().__init__(code, reason, message)  # those that a copy is made with
+        super().__init__(code, reason, message)  # the arguments for copying and pickling
         self.code = code
         self.reason = reason
         self.message = message
@@ -84,7 +83,7 @@ class InventoryError(Exception):
         self.retry_after = retry_after
         self.request_id = request_id
         self.in_doubt = not reason if self.doubtful is None else self.doubtful
-        """Whether a command may have been recorded all the same. Never true of a query."""
+        """Whether a command may have been recorded; always false for a query."""
         self._carried = carried
 
     def __str__(self) -> str:
@@ -96,14 +95,14 @@ class InventoryError(Exception):
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same request, sent again, may fare better."""
+        """Whether the same request may succeed if it is sent again."""
         if self.retry_after == math.inf:
             return False
         if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            # Without a time to wait it is a limit, such as on a message's size.
+            # Without a retry delay it is a limit, such as the size of a message.
             return self.retry_after is not None
-        # gRPC's server cancels what reaches it just as it stops. Our own cancelling is no
-        # error of a call, but asyncio's.
+        # A gRPC server cancels calls that arrive while it stops. A cancellation by the caller
+        # is asyncio's, and not an error of the call.
         return self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
     def _detail(self, kind: type[Detail]) -> Detail:
@@ -111,18 +110,18 @@ class InventoryError(Exception):
 
 
 class Refused(InventoryError):
-    """The request was judged, and the answer is no. Nothing was written."""
+    """The request was processed and refused. Nothing was written."""
 
 
 class Violation(NamedTuple):
-    """What is wrong with one field of a request, such as `lines[2].quantity`."""
+    """The problem with one field of a request, such as `lines[2].quantity`."""
 
     field: str
     problem: str
 
 
 class InvalidValue(Refused):
-    """The request breaks a rule about its own form."""
+    """A field of the request is invalid."""
 
     @property
     def violations(self) -> Sequence[Violation]:
@@ -131,7 +130,7 @@ class InvalidValue(Refused):
 
 
 class StockNotFound(Refused):
-    """The stock has no history, or had none at the moment asked for."""
+    """The stock has no history, or had none at the requested position or time."""
 
 
 class ReservationNotFound(Refused):
@@ -139,7 +138,7 @@ class ReservationNotFound(Refused):
 
 
 class ReservationExists(Refused):
-    """The reservation id is taken, for another customer, order or other lines."""
+    """The reservation id exists with another customer, order or other lines."""
 
 
 class RequestIdReused(Refused):
@@ -149,7 +148,7 @@ class RequestIdReused(Refused):
 class _Short(Refused):
     @property
     def lines(self) -> Sequence[ShortLine]:
-        """The first of the lines that could not be met; `facts["short_lines"]` counts all."""
+        """The first of the lines that could not be met; `facts["short_lines"]` is the number."""
         return self._detail(ShortLines).lines
 
 
@@ -158,84 +157,84 @@ class InsufficientStock(_Short):
 
 
 class ExceedsReservation(_Short):
-    """A line asks for more units than the reservation still holds of that stock."""
+    """A line requests more units than the reservation still holds of that stock."""
 
 
 class ReservationClosed(Refused):
-    """The reservation holds nothing any more, or no longer everything."""
+    """The reservation no longer holds any units, or no longer all of them."""
 
     @property
     def state(self) -> str:
-        """What became of it, such as `EXPIRED`; `ACTIVE` where it was used in part."""
+        """The state of the reservation, such as `EXPIRED`; `ACTIVE` if it was partly used."""
         return self.facts["state"]
 
 
 class LevelTooHigh(Refused):
-    """A level, or a sum over stores, would be above the highest there may be."""
+    """A level, or a sum over stores, would exceed the maximum."""
 
 
 class OtherLog(Refused):
-    """The position belongs to another log than the one that is served."""
+    """The position belongs to another log than the server's."""
 
     @property
     def log_id(self) -> str:
-        """The log that is served."""
+        """The server's log."""
         return self.facts["log_id"]
 
 
 class VersionConflict(Refused):
-    """The stock is at another version than the command expects: look at `current`."""
+    """The stock has another version than the command expects; `current` is the stock."""
 
     @property
     def current(self) -> Stock:
         stock = details.first(Stock, self._carried)
         if stock is None:
-            raise LookupError("the server did not say what is current")
+            raise LookupError("the server did not send the current stock")
         return stock
 
 
 class PositionAhead(Refused):
-    """The position asked for is beyond the end of the log."""
+    """The requested position is beyond the end of the log."""
 
     @property
     def head_position(self) -> int:
         return int(self.facts["head_position"])
 
 
-class TurnedAway(InventoryError):
-    """The server took no look at the request; this sending of it wrote nothing."""
+class NotProcessed(InventoryError):
+    """The server did not process the request; this attempt wrote nothing."""
 
 
-class Overloaded(TurnedAway):
-    """The server has more to do than it can."""
+class Overloaded(NotProcessed):
+    """The server has too much to do."""
 
 
-class ReadsRefused(TurnedAway):
-    """Storage is in trouble, and what was asked cannot be read for now."""
+class ReadsRefused(NotProcessed):
+    """Storage has failed, and the request cannot be read for now."""
 
 
-class WritesRefused(TurnedAway):
-    """Commands are refused for now, because writing has failed; reads go on."""
+class WritesRefused(NotProcessed):
+    """Commands are refused for now, because writing has failed; reads are served."""
 
 
-class StorageFull(TurnedAway):
-    """Commands are refused for now, because the disk is full; reads go on."""
+class StorageFull(NotProcessed):
+    """Commands are refused for now, because the disk is full; reads are served."""
 
 
-class ShuttingDown(TurnedAway):
-    """The server is going away."""
+class ShuttingDown(NotProcessed):
+    """The server is shutting down."""
 
 
 class Unauthenticated(InventoryError):
-    """The server does not know who calls: the token is missing, wrong, expired or revoked."""
+    """The caller could not be authenticated: a token is missing, wrong, expired or revoked."""
 
 
 class PermissionDenied(InventoryError):
-    """The caller's role does not allow the rpc, or a store that it names is not theirs."""
+    """The caller's role does not allow the rpc, or the caller may not use a store it names."""
 
 
 class OutcomeUnknown(InventoryError):
-    """Writing failed at the very end, so not even the server knows yet.
+    """Storage failed during the commit, so even the server does not know the outcome yet.
 
     The command may have been recorded: the same `request_id` can be sent again.
     """
@@ -244,11 +243,11 @@ class OutcomeUnknown(InventoryError):
 
 
 class LogDamaged(InventoryError):
-    """The log on disk is not what was written. Someone has to look."""
+    """Stored data is damaged; an operator has to act."""
 
 
 class Internal(InventoryError):
-    """The server has a bug; `facts["error_id"]` finds it in the server's log.
+    """The server has a bug; `facts["error_id"]` is its id in the server's log.
 
     A command may have been recorded: the same `request_id` can be sent again.
     """
@@ -270,19 +269,19 @@ class Untrusted(Unavailable):
 
     @property
     def repeatable(self) -> bool:
-        """Never: the certificate, or `ca`, has to change first."""
+        """Always false: the certificate, or `ca`, has to change first."""
         return False
 
 
 class DeadlineExceeded(InventoryError):
-    """The time for the call was over before there was an answer.
+    """The deadline passed before there was an answer.
 
     A command may have been recorded: the same `request_id` can be sent again.
     """
 
 
 class Cancelled(InventoryError):
-    """The server, or somebody on the way to it, gave the call up; or this client was closed.
+    """The server or a proxy cancelled the call, or this client was closed.
 
     A command may have been recorded: the same `request_id` can be sent again.
     """

@@ -1,4 +1,4 @@
-"""Events: the log as it was recorded, and as it goes on."""
+"""Events: subscriptions to the log, and lists of it."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -14,15 +14,15 @@ from inventory_grpc.client.subscription import follow
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
 HEARTBEAT: Final = timedelta(seconds=10)
-HEARTBEATS_MISSED_BY_THE_DEAD: Final = 3
+MAX_MISSED_HEARTBEATS: Final = 3
 
 
 class Events:
     """Reads events.
 
-    Every method takes four filters, `event_types` (names of facts, such as `StockReserved`),
-    `product_ids`, `store_ids` and `reservation_ids`: each a list of at most 100 strings of
-    which an event has to match one, and an empty list filters nothing.
+    Every method takes four filters: `event_types` (such as `StockReserved`), `product_ids`,
+    `store_ids` and `reservation_ids`. Each is a list of at most 100 strings, of which an event
+    has to match one; an empty list matches all.
     """
 
     _calls: Calls
@@ -45,33 +45,33 @@ class Events:
     ) -> AsyncGenerator[pb.SubscribeResponse, None]:
         """Yield batches of events in order, none missing and none twice, without end.
 
-        After a lost connection it goes on by itself behind the last batch that was yielded,
-        again and again. Heartbeats are yielded too, as batches without events: with them you
-        can act while nothing happens. A timeout around `anext` ends the subscription, as every
-        cancellation does. To go on another day, keep a batch's `position` and `log_id` together
-        with what was made of it, and begin with them.
+        After each lost connection it resumes after the last batch yielded. Heartbeats are
+        yielded too, as batches without events, so that you can act while nothing happens. A
+        timeout around `anext` ends the subscription, as every cancellation does. To resume in
+        another process, store a batch's `position` and `log_id` together with its results, and
+        start with them.
 
-        It begins after the position *after_position*, after the last event recorded by
-        *after_time* (with a time zone), at the end of the log (*from_now*), or else at its
-        beginning. *log_id* is the log that the position belongs to. *max_batch* is 1 to 512
-        events, 0 for 256. The server is silent for at most *heartbeat*, 1 to 60 seconds; after
-        three times that the connection counts as lost. With *stop_at_head* it ends at the end
-        of the log instead of waiting for more.
+        The subscription starts after the position *after_position*, after the last event
+        recorded by *after_time* (with a time zone), at the end of the log (*from_now*), or by
+        default at its beginning. *log_id* is the log to which the position belongs. *max_batch*
+        is 1 to 512 events, 0 for 256. The server is silent for at most *heartbeat*, 1 to 60
+        seconds; after three times that, the connection counts as lost. With *stop_at_head* it
+        ends at the end of the log instead of waiting for more.
 
-        Leave it through `contextlib.aclosing`; otherwise the call stays open until the garbage
-        collector finds it. A client has room for 500 subscriptions and streams at a time.
+        Close it with `contextlib.aclosing`; otherwise the call stays open until garbage
+        collection. A client may have 500 subscriptions and streams open at a time.
 
         Raises:
             OtherLog: the server has another log than *log_id*.
             PositionAhead: *after_position* is beyond the end of the log.
-            InvalidValue: a value breaks a rule.
-            LogDamaged: an event is damaged; those before it are sound.
-            Unauthenticated: the server does not know who calls.
+            InvalidValue: a value is invalid.
+            LogDamaged: an event is damaged; those before it are intact.
+            Unauthenticated: the caller could not be authenticated.
             PermissionDenied: the caller may not read these events.
-            ValueError: two beginnings are given, or *heartbeat* is not above 0.
-            InventoryError: another error that a new attempt cannot mend, such as too many
-                subscriptions of this client. `Overloaded`, `ReadsRefused`, `ShuttingDown` and
-                `Unavailable` are waited out.
+            ValueError: two starts are given, or *heartbeat* is not above 0.
+            InventoryError: another error that a retry cannot fix, such as too many
+                subscriptions of this client. After `Overloaded`, `ReadsRefused`, `ShuttingDown`
+                and `Unavailable` it retries.
         """
         silence = messages.duration("heartbeat", heartbeat)
         if heartbeat <= timedelta(0):
@@ -85,7 +85,7 @@ class Events:
             stop_at_head=stop_at_head,
             **_start(after_position, after_time, from_now=from_now),
         )
-        dead_after = HEARTBEATS_MISSED_BY_THE_DEAD * heartbeat.total_seconds()
+        dead_after = MAX_MISSED_HEARTBEATS * heartbeat.total_seconds()
         return follow(self._connections, request, dead_after=dead_after)
 
     async def events(  # noqa: PLR0913  those of `subscribe`
@@ -105,15 +105,15 @@ class Events:
     ) -> AsyncGenerator[pb.Event, None]:
         """Yield the events of `subscribe` one by one; it explains the arguments.
 
-        Leave it through `contextlib.aclosing`.
+        Close it with `contextlib.aclosing`.
 
         Raises:
             OtherLog: the server has another log than *log_id*.
             PositionAhead: *after_position* is beyond the end of the log.
-            InvalidValue: a value breaks a rule.
-            LogDamaged: an event is damaged; those before it are sound.
-            InventoryError: another one of those that `subscribe` names. `Overloaded`,
-                `ReadsRefused` and `ShuttingDown` are waited out.
+            InvalidValue: a value is invalid.
+            LogDamaged: an event is damaged; those before it are intact.
+            InventoryError: another one of those that `subscribe` raises. After `Overloaded`,
+                `ReadsRefused` and `ShuttingDown` it retries.
         """
         following = self.subscribe(
             event_types=event_types,
@@ -149,17 +149,17 @@ class Events:
     ) -> pb.ListEventsResponse:
         """Return a page of the events between two positions, oldest or newest first.
 
-        The positions themselves are left out; 0 is the beginning, or the end, of the log.
-        *page_size* is rows at most: 0 is 100, and 1,000 are the most. A page may hold
-        no event and still not be the last: go on with `next_page_token` as *page_token* until
-        that is empty. `searched_position` says how far the log was searched. *timeout* is
-        seconds for all attempts together.
+        The positions are exclusive; 0 means the beginning, or the end, of the log. *page_size*
+        is the most rows: 0 means 100, the maximum is 1,000. A page may be empty without being
+        the last: continue with `next_page_token` as *page_token* until it is empty.
+        `searched_position` is the position up to which the log was searched. *timeout* is in
+        seconds, for all attempts together.
 
         Raises:
-            InvalidValue: a value breaks a rule.
+            InvalidValue: a value is invalid.
             Overloaded: the server has too much to do.
             ReadsRefused: storage cannot be read for now.
-            ShuttingDown: the server is going away.
+            ShuttingDown: the server is shutting down.
             LogDamaged: an event is damaged.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """

@@ -1,4 +1,4 @@
-"""Turns plain Python values into fields of a request, and refuses values of another kind."""
+"""Converts Python values to fields of a request, and refuses values of the wrong type."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -24,15 +24,15 @@ _EXPECTED: Final = {
 }
 
 SHOWN: Final = 80
-"""Characters of a wrong value that an error shows."""
+"""The most characters of a wrong value in an error."""
 
 
 def made(kind: Callable[Fields, Made], *none: Fields.args, **fields: Fields.kwargs) -> Made:
     """Return a message with *fields*.
 
     Raises:
-        TypeError: a value is of the wrong type. The error names the field; protobuf's does not.
-        ValueError: a number is out of range, or a string is no Unicode; likewise.
+        TypeError: a value has the wrong type; the error names the field, which protobuf's does not.
+        ValueError: a number is out of range, or a string is not valid Unicode.
     """
     try:
         return kind(*none, **fields)
@@ -53,7 +53,7 @@ def _check(kind: Any, name: str, value: object) -> None:  # noqa: ANN401  the cl
 
 
 class Line(NamedTuple):
-    """So many units of one stock."""
+    """A number of units of one stock."""
 
     product_id: str
     store_id: str
@@ -68,7 +68,7 @@ class Key(NamedTuple):
 
 
 class About(TypedDict):
-    """The fields that every command has."""
+    """The fields that all commands have."""
 
     request_id: str
     reason: str
@@ -77,7 +77,7 @@ class About(TypedDict):
 
 
 class Expiration(TypedDict, total=False):
-    """When a hold ends; one of the three or, for the server's default, none."""
+    """The end of a hold: one of the three, or none for the server's default."""
 
     ttl: Duration
     expire_time: Timestamp
@@ -106,14 +106,14 @@ def expiration(
 
 
 def at_most_one(**choices: object) -> None:
-    """Refuse two values for one field of the request: the last would win in silence."""
+    """Refuse two values for one field of the request, of which the last would win silently."""
     given = [name for name, value in choices.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude each other")
 
 
 def listed(name: str, given: Iterable[Item], items: str) -> Iterable[Item]:
-    """Return *given*, unless it is no list: a string would be taken letter by letter."""
+    """Return *given* if it is a list; a string would be read letter by letter."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise TypeError(f"{name} must be a list of {items}, not {shown(given)}")
     return given
@@ -127,13 +127,13 @@ def strings(name: str, given: Iterable[str]) -> Sequence[str]:
 
 
 def text(name: str, given: object) -> None:
-    """Refuse anything but a string: None would count as left out, and filter nothing."""
+    """Refuse anything but a string; protobuf treats None as unset, which would filter nothing."""
     if not isinstance(given, str):
         raise TypeError(f"{name} must be a string, not {shown(given)}")
 
 
 def flag(name: str, given: object) -> None:
-    """Refuse anything but True and False: the word "no" would count as True."""
+    """Refuse anything but True and False; the string "no" would count as True."""
     if not isinstance(given, bool):
         raise TypeError(f"{name} must be True or False, not {shown(given)}")
 
@@ -156,7 +156,7 @@ def timestamp(name: str, moment: datetime) -> Timestamp:
     if not isinstance(moment, datetime):
         raise TypeError(f"{name} must be a datetime, not {shown(moment)}")
     if moment.tzinfo is None:
-        raise ValueError(f"{name} needs a time zone: {moment} has no time zone, so it is no moment")
+        raise ValueError(f"{name} needs a time zone, which {moment} does not have")
     message = Timestamp()
     message.FromDatetime(moment)
     return message
@@ -175,8 +175,8 @@ def duration(name: str, span: timedelta) -> Duration:
 
 
 def shown(value: object) -> str:
-    """Return *value* as an error shows it, cut where it is long."""
-    whole = repr(value) or type(value).__name__  # an empty message shows nothing
+    """Return *value* for an error, cut to `SHOWN` characters."""
+    whole = repr(value) or type(value).__name__  # an empty message has an empty repr
     return whole if len(whole) <= SHOWN else f"{whole[:SHOWN]}…"
 
 
@@ -184,7 +184,7 @@ def _rows(name: str, given: Iterable[Any], fields: Sequence[str]) -> Iterable[Se
     """Yield each row of *given*, which has one value for each of *fields*, in that order."""
     items = f"({', '.join(fields)})"
     for row in listed(name, given, items):
-        # A string would be taken letter by letter, a mapping or a set in some order.
+        # A string would be read letter by letter, a mapping or a set in arbitrary order.
         unordered = isinstance(row, str | bytes | Mapping | set | frozenset) or not isinstance(
             row, Iterable
         )

@@ -9,10 +9,10 @@ from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 
 class ReservationCommands:
-    """Promises units to customers, hands them out, and gives them back.
+    """Reserves units for customers, and commits, releases or extends reservations.
 
     *lines* is a list of at most 500 `Line(product_id, store_id, quantity)` or plain tuples,
-    each of 1 to 1,000,000,000 units. A command has all of its lines done, or none.
+    each of 1 to 1,000,000,000 units. A command applies to all of its lines, or to none.
     `StockCommands` explains the arguments and the errors that every command has.
     """
 
@@ -34,17 +34,17 @@ class ReservationCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.ReserveStockResponse:
-        """Hold a cart of 1 to 500 lines for a customer: every line, or nothing.
+        """Reserve a cart of 1 to 500 lines for a customer: every line, or nothing.
 
-        The hold ends after *ttl* (1 second to 30 days), or at *expire_time* (with a time zone,
-        1 second to 30 days ahead), or, with *never_expires*, not by itself; with none of
-        them, after the server's default. Without *reservation_id* the server makes one. The
-        same reservation, asked for again while all of it is held, is answered and not made twice.
+        The reservation expires after *ttl* (1 second to 30 days), or at *expire_time* (with a
+        time zone, 1 second to 30 days ahead), or, with *never_expires*, not by itself; with none
+        of them, after the server's default. Without *reservation_id* the server generates one.
+        Reserving the same again, while all of it is held, returns the same reservation.
 
         Raises:
             InsufficientStock: fewer units are available; `lines` says of which stocks.
-            ReservationExists: *reservation_id* is taken by other content.
-            ReservationClosed: it was the same, and is over or partly used; `state` says which.
+            ReservationExists: *reservation_id* exists with other content.
+            ReservationClosed: it is the same, and has ended or is partly used; `state` says which.
             ValueError: more than one of *ttl*, *expire_time* and *never_expires* is given.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -71,12 +71,12 @@ class ReservationCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.CommitReservationResponse:
-        """Take reserved units out of the stores: those in *lines*, or without lines all.
+        """Take reserved units out of the stores: those in *lines*, or all without lines.
 
         Raises:
             ReservationNotFound: there is no such reservation.
             ReservationClosed: it holds nothing any more; `state` says why.
-            ExceedsReservation: a line asks for more than is held; `lines` says which.
+            ExceedsReservation: a line requests more than is held; `lines` says which.
             InsufficientStock: a store does not have the units on hand; `lines` says which.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -100,12 +100,12 @@ class ReservationCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ReleaseReservationResponse:
-        """Give reserved units back: those in *lines*, or without lines all.
+        """Return reserved units to available stock: those in *lines*, or all without lines.
 
         Raises:
             ReservationNotFound: there is no such reservation.
             ReservationClosed: it holds nothing any more; `state` says why.
-            ExceedsReservation: a line asks for more than is held; `lines` says which.
+            ExceedsReservation: a line requests more than is held; `lines` says which.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
         request = messages.made(
@@ -129,7 +129,7 @@ class ReservationCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ExtendReservationResponse:
-        """Move the end of a hold, earlier or later; `reserve_stock` explains its three forms.
+        """Move the expiry, earlier or later; `reserve_stock` explains its three forms.
 
         Raises:
             ReservationNotFound: there is no such reservation.

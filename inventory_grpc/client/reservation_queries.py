@@ -1,4 +1,4 @@
-"""The queries about reservations."""
+"""The queries of reservations."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
@@ -17,7 +17,7 @@ _STATES: Final = {
 
 
 class ReservationQueries:
-    """Reads what is promised to whom.
+    """Reads reservations.
 
     `StockQueries` explains the arguments and the errors that every query has.
     """
@@ -31,7 +31,7 @@ class ReservationQueries:
         min_position: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.GetReservationResponse:
-        """Return one reservation, also one that is over.
+        """Return one reservation, even if it has ended.
 
         Raises:
             ReservationNotFound: there is no such reservation.
@@ -55,13 +55,13 @@ class ReservationQueries:
         min_position: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ListReservationsResponse:
-        """Return a page of reservations, newest first: those that match every filter given.
+        """Return a page of the reservations that match every filter, newest first.
 
         *states* is a list of `ACTIVE`, `COMMITTED`, `RELEASED`, `EXPIRED`. An empty filter
-        filters nothing.
+        matches all.
 
         Raises:
-            ValueError: a state is none of these.
+            ValueError: a state is not one of these.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
         messages.text("customer_id", customer_id)
@@ -86,5 +86,5 @@ def _states(given: Iterable[State]) -> Sequence[ReservationState.ValueType]:
     names = messages.strings("states", given)
     for name in names:
         if name not in _STATES:
-            raise ValueError(f"{messages.shown(name)} is no state: {', '.join(_STATES)}")
+            raise ValueError(f"{messages.shown(name)} is not a state: {', '.join(_STATES)}")
     return [_STATES[name] for name in names]

@@ -8,29 +8,29 @@ from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 
 class StockCommands:
-    """Changes what one store has of one product.
+    """Changes the stock of one product in one store.
 
-    A command that returns is on disk, and was done once. Every command takes
+    A command that returns is on disk, and was recorded once. Every command takes
 
-    - `request_id`: makes it safe to send again, in this process or another: for 7 days the
-      server gives the same `request_id` with the same content the first answer. 1 to 128 of
-      letters, digits and `. _ : - /`. Left out: a new one, the same on every attempt.
-    - `reason`: why, in your words, at most 512 bytes. `reference`: what caused it, such as an
-      order or a ticket, at most 512 bytes. No personal data: the log cannot forget.
-    - `occur_time`: when it happened in the world, if not now; with a time zone. Kept, not used.
-    - `expected_version`: the version the stock must be at; 0 for one without history.
+    - `request_id`: makes a retry safe, in this process or another: for 7 days the server answers
+      the same `request_id` with the same content with the first answer. 1 to 128 letters, digits
+      and `. _ : - /`. By default the client generates one, the same on every attempt.
+    - `reason`: a text, at most 512 bytes. `reference`: the cause, such as an order or a ticket,
+      at most 512 bytes. No personal data: the log keeps them forever.
+    - `occur_time`: the time in the real world, if not now; with a time zone. It is only stored.
+    - `expected_version`: the version that the stock must have; 0 for one without history.
     - `timeout`: seconds for all attempts together, above 0 and at most 86,400.
 
     Besides its own errors, every command may raise
 
-    - `InvalidValue` if a value breaks a rule, `RequestIdReused` if the `request_id` was used
-      for other content, `Unauthenticated` or `PermissionDenied` if the caller may not do it,
-    - `Overloaded`, `WritesRefused`, `StorageFull` or `ShuttingDown` if the server cannot take it,
+    - `InvalidValue` if a value is invalid, `RequestIdReused` if the `request_id` was used for
+      other content, `Unauthenticated` or `PermissionDenied` if the caller may not do it,
+    - `Overloaded`, `WritesRefused`, `StorageFull` or `ShuttingDown` if the server cannot accept it,
     - `OutcomeUnknown`, `Unavailable`, `DeadlineExceeded`, `Cancelled` or `Internal`, after which
-      it may have been recorded or not: look at `in_doubt`, and send the same `request_id` again
-      to be sure.
+      it may or may not have been recorded: check `in_doubt`, and send the same `request_id`
+      again to settle it.
 
-    A value of the wrong type is a `TypeError`, two values that exclude each other are a
+    A value of the wrong type raises a `TypeError`, two values that exclude each other a
     `ValueError`; then nothing is sent.
     """
 
@@ -49,11 +49,11 @@ class StockCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.AddStockResponse:
-        """Add 1 to 1,000,000,000 units that came in; make the stock if it has no history.
+        """Add 1 to 1,000,000,000 received units; create the stock if it has no history.
 
         Raises:
             LevelTooHigh: on hand would rise above 10^15 units.
-            VersionConflict: the stock is not at *expected_version*; `current` shows it.
+            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
         request = messages.made(
@@ -79,11 +79,11 @@ class StockCommands:
         occur_time: datetime | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.RemoveStockResponse:
-        """Take out 1 to 1,000,000,000 units that are promised to nobody.
+        """Remove 1 to 1,000,000,000 units that are not reserved.
 
         Raises:
             InsufficientStock: fewer units are available; `lines` says how many.
-            VersionConflict: the stock is not at *expected_version*; `current` shows it.
+            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
         request = messages.made(
@@ -113,14 +113,13 @@ class StockCommands:
         """Correct the stock by *delta* units, or to the *on_hand* units that were counted.
 
         One of the two is required, and so is a *reason*; *on_hand* needs *expected_version*,
-        so that a count does not undo what happened meanwhile. *delta* is -1,000,000,000 to
-        1,000,000,000 and not 0. On hand may fall below what is reserved: `shortfall` says by
-        how much.
+        so that a count does not undo concurrent changes. *delta* is -1,000,000,000 to
+        1,000,000,000 and not 0. On hand may fall below reserved; `shortfall` is the difference.
 
         Raises:
             InsufficientStock: on hand would be negative.
             LevelTooHigh: on hand would rise above 10^15 units.
-            VersionConflict: the stock is not at *expected_version*; `current` shows it.
+            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
             ValueError: both *delta* and *on_hand* are given.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """

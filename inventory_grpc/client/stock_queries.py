@@ -1,4 +1,4 @@
-"""The queries about stocks."""
+"""The queries of stocks."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,26 +9,27 @@ from inventory_grpc_protos.v1 import queries_pb2 as pb
 
 
 class StockQueries:
-    """Reads what stores have.
+    """Reads stocks.
 
-    Every answer names the position of the log that it shows, `as_of_position`. Every query takes
+    Every response has the position of the log that it reflects, `as_of_position`. Every query
+    takes
 
     - `min_position`: the answer is at least as new as this, such as the `position` of a command.
     - `timeout`: seconds for all attempts together, above 0 and at most 86,400.
 
-    Those that list take `page_size` (rows at most; 0 is 100, and 1,000 are the most) and
-    `page_token` (the `next_page_token` of the page before). Only an empty `next_page_token`
-    means the end; a page before that may have few rows, or none.
+    Lists take `page_size` (the most rows; 0 means 100, the maximum is 1,000) and `page_token`
+    (the `next_page_token` of the previous page). Only an empty `next_page_token` means the end;
+    an earlier page may have few rows, or none.
 
     Besides its own errors, every query may raise
 
-    - `InvalidValue` if a value breaks a rule, `PositionAhead` if *min_position* is beyond the
-      end of the log, `Unauthenticated` or `PermissionDenied` if the caller may not read it,
+    - `InvalidValue` if a value is invalid, `PositionAhead` if *min_position* is beyond the end
+      of the log, `Unauthenticated` or `PermissionDenied` if the caller may not read it,
     - `Overloaded`, `ReadsRefused` or `ShuttingDown` if the server cannot answer now,
     - `Unavailable`, `DeadlineExceeded` or `Cancelled` if there was no answer in time,
-    - `LogDamaged` if what is stored is damaged, `Internal` if the server has a bug.
+    - `LogDamaged` if stored data is damaged, `Internal` if the server has a bug.
 
-    A value of the wrong type is a `TypeError`; then nothing is sent.
+    A value of the wrong type raises a `TypeError`; then nothing is sent.
     """
 
     _calls: Calls
@@ -90,7 +91,7 @@ class StockQueries:
         min_position: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.CheckAvailabilityResponse:
-        """Tell whether 1 to 500 *lines* could be reserved now, line by line. Holds nothing.
+        """Return for each of 1 to 500 *lines* whether it could be reserved now; reserve nothing.
 
         The units that *reservation_id* holds count as available.
 
@@ -118,7 +119,7 @@ class StockQueries:
         """Return the total of one product over all stores, and a page of its stocks by store.
 
         Raises:
-            LevelTooHigh: the total is more than can be counted.
+            LevelTooHigh: the total exceeds the maximum.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
         request = messages.made(
@@ -141,10 +142,10 @@ class StockQueries:
         min_position: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ListStockResponse:
-        """Return a page of stocks by product and store: those that match every filter given.
+        """Return a page of the stocks that match every filter, ordered by product and store.
 
-        *product_ids* and *store_ids* are lists of at most 100; an empty list filters nothing.
-        *max_available* keeps stocks with no more units than that available.
+        *product_ids* and *store_ids* are lists of at most 100; an empty list matches all.
+        *max_available* matches stocks with at most that many available units.
 
         Raises:
             InventoryError: one of those that every query may raise, see `StockQueries`.

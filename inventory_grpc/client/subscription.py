@@ -1,4 +1,4 @@
-"""Following the log for ever, although connections do not last that long."""
+"""Follows the log, and reconnects after failures."""
 
 import asyncio
 import logging
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class Backoff:
-    """How long to wait after a failure: full jitter over a window that doubles.
+    """The delay after a failure: full jitter over a window that doubles.
 
-    A stream that was healthy for a while has earned a fresh start. One that merely was
-    opened has not, or a server that fails at once would be asked ten times a second.
+    The window is reset after a stream that was healthy for a while. It is not reset when a
+    stream opens; otherwise a server that fails at once would be called ten times a second.
     """
 
     FIRST: Final = 0.1
@@ -34,23 +34,23 @@ class Backoff:
         self._window = self.FIRST
 
     def wait(self, healthy: float) -> float:
-        """Return the seconds to wait after a stream that was *healthy* for so many."""
+        """Return the delay in seconds after a stream that was healthy for *healthy* seconds."""
         if healthy >= self.HEALTHY:
             self._window = self.FIRST
         window, self._window = self._window, min(2 * self._window, self.MOST)
-        return random.uniform(0, window)  # noqa: S311  nobody gains by guessing it
+        return random.uniform(0, window)  # noqa: S311  not a secret
 
 
 async def follow(
     connections: Connections, request: SubscribeRequest, *, dead_after: float
 ) -> AsyncGenerator[SubscribeResponse, None]:
-    """Yield what *request* brings; after a failure, go on behind the last message yielded.
+    """Yield the responses to *request*; after a failure, resume after the last one yielded.
 
-    Since every message names the position it leads up to, nothing is missed and nothing
-    is yielded twice. A stream that is silent for *dead_after* seconds counts as failed.
+    Every message has the position that it reaches, so nothing is missed or yielded twice. A
+    stream that is silent for *dead_after* seconds counts as failed.
 
     Raises:
-        InventoryError: a failure that asking again will not mend.
+        InventoryError: a failure that a retry cannot fix.
     """
     with connections.for_stream():
         async with aclosing(_resumed(connections, request, dead_after)) as messages:
@@ -66,7 +66,7 @@ async def _resumed(
     while True:
         first = last = None
         complete = False
-        failure: InventoryError = _lost("the stream ended, and was to go on")
+        failure: InventoryError = _lost("the stream ended unexpectedly")
         try:
             async with aclosing(_stream(connections, request, dead_after)) as stream:
                 async for message in stream:
@@ -81,8 +81,8 @@ async def _resumed(
             failure = error
         if complete:
             return
-        failure.in_doubt = False  # nothing was to be recorded
-        # A server that was trusted once may be about to renew its certificate.
+        failure.in_doubt = False  # a subscription records nothing
+        # A server that was trusted before may be renewing its certificate.
         if not failure.repeatable and not (trusted and isinstance(failure, Untrusted)):
             raise failure
         healthy = last - first if first and last else 0.0
@@ -114,7 +114,7 @@ async def _stream(
                 raise closed() from None
             raise
         finally:
-            # A call that is only forgotten stays open, here and on the server.
+            # A call that is not cancelled stays open, here and on the server.
             call.cancel()
 
 

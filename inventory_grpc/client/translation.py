@@ -1,4 +1,4 @@
-"""Translates a failed call into the error that it stands for."""
+"""Translates the status of a failed call to an exception."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -54,8 +54,7 @@ _WITHOUT_REASON: Final[Mapping[grpc.StatusCode, type[InventoryError]]] = {
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
     grpc.StatusCode.CANCELLED: errors.Cancelled,
 }
-"""The errors of the connection, and of proxies on the way."""
-
+"""The errors of the connection and of proxies."""
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS: Final = "grpc-status-details-bin"
@@ -66,7 +65,7 @@ _OTHER_NAME: Final = "Hostname Verification Check failed"
 
 
 def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> InventoryError:
-    """Return the failure that *error* stands for. What nobody can read of it is left out."""
+    """Return the exception for *error*; details that cannot be decoded are left out."""
     trailers = dict(error.trailing_metadata() or ())
     return _translated(
         error.code(),
@@ -78,7 +77,7 @@ def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> Inventor
 
 
 def translated_result(error: CommandError, *, request_id: str) -> InventoryError:
-    """Return the failure of one command among many."""
+    """Return the exception for one command of a batch."""
     code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
     return _translated(code, error.message, [*error.details], None, request_id)
 
@@ -92,7 +91,7 @@ def _translated(
 ) -> InventoryError:
     info = details.first(ErrorInfo, carried)
     if info is None or info.domain != DOMAIN:
-        # It comes from the connection, or from somebody between here and there.
+        # The error comes from the connection or from a proxy.
         info = ErrorInfo()
         kind = _WITHOUT_REASON.get(code, InventoryError)
         if kind is errors.Unavailable and (cause := _distrust(message)):
@@ -111,7 +110,7 @@ def _translated(
 
 
 def _distrust(message: str) -> str:
-    """Return why the server's certificate was not accepted, or nothing: gRPC has only words."""
+    """Return why the certificate was not accepted, if so: gRPC says it only in the message."""
     if _OTHER_NAME in message:
         return "the server's certificate is for another name than the one called"
     _, found, cause = message.partition(f"{_BAD_CERTIFICATE}: ")
@@ -135,7 +134,6 @@ def _retry_after(info: RetryInfo | None, pushback: str | bytes | None) -> float 
 
 
 def _pushback_seconds(milliseconds: str | bytes) -> float:
-    # By the rules of gRPC, a negative one forbids a retry; its core makes one of what is
-    # no number.
+    # As gRPC specifies, a negative value forbids a retry; its core turns invalid values into one.
     wait = int(milliseconds)
     return wait / 1000 if wait >= 0 else math.inf

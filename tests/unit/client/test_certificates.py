@@ -58,10 +58,10 @@ def test_an_authority_that_cannot_be_used_is_refused_at_once(
         InventoryClient(address, ca=tmp_path / "nothing.pem")
     key = tmp_path / "key.pem"
     key.write_bytes(authority.private_key_pem.bytes())
-    with pytest.raises(ValueError, match=r"ca, .*key\.pem, has no certificate"):
+    with pytest.raises(ValueError, match=r"ca, .*key\.pem, has no valid certificate"):
         InventoryClient(address, ca=key)
     for pem in (b"", b"nonsense", "# of kettles\n-----BEGIN CERTIFICATE-----\nnonsense"):
-        with pytest.raises(ValueError, match="ca has no certificate"):
+        with pytest.raises(ValueError, match="ca has no valid certificate"):
             InventoryClient(address, ca=pem)
     with pytest.raises(TypeError, match="ca must be a path"):
         InventoryClient(address, ca=7)  # type: ignore[arg-type]

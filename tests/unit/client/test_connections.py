@@ -88,7 +88,7 @@ async def test_more_calls_wait_for_room(client: InventoryClient, server: Scripte
     under_way = [adding(client), adding(client)]
     await eventually(lambda: len(server.asked) == 2)
     waiting = asyncio.create_task(client.get_server_info())
-    with pytest.raises(DeadlineExceeded, match=r"not sent: .* had 2 calls under way") as failed:
+    with pytest.raises(DeadlineExceeded, match=r"not sent: .* had 2 calls running") as failed:
         await adding(client, timeout=0.05)
     assert not failed.value.in_doubt
     assert failed.value.request_id

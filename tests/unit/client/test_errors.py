@@ -15,11 +15,11 @@ from inventory_grpc.client import (
     InvalidValue,
     InventoryClient,
     InventoryError,
+    NotProcessed,
     OtherLog,
     PositionAhead,
     Refused,
     ReservationClosed,
-    TurnedAway,
     Unavailable,
     VersionConflict,
     Violation,
@@ -171,7 +171,7 @@ async def test_a_reason_of_somebody_elses_is_not_taken_for_the_services(
 
 def test_only_what_was_judged_or_turned_away_was_surely_not_done() -> None:
     for kind in BY_REASON.values():
-        settled = issubclass(kind, Refused | TurnedAway) or not kind.doubtful
+        settled = issubclass(kind, Refused | NotProcessed) or not kind.doubtful
         assert settled == (kind not in {errors.OutcomeUnknown, errors.Internal})
 
 

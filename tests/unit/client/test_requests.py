@@ -115,7 +115,7 @@ async def test_what_excludes_each_other_is_not_sent(client: InventoryClient) -> 
 
 
 async def test_a_time_without_a_zone_names_no_moment(client: InventoryClient) -> None:
-    with pytest.raises(ValueError, match="no time zone"):
+    with pytest.raises(ValueError, match="needs a time zone"):
         await client.get_stock(**STOCK, as_of_time=NOON.replace(tzinfo=None))
 
 
@@ -200,7 +200,7 @@ async def test_a_number_out_of_range_and_a_string_that_is_none_are_named(
 
 async def test_a_state_that_does_not_exist_is_named(client: InventoryClient) -> None:
     for state in ("active", "UNSPECIFIED"):
-        with pytest.raises(ValueError, match=f"'{state}' is no state: ACTIVE, COMMITTED"):
+        with pytest.raises(ValueError, match=f"'{state}' is not a state: ACTIVE, COMMITTED"):
             await client.list_reservations(states=[state])  # type: ignore[list-item]
 
 
