@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InventoryAdminStub:
-    """Shows how the server is doing.
+    """Reports the state of the server.
     """
 
     def __init__(self, channel):
@@ -43,15 +43,15 @@ class InventoryAdminStub:
 
 
 class InventoryAdminServicer:
-    """Shows how the server is doing.
+    """Reports the state of the server.
     """
 
     def GetServerInfo(self, request, context):
-        """Returns which server this is, what it serves and whether all is well.
+        """Returns the version of the server, its log, and the state of its storage.
 
-        Answers also while writes or reads are refused. Fails with
+        It also answers while writes or reads are refused. Fails with
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away.
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,7 +74,7 @@ def add_InventoryAdminServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryAdmin:
-    """Shows how the server is doing.
+    """Reports the state of the server.
     """
 
     @staticmethod

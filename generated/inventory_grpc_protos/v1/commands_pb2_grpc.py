@@ -26,27 +26,27 @@ if _version_not_supported:
 
 
 class InventoryCommandsStub:
-    """Changes what stores have and promises units to customers, without ever
-    promising the same unit twice.
+    """Changes stocks and reserves units for customers, without ever reserving the same
+    unit twice.
 
-    A command that answers OK is on disk, whole. Always send a `request_id`: where a
-    failure leaves open whether the command was recorded, the same request, sent
-    again, tells, and nothing happens twice.
+    A command that answers OK is on disk completely. Always send a `request_id`: if a
+    failure leaves open whether the command was recorded, send the same request again;
+    its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
     prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
     - A failure without a reason leaves it open: the command may have been recorded,
-    or may be recorded in a moment. It comes from gRPC or from the way to the
-    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
-    A refusal is not remembered: the same request is judged afresh.
+    or may be recorded in a moment. It comes from gRPC or from the network:
+    `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is decided again.
 
-    Beside what is named at each rpc, any command fails with
+    Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
-    something else,
+    another request,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
-    `SHUTTING_DOWN`) when it cannot write now.
+    `SHUTTING_DOWN`) when the server cannot write now.
 
     A request is at most 1 MiB, a command at most 500 events and 1.5 MiB of them.
     """
@@ -105,35 +105,35 @@ class InventoryCommandsStub:
 
 
 class InventoryCommandsServicer:
-    """Changes what stores have and promises units to customers, without ever
-    promising the same unit twice.
+    """Changes stocks and reserves units for customers, without ever reserving the same
+    unit twice.
 
-    A command that answers OK is on disk, whole. Always send a `request_id`: where a
-    failure leaves open whether the command was recorded, the same request, sent
-    again, tells, and nothing happens twice.
+    A command that answers OK is on disk completely. Always send a `request_id`: if a
+    failure leaves open whether the command was recorded, send the same request again;
+    its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
     prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
     - A failure without a reason leaves it open: the command may have been recorded,
-    or may be recorded in a moment. It comes from gRPC or from the way to the
-    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
-    A refusal is not remembered: the same request is judged afresh.
+    or may be recorded in a moment. It comes from gRPC or from the network:
+    `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is decided again.
 
-    Beside what is named at each rpc, any command fails with
+    Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
-    something else,
+    another request,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
-    `SHUTTING_DOWN`) when it cannot write now.
+    `SHUTTING_DOWN`) when the server cannot write now.
 
     A request is at most 1 MiB, a command at most 500 events and 1.5 MiB of them.
     """
 
     def AddStock(self, request, context):
-        """Adds units that came in.
+        """Adds received units.
 
-        Makes the stock if it has no history. Fails with
+        Creates the stock if it has no history. Fails with
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`.
@@ -143,11 +143,11 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveStock(self, request, context):
-        """Takes out units that are promised to nobody.
+        """Removes units that are not reserved.
 
         Fails with
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available;
-        what is reserved cannot be removed,
+        reserved units cannot be removed,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`.
         """
@@ -156,10 +156,10 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AdjustStock(self, request, context):
-        """Records what is physically true: a correction, or a count.
+        """Corrects the units on hand, by a difference or by a count.
 
-        On hand may fall below what is reserved; `shortfall` then says by how much.
-        A count that agrees is recorded too. Fails with
+        On hand may fall below reserved; `shortfall` is then the difference. A count
+        without a difference is recorded too. Fails with
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
@@ -170,35 +170,35 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReserveStock(self, request, context):
-        """Promises every line of a cart to a customer until an expiry time, or none of
+        """Reserves every line of a cart for a customer until an expiry time, or none of
         them.
 
-        Safe to repeat: a second call that names the same reservation, customer,
-        order and summed lines, while all of it is still held, records nothing and
-        succeeds; the expiry is neither compared nor changed. Fails with
+        It is idempotent: a second call with the same reservation, customer, order and
+        summed lines, while all of it is still held, records nothing and succeeds; the
+        expiry is neither compared nor changed. Fails with
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
-        units are available than asked for,
-        - `ALREADY_EXISTS` (`RESERVATION_EXISTS`) when the reservation is held for
-        something else,
-        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it was
-        the same, and is closed or partly used.
+        units are available than requested,
+        - `ALREADY_EXISTS` (`RESERVATION_EXISTS`) when the reservation id exists
+        with other content,
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it is
+        the same, but closed or partly used.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CommitReservation(self, request, context):
-        """Takes reserved units out of the stores: all that is held, or the lines named,
-        as often as needed until nothing is held.
+        """Takes reserved units out of the stores: all held units, or the named lines. It
+        can be called repeatedly until nothing is held.
 
-        All lines or none. First come, first served, also while there is a shortfall.
-        Without lines it is safe to repeat: on a reservation that is `COMMITTED` it
-        records nothing and succeeds. Fails with
+        It applies to all lines or none. During a shortfall, the first commits succeed.
+        Without lines it is idempotent: on a reservation that is `COMMITTED` it records
+        nothing and succeeds. Fails with
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
-        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it holds
-        nothing any more,
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+        longer holds any units,
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
-        asks for more than is held,
+        requests more than is held,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
         store does not have the units on hand.
         """
@@ -207,69 +207,70 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseReservation(self, request, context):
-        """Gives reserved units back: all that is held, or the lines named.
+        """Releases reserved units: all held units, or the named lines.
 
-        All lines or none. Without lines it is safe to repeat: on a reservation that
-        is `RELEASED` or `EXPIRED` it records nothing and succeeds. Fails with
+        It applies to all lines or none. Without lines it is idempotent: on a reservation
+        that is `RELEASED` or `EXPIRED` it records nothing and succeeds. Fails with
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
-        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it holds
-        nothing any more,
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+        longer holds any units,
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
-        asks for more than is held.
+        requests more than is held.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExtendReservation(self, request, context):
-        """Moves the expiry of a reservation to the time asked for, earlier or later.
+        """Moves the expiry of a reservation to the requested time, earlier or later.
 
         Fails with
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
-        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it holds
-        nothing any more.
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+        longer holds any units.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteBatch(self, request, context):
-        """Does up to 1,000 commands, each as if it had been sent alone, in the order
-        given.
+        """Executes up to 1,000 commands in the given order, each as if it had been sent
+        alone.
 
-        They are independent: one that is refused keeps none of the others from being
-        done, and its result says why. The answer comes when all that succeeded are on
-        disk. Their `request_id`s are the same as those of single commands: what was
-        done by the one may be repeated by the other. Fails as a whole with
+        They are independent: the refusal of one does not affect the others, and its
+        result has the error. The answer is sent when all that succeeded are on disk.
+        `request_id`s are shared with single commands: a command of a batch can be
+        repeated alone, and the reverse. Fails as a whole with
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
         then none was done.
 
         If the call fails in another way, or its deadline passes, any of them may have
-        been done: send the same request again. A result with `DEADLINE_EXCEEDED` is
-        of a command that was not begun in time, and never is.
+        been done: send the same request again. A command whose result has the code
+        `DEADLINE_EXCEEDED` was not begun in time, and is never done.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteStream(self, request_iterator, context):
-        """Does commands as they come, for as long as they come; the fastest way in.
+        """Executes a stream of commands; it has the highest throughput.
 
-        Each message is what `ExecuteBatch` takes, and is answered by one message, in
-        order; there is no need to wait for the answer before the next is sent. The
-        server takes in a few messages at a time, and the others wait with the caller.
+        Each message has the commands of an `ExecuteBatch`, and is answered by one
+        message, in order; the next message need not wait for the answer. The server
+        accepts a few messages at a time, and flow control holds the others back.
         The stream ends when the caller has finished and everything is answered, or
         with
-        - `INVALID_ARGUMENT` (`INVALID_VALUE`) at a message without commands, or of more
+        - `INVALID_ARGUMENT` (`INVALID_VALUE`) at a message without commands, or with more
         than 1,000: none of that message was done, and nothing after it,
-        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: what it took in was
-        answered before, and nothing after it was done.
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server stops: accepted messages were
+        answered before, and nothing after them was done.
 
-        If it ends in another way, what was not answered may have been done, also where
-        the end has a reason: `UNAVAILABLE` (`OVERLOADED`) when the caller takes no
-        answers for a minute, or `UNAUTHENTICATED` when its token is revoked. Send it
-        again, with the same `request_id`s. Without a deadline of the stream, a command waits up to 30
-        seconds to be begun, and else is not done, with the code `DEADLINE_EXCEEDED`.
+        If it ends in another way, commands without an answer may have been done, even if
+        the end has a reason: `UNAVAILABLE` (`OVERLOADED`) when the caller reads no
+        answers for a minute, or `UNAUTHENTICATED` when its token is revoked. Send them
+        again, with the same `request_id`s. Without a deadline of the stream, a command
+        that is not begun within 30 seconds is not done, with the code
+        `DEADLINE_EXCEEDED`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -332,27 +333,27 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryCommands:
-    """Changes what stores have and promises units to customers, without ever
-    promising the same unit twice.
+    """Changes stocks and reserves units for customers, without ever reserving the same
+    unit twice.
 
-    A command that answers OK is on disk, whole. Always send a `request_id`: where a
-    failure leaves open whether the command was recorded, the same request, sent
-    again, tells, and nothing happens twice.
+    A command that answers OK is on disk completely. Always send a `request_id`: if a
+    failure leaves open whether the command was recorded, send the same request again;
+    its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
     prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
     - A failure without a reason leaves it open: the command may have been recorded,
-    or may be recorded in a moment. It comes from gRPC or from the way to the
-    server: `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
-    A refusal is not remembered: the same request is judged afresh.
+    or may be recorded in a moment. It comes from gRPC or from the network:
+    `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
+    A refusal is not remembered: the same request is decided again.
 
-    Beside what is named at each rpc, any command fails with
+    Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
-    something else,
+    another request,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
-    `SHUTTING_DOWN`) when it cannot write now.
+    `SHUTTING_DOWN`) when the server cannot write now.
 
     A request is at most 1 MiB, a command at most 500 events and 1.5 MiB of them.
     """

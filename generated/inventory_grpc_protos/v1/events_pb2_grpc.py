@@ -26,12 +26,12 @@ if _version_not_supported:
 
 
 class InventoryEventsStub:
-    """Brings the log of events, from any position of it, for ever.
+    """Reads the log of events, from any position.
 
     Positions count from 1 without gaps, and their order is the order in which
-    events became durable: after an event was seen, none appears before it. The
-    log is never pruned. Facts and fields are only ever added; skip a fact you do
-    not know. Every failure carries a `google.rpc.ErrorInfo` whose reason is a value
+    events became durable: no event appears before one that was already seen. The
+    log is never pruned. Facts and fields are only ever added; skip a fact that you
+    do not know. Every failure has a `google.rpc.ErrorInfo` whose reason is a value
     of `ErrorReason` without its prefix.
     """
 
@@ -54,24 +54,24 @@ class InventoryEventsStub:
 
 
 class InventoryEventsServicer:
-    """Brings the log of events, from any position of it, for ever.
+    """Reads the log of events, from any position.
 
     Positions count from 1 without gaps, and their order is the order in which
-    events became durable: after an event was seen, none appears before it. The
-    log is never pruned. Facts and fields are only ever added; skip a fact you do
-    not know. Every failure carries a `google.rpc.ErrorInfo` whose reason is a value
+    events became durable: no event appears before one that was already seen. The
+    log is never pruned. Facts and fields are only ever added; skip a fact that you
+    do not know. Every failure has a `google.rpc.ErrorInfo` whose reason is a value
     of `ErrorReason` without its prefix.
     """
 
     def Subscribe(self, request, context):
-        """Brings every event after a position, those recorded already and then those to
-        come, in order, none missing, none twice.
+        """Streams every event after a position in order, none missing and none twice:
+        first the recorded events, then each new one.
 
-        The first message comes at once. A message without events is sent when
-        nothing has been for the length of a heartbeat; three of them missing mean
-        that the connection is dead. To go on after a failure, send the last `position`
-        received as `after_position`, and the `log_id` with it. A slow reader is never
-        cut off; one that takes nothing at all for 60 seconds is.
+        The first message is sent at once. A message without events is sent after a
+        heartbeat period without messages; if three of them are missing, the connection
+        is dead. To resume after a failure, send the last received `position` as
+        `after_position`, together with the `log_id`. A slow reader is never
+        disconnected, except one that reads nothing for 60 seconds.
 
         Fails with
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -79,10 +79,10 @@ class InventoryEventsServicer:
         - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `after_position` is beyond the end of
         the log,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when there are too many subscribers,
-        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down,
         - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
-        - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event; what came before
-        is sound.
+        - `DATA_LOSS` (`LOG_DAMAGED`) when it reaches a damaged event; the events
+        before it are intact.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,17 +91,17 @@ class InventoryEventsServicer:
     def ListEvents(self, request, context):
         """Lists events between two positions, in either direction.
 
-        However few events match, 50,000 are looked at for a page at most; where the
-        filter names stocks or reservations, up to 100 of them, those are their own events.
-        So a page may hold few events, or none, and still have a `next_page_token`; only
-        without one was this the end.
+        For a page at most 50,000 events are scanned, however few of them match; if the
+        filter names up to 100 stocks or reservations, only the events of these. So a page
+        may have few events, or none, and still a `next_page_token`; only a page without
+        one is the last.
 
         Fails with
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
         - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+        - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down,
         - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
-        - `DATA_LOSS` (`LOG_DAMAGED`) when it meets a damaged event.
+        - `DATA_LOSS` (`LOG_DAMAGED`) when it reaches a damaged event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,12 +129,12 @@ def add_InventoryEventsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryEvents:
-    """Brings the log of events, from any position of it, for ever.
+    """Reads the log of events, from any position.
 
     Positions count from 1 without gaps, and their order is the order in which
-    events became durable: after an event was seen, none appears before it. The
-    log is never pruned. Facts and fields are only ever added; skip a fact you do
-    not know. Every failure carries a `google.rpc.ErrorInfo` whose reason is a value
+    events became durable: no event appears before one that was already seen. The
+    log is never pruned. Facts and fields are only ever added; skip a fact that you
+    do not know. Every failure has a `google.rpc.ErrorInfo` whose reason is a value
     of `ErrorReason` without its prefix.
     """
 

@@ -26,24 +26,23 @@ if _version_not_supported:
 
 
 class InventoryQueriesStub:
-    """Answers what stores have and what is promised to whom.
+    """Reads stocks and reservations.
 
-    Every answer is the log as recorded at one position, `as_of_position`: what a
-    command has acknowledged is in every later answer that is at least as new as
-    the command's position. A hold is shown as held until its expiry is recorded,
-    which is milliseconds after its time, longer only in a backlog or while writes
-    are refused.
+    Every answer reflects the log at one position, `as_of_position`. An answer that is
+    at least as new as a command's position includes its effect. A reservation is
+    shown as held until its expiry is recorded, which is milliseconds after its expiry
+    time, and later only in a backlog or while writes are refused.
 
-    Every failure carries a `google.rpc.ErrorInfo` whose reason is a value of
-    `ErrorReason` without its prefix. Beside what is named at each rpc, any query
+    Every failure has a `google.rpc.ErrorInfo` whose reason is a value of
+    `ErrorReason` without its prefix. Besides the errors named at each rpc, any query
     fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down,
     - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
-    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it reaches damaged data.
     """
 
     def __init__(self, channel):
@@ -90,31 +89,30 @@ class InventoryQueriesStub:
 
 
 class InventoryQueriesServicer:
-    """Answers what stores have and what is promised to whom.
+    """Reads stocks and reservations.
 
-    Every answer is the log as recorded at one position, `as_of_position`: what a
-    command has acknowledged is in every later answer that is at least as new as
-    the command's position. A hold is shown as held until its expiry is recorded,
-    which is milliseconds after its time, longer only in a backlog or while writes
-    are refused.
+    Every answer reflects the log at one position, `as_of_position`. An answer that is
+    at least as new as a command's position includes its effect. A reservation is
+    shown as held until its expiry is recorded, which is milliseconds after its expiry
+    time, and later only in a backlog or while writes are refused.
 
-    Every failure carries a `google.rpc.ErrorInfo` whose reason is a value of
-    `ErrorReason` without its prefix. Beside what is named at each rpc, any query
+    Every failure has a `google.rpc.ErrorInfo` whose reason is a value of
+    `ErrorReason` without its prefix. Besides the errors named at each rpc, any query
     fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down,
     - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
-    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it reaches damaged data.
     """
 
     def GetStock(self, request, context):
         """Returns one stock as it is now, or as it was at a position or a time.
 
         Fails with `NOT_FOUND` (`STOCK_NOT_FOUND`) when it has no history, or had none
-        then, and with `OUT_OF_RANGE` (`POSITION_AHEAD`) when the position asked for is
+        then, and with `OUT_OF_RANGE` (`POSITION_AHEAD`) when the requested position is
         beyond the end of the log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -122,27 +120,27 @@ class InventoryQueriesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetStock(self, request, context):
-        """Returns many stocks as they are at one and the same position.
+        """Returns many stocks, all at the same position.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckAvailability(self, request, context):
-        """Answers whether a cart could be reserved now, for every line of it.
+        """Returns for every line of a cart whether it could be reserved now.
 
-        Promises nothing: someone else may be first. Only `ReserveStock` promises.
+        It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetProductInventory(self, request, context):
-        """Returns what all stores have of one product, and each of them.
+        """Returns the sum of one product over all stores, and its stocks.
 
         A product without history has no stocks and a total of 0. Fails with
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when a sum over the stores is above
-        2^63 - 1; `ListStock` still has every store.
+        2^63 - 1; `ListStock` still returns every stock.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,15 +149,15 @@ class InventoryQueriesServicer:
     def ListStock(self, request, context):
         """Lists stocks that have history, by product, then by store.
 
-        For a page 20,000 stocks are looked at, however few of them match; so a page may
-        hold few stocks, or none, and not be the last.
+        For a page at most 20,000 stocks are scanned, however few of them match; so a page
+        may have few stocks, or none, and not be the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetReservation(self, request, context):
-        """Returns one reservation, closed ones too.
+        """Returns one reservation, even if it is closed.
 
         Fails with `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is none.
         """
@@ -168,13 +166,13 @@ class InventoryQueriesServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListReservations(self, request, context):
-        """Lists reservations, newest first, closed ones too.
+        """Lists reservations, newest first, including closed ones.
 
-        For a page 10,000 reservations are looked at, however few of them match: of the
-        order, customer or stock that is named, if there is one, its own. So a page may
-        hold few reservations, or none, and not be the last.
+        For a page at most 10,000 reservations are scanned, however few of them match: if
+        an order, a customer or a stock is named, only its own. So a page may have few
+        reservations, or none, and not be the last.
 
-        A customer, order, product or store nobody knows gives an empty list.
+        An unknown customer, order, product or store gives an empty list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,24 +225,23 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryQueries:
-    """Answers what stores have and what is promised to whom.
+    """Reads stocks and reservations.
 
-    Every answer is the log as recorded at one position, `as_of_position`: what a
-    command has acknowledged is in every later answer that is at least as new as
-    the command's position. A hold is shown as held until its expiry is recorded,
-    which is milliseconds after its time, longer only in a backlog or while writes
-    are refused.
+    Every answer reflects the log at one position, `as_of_position`. An answer that is
+    at least as new as a command's position includes its effect. A reservation is
+    shown as held until its expiry is recorded, which is milliseconds after its expiry
+    time, and later only in a backlog or while writes are refused.
 
-    Every failure carries a `google.rpc.ErrorInfo` whose reason is a value of
-    `ErrorReason` without its prefix. Beside what is named at each rpc, any query
+    Every failure has a `google.rpc.ErrorInfo` whose reason is a value of
+    `ErrorReason` without its prefix. Besides the errors named at each rpc, any query
     fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `OUT_OF_RANGE` (`POSITION_AHEAD`) when `min_position` is beyond the end of the
     log,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
-    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is going away,
+    - `UNAVAILABLE` (`SHUTTING_DOWN`) when the server is shutting down,
     - `UNAVAILABLE` (`READS_REFUSED`) when storage cannot be read for now,
-    - `DATA_LOSS` (`LOG_DAMAGED`) when it meets what is damaged.
+    - `DATA_LOSS` (`LOG_DAMAGED`) when it reaches damaged data.
     """
 
     @staticmethod
