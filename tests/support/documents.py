@@ -7,10 +7,15 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = ROOT / "README.md"
+CONTRIBUTING: Final = ROOT / ".github/CONTRIBUTING.md"
 CHANGELOG: Final = ROOT / ".github/CHANGELOG.md"
 API: Final = ROOT / "protos/README.md"
 HANDBOOK: Final = ROOT / "scripts/deploy/README.md"
 PROMISES: Final = ROOT / "tests/robustness/README.md"
+
+MAX_README_LINES: Final = 250
+MAX_FIRST_SCREEN_LINES: Final = 40
+MAX_DOCUMENT_LINES: Final = 400
 
 _FOLDERS: Final = (".github", "inventory_grpc", "protos", "scripts", "tests")
 _FENCED: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)

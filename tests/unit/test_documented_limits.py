@@ -1,5 +1,7 @@
 """The numbers in the documents are those of the code."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_LEVEL,
     MAX_LINES,
+    MAX_TOTAL,
     MAX_TTL,
     MIN_TTL,
     Instant,
@@ -33,7 +36,18 @@ from inventory_grpc.server import log_queue, supervisor
 from inventory_grpc.server.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
 from inventory_grpc.server.worker_link import BEAT_SECONDS
 from inventory_grpc.settings import Settings
-from tests.support.documents import API, HANDBOOK, README, name_of, text_of
+from tests.support.documents import (
+    API,
+    CONTRIBUTING,
+    HANDBOOK,
+    MAX_DOCUMENT_LINES,
+    MAX_README_LINES,
+    README,
+    ROOT,
+    name_of,
+    prose_of,
+    text_of,
+)
 
 MEBIBYTE: Final = 1024 * 1024
 DAY: Final = 24 * 3600 * Instant.SECOND
@@ -43,12 +57,23 @@ QUIET_SECONDS: Final = supervisor.QUIET_BEATS * BEAT_SECONDS
 HUNG_SECONDS: Final = supervisor.HUNG_BEATS * BEAT_SECONDS
 DAYS: Final = Settings().remember_days
 
+PYTHON: Final = tomllib.loads(text_of(ROOT / "pyproject.toml"))["project"]["requires-python"]
+
 TOLD: Final = [
+    (README, f"Python {PYTHON.removeprefix('>=')} or newer"),
+    (README, f"the README has at most {MAX_README_LINES} lines"),
+    (
+        CONTRIBUTING,
+        f"has at most {MAX_DOCUMENT_LINES}, the README {MAX_README_LINES}.",
+    ),
+    (README, f"done exactly once, for {DAYS:.0f} days."),
     (README, f"answered as it was the first time, for {DAYS:.0f} days."),
     (API, f"a cart of up to {MAX_LINES} lines"),
     (API, "1 to 128 characters out of letters, digits and `. _ : - /`"),
     (API, f"whole units, 1 to {Quantity.MAX:,}."),
     (API, f"A level never rises above 10^{len(str(MAX_LEVEL)) - 1}."),
+    (API, f"would rise above 10^{len(str(MAX_LEVEL)) - 1},"),
+    (API, f"a sum over stores above 2^{MAX_TOTAL.bit_length()} - 1."),
     (API, f"lasts {DEFAULT_TTL / Instant.SECOND / 60:.0f} minutes unless"),
     (API, f"a `ttl` of {MIN_TTL / Instant.SECOND:.0f} second to {MAX_TTL / DAY:.0f} days"),
     (API, f"sends 1 to {bulk.MAX_COMMANDS:,} commands in one message"),
@@ -78,10 +103,34 @@ TOLD: Final = [
     (HANDBOOK, f"This release has format {FORMAT} "),
 ]
 
+MAX_SMALL: Final = 9
+"""Larger numbers are limits, or are named here."""
+
+WITHOUT_A_LIMIT: Final = {"64": "bits of a number", "2^53": "what JavaScript can count"}
+
 
 @pytest.mark.parametrize(("document", "words"), TOLD, ids=lambda value: str(value)[-40:])
 def test_a_document_has_the_number_of_the_code(document: Path, words: str) -> None:
     assert words in " ".join(text_of(document).split()), name_of(document)
+
+
+@pytest.mark.parametrize("document", [README, API, HANDBOOK], ids=name_of)
+def test_every_number_in_the_prose_of_a_document_is_held_by_a_test(document: Path) -> None:
+    prose = re.sub(
+        r"<!-- make bench.*<!-- end of make bench -->", "", prose_of(document), flags=re.DOTALL
+    )
+    left = _plain(prose)
+    for owner, words in TOLD:
+        if owner == document:
+            left = left.replace(_plain(words), "")
+    numbers = {one.strip(",") for one in re.findall(r"\d[\d,^]*", left)}
+    large = {one for one in numbers if "^" in one or int(one.replace(",", "")) > MAX_SMALL}
+    assert large <= {*WITHOUT_A_LIMIT}
+
+
+def _plain(text: str) -> str:
+    """Return *text* on one line, without code and the targets of links."""
+    return " ".join(re.sub(r"`[^`\n]*`|\]\([^)]*\)|^\d+\. ", "", text, flags=re.MULTILINE).split())
 
 
 def test_a_minute_is_a_minute() -> None:

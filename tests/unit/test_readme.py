@@ -24,6 +24,9 @@ from tests.support.documents import (
     API,
     CHANGELOG,
     HANDBOOK,
+    MAX_DOCUMENT_LINES,
+    MAX_FIRST_SCREEN_LINES,
+    MAX_README_LINES,
     PROMISES,
     README,
     ROOT,
@@ -237,12 +240,14 @@ def test_no_sentence_of_a_document_is_a_riddle(document: Path) -> None:
 
 @each_document
 def test_no_document_is_longer_than_a_reader_has_patience_for(document: Path) -> None:
-    assert len(text_of(document).splitlines()) <= (250 if document == README else 400)
+    assert len(text_of(document).splitlines()) <= (
+        MAX_README_LINES if document == README else MAX_DOCUMENT_LINES
+    )
 
 
 def test_the_first_screen_of_the_readme_says_why_and_shows_a_refusal() -> None:
     first, _, _ = text_of(README).partition("\n## ")
-    assert len(first.splitlines()) <= 40
+    assert len(first.splitlines()) <= MAX_FIRST_SCREEN_LINES
     assert "INSUFFICIENT_STOCK" in first
 
 
