@@ -1,6 +1,6 @@
-"""The ports of the side that writes, of the bus that tells what was committed, and of reads.
+"""The ports of the engine: storage, the event bus, and the read side.
 
-The contract tests hold every implementation to these promises.
+The contract tests check these promises against every implementation.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -16,42 +16,41 @@ T_co = TypeVar("T_co", covariant=True)
 K = TypeVar("K")
 
 WallClock = Callable[[], Instant]
-"""What the wall says; it may step in either direction."""
+"""Returns the wall-clock time, which may step in either direction."""
 
 MonotonicClock = Callable[[], int]
-"""Microseconds since some moment; never steps, and goes on while the machine sleeps."""
-
+"""Returns microseconds since an arbitrary start; never steps, and includes suspended time."""
 
 State = Any
-"""The state of a stream or of a subject; `domain.registry` has its class by that of its key."""
+"""The state of a stream or subject; `domain.registry` maps the class of its key to its class."""
 
 
 class Outcome(NamedTuple):
-    """The answer to a command: the states that it led to, however often the caller asks."""
+    """The answer to a command; a repeated request gets the same one."""
 
     position: int
-    """Of the command's last event; the head of the log if nothing had to be recorded."""
+    """The position of the command's last event, or the head of the log if it recorded none."""
     streams: Sequence[State]
-    """Of the streams that it changed, or found as they should be."""
+    """The states of the streams that it changed, or that already were as requested."""
     subjects: Sequence[State]
     replayed: bool = False
 
 
 class RequestKey(NamedTuple):
-    """The name of a request: each actor has ids of their own."""
+    """The key of a request; each actor has a separate set of ids."""
 
     actor: str
     request_id: str
 
 
 class Answered(NamedTuple):
-    """A request that was answered, and how the answer is found again."""
+    """A stored request, with the data to repeat its answer."""
 
     fingerprint: bytes
     position: int
-    """Of its first event, from which the answer is made again; else the head as it was."""
+    """The position of its first event, from which the answer is rebuilt, or the former head."""
     outcome: Outcome | None
-    """The answer itself, where there are no events to make it from."""
+    """The answer itself, for a request without events."""
     record_time: Instant
 
 
@@ -63,19 +62,19 @@ class Head(NamedTuple):
 
 
 class KeptTime(NamedTuple):
-    """How the log's time follows from the time since a start of the machine."""
+    """The offset of the log's time from the monotonic clock of one boot of the machine."""
 
     boot: str
-    """The id of that start."""
+    """The id of the boot."""
     offset: int
-    """Microseconds from the one to the other."""
+    """The log's time less the monotonic clock, in microseconds."""
 
 
 class Expected(NamedTuple):
-    """What a transaction is known to read before it begins.
+    """The reads of a transaction that are known before it begins.
 
-    Storage that is far away fetches it together with the lock; the transaction then returns it
-    from `states` and `answered` without another round trip. Storage at hand ignores it.
+    Remote storage can prefetch them together with the lock, so that `states` and `answered` need
+    no other round trip. Local storage ignores them.
     """
 
     keys: Collection[Key] = ()
@@ -83,20 +82,20 @@ class Expected(NamedTuple):
 
 
 class Transaction(Protocol):
-    """The log as the writer sees it: everything is read before anything is written.
+    """The log as the writer uses it: all reads come before the first write.
 
-    Tables may tell *which* (is due, holds this stock); *how much* comes from the states, which
+    Tables only find keys, such as overdue subjects; all quantities come from the states, which
     are folded from events.
     """
 
     def head(self) -> Head: ...
 
     def kept_time(self) -> KeptTime | None:
-        """Return what was kept last, by whichever process."""
+        """Return the time that any process stored last."""
         ...
 
     def keep_time(self, time: KeptTime) -> None:
-        """Keep *time*, in the place of what was kept; do nothing where this only reads."""
+        """Store *time* in place of the last one; a read-only transaction does nothing."""
         ...
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
@@ -104,158 +103,159 @@ class Transaction(Protocol):
         ...
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
-        """Return the states of *keys*, and with a subject those of its streams.
+        """Return the states of *keys*, and for each subject also those of its streams.
 
-        A stream without events has a state of version 0; a subject without any has None.
+        A stream without events has version 0; the state of a subject without events is None.
         """
         ...
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
-        """Return how each of *requests* was answered; None for one that was not."""
+        """Return the stored answers to *requests*; None for a new request."""
         ...
 
     def replay(self, position: int) -> Outcome:
-        """Return the answer to the command whose first event is at *position*, as it was."""
+        """Return the original answer to the command whose first event is at *position*."""
         ...
 
     def earliest_expiry(self) -> Instant | None:
-        """Return when the next hold is over, overdue ones included."""
+        """Return the earliest expire time of all holds, including overdue ones."""
         ...
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
-        """Return subjects whose time is over by *now*, oldest first: all, or those on a stream."""
+        """Return subjects that are overdue at *now*, oldest first, of all streams or of one."""
         ...
 
     def write(
         self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
     ) -> None:
-        """Add the events of whole commands to the log, move the read models, remember answers."""
+        """Append the events of whole commands, update the read models, and store the answers."""
         ...
 
     def forget(self, before: Instant, limit: int) -> int:
-        """Forget up to *limit* requests answered before a time; return how many."""
+        """Delete up to *limit* requests answered before a time; return their number."""
         ...
 
 
 class Fault(Enum):
-    """The kinds of trouble with storage that are handled differently, in words for callers."""
+    """The kinds of storage failure that are handled differently, with a message for callers."""
 
     BUSY = "another process holds the write lock"
     SLOW = "storage is too slow"
     FULL = "the disk is full"
-    READ_ONLY = "the database can only be read"
+    READ_ONLY = "the database is read-only"
     BROKEN = "storage failed"
     DAMAGED = "stored data is damaged"
 
 
 @dataclass(eq=False)
 class StorageError(Exception):
-    """Storage did not do what it was asked.
+    """Storage has failed to execute an operation.
 
-    Unless it failed while *committing*, nothing was written. If it did, nobody knows
-    until the storage was reopened.
+    Unless it failed while *committing*, nothing was written. After a failed commit, the outcome
+    is unknown until storage is reopened.
     """
 
     fault: Fault
     committing: bool = False
     why: str = ""
-    """The cause in the words of the system, such as `Input/output error`; callers may see it."""
+    """The system's message, such as `Input/output error`; callers may see it."""
     detail: str = ""
-    """What could not be done to which path, and each code there is; it is for the log alone."""
+    """The operation, the path and the error codes, for the log only."""
 
-    def told(self) -> str:
-        """Return the kind of trouble and its cause, without anything of our insides."""
+    def public_message(self) -> str:
+        """Return the kind of failure and its cause, without internal details."""
         return f"{self.fault.value}: {self.why}" if self.why else self.fault.value
 
     def __str__(self) -> str:
         committing = " (while committing)" if self.committing else ""
-        return f"{self.told()}{committing}" + (f"; {self.detail}" if self.detail else "")
+        return f"{self.public_message()}{committing}" + (f"; {self.detail}" if self.detail else "")
 
 
 NOTHING: Final = Expected()
 
 
 class Storage(Protocol):
-    """The place of the log; one writer at a time, in any number of processes."""
+    """The storage of the log; one writer at a time, over any number of processes."""
 
     async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
-        """Run *work* under the write lock and commit; on return it is on disk.
+        """Run *work* under the write lock and commit; on return the writes are on disk.
+
+        Any other exception of *work* propagates, and nothing was written.
 
         Raises:
-            StorageError: see there. Whatever else *work* raises comes through, and
-                nothing was written.
+            StorageError: see there.
         """
         ...
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
-        """Run *work*, which only reads, without the write lock."""
+        """Run the read-only *work* without the write lock."""
         ...
 
     async def recover(self) -> None:
-        """Close everything, open it again, and make sure that what is read is on disk.
+        """Close and reopen all files, and ensure that everything readable is on disk.
 
         Raises:
-            StorageError: it still does not work.
+            StorageError: storage still fails.
         """
         ...
 
 
 class Listener(Protocol):
-    """A part of this process that follows what is committed. It must not block, nor raise."""
+    """A component of this process that follows commits. It must not block or raise."""
 
     def recorded(self, events: Sequence[Event]) -> None:
-        """Take in the events of a batch, after its commit."""
+        """Process the events of a batch, after its commit."""
         ...
 
     def skipped(self, upto: int) -> None:
-        """Forget what was known: so much was committed elsewhere that it was not read."""
+        """Discard all state: too many events of other processes were committed to be read."""
         ...
 
 
 class EventBus(Protocol):
-    """Tells listeners in this process what has been committed, in order, once."""
+    """Publishes committed events to the listeners in this process, in order and once."""
 
     def subscribe(self, listener: Listener) -> None: ...
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Tell the listeners of *events*; one that raises is logged, and harms no other.
+        """Pass *events* to all listeners; an error in one is logged and affects no other.
 
-        It is told to forget what it knew, for it may have taken in only some of them.
+        `skipped` is then called on it, since it may have processed only some of them.
         """
         ...
 
     def skip(self, upto: int) -> None:
-        """Tell them that the events up to a position are not told one by one."""
+        """Notify the listeners that the events up to a position are not published."""
         ...
 
 
 class Query(Generic[T_co]):
-    """A question to the read models, which a `T` answers; each noun has its own."""
+    """A query of the read models with a result of type `T`; each noun defines its own."""
 
     __slots__ = ()
 
 
 class Reading(NamedTuple, Generic[T]):
-    """A value, and the position of the log that it reflects."""
+    """A value, and the log position that it reflects."""
 
     value: T
     as_of: int
 
 
 PAGE_LIMIT: Final = 100
-"""Rows of a page, unless a query says otherwise."""
+"""The default number of rows of a page."""
 
 
 class Listing(NamedTuple, Generic[T, K]):
-    """A page of rows, and where the next one goes on.
+    """A page of rows, and the key after which the next page begins.
 
-    Only so many rows are looked at for a page, however few of them are asked for. So it may
-    hold few rows, or none, and still not be the last.
+    The number of rows scanned for a page is bounded. So a page may have few rows, or none, and
+    not be the last.
     """
 
     rows: Sequence[T]
     after: K | None
-    """The key that the next page goes on after; None at the end."""
+    """The key after which the next page begins; None on the last page."""
 
     @property
     def more(self) -> bool:
@@ -263,31 +263,29 @@ class Listing(NamedTuple, Generic[T, K]):
 
 
 class PastSnapshot(Protocol):
-    """The log as it was right after one position."""
+    """The states right after one log position."""
 
     async def get(self, key: Key) -> Reading[Any]:
-        """Return the state of a stream; None had no history."""
+        """Return the state of a stream; None if it had no history."""
         ...
 
 
 class Snapshot(Protocol):
-    """The newest state at the moment of each read, which is one state of the log."""
+    """The newest states; each read reflects one position of the log."""
 
     async def get(self, key: Key) -> Reading[Any]:
-        """Return the state of a stream or a subject; None has no history."""
+        """Return the state of a stream or a subject; None if it has no history."""
         ...
 
-    async def read(self, query: Query[T]) -> Reading[T]:
-        """Return the answer to *query*."""
-        ...
+    async def read(self, query: Query[T]) -> Reading[T]: ...
 
 
 class Views(Protocol):
-    """The log and its read models, as queries read them."""
+    """The log and its read models, for queries."""
 
     @property
     def latest(self) -> Snapshot: ...
 
     def at(self, position: int) -> PastSnapshot:
-        """Return the state right after *position*, which the log must have reached."""
+        """Return the states right after *position*, which the log must have reached."""
         ...

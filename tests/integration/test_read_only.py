@@ -111,7 +111,7 @@ async def test_a_server_on_a_read_only_file_reads_reports_the_cause_and_recovers
             assert not shop.parts.running.done(), "it gave up"
             (refused,) = await shop.answers(shop.ask(add(1)))
             assert isinstance(refused, WritesRefused)
-            assert refused.why == f"the database can only be read: {why}"
+            assert refused.why == f"the database is read-only: {why}"
             assert f"{path}: {why}" in caplog.text
             assert (await shop.levels()) == Levels(EVENTS, 0)
             page = await shop.parts.event_log.page(0, EVENTS, EventFilter(), 9, 9_999)

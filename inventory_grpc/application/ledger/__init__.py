@@ -1,1 +1,1 @@
-"""The engine: one log, one writer at a time. It knows keys, facts and states, and no noun."""
+"""The engine: one log, one writer at a time. It handles keys, facts and states of any noun."""

@@ -1,10 +1,9 @@
-"""Commands decided one after the other, without any input or output.
+"""Decides commands one after the other, without I/O.
 
-A `Batch` is the `Book` that decisions read. Given states and requests that were answered, it
-takes commands in order: answered before? overdue? decide, append, remember. It asks for the
-states it lacks by raising `NotRead`, and goes on where it was once it has been given them.
-Its `recorded` events and `remembered` answers are left to be written; a batch that is not
-written was a dry run.
+A `Batch` is the `Book` that decisions read. For each command it checks the stored requests,
+expires overdue subjects, decides, appends the events and stores the answer. It raises `NotRead`
+for data that it lacks, and resumes at the same command once the driver has read it. The driver
+writes its `recorded` events and `remembered` answers, except in a dry run.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,22 +22,23 @@ from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant, new
 
 MAX_EVENTS: Final = 2_048
-"""Events in a batch, and at most one command more."""
+"""Events of a batch; its last command may exceed this."""
 
 MAX_EXPIRED: Final = 256
-"""Subjects expired in one step, and at most `MAX_EXPIRED_EVENTS` and a whole one."""
+"""Subjects expired in one step."""
 
 MAX_EXPIRED_EVENTS: Final = 2_048
+"""Events of one expiry step; its last subject may exceed this."""
 
 MAX_DUE: Final = 2 * MAX_EXPIRED
-"""Overdue subjects whose names are read at once; a batch may have expired some of them itself."""
+"""Keys of overdue subjects per read; the batch itself may have expired some of them."""
 
 DUE_AT_ONCE: Final = 32
-"""Of them, states read at once: mostly the first few free enough."""
+"""States of overdue subjects per read; usually the first few free enough units."""
 
 
 class NotRead(Exception):
-    """What a batch has to be given before it can go on."""
+    """A batch needs this data before it can continue."""
 
     def __init__(
         self,
@@ -48,17 +48,17 @@ class NotRead(Exception):
         due: Collection[Key | None] = (),
     ) -> None:
         self.keys = keys
-        """The keys of states; with a subject those of its streams are read."""
+        """The keys of states; with a subject, the states of its streams are read too."""
         self.requests = requests
         self.replay = replay
-        """The position of the first event of a command whose answer is given again."""
+        """The position of the first event of a command whose answer is repeated."""
         self.due = due
-        """Streams whose overdue subjects are needed; None is for those on any."""
+        """Streams whose overdue subjects are needed; None stands for all streams."""
 
 
 @dataclass(slots=True)
-class Given:
-    """Everything that was read, as it was when the transaction began."""
+class ReadData:
+    """Data read in this transaction, as of its start."""
 
     answered: dict[RequestKey, Answered | None] = field(default_factory=dict)
     replays: dict[int, Outcome] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Given:
 
 
 class Batch:
-    """Commands of many callers in one transaction; none of them can tell."""
+    """Commands of many callers in one transaction, each isolated from the others."""
 
     def __init__(
         self,
@@ -79,18 +79,18 @@ class Batch:
         self.now = now
         self.head = position
         self.states = {} if states is None else states
-        """Read or made by this batch. Those of the log once it is committed."""
-        self.given = Given()
+        """States read or changed by this batch; they are those of the log after its commit."""
+        self.read = ReadData()
         self.answers: list[Outcome | Refusal] = []
-        """One for each command, in order, as far as it has got."""
+        """The answers to the commands processed so far, in order."""
         self.recorded: list[Event] = []
         self.remembered: list[tuple[RequestKey, Answered]] = []
         self._cached = cached
         self._is_any_due = earliest_expiry is not None and earliest_expiry <= now
         self._expired = 0
-        """Subjects expired for the command at hand."""
-        self._begun = 0
-        """Events recorded before the command at hand."""
+        """Subjects expired for the current command."""
+        self._first_event = 0
+        """Events recorded before the current command."""
 
     def get(self, key: Key) -> State:
         try:
@@ -103,22 +103,22 @@ class Batch:
             return state
 
     def follow(self, events: Sequence[Event]) -> None:
-        """Bring cached states up to date with *events*, which were recorded elsewhere."""
+        """Update cached states by *events*, which other processes have recorded."""
         for event in events:
-            if (stream := self._at_hand(event.key)) is not None:
+            if (stream := self._known_state(event.key)) is not None:
                 self.states[event.key] = followed(stream, event)
             subject = event.fact.subject
-            if (state := self._at_hand(subject)) is not None:
+            if (state := self._known_state(subject)) is not None:
                 self.states[subject] = state.evolve([event])
 
-    def _at_hand(self, key: Key | None) -> State | None:
+    def _known_state(self, key: Key | None) -> State | None:
         return None if key is None else self.states.get(key) or self._cached.get(key)
 
     def answer_all(self, asked: Sequence[Question]) -> None:
-        """Answer as many as fit in one transaction, in order.
+        """Answer as many commands as fit in one transaction, in order.
 
         Raises:
-            NotRead: to be called again, once it was given that.
+            NotRead: data is missing; call again with it, to resume.
         """
         for command, request in asked[len(self.answers) :]:
             if len(self.recorded) >= MAX_EVENTS:
@@ -127,11 +127,11 @@ class Batch:
             try:
                 answer = self._answer(command, request)
             except Refusal as refusal:
-                # With its traceback it would keep this frame, and so every answer and command of
-                # the batch, until the garbage collector comes by: megabytes for each message.
+                # The traceback would keep this frame, and so every answer and command of the
+                # batch, until the next garbage collection: megabytes for each message.
                 answer = refusal.with_traceback(None)
             self.answers.append(answer)
-            self._expired, self._begun = 0, len(self.recorded)
+            self._expired, self._first_event = 0, len(self.recorded)
 
     def _answer(self, command: Command, request: Request) -> Outcome:
         key = request.key
@@ -140,7 +140,7 @@ class Batch:
         if key is not None and (answered := self._answered(key)) is not None:
             if answered.fingerprint != request.fingerprint:
                 raise RequestIdReused(key.request_id)
-            return self._answer_again(answered)
+            return self._repeat(answered)
         if self._is_any_due:
             self._expire_touched(command)
         changes = self._decide(command)
@@ -148,19 +148,19 @@ class Batch:
             position = self.head + 1
             outcome = self._append(changes, request.cause)
             if key is not None:
-                self.given.replays[position] = outcome
+                self.read.replays[position] = outcome
                 answered = new(Answered, (request.fingerprint, position, None, self.now))
                 self._remember(key, answered)
         else:
-            outcome = self._as_it_is(command)
+            outcome = self._unchanged(command)
             if key is not None:
                 self._remember(key, Answered(request.fingerprint, self.head, outcome, self.now))
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
-        """Refuse a command about a subject outside of *scope* as if there were none.
+        """Refuse a command whose subject is outside *scope*, or does not exist, in the same way.
 
-        Both are refused here, before its request id is looked at, which would tell them apart.
+        Both come before the check of the request id, which would reveal the difference.
         """
         about = command.about
         if about is not None:
@@ -170,23 +170,23 @@ class Batch:
 
     def _answered(self, key: RequestKey) -> Answered | None:
         try:
-            return self.given.answered[key]
+            return self.read.answered[key]
         except KeyError:
             raise NotRead(requests=[key]) from None
 
-    def _answer_again(self, answered: Answered) -> Outcome:
-        """Return the answer that was given first, as it was then."""
-        outcome = answered.outcome or self.given.replays.get(answered.position)
+    def _repeat(self, answered: Answered) -> Outcome:
+        """Return the original answer."""
+        outcome = answered.outcome or self.read.replays.get(answered.position)
         if outcome is None:
             raise NotRead(replay=answered.position)
         return outcome._replace(replayed=True)
 
     def _remember(self, key: RequestKey, answered: Answered) -> None:
-        self.given.answered[key] = answered
+        self.read.answered[key] = answered
         self.remembered.append((key, answered))
 
     def _expire_touched(self, command: Command) -> None:
-        """Expire the subjects that *command* reads, if their time is over."""
+        """Expire the overdue subjects that *command* reads."""
         for key in command.touches:
             if type(key) in SUBJECTS:
                 state = self.get(key)
@@ -206,11 +206,11 @@ class Batch:
         return command.decide(self)
 
     def _free(self, wanted: Mapping[Key, int]) -> bool:
-        """Expire overdue subjects until *wanted* is available, oldest first.
+        """Expire overdue subjects, oldest first, until *wanted* is available.
 
-        Return whether that was enough, or all that was overdue.
+        Return False if one step is not enough.
         """
-        if unread := [key for key in wanted if key not in self.given.due]:
+        if unread := [key for key in wanted if key not in self.read.due]:
             raise NotRead(due=unread)
         for stream, units in wanted.items():
             for state in self._due(stream):
@@ -219,18 +219,18 @@ class Batch:
                 if self._has_expired_enough():
                     return False
                 self._expire(state)
-            is_all = len(self.given.due[stream]) < MAX_DUE
+            is_all = len(self.read.due[stream]) < MAX_DUE
             if not is_all and units > self.get(stream).available:
                 return False
         return True
 
     def expire_due(self) -> None:
-        """Expire subjects whose time is over, oldest first, one step.
+        """Expire one step of overdue subjects, oldest first.
 
         Raises:
-            NotRead: to be called again, once it was given that.
+            NotRead: data is missing; call again with it, to resume.
         """
-        if None not in self.given.due:
+        if None not in self.read.due:
             raise NotRead(due=[None])
         for state in self._due(None):
             if self._has_expired_enough():
@@ -238,17 +238,17 @@ class Batch:
             self._expire(state)
 
     def _has_expired_enough(self) -> bool:
-        events = len(self.recorded) - self._begun
+        events = len(self.recorded) - self._first_event
         return self._expired == MAX_EXPIRED or events >= MAX_EXPIRED_EVENTS
 
     def _due(self, stream: Key | None) -> Iterator[State]:
-        """Yield overdue subjects, oldest first, without those that are over by now."""
-        names = self.given.due[stream]
-        for first in range(0, len(names), DUE_AT_ONCE):
-            some = names[first : first + DUE_AT_ONCE]
-            self._require(some)
-            for name in some:
-                state = self.get(name)
+        """Yield the subjects that are still overdue, oldest first."""
+        overdue = self.read.due[stream]
+        for first in range(0, len(overdue), DUE_AT_ONCE):
+            keys = overdue[first : first + DUE_AT_ONCE]
+            self._require(keys)
+            for key in keys:
+                state = self.get(key)
                 if state.is_due(self.now) and (stream is None or stream in state.holds()):
                     yield state
 
@@ -259,12 +259,12 @@ class Batch:
         self._expired += 1
 
     def _require(self, keys: Collection[Key]) -> None:
-        """Ask at once for all of *keys* that are not at hand."""
+        """Raise `NotRead` for all of *keys* whose states are unknown."""
         if unread := [key for key in keys if key not in self.states and key not in self._cached]:
             raise NotRead(keys=unread)
 
     def _append(self, changes: Sequence[Change], cause: Cause) -> Outcome:
-        """Give the facts their places in the log, and make the states that follow."""
+        """Append the facts to the log as events, and update the states."""
         if len(changes) > 1:
             self._require([key for key, _ in changes])
         states, recorded, now, first = self.states, self.recorded, self.now, self.head + 1
@@ -289,8 +289,8 @@ class Batch:
         state = self.states[key] = before.evolve(events)
         return state
 
-    def _as_it_is(self, command: Command) -> Outcome:
-        """Return the answer to a command that found everything as it should be."""
+    def _unchanged(self, command: Command) -> Outcome:
+        """Return the answer to a command that has nothing to record."""
         subjects = [self.get(key) for key in command.touches if type(key) in SUBJECTS]
         streams = dict.fromkeys(key for subject in subjects for key in subject.streams)
         streams |= dict.fromkeys(key for key in command.touches if type(key) in STREAMS)

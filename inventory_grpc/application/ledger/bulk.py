@@ -1,7 +1,6 @@
-"""Groups of commands that one caller waits for at once.
+"""Groups of commands of one caller, with one future for each group.
 
-A future of its own for each would cost more than all else that the event loop does for
-it: one is enough, which is done when the last command is answered.
+A future for each command would cost more than all other work of the event loop for it.
 """
 
 import asyncio
@@ -14,30 +13,30 @@ from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import new
 
 MAX_TOGETHER: Final = 256
-"""Commands of a group that come into the mailbox together."""
+"""Commands of a group that enter the mailbox together."""
 
 
 class Group:
-    """Commands that are asked together, and answered each for itself."""
+    """Commands that are submitted together; each has its own answer."""
 
     def __init__(self, asked: Sequence[Question]) -> None:
         self._asked = asked
         self._answers: list[Answer | None] = [None] * len(asked)
         self._unanswered = len(asked)
         self.answered: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
-        """All answers, in order. If it is cancelled, what was not begun never is."""
+        """All answers, in order. Cancelling it also cancels commands that were not started."""
         if not asked:
             self.answered.set_result([])
 
     def entries(self, first: int) -> Sequence[Entry]:
-        """Return the next commands from *first* on, as they come into the mailbox."""
+        """Return the entries of the next commands, from *first* on."""
         return [
             new(Entry, (question, self, place))
             for place, question in enumerate(self._asked[first : first + MAX_TOGETHER], first)
         ]
 
     def refuse(self, first: int, refusal: Refusal) -> None:
-        """Answer all from *first* on with no."""
+        """Refuse all commands from *first* on."""
         for place in range(first, len(self._asked)):
             self.answer(place, refusal)
 
@@ -45,7 +44,7 @@ class Group:
         return self.answered.done()
 
     def answer(self, place: int, answer: Answer) -> None:
-        """Note the answer to one that has none yet."""
+        """Set the answer to the command at *place*."""
         if self.answered.done():
             return
         self._answers[place] = answer
@@ -55,10 +54,7 @@ class Group:
 
 
 class Groups:
-    """Lets groups into the mailbox, one after the other, each in order.
-
-    They wait for room, and are not refused for the lack of it.
-    """
+    """Enqueues groups in the mailbox one after the other; they wait for space in it."""
 
     def __init__(
         self, mailbox: Mailbox, admit: Callable[[], Awaitable[None]], arrived: Callable[[], None]
@@ -66,22 +62,22 @@ class Groups:
         self._mailbox = mailbox
         self._admit = admit
         self._arrived = arrived
-        self._entrance = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
-    async def take_in(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
-        """Return what will have the answers, once all are in the mailbox, or refused."""
+    async def submit(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
+        """Return the future of the answers, once all commands are enqueued or refused."""
         group = Group(asked)
         try:
-            async with self._entrance:
-                await self._let_in(group, len(asked))
+            async with self._lock:
+                await self._enqueue(group, len(asked))
         except BaseException:
             group.answered.cancel()
             raise
         return group.answered
 
-    async def _let_in(self, group: Group, size: int) -> None:
+    async def _enqueue(self, group: Group, size: int) -> None:
         for first in range(0, size, MAX_TOGETHER):
-            await self._mailbox.bulk_room()
+            await self._mailbox.wait_for_bulk_room()
             try:
                 await self._admit()
             except Refusal as refusal:

@@ -1,8 +1,8 @@
-"""The circuit breaker: refuses commands while storage does not work, and probes it.
+"""The circuit breaker: refuses commands while storage fails, and probes it.
 
-Closed: all is well. Open: storage has failed; commands are refused at once, and after a
-while storage is tried again, by us, not with a customer's order. Half open: that is
-happening. (Nygard, "Release It!"; the window is that of resilience4j, counted in calls.)
+Closed: commands pass. Open: storage has failed, and commands are refused until a probe is due;
+no caller's command is used as a probe. Half open: the probe is running. (Nygard, "Release It!";
+the window is that of resilience4j, counted in calls.)
 """
 
 import logging
@@ -25,15 +25,15 @@ from inventory_grpc.domain.refusals import Refusal
 _log = logging.getLogger(__name__)
 
 WINDOW: Final = 20
-"""Transactions looked back on."""
+"""The last transactions, over which the failure rate is computed."""
 
 MIN_CALLS: Final = 10
-"""Fewer than that tell nothing about a rate."""
+"""The rate of fewer transactions is ignored."""
 
 MAX_FAILURE_RATE: Final = 0.5
 
 SLOW_SECONDS: Final = 10.0
-"""A transaction that takes longer has failed its callers, even if it was committed."""
+"""A transaction that takes longer counts as a failure, even if it was committed."""
 
 FIRST_WAIT_SECONDS: Final = 0.5
 MAX_WAIT_SECONDS: Final = 15.0
@@ -46,11 +46,11 @@ class BreakerState(Enum):
 
 
 class CircuitBreaker:
-    """Opens on failures of storage, never on refusals, and closes when a probe of ours succeeds.
+    """Opens on storage failures, never on refusals, and closes when a probe succeeds.
 
-    A commit that failed, a full disk and damage open it at once: nothing may be written
-    before storage has been reopened. A lock that others hold counts, and opens it only
-    when at least half of the last transactions found it so.
+    A failed commit, a full disk and damage open it at once: nothing may be written until
+    storage is reopened. A busy lock or a slow transaction opens it only if at least half of
+    the last transactions failed in this way.
     """
 
     def __init__(self, clock: MonotonicClock, jitter: Callable[[], float]) -> None:
@@ -62,13 +62,12 @@ class CircuitBreaker:
         self._handlers: list[Callable[[BreakerState], None]] = []
         self.state = BreakerState.CLOSED
         self.cause: StorageError | None = None
-        """The last trouble with storage, while the breaker is not closed."""
+        """The last storage failure, while the breaker is not closed."""
         self.open_since: int | None = None
-        """When it last opened after being closed, on the injected clock."""
+        """The time when it last opened after being closed, on the injected clock."""
 
     @property
     def fault(self) -> Fault | None:
-        """The kind of the last trouble."""
         return self.cause.fault if self.cause else None
 
     def on_change(self, handler: Callable[[BreakerState], None]) -> None:
@@ -76,25 +75,24 @@ class CircuitBreaker:
         self._handlers.append(handler)
 
     def check(self) -> None:
-        """Return if a command may be tried.
+        """Raise a refusal unless the breaker is closed.
 
         Raises:
-            WritesRefused, StorageFull, LogDamaged: it may not; the first two say for
-                how long.
+            WritesRefused, StorageFull, LogDamaged: it is not; the first two have the retry delay.
         """
         if self.state is not BreakerState.CLOSED:
             raise self.refusal()
 
     def refusal(self) -> Refusal:
-        """Return what to tell callers while it is not closed."""
+        """Return the refusal for callers while it is not closed."""
         return refusal_of(self.cause or StorageError(Fault.BROKEN), max(self.retry_seconds(), 0.05))
 
     def retry_seconds(self) -> float:
-        """Return how long it is until the next probe."""
+        """Return the time until the next probe."""
         return max(0.0, (self._probe_at - self._clock()) / 1e6)
 
     def is_hopeless(self, seconds: float) -> bool:
-        """Tell whether storage has been broken for so long; other trouble is worth waiting out."""
+        """Return whether storage has been `BROKEN` for this long; other faults may end."""
         return (
             self.fault is Fault.BROKEN
             and self.open_since is not None
@@ -102,14 +100,14 @@ class CircuitBreaker:
         )
 
     def succeeded(self, seconds: float) -> None:
-        """Note a transaction that was committed."""
+        """Count a committed transaction."""
         if seconds > SLOW_SECONDS:
             self._note(StorageError(Fault.SLOW, why=f"a transaction took {seconds:.1f} s"))
         else:
             self._note(None)
 
     def failed(self, error: StorageError) -> None:
-        """Note a transaction that storage did not carry out."""
+        """Count a failed transaction."""
         if error.committing or error.fault is not Fault.BUSY:
             self._open(error)
         else:
@@ -132,10 +130,10 @@ class CircuitBreaker:
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:
-        """Try storage; close if that succeeds, else stay open for longer.
+        """Run a probe: close the breaker if it succeeds, else double the wait.
 
         Raises:
-            StorageError: what the probe raised.
+            StorageError: the probe has failed.
         """
         self._become(BreakerState.HALF_OPEN)
         closes = False
@@ -146,7 +144,7 @@ class CircuitBreaker:
             self.cause = error
             raise
         finally:
-            # also when the probe was cancelled: a half-open breaker nobody probes never closes
+            # also after cancellation: a breaker left half open would never close
             if closes:
                 self._close()
             else:
@@ -168,23 +166,23 @@ class CircuitBreaker:
         for handler in self._handlers:
             try:
                 handler(state)
-            except Exception as error:  # noqa: BLE001  a listener's trouble must not be storage's
+            except Exception as error:  # noqa: BLE001  an error in a handler must not affect storage
                 bug(_log, error, "a handler of the circuit breaker")
 
 
 def refusal_of_read(error: StorageError, retry_seconds: float) -> Refusal:
-    """Return the answer to a caller when nothing could be read."""
+    """Return the refusal for a query whose read failed."""
     if error.fault is Fault.DAMAGED:
         return LogDamaged()
-    return ReadsRefused(retry_seconds, error.told())
+    return ReadsRefused(retry_seconds, error.public_message())
 
 
 def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
-    """Return the answer to the caller of a command that was not recorded."""
+    """Return the refusal for a command that was not recorded."""
     match error.fault:
         case Fault.FULL:
             return StorageFull(retry_seconds)
         case Fault.DAMAGED:
             return LogDamaged()
         case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
-            return WritesRefused(retry_seconds, error.told())
+            return WritesRefused(retry_seconds, error.public_message())

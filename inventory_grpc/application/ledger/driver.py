@@ -1,4 +1,4 @@
-"""Reads what a batch needs from a transaction, and writes what it has decided."""
+"""Drives a batch: reads the data that it needs, and writes its events and answers."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,53 +13,53 @@ from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
 
 MAX_BEHIND: Final = 5_000
-"""Events of other processes that are looked at one by one; with more, states start anew."""
+"""Events of other processes that update cached states; with more, all states are evicted."""
 
 Work = Callable[[Batch], None]
 
 
 class UnknownKey(Exception):
-    """A command touches a key of a class that the registry does not know: a bug."""
+    """A command touches a key whose class is not in the registry, which is a bug."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A batch that was driven, and what was recorded elsewhere since the one before."""
+    """A processed batch, and the events that other processes recorded since the last one."""
 
     batch: Batch
     elsewhere: Sequence[Event]
     skipped: bool
-    """So much was recorded elsewhere that it was not looked at one by one."""
+    """Whether there were too many events of other processes to read them."""
     next_expiry: Instant | None
 
 
 class Prefetch(NamedTuple):
-    """What a batch is known to need: the states at hand, and what has to be read."""
+    """The known needs of a batch: cached states, and data to be read."""
 
     states: dict[Key, State]
     expected: Expected
 
 
 def prefetch(asked: Iterable[Question], states: States) -> Prefetch:
-    """Return what a batch of *asked* needs."""
-    at_hand: dict[Key, State] = {}
+    """Return the known needs of a batch of *asked*."""
+    cached: dict[Key, State] = {}
     unread: dict[Key, None] = {}
     requests = []
     get = states.get
     for command, request in asked:
         for key in command.touches:
-            if key not in at_hand:
+            if key not in cached:
                 state = get(key)
                 if state is None:
                     unread[key] = None
                 else:
-                    at_hand[key] = state
+                    cached[key] = state
         if request.key is not None:
             requests.append(request.key)
-    return Prefetch(at_hand, Expected(unread, requests))
+    return Prefetch(cached, Expected(unread, requests))
 
 
-def drive(  # noqa: PLR0913  a transaction, and the engine's parts that it works with
+def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     transaction: Transaction,
     states: States,
     clock: LogClock,
@@ -68,48 +68,48 @@ def drive(  # noqa: PLR0913  a transaction, and the engine's parts that it works
     *,
     dry: bool = False,
 ) -> Result:
-    """Have *work* done to a batch in *transaction*, and write it, unless it is a *dry* run.
+    """Run *work* on a batch in *transaction*, and write the batch unless *dry*.
 
-    Without *work* the batch only follows what was recorded elsewhere.
+    Without *work* the batch only follows the events of other processes.
     """
     head = transaction.head()
     now = clock.read(transaction, head.record_time)
     behind = head.position - states.position
     skipped, elsewhere = behind > MAX_BEHIND, list[Event]()
     if skipped:
-        # its position moves once this process was told, after the commit
+        # the position moves later, when the listeners are notified after the commit
         states.restart(states.position)
     elif behind:
         elsewhere += transaction.events_after(states.position, behind)
-    at_hand = prefetched.states if prefetched and not skipped else None
-    batch = Batch(head.position, now, transaction.earliest_expiry(), states, at_hand)
+    cached = prefetched.states if prefetched and not skipped else None
+    batch = Batch(head.position, now, transaction.earliest_expiry(), states, cached)
     batch.follow(elsewhere)
     if work is not None:
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
-        _work_through(transaction, batch, work)
+        _run(transaction, batch, work)
         if not dry:
             transaction.write(batch.recorded, batch.remembered)
     return Result(batch, elsewhere, skipped, transaction.earliest_expiry())
 
 
-def _work_through(transaction: Transaction, batch: Batch, work: Work) -> None:
+def _run(transaction: Transaction, batch: Batch, work: Work) -> None:
     while True:
         try:
             return work(batch)
-        except NotRead as lacking:
-            _read(transaction, batch, lacking)
+        except NotRead as missing:
+            _read(transaction, batch, missing)
 
 
-def _read(transaction: Transaction, batch: Batch, lacking: NotRead) -> None:
-    if lacking.keys:
-        # the batch may have changed some of a subject's streams already
-        batch.states = transaction.states(lacking.keys) | batch.states
-        if lost := [key for key in lacking.keys if key not in batch.states]:
-            raise UnknownKey(f"{lost[0]!r} is neither of a stream nor of a subject")
-    if lacking.requests:
-        batch.given.answered |= transaction.answered(lacking.requests)
-    if lacking.replay is not None:
-        batch.given.replays[lacking.replay] = transaction.replay(lacking.replay)
-    for stream in lacking.due:
-        batch.given.due[stream] = transaction.due(batch.now, MAX_DUE, stream)
+def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
+    if missing.keys:
+        # the batch may already have changed some streams of a subject, whose states win
+        batch.states = transaction.states(missing.keys) | batch.states
+        if unknown := [key for key in missing.keys if key not in batch.states]:
+            raise UnknownKey(f"{unknown[0]!r} is neither of a stream nor of a subject")
+    if missing.requests:
+        batch.read.answered |= transaction.answered(missing.requests)
+    if missing.replay is not None:
+        batch.read.replays[missing.replay] = transaction.replay(missing.replay)
+    for stream in missing.due:
+        batch.read.due[stream] = transaction.due(batch.now, MAX_DUE, stream)

@@ -1,13 +1,13 @@
-"""The published head of the log in this process, and the signal that it moves."""
+"""The published head of the log in this process, and the signal of its changes."""
 
 import asyncio
 
 
 class Head:
-    """The position up to which everything is on disk and has been told to this process.
+    """The last position that is on disk and published to this process.
 
-    Waiting is level-triggered: take `moved` first, then look at `position`, then wait.
-    What happens in between has set the signal that was taken.
+    Waiting is level-triggered: take `moved`, then read `position`, then wait. A change in
+    between has set the event that was taken.
     """
 
     def __init__(self, position: int = 0) -> None:
@@ -16,13 +16,13 @@ class Head:
         self.moved = asyncio.Event()
 
     def advance(self, position: int) -> None:
-        """Go to *position* and wake everybody."""
+        """Move to *position* and wake all waiters."""
         if position > self.position:
             self.position = position
             self._wake()
 
     def close(self) -> None:
-        """Have every follower say where it is, and leave."""
+        """Make every follower report its position and end."""
         self.closing = True
         self._wake()
 

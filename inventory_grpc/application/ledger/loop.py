@@ -1,11 +1,10 @@
-"""The loop on which every promise rests: one log, one writer at a time.
+"""The writer's loop: one log, one writer at a time.
 
-    mailbox  ->  take what is waiting  ->  one transaction  ->  publish  ->  answer
+    mailbox  ->  take waiting commands  ->  one transaction  ->  publish  ->  answer
 
-A batch is whatever queued up while the last one was being made durable: one caller
-pays one fsync, a thousand callers share one. A command is decided under the write
-lock, so overselling is impossible rather than unlikely, and nothing is ever retried
-here because of a lost race.
+A batch is everything that was queued while the last one was written: one caller needs one
+fsync, and a thousand callers share one. Commands are decided under the write lock, so
+overselling is impossible, and nothing is retried because of a conflict.
 """
 
 import asyncio
@@ -34,27 +33,27 @@ MAX_COMMANDS: Final = 512
 """Commands in a batch."""
 
 EXPIRY_PATIENCE_MICROS: Final = 200_000
-"""Overdue holds yield to waiting commands for so long, then take every other batch."""
+"""Overdue holds yield to waiting commands for this long, then take every other batch."""
 
 FORGOTTEN_AT_ONCE: Final = 1_000
-"""Requests forgotten in one step."""
+"""Old requests deleted in one step."""
 
 FORGET_EVERY_SECONDS: Final = 10.0
 FORGET_PATIENCE_SECONDS: Final = 0.25
-"""Old requests are looked for every so often; they yield to waiting commands for so long."""
+"""The deletion of old requests yields to waiting commands for this long."""
 
 FOLLOW_AGAIN_SECONDS: Final = 1.0
-"""When to look again at what others have recorded, where that has failed."""
+"""The retry delay after events of other processes could not be read."""
 
 GIVE_UP_SECONDS: Final = 60.0
 
 
 class LedgerBroken(Exception):
-    """Storage could not be reopened for too long; the process should end."""
+    """Storage could not be reopened for too long; the process should exit."""
 
 
 class Ledger:
-    """Records commands, lets go of what is overdue, follows what others record."""
+    """Records commands, expires overdue reservations, and follows other processes."""
 
     def __init__(  # noqa: PLR0913  the parts of the engine, each replaceable in a test
         self,
@@ -82,22 +81,22 @@ class Ledger:
         self._forget_at = _monotonic()
 
     async def start(self) -> None:
-        """Take up where the log ends.
+        """Read the end of the log.
 
         Raises:
-            StorageError: it cannot be read.
+            StorageError: the log cannot be read.
         """
         await self._writer.start()
 
     async def record(self, command: Command, request: Request) -> Outcome:
-        """Do what *command* asks, once, however often the same request is sent.
+        """Execute *command* once, however often the same request is sent.
 
-        On return its events are on disk, and readers and followers can see them. A
-        caller that stops waiting leaves the command to its fate: whole, or not at all.
+        On return its events are on disk, and readers and followers can see them. If the caller
+        cancels, the command is recorded completely or not at all.
 
         Raises:
             Refusal: nothing was recorded, except for `OutcomeUnknown`.
-            TimeoutError: the deadline passed before it was begun.
+            TimeoutError: the deadline passed before the command was started.
         """
         await self._admit()
         answer = self._mailbox.put(command, request)
@@ -105,45 +104,41 @@ class Ledger:
         try:
             return await answer
         finally:
-            del answer  # a refusal's traceback has this frame, which would have the refusal
+            del answer  # breaks the cycle of a refusal, its traceback and this frame
 
     async def record_all(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
-        """Do what many commands ask, each as `record` does; return when all are taken in.
+        """Execute each command as `record` does; return the future of the answers.
 
-        The answers are the result of what is returned. Whoever cancels it, or this, gives
-        up what was not begun.
+        It returns when all commands are enqueued. Cancelling it, or the future, cancels the
+        commands that were not started.
         """
-        return await self._groups.take_in(asked)
+        return await self._groups.submit(asked)
 
     async def _admit(self) -> None:
-        """Return if commands are taken.
-
-        Raises:
-            Refusal: why they are not.
-        """
+        """Raise a refusal if no commands are accepted."""
         self._breaker.check()
         if self._closing.is_set():
             raise ShuttingDown(1.0)
         await pause("admit")
 
     def follow(self) -> None:
-        """Look at what other processes have recorded, soon."""
+        """Schedule a read of the events of other processes."""
         self._moved_elsewhere = True
         self._follow_at = 0.0
         self._wake.set()
 
     def close(self) -> None:
-        """Take no more commands; `run` returns when those that wait are answered."""
+        """Accept no more commands; `run` returns when the waiting ones are answered."""
         self._closing.set()
         self._wake.set()
 
     def expiry_lag(self) -> int:
-        """Return for how many microseconds the oldest overdue hold has been waiting."""
+        """Return how long the oldest overdue hold has been overdue, in microseconds."""
         expiry = self._writer.next_expiry
         return 0 if expiry is None else max(0, self._clock.now() - expiry)
 
     async def run(self) -> None:
-        """Be the writer, until closed.
+        """Run the writer until `close`.
 
         Raises:
             LedgerBroken: storage has failed for a minute and cannot be reopened.
@@ -151,7 +146,7 @@ class Ledger:
         try:
             await self._write()
         except BaseException:
-            # without a writer nobody would be answered
+            # without a writer, no caller would get an answer
             self.close()
             self._mailbox.refuse_all(lambda: ShuttingDown(1.0))
             raise
@@ -176,7 +171,7 @@ class Ledger:
                 await self._sleep()
 
     def _overdue(self) -> int | None:
-        """Return for how many microseconds a hold has been over; None if none is, or for now."""
+        """Return `expiry_lag` if holds are to be expired now, else None."""
         expiry = self._writer.next_expiry
         if expiry is None or _monotonic() < self._expire_at:
             return None
@@ -188,7 +183,7 @@ class Ledger:
         return _monotonic() >= self._forget_at + patience
 
     async def _answer(self, entries: list[Entry]) -> None:
-        """Record what *entries* ask in one transaction, and answer every caller."""
+        """Execute *entries* in one transaction, and answer every caller."""
         self._just_expired = False
         if not entries:
             return
@@ -198,7 +193,7 @@ class Ledger:
         except StorageError as error:
             for entry in entries:
                 entry.fail(error)
-        except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
+        except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
             if len(entries) > 1:
                 await self._answer_singly(entries)
             else:
@@ -210,7 +205,7 @@ class Ledger:
             self._mailbox.put_back(entries[len(answers) :])
 
     async def _answer_singly(self, entries: Sequence[Entry]) -> None:
-        """Give each its own transaction, so that the faulty one fails alone."""
+        """Execute each in a separate transaction, so that only the faulty one fails."""
         for done, entry in enumerate(entries):
             if self._breaker.state is not BreakerState.CLOSED:
                 self._mailbox.put_back(entries[done:])
@@ -218,14 +213,14 @@ class Ledger:
             await self._answer([entry])
 
     async def _expire(self) -> None:
-        """Let go of what is overdue, one step."""
+        """Expire one step of overdue reservations."""
         self._just_expired = True
         await pause("before_expire")
-        if not await self._unasked(self._writer.expire_due()):
+        if not await self._in_background(self._writer.expire_due()):
             self._expire_at = _monotonic() + 1.0
 
     async def _forget(self) -> None:
-        """Forget requests that were recorded too long ago to be repeated, one step."""
+        """Delete one step of requests that are too old to be repeated."""
         begun = _monotonic()
         self._forget_at = begun + FORGET_EVERY_SECONDS
 
@@ -234,29 +229,29 @@ class Ledger:
             if await self._writer.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
                 self._forget_at = begun  # there may be more
 
-        await self._unasked(forget_old())
+        await self._in_background(forget_old())
 
     async def _catch_up(self) -> None:
         self._moved_elsewhere = False
-        if not await self._unasked(self._writer.catch_up()):
+        if not await self._in_background(self._writer.catch_up()):
             self._moved_elsewhere = True
             self._follow_at = _monotonic() + FOLLOW_AGAIN_SECONDS
 
-    async def _unasked(self, work: Coroutine[Any, Any, object]) -> bool:
-        """Do what no caller waits for; return whether it succeeded."""
+    async def _in_background(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Run *work*, which no caller waits for; return whether it succeeded."""
         try:
             with watched(self._breaker):
                 await work
         except StorageError:
-            return False  # the breaker knows
-        except Exception as error:  # noqa: BLE001  a bug, and nobody there who could be told
+            return False  # the breaker has counted it
+        except Exception as error:  # noqa: BLE001  a bug, and there is no caller to refuse
             bug(_log, error)
-            self._writer.forget_states()
+            self._writer.evict_states()
             return False
         return True
 
     async def _recover(self) -> None:
-        """Refuse what waits, wait, then have storage reopened: that is the breaker's probe."""
+        """Refuse all waiting commands, wait, then reopen storage, which is the breaker's probe."""
         self._mailbox.refuse_all(self._breaker.refusal)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._breaker.retry_seconds()):
@@ -275,20 +270,20 @@ class Ledger:
         self._moved_elsewhere = True
 
     async def _sleep(self) -> None:
-        """Wait for a command, for the next hold to be over, or for news of other processes."""
+        """Wait for a command, the next expiry, or events of other processes."""
         self._wake.clear()
         seconds = self._forget_at - _monotonic()
-        if self._moved_elsewhere:  # and it could not be read
+        if self._moved_elsewhere:  # and the events could not be read
             seconds = min(seconds, self._follow_at - _monotonic())
         if self._writer.next_expiry is not None:
-            over = (self._writer.next_expiry - self._clock.now()) / 1e6
-            # one that could not be let go is not tried again before its time
-            seconds = min(seconds, max(over, self._expire_at - _monotonic()))
+            until_expiry = (self._writer.next_expiry - self._clock.now()) / 1e6
+            # a failed expiry is not retried before `_expire_at`
+            seconds = min(seconds, max(until_expiry, self._expire_at - _monotonic()))
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._wake.wait()
 
 
 def _monotonic() -> float:
-    """Return the time of the event loop, which a test may run at its own pace."""
+    """Return the time of the event loop, which tests may replace."""
     return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""The commands that wait for the writer, in the order they came."""
+"""The queue of commands for the writer, in the order of arrival."""
 
 import asyncio
 from collections import deque
@@ -16,38 +16,36 @@ MAX_WAITING: Final = 4_096
 """Commands in the mailbox; one more is refused with `Overloaded`."""
 
 BULK_ROOM: Final = 512
-"""With so many in the mailbox, commands in bulk wait outside, and leave room for others.
+"""With this many commands in the mailbox, bulk commands wait outside and leave room for others.
 
 That is one full batch, so that the writer never waits for them. Measured with four streams that
-saturate it: a single command takes 80 ms, with twice as much 130, and no more is done.
+saturate it: a single command takes 80 ms. Twice the room takes 130 ms, with no more throughput.
 """
 
-
 RETRY_SECONDS: Final = 0.5
-"""When to send a command again that storage did not take."""
+"""The retry delay for a command whose transaction failed."""
 
 MOST_TURNS: Final = 64
-"""Of the event loop, that a batch waits for one more command."""
-
+"""The most turns of the event loop that a batch waits for one more command."""
 
 Answer = Outcome | Refusal | TimeoutError
-"""The answer to a command; `TimeoutError` if its deadline passed before it was begun."""
+"""The answer to a command; `TimeoutError` if its deadline passed before it was started."""
 
 
 class Waiting(Protocol):
-    """A caller who waits for the answers to one command or many."""
+    """A caller that waits for the answers to one or more commands."""
 
     def done(self) -> bool:
-        """Tell whether there is nobody left to be answered."""
+        """Return whether the caller no longer waits."""
         ...
 
     def answer(self, place: int, answer: Answer, /) -> None:
-        """Take the answer to the command at *place*, if nobody has left."""
+        """Set the answer to the command at *place*, unless the caller has left."""
         ...
 
 
 class Entry(NamedTuple):
-    """A question, the caller who waits for its answer, and its place among that caller's."""
+    """A command with its request, the waiting caller, and the index among that caller's."""
 
     question: Question
     caller: Waiting
@@ -57,7 +55,7 @@ class Entry(NamedTuple):
         self.caller.answer(self.place, answer)
 
     def fail(self, error: StorageError) -> None:
-        """Refuse it, for its transaction failed: nothing that failed is acknowledged."""
+        """Refuse the command because its transaction failed."""
         if error.committing:
             self.answer(OutcomeUnknown(self.question.request.cause.request_id))
         else:
@@ -83,22 +81,22 @@ class _Single:
 
 
 class Mailbox:
-    """Commands in the order they came."""
+    """A bounded queue of commands."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
         self._has_bulk_room = asyncio.Event()
         self._last_taken = 1
-        """Commands that were handed out last."""
+        """The size of the last batch, at least 1."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def put(self, command: Command, request: Request) -> asyncio.Future[Outcome]:
-        """Take a command in; its answer will be the result of what is returned.
+        """Enqueue a command and return the future of its answer.
 
         Raises:
-            Overloaded: there are too many.
+            Overloaded: the mailbox is full.
         """
         if len(self._entries) >= MAX_WAITING:
             raise Overloaded(0.1)
@@ -106,23 +104,22 @@ class Mailbox:
         self._entries.append(Entry(Question(command, request), _Single(answer)))
         return answer
 
-    async def bulk_room(self) -> None:
-        """Wait until there is room for commands in bulk."""
+    async def wait_for_bulk_room(self) -> None:
         while len(self._entries) >= BULK_ROOM:
             self._has_bulk_room.clear()
             await self._has_bulk_room.wait()
 
     def put_bulk(self, entries: Sequence[Entry]) -> None:
-        """Take in commands for which there was room."""
+        """Enqueue commands; call `wait_for_bulk_room` first."""
         self._entries.extend(entries)
 
     async def fill(self, most: int) -> None:
-        """Give calls that have come in the turns of the loop they need to get here.
+        """Yield to the event loop, so that calls that have arrived can enqueue their commands.
 
-        That is one for each command that was taken last: where many called a moment ago many
-        are on their way again, and a lone caller need not wait. Few large batches leave the
-        event loop more time than many small ones: measured with 64 callers, a fifth more
-        commands a second, and a sixth more carts, with the same waiting at the 99th percentile.
+        It yields one turn for each command of the last batch: as many callers are likely to have
+        sent again, and a single caller does not wait. Large batches leave the event loop more
+        time than small ones. Measured with 64 callers: a fifth more commands a second, and a
+        sixth more carts, at the same 99th percentile of latency.
         """
         before, turns = 0, min(self._last_taken, MOST_TURNS)
         while before < len(self._entries) < most:
@@ -131,7 +128,7 @@ class Mailbox:
                 await asyncio.sleep(0)
 
     def take(self, most: int) -> list[Entry]:
-        """Hand out the next entries, except what nobody is waiting for any more."""
+        """Remove and return the next entries, without those whose callers no longer wait."""
         now = asyncio.get_running_loop().time()
         taken: list[Entry] = []
         while self._entries and len(taken) < most:
@@ -140,7 +137,7 @@ class Mailbox:
             if entry.caller.done():
                 continue
             if deadline is not None and deadline <= now:
-                entry.answer(TimeoutError("its deadline passed before it was begun"))
+                entry.answer(TimeoutError("the deadline passed before the command was started"))
                 continue
             taken.append(entry)
         self._has_bulk_room.set()
@@ -148,11 +145,11 @@ class Mailbox:
         return taken
 
     def put_back(self, entries: Sequence[Entry]) -> None:
-        """Have *entries* be the next that are handed out."""
+        """Put *entries* back at the front of the queue."""
         self._entries.extendleft(reversed(entries))
 
     def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
-        """Answer everybody with no: each with a refusal of its own, for it will be raised."""
+        """Refuse all entries, each with a separate refusal, since it will be raised."""
         while self._entries:
             self._entries.popleft().answer(refusal())
         self._has_bulk_room.set()

@@ -1,4 +1,4 @@
-"""A command and the request that it came with, as callers put them to the ledger."""
+"""A command and its request, as callers submit them to the ledger."""
 
 from typing import Final, NamedTuple
 
@@ -12,7 +12,7 @@ _NO_CAUSE: Final = Cause()
 
 
 class Request:
-    """One call: its cause, a fingerprint of the question, and until when it matters."""
+    """The request of a command: its cause, fingerprint, deadline and scope."""
 
     __slots__ = ("cause", "deadline", "fingerprint", "key", "scope")
 
@@ -26,15 +26,13 @@ class Request:
         self.cause = cause
         self.fingerprint = fingerprint
         self.deadline = deadline
-        """On the event loop's clock; a command not begun by then is never begun."""
+        """On the event loop's clock; a command not started by then is refused."""
         self.scope = scope
-        """A reservation with a line outside of it is not there for the caller."""
+        """A reservation with a line outside it does not exist for the caller."""
         self.key = new(RequestKey, (cause.actor, cause.request_id)) if cause.request_id else None
-        """The name by which it is remembered, if it can be repeated."""
+        """The key under which the answer is stored, if the request can be repeated."""
 
 
 class Question(NamedTuple):
-    """A command, and the request that it came with."""
-
     command: Command
     request: Request

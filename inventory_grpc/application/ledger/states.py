@@ -8,20 +8,20 @@ from inventory_grpc.application.ports import State
 from inventory_grpc.domain.event import Key
 
 MAX_STATES: Final = 10_000
-"""States of each kind of key for which no other limit is set."""
+"""The default limit of cached states for each class of key."""
 
 
 class States:
-    """The states that batches used last, each as it was at `position`.
+    """The states that batches used last, as of `position`.
 
-    They are immutable: a batch works on states of its own, and these change only by `keep`,
-    after a commit. A transaction that fails has nothing to undo here.
+    States are immutable, and the cache changes only by `keep`, after a commit. So a failed
+    transaction has nothing to roll back here.
     """
 
     def __init__(self, limits: Mapping[type[Any], int] | None = None) -> None:
         self.position = 0
         self._limits = limits or {}
-        # not a `dict`: to find the first in one whose first were taken out takes long
+        # not a `dict`, whose first key is slow to find after many first keys were removed
         self._recent: defaultdict[type[Any], OrderedDict[Key, State]] = defaultdict(OrderedDict)
 
     def get(self, key: Key) -> State | None:
@@ -31,7 +31,7 @@ class States:
         return key in self._recent[type(key)]
 
     def keep(self, position: int, states: Mapping[Key, State]) -> None:
-        """Take in *states*, which are those of the log at *position*."""
+        """Add *states*, which are those of the log at *position*, and evict the oldest ones."""
         for key, state in states.items():
             if state is not None:
                 recent = self._recent[type(key)]
@@ -44,6 +44,6 @@ class States:
         self.position = position
 
     def restart(self, position: int) -> None:
-        """Forget all states, and go on from *position*."""
+        """Evict all states, and continue at *position*."""
         self._recent.clear()
         self.position = position

@@ -1,4 +1,4 @@
-"""Transactions, and what follows them: states kept in step, bus and head told."""
+"""Runs transactions, then updates the cached states, the event bus and the published head."""
 
 import asyncio
 import logging
@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Runs batches, one at a time, and tells this process what came of them.
+    """Runs batches, one at a time, and publishes their events to this process.
 
-    When a method returns, its work is on disk, and the bus and the head say so. Each of them
-    raises `StorageError`; see there for what that means.
+    When a method returns, its writes are on disk, and the bus and the head are up to date. Each
+    method may raise `StorageError`.
     """
 
     def __init__(
@@ -44,39 +44,39 @@ class Writer:
         self._clock = clock
         self._states = states
         self.next_expiry: Instant | None = None
-        """When the next hold is over, as of the last transaction."""
+        """The earliest expire time, as of the last transaction."""
 
     async def start(self) -> None:
-        """Take up where the log ends; whatever was known before may be wrong."""
+        """Read the end of the log, and discard all cached states."""
         self._clock.look_again()
         position = await self._storage.observe(self._begin)
         self._states.restart(position)
         self._skip_to(position)
 
     def _begin(self, transaction: Transaction) -> int:
-        """Return where the log ends, and go on with its time."""
+        """Return the end of the log, and advance the clock to its time."""
         position, record_time = transaction.head()
         self._clock.read(transaction, record_time)
         return position
 
     async def recover(self) -> None:
-        """Have storage reopened, and start anew."""
+        """Reopen storage and restart."""
         await self._storage.recover()
         await self.start()
 
     async def answer(self, asked: Sequence[Question]) -> Sequence[Outcome | Refusal]:
-        """Return the answers to *asked*, in order, as many as fit in one transaction."""
+        """Answer *asked* in order, as many as fit in one transaction."""
         batch = await self._transact(
             lambda batch: batch.answer_all(asked), prefetch(asked, self._states)
         )
         return batch.answers
 
     async def expire_due(self) -> None:
-        """Expire what is overdue, one step."""
+        """Expire one step of overdue subjects."""
         await self._transact(Batch.expire_due)
 
     async def forget(self, before: Instant, limit: int) -> int:
-        """Forget up to *limit* requests recorded before a time; return how many."""
+        """Delete up to *limit* requests answered before a time; return their number."""
         return await self._storage.transact(lambda transaction: transaction.forget(before, limit))
 
     async def _transact(self, work: Work, prefetched: Prefetch | None = None) -> Batch:
@@ -91,15 +91,15 @@ class Writer:
         return result.batch
 
     async def catch_up(self) -> None:
-        """Follow what other processes have recorded, outside the write lock."""
+        """Read the events of other processes, without the write lock."""
         result = await self._storage.observe(
             lambda transaction: drive(transaction, self._states, self._clock, None)
         )
         self._keep(result)
         self._publish(result)
 
-    def forget_states(self) -> None:
-        """Fold everything anew when it is next needed."""
+    def evict_states(self) -> None:
+        """Evict all cached states; they are read again when needed."""
         self._states.restart(self._states.position)
 
     def _keep(self, result: Result) -> None:
@@ -107,7 +107,7 @@ class Writer:
         self.next_expiry = result.next_expiry
 
     def _publish(self, result: Result) -> None:
-        """Tell this process; an error here must not become the answer to what is committed."""
+        """Notify this process; an error here must not become the answer to committed commands."""
         try:
             recorded = result.batch.recorded
             if result.skipped:
@@ -115,8 +115,8 @@ class Writer:
             self._bus.publish([*result.elsewhere, *recorded])
             self._head.advance(result.batch.head)
         except Exception as error:  # noqa: BLE001  see above
-            bug(_log, error, "what follows a commit")
-            self.forget_states()
+            bug(_log, error, "publication of a commit")
+            self.evict_states()
             self._skip_to(result.batch.head)
 
     def _skip_to(self, position: int) -> None:
@@ -126,7 +126,7 @@ class Writer:
 
 @contextmanager
 def watched(breaker: CircuitBreaker) -> Iterator[None]:
-    """Tell *breaker* how storage does inside."""
+    """Report the success or failure of the enclosed transaction to *breaker*."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:

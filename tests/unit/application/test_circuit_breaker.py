@@ -175,7 +175,7 @@ async def test_the_cause_of_the_last_probe_is_the_one_that_is_told(
 ) -> None:
     breaker.failed(WITH_A_CAUSE)
     await fail_probe(breaker, StorageError(Fault.READ_ONLY, why="Read-only file system"))
-    assert "can only be read: Read-only file system" in str(breaker.refusal())
+    assert "is read-only: Read-only file system" in str(breaker.refusal())
 
 
 def test_transactions_that_take_too_long_are_not_told_as_a_lock_of_others(

@@ -185,7 +185,7 @@ async def test_a_server_that_stops_answers_what_it_took_in_and_reads_no_more(
     for _ in range(5):
         await busy.write(message(*[add()] * 700))
     await until(lambda: len(service.engine.ledger._mailbox) == 700 - ledger.MAX_COMMANDS)
-    await until(service.engine.ledger._groups._entrance.locked)
+    await until(service.engine.ledger._groups._lock.locked)
     draining = asyncio.ensure_future(
         drain(service.server, service.controls, service.servicers, service.engine.head, SECONDS)
     )
