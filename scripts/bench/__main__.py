@@ -47,12 +47,6 @@ def main(  # noqa: PLR0913  each of them is an option
             help="Another checkout, which in-process measures in turns with this one.",
         ),
     ] = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, file_okay=False, help="Folder for databases; by default a temporary one."
-        ),
-    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
     show: Annotated[
         Path | None,
@@ -92,7 +86,7 @@ def main(  # noqa: PLR0913  each of them is an option
     else:
         options = Options(seconds, repeat, callers, stocks, events, beside and beside.resolve())
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: show what there is
-        parts, failure = measured(options, names, folder, _screen)
+        parts, failure = measured(options, names, _screen)
     report.show(Console(width=None if sys.stdout.isatty() else 120), parts)
     if json:
         results.write(json, parts)

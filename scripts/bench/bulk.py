@@ -15,24 +15,12 @@ from inventory_grpc.application.ledger.loop import MAX_COMMANDS
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from scripts.bench import goods, raw
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import Stock
-from scripts.bench.measuring import (
-    STREAMS,
-    Bench,
-    Case,
-    head,
-    recorded,
-)
+from scripts.bench.measuring import STREAMS, Bench, Case, head, recorded
 from scripts.bench.raw import AT_ONCE, IN_GROUPS
 from scripts.bench.streams import AHEAD
-from scripts.bench.traffic import (
-    BATCH,
-    EXECUTE_BATCH,
-    Call,
-    deliveries,
-    in_bulk,
-)
+from scripts.bench.traffic import BATCH, EXECUTE_BATCH, Call, deliveries, in_bulk
 
 
 def case(bench: Bench) -> Case:
@@ -46,7 +34,6 @@ def case(bench: Bench) -> Case:
     group = Group(
         "bulk",
         [*known.series, *new.series],
-        [*known.comparisons, *new.comparisons],
         notes=[
             f"bulk: {STREAMS} streams, each {AHEAD} messages of {BATCH} commands ahead",
             f"bulk: the server commits up to {MAX_COMMANDS} commands at once, SQLite alone {BATCH}",
@@ -64,14 +51,13 @@ class _Deliveries:
         self._messages = in_bulk(deliveries(cycle(stocks), f"delivery-{which}"))
         self._alone = Series(f"SQLite alone, {which}", "events/s")
         self._grouped = Series(f"SQLite in groups, {which}", "events/s")
-        self._streamed = Series(f"ExecuteStream, {which}", "events/s", aim=20_000)
-        self._batched = Series(f"ExecuteBatch, {which}", "events/s")
+        self._streamed = (
+            Series(f"ExecuteStream, {which}", "events/s", aim=20_000)
+            .beside(self._alone, aim=0.35)
+            .beside(self._grouped, aim=0.35)
+        )
+        self._batched = Series(f"ExecuteBatch, {which}", "events/s").beside(self._alone)
         self.series = [self._alone, self._grouped, self._streamed, self._batched]
-        self.comparisons = [
-            Comparison(self._streamed, self._alone, aim=0.35),
-            Comparison(self._streamed, self._grouped, aim=0.35),
-            Comparison(self._batched, self._alone),
-        ]
 
     async def measure(self) -> None:
         bench = self._bench

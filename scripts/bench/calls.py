@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import Final
 
 from scripts.bench import goods
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.measuring import Bench, Case, fill, recorded
 from scripts.bench.servers import Server, inventory_server, two_echo_servers
 from scripts.bench.traffic import KEYS, Checkout, Traffic, deliveries, echoed
@@ -24,9 +24,9 @@ WORKERS_CONNECTIONS: Final = 32
 
 def reads(bench: Bench) -> Case:
     """Query one stock and many."""
-    echo, look = Series("echo", "calls/s"), Series("GetStock", "calls/s")
-    echo_many = Series(f"echo of {KEYS} keys", "stocks/s")
-    many = Series(f"BatchGetStock of {KEYS}", "stocks/s", aim=50_000)
+    echo, echo_many = Series("echo", "calls/s"), Series(f"echo of {KEYS} keys", "stocks/s")
+    look = Series("GetStock", "calls/s").beside(echo, aim=0.8)
+    many = Series(f"BatchGetStock of {KEYS}", "stocks/s", aim=50_000).beside(echo_many)
 
     async def measure() -> None:
         shop = bench.shop
@@ -35,19 +35,16 @@ def reads(bench: Bench) -> Case:
         await bench.ask(echo_many, bench.echo, echoed(shop.look_at_many), each=KEYS)
         await bench.ask(many, bench.inventory, shop.look_at_many, each=KEYS)
 
-    comparisons = [Comparison(look, echo, aim=0.8), Comparison(many, echo_many)]
-    group = Group("reads", [echo, look, echo_many, many], comparisons)
-    return Case(group, measure, bench.options.repeat)
+    return Case(Group("reads", [echo, look, echo_many, many]), measure, bench.options.repeat)
 
 
 def commands(bench: Bench) -> Case:
     """Send commands on all stocks, and on one hot stock."""
     echo = Series("echo", "calls/s")
-    add, add_hot = Series("AddStock, spread", "calls/s"), Series("AddStock, hot", "calls/s")
-    hold, hold_hot = (
-        Series("ReserveStock, spread", "calls/s"),
-        Series("ReserveStock, hot", "calls/s"),
-    )
+    add = Series("AddStock, spread", "calls/s").beside(echo, aim=0.6)
+    add_hot = Series("AddStock, hot", "calls/s").beside(echo, aim=0.6).beside(add, aim=0.95)
+    hold = Series("ReserveStock, spread", "calls/s").beside(echo)
+    hold_hot = Series("ReserveStock, hot", "calls/s").beside(echo).beside(hold, aim=0.95)
 
     async def measure() -> None:
         shop = bench.shop
@@ -57,15 +54,7 @@ def commands(bench: Bench) -> Case:
         await _command(bench, hold, shop.reserve_anywhere)
         await _command(bench, hold_hot, shop.reserve_one)
 
-    comparisons = [
-        Comparison(add, echo, aim=0.6),
-        Comparison(add_hot, echo, aim=0.6),
-        Comparison(add_hot, add, aim=0.95),
-        Comparison(hold, echo),
-        Comparison(hold_hot, echo),
-        Comparison(hold_hot, hold, aim=0.95),
-    ]
-    group = Group("commands", [echo, add, add_hot, hold, hold_hot], comparisons)
+    group = Group("commands", [echo, add, add_hot, hold, hold_hot])
     return Case(group, measure, bench.options.repeat)
 
 
@@ -78,9 +67,10 @@ async def _command(
 
 def carts(bench: Bench) -> Case:
     """Reserve and commit carts."""
-    echo, buy = Series("echo twice", "carts/s"), Series("reserve, commit", "carts/s")
+    echo = Series("echo twice", "carts/s")
+    buy = Series("reserve, commit", "carts/s").beside(echo)
     events = Series("recorded meanwhile", "events/s")
-    group = Group("carts", [echo, buy, events], [Comparison(buy, echo)])
+    group = Group("carts", [echo, buy, events])
     checkout: list[Checkout] = []
 
     async def measure() -> None:
@@ -125,8 +115,9 @@ def workers(bench: Bench) -> Case:
     A second worker can only use the processor time that the first one and the generator leave
     idle. The echo servers show how much that is on this machine.
     """
-    echo, two_echoes = Series("echo", "calls/s"), Series("echo, 2 processes", "calls/s")
-    one, two = Series("GetStock, 1 worker", "calls/s"), Series("GetStock, 2 workers", "calls/s")
+    echo, one = Series("echo", "calls/s"), Series("GetStock, 1 worker", "calls/s")
+    two_echoes = Series("echo, 2 processes", "calls/s").beside(echo)
+    two = Series("GetStock, 2 workers", "calls/s").beside(one, aim=1.4)
     database = bench.folder / "workers.db"
     look = bench.shop.look
 
@@ -145,9 +136,4 @@ def workers(bench: Bench) -> Case:
                 await fill(server, deliveries(stocks, "begin"), len(stocks))
             await ask(two, server)
 
-    group = Group(
-        "workers",
-        [echo, two_echoes, one, two],
-        [Comparison(two_echoes, echo), Comparison(two, one, aim=1.4)],
-    )
-    return Case(group, measure, bench.options.repeat)
+    return Case(Group("workers", [echo, two_echoes, one, two]), measure, bench.options.repeat)

@@ -5,7 +5,7 @@ from typing import Final
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from scripts.bench import raw
 from scripts.bench.echo import POUR, pour_request
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.measuring import Bench, Case, WrongCount, head, micros
 from scripts.bench.servers import Server
 from scripts.bench.streams import Drained, drained
@@ -16,11 +16,8 @@ MOST: Final = 300_000
 
 
 def case(bench: Bench) -> Case:
-    poured, alone = (
-        Series("empty stream", "events/s"),
-        Series("SQLite alone", "events/s"),
-    )
-    subscribed = Series("Subscribe", "events/s", aim=150_000)
+    poured, alone = Series("empty stream", "events/s"), Series("SQLite alone", "events/s")
+    subscribed = Series("Subscribe", "events/s", aim=150_000).beside(poured).beside(alone)
 
     async def measure() -> None:
         end = await head(bench.inventory)
@@ -32,12 +29,7 @@ def case(bench: Bench) -> Case:
         poured.samples.append(Sample((end - after) / ceiling.seconds))
         alone.samples.append(Sample(raw.read_all(bench.database, after, end)))
 
-    group = Group(
-        "catch-up",
-        [poured, alone, subscribed],
-        [Comparison(subscribed, poured), Comparison(subscribed, alone)],
-    )
-    return Case(group, measure, bench.options.repeat)
+    return Case(Group("catch-up", [poured, alone, subscribed]), measure, bench.options.repeat)
 
 
 async def catch_up(server: Server, after: int, end: int) -> tuple[Drained, Sample]:

@@ -15,7 +15,7 @@ from scripts.bench.tables import QUESTIONS, WORDS, Table
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = (ROOT / "README.md", Path(__file__).with_name("README.md"))
 
-_PATHS: Final = ("--beside", "--database", "--folder", "--json")
+_PATHS: Final = ("--beside", "--database", "--json")
 _PLACE: Final = re.compile(
     r"(?<=<!-- make bench)(?P<name>: [\w -]+)? -->\n.*?(?=<!-- end of make bench -->)", re.DOTALL
 )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class Sample(NamedTuple):
@@ -27,7 +27,15 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    return Spread(median(values), (max(values) - min(values)) / 2)
+    return Spread(_rounded(median(values)), _rounded((max(values) - min(values)) / 2))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+class BenchmarkFailed(Exception):
+    """A measurement could not be made; the message has the cause."""
 
 
 @dataclass
@@ -46,6 +54,12 @@ class Series:
     """The place on the axis of its group where it was measured."""
 
     samples: list[Sample] = field(default_factory=list)
+    comparisons: "list[Comparison]" = field(default_factory=list)
+
+    def beside(self, other: "Series", aim: float | None = None, flat: float | None = None) -> Self:
+        """Compare with a series that is measured right before."""
+        self.comparisons.append(Comparison(self, other, aim, flat))
+        return self
 
     @property
     def value(self) -> Spread:
@@ -54,7 +68,7 @@ class Series:
     def middle(self, name: str) -> float | None:
         """Return the median of a field, over the samples that have it."""
         seen = [value for sample in self.samples if (value := getattr(sample, name)) is not None]
-        return median(seen) if seen else None
+        return _rounded(median(seen)) if seen else None
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,6 @@ class Group:
 
     name: str
     series: list[Series] = field(default_factory=list)
-    comparisons: list[Comparison] = field(default_factory=list)
     axis: str | None = None
     """The quantity by which series of the same name differ."""
 

@@ -21,7 +21,7 @@ from scripts.bench import raw
 from scripts.bench.calls import PER_CART
 from scripts.bench.catch_up import MOST, catch_up
 from scripts.bench.echo import ECHO
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import LikeReal, Stock, made_up_carts
 from scripts.bench.load import drive
 from scripts.bench.measuring import Bench, Case, fill, head, recorded
@@ -41,8 +41,6 @@ STRETCH: Final = 10_000
 UUID_EVENTS: Final = 50_000
 MOST_BYTES: Final = 500
 """The most bytes of an event whose ids are all UUIDs."""
-
-ALONE: Final = "SQLite alone"
 
 SECONDS: Final = 60.0
 """Timeout of the first answer after a start."""
@@ -114,9 +112,8 @@ class _Growth:
 
     async def _write_again(self, server: Server, at: "_At", copy: Path) -> None:
         """Grow in bulk, and write the same rows by SQLite alone right after."""
-        alone = at.series(ALONE, "events/s")
-        bulk = at.series("ExecuteStream beside it", "events/s")
-        at.compare(bulk, alone)
+        alone = at.series("SQLite alone", "events/s")
+        bulk = at.series("ExecuteStream beside it", "events/s").beside(alone)
         for _ in range(TIMES):
             before = await head(server)
             bulk.samples.append(Sample(await self._grow(server, STRETCH)))
@@ -143,12 +140,8 @@ class _At:
             series = self._series[name] = Series(name, unit, at=self._size)
             self._group.series.append(series)
             if echo is not None:
-                self.compare(series, echo, FLAT)
+                series.beside(echo, flat=FLAT)
         return self._series[name]
-
-    def compare(self, case: Series, beside: Series, flat: float | None = None) -> None:
-        if all(one.case is not case for one in self._group.comparisons):
-            self._group.comparisons.append(Comparison(case, beside, flat=flat))
 
     def note(self, name: str, unit: str, value: float | None, most: float | None = None) -> None:
         """Add a value that is measured once, if the system provides it."""

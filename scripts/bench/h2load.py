@@ -9,7 +9,7 @@ import re
 import tempfile
 from typing import Final
 
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import BenchmarkFailed, Group, Sample, Series
 from scripts.bench.load import CONNECTIONS
 from scripts.bench.measuring import Bench, Case, micros, recorded
 from scripts.bench.servers import Server
@@ -21,14 +21,14 @@ _RATE: Final = re.compile(r"finished in .*, ([\d.]+) req/s")
 _SUCCEEDED: Final = re.compile(r" (\d+) succeeded")
 
 
-class H2loadFailed(Exception):
+class H2loadFailed(BenchmarkFailed):
     """`h2load` is not installed, or not all calls succeeded; the message has its output."""
 
 
 def case(bench: Bench) -> Case:
     echo = Series("h2load: echo", "calls/s")
-    look = Series("h2load: GetStock", "calls/s")
-    to_one = Series("h2load: AddStock, hot", "calls/s")
+    look = Series("h2load: GetStock", "calls/s").beside(echo, aim=0.8)
+    to_one = Series("h2load: AddStock, hot", "calls/s").beside(echo, aim=0.6)
     read, command = next(bench.shop.look(0)), bench.shop.anonymous()
 
     async def ask(series: Series, server: Server, call: Call) -> int:
@@ -45,8 +45,7 @@ def case(bench: Bench) -> Case:
         async with recorded(bench.inventory, to_one.name) as events:
             events.append(await ask(to_one, bench.inventory, command))
 
-    comparisons = [Comparison(look, echo, aim=0.8), Comparison(to_one, echo, aim=0.6)]
-    return Case(Group("h2load", [echo, look, to_one], comparisons), measure, bench.options.repeat)
+    return Case(Group("h2load", [echo, look, to_one]), measure, bench.options.repeat)
 
 
 async def _measured(address: str, call: Call, *, callers: int, seconds: float) -> tuple[float, int]:

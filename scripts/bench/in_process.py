@@ -26,7 +26,7 @@ from inventory_grpc_protos.v1.commands_pb2 import (
 )
 from scripts.bench import goods, without_grpc
 from scripts.bench.calls import ON_HAND
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import BenchmarkFailed, Group, Sample, Series
 from scripts.bench.goods import Cart, Stock
 from scripts.bench.measuring import Bench, Case
 from scripts.bench.servers import ServerFailed
@@ -62,7 +62,7 @@ _MEASURED: Final = {
 _OTHER: Final = ", other checkout"
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(BenchmarkFailed):
     """A command was refused that should have succeeded."""
 
 
@@ -165,11 +165,9 @@ def _series(group: Group, names: Sequence[str]) -> Mapping[tuple[str, str, int],
         for place in range(len(group.places))
     }
     group.series += series.values()
-    group.comparisons += [
-        Comparison(one, other)
-        for (what, name, place), one in series.items()
-        if not name and (other := series.get((what, _OTHER, place)))
-    ]
+    for (what, name, place), one in series.items():
+        if not name and (other := series.get((what, _OTHER, place))):
+            one.beside(other)
     return series
 
 

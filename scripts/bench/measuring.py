@@ -14,7 +14,7 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench import goods
-from scripts.bench.figures import Group, Sample, Series
+from scripts.bench.figures import BenchmarkFailed, Group, Sample, Series
 from scripts.bench.goods import Goods
 from scripts.bench.load import CONNECTIONS, Load, drive
 from scripts.bench.servers import Server
@@ -53,7 +53,7 @@ class Case(NamedTuple):
     """The number of repetitions."""
 
 
-class WrongCount(Exception):
+class WrongCount(BenchmarkFailed):
     """The log does not have exactly the acknowledged events, so the measurement is void."""
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bench import goods
-from scripts.bench.figures import Group, Sample, Series
+from scripts.bench.figures import BenchmarkFailed, Group, Sample, Series
 from scripts.bench.measuring import Bench, Case, recorded
 from scripts.bench.servers import Server
 from scripts.bench.traffic import deliveries, echoed, in_bulk
@@ -43,7 +43,7 @@ Load = Callable[[Series], Awaitable[object]]
 """Puts load on a server and adds a sample to the series."""
 
 
-class PerfFailed(Exception):
+class PerfFailed(BenchmarkFailed):
     """perf is not installed or not permitted; the message has its output."""
 
 

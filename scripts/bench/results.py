@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from scripts.bench.figures import Comparison, Group, Series, Spread
+from scripts.bench.figures import Group, Series
 
 KEPT: Final = Path(__file__).with_name("figures.json")
+MEDIANS: Final = ("p50_ms", "p99_ms", "p999_ms", "server_us", "generator_busy")
 
 
 class Ratio(NamedTuple):
@@ -62,48 +63,33 @@ Parts = Mapping[str, Part]
 
 def summed(group: Group, facts: Mapping[str, str]) -> Part:
     """Return the summary of the series that have samples."""
-    figures = [_figure(series, group.comparisons) for series in group.series if series.samples]
-    return Part(group.name, facts, figures, group.axis, tuple(group.places), tuple(group.notes))
+    figures = [_figure(series) for series in group.series if series.samples]
+    return Part(group.name, facts, figures, group.axis, [*group.places] or (), group.notes or ())
 
 
-def _figure(series: Series, comparisons: Sequence[Comparison]) -> Figure:
-    ratios = [
-        Ratio(one.beside.name, *_both(one.ratio), one.aim, one.flat)
-        for one in comparisons
-        if one.case is series and one.beside.samples
-    ]
-    figure = Figure(series.name, series.unit, *_both(series.value), series.at)
-    medians: dict[str, Any] = {
-        field: _rounded(median)
-        for field in ("p50_ms", "p99_ms", "p999_ms", "server_us", "generator_busy")
-        if (median := series.middle(field)) is not None
-    }
-    return figure._replace(**medians, aim=series.aim, most=series.most, ratios=tuple(ratios))
-
-
-def _both(spread: Spread) -> tuple[float, float]:
-    return _rounded(spread.median), _rounded(spread.half)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
+def _figure(series: Series) -> Figure:
+    compared = [one for one in series.comparisons if one.beside.samples]
+    ratios = [Ratio(one.beside.name, *one.ratio, one.aim, one.flat) for one in compared]
+    medians: dict[str, Any] = {name: series.middle(name) for name in MEDIANS}
+    figure = Figure(series.name, series.unit, *series.value, series.at)
+    return figure._replace(**medians, aim=series.aim, most=series.most, ratios=ratios or ())
 
 
 def write(path: Path, parts: Parts) -> None:
     """Write the parts with a line for each figure, so that changes can be reviewed."""
     texts = []
     for part in parts.values():
-        head = json.dumps(_known(part), ensure_ascii=False)
-        lines = ",\n".join(
-            json.dumps(_known(figure), ensure_ascii=False) for figure in part.figures
-        )
-        texts.append(f'{head[:-1]}, "figures": [\n{lines}\n]}}')
+        lines = ",\n".join(_json(figure) for figure in part.figures)
+        texts.append(f'{_json(part._replace(figures=()))[:-1]}, "figures": [\n{lines}\n]}}')
     path.write_text("[\n" + ",\n".join(texts) + "\n]\n", "utf-8")
+
+
+def _json(row: Part | Figure) -> str:
+    return json.dumps(_known(row), ensure_ascii=False)
 
 
 def _known(row: Part | Figure | Ratio) -> dict[str, Any]:
     known = {name: value for name, value in row._asdict().items() if value not in (None, ())}
-    known.pop("figures", None)
     if ratios := known.get("ratios"):
         known["ratios"] = [_known(ratio) for ratio in ratios]
     return known
@@ -111,16 +97,12 @@ def _known(row: Part | Figure | Ratio) -> dict[str, Any]:
 
 def read(path: Path) -> Parts:
     """Return the parts that were written, by name."""
-    parts = [_part(document) for document in json.loads(path.read_text("utf-8"))]
+    parts = [
+        Part(**{**part, "figures": [_read_figure(**figure) for figure in part["figures"]]})
+        for part in json.loads(path.read_text("utf-8"))
+    ]
     return {part.name: part for part in parts}
 
 
-def _part(document: Mapping[str, Any]) -> Part:
-    known: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
-    }
-    return Part(**{**known, "figures": [_read_figure(**one) for one in document["figures"]]})
-
-
-def _read_figure(ratios: Sequence[Mapping[str, Any]] = (), **others: Any) -> Figure:  # noqa: ANN401  JSON
-    return Figure(**others, ratios=tuple(Ratio(**ratio) for ratio in ratios))
+def _read_figure(ratios: Sequence[Any] = (), **others: Any) -> Figure:  # noqa: ANN401  JSON
+    return Figure(**others, ratios=[Ratio(**ratio) for ratio in ratios] or ())

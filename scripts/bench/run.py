@@ -22,13 +22,10 @@ from scripts.bench import (
     machine,
     processor_time,
 )
-from scripts.bench.h2load import H2loadFailed
-from scripts.bench.in_process import WrongAnswer
-from scripts.bench.measuring import Bench, Case, Options, WrongCount, database
-from scripts.bench.processor_time import PerfFailed
+from scripts.bench.figures import BenchmarkFailed
+from scripts.bench.measuring import Bench, Case, Options, database
 from scripts.bench.results import Parts, summed
-from scripts.bench.servers import ServerFailed, echo_server, inventory_server
-from scripts.bench.wire import CallFailed
+from scripts.bench.servers import echo_server, inventory_server
 
 BRIEF: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "reads": calls.reads,
@@ -67,13 +64,11 @@ def chosen(only: Sequence[str], also: Sequence[str]) -> Sequence[str]:
     return [name for name in CASES if name in wanted]
 
 
-def measured(
-    options: Options, names: Sequence[str], folder: Path | None, screen: Console
-) -> tuple[Parts, str | None]:
+def measured(options: Options, names: Sequence[str], screen: Console) -> tuple[Parts, str | None]:
     """Measure the cases of these *names*; return the results, and the failure that ended it."""
     cases: list[Case] = []
     failure = None
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
         work = Path(name)
         facts = documents.command("bench") | machine.facts(work)
         try:
@@ -87,14 +82,7 @@ def measured(
                 asyncio.run(_measure(bench, cases, bars))
         except KeyboardInterrupt:
             failure = "interrupted"
-        except (
-            CallFailed,
-            H2loadFailed,
-            PerfFailed,
-            ServerFailed,
-            WrongAnswer,
-            WrongCount,
-        ) as error:
+        except BenchmarkFailed as error:
             failure = str(error)
     parts = [summed(case.group, facts) for case in cases]
     return {part.name: part for part in parts if part.figures}, failure

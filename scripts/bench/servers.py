@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from scripts.bench import machine
+from scripts.bench.figures import BenchmarkFailed
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
@@ -21,7 +22,7 @@ _ECHO: Final = ("-m", "scripts.bench.echo")
 _INVENTORY: Final = ("-m", "inventory_grpc", "serve")
 
 
-class ServerFailed(Exception):
+class ServerFailed(BenchmarkFailed):
     """A server did not start or stop properly; the message has the end of its log."""
 
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from scripts.bench.figures import BenchmarkFailed
 from scripts.bench.frames import (
     ACK,
     CANCEL,
@@ -46,7 +47,7 @@ Received = Callable[[int, bytes], None]
 """Called with the stream of each message, and the message."""
 
 
-class CallFailed(Exception):
+class CallFailed(BenchmarkFailed):
     """A call or its connection failed."""
 
 

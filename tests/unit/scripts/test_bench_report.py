@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from scripts.bench import documents, report, results
-from scripts.bench.figures import Comparison, Group, Sample, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.results import Parts, Ratio, summed
 from scripts.bench.run import BRIEF, CASES, NoSuchCase, chosen
 from scripts.bench.tables import QUESTIONS, number, short, verdict
@@ -19,8 +19,8 @@ def reads() -> Group:
     echo = Series("echo", "calls/s", samples=[Sample(5_000, 12, 20, 21, 210, 0.1)])
     look = Series("GetStock", "calls/s", samples=[Sample(3_750, 15, 25, 30, 280, 0.7)])
     many = Series("BatchGetStock", "stocks/s", aim=50_000, samples=[Sample(60_000)])
-    compared = [Comparison(look, echo, aim=0.8), Comparison(many, echo), Comparison(many, look)]
-    return Group("reads", [echo, look, many], compared, notes=["reads: of kettles"])
+    series = [echo, look.beside(echo, aim=0.8), many.beside(echo).beside(look)]
+    return Group("reads", series, notes=["reads: of kettles"])
 
 
 def growth() -> Group:
@@ -30,8 +30,7 @@ def growth() -> Group:
         echo = Series("echo", "calls/s", at=at, samples=[Sample(echoes)])
         look = Series("GetStock", "calls/s", at=at, samples=[Sample(calls, 10, 20, 30)])
         memory = Series("resident memory", "MB", most=50, at=at, samples=[Sample(at / 1_000)])
-        group.series += [echo, look, memory]
-        group.comparisons.append(Comparison(look, echo, flat=0.8))
+        group.series += [echo, look.beside(echo, flat=0.8), memory]
     return group
 
 
@@ -71,21 +70,24 @@ def test_a_run_that_was_interrupted_is_shown_as_far_as_it_got() -> None:
     part = summed(group, ANA)
 
     assert [figure.name for figure in part.figures] == ["echo", "GetStock"]
-    assert part.figures[1].ratios == (Ratio("echo", 0.75, 0, 0.8),)
+    assert part.figures[1].ratios == [Ratio("echo", 0.75, 0, 0.8)]
 
 
 @pytest.mark.parametrize(
-    ("aims", "said"),
+    ("aim", "most", "said"),
     [
-        ({"aim": 20}, ["at least 20.0: met"]),
-        ({"aim": 31}, ["at least 31.0: missed"]),
-        ({"most": 20}, ["at most 20.0: met"]),
-        ({"most": 19}, ["at most 19.0: missed, within the spread"]),
-        ({}, []),
+        (20, None, ["at least 20.0: met"]),
+        (31, None, ["at least 31.0: missed"]),
+        (None, 20, ["at most 20.0: met"]),
+        (None, 19, ["at most 19.0: missed, within the spread"]),
+        (None, None, []),
     ],
 )
-def test_an_aim_is_a_least_or_a_most(aims: dict[str, float], said: list[str]) -> None:
-    size = Series("with UUIDs", "bytes/event", samples=[Sample(10), Sample(30), Sample(20)], **aims)
+def test_an_aim_is_a_least_or_a_most(
+    aim: float | None, most: float | None, said: list[str]
+) -> None:
+    samples = [Sample(10), Sample(30), Sample(20)]
+    size = Series("with UUIDs", "bytes/event", aim, most, samples=samples)
 
     assert rows("growth in size", Group("disk", [size]))[1][2:] == said
 
@@ -127,8 +129,7 @@ def test_what_was_not_measured_at_a_place_is_left_open() -> None:
 
 def test_places_that_are_no_numbers_have_names() -> None:
     small, large = (Series("in all", "µs", at=at, samples=[Sample(9)]) for at in (0, 1))
-    compared = [Comparison(small, large)]
-    group = Group("profile", [small, large], compared, "part", ("echo", "GetStock"))
+    group = Group("profile", [small.beside(large), large], "part", ("echo", "GetStock"))
 
     assert rows("what bounds it", group) == [
         ["part", "echo, µs", "GetStock, µs"],
