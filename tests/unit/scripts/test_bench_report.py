@@ -182,6 +182,17 @@ def test_figures_are_put_in_the_place_of_the_last_ones() -> None:
         documents.put(text, measured(reads()))
 
 
+def test_the_command_of_a_run_names_no_place_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = ["--only", "reads bulk", "--json", "/home/ana/bench.json", "--publish", "--repeat", "3"]
+    monkeypatch.setattr("sys.argv", ["bench", *given])
+
+    assert documents.command("bench") == {
+        "command": """`make bench ARGS="--only 'reads bulk' --repeat 3"`"""
+    }
+
+
 def test_what_is_chosen_is_measured_and_nothing_else() -> None:
     assert chosen(list(BRIEF), []) == list(BRIEF)
     assert chosen(["bulk", "reads"], []) == ["reads", "bulk"]
