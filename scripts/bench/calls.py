@@ -82,10 +82,10 @@ def carts(bench: Bench) -> Case:
         shop, same = checkout[0], Checkout(cycle(bench.goods.carts))
         await bench.ask(echo, bench.echo, echoed(same.buy), each=PER_CART)
         before = shop.events
-        async with recorded(bench.inventory, buy.name) as told:
+        async with recorded(bench.inventory, buy.name) as acknowledged:
             calls = await bench.ask(buy, bench.inventory, shop.buy, each=PER_CART)
-            told.append(shop.events - before)
-        events_in_cart = told[0] / (calls * PER_CART)
+            acknowledged.append(shop.events - before)
+        events_in_cart = acknowledged[0] / (calls * PER_CART)
         events.samples.append(Sample(buy.samples[-1].value * events_in_cart))
 
     return Case(group, measure, bench.options.repeat)

@@ -76,7 +76,7 @@ class _Growth:
             await self._grow(server, size - self._filled)
             stocks = LikeReal(min(size // EVENTS_A_STOCK, MOST_STOCKS))
             for number in range(TIMES):
-                self._bench.tell("measure", number, TIMES)
+                self._bench.progress("measure", number, TIMES)
                 await self._measure_all(server, stocks, at, size + number)
             at.note("resident memory", "MB", server.resident_mb(), most=300)
             at.note("in the log by then", "events", events := await head(server))
@@ -123,7 +123,7 @@ class _Growth:
     async def _grow(self, server: Server, events: int) -> float:
         """Add *events*; return the rate."""
         self._filled += events
-        return await fill(server, islice(self._commands, events), events, self._bench.tell)
+        return await fill(server, islice(self._commands, events), events, self._bench.progress)
 
 
 class _At:
@@ -180,7 +180,7 @@ def disk(bench: Bench) -> Case:
     async def measure() -> None:
         file = bench.folder / "uuids.db"
         with inventory_server(file) as server:
-            await fill(server, _with_uuids(UUID_EVENTS), UUID_EVENTS, bench.tell)
+            await fill(server, _with_uuids(UUID_EVENTS), UUID_EVENTS, bench.progress)
         series.samples.append(Sample(size_of(file) / UUID_EVENTS))
 
     return Case(Group("disk", [series]), measure, 1)

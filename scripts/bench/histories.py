@@ -44,7 +44,7 @@ def case(bench: Bench) -> Case:
         random.Random(5).shuffle(events)
         events.append(_BEFORE)
         with inventory_server(file) as server:
-            await fill(server, deliveries(events, "delivery"), len(events), bench.tell)
+            await fill(server, deliveries(events, "delivery"), len(events), bench.progress)
         await first_calls(look, get_stock)
         await first_calls(add, lambda stock: command(add_stock(stock, f"first-{stock.product_id}")))
 

@@ -123,7 +123,7 @@ def case(bench: Bench) -> Case:
         series = _series(group, [*checkouts])
         with ExitStack() as stack:
             services = {
-                name: stack.enter_context(at_work(root, bench.folder / f"checkout-{number}"))
+                name: stack.enter_context(running(root, bench.folder / f"checkout-{number}"))
                 for number, (name, root) in enumerate(checkouts.items())
             }
             begin = beginning(stocks, carts)
@@ -131,7 +131,7 @@ def case(bench: Bench) -> Case:
             for service in services.values():
                 service.seconds(begin, requests)
             for turn in range(bench.options.repeat + 1):
-                bench.tell("turns", turn, bench.options.repeat + 1)
+                bench.progress("turns", turn, bench.options.repeat + 1)
                 for name, place, seconds in turn_of(services, kinds, reverse=bool(turn % 2)):
                     for what, took in (
                         seconds.items() if turn else ()
@@ -221,7 +221,7 @@ def _batches(commands: Iterator[Command]) -> Iterator[bytes]:
 
 
 @contextmanager
-def at_work(root: Path, folder: Path) -> Iterator[Service]:
+def running(root: Path, folder: Path) -> Iterator[Service]:
     """Run the service of the checkout at *root*, in a process of its interpreter."""
     folder.mkdir()
     own = root / ".venv/bin/python"

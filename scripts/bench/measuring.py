@@ -27,7 +27,7 @@ SLOWEST: Final = 1_000
 """Events a second; a slower fill times out."""
 
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Reports progress: the name of a step, the amount done, and the total."""
 
 
@@ -65,7 +65,7 @@ class Bench:
     folder: Path
     echo: Server
     inventory: Server
-    tell: Tell
+    progress: Progress
 
     @property
     def database(self) -> Path:
@@ -149,7 +149,7 @@ async def fill(
     server: Server,
     commands: Iterator[AddStockRequest],
     count: int,
-    tell: Tell = lambda _what, _done, _of: None,
+    progress: Progress = lambda _what, _done, _of: None,
 ) -> float:
     """Send *count* commands in bulk; return their rate.
 
@@ -157,9 +157,9 @@ async def fill(
         WrongCount: not all of them were recorded.
     """
 
-    def told() -> Iterator[bytes]:
+    def counted() -> Iterator[bytes]:
         for number, message in enumerate(in_bulk(commands)):
-            tell("fill", min((number + 1) * BATCH, count), count)
+            progress("fill", min((number + 1) * BATCH, count), count)
             yield message
 
     async with recorded(server, "fill") as events:
@@ -167,7 +167,7 @@ async def fill(
         await pipeline(
             server.address,
             EXECUTE_STREAM,
-            told(),
+            counted(),
             streams=STREAMS,
             warm_seconds=0,
             seconds=10 + count / SLOWEST,
@@ -180,12 +180,12 @@ async def fill(
 @asynccontextmanager
 async def recorded(server: Server, name: str) -> AsyncIterator[list[int]]:
     """Check that the log grows by the events that the body appends to the list."""
-    told: list[int] = []
+    acknowledged: list[int] = []
     before = await head(server)
-    yield told
+    yield acknowledged
     grown = await head(server) - before
-    if grown != sum(told):
-        raise WrongCount(f"{name}: {sum(told):,} events acknowledged, {grown:,} recorded")
+    if grown != sum(acknowledged):
+        raise WrongCount(f"{name}: {sum(acknowledged):,} events acknowledged, {grown:,} recorded")
 
 
 async def head(server: Server) -> int:

@@ -22,10 +22,10 @@ from scripts.bench.measuring import Bench, Case, recorded
 from scripts.bench.servers import Server
 from scripts.bench.traffic import deliveries, echoed, in_bulk
 
-LOOKS_A_SECOND: Final = 997
+SAMPLES_A_SECOND: Final = 997
 """A prime, so that samples do not fall into step with work done every millisecond."""
 
-PATIENCE_SECONDS: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 """Timeout of perf for writing its samples, and for printing them."""
 
 PARTS: Final[Mapping[str, re.Pattern[str]]] = {
@@ -103,13 +103,13 @@ class _Profile:
 
     async def measure(self, file: Path) -> None:
         calls = Series(self._name, "calls/s")
-        async with _looked_at(self._server, file):
+        async with _sampled(self._server, file):
             await self._load(calls)
         cost = calls.samples[-1].server_us
         if cost is None:
             raise PerfFailed("this system does not report the processor time of a process")
         self._whole.samples.append(Sample(cost))
-        for part, share in shares_of(await _files(file)).items():
+        for part, share in shares_of(await _sampled_files(file)).items():
             self._parts[part].samples.append(Sample(cost * share))
 
 
@@ -133,39 +133,39 @@ def _part(file: str) -> str:
 
 
 @asynccontextmanager
-async def _looked_at(server: Server, file: Path) -> AsyncIterator[None]:
+async def _sampled(server: Server, file: Path) -> AsyncIterator[None]:
     """Sample *server* inside the block."""
     processes = ",".join(map(str, server.process_ids))
-    options = ["-N", "-e", "cpu-clock", "-F", str(LOOKS_A_SECOND), "-p", processes]
+    options = ["-N", "-e", "cpu-clock", "-F", str(SAMPLES_A_SECOND), "-p", processes]
     process = await _perf("record", *options, "-o", str(file))
     try:
         yield
     finally:
         if process.returncode is None:
             process.terminate()
-        _, error = await _said(process)
+        _, error = await _output(process)
     if process.returncode != -signal.SIGTERM:
         raise PerfFailed(error.decode())
 
 
-async def _files(file: Path) -> Iterable[str]:
+async def _sampled_files(file: Path) -> Iterable[str]:
     """Return the file of the code in each sample."""
     process = await _perf("script", "-i", str(file), "-F", "ip,dso")
-    output, error = await _said(process)
+    output, error = await _output(process)
     if process.returncode:
         raise PerfFailed(error.decode())
     found = (_FILE.search(line) for line in output.decode().splitlines())
     return [match[1] for match in found if match]
 
 
-async def _said(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+async def _output(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
     """Wait for perf to end; return its output and errors."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             return await process.communicate()
     except TimeoutError:
         process.kill()
-        raise PerfFailed(f"perf took more than {PATIENCE_SECONDS:.0f} s") from None
+        raise PerfFailed(f"perf took more than {TIMEOUT_SECONDS:.0f} s") from None
 
 
 async def _perf(*arguments: str) -> asyncio.subprocess.Process:

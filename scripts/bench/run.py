@@ -77,7 +77,7 @@ def measured(options: Options, names: Sequence[str], screen: Console) -> tuple[P
                 echo_server(work / "echo.log") as echo,
                 inventory_server(database(work)) as inventory,
             ):
-                bench = Bench(options, work, echo, inventory, bars.tell)
+                bench = Bench(options, work, echo, inventory, bars.progress)
                 cases += (CASES[name](bench) for name in names)
                 asyncio.run(_measure(bench, cases, bars))
         except KeyboardInterrupt:
@@ -113,7 +113,7 @@ class _Bars(Progress):
             self._part = None
         self.update(self._all, description=name, completed=number, total=of, refresh=True)
 
-    def tell(self, what: str, done: int, of: int) -> None:
+    def progress(self, what: str, done: int, of: int) -> None:
         if self._part is None:
             self._part = self.add_task("")
         is_news = done * 100 // of != self.tasks[-1].completed * 100 // of

@@ -170,14 +170,14 @@ class Connection(asyncio.Protocol):
             self._outgoing.make_room(stream, struct.unpack(">I", payload)[0])
         elif kind == SETTINGS:
             if not flags & ACK:
-                self._heed(payload)
+                self._apply(payload)
         elif kind == PING:
             if not flags & ACK:
                 self._unsent.append(frame(PING, ACK, 0, payload))
         elif kind in {RST_STREAM, GOAWAY}:
             self.fail(f"the server ended it: {payload!r}")
 
-    def _heed(self, payload: bytes) -> None:
+    def _apply(self, payload: bytes) -> None:
         for number, value in settings(payload):
             if number == INITIAL_WINDOW:
                 self._outgoing.resize(value)

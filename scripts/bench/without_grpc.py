@@ -140,7 +140,7 @@ def unframed(data: bytes) -> Iterator[bytes]:
         begin += length
 
 
-def _offered(name: str, *modules: str) -> Any:  # noqa: ANN401  whatever it is
+def _found(name: str, *modules: str) -> Any:  # noqa: ANN401  whatever it is
     """Return *name* from the first of *modules* that has it; versions differ in its place."""
     for module in modules:
         with suppress(ImportError, AttributeError):
@@ -149,8 +149,8 @@ def _offered(name: str, *modules: str) -> Any:  # noqa: ANN401  whatever it is
 
 
 def _set_up_logging() -> None:
-    formats = _offered("LogFormat", "server.logs", "logs")
-    _offered("set_up_logging", "server.logs", "logs")(formats("json"))
+    formats = _found("LogFormat", "server.logs", "logs")
+    _found("set_up_logging", "server.logs", "logs")(formats("json"))
 
 
 async def _serve(database: Path, said: int) -> None:
@@ -162,8 +162,8 @@ async def _serve(database: Path, said: int) -> None:
         return servers[-1]
 
     grpc.aio.server = stand_in  # type: ignore[assignment]
-    serving = _offered("serving", "server.serve", "bootstrap")
-    settings = _offered("Settings", "settings")
+    serving = _found("serving", "server.serve", "bootstrap")
+    settings = _found("Settings", "settings")
     async with serving(settings(listen="127.0.0.1:0", database=database)):
         while line := await asyncio.to_thread(sys.stdin.readline):
             seconds = await _done(json.loads(line), servers[0])
@@ -175,6 +175,6 @@ if __name__ == "__main__":
     os.dup2(2, 1)  # printed text goes to the log
     _set_up_logging()
     # the settings of a serving process
-    sys.setswitchinterval(_offered("SWITCH_SECONDS", "server.lifetime", "lifetime"))
-    gc.set_threshold(*_offered("GC_THRESHOLDS", "server.lifetime", "lifetime"))
+    sys.setswitchinterval(_found("SWITCH_SECONDS", "server.lifetime", "lifetime"))
+    gc.set_threshold(*_found("GC_THRESHOLDS", "server.lifetime", "lifetime"))
     asyncio.run(_serve(Path(sys.argv[1]), _said))

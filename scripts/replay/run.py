@@ -48,12 +48,12 @@ class Replay:
             raise NotEmpty(f"the server's log has {head:,} events already; start on a new file")
         expected = check.expected_stocks(self.sales, self.plan)
         traffic = Traffic(self.client, self.plan, self.findings)
-        self._tell_the_data(expected)
+        self._report_data(expected)
         stocking = await self._stock(expected)
         await self._sell(traffic)
         await self._wait()
         await self._check(expected)
-        self._tell_the_traffic(stocking, traffic)
+        self._report_traffic(stocking, traffic)
         self.report.fact("events", await self._head())
 
     async def _stock(self, expected: pd.DataFrame) -> Stocking:
@@ -127,20 +127,20 @@ class Replay:
     async def _head(self) -> int:
         return (await self.client.get_server_info()).head_position
 
-    def _tell_the_data(self, expected: pd.DataFrame) -> None:
-        tell, odd = self.report.fact, self.sales.oddities
-        tell("baskets", self.sales.basket_count)
-        tell("lines", len(self.sales.lines))
-        tell("stores", int(self.sales.lines.store_id.nunique()))
-        tell("stocks", len(expected))
-        tell("units", int(expected.stocked.sum()))
-        tell("lines of 0 units, left out", odd.lines_of_nothing)
-        tell("baskets of no other lines, left out", odd.baskets_of_nothing)
-        tell("lines of 10,000 units or more", odd.huge_lines)
-        tell("units in the largest line", odd.largest_line)
-        tell("baskets of more than 500 lines, split", odd.large_baskets)
+    def _report_data(self, expected: pd.DataFrame) -> None:
+        fact, odd = self.report.fact, self.sales.oddities
+        fact("baskets", self.sales.basket_count)
+        fact("lines", len(self.sales.lines))
+        fact("stores", int(self.sales.lines.store_id.nunique()))
+        fact("stocks", len(expected))
+        fact("units", int(expected.stocked.sum()))
+        fact("lines of 0 units, left out", odd.lines_of_nothing)
+        fact("baskets of no other lines, left out", odd.baskets_of_nothing)
+        fact("lines of 10,000 units or more", odd.huge_lines)
+        fact("units in the largest line", odd.largest_line)
+        fact("baskets of more than 500 lines, split", odd.large_baskets)
 
-    def _tell_the_traffic(self, stocking: Stocking, traffic: Traffic) -> None:
+    def _report_traffic(self, stocking: Stocking, traffic: Traffic) -> None:
         for fate in Fate:
             self.report.fact(f"baskets {fate.value}", traffic.fates[fate])
         for sending in Sending:

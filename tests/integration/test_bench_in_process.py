@@ -19,9 +19,9 @@ from scripts.bench.in_process import (
     Kind,
     Service,
     WrongAnswer,
-    at_work,
     beginning,
     kinds_of,
+    running,
 )
 from scripts.bench.servers import ServerFailed
 from scripts.bench.traffic import Shop
@@ -36,7 +36,7 @@ CARTS = [Cart("ana", [(*stock, 2) for stock in STOCKS[:5]]), Cart("ben", [(*STOC
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """Yield a service of this checkout whose stocks are known."""
-    with at_work(ROOT, tmp_path / "checkout") as service:
+    with running(ROOT, tmp_path / "checkout") as service:
         begin = beginning(STOCKS, CARTS)
         service.seconds(begin, list(begin.requests))
         yield service
