@@ -21,7 +21,7 @@ from inventory_grpc.application.ports import Reading, WallClock
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
-from inventory_grpc.application.store import Maintenance, Showing, Store, unseen
+from inventory_grpc.application.store import Maintenance, ShowProgress, Store, without_progress
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -65,7 +65,7 @@ async def engine(
     *,
     wall: WallClock = clocks.wall,
     boot: Callable[[], str] = clocks.boot,
-    showing: Showing = unseen,
+    showing: ShowProgress = without_progress,
 ) -> AsyncIterator[Engine]:
     """Open the database in *settings* and run the ledger on it; close both on exit.
 
@@ -148,7 +148,7 @@ def build_service(
 
     def update_health(_: object) -> None:
         closed = parts.breaker.state is BreakerState.CLOSED
-        health.set_writes_accepted(closed and not parts.maintenance.holds_up)
+        health.set_writes_accepted(closed and not parts.maintenance.blocks_commands)
 
     parts.breaker.on_change(update_health)
     parts.maintenance.on_change(update_health)

@@ -31,16 +31,16 @@ class Maintenance(Protocol):
     """Monitoring of an open store: it detects commands that are blocked by other processes."""
 
     @property
-    def holds_up(self) -> bool:
+    def blocks_commands(self) -> bool:
         """Whether commands have waited for another process for too long."""
         ...
 
     def waited(self) -> int:
-        """Return for how many microseconds commands have waited; 0 unless `holds_up`."""
+        """Return for how many microseconds commands have waited; 0 unless `blocks_commands`."""
         ...
 
     def on_change(self, handler: Callable[[bool], None]) -> None:
-        """Call *handler* when `holds_up` changes."""
+        """Call *handler* when `blocks_commands` changes."""
         ...
 
     async def run(self) -> Never:
@@ -61,11 +61,11 @@ class Store(NamedTuple):
 Progress = Callable[[int, int], None]
 """Called with the amount done and the total of a task."""
 
-Showing = Callable[[str], AbstractContextManager[Progress]]
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
 """Shows the progress of a task of this name."""
 
 
 @contextmanager
-def unseen(_: str) -> Iterator[Progress]:
+def without_progress(_: str) -> Iterator[Progress]:
     """Show nothing."""
     yield lambda _done, _of: None

@@ -17,9 +17,9 @@ from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.one_name import check_name
+from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
@@ -44,7 +44,7 @@ def existing(database: Path | None) -> Database:
     found = Database(path)  # resolves symbolic links; its WAL lies beside the resolved path
     if not check_files(found.path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
-    check_name(found.path)
+    check_aliases(found.path)
     return found
 
 

@@ -13,9 +13,9 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
+from inventory_grpc.infrastructure.sqlite.read_only_files import file_state, has_changed, readable
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.schema import check_format
-from inventory_grpc.infrastructure.sqlite.unwritable import has_changed, look_at, readable
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 MAX_EVENTS: Final = 512
@@ -37,7 +37,7 @@ async def print_events(
 
 
 async def _print(database: Database, after: int, matching: EventFilter, *, follow: bool) -> None:
-    before = look_at(database.path)
+    before = file_state(database.path)
     readers = Readers(database)
     readers.point(lambda connection: check_format(connection, database.path))
     event_log = SqliteEventLog(readers, readers.point(read_log_id))

@@ -24,19 +24,19 @@ class InProcessBus:
     def publish(self, events: Sequence[Event]) -> None:
         if events:
             for listener in self._listeners:
-                if not _tell(listener.recorded, events):
+                if not _notify(listener.recorded, events):
                     # it is unknown how many of them it has handled
-                    _tell(listener.skipped, events[-1].position)
+                    _notify(listener.skipped, events[-1].position)
 
     def skip(self, upto: int) -> None:
         for listener in self._listeners:
-            _tell(listener.skipped, upto)
+            _notify(listener.skipped, upto)
 
 
-def _tell(hear: Callable[[T], None], occurrence: T) -> bool:
+def _notify(handle: Callable[[T], None], news: T) -> bool:
     """Call a listener; return whether it succeeded."""
     try:
-        hear(occurrence)
+        handle(news)
     except Exception:  # noqa: BLE001  no error of a listener concerns the caller
         # the events are committed, so no answer may depend on a listener
         _log.exception("a listener of the event bus failed")

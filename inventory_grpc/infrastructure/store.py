@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from inventory_grpc.application.store import Showing, Store, unseen
+from inventory_grpc.application.store import ShowProgress, Store, without_progress
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
@@ -17,7 +17,7 @@ from inventory_grpc.settings import Settings
 
 @asynccontextmanager
 async def open_store(
-    settings: Settings, now: Instant, showing: Showing = unseen
+    settings: Settings, now: Instant, showing: ShowProgress = without_progress
 ) -> AsyncIterator[Store]:
     """Open the database in *settings*, and close it on exit.
 

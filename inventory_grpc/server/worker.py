@@ -19,7 +19,7 @@ from inventory_grpc.settings import Settings
 _COMMAND: Final = (sys.executable, "-P", "-m", "inventory_grpc", "serve", "--worker")
 """With `-P`, modules are not imported from the working directory, as in the supervisor."""
 
-LOOK_SECONDS: Final = 0.01
+POLL_SECONDS: Final = 0.01
 """The interval at which a process that has closed its socket is polled for its exit."""
 
 _AT_DISK: Final = "D"
@@ -84,7 +84,7 @@ class Worker:
         self.is_leaving = True
         # it exits soon after it closes the socket; no thread is needed, which may not be available
         while (code := self._process.poll()) is None:  # noqa: ASYNC110  no event tells
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         never_began = code == -signal.SIGTERM and not self._serves
         reason = self._received.removeprefix(SERVES).decode(errors="replace")

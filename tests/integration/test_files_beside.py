@@ -13,13 +13,13 @@ from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import checkpoints, opening, schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.log_row import LogRow, row_of_file, row_of_wal
 from inventory_grpc.infrastructure.sqlite.opening import InUse
+from inventory_grpc.infrastructure.sqlite.read_only_files import file_state
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
-from inventory_grpc.infrastructure.sqlite.unwritable import look_at
 from tests.support.file_sets import content_of, copy_set
 from tests.support.opened import change, checked, opened, stored
 from tests.support.world import add
@@ -170,7 +170,7 @@ async def test_a_server_that_stops_while_its_files_are_looked_at_is_in_nobodys_w
     monkeypatch.setattr(Path, "exists", lambda file: file == wal or is_there(file))
     assert check_files(path)
     assert schema.read_models_of(Database(path)) == read_models.VERSION
-    assert look_at(path).wal == 0
+    assert file_state(path).wal == 0
 
 
 @pytest.mark.parametrize("probe", [0, 1, 2, 127, 128, 40_000, 2**23, 2**31, 2**47, 2**62])

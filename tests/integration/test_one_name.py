@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
-from inventory_grpc.infrastructure.sqlite import one_name
-from inventory_grpc.infrastructure.sqlite.belonging import Misplaced
+from inventory_grpc.infrastructure.sqlite import file_aliases
 from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.file_set import Misplaced
 from tests.support.opened import checked, opened
 from tests.support.world import add
 
@@ -78,7 +78,7 @@ async def test_a_file_that_is_mounted_by_itself_is_refused(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = (tmp_path / "a folder").resolve() / path.name
-    monkeypatch.setattr(one_name, "MOUNTS", mounts := tmp_path / "mountinfo")
+    monkeypatch.setattr(file_aliases, "MOUNTS", mounts := tmp_path / "mountinfo")
     root = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
     mounts.write_text(root, encoding="ascii")
     async with opened(path):

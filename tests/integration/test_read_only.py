@@ -22,7 +22,7 @@ from inventory_grpc.domain.event import Levels
 from inventory_grpc.infrastructure.sqlite.causes import BESIDE
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
-from inventory_grpc.infrastructure.sqlite.unwritable import readable
+from inventory_grpc.infrastructure.sqlite.read_only_files import readable
 from tests.support.opened import checked, opened
 from tests.support.read_only import read_only
 from tests.support.waiting import eventually

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.cli import app
-from inventory_grpc.infrastructure.sqlite import repairing, swapping
+from inventory_grpc.infrastructure.sqlite import file_swap, repairing
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
@@ -190,7 +190,7 @@ def test_a_repair_that_was_interrupted_is_completed_by_the_next_one(
         raise OSError(5, "the machine stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr(swapping, "_finish", die)
+        patch.setattr(file_swap, "_finish", die)
         with pytest.raises(OSError, match="the machine stopped"):
             repair(Database(path), SILENT)
     code, said = _run("verify", "-d", path)

@@ -17,7 +17,7 @@ from inventory_grpc.application.following import Start
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
-from inventory_grpc.infrastructure.sqlite import opening, swapping
+from inventory_grpc.infrastructure.sqlite import file_swap, opening
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -225,7 +225,7 @@ class _Killed(BaseException):
 @contextmanager
 def _killed_at(call: int) -> Iterator[None]:
     """Have the swap end before the rename of this number, counted from 0."""
-    rename, calls = swapping._rename, iter(range(call))
+    rename, calls = file_swap._rename, iter(range(call))
 
     def rename_or_die(old: Path, new: Path) -> None:
         if next(calls, None) is None:
@@ -233,7 +233,7 @@ def _killed_at(call: int) -> Iterator[None]:
         rename(old, new)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(swapping, "_rename", rename_or_die)
+        patch.setattr(file_swap, "_rename", rename_or_die)
         yield
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from inventory_grpc.infrastructure.sqlite import write_lock
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.write_lock import TOLD_SECONDS, WriteLock, holder_of
+from inventory_grpc.infrastructure.sqlite.write_lock import REPORT_SECONDS, WriteLock, holder_of
 from tests.support.opened import opened
 from tests.support.server_process import ENVIRONMENT
 from tests.support.waiting import eventually
@@ -46,8 +46,8 @@ def another_process_writes(path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_lock, "TOLD_SECONDS", 0.05)
-    monkeypatch.setattr(write_lock, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(write_lock, "REPORT_SECONDS", 0.05)
+    monkeypatch.setattr(write_lock, "CHECK_SECONDS", 0.01)
 
 
 @pytest.mark.usefixtures("_at_once")
@@ -95,18 +95,18 @@ def test_to_give_up_does_not_end_the_wait(made: Path, monkeypatch: pytest.Monkey
         mine.set_busy_handler(None)
         other.execute("BEGIN IMMEDIATE")
         _refused(lock, mine)
-        now += TOLD_SECONDS - 0.001
+        now += REPORT_SECONDS - 0.001
         lock.look()
-        assert not lock.holds_up
+        assert not lock.blocks_commands
         _refused(lock, mine)
         now += 0.001
         lock.look()
-        assert lock.holds_up
-        assert lock.waited() == round(TOLD_SECONDS * 1e6)
+        assert lock.blocks_commands
+        assert lock.waited() == round(REPORT_SECONDS * 1e6)
         other.execute("ROLLBACK")
         lock.begin(mine)
         lock.look()
-        assert (lock.holds_up, lock.waited()) == (False, 0)
+        assert (lock.blocks_commands, lock.waited()) == (False, 0)
 
 
 def test_who_waits_while_others_take_turns_waits_for_none_of_them_alone(
@@ -120,24 +120,24 @@ def test_who_waits_while_others_take_turns_waits_for_none_of_them_alone(
         other.execute("BEGIN IMMEDIATE")
         _refused(lock, mine)
         for _ in range(3):
-            now += TOLD_SECONDS - 0.001
+            now += REPORT_SECONDS - 0.001
             lock.look()
-            assert not lock.holds_up
-            lock.passed_on()
-        now += TOLD_SECONDS
+            assert not lock.blocks_commands
+            lock.other_process_committed()
+        now += REPORT_SECONDS
         lock.look()
-        assert lock.holds_up
-        assert lock.waited() == round(TOLD_SECONDS * 1e6)
+        assert lock.blocks_commands
+        assert lock.waited() == round(REPORT_SECONDS * 1e6)
 
 
 async def test_that_another_process_has_recorded_something_is_noted(path: Path) -> None:
     async with opened(path) as one, opened(path) as other:
         lock = one.parts.maintenance
         assert isinstance(lock, WriteLock)
-        before = lock._passed_on
+        before = lock._last_commit_elsewhere
         outcome = await other.record(add(1))
         await one.until(outcome.position)
-        assert lock._passed_on > before
+        assert lock._last_commit_elsewhere > before
 
 
 def test_an_error_that_is_no_wait_ends_it(made: Path) -> None:

@@ -25,7 +25,7 @@ from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc.infrastructure.sqlite.head_poll import POLL_SECONDS
 from inventory_grpc.infrastructure.sqlite.schema import FORMAT
-from inventory_grpc.infrastructure.sqlite.write_lock import TOLD_SECONDS
+from inventory_grpc.infrastructure.sqlite.write_lock import REPORT_SECONDS
 from inventory_grpc.presentation import bulk, command_stream, stalled_readers
 from inventory_grpc.presentation.events import DEFAULT_HEARTBEAT
 from inventory_grpc.presentation.interceptors.admission import Limits
@@ -99,7 +99,7 @@ TOLD: Final = [
     (HANDBOOK, f"{FIRST_PAUSE_SECONDS} s to {LONGEST_PAUSE_SECONDS:.0f} s, which double until"),
     (HANDBOOK, f"after {QUIET_SECONDS:.0f} s without a sign"),
     (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
-    (HANDBOOK, f"log its name after {TOLD_SECONDS:.0f} s"),
+    (HANDBOOK, f"log its name after {REPORT_SECONDS:.0f} s"),
     (HANDBOOK, f"This release has format {FORMAT} "),
 ]
 

@@ -21,11 +21,11 @@ from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
 from inventory_grpc.infrastructure.sqlite.events import check_tail, read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.file_swap import sync
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
+from inventory_grpc.infrastructure.sqlite.read_only_files import readable
+from inventory_grpc.infrastructure.sqlite.staging import rename_without_replacing, staging_folder
 from inventory_grpc.infrastructure.sqlite.storage import TAIL
-from inventory_grpc.infrastructure.sqlite.swapping import sync
-from inventory_grpc.infrastructure.sqlite.unwritable import readable
-from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
 STEP_PAGES: Final = 1_000
 
@@ -57,13 +57,13 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
         OSError: the folder of *target* cannot be written.
     """
     _check_free(target)
-    with workshop(target) as (folder, left):
+    with staging_folder(target) as (folder, left):
         copy = Database(folder / "copy.db", vfs=database.vfs)
         log_id, position = _copy(database, copy, progress)
         give_rights_of(database.path, copy.path)
         sync(copy.path)
         _check_free(target)
-        take_name(copy.path, target)
+        rename_without_replacing(copy.path, target)
     return Backup(target, log_id, position, left)
 
 

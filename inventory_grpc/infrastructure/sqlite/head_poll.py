@@ -34,7 +34,7 @@ class HeadPoll:
                 # the version also changes with our own commits, which are known already
                 if version != seen and (end := self._readers.point(read_head)) > head.position:
                     if self._write_lock:
-                        self._write_lock.passed_on()
+                        self._write_lock.other_process_committed()
                     moved(end)
                 seen = version
 

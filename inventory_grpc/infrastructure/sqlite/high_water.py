@@ -8,7 +8,7 @@ A request that recorded no event leaves no mark; it can be sent again. The mark 
 after a power cut it may be older and detect less. It is never ahead of the disk, so a server
 that does not sync its commits does not write it. A copy without a mark is served. An older copy
 in the place of the original is refused until the mark is removed, because it lacks acknowledged
-events; so is another log beside a mark that is not its own (`belonging.py`).
+events; so is another log beside a mark that is not its own (`file_set.py`).
 """
 
 import hashlib

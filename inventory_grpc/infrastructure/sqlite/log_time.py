@@ -12,7 +12,7 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import read_log_id, read_tail
 from inventory_grpc.infrastructure.sqlite.opening import locked
-from inventory_grpc.infrastructure.sqlite.unwritable import readable
+from inventory_grpc.infrastructure.sqlite.read_only_files import readable
 
 
 class LogTime(NamedTuple):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 
 _REMEDY: Final = "put the file back as it was, with its WAL, and writes go on; or stop this server"

@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from inventory_grpc.application.store import Progress, Showing, unseen
+from inventory_grpc.application.store import Progress, ShowProgress, without_progress
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import schema
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.one_name import served_by_one_name
-from inventory_grpc.infrastructure.sqlite.swapping import sync
+from inventory_grpc.infrastructure.sqlite.file_aliases import under_one_name
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
+from inventory_grpc.infrastructure.sqlite.file_swap import sync
 from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class InUse(Exception):
 
 @contextmanager
 def prepare(
-    database: Database, now: int, *, create: bool = True, showing: Showing = unseen
+    database: Database, now: int, *, create: bool = True, showing: ShowProgress = without_progress
 ) -> Iterator[None]:
     """Hold the servers' shared lock on a database of the current version.
 
@@ -58,7 +58,7 @@ def prepare(
     while True:
         with _shared(database):  # so no other process is creating it
             if _is_ready(database):
-                with served_by_one_name(database.path):
+                with under_one_name(database.path):
                     yield
                 return
         try:
@@ -98,7 +98,7 @@ def _is_old(database: Database) -> bool:
     return schema.read_models_of(database) < read_models.VERSION or found < schema.FORMAT
 
 
-def _make_ready(database: Database, now: int, showing: Showing) -> None:
+def _make_ready(database: Database, now: int, showing: ShowProgress) -> None:
     if not check_files(database.path):
         _make(database, now)
         _log.warning("created a new database at %s", database.path)
@@ -135,7 +135,7 @@ def rebuild_alone(database: Database, progress: Progress) -> int:
     with locked(database, exclusive=True):
         check_files(database.path)
         with (
-            served_by_one_name(database.path),
+            under_one_name(database.path),
             closing(database.writer()) as connection,
             storage_errors(database.path, connection),
         ):

@@ -34,8 +34,8 @@ class Readers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sqlite-reader")
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
-        self._here: apsw.Connection | None = None
-        self._trouble = StorageError(Fault.BROKEN, detail="the file is closed")
+        self._on_loop: apsw.Connection | None = None
+        self._last_failure = StorageError(Fault.BROKEN, detail="the file is closed")
         """The reason for which reads are refused while the file is closed."""
         self._reading = 0
         self._idle = asyncio.Event()
@@ -55,9 +55,9 @@ class Readers:
             StorageError: the file cannot be opened, or is being reopened.
         """
         if not self._open.is_set():
-            raise replace(self._trouble)
-        self._here = self._here or self._connection()
-        return self._here
+            raise replace(self._last_failure)
+        self._on_loop = self._on_loop or self._connection()
+        return self._on_loop
 
     def _connection(self) -> apsw.Connection:
         """Open the file, unless its path now names another one."""
@@ -70,7 +70,7 @@ class Readers:
         Raises:
             StorageError: the file cannot be read, or is being reopened.
         """
-        connection = self._here or self._connected()
+        connection = self._on_loop or self._connected()
         with storage_errors(self._database.path, connection):
             return work(connection, *arguments)
 
@@ -119,11 +119,11 @@ class Readers:
 
     async def close(self, trouble: StorageError | None = None) -> None:
         """Refuse new reads, wait for the running ones, and close every connection."""
-        self._trouble = trouble or self._trouble
+        self._last_failure = trouble or self._last_failure
         self._open.clear()
-        if self._here is not None:
-            close(self._here)
-            self._here = None
+        if self._on_loop is not None:
+            close(self._on_loop)
+            self._on_loop = None
         while self._reading:
             self._idle.clear()
             await self._idle.wait()

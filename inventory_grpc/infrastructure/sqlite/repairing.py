@@ -22,19 +22,19 @@ import apsw
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import copy_pages, give_rights_of
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database, load_checksum_vfs, one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
+from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
+from inventory_grpc.infrastructure.sqlite.file_swap import Kept, finish_swaps, swap_in, sync
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
-from inventory_grpc.infrastructure.sqlite.one_name import check_name
 from inventory_grpc.infrastructure.sqlite.opening import locked
-from inventory_grpc.infrastructure.sqlite.restoring import kept_from_others
-from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in, sync
+from inventory_grpc.infrastructure.sqlite.restoring import closed_to_others
+from inventory_grpc.infrastructure.sqlite.staging import rename_without_replacing, staging_folder
 from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 from inventory_grpc.infrastructure.sqlite.verify import verify
-from inventory_grpc.infrastructure.sqlite.workshop import take_name, workshop
 
 WITHOUT_CHECKSUMS: Final = "unix"
 """SQLite's plain VFS, which `cksumvfs` wraps."""
@@ -69,29 +69,29 @@ def repair(database: Database, progress: Progress) -> Repaired:
         InUse: a process has it open.
         StorageError: it fails a check, or cannot be read; nothing was changed.
         OSError: a file cannot be written, synced or renamed; nothing was changed, except if
-            that was in the swap at the end, see `swapping.py`.
+            that was in the swap at the end, see `file_swap.py`.
     """
     path = database.path
     with locked(database, exclusive=True):
-        with kept_from_others(path):
+        with closed_to_others(path):
             finished = finish_swaps(path)
         if not check_files(path):
             raise schema.NotOurs(f"there is no database at {path}; name one with --database")
-        check_name(path)
+        check_aliases(path)
         pages = _pages_without_checksum(path)
         if not pages:
             return Repaired(0, kept=finished[-1] if finished else None)
         date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         ready = beside(path, f".repaired-{date}")
-        with workshop(ready) as (folder, _):
+        with staging_folder(ready) as (folder, _):
             copy = replace(database, path=folder / path.name)
             _copy(database, copy, progress.copying)
             log_id, position = _proven(copy, database, progress.checking)
             give_rights_of(path, copy.path)
             sync(copy.path)
-            take_name(copy.path, ready)
+            rename_without_replacing(copy.path, ready)
         try:
-            with kept_from_others(path), _mark_kept(path):
+            with closed_to_others(path), _mark_kept(path):
                 kept = swap_in(path, ready, date)
         except Exception:
             ready.unlink(missing_ok=True)  # already renamed if the swap has begun

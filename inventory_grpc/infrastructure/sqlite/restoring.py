@@ -17,14 +17,14 @@ from typing import Final, NamedTuple
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up, give_rights_of
-from inventory_grpc.infrastructure.sqlite.belonging import check_files
 from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import broken_links
-from inventory_grpc.infrastructure.sqlite.one_name import check_name
+from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
+from inventory_grpc.infrastructure.sqlite.file_set import check_files
+from inventory_grpc.infrastructure.sqlite.file_swap import Kept, finish_swaps, swap_in
 from inventory_grpc.infrastructure.sqlite.opening import InUse, locked
-from inventory_grpc.infrastructure.sqlite.swapping import Kept, finish_swaps, swap_in
 
 _SHARED_FIRST: Final = 0x40000002
 _SHARED_BYTES: Final = 510
@@ -50,11 +50,11 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
         InUse: a process has the target open.
         StorageError: *backup* cannot be read, or is damaged.
         OSError: a file cannot be written, synced or renamed. Only this error may leave the
-            target half replaced, see `swapping.py`; the others leave it unchanged.
+            target half replaced, see `file_swap.py`; the others leave it unchanged.
     """
     if not check_files(backup.path):
         raise schema.NotOurs(f"there is no database at {backup.path}")
-    check_name(backup.path)
+    check_aliases(backup.path)
     schema.read_models_of(backup)
     if target.path.exists() and target.path.samefile(backup.path):
         raise schema.NotOurs(
@@ -62,7 +62,7 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
             "move it elsewhere, then restore it from there"
         )
     target.path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target, exclusive=True), kept_from_others(target.path):
+    with locked(target, exclusive=True), closed_to_others(target.path):
         kept = finish_swaps(target.path)
         date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
         copy = back_up(backup, beside(target.path, f".copy-{date}"), progress)
@@ -95,7 +95,7 @@ def _check(copy: Database) -> None:
 
 
 @contextmanager
-def kept_from_others(path: Path) -> Iterator[None]:
+def closed_to_others(path: Path) -> Iterator[None]:
     """Prevent every program from opening the database at *path* meanwhile.
 
     Readers, such as `events --follow`, do not hold the lock file, but every program that has the

@@ -50,7 +50,7 @@ class SqliteStorage:
         self._checkpoints = Checkpoints(database)
         self._ids = StreamIds()
         self._high_water = HighWater(database.path)
-        self._trouble = StorageError(Fault.BROKEN)
+        self._last_failure = StorageError(Fault.BROKEN)
         """The last failure; while the file is closed, it is the reason for that."""
         self.write_lock = WriteLock(database.path)
         self.log_id = ""
@@ -83,7 +83,7 @@ class SqliteStorage:
         """
         await self._run(self._probe)
         await pause("recovery_mid")
-        await self._readers.close(self._trouble)
+        await self._readers.close(self._last_failure)
         try:
             await self._run(self._reopen)
         finally:
@@ -99,14 +99,14 @@ class SqliteStorage:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Run *work* on the writer's thread; cancelling the caller does not stop it."""
-        running = asyncio.get_running_loop().run_in_executor(self._thread, self._noted, work)
+        running = asyncio.get_running_loop().run_in_executor(self._thread, self._tracked, work)
         return await asyncio.shield(running)
 
-    def _noted(self, work: Callable[[], T]) -> T:
+    def _tracked(self, work: Callable[[], T]) -> T:
         try:
             return work()
         except StorageError as error:
-            self._trouble = replace(error, committing=False)
+            self._last_failure = replace(error, committing=False)
             raise
 
     def _open(self) -> None:
@@ -173,7 +173,7 @@ class SqliteStorage:
 
     def _connected(self) -> apsw.Connection:
         if self._connection is None:
-            raise replace(self._trouble)
+            raise replace(self._last_failure)
         return self._connection
 
     def _roll_back(self, connection: apsw.Connection) -> None:

@@ -17,8 +17,8 @@ from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
 from inventory_grpc.infrastructure.sqlite.events import broken_links, read_head
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
+from inventory_grpc.infrastructure.sqlite.read_only_files import readable
 from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, pages, play
-from inventory_grpc.infrastructure.sqlite.unwritable import readable
 
 SHOWN: Final = 20
 """The most differences reported for each table."""

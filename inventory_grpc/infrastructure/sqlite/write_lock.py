@@ -14,10 +14,10 @@ from inventory_grpc.application.background import repeat
 
 _log = logging.getLogger(__name__)
 
-TOLD_SECONDS: Final = 2.0
+REPORT_SECONDS: Final = 2.0
 """Longer waits are logged: a healthy process releases the lock within milliseconds."""
 
-LOOK_SECONDS: Final = 0.25
+CHECK_SECONDS: Final = 0.25
 """The interval at which the wait is checked."""
 
 _LOCKS: Final = Path("/proc/locks")
@@ -34,9 +34,9 @@ class WriteLock:
     def __init__(self, database: Path) -> None:
         self._database = database
         self._since: float | None = None
-        self._passed_on = 0.0
+        self._last_commit_elsewhere = 0.0
         self._handlers: list[Callable[[bool], None]] = []
-        self.holds_up = False
+        self.blocks_commands = False
         """Whether commands have waited for too long and that was logged."""
 
     def begin(self, connection: apsw.Connection) -> None:
@@ -55,21 +55,21 @@ class WriteLock:
             raise
         self._since = None
 
-    def passed_on(self) -> None:
+    def other_process_committed(self) -> None:
         """Note that another process has committed, and so released the lock.
 
         With several busy writers a wait may be long although no single process blocks it.
         """
-        self._passed_on = time.monotonic()
+        self._last_commit_elsewhere = time.monotonic()
 
     def waited(self) -> int:
         """Return for how many microseconds commands have waited; 0 unless that was logged."""
-        return round(self._seconds() * 1e6) if self.holds_up else 0
+        return round(self._seconds() * 1e6) if self.blocks_commands else 0
 
     def _seconds(self) -> float:
         """Return the longest time that a single process can have held the lock."""
         since = self._since
-        return 0.0 if since is None else time.monotonic() - max(since, self._passed_on)
+        return 0.0 if since is None else time.monotonic() - max(since, self._last_commit_elsewhere)
 
     def on_change(self, handler: Callable[[bool], None]) -> None:
         """Call *handler* when commands are blocked for too long, and when they continue."""
@@ -81,15 +81,15 @@ class WriteLock:
         async def look() -> None:
             self.look()
 
-        await repeat("the look at the write lock", look, LOOK_SECONDS)
+        await repeat("the look at the write lock", look, CHECK_SECONDS)
 
     def look(self) -> None:
         """Log and notify the handlers when a long wait begins or ends."""
         seconds = self._seconds()
-        if (seconds >= TOLD_SECONDS) == self.holds_up:
+        if (seconds >= REPORT_SECONDS) == self.blocks_commands:
             return
-        self.holds_up = not self.holds_up
-        if self.holds_up:
+        self.blocks_commands = not self.blocks_commands
+        if self.blocks_commands:
             holder = holder_of(self._database)
             _log.error(
                 "commands wait for another process%s that has held the write lock of %s since %s",
@@ -100,7 +100,7 @@ class WriteLock:
         else:
             _log.warning("the write lock of %s was released: commands continue", self._database)
         for handler in self._handlers:
-            handler(self.holds_up)
+            handler(self.blocks_commands)
 
 
 def holder_of(database: Path) -> int:

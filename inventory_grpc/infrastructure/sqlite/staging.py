@@ -14,8 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
+from inventory_grpc.infrastructure.sqlite.file_swap import sync
 from inventory_grpc.infrastructure.sqlite.opening import InUse
-from inventory_grpc.infrastructure.sqlite.swapping import sync
 
 PARTIAL: Final = ".partial-"
 """Separates the name of the file from the random part of the folder's name."""
@@ -25,7 +25,7 @@ WITHOUT_LINKS: Final = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLIN
 
 
 @contextmanager
-def workshop(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+def staging_folder(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
     """Create a folder beside *target*; on exit, remove it and everything in it.
 
     Yields it, and the folders for the same target that killed processes have left.
@@ -85,7 +85,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def take_name(made: Path, target: Path) -> None:
+def rename_without_replacing(made: Path, target: Path) -> None:
     """Rename the file *made* to *target* without replacing another file, and sync the folder.
 
     Raises:

@@ -20,7 +20,7 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 
 
-class _Look(NamedTuple):
+class _FileState(NamedTuple):
     """The identity, size and time of a file, which change when it is written."""
 
     inode: int
@@ -51,19 +51,19 @@ def readable(database: Database) -> Iterator[Database]:
             yield replace(database, is_at_rest=True)
 
 
-def has_changed(path: Path, since: _Look) -> bool:
-    return look_at(path) != since
+def has_changed(path: Path, since: _FileState) -> bool:
+    return file_state(path) != since
 
 
-def look_at(path: Path) -> _Look:
+def file_state(path: Path) -> _FileState:
     """Return the values that change when a process writes to the file."""
     status, wal = path.stat(), beside(path, "-wal")
-    return _Look(status.st_ino, status.st_size, status.st_mtime_ns, size_of(wal))
+    return _FileState(status.st_ino, status.st_size, status.st_mtime_ns, size_of(wal))
 
 
 @contextmanager
 def _unchanged(path: Path) -> Iterator[None]:
-    before = look_at(path)
+    before = file_state(path)
     try:
         yield
     finally:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from inventory_grpc.infrastructure.sqlite.belonging import Misplaced
 from inventory_grpc.infrastructure.sqlite.beside import leftovers
+from inventory_grpc.infrastructure.sqlite.file_set import Misplaced
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 _MOUNT_POINT: Final = 4
@@ -33,7 +33,7 @@ _NAMES: Final = 2**48
 
 
 @contextmanager
-def served_by_one_name(path: Path) -> Iterator[None]:
+def under_one_name(path: Path) -> Iterator[None]:
     """Prevent other processes from serving the file at *path* under another name meanwhile.
 
     The descriptor must be closed last: closing it drops all of SQLite's locks on the file.
@@ -58,7 +58,7 @@ def served_by_one_name(path: Path) -> Iterator[None]:
         yield
 
 
-def check_name(path: Path) -> None:
+def check_aliases(path: Path) -> None:
     """Check that no process serves the file at *path* under another name.
 
     This process must not have the file open in SQLite yet.
