@@ -41,7 +41,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M4",
-        "decide on state read when the batch began",
+        "decide by the state read when the batch began",
         "application/ledger/batch.py",
         "            return command.decide(self)\n        except",
         "            from copy import copy\n"
@@ -95,7 +95,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M10",
-        "continue a batch after SQLite has rolled it back",
+        "continue after SQLite has rolled back by itself",
         "infrastructure/sqlite/transaction.py",
         "        execute_with(self._connection, _REQUESTS, rows)\n",
         "        try:\n"
@@ -120,7 +120,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M12",
-        "shift answers by one after a cancelled caller",
+        "give a cancelled caller the answer of the next",
         "application/ledger/loop.py",
         "            for entry, answer in zip(entries, answers, strict=False):\n",
         "            entries_left = [entry for entry in entries if not entry.caller.done()]\n"
@@ -129,7 +129,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M13",
-        "count refusals as failures of storage",
+        "count refusals as failures",
         "application/ledger/loop.py",
         "                entry.answer(answer)\n            self._mailbox.put_back(",
         "                entry.answer(answer)\n"
@@ -150,7 +150,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M15",
-        "skip an event of a read model on an error",
+        "skip an event of a read model",
         "infrastructure/sqlite/transaction.py",
         "        read_models.project(connection, recorded)\n",
         "        try:\n"
@@ -161,7 +161,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M16",
-        "send the text of an exception to the caller",
+        "send the text of an exception to callers",
         "application/failures.py",
         "    return Internal(error_id)",
         "    return Internal(str(error))",
@@ -169,7 +169,7 @@ ENGINE: Final = (
     ),
     Mutant(
         "M17",
-        "keep the connection after a failed sync",
+        "continue after a failed sync may have lost pages",
         "infrastructure/sqlite/storage.py",
         "            abandon(connection)\n",
         "            close(connection)\n",

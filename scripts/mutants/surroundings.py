@@ -15,7 +15,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M19",
-        "make a new file without the exclusive lock",
+        "create a file without the exclusive lock",
         "infrastructure/sqlite/opening.py",
         "locked(database, exclusive=True, patience_seconds=0.0)",
         "locked(database, exclusive=False, patience_seconds=0.0)",
@@ -31,7 +31,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M21",
-        "accept an older copy that has grown past the mark",
+        "accept an older copy that continued past the mark as the log",
         "infrastructure/sqlite/high_water.py",
         "if found is not None and found.hex() == mark.hash:",
         "if found is not None:",
@@ -73,7 +73,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M26",
-        "keep the size of the WAL after a long read",
+        "leave the WAL at the size that a long read caused",
         "infrastructure/sqlite/connection.py",
         '        connection.pragma("journal_size_limit", WAL_LIMIT_BYTES)\n',
         "",
@@ -81,7 +81,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M27",
-        "keep the state of ended command streams",
+        "keep streams of commands that have ended",
         "presentation/command_stream.py",
         "            self._open.discard(stream)\n",
         "            pass\n",
@@ -113,7 +113,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M31",
-        "let overdue holds wait 2 s for commands",
+        "let commands delay overdue holds for 2 s",
         "application/ledger/loop.py",
         "EXPIRY_PATIENCE_MICROS: Final = 200_000\n",
         "EXPIRY_PATIENCE_MICROS: Final = 2_000_000\n",
@@ -137,7 +137,7 @@ SURROUNDINGS: Final = (
     ),
     Mutant(
         "M34",
-        "cache a stock that an event published meanwhile has changed",
+        "cache a stock from before an event published meanwhile",
         "infrastructure/cache.py",
         "        if reading.as_of < self._head.position:\n",
         "        if False:\n",
