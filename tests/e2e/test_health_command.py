@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 import trustme
 
+from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.cli.probe import Probe
 from inventory_grpc.presentation.server import COMMANDS
@@ -65,7 +66,10 @@ def _run(address: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-async def test_the_probes_of_the_handbook_answer_with_their_exit_code(encrypting: Settings) -> None:
+async def test_the_probes_of_the_handbook_answer_with_their_exit_code(
+    encrypting: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_breaker, "FIRST_WAIT_SECONDS", 600.0)
     probes = _PROBE.findall((ROOT / "scripts/deploy/README.md").read_text("utf-8"))
     assert len(probes) == 2
     async with serve.serving(replace(encrypting, listen="0.0.0.0:0")) as served:
