@@ -1,8 +1,8 @@
-"""Writes events as the message that followers receive, byte for byte, and reads them.
+"""Encodes events as the message bytes that are stored and sent to followers, and decodes them.
 
-A fact is stored in the message of `Event.fact` that has its name, and each of its fields in the
-field of the same name: a new fact needs nothing here. What is stored is kept for ever. Fields are
-only ever added, and a field that is absent from old bytes means "as before there was one".
+A fact is stored in the message of `Event.fact` with the same name, and each field in the field
+with the same name, so a new fact needs no change here. Stored bytes never change. Fields are only
+ever added, and a field that is absent from old bytes means "as before the field existed".
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,10 +25,10 @@ _FIELDS: Final = {
 }
 
 KIND: Final = {fact: _FIELDS[fact.__name__].number for fact in FACTS}
-"""The number of each kind of fact: that of its field in the message."""
+"""The stored number of each kind of fact, which is its field number in the message."""
 
 KIND_BY_NAME: Final = {fact.__name__: number for fact, number in KIND.items()}
-"""The same by the names that followers filter by."""
+"""The same by the names that followers use in filters."""
 
 
 def set_time(timestamp: Timestamp, time: Instant) -> None:
@@ -41,17 +41,18 @@ def instant(timestamp: Timestamp) -> Instant:
 
 
 class _Stored(NamedTuple):
-    """How the facts of one kind are written and read."""
+    """The encoding of one kind of fact."""
 
     make: type[Fact]
     field: str
-    """That of their message in the event."""
+    """The field of `Event` that has the message of the fact."""
     names: tuple[str, ...]
-    """Those of their fields."""
+    """The field names of the fact and of its message."""
     values: Callable[[Fact], tuple[Any, ...]]
     unset: tuple[object, ...]
-    """Stand-ins for the values of a message of which no field is set."""
+    """Placeholders that differ from all values, for a message without fields."""
     read: tuple[Callable[[Any], Any], ...]
+    """Readers of the fields, in the order of `names`."""
 
 
 def _stored(fact: type[Fact]) -> _Stored:
@@ -68,7 +69,7 @@ def _stored(fact: type[Fact]) -> _Stored:
 
 
 def _reader(name: str, kind: type, none: type | None = None) -> Callable[[Any], Any]:
-    """Return what reads the field *name* of a message; an absent one is None if it may be."""
+    """Return a function that reads the field *name*; None for an absent optional field."""
     value_of = attrgetter(name)
     convert = instant if kind is Instant else kind
     if none is None:
@@ -85,9 +86,8 @@ _BY_FIELD: Final = {stored.field: stored for stored in _STORED.values()}
 def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
     """Yield the bytes of *events* of one log, as they are stored and sent.
 
-    All are written into one message, each over the one before: a message for each takes half as
-    long again. A field is left alone where the event before had the same value, as those of one
-    command mostly have; so the bytes are those of a new message.
+    All events reuse one message, and only fields that differ from the last event are set; the
+    bytes equal those of a new message. A new message for each event takes half as long again.
     """
     message = pb.Event()
     levels: Any = message.after
@@ -118,7 +118,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
         stored = _STORED[type(fact)]
         if stored is not stored_before:
-            # the message of another kind of fact takes the place of the last one
+            # to set another member of the oneof clears the last one
             target, stored_before = getattr(message, stored.field), stored
             values_before = stored.unset
         values = stored.values(fact)
@@ -130,7 +130,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
 def _set_fields(
     message: Message, names: Sequence[str], values: Sequence[Any], before: Sequence[Any]
 ) -> None:
-    """Set the fields *names* of *message* to *values*, where they are not what was set *before*."""
+    """Set the fields *names* of *message* to those of *values* that differ from *before*."""
     for name, value, old in zip(names, values, before, strict=True):
         if value is old:
             continue
@@ -143,7 +143,7 @@ def _set_fields(
 
 
 def _set_subject(message: pb.Event, key: Key) -> None:
-    """Write the key of a stream that is not of a stock, and has no levels."""
+    """Set the key of a stream that is not a stock and has no levels."""
     for name in ("product_id", "store_id", "after"):
         message.ClearField(name)
     message.subject = ids.subject(key)
@@ -158,13 +158,13 @@ def recorded_in(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Event:
-    """Return the event that *data* was made from."""
+    """Return the event that *data* encodes."""
     message = pb.Event.FromString(data)
     stored = _BY_FIELD.get(message.WhichOneof("fact") or "")
     if stored is None:
-        raise UnknownFact(f"event {message.position} holds a fact this program cannot read")
+        raise UnknownFact(f"event {message.position} has a fact of an unknown kind")
     source = getattr(message, stored.field)
-    # by place, as by name it would take a tenth longer
+    # positional, since keyword arguments would take a tenth longer
     cause = Cause(
         message.request_id,
         message.actor,
@@ -192,17 +192,16 @@ def _key_and_levels(message: pb.Event) -> tuple[Key, Levels | None]:
     try:
         return ids.key_of(subject), None
     except KeyError:
-        raise UnknownFact(f"event {message.position} is of {subject}, of an unknown kind") from None
+        raise UnknownFact(f"event {message.position} is of {subject}, an unknown kind") from None
 
 
 class UnknownFact(Exception):
-    """The log was written by a newer program."""
+    """The event was written by a newer program."""
 
 
 UNREADABLE: Final = (DecodeError, Malformed, UnknownFact)
-"""What `decode` raises when the bytes are not those of an event, or of a newer one."""
+"""The exceptions of `decode` for bytes that are no event, or that a newer program wrote."""
 
 
 def record_time(data: bytes) -> Instant:
-    """Return when the event in *data* was recorded."""
     return instant(pb.Event.FromString(data).record_time)

@@ -140,7 +140,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a wrong snapshot of a reservation": (
         _a_snapshot_of_a_reservation,
-        r"subject_snapshots: 504 is not what the log says",
+        r"subject_snapshots: 504 differs from the log",
     ),
     "a request with other events": (
         _sql("UPDATE requests SET position = 2 WHERE request_id = 'add-7'"),

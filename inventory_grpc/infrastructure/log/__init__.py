@@ -1,1 +1,1 @@
-"""The log as every storage engine keeps it."""
+"""The format of the log, common to all storage engines."""

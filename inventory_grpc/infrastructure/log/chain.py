@@ -1,4 +1,4 @@
-"""The chain of hashes that makes events a log, and the bounds of one command's events."""
+"""The hash chain of the log, and the limits of one command's events."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -10,11 +10,11 @@ from inventory_grpc.infrastructure.codec import KIND, encoded
 
 MAX_COMMAND_EVENTS: Final = 500
 MAX_COMMAND_BYTES: Final = 1_572_864
-"""Of one command's events, 1.5 MiB: a message of whole commands then always fits."""
+"""1.5 MiB, so that the events of a command always fit into one message to followers."""
 
 
 class Tail(NamedTuple):
-    """The end of the log: the next event is chained to it."""
+    """The end of the log, to which the next event is chained."""
 
     position: int
     hash: bytes
@@ -22,25 +22,25 @@ class Tail(NamedTuple):
 
 
 Recorded: TypeAlias = tuple[Event, int, int | None]
-"""An event with the numbers of its stream and of its subject, by which it is found."""
+"""An event with the numbers of its stream and of its subject."""
 
 
 class CommandTooLarge(Exception):
-    """A command would record more than followers could be sent: a limit was missed before."""
+    """A command exceeds the limits of its events, which an earlier check should have refused."""
 
 
 def link(previous: bytes, event: bytes) -> bytes:
-    """Return the hash that proves *event* and everything before it."""
+    """Return the hash over *event* and, by *previous*, all earlier events."""
     return sha256(previous + event).digest()
 
 
 def chained(
     log_id: str, tail: Tail, recorded: Sequence[Recorded]
 ) -> tuple[Tail, list[tuple[Any, ...]]]:
-    """Return the new end of the log, and the rows that make the events of commands part of it.
+    """Return the new end of the log, and the rows to insert.
 
     Raises:
-        CommandTooLarge: one of the commands is; nothing may be written of any.
+        CommandTooLarge: for any of the commands; then none may be written.
     """
     digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
     encoding = encoded(log_id, [event for event, _, _ in recorded])

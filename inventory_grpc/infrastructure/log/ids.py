@@ -1,7 +1,4 @@
-"""How a key stands in the tables `streams` and `subjects`: its kind, its name, its place.
-
-All of it is stored for ever.
-"""
+"""Keys as stored in the tables `streams` and `subjects`; this format never changes."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,28 +16,28 @@ RESERVATION: Final = KIND_OF_KEY[ReservationId]
 
 
 def stored(key: Key) -> tuple[int, str]:
-    """Return the kind of *key* and its name, which no other of its kind has: ids have no `@`."""
+    """Return the kind of *key* and its name, unique within the kind since ids have no `@`."""
     name = "@".join(key) if isinstance(key, StockId) else str(key)
     return KIND_OF_KEY[type(key)], name
 
 
 def stream_row(key: Key) -> tuple[int, str | None, str | None, str | None]:
-    """Return the kind of *key*, the id that it has of its own, its product and its store."""
+    """Return the kind, id, product and store of *key*; a stock has no id, other keys only that."""
     if isinstance(key, StockId):
         return STOCK, None, *key
     return KIND_OF_KEY[type(key)], str(key), None, None
 
 
 def subject(key: Key) -> str:
-    """Return the name of a stream that is not of a stock, as events have it: kind and id."""
+    """Return the `subject` field of events of a stream that is not a stock: kind and id."""
     return f"{NAME_OF_KIND[type(key)]}/{key}"
 
 
 def key_of(subject: str) -> Key:
-    """Return the key that has the name *subject*.
+    """Return the key that *subject* names.
 
     Raises:
-        KeyError: no noun has this kind.
+        KeyError: the kind is unknown.
     """
     kind, _, name = subject.partition("/")
     return KEY_OF_NAME[kind](name)

@@ -1,4 +1,4 @@
-"""A mapping of at most so many values, those put last."""
+"""A bounded mapping, which evicts the value that was put longest ago."""
 
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -9,10 +9,10 @@ V = TypeVar("V")
 
 
 class Recent(OrderedDict[K, V]):
-    """A mapping with a fixed limit, which drops the value that was put longest ago.
+    """A mapping of at most *limit* values.
 
-    To move a value with each look-up as well, as an LRU cache does, costs three times as much as
-    the look-up. Not a `dict`: to find the first in one whose first were taken out takes long.
+    Look-ups do not move values as in an LRU cache: a move costs three times as much as a look-up.
+    A `dict` would be slow to find its first key after many first keys were removed.
     """
 
     def __init__(self, limit: int) -> None:

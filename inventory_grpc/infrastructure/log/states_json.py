@@ -1,7 +1,7 @@
-"""Writes folded states as JSON, in snapshots and in answers that have no events.
+"""Encodes folded states as JSON, for snapshots and for stored answers without events.
 
-A state is its kind, and an object with the names of its fields: a new noun needs nothing here.
-Values of several parts are arrays of these, and mappings are arrays of pairs.
+A state is an array of its kind and an object of its fields, so a new noun needs no change here.
+Tuples are arrays, and mappings are arrays of pairs.
 """
 
 import json
@@ -22,27 +22,24 @@ _KIND_OF_CLASS: Final = {state: kind for kind, state in _CLASS_OF_KIND.items()}
 
 
 def dump_state(state: State) -> str:
-    """Return *state* as text; the same state is always the same text."""
+    """Return *state* as text; equal states have equal texts."""
     return _text(_dumped(state))
 
 
 def load_state(text: str) -> State:
-    """Return the state that *text* was made from."""
     return _loaded(json.loads(text))
 
 
 def dump_outcome(outcome: Outcome) -> str:
-    """Return an answer, to be given again."""
     streams = [_dumped(state) for state in outcome.streams]
     subjects = [_dumped(state) for state in outcome.subjects]
     return _text({"position": outcome.position, "streams": streams, "subjects": subjects})
 
 
 def load_outcome(text: str) -> Outcome:
-    """Return the answer that *text* was made from."""
     content = json.loads(text)
-    streams = [_loaded(stored) for stored in content["streams"]]
-    return Outcome(content["position"], streams, [_loaded(own) for own in content["subjects"]])
+    streams = [_loaded(state) for state in content["streams"]]
+    return Outcome(content["position"], streams, [_loaded(state) for state in content["subjects"]])
 
 
 def _text(content: object) -> str:
@@ -60,7 +57,7 @@ def _loaded(stored: list[Any]) -> State:
     return _CLASS_OF_KIND[kind](**{name: readers[name](value) for name, value in fields.items()})
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  of whichever field
+def _plain(value: Any) -> Any:  # noqa: ANN401  the value of any field
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
@@ -77,7 +74,7 @@ def _readers(kind: Any) -> Mapping[str, Callable[[Any], Any]]:  # noqa: ANN401  
 
 @cache
 def _reader(hint: Any) -> Callable[[Any], Any]:  # noqa: ANN401  the type of a field
-    """Return what makes a value of the type *hint* from its plain form."""
+    """Return a function that converts the plain form to a value of the type *hint*."""
     parts = get_args(hint)
     if NoneType in parts:
         read = _reader(next(part for part in parts if part is not NoneType))

@@ -1,7 +1,7 @@
-"""The tables that queries read, made from events alone: one file for each read model.
+"""The read models: tables for queries, derived only from events, with one module for each.
 
-The same code keeps them current, makes them again, and checks them. A new read model adds a file
-and a line to `READ_MODELS`, and raises `VERSION`.
+The same code updates, rebuilds and verifies them. A new read model adds a module and a line to
+`READ_MODELS`, and increments `VERSION`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,43 +26,43 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
 )
 
 VERSION: Final = 3
-"""Raise it with every change of a table or a projection: older tables are then made again."""
+"""Increment this with every change of a table or projection: older tables are then rebuilt."""
 
 TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)
 
 FIND: Final[Mapping[type[Any], Find]] = {
     key: find for model in READ_MODELS for key, find in model.find.items()
 }
-"""How the writer finds the states of streams, by the class of their keys."""
+"""The functions with which the writer reads stream states, by the class of the keys."""
 
 STATES: Final[Mapping[type[Any], StateOf]] = {
     key: state for model in READ_MODELS for key, state in model.states.items()
 }
-"""How the newest state of a key is read, by the class of the key."""
+"""The functions that read the newest state of a key, by the class of the key."""
 
 ANSWERS: Final[Mapping[type[Query[Any]], Callable[[apsw.Connection, Any], Any]]] = {
     query: answer for model in READ_MODELS for query, answer in model.answers.items()
 }
-"""How a query is answered, by its class."""
+"""The functions that answer queries, by the class of the query."""
 
 _FORMER_TABLES: Final = ("stock_snapshots", "reservation_snapshots")
-"""Of older versions."""
+"""Tables of older versions."""
 
 
 def create(connection: apsw.Connection) -> None:
-    """Make all tables, empty."""
+    """Create all tables, empty."""
     for model in READ_MODELS:
         connection.execute(model.ddl)
 
 
 def drop(connection: apsw.Connection) -> None:
-    """Remove every table that is made from the log."""
+    """Drop every table that is derived from the log."""
     for table in (*TABLES, *_FORMER_TABLES):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
 def project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
-    """Move all tables by the events of some commands."""
+    """Update all tables by the events of whole commands."""
     for model in READ_MODELS:
         model.project(connection, recorded)
         reach("projection_step")

@@ -1,4 +1,4 @@
-"""Reads reservations: one, or a page of them, looking at a bounded number of them for it."""
+"""Reads one reservation, or a page of reservations with a bounded scan."""
 
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -28,13 +28,13 @@ from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 
 MAX_LOOKED_AT: Final = 10_000
-"""Reservations looked at for one page, which keeps a thread for some ten milliseconds."""
+"""Reservations scanned for one page, which takes about ten milliseconds on a thread."""
 
 MAX_SOURCES: Final = 100
-"""Stocks whose reservations are looked up one by one; of more, all reservations are looked at."""
+"""Stocks whose reservations are found by index; with more, all reservations are scanned."""
 
 MAX_LISTED_LINES: Final = 2_500
-"""Where a list of reservations stops taking more; at least one is listed."""
+"""A page with this many lines takes no more reservations; it has at least one."""
 
 Row = tuple[Any, ...]
 Bindings = list[int | str]
@@ -45,7 +45,6 @@ _COLUMNS: Final = (
     "customer_id, order_id, reference, state, create_time, reservations.expire_time"
 )
 
-
 _OWN_LINES: Final = (
     "reservation_lines AS own CROSS JOIN streams USING (stream) "
     "WHERE own.reservation = reservations.reservation"
@@ -53,19 +52,19 @@ _OWN_LINES: Final = (
 
 
 class _Source(NamedTuple):
-    """A table that has reservations in order, and the condition that leads into it."""
+    """A table that an index reads in the order of reservations, and the index condition."""
 
     where: str
     bindings: Bindings
     table: str = "reservations"
     rows: str = "reservations"
-    """The same with the table of reservations, where that is another one."""
+    """The table, joined with `reservations` if it is another one."""
 
 
 def reservation_now(
     connection: apsw.Connection, reservation_id: ReservationId
 ) -> Reading[Reservation | None]:
-    """Return a reservation, and the head of the same state."""
+    """Return a reservation, and the head at the same time."""
     with one_state(connection):
         head = read_head(connection)
         return Reading(_find(connection, reservation_id), head)
@@ -73,7 +72,7 @@ def reservation_now(
 
 def _find(connection: apsw.Connection, reservation_id: ReservationId) -> Reservation | None:
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "  # noqa: S608  made of our own words, values are bound
+        f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "  # noqa: S608  made of constants, values are bound
         f"WHERE kind = {RESERVATION} AND name = ?",
         (reservation_id,),
     ).fetchone()
@@ -81,7 +80,7 @@ def _find(connection: apsw.Connection, reservation_id: ReservationId) -> Reserva
 
 
 def stocks_beside(connection: apsw.Connection, query: StocksById) -> Stocks:
-    """Return stocks, and the reservation that may hold some of them."""
+    """Return stocks, and the caller's reservation if the query names one."""
     stocks = {stock_id: stock for stock_id, _, stock in find_stocks(connection, query.stock_ids)}
     own = _find(connection, query.reservation_id) if query.reservation_id else None
     return Stocks(stocks, own)
@@ -90,12 +89,12 @@ def stocks_beside(connection: apsw.Connection, query: StocksById) -> Stocks:
 def list_reservations(
     connection: apsw.Connection, query: ReservationQuery
 ) -> Listing[tuple[int, Reservation], int]:
-    """Return a page of reservations, each with its number."""
+    """Return a page of reservations, each with its subject number."""
     limit = query.limit
     sources = _sources(connection, query)
     looked_at = share(MAX_LOOKED_AT, len(sources))
-    looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)
-    rows, edge = merged(looked, limit + 1, downwards=True)
+    scans = (_scan(connection, source, query, looked_at, limit + 1) for source in sources)
+    rows, edge = merged(scans, limit + 1, downwards=True)
     listed: list[tuple[int, Reservation]] = []
     lines = 0
     for number, row in rows:
@@ -108,7 +107,7 @@ def list_reservations(
 
 
 def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
-    """Return what leads to the reservations that are asked for, in their order."""
+    """Return the sources that together have all matching reservations, in order."""
     if query.order_id:
         return [_Source("order_id = ?", [query.order_id])]
     if query.customer_id:
@@ -128,7 +127,7 @@ def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_
     return [_Source("1", [])]
 
 
-def _look(
+def _scan(
     connection: apsw.Connection,
     source: _Source,
     query: ReservationQuery,
@@ -153,9 +152,9 @@ def _look(
 
 
 def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:
-    """Return what each reservation is compared with, and what is bound in it.
+    """Return the conditions of the filter, and their bindings.
 
-    The plus signs keep SQLite from starting at another index than that of the source.
+    The plus signs keep SQLite from using another index than that of the source.
     """
     terms, bindings = list[str](), Bindings()
     for column, value in (("customer_id", query.customer_id), ("order_id", query.order_id)):
@@ -170,14 +169,14 @@ def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:
         terms.append(f"EXISTS (SELECT 1 FROM {_OWN_LINES} AND {stock})")  # noqa: S608  as above
         bindings += ids
     if query.scope is not EVERYWHERE:
-        theirs, stores = in_scope(query.scope)
-        terms.append(f"NOT EXISTS (SELECT 1 FROM {_OWN_LINES} AND NOT {theirs})")  # noqa: S608  as above
+        visible, stores = in_scope(query.scope)
+        terms.append(f"NOT EXISTS (SELECT 1 FROM {_OWN_LINES} AND NOT {visible})")  # noqa: S608  as above
         bindings += stores
     return terms, bindings
 
 
 def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
-    """Return what is asked of one line, as SQL, and what is bound in it."""
+    """Return the SQL condition on one line, and its bindings."""
     named = (("product_id", query.product_id), ("store_id", query.store_id))
     where = " AND ".join(f"{column} = ?" for column, value in named if value)
     return where, [value for _, value in named if value]
@@ -185,7 +184,7 @@ def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
 
 def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
     number, reservation_id, customer_id, order_id, reference, state, create_time, expire_time = row
-    # in the order of the cart: that of the events which made it
+    # in the order of the cart, which is the order of its events
     rows = connection.execute(
         "SELECT product_id, store_id, quantity, committed, released, expired "
         "FROM events JOIN reservation_lines AS line "

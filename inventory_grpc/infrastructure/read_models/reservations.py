@@ -1,7 +1,4 @@
-"""Reservations and their lines: which there are, of whom, and how far each has come.
-
-A reservation is known by its number as a subject, and has its name there.
-"""
+"""Reservations and their lines; a reservation is keyed by its subject number."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -89,7 +86,7 @@ _ENDS: Final = {
     ReservationReleased: (1, ReservationState.RELEASED.value),
     ReservationExpired: (2, ReservationState.EXPIRED.value),
 }
-"""The place of the units in `_MOVED_LINES`, and the state of a reservation that holds no more."""
+"""The index of the units in `_MOVED_LINES`, and the state of a reservation that holds none."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
@@ -101,7 +98,7 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
     for event, stream, number in recorded:
         if number is None:
             continue
-        fact: Any = event.fact  # of a kind that is looked up: to match classes takes twice as long
+        fact: Any = event.fact  # looked up by class: `match` takes twice as long
         kind = type(fact)
         if kind is StockReserved:
             units, time = fact.quantity, fact.expire_time
@@ -119,7 +116,7 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
         elif kind is ReservationExtended:
             extended[number] = extended_lines[number, stream] = fact.expire_time
         elif isinstance(fact, ReservationFact):
-            raise AssertionError(f"{fact} moves no reservation")
+            raise AssertionError(f"{fact} has no projection")
     execute_with(connection, _MADE, made)
     execute_with(connection, _NEW_LINES, lines)
     execute_with(connection, _MOVED_LINES, [(*line, *units) for line, units in ends.items()])
@@ -135,7 +132,7 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
 
 
 def earliest_expiry(connection: apsw.Connection) -> Instant | None:
-    """Return when the next hold is over, overdue ones included."""
+    """Return the earliest expire time of all holds, including overdue ones."""
     time: int | None = connection.execute(
         "SELECT min(expire_time) FROM reservations "
         "WHERE state = 'active' AND expire_time IS NOT NULL"
@@ -144,7 +141,7 @@ def earliest_expiry(connection: apsw.Connection) -> Instant | None:
 
 
 def due(connection: apsw.Connection, now: Instant, limit: int) -> Sequence[ReservationId]:
-    """Return reservations whose holds are over by *now*, oldest first."""
+    """Return the reservations that are overdue at *now*, oldest first."""
     rows = connection.execute(
         "SELECT name FROM reservations CROSS JOIN subjects ON subject = reservation "
         "WHERE state = 'active' AND expire_time IS NOT NULL AND expire_time <= ? "
@@ -157,7 +154,7 @@ def due(connection: apsw.Connection, now: Instant, limit: int) -> Sequence[Reser
 def due_on(
     connection: apsw.Connection, stream: int, now: Instant, limit: int
 ) -> Sequence[ReservationId]:
-    """Return those of them that hold units of a stock, oldest first."""
+    """Return the overdue reservations that hold units of a stock, oldest first."""
     rows = connection.execute(
         "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
         "WHERE stream = ? AND held > 0 AND expire_time IS NOT NULL AND expire_time <= ? "

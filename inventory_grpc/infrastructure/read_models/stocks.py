@@ -1,8 +1,8 @@
-"""Stocks by product and store, as their last events have left them.
+"""Stocks by product and store, after their last events.
 
-The row of a stock is the snapshot that the writer goes on from. It is moved in the transaction
-that records an event. Were it behind all the same, the next event would have the version of
-another one, which the log refuses. Were its levels others than the log's, `verify` would tell.
+The writer continues from the row of a stock, and updates it in the transaction that records an
+event. If a row were behind, the next event would reuse a version, which the log refuses. If its
+levels were wrong, `verify` would report them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,10 +31,10 @@ from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_w
 Row = tuple[Any, ...]
 
 MAX_LOOKED_AT: Final = 20_000
-"""Stocks looked at for one page, which keeps a thread for some ten milliseconds."""
+"""Stocks scanned for one page, which takes about ten milliseconds on a thread."""
 
-LOOKED_BACK: Final = 20
-"""Events looked at for each stock that moved lately: few stocks may have moved often."""
+EVENTS_PER_STOCK: Final = 20
+"""Events scanned for each recently moved stock: few stocks may have moved often."""
 
 _DDL: Final = """
 CREATE TABLE stocks (
@@ -52,9 +52,9 @@ _MOVED: Final = (
     "version = excluded.version, update_time = excluded.update_time"
 )
 
-# in one row: every row that is fetched lets go of the interpreter, see multirow.py
+# in one row, because each fetch of a row releases the GIL, see multirow.py
 _ASKED: Final = (
-    "WITH asked (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of our own words, values are bound
+    "WITH asked (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of constants, values are bound
     "place, stream, on_hand, reserved, version, update_time)) "
     f"FROM asked CROSS JOIN streams ON kind = {STOCK} AND streams.name = asked.name "
     "JOIN stocks USING (stream)"
@@ -73,8 +73,8 @@ _NOW: Final = (
 _IS_MISSING: Final = f"SELECT {_HEAD}, NOT EXISTS (SELECT 1 FROM streams WHERE {_IS_NAMED})"  # noqa: S608  as above
 
 _HALF: Final = 32
-"""Bits at which a level is split: SQLite fails where a sum does not fit into 64 bits, and sums of
-halves always fit."""
+"""The bit at which levels are split: a sum of levels may overflow the 64 bits of SQLite, and sums
+of the halves always fit."""
 
 _HALVES: Final = ", ".join(
     f"ifnull(sum({level} >> {_HALF}), 0), ifnull(sum({level} & {2**_HALF - 1}), 0)"
@@ -83,7 +83,7 @@ _HALVES: Final = ", ".join(
 _SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
 
 _Source = tuple[str, list[int | str], str]
-"""A condition that an index of streams leads to, what is bound in it, and its order."""
+"""A condition that an index of streams serves, its bindings, and its order."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
@@ -98,7 +98,7 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
 def find_stocks(
     connection: apsw.Connection, stock_ids: Sequence[StockId]
 ) -> Iterator[tuple[StockId, int, Inventory]]:
-    """Yield those that have a history, each with its stream."""
+    """Yield the stocks that have a history, each with its stream number."""
     asked = [(place, stored(stock_id)[1]) for place, stock_id in enumerate(stock_ids)]
     for (rows,) in select_with(connection, _ASKED, asked):
         for place, stream, on_hand, reserved, version, update_time in loads(rows):
@@ -108,11 +108,11 @@ def find_stocks(
 
 
 def _now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
-    """Return a stock and the head in one statement, which is one state."""
+    """Return a stock and the head by one statement, so that both reflect the same state."""
     key = stored(stock_id)
     row = connection.execute(_NOW, key).fetchone()
     if row is None:
-        # a head read after the stock was missed might be too new for that
+        # read once more together with the head, since the stock may have been added meanwhile
         head, missing = connection.execute(_IS_MISSING, key).get
         return Reading(None, head or 0) if missing else _now(connection, stock_id)
     head, on_hand, reserved, version, update_time = row
@@ -121,18 +121,18 @@ def _now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | 
 
 
 def _product(connection: apsw.Connection, query: ProductById) -> Product:
-    theirs, stores = in_scope(query.scope)
+    visible, stores = in_scope(query.scope)
     halves: Row = connection.execute(
-        f"{_SUMS} WHERE product_id = ? AND {theirs}", (query.product_id, *stores)
+        f"{_SUMS} WHERE product_id = ? AND {visible}", (query.product_id, *stores)
     ).get
     rows = connection.execute(
-        f"{_ROWS} WHERE product_id = ? AND {theirs} AND store_id > ? ORDER BY store_id LIMIT ?",
+        f"{_ROWS} WHERE product_id = ? AND {visible} AND store_id > ? ORDER BY store_id LIMIT ?",
         (query.product_id, *stores, query.after_store, query.limit + 1),
     ).fetchall()
     on_hand, reserved, available = (
         (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
     )
-    # available is on hand less reserved, except for the shortfall
+    # for each stock, available less shortfall is on hand less reserved
     shortfall = available + reserved - on_hand
     stocks = [_stock_of(row) for row in rows[: query.limit]]
     after = stocks[-1].stock_id if len(rows) > query.limit else None
@@ -144,25 +144,25 @@ def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequen
         f"{_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
         "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
         "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
-        (query.limit * LOOKED_BACK, query.limit),
+        (query.limit * EVENTS_PER_STOCK, query.limit),
     )
     return [_stock_of(row) for row in rows]
 
 
 def _list(connection: apsw.Connection, query: StockQuery) -> Listing[Inventory, StockKey]:
-    """Return a page of stocks by product, then store, looking at a bounded number of them."""
+    """Return a page of stocks by product, then store, with a bounded scan."""
     limit = query.limit
     sources = _sources(query)
     looked_at = share(MAX_LOOKED_AT, len(sources))
-    looked = (_look(connection, source, query, looked_at, limit + 1) for source in sources)
-    rows, edge = merged(looked, limit + 1, downwards=False)
+    scans = (_scan(connection, source, query, looked_at, limit + 1) for source in sources)
+    rows, edge = merged(scans, limit + 1, downwards=False)
     if len(rows) > limit:
         return Listing([stock for _, stock in rows[:limit]], rows[limit - 1][0])
     return Listing([stock for _, stock in rows], edge)
 
 
 def _sources(query: StockQuery) -> Sequence[_Source]:
-    """Return what leads to the stocks that are asked for, in their order, after a key."""
+    """Return the sources that together have all matching stocks after `query.after`, in order."""
     product, store = query.after or ("", "")
     if query.product_ids:
         return [
@@ -186,12 +186,12 @@ def _sources(query: StockQuery) -> Sequence[_Source]:
     return [("(product_id, store_id) > (?, ?)", [product, store], "product_id, store_id")]
 
 
-def _look(
+def _scan(
     connection: apsw.Connection, source: _Source, query: StockQuery, looked_at: int, limit: int
 ) -> Looked[StockKey, Inventory]:
     where, bindings, order = source
     found = connection.execute(
-        f"SELECT product_id, store_id FROM streams WHERE {where} "  # noqa: S608  made of our own words, values are bound
+        f"SELECT product_id, store_id FROM streams WHERE {where} "  # noqa: S608  as above
         f"ORDER BY {order} LIMIT 1 OFFSET ?",
         (*bindings, looked_at - 1),
     ).fetchone()

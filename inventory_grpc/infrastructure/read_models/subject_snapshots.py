@@ -1,4 +1,4 @@
-"""Folded subjects, from which the writer folds on; an older one is as good."""
+"""Snapshots of folded subjects; the writer folds later events onto a snapshot of any age."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -22,7 +22,7 @@ CREATE TABLE subject_snapshots (
 
 
 def find_snapshot(connection: apsw.Connection, subject: int, upto: int) -> State | None:
-    """Return the folded state of a subject, unless there is none, or only a later one."""
+    """Return the snapshot of a subject, or None if there is none at or before *upto*."""
     text = connection.execute(
         "SELECT state FROM subject_snapshots WHERE subject = ? AND position <= ?", (subject, upto)
     ).get
@@ -30,7 +30,7 @@ def find_snapshot(connection: apsw.Connection, subject: int, upto: int) -> State
 
 
 def keep_snapshot(connection: apsw.Connection, subject: int, state: State) -> None:
-    """Keep the folded state of a subject in the place of an earlier one."""
+    """Store the snapshot of a subject, in place of an earlier one."""
     connection.execute(
         "INSERT OR REPLACE INTO subject_snapshots VALUES (?, ?, ?)",
         (subject, state.position, dump_state(state)),
@@ -38,12 +38,12 @@ def keep_snapshot(connection: apsw.Connection, subject: int, state: State) -> No
 
 
 def _check(connection: apsw.Connection) -> Iterator[str]:
-    """Yield the snapshots that are not what folding the log gives."""
+    """Yield the snapshots that differ from a fold of the log."""
     for subject, position, text in connection.execute(
         "SELECT subject, position, state FROM subject_snapshots"
     ):
         if text != _fold(connection, subject, position):
-            yield f"subject_snapshots: {subject} is not what the log says"
+            yield f"subject_snapshots: {subject} differs from the log"
 
 
 def _fold(connection: apsw.Connection, subject: int, upto: int) -> str:

@@ -1,7 +1,7 @@
-"""The kind and the cause of an error of SQLite, as far as SQLite and the system tell.
+"""Translates SQLite errors to storage errors, with the cause that the system reports.
 
-Files are looked at without being opened: a process that closes a file loses all locks that it
-has on it, those of SQLite included.
+Files are examined without being opened: closing a file releases all locks of the process on it,
+including those of SQLite.
 """
 
 import errno
@@ -17,7 +17,7 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.beside import beside
 
 BESIDE: Final = ("-wal", "-shm")
-"""The endings of the files that SQLite keeps beside the main one while it is in use."""
+"""The suffixes of the files that SQLite keeps beside a database while it is in use."""
 
 WITHOUT_NUMBER: Final = {
     0,
@@ -26,11 +26,11 @@ WITHOUT_NUMBER: Final = {
     apsw.SQLITE_IOERR_DATA,
     apsw.SQLITE_IOERR_CORRUPTFS,
 }
-"""No call of the system has failed in these, so its last number is that of something else."""
+"""These codes come without a failed system call, so `errno` belongs to another call."""
 
 NO_CHECKSUM: Final = (
-    "a page does not have the checksum that it was written with: another program, such as "
-    "sqlite3, has written to the file, or it was damaged; `inventory-grpc repair` tells which"
+    "the checksum of a page is wrong: another program, such as sqlite3, has written to the file, "
+    "or it was damaged; `inventory-grpc repair` reports which"
 )
 
 
@@ -38,12 +38,12 @@ NO_CHECKSUM: Final = (
 def storage_errors(
     path: Path, connection: apsw.Connection | None = None, *, committing: bool = False
 ) -> Iterator[None]:
-    """Raise trouble with the file at *path* as `StorageError`; a bug stays as it is.
+    """Raise errors of SQLite as `StorageError`, except those that only a bug can cause.
 
-    With the *connection*, the error names the cause that the system gave.
+    With the *connection*, the error has the system's cause.
 
     Raises:
-        StorageError: the file, the disk or a lock is not as it should be.
+        StorageError: the file, the disk or a lock has failed.
     """
     try:
         yield
@@ -58,7 +58,7 @@ def storage_errors(
 
 
 def _error_number(error: apsw.Error, connection: apsw.Connection | None) -> int:
-    """Return the number of the system's error; 0 if it is not known."""
+    """Return the `errno` of the error; 0 if it is unknown."""
     if not isinstance(error, apsw.IOError | apsw.CantOpenError) or _code(error) in WITHOUT_NUMBER:
         return 0
     with suppress(apsw.ConnectionClosedError):
@@ -66,13 +66,13 @@ def _error_number(error: apsw.Error, connection: apsw.Connection | None) -> int:
             return connection.system_errno
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as also:  # there are too many open files
-        return also.errno or 0
+    except OSError as current:  # such as too many open files
+        return current.errno or 0
     return 0
 
 
 def _fault_of(error: apsw.Error, number: int, path: Path) -> Fault | None:
-    """Return the kind of trouble, or None: then the program is wrong."""
+    """Return the kind of failure; None for a bug."""
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return Fault.BUSY
@@ -89,7 +89,7 @@ def _fault_of(error: apsw.Error, number: int, path: Path) -> Fault | None:
         case apsw.IOError() | apsw.CantOpenError() if number == errno.EROFS:
             return Fault.READ_ONLY
         case apsw.CantOpenError() if os.access(path, os.R_OK) and obstacle(path):
-            return Fault.READ_ONLY  # SQLite wants to make a file, also where it only reads
+            return Fault.READ_ONLY  # SQLite must create a file even to read
         case (
             apsw.IOError()
             | apsw.CantOpenError()
@@ -110,14 +110,14 @@ def _why(error: apsw.Error, number: int, path: Path) -> str:
     if number:
         return os.strerror(number)
     if isinstance(error, apsw.BusyError | apsw.LockedError):
-        return ""  # the kind of trouble says it all
+        return ""  # the kind of failure is sufficient
     if isinstance(error, apsw.IOError) and _code(error) == apsw.SQLITE_IOERR_DATA:
         return ""
     return str(error)
 
 
 def _detail(error: apsw.Error, number: int, path: Path) -> str:
-    """Return all there is to know, for the log."""
+    """Return all known details, for the log."""
     if _code(error) == apsw.SQLITE_IOERR_DATA:
         return f"{path}: {NO_CHECKSUM}"
     words = [f"{path}: {error}", _name(error)]
@@ -140,14 +140,14 @@ def _name(error: apsw.Error) -> str:
 
 
 def obstacle(path: Path) -> tuple[Path, str] | None:
-    """Return the first thing that this process cannot write to, and why; None if it can."""
+    """Return the first path that this process cannot write to, and the reason; None if it can."""
     for file in (path.parent, path):
         if not file.exists():
             return file, os.strerror(errno.ENOENT)
     companions = [beside(path, end) for end in BESIDE]
-    there = [file for file in companions if file.exists()]
-    folder = [] if there == companions else [path.parent]  # SQLite has to make what is missing
-    for file in (path, *there, *folder):
+    existing = [file for file in companions if file.exists()]
+    folder = [] if existing == companions else [path.parent]  # SQLite creates missing files there
+    for file in (path, *existing, *folder):
         if not os.access(file, os.W_OK):
             return file, os.strerror(_why_not_writable(file))
     return None

@@ -1,4 +1,4 @@
-"""Reads the log in the file: its name, its end, its events, and the chain that proves them."""
+"""Reads the log in the file: its id, its end, its events and its hash chain."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,10 @@ from inventory_grpc.infrastructure.log.ids import stored
 
 
 def read_log_id(connection: apsw.Connection) -> str:
-    """Return the name of the log, in which the next event is recorded.
+    """Return the id of the log, which new events get.
 
     Raises:
-        StorageError: there is none, where one must be.
+        StorageError: it is missing.
     """
     log_id = connection.execute("SELECT log_id FROM log WHERE one = 1").get
     if not isinstance(log_id, str):
@@ -27,9 +27,9 @@ def read_log_id(connection: apsw.Connection) -> str:
 
 
 def first_link(connection: apsw.Connection) -> bytes:
-    """Return what the first event is chained to: the name of the log it was recorded in.
+    """Return the hash input before the first event: the id of the log that recorded it.
 
-    That is the name of this log, unless it began as a copy of another one.
+    That is the id of this log, unless it began as a copy of another one.
     """
     event = connection.execute("SELECT event FROM events WHERE position = 1").get
     name = recorded_in(event) if isinstance(event, bytes) else read_log_id(connection)
@@ -43,7 +43,6 @@ def read_head(connection: apsw.Connection) -> int:
 
 
 def read_tail(connection: apsw.Connection, log_id: str) -> Tail:
-    """Return the end of the log."""
     row = connection.execute(
         "SELECT position, hash, event FROM events ORDER BY position DESC LIMIT 1"
     ).fetchone()
@@ -53,7 +52,7 @@ def read_tail(connection: apsw.Connection, log_id: str) -> Tail:
 
 
 def find_stream(connection: apsw.Connection, key: Key) -> int | None:
-    """Return the stream of *key*, if it has a history."""
+    """Return the stream number of *key*, if it has a history."""
     stream: int | None = connection.execute(
         "SELECT stream FROM streams WHERE kind = ? AND name = ?", stored(key)
     ).get
@@ -61,7 +60,6 @@ def find_stream(connection: apsw.Connection, key: Key) -> int | None:
 
 
 def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:
-    """Yield the next events of the log."""
     rows = connection.execute(
         "SELECT event FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
     )
@@ -100,7 +98,7 @@ def events_of_stream(connection: apsw.Connection, stream: int, upto: int) -> Ite
 
 
 def event_of(connection: apsw.Connection, stream: int, version: int) -> Event:
-    """Return the event that gave a stream this version."""
+    """Return the event with this version of a stream."""
     data: bytes = connection.execute(
         "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
     ).get
@@ -108,7 +106,7 @@ def event_of(connection: apsw.Connection, stream: int, version: int) -> Event:
 
 
 def position_of(connection: apsw.Connection, stream: int, version: int) -> int:
-    """Return the position of the event that gave a stream this version."""
+    """Return the position of the event with this version of a stream."""
     position: int = connection.execute(
         "SELECT position FROM events WHERE stream = ? AND version = ?", (stream, version)
     ).get
@@ -116,7 +114,7 @@ def position_of(connection: apsw.Connection, stream: int, version: int) -> int:
 
 
 def version_at(connection: apsw.Connection, stream: int, position: int) -> int:
-    """Return the version a stream had right after *position*: versions rise with positions."""
+    """Return the version of a stream after *position*; versions increase with positions."""
     latest: int = connection.execute(
         "SELECT max(version) FROM events WHERE stream = ?", (stream,)
     ).get
@@ -125,7 +123,7 @@ def version_at(connection: apsw.Connection, stream: int, position: int) -> int:
 
 
 def position_before(connection: apsw.Connection, time: Instant) -> int:
-    """Return the position of the last event recorded before *time*: times never fall."""
+    """Return the position of the last event recorded before *time*; times never decrease."""
 
     def time_of(position: int) -> int:
         data: bytes = connection.execute(
@@ -137,19 +135,17 @@ def position_before(connection: apsw.Connection, time: Instant) -> int:
 
 
 def check_tail(connection: apsw.Connection, length: int) -> None:
-    """Check the last *length* links of the chain.
+    """Verify the last *length* links of the chain.
 
     Raises:
-        StorageError: one of them does not hold.
+        StorageError: a link is broken.
     """
     for position in broken_links(connection, max(0, read_head(connection) - length)):
-        raise StorageError(
-            Fault.DAMAGED, detail=f"event {position} is missing, or not what was chained"
-        )
+        raise StorageError(Fault.DAMAGED, detail=f"event {position} is missing or was changed")
 
 
 def broken_links(connection: apsw.Connection, after: int, upto: int | None = None) -> Iterator[int]:
-    """Yield the positions after *after* that are missing, or whose hash is not the right one."""
+    """Yield the positions after *after* that are missing or have a wrong hash."""
     previous: bytes | None
     if after:
         previous = connection.execute("SELECT hash FROM events WHERE position = ?", (after,)).get
@@ -162,13 +158,13 @@ def broken_links(connection: apsw.Connection, after: int, upto: int | None = Non
         (after, 2**62 if upto is None else upto),
     ):
         yield from range(expected, position)
-        if position == expected and not _holds(previous, event, digest):
+        if position == expected and not _is_intact(previous, event, digest):
             yield position
         expected, previous = position + 1, digest
 
 
-def _holds(previous: object, event: object, digest: object) -> bool:
-    """Tell whether the link holds; in damaged pages there may be anything instead of bytes."""
+def _is_intact(previous: object, event: object, digest: object) -> bool:
+    """Return whether the link is intact; damaged pages may yield any type instead of bytes."""
     return (
         isinstance(previous, bytes) and isinstance(event, bytes) and link(previous, event) == digest
     )

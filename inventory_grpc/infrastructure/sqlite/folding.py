@@ -1,4 +1,4 @@
-"""Folds the states of streams from their events, where no read model has them."""
+"""Folds the states of streams that no read model has from their events."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,21 +16,21 @@ from inventory_grpc.infrastructure.sqlite.connection import one_state
 def find_folded(
     connection: apsw.Connection, keys: Sequence[Key]
 ) -> Iterator[tuple[Key, int, State]]:
-    """Yield those of *keys* that have a history, each with its stream and its newest state."""
+    """Yield the *keys* that have a history, each with its stream number and newest state."""
     for key in keys:
         if (stream := log.find_stream(connection, key)) is not None:
             yield key, stream, _fold(connection, key, stream, log.read_head(connection))
 
 
 def newest(connection: apsw.Connection, key: Key) -> Reading[State | None]:
-    """Return the newest state of a stream, and the head of the same state of the log."""
+    """Return the newest state of a stream, and the head at the same time."""
     with one_state(connection):
         head = log.read_head(connection)
         return Reading(state_at(connection, key, head), head)
 
 
 def state_at(connection: apsw.Connection, key: Key, position: int) -> State | None:
-    """Return the state of a stream right after *position*; None had no history."""
+    """Return the state of a stream right after *position*; None if it had no history."""
     stream = log.find_stream(connection, key)
     version = 0 if stream is None else log.version_at(connection, stream, position)
     if stream is None or not version:
@@ -39,7 +39,7 @@ def state_at(connection: apsw.Connection, key: Key, position: int) -> State | No
 
 
 def state_after(connection: apsw.Connection, event: Event) -> State:
-    """Return the state of a stream right after *event*, from it alone where it has levels."""
+    """Return the state of a stream right after *event*; an event with levels suffices for it."""
     kind: Any = STREAMS[type(event.key)]
     if event.after is not None:
         return kind.at(event)

@@ -1,9 +1,9 @@
-"""The row that names the log, read from the bytes of its page, before SQLite opens anything.
+"""Reads the row with the log id from the bytes of its page, before SQLite opens a file.
 
-It stands alone on the second page of every file of ours. A WAL of ours has a copy of that page
-in one of its first commits, and the first copy has a `probe` that is one higher than when the WAL
-before it was emptied into the file (see `Checkpoints.may_begin_wal`). So a WAL tells which log
-it goes on with, and from where.
+The row is alone on the second page of every database file. One of the first commits of a WAL has
+a copy of that page, and the first copy has a `probe` one higher than at the last checkpoint that
+emptied a WAL into the file (see `Checkpoints.may_begin_wal`). So a WAL identifies the log that it
+continues, and its starting point.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 PAGE_NUMBER: Final = 2
 
 MAX_FRAMES: Final = 20_000
-"""Of a WAL that are looked through; it is named early, or never, as by an earlier release."""
+"""The frames of a WAL that are scanned; the copy is near its start, or missing in old releases."""
 
 _DATABASE_HEADER: Final = 100
 _WAL_HEADER: Final = 32
@@ -24,18 +24,16 @@ _TABLE_LEAF: Final = 0x0D
 _COLUMNS: Final = 5
 _FIRST_TEXT: Final = 13
 _INTEGER_SIZES: Final = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}
-"""Bytes of an integer by the type that a record gives it; NULL, 0 and 1 have none."""
+"""The size of an integer in bytes by its serial type; NULL, 0 and 1 have no bytes."""
 
 
 class LogRow(NamedTuple):
-    """What a copy of the row says."""
-
     log_id: str
     probe: int
 
 
 def row_of_file(path: Path) -> LogRow | None:
-    """Return the row in the database file alone, if it has one."""
+    """Return the row in the database file, without its WAL, if there is one."""
     with path.open("rb") as file:
         size = _page_size(int.from_bytes(file.read(_DATABASE_HEADER)[16:18], "big"))
         file.seek(size * (PAGE_NUMBER - 1))
@@ -43,17 +41,17 @@ def row_of_file(path: Path) -> LogRow | None:
 
 
 def row_of_wal(path: Path) -> LogRow | None:
-    """Return the first copy of the row in a WAL, if it has one that counts."""
+    """Return the first valid copy of the row in a WAL, if there is one."""
     with suppress(FileNotFoundError), path.open("rb") as wal:
         header = wal.read(_WAL_HEADER)
         if len(header) < _WAL_HEADER or _number(header, 0) not in _WAL_MAGIC:
-            return None  # as SQLite has it, such a WAL is empty
+            return None  # SQLite treats such a WAL as empty
         size = _page_size(_number(header, 8))
         at = _WAL_HEADER
         for _ in range(MAX_FRAMES):
             frame = wal.read(_FRAME_HEADER)
             if len(frame) < _FRAME_HEADER or frame[8:16] != header[16:24]:
-                return None  # what follows is left of the WAL before
+                return None  # the remaining frames belong to an earlier WAL
             if _number(frame, 0) == PAGE_NUMBER:
                 return parse(wal.read(size))
             at += _FRAME_HEADER + size
@@ -62,7 +60,7 @@ def row_of_wal(path: Path) -> LogRow | None:
 
 
 def parse(page: bytes) -> LogRow | None:
-    """Return the row on *page*, a leaf of a table; None if there is another one, or none."""
+    """Return the row on *page*, a table leaf; None if the page has another format."""
     try:
         return _parse(page)
     except (IndexError, UnicodeDecodeError):
@@ -89,13 +87,13 @@ def _parse(page: bytes) -> LogRow | None:
 
 
 def _integer(kind: int, data: bytes) -> int:
-    if kind == 9:  # noqa: PLR2004  as the format has it, the number 1
+    if kind == 9:  # noqa: PLR2004  the serial type of the constant 1
         return 1
     return int.from_bytes(data[: _INTEGER_SIZES.get(kind, 0)], "big", signed=True)
 
 
 class _Numbers(Iterator[int]):
-    """Numbers of 7 bits a byte, the last byte of each without the eighth."""
+    """Decodes variable-length integers of 7 bits a byte; the last byte has no eighth bit."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self._data = data

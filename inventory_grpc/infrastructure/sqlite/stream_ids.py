@@ -1,4 +1,4 @@
-"""The numbers by which streams and subjects stand in the tables. Once given, they stay."""
+"""The numbers of streams and subjects in the tables; a number never changes."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -15,9 +15,9 @@ from inventory_grpc.infrastructure.sqlite.multirow import select_with
 
 KNOWN_STREAMS: Final = 100_000
 KNOWN_SUBJECTS: Final = 20_000
-"""Numbers that need not be looked up again."""
+"""Limits of the cached numbers."""
 
-# in one row: every row that is fetched lets go of the interpreter, see multirow.py
+# in one row, because each fetch of a row releases the GIL, see multirow.py
 _SUBJECTS: Final = (
     "WITH asked (place, kind, name) AS ({}) SELECT json_group_array(json_array(place, subject)) "
     "FROM asked CROSS JOIN subjects USING (kind, name)"
@@ -25,7 +25,7 @@ _SUBJECTS: Final = (
 
 
 class StreamIds:
-    """Caches of the numbers in the file."""
+    """Caches of the numbers."""
 
     def __init__(self) -> None:
         self.streams: Recent[Key, int] = Recent(KNOWN_STREAMS)
@@ -39,7 +39,7 @@ class StreamIds:
         return number
 
     def find_subjects(self, connection: apsw.Connection, keys: Collection[Key]) -> dict[Key, int]:
-        """Return the numbers of those of *keys* that events are about."""
+        """Return the numbers of those of *keys* that are the subject of events."""
         found = {key: number for key in keys if (number := self.subjects.get(key)) is not None}
         unknown = [key for key in keys if key not in found]
         asked = [(place, *stored(key)) for place, key in enumerate(unknown)]
@@ -50,13 +50,13 @@ class StreamIds:
         return found
 
     def clear(self) -> None:
-        """Look everything up again: the file was opened anew."""
+        """Evict all numbers, after the file was reopened."""
         self.streams.clear()
         self.subjects.clear()
 
 
 class Numbering:
-    """Gives the events of one transaction the numbers of their keys, new ones where they begin."""
+    """Assigns the numbers of their keys to the events of one transaction; new keys get new ones."""
 
     def __init__(self, connection: apsw.Connection, ids: StreamIds) -> None:
         self._connection = connection
@@ -67,7 +67,7 @@ class Numbering:
     def numbered(self, events: Sequence[Event]) -> list[Recorded]:
         """Return *events* with their numbers."""
         begun, known, recorded = self.streams, self._ids.streams, list[Recorded]()
-        subject, number = None, None  # of a command, they are mostly the same for all events
+        subject, number = None, None  # usually the same for all events of a command
         for event in events:
             key = event.key
             if event.version == 1:
@@ -87,7 +87,7 @@ class Numbering:
         return stream
 
     def _number(self, subject: Key, position: int) -> int:
-        """Return the number of *subject*; an event at *position* begins it if it has none."""
+        """Return the number of *subject*; a new one gets *position*, that of its first event."""
         number = self.subjects.get(subject) or self._ids.subjects.get(subject)
         if number is None:
             found = self._ids.find_subjects(self._connection, [subject])
@@ -97,7 +97,7 @@ class Numbering:
         return number
 
     def keep(self) -> None:
-        """Know the new ones from now on: the transaction was committed."""
+        """Cache the new numbers, after the commit."""
         for key, number in self.streams.items():
             self._ids.streams.put(key, number)
         for key, number in self.subjects.items():

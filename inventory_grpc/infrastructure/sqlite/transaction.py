@@ -1,4 +1,4 @@
-"""The log as the writer reads it before commands are decided, and writes it after."""
+"""The writer's transaction in SQLite."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -29,7 +29,7 @@ from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_w
 from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
 
 SNAPSHOT_EVERY: Final = 500
-"""A fold of a subject that read more events leaves a snapshot."""
+"""A fold of a subject over more events than this stores a snapshot."""
 
 _NO_END: Final = 2**62
 _ANSWERED: Final = (
@@ -66,11 +66,11 @@ class SqliteTransaction:
 
     @property
     def end(self) -> tuple[int, bytes]:
-        """Return where the log ends, and the hash there."""
+        """The last position of the log, and its hash."""
         return self._tail.position, self._tail.hash
 
     def committed(self) -> None:
-        """Stand by the numbers that were given: they are those of the file now."""
+        """Cache the new numbers of streams and subjects, after the commit."""
         self._numbering.keep()
 
     def kept_time(self) -> KeptTime | None:
@@ -96,18 +96,17 @@ class SqliteTransaction:
         by_type: dict[type[Any], list[Any]] = {}
         for key in dict.fromkeys(streams):
             by_type.setdefault(type(key), []).append(key)
-            begin: Any = STREAMS[type(key)]
-            states[key] = begin(key)
-        for kind, alike in by_type.items():
-            for key, stream, state in read_models.FIND.get(kind, find_folded)(
-                self._connection, alike
-            ):
+            make: Any = STREAMS[type(key)]
+            states[key] = make(key)
+        for kind, keys_of_kind in by_type.items():
+            find = read_models.FIND.get(kind, find_folded)
+            for key, stream, state in find(self._connection, keys_of_kind):
                 self._ids.streams.put(key, stream)
                 states[key] = state
         return states
 
     def _fold(self, key: Key, number: int, upto: int = _NO_END) -> State:
-        """Fold a subject from its snapshot, if that is not too late, and on."""
+        """Fold the events of a subject, from its snapshot on if that is not too new."""
         state = find_snapshot(self._connection, number, upto)
         after = state.position if state else 0
         events = list(log.events_of_subject(self._connection, number, after, upto))
@@ -156,7 +155,7 @@ class SqliteTransaction:
         execute_with(self._connection, _REQUESTS, rows)
 
     def _append(self, events: Sequence[Event]) -> None:
-        """Add events to the log, and move the read models."""
+        """Append events to the log, and update the read models."""
         numbering, connection = self._numbering, self._connection
         recorded = numbering.numbered(events)
         self._tail, rows = chained(self._log_id, self._tail, recorded)
