@@ -143,7 +143,6 @@ class Service(NamedTuple):
 def build_service(
     parts: Engine, settings: Settings, wall: WallClock, *, shares_port: bool
 ) -> Service:
-    """Return the server of an engine, configured by *settings*."""
     health = Health(SERVICES)
 
     def update_health(_: object) -> None:

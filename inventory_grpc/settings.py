@@ -27,22 +27,18 @@ _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 
 
 class LogFormat(Enum):
-    """How log lines look."""
-
     AUTO = "auto"
     JSON = "json"
     CONSOLE = "console"
 
 
 class EventLoop(Enum):
-    """The event loop that runs the server."""
-
     ASYNCIO = "asyncio"
     UVLOOP = "uvloop"
 
 
 class Reflection(Enum):
-    """Which callers may ask what there is to call."""
+    """The setting for gRPC reflection, which describes the API to callers."""
 
     LOOPBACK = "loopback"
     ON = "on"
@@ -50,7 +46,7 @@ class Reflection(Enum):
 
 
 class HealthAccess(Enum):
-    """Which callers may ask for health, where callers are known."""
+    """The authentication of health checks, if callers are authenticated."""
 
     OPEN = "open"
     TOKEN = "token"  # noqa: S105  a word
@@ -193,7 +189,7 @@ class Settings:
             self._check_openness()
 
     def _check_openness(self) -> None:
-        """See that whoever serves other machines in the open has said so."""
+        """Refuse an open address that the operator has not explicitly allowed."""
         reached = f"listen: {self.listen} can be reached from other machines, and"
         if self.tls_certificate is None and not self.allow_plaintext:
             raise BadSetting(
@@ -203,7 +199,7 @@ class Settings:
             )
         if self.callers is None and not self.allow_anonymous:
             raise BadSetting(
-                f"{reached} anybody could do anything; set INVENTORY_CALLERS, choose a loopback "
+                f"{reached} any caller could do anything; set INVENTORY_CALLERS, choose a loopback "
                 "address, or set INVENTORY_ALLOW_ANONYMOUS=1 if the network is yours alone"
             )
 
@@ -245,7 +241,6 @@ def kinds_of_settings() -> dict[str, type[Any]]:
 
 
 def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
-    """Return the type of a value that may also be None."""
     plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
     return plain
 

@@ -27,8 +27,6 @@ from inventory_grpc.domain.refusals import Refusal
 
 @dataclass(eq=False)
 class RequestIdReused(Refusal):
-    """Another request was recorded under this id."""
-
     request_id: str
 
     def __str__(self) -> str:
@@ -40,8 +38,6 @@ class RequestIdReused(Refusal):
 
 @dataclass(eq=False)
 class PositionAhead(Refusal):
-    """The position is beyond the end of the log."""
-
     position: int
     head: int
 
@@ -54,8 +50,6 @@ class PositionAhead(Refusal):
 
 @dataclass(eq=False)
 class OtherLog(Refusal):
-    """The caller followed another log, whose positions are not valid here."""
-
     asked: str
     log_id: str
 
@@ -77,16 +71,12 @@ class Unavailable(Refusal):
 
 
 class Overloaded(Unavailable):
-    """The backlog is too long to be processed in time."""
-
     def __str__(self) -> str:
         return "the server is overloaded; try again later"
 
 
 @dataclass(eq=False)
 class ReadsRefused(Unavailable):
-    """Storage has failed, and the request cannot be read for now."""
-
     why: str
 
     def __str__(self) -> str:
@@ -98,8 +88,6 @@ class ReadsRefused(Unavailable):
 
 @dataclass(eq=False)
 class WritesRefused(Unavailable):
-    """Storage has failed; reads are still served."""
-
     why: str
 
     def __str__(self) -> str:
@@ -110,15 +98,11 @@ class WritesRefused(Unavailable):
 
 
 class StorageFull(Unavailable):
-    """The disk is full; reads are still served, and writes again as soon as there is space."""
-
     def __str__(self) -> str:
         return "the disk is full; writes are refused until there is space"
 
 
 class ShuttingDown(Unavailable):
-    """This server is shutting down; another one may be available."""
-
     def __str__(self) -> str:
         return "this server is shutting down; connect again"
 
@@ -142,8 +126,6 @@ class OutcomeUnknown(Refusal):
 
 
 class LogDamaged(Refusal):
-    """Stored data is damaged."""
-
     def __str__(self) -> str:
         return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
 
@@ -157,8 +139,6 @@ class Unauthenticated(Refusal):
 
 @dataclass(eq=False)
 class PermissionDenied(Refusal):
-    """The caller is authenticated, and may not do this."""
-
     method: str = ""
     store_id: str = ""
 

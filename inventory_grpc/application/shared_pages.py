@@ -31,8 +31,6 @@ class _Read:
 
 
 class SharedPages:
-    """The pages of a log that were requested last."""
-
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._reads: dict[_Asked, _Read] = {}

@@ -48,5 +48,4 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line."""
     app()

@@ -173,7 +173,6 @@ async def _one_by_one(batches: Batches) -> AsyncGenerator[Iterable[CommandReques
 
 
 def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
-    """Return *requests* as commands, each with a request id."""
     make: Any = pb.Command
     commands = []
     for request in listed("requests", requests, "requests"):

@@ -33,8 +33,6 @@ class Closed(RuntimeError):
 
 
 class Connection:
-    """One connection, and the number of its calls."""
-
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
         self.commands = InventoryCommandsStub(channel)

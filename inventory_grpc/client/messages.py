@@ -68,8 +68,6 @@ class Key(NamedTuple):
 
 
 class About(TypedDict):
-    """The fields that all commands have."""
-
     request_id: str
     reason: str
     reference: str

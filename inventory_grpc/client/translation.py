@@ -77,7 +77,6 @@ def translated(error: grpc.aio.AioRpcError, *, request_id: str = "") -> Inventor
 
 
 def translated_result(error: CommandError, *, request_id: str) -> InventoryError:
-    """Return the exception for one command of a batch."""
     code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
     return _translated(code, error.message, [*error.details], None, request_id)
 

@@ -54,7 +54,6 @@ class TtlStockCache:
             self._entries.popitem(last=False)
 
     def recorded(self, events: Sequence[Event]) -> None:
-        """Update the entries of the stocks in *events*."""
         for event in events:
             entry = self._entries.get(event.key)
             if entry is not None and entry.as_of < event.position:

@@ -59,8 +59,6 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True)
 class _Known:
-    """The content of the file when it was last read."""
-
     tokens: Mapping[str, _Token]
     certificates: Mapping[str, Caller]
 
@@ -114,7 +112,6 @@ class CallersFile:
 
 
 def new_token() -> str:
-    """Return a new random token."""
     return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -133,7 +130,6 @@ def entry_of(actor: Name, role: Role, token: str) -> Sequence[str]:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Return the values that differ after the file was changed."""
     try:
         found = path.stat()
     except OSError as error:

@@ -11,7 +11,6 @@ _NAMESPACE: Final = Path("/proc/self/timens_offsets")
 
 
 def wall() -> Instant:
-    """Return the wall-clock time."""
     return Instant(time.time_ns() // 1_000)
 
 

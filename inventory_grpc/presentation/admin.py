@@ -46,8 +46,6 @@ class ServerFacts:
 
 
 class Admin:
-    """Serves `InventoryAdmin`."""
-
     def __init__(self, facts: ServerFacts) -> None:
         self._facts = facts
 

@@ -114,13 +114,11 @@ async def refuse(call: Call, refusal: Refusal, code: StatusCode | None = None) -
 
 
 def reason_of(refusal: Refusal) -> str:
-    """Return the reason of *refusal* as clients see it."""
     _, reason = STATUS[type(refusal)]
     return pb.ErrorReason.Name(reason).removeprefix(_PREFIX)
 
 
 def status_of(refusal: Refusal) -> Status:
-    """Return *refusal* as the message for the trailers."""
     status = Status()
     _fill(status, refusal, _MAX_ROWS_BYTES)
     return status

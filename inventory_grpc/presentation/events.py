@@ -39,8 +39,6 @@ FACTS: Final = frozenset(
 
 
 class Events:
-    """Serves `InventoryEvents` from the log."""
-
     def __init__(self, followers: Followers, log: EventLog, now: WallClock) -> None:
         self._followers = followers
         self._log = log
@@ -96,8 +94,6 @@ class Events:
 
 
 class Subscription(NamedTuple):
-    """The parameters of a subscription."""
-
     start: Start
     log_id: str
     matching: EventFilter
@@ -106,8 +102,6 @@ class Subscription(NamedTuple):
 
 
 class LogRange(NamedTuple):
-    """The part of the log to list."""
-
     matching: EventFilter
     after: int
     before: int
@@ -115,7 +109,6 @@ class LogRange(NamedTuple):
 
 
 def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscription:
-    """Read the subscription from *request*."""
     check.take_if_any(Name, "log_id", request.log_id)
     heartbeat = DEFAULT_HEARTBEAT
     if request.HasField("heartbeat"):
@@ -130,7 +123,6 @@ def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscri
 
 
 def read_range(check: Validator, request: pb.ListEventsRequest) -> LogRange:
-    """Read the part of the log from *request*, starting at its page."""
     last = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
     after = check.number("after_position", request.after_position, 0)
     before = check.number("before_position", request.before_position, 0) or END_OF_TIME

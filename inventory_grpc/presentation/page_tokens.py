@@ -28,7 +28,6 @@ _NOT_DIGESTED: Final = frozenset({"page_size", "page_token", "min_position"})
 
 
 def size(check: Validator, asked: int) -> int:
-    """Return the maximum number of rows of a page."""
     return min(check.number("page_size", asked, 0) or DEFAULT_SIZE, MAX_SIZE)
 
 
@@ -39,7 +38,6 @@ def token(request: Message, *key: object) -> str:
 
 
 def position(key: str) -> int:
-    """Parse a key that is a position of the log."""
     number = int(key)
     if not 0 <= number < 2**63:
         raise Malformed("must be a position")

@@ -26,8 +26,6 @@ class CommandRow(NamedTuple):
 
 
 class QueryRow(NamedTuple):
-    """One query."""
-
     name: str
     """The name of the rpc."""
     answer: Callable[[Queries, Any, Call], Awaitable[Message]]

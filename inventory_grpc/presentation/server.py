@@ -88,8 +88,6 @@ _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
 
 
 class Servicers(NamedTuple):
-    """The implementations of the services."""
-
     commands: Commands
     queries: Queries
     events: Events

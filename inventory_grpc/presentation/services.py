@@ -53,7 +53,6 @@ PERMISSIONS: Final[Mapping[str, Role]] = {
 
 
 def methods_of(servicer: object, service: Service) -> Mapping[str, Any]:
-    """Return the methods of a servicer by name."""
     return {name: getattr(servicer, name) for name in service.roles}
 
 

@@ -52,7 +52,6 @@ def fill_key(message: stock_pb2.StockKey, stock_id: StockId) -> None:
 
 
 def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -> None:
-    """Write a reservation with all its lines."""
     message.reservation_id = reservation.reservation_id
     message.customer_id = reservation.customer_id
     message.order_id = reservation.order_id or ""
@@ -70,7 +69,6 @@ def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -
 
 
 def fill_stock_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  several types
-    """Write the outcome of a command on one stock."""
     fill_stock(response.stock, outcome.streams[0])
     response.position = outcome.position
     response.replayed = outcome.replayed

@@ -43,16 +43,12 @@ class BadCertificate(ValueError):
 
 
 class Files(NamedTuple):
-    """The contents of the files."""
-
     chain: bytes
     key: bytes
     authorities: bytes | None
 
 
 class Paths(NamedTuple):
-    """The paths of the files."""
-
     chain: Path
     key: Path
     authorities: Path | None

@@ -20,7 +20,6 @@ _SERVICE_LINK: Final = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_
 
 
 def variable(setting: str) -> str:
-    """Return the environment variable of *setting*."""
     return PREFIX + setting.upper()
 
 

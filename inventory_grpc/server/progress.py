@@ -16,8 +16,6 @@ LINE_SECONDS: Final = 10.0
 
 
 class Bar:
-    """The progress of a long task."""
-
     def __init__(self, progress: Progress, what: str) -> None:
         self._progress = progress
         self._task = progress.add_task(what, total=None)

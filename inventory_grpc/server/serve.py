@@ -27,8 +27,6 @@ CALLERS_EVERY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Served:
-    """A running server."""
-
     address: str
     engine: Engine
     controls: CallControls

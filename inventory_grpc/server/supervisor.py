@@ -149,7 +149,6 @@ class _Supervisor:
                 worker.kill()
 
     async def _run_worker(self, number: int) -> End:
-        """Start worker *number*, and wait for its end."""
         try:
             worker = self._workers[number] = Worker.start(number, self._settings)
         except OSError as error:

@@ -28,8 +28,6 @@ _STATES: Final = {"T": "is stopped", "t": "is held by a debugger", _AT_DISK: "wa
 
 
 class End(NamedTuple):
-    """The end of a worker."""
-
     how: str
     reason: str
     """The reason that the worker reported, if any."""
@@ -106,7 +104,6 @@ class Worker:
         return self._missed
 
     def __str__(self) -> str:
-        """Return its process id and its state."""
         return f"process {self._process.pid}, which {_STATES.get(self._state(), 'does not answer')}"
 
     def waits_for_disk(self) -> bool:

@@ -222,9 +222,9 @@ async def test_a_port_in_use_is_never_called_a_bad_certificate(house: House) -> 
     ("chosen", "problem"),
     [
         ({}, "nothing would be encrypted"),
-        ({"allow_plaintext": True}, "anybody could do anything"),
+        ({"allow_plaintext": True}, "any caller could do anything"),
         ({"callers": Path("callers.toml")}, "nothing would be encrypted"),
-        ({"tls_certificate": Path("c"), "tls_key": Path("k")}, "anybody could do anything"),
+        ({"tls_certificate": Path("c"), "tls_key": Path("k")}, "any caller could do anything"),
         ({"tls_certificate": Path("c")}, "one needs the other"),
         ({"tls_client_ca": Path("c")}, "needs tls_certificate"),
     ],

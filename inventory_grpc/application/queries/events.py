@@ -43,9 +43,7 @@ class EventLog(Protocol):
     @property
     def log_id(self) -> str: ...
 
-    async def head(self) -> int:
-        """Return the last position of the log in storage."""
-        ...
+    async def head(self) -> int: ...
 
     async def page(
         self, after: int, upto: int, matching: EventFilter, max_events: int, max_bytes: int

@@ -92,7 +92,6 @@ class Latest:
         return reading
 
     async def read(self, query: Query[T]) -> Reading[T]:
-        """Return the answer to *query*."""
         return self._checked(await self._queries.newest.read(query))
 
     def _checked(self, reading: Reading[T]) -> Reading[T]:

@@ -18,7 +18,6 @@ _SWAP: Final = ".swap-"
 
 
 def beside(path: Path, end: str) -> Path:
-    """Return *path* with *end* added to its name."""
     return path.with_name(path.name + end)
 
 
@@ -50,7 +49,6 @@ def date_of_swap(path: Path, swap: Path) -> str:
 
 
 def has_content(file: Path) -> bool:
-    """Return whether there is a file and it is not empty."""
     return size_of(file) > 0
 
 

@@ -10,8 +10,6 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 
 class SqliteEventLog:
-    """An `EventLog` over the file."""
-
     def __init__(self, readers: Readers, log_id: str) -> None:
         self._readers = readers
         self._log_id = log_id

@@ -21,7 +21,6 @@ CREATE TABLE IF NOT EXISTS clock (
 
 
 def read(connection: apsw.Connection) -> KeptTime | None:
-    """Return the stored offset, if there is one."""
     if not _is_there(connection):
         return None
     row = connection.execute("SELECT boot, offset FROM clock").fetchone()
@@ -29,7 +28,6 @@ def read(connection: apsw.Connection) -> KeptTime | None:
 
 
 def write(connection: apsw.Connection, time: KeptTime) -> None:
-    """Replace the stored offset with *time*."""
     connection.execute(_TABLE)
     connection.execute("INSERT OR REPLACE INTO clock VALUES (1, ?, ?)", time)
 

@@ -44,8 +44,6 @@ _READ_AT_ONCE: Final = 256
 
 
 class Repaired(NamedTuple):
-    """The result of a repair."""
-
     pages: int
     """Pages that had no valid checksum; if there are none, nothing was changed."""
     position: int = 0

@@ -94,7 +94,6 @@ class _Known:
         return stock
 
     def move(self, recorded: Recorded) -> None:
-        """Update the stock from an event."""
         event, stream, _ = recorded
         if event.after is not None:
             self._stocks[stream] = (*event.after, event.version)

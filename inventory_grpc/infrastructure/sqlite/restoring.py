@@ -32,8 +32,6 @@ _SHARED_BYTES: Final = 510
 
 
 class Restored(NamedTuple):
-    """The result of a restore."""
-
     position: int
     log_id: str
     """Of the restored database."""

@@ -58,7 +58,6 @@ def _check_not_newer(stored_format: int, path: Path) -> None:
 
 
 def format_of(connection: apsw.Connection) -> int:
-    """Return the format of the log."""
     stored_format: int = connection.pragma("user_version")
     return stored_format
 
@@ -139,5 +138,4 @@ def new_log_id() -> str:
 
 
 def sql(name: str) -> str:
-    """Return the text of an SQL file of this package."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -58,7 +58,6 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
 
 
 def _upgrade(connection: apsw.Connection) -> None:
-    """Convert the tables from format 1 to format 2."""
     connection.execute(schema.sql("upgrade.sql"))
     _name_subjects(connection)
     connection.create_scalar_function("by_kind", _by_kind, 1)

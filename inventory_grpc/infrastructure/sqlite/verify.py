@@ -108,7 +108,6 @@ def _names(source: apsw.Connection, number: str) -> Iterator[str]:
 
 
 def _read(data: bytes | None) -> Event | None:
-    """Return the event in *data*, if it can be read."""
     try:
         return decode(data) if data else None
     except UNREADABLE:

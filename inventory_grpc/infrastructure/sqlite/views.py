@@ -13,8 +13,6 @@ from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 
 class SqliteViews:
-    """The `Views` over the file."""
-
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
         self.latest = LatestState(readers)

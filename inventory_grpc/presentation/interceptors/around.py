@@ -77,7 +77,6 @@ class Nested(Wrapping):
 
 
 def behaviour_of(handler: Handler) -> Behaviour:
-    """Return the method of *handler*."""
     call: Any = (
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     )

@@ -18,8 +18,6 @@ class WriteGate(Protocol):
 
 
 class GuardCommands(Around):
-    """Checks the gate before each command; all other calls pass."""
-
     def __init__(self, gate: WriteGate) -> None:
         super().__init__()
         self._gate = gate

@@ -53,7 +53,6 @@ class LogCalls(Around):
         return logged
 
     def write_waiting(self) -> None:
-        """Write the waiting lines, in order."""
         if self._waiting:
             waiting, self._waiting = self._waiting, []
             _write(_log.info, each=waiting)
