@@ -165,8 +165,9 @@ def _by_series(name: str) -> Question:
         for series in dict.fromkeys(figure.name for figure in part.figures):
             for column in (series, f"{series}|ratio"):
                 if cells := _column(part, column):
-                    heading = _heading(part, column).removesuffix(", µs")
-                    rows.append([heading, *(cells.get(at, "") for at, _ in places)])
+                    _, is_ratio, heading = _heading(part, column).rpartition(", ratio")
+                    label = f"ratio{heading}" if is_ratio else series
+                    rows.append([label, *(cells.get(at, "") for at, _ in places)])
         yield _table([part.axis or "", *(f"{label}, µs" for _, label in places)], rows)
 
     return Question([name], tables)
@@ -178,14 +179,15 @@ def _kept(name: str) -> Question:
     def tables(parts: Parts) -> Iterator[Table]:
         if not (part := parts.get(name)):
             return
-        rows = []
+        rows, places = [], _places(part)
         for series in dict.fromkeys(figure.name for figure in part.figures):
             shares = kept(part, series)
-            if shares and (flat := part.of(series)[0].ratios[0].flat):
+            if len(shares) > 1 and (flat := part.of(series)[0].ratios[0].flat):
                 aim = f"at least {flat:.2f}{verdict([*shares.values()][-1], 0, flat)}"
-                rows.append([series, *(number(share) for share in shares.values()), aim])
-        labels = [f"{short(at or 0)} {part.axis}, ratio" for at, _ in _places(part)]
-        yield _table(["call", *labels, "aim"], rows)
+                rows.append([series, *(number(shares.get(at)) for at, _ in places), aim])
+        if rows:
+            labels = [f"{short(at or 0)} {part.axis}, ratio" for at, _ in places]
+            yield _table(["call", *labels, "aim"], rows)
 
     return Question([name], tables)
 
