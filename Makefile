@@ -13,8 +13,6 @@ INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --pyth
 # The packages that the examples in Node and protos/buf.gen.yaml need.
 NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8' 'protobufjs@^7.5' \
   '@bufbuild/protobuf@^2.9' '@bufbuild/protoc-gen-es@^2.9'
-# Their modules say what they are, and do not ask; scripts/docstrings.py looks.
-STATED := $(addprefix inventory_grpc/,application cli client domain infrastructure/sqlite presentation server)
 
 .PHONY: help
 help: ## Show this list
@@ -29,7 +27,7 @@ check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 	$(BIN)/buf lint protos
 	$(BIN)/buf format -d --exit-code protos
 	$(BIN)/python scripts/protos.py --check
-	$(BIN)/python scripts/docstrings.py $(STATED)
+	$(BIN)/python scripts/docstrings.py inventory_grpc scripts tests
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy

@@ -18,8 +18,8 @@ from inventory_grpc.presentation.grpc_types import Behaviour, Context
 from inventory_grpc.presentation.interceptors.around import Around
 
 QUIET_SECONDS: Final = 0.1
-"""When no call has arrived for this long, nearby clients have seen the refusal. gRPC cancels
-calls that are in transit at that moment."""
+"""After this long without a call, nearby clients have seen the refusal. gRPC cancels calls that
+are in transit at that moment."""
 
 PATIENCE_SECONDS: Final = 0.5
 """Refusing ends after this long, even if calls keep arriving."""

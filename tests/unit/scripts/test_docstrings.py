@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.docstrings import main, question
+from scripts.docstrings import main, questions
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,14 @@ from scripts.docstrings import main, question
     ],
 )
 def test_a_question_is_refused(summary: str) -> None:
-    assert question(f'"""{summary}\n\nAnd more."""\n') == " ".join(summary.split())
+    docstring = f'"""{summary}\n\nAnd more."""\n'
+    assert list(questions(docstring)) == [(1, " ".join(summary.split()))]
+
+
+@pytest.mark.parametrize("line", ["class Stock:", "def stock():", "async def stock():"])
+def test_a_question_inside_of_a_module_is_refused(line: str) -> None:
+    source = f'LIMIT = 5\n"""How many there are."""\n{line}\n    """What there is."""\n'
+    assert list(questions(source)) == [(2, "How many there are."), (4, "What there is.")]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ def test_a_question_is_refused(summary: str) -> None:
     ],
 )
 def test_a_statement_passes(source: str) -> None:
-    assert question(source) is None
+    assert not list(questions(source))
 
 
 def test_the_check_names_each_file_that_it_refuses(
@@ -42,4 +49,4 @@ def test_the_check_names_each_file_that_it_refuses(
     assert main([str(tmp_path)]) == 0
     (tmp_path / "asked.py").write_text('"""How many are there?"""\n')
     assert main([str(tmp_path)]) == 1
-    assert f"{tmp_path}/asked.py" in capsys.readouterr().err
+    assert f"{tmp_path}/asked.py:1:" in capsys.readouterr().err

@@ -18,7 +18,7 @@ GOODS = 10 * BATCH + 1
 
 
 class Warehouse:
-    """Does each request once, or with the fault that a test sets."""
+    """Executes each request once, or with the fault that a test sets."""
 
     def __init__(self) -> None:
         self.positions: dict[str, int] = {}
