@@ -1,4 +1,4 @@
-"""Many commands in one message: submits them to the ledger and tells the outcome of each."""
+"""Many commands in one message: submits them to the ledger, and returns the result of each."""
 
 import asyncio
 import logging
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ledger.question import Question
+from inventory_grpc.application.ledger.mailbox import Answers
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.domain.values import MISSING
 from inventory_grpc.presentation.call import Call
@@ -23,23 +23,23 @@ MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
 TURN_SECONDS: Final = 0.001
-"""Commands are read, or results written, for this long before other calls get a turn."""
+"""Commands are read, or results written, for this long before other calls can run."""
 
-SOME: Final = 16
-"""Commands between two looks at the clock."""
+CHUNK: Final = 16
+"""Commands between two checks of the time."""
 
 T = TypeVar("T")
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
-Read = Callable[[str, Any], Question]
-"""Reads a command of the kind that is named; raises the refusal if it is wrong."""
+Read = Callable[[str, Any], Submission]
+"""Reads a command by its kind and request; raises a refusal if it is invalid."""
 
 
 class RecordsAll(Protocol):
     """Records many commands; see `inventory_grpc.application.ledger.loop`."""
 
-    async def record_all(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]": ...
+    async def record_all(self, submissions: Sequence[Submission]) -> Answers: ...
 
 
 class Tally:
@@ -57,30 +57,25 @@ class Tally:
 
 
 class Submitted:
-    """The commands of one message: the ledger has those that are well formed."""
+    """The commands of one message, of which the ledger has the valid ones."""
 
-    def __init__(
-        self,
-        refusals: Sequence[Refusal | None],
-        answered: "asyncio.Future[Sequence[Answer]]",
-        tally: Tally,
-    ) -> None:
+    def __init__(self, refusals: Sequence[Refusal | None], answered: Answers, tally: Tally) -> None:
         self._refusals = refusals
-        self._answered: asyncio.Future[Sequence[Answer]] | None = answered
+        self._answered: Answers | None = answered
         self._tally = tally
 
-    def give_up(self) -> None:
-        """Cancel the commands that were not begun."""
+    def cancel(self) -> None:
+        """Cancel the commands that were not started."""
         if self._answered is not None:
             self._answered.cancel()
 
     async def respond(self, response: Response) -> Response:
-        """Wait until all are done, and write the result of each into *response*, in order."""
+        """Wait for all commands, and add their results to *response*, in order."""
         assert self._answered is not None, "a message is answered once"
         answers = iter(await self._answered)
         refused = 0
-        async for some in _in_turns(self._refusals):
-            for refusal in some:
+        async for chunk in _in_chunks(self._refusals):
+            for refusal in chunk:
                 answer = next(answers) if refusal is None else refusal
                 if isinstance(answer, tuple):
                     fill_result(response.results.add(), answer)
@@ -88,7 +83,7 @@ class Submitted:
                     refused += 1
                     fill_error(response.results.add().error, answer)
         self._tally.add(refused=refused)
-        # this object lives until the caller has taken the response, which may take long
+        # this object lives until the response is sent, which may take long
         self._answered, self._refusals = None, ()
         return response
 
@@ -96,41 +91,41 @@ class Submitted:
 async def submit(
     commands: Sequence[pb.Command], read: Read, ledger: RecordsAll, tally: Tally
 ) -> Submitted:
-    """Submit *commands* to *ledger*; return once it has room for them.
+    """Submit *commands* to *ledger*; return when they are enqueued.
 
     Raises:
-        InvalidValue: there are none, or too many.
+        InvalidValue: there are no commands, or too many.
     """
     if not 1 <= len(commands) <= MAX_COMMANDS:
         problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
         raise InvalidValue([Violation("commands", problem)])
-    asked: list[Question] = []
+    submissions: list[Submission] = []
     refusals: list[Refusal | None] = []
-    async for some in _in_turns(commands):
-        refusals += [_read(command, read, asked) for command in some]
+    async for chunk in _in_chunks(commands):
+        refusals += [_read(command, read, submissions) for command in chunk]
     tally.add(commands=len(commands))
-    return Submitted(refusals, await ledger.record_all(asked), tally)
+    return Submitted(refusals, await ledger.record_all(submissions), tally)
 
 
-def _read(command: pb.Command, read: Read, asked: list[Question]) -> Refusal | None:
-    """Add *command*, read, to *asked*, or return the refusal."""
+def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:
+    """Read *command* and add it to *submissions*, or return the refusal."""
     kind = command.WhichOneof("command")
     if kind is None:
         return InvalidValue([Violation("command", MISSING)])
     try:
-        asked.append(read(kind, getattr(command, kind)))
+        submissions.append(read(kind, getattr(command, kind)))
     except Refusal as refusal:
-        return refusal.with_traceback(None)  # its frames would keep all the requests
-    except Exception as error:  # noqa: BLE001  a bug in one command must not be the others' fate
+        return refusal.with_traceback(None)  # its frames would keep all requests
+    except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
         return bug(_log, error, kind)
     return None
 
 
-async def _in_turns(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """Yield *items*, some at a time, and let other calls have a turn every `TURN_SECONDS`."""
+async def _in_chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+    """Yield *items* in chunks, and yield to the event loop every `TURN_SECONDS`."""
     begun = time.perf_counter()
-    for first in range(0, len(items), SOME):
-        yield items[first : first + SOME]
+    for first in range(0, len(items), CHUNK):
+        yield items[first : first + CHUNK]
         if time.perf_counter() - begun > TURN_SECONDS:
             await asyncio.sleep(0)
             begun = time.perf_counter()

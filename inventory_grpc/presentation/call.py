@@ -1,11 +1,11 @@
-"""The call that is being served, as interceptors and handlers see it."""
+"""The current call, as interceptors and handlers see it."""
 
 from inventory_grpc.application.access import ANYBODY, Caller
 from inventory_grpc.presentation.grpc_types import Context
 
 
 class Call:
-    """One call: its context in gRPC, its caller, and the notes for its line in the log."""
+    """One call: its gRPC context, its caller, and the fields of its log line."""
 
     __slots__ = ("caller", "context", "notes")
 
@@ -19,5 +19,5 @@ class Call:
         self.notes.update(facts)
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until the deadline that the caller has set, if there is one."""
+        """Return the seconds until the caller's deadline, if there is one."""
         return self.context.time_remaining()

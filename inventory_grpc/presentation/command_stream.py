@@ -1,4 +1,4 @@
-"""`ExecuteStream`: reads the next messages of a stream while the last ones are recorded."""
+"""`ExecuteStream`: reads further messages of a stream while earlier ones are recorded."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -10,13 +10,13 @@ from inventory_grpc.presentation.bulk import Submitted
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 MAX_AHEAD: Final = 2
-"""Messages of a stream that are submitted and not answered; others wait with the caller."""
+"""The most messages of a stream that are submitted and not answered; others are not read."""
 
 Submit = Callable[[Sequence[pb.Command]], Awaitable[Submitted]]
 
 
 class CommandStream:
-    """The messages of one caller, submitted in order by a task of the stream's own."""
+    """The messages of one caller, which a separate task submits in order."""
 
     def __init__(self, requests: AsyncIterator[pb.ExecuteStreamRequest], submit: Submit) -> None:
         self._requests = requests
@@ -28,16 +28,16 @@ class CommandStream:
         self._reader = asyncio.create_task(self._read(), name="commands of a stream")
 
     def stop(self) -> None:
-        """Read no more; messages that were submitted are answered."""
+        """Read no more messages; submitted ones are still answered."""
         self._is_stopping = True
         if self._is_idle:
             self._reader.cancel()
 
     async def submitted(self) -> AsyncGenerator[Submitted, None]:
-        """Yield the submitted messages; closing cancels those that are not answered.
+        """Yield the submitted messages; closing the generator cancels unanswered ones.
 
         Raises:
-            Exception: reading ended with it, and not because the caller has finished.
+            Exception: reading has failed.
         """
         try:
             while (submitted := await self._submitted.get()) is not None:
@@ -46,34 +46,34 @@ class CommandStream:
                 try:
                     yield submitted
                 finally:
-                    submitted.give_up()
+                    submitted.cancel()
                 self._room.release()
         finally:
             self._reader.cancel()
             await asyncio.wait([self._reader])
             while not self._submitted.empty():
                 if isinstance(submitted := self._submitted.get_nowait(), Submitted):
-                    submitted.give_up()
+                    submitted.cancel()
 
     async def _read(self) -> None:
-        """Submit the messages that come; in the end, put the reason why no more do."""
+        """Submit the messages that arrive; at the end, enqueue the error, or None."""
         why: Exception | None = RuntimeError("the stream is no longer read")
         try:
             while (request := await self._next()) is not None:
                 self._submitted.put_nowait(await self._submit(request.commands))
-                del request  # it may be a megabyte, while the next one is awaited
+                del request  # frees up to a megabyte while waiting for the next one
             why = None
         except Exception as error:  # noqa: BLE001  raised again in `submitted`
             why = error
         finally:
-            # however this ended, the caller must not wait for more
+            # in every case, the caller must not wait for more messages
             self._submitted.put_nowait(why)
 
     async def _next(self) -> pb.ExecuteStreamRequest | None:
-        """Return the next message once there is room for it; None if the caller has finished.
+        """Return the next message when there is room for it; None at the end of the stream.
 
         Raises:
-            ShuttingDown: the server has ended the stream.
+            ShuttingDown: `stop` was called.
         """
         self._is_idle = True
         try:
@@ -90,7 +90,7 @@ class CommandStream:
 
 
 class CommandStreams:
-    """The streams that are open, so that they can be told to end."""
+    """The open streams, so that a shutdown can end them."""
 
     def __init__(self) -> None:
         self._open: set[CommandStream] = set()
@@ -100,7 +100,7 @@ class CommandStreams:
     def open(
         self, requests: AsyncIterator[pb.ExecuteStreamRequest], submit: Submit
     ) -> Iterator[CommandStream]:
-        """Read *requests* while inside."""
+        """Read *requests* in the context."""
         stream = CommandStream(requests, submit)
         self._open.add(stream)
         if self._is_closing:
@@ -111,7 +111,7 @@ class CommandStreams:
             self._open.discard(stream)
 
     def close(self) -> None:
-        """Stop all streams, and those that are opened later."""
+        """Stop all open and all later streams."""
         self._is_closing = True
         for stream in self._open:
             stream.stop()

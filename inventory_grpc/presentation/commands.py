@@ -1,4 +1,4 @@
-"""`InventoryCommands`: one method for each row of the table, and two for many commands at once."""
+"""`InventoryCommands`: a method for each row of the command table, and two for many commands."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from inventory_grpc.application.access import Caller, Role
-from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
@@ -32,15 +32,15 @@ _DEFAULT: Final = Ttl(DEFAULT_TTL)
 _SINGLE: Final = {row.name: row.role for row in command_rows(_DEFAULT)}
 
 MANY: Final = ("ExecuteBatch", "ExecuteStream")
-"""The methods with many commands in a call; they may be any commands."""
+"""The methods with many commands of any kind in a call."""
 
 ROLES: Final[Mapping[str, Role]] = _SINGLE | dict.fromkeys(MANY, max(_SINGLE.values()))
 
 MAX_WAIT_SECONDS: Final = 30.0
-"""A command whose caller has set no deadline may wait this long to be begun."""
+"""The longest wait for the start of a command without a deadline."""
 
 EARLIEST: Final = Instant(946_684_800_000_000)
-"""The year 2000: nothing this service is told of happened before."""
+"""The year 2000, the lower bound of `occur_time`."""
 
 DAY: Final = 24 * 3600 * 1_000_000
 
@@ -52,7 +52,7 @@ class Ledger(RecordsAll, Protocol):
 
 
 class Commands:
-    """Serves `InventoryCommands` from a ledger."""
+    """The handlers of `InventoryCommands`."""
 
     def __init__(self, ledger: Ledger, now: WallClock, default_ttl: Span = DEFAULT_TTL) -> None:
         self._ledger = ledger
@@ -67,18 +67,18 @@ class Commands:
         }
 
     def close(self) -> None:
-        """Have every stream answer the commands that were submitted, and end."""
+        """End every stream after the answers to its submitted commands."""
         self._streams.close()
 
     def _method(self, row: CommandRow) -> Behaviour:
-        """Return the method that does one command a call."""
+        """Return the method that executes one command for each call."""
         respond: Any = GetMessageClass(SERVICE.methods_by_name[row.name].output_type)
         ledger, now = self._ledger, self._now
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
-            asked = read_command(row, request, call.caller, now(), _deadline(call))
+            submission = read_command(row, request, call.caller, now(), _deadline(call))
             response: Message = respond()
-            row.fill(response, await ledger.record(*asked))
+            row.fill(response, await ledger.record(*submission))
             return response
 
         return execute
@@ -101,7 +101,7 @@ class Commands:
     async def _submit(self, commands: Sequence[pb.Command], call: Call, tally: Tally) -> Submitted:
         row_of, caller, now, deadline = self._row_of, call.caller, self._now(), _deadline(call)
 
-        def read(kind: str, request: Any) -> Question:  # noqa: ANN401  the request of that kind
+        def read(kind: str, request: Any) -> Submission:  # noqa: ANN401  the request of that kind
             return read_command(row_of[kind], request, caller, now, deadline)
 
         return await submit(commands, read, self._ledger, tally)
@@ -120,21 +120,20 @@ def read_command(
     caller: Caller,
     now: Instant,
     deadline: float,
-) -> Question:
-    """Read one command, from a call of its own or from among many.
+) -> Submission:
+    """Read and validate the request of one command.
 
     Raises:
-        InvalidValue, PermissionDenied: it is wrong.
+        InvalidValue, PermissionDenied: the request is invalid, or not allowed.
     """
     with Validator(caller) as check:
         command = row.read(check, request)
-        told = cause(check, request, now)
-    compared = fingerprint(row.name, request) if told.request_id else b""
-    return new(Question, (command, Request(told, compared, deadline, caller.scope)))
+        reported = cause(check, request, now)
+    digest = fingerprint(row.name, request) if reported.request_id else b""
+    return new(Submission, (command, Request(reported, digest, deadline, caller.scope)))
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
-    """Return who asked, and why."""
     if request_id := request.request_id:
         check.name("request_id", request_id)
     occur_time = None
@@ -151,10 +150,10 @@ def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN40
 
 
 def fingerprint(rpc: str, request: Message) -> bytes:
-    """Return the digest that tells *request* from others under the same request id.
+    """Return the digest that distinguishes *request* from others with the same request id.
 
-    It is of the message as it was parsed, without fields that this server does not know and
-    before anything is filled in. It is stored, so its making can never change.
+    It covers the parsed message, without unknown fields and without defaults. It is stored, so
+    the computation can never change.
     """
     request.DiscardUnknownFields()
     message = request.SerializeToString(deterministic=True)
@@ -162,6 +161,6 @@ def fingerprint(rpc: str, request: Message) -> bytes:
 
 
 def _deadline(call: Call) -> float:
-    """Return the time on the event loop's clock until which a command may be begun."""
+    """Return the time, on the event loop's clock, until which a command may be started."""
     seconds = call.seconds_left()
     return asyncio.get_running_loop().time() + (MAX_WAIT_SECONDS if seconds is None else seconds)

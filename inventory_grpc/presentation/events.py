@@ -155,7 +155,7 @@ def _start(check: Validator, request: pb.SubscribeRequest) -> Start:
             return Start(after_time=check.instant("after_time", request.after_time))
         case "from_now":
             if not request.from_now:
-                check.violation("from_now", "must be true, or left out")
+                check.violation("from_now", "must be true or absent")
             return Start(from_now=True)
         case other:
             assert_never(other)

@@ -1,4 +1,4 @@
-"""Reservations over gRPC: readers and rows of their commands, and their queries."""
+"""Reservations over gRPC: the command readers, the queries, and their rows."""
 
 import uuid
 from collections.abc import Sequence
@@ -82,10 +82,10 @@ def extend_reservation(
 
 
 def _new_id() -> str:
-    """Return an id for a reservation that came without one: a new one each time.
+    """Return a random reservation id, for a request without one.
 
-    A request that is sent again is found by its request id, and answered with the id that was
-    made first. An id made from the request id would stay taken after that request is forgotten.
+    A repeated request is recognized by its request id, and gets the original answer. An id derived
+    from the request id would stay in use after the stored request is deleted.
     """
     return str(uuid.uuid4())
 
@@ -104,7 +104,7 @@ def _expiration(
             return Until(check.instant("expire_time", request.expire_time))
         case "never_expires":
             if not request.never_expires:
-                check.violation("never_expires", "must be true, or left out")
+                check.violation("never_expires", "must be true or absent")
             return Never()
         case other:
             assert_never(other)
@@ -160,7 +160,7 @@ def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> Re
 
 
 def commands(default: Expiration) -> Sequence[CommandRow]:
-    """Return the rows; a hold whose request has no expiration gets *default*."""
+    """Return the rows; *default* applies to requests without an expiration."""
     reserve = partial(reserve_stock, default=default)
     extend = partial(extend_reservation, default=default)
     return (

@@ -1,4 +1,4 @@
-"""Stocks over gRPC: readers and rows of their commands, and their queries."""
+"""Stocks over gRPC: the command readers, the queries, and their rows."""
 
 from collections.abc import Sequence
 from typing import Any, Final, assert_never
@@ -31,7 +31,7 @@ from inventory_grpc.presentation.validation import Validator, counted
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 
 MAX_KEYS: Final = 1_000
-"""Stocks in one batch read."""
+"""Stocks in one `BatchGetStock`."""
 
 
 def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddStock:
@@ -101,7 +101,7 @@ async def get_stock(
 
 
 def _as_of(check: Validator, request: queries_pb2.GetStockRequest) -> int | Instant | None:
-    """Return the position or the time asked for; None is now."""
+    """Return the requested position or time; None means now."""
     match request.WhichOneof("as_of"):
         case None:
             return None
@@ -131,7 +131,6 @@ async def batch_get_stock(
 
 
 def _keys(check: Validator, request: queries_pb2.BatchGetStockRequest) -> Sequence[StockId]:
-    """Return the stocks asked for, in that order."""
     if not 1 <= len(request.keys) <= MAX_KEYS:
         check.violation("keys", f"{counted(len(request.keys))}; must be 1 to {MAX_KEYS:,} keys")
         return []

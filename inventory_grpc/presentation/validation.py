@@ -1,4 +1,4 @@
-"""Validates requests; all that is wrong with one is told at once."""
+"""Validates requests, and reports all violations of a request together."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -35,13 +35,13 @@ MAX_VALUES: Final = 100
 """Values in one list of a filter."""
 
 MAX_VIOLATIONS: Final = 20
-"""Violations told at once; a status has little room."""
+"""The most violations in a status, whose size is limited."""
 
 KNOWN_STOCKS: Final = 50_000
-"""Names of stocks that are remembered to be well formed."""
+"""Cached stock ids, which need not be validated again."""
 
 KNOWN_QUANTITIES: Final = 1_000
-"""Quantities that are remembered, likewise."""
+"""Cached quantities."""
 
 _FIRST_SECOND: Final = -62_135_596_800
 _LAST_SECOND: Final = 253_402_300_799
@@ -62,14 +62,14 @@ class Line(Key, Protocol):
 
 
 class Validator:
-    """Reads one request of *caller*, and on leaving raises all that is wrong with it.
+    """Reads the request of a caller; leaving the context raises a refusal of all violations.
 
-    A value that is wrong is noted, and a stand-in takes its place, which never gets out. Nor does
-    a store that is not the caller's: every store that a request names is read here.
+    Methods return a placeholder for an invalid value, which never leaves the context. Every store
+    in a request passes through here, and is checked against the caller's scope.
 
     Raises:
-        InvalidValue: something was wrong.
-        PermissionDenied: it names a store that is not the caller's.
+        InvalidValue: the request has invalid values.
+        PermissionDenied: the request names a store outside the caller's scope.
     """
 
     __slots__ = ("_outside", "_stores", "_violations", "caller")
@@ -95,14 +95,14 @@ class Validator:
             raise PermissionDenied(store_id=self._outside)
 
     def violation(self, field: str, problem: str) -> None:
-        """Note that *field* is wrong, once a field."""
+        """Record a violation, only the first one of each field."""
         if len(self._violations) < MAX_VIOLATIONS and all(
             noted != field for noted, _ in self._violations
         ):
             self._violations.append(Violation(field, problem))
 
     def take(self, kind: Callable[[V], T], field: str, value: V) -> T:
-        """Return *value* as what it should be."""
+        """Return *value* converted by *kind*."""
         try:
             taken = kind(value)
         except Malformed as error:
@@ -113,20 +113,19 @@ class Validator:
         return taken
 
     def take_if_any(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
-        """Return *value* as what it should be, or nothing if it is empty."""
+        """Return *value* converted by *kind*, or None if it is empty."""
         return self.take(kind, field, value) if value else None
 
     def name(self, field: str, value: str) -> None:
-        """Check an id that is passed on as it is."""
+        """Validate an id that is used as a plain string."""
         if not is_name(value):
             self.take(Name, field, value)
 
     def text(self, field: str, value: str) -> str:
-        """Return free text. A short one needs no check: no character has more than four bytes."""
+        """Return free text; short text needs no check, as a character has at most four bytes."""
         return value if len(value) <= Text.MAX_BYTES // 4 else self.take(Text, field, value)
 
     def quantity(self, field: str, value: int) -> Quantity:
-        """Return the number of units that one movement concerns."""
         try:
             return _quantity(value)
         except Malformed as error:
@@ -134,7 +133,7 @@ class Validator:
             return cast("Quantity", value)
 
     def stock_id(self, key: Key, at: str = "") -> StockId:
-        """Return the stock that *key*, found *at* a path, names."""
+        """Return the stock id of *key*; *at* is its path in the request."""
         try:
             stock_id = _stock_id(key.product_id, key.store_id)
         except Malformed:
@@ -147,14 +146,14 @@ class Validator:
         return stock_id
 
     def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
-        """Return *value*, from *low* to *high*."""
+        """Return *value*, which must be from *low* to *high*."""
         if value < low or (high is not None and value > high):
             bounds = f"{low:,} or more" if high is None else f"from {low:,} to {high:,}"
             self.violation(field, f"must be {bounds}, and is {value:,}")
         return value
 
     def cart(self, lines: Sequence[Line], at_least: int = 0) -> Cart:
-        """Return *lines* with those of the same stock summed."""
+        """Return the cart of *lines*."""
         if not at_least <= len(lines) <= MAX_LINES:
             self.violation(
                 "lines", f"{counted(len(lines))}; must be {at_least} to {MAX_LINES} lines"
@@ -170,26 +169,26 @@ class Validator:
                 stock_id = self.stock_id(line, at)
                 quantity = self.quantity(at + "quantity", line.quantity)
                 if len(self._violations) == MAX_VIOLATIONS:
-                    return {}  # nothing more is told
+                    return {}  # no more violations are reported
             if self._stores is not None:
                 self._name_store(stock_id.store_id)
             taken.append((stock_id, quantity))
         try:
             return summed(taken)
         except Malformed:
-            self._name_sums(taken)
+            self._check_sums(taken)
             return {}
 
-    def _name_sums(self, lines: Iterable[tuple[StockId, int]]) -> None:
+    def _check_sums(self, lines: Iterable[tuple[StockId, int]]) -> None:
         sums: dict[StockId, int] = {}
         for index, (stock_id, quantity) in enumerate(lines):
             if not 1 <= quantity <= Quantity.MAX:
-                continue  # named already
+                continue  # already reported
             sums[stock_id] = sums.get(stock_id, 0) + quantity
             if sums[stock_id] > Quantity.MAX:
                 self.violation(
                     f"lines[{index}].quantity",
-                    f"with the lines before it, makes more than {Quantity.MAX:,} of the stock",
+                    f"with the lines before it, exceeds {Quantity.MAX:,} units of the stock",
                 )
 
     def values(self, kind: Callable[[str], T], field: str, values: Sequence[str]) -> frozenset[T]:
@@ -204,24 +203,24 @@ class Validator:
         )
 
     def stores(self, field: str, values: Sequence[str]) -> frozenset[StoreId]:
-        """Return the stores of a filter: those named, else all that are the caller's."""
+        """Return the stores of a filter; an empty filter means all stores of the caller."""
         return self.values(StoreId, field, values) or self._stores or frozenset()
 
     def _name_store(self, store_id: StoreId) -> None:
-        """Note *store_id* if it is not one of the caller's, who has but some."""
+        """Record *store_id* if it is outside the caller's restricted scope."""
         assert self._stores is not None
         if store_id not in self._stores and self._outside is None:
             self._outside = store_id
 
     def instant(self, field: str, time: Timestamp) -> Instant:
-        """Return *time*, cut to microseconds."""
+        """Return *time*, truncated to microseconds."""
         seconds, nanos = time.seconds, time.nanos
         if not (_FIRST_SECOND <= seconds <= _LAST_SECOND and 0 <= nanos <= _NANOS):
             self.violation(field, "must be a time from year 1 to 9999, nanos from 0 to 999,999,999")
         return Instant(seconds * 1_000_000 + nanos // 1_000)
 
     def span(self, field: str, length: Duration, low: Span, high: Span) -> Span:
-        """Return *length*, cut to microseconds, from *low* to *high*."""
+        """Return *length*, truncated to microseconds, which must be from *low* to *high*."""
         seconds, nanos = length.seconds, length.nanos
         span = Span(seconds * 1_000_000 + nanos // 1_000)
         if not (low <= span <= high and 0 <= nanos <= _NANOS):
@@ -232,13 +231,13 @@ class Validator:
 
 
 def counted(number: int) -> str:
-    """Return what is wrong with a list of so many."""
+    """Return the problem with a list of *number* items."""
     return f"has {number:,}" if number else MISSING
 
 
 @lru_cache(maxsize=KNOWN_STOCKS)
 def _stock_id(product_id: str, store_id: str) -> StockId:
-    """Return the stock of this name; checking names anew costs every call some microseconds."""
+    """Return a cached stock id; to validate ids again would cost some microseconds a call."""
     return StockId(ProductId(product_id), StoreId(store_id))
 
 

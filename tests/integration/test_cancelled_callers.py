@@ -8,7 +8,7 @@ import pytest
 
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger import mailbox
-from inventory_grpc.application.ledger.question import Request
+from inventory_grpc.application.ledger.submission import Request
 from inventory_grpc.domain.event import Levels
 from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.waiting import eventually

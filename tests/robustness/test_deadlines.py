@@ -27,7 +27,7 @@ class Admitted:
     def note(self, entries: Sequence[Entry], before: float) -> None:
         """Note what was taken at some moment after *before*."""
         for entry in entries:
-            request = entry.question.request
+            request = entry.submission.request
             name, deadline = request.cause.request_id, request.deadline
             self.taken.add(name)
             if deadline is not None and deadline <= before:

@@ -10,8 +10,8 @@ from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
@@ -64,7 +64,7 @@ class Engine:
         """Ask for *commands* as a group, and do not wait; they have these request ids."""
         ids = [*request_ids, *[""] * (len(commands) - len(request_ids))]
         asked = [
-            Question(
+            Submission(
                 command, Request(Cause(request_id=request_id), repr(command).encode(), deadline)
             )
             for command, request_id in zip(commands, ids, strict=True)

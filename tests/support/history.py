@@ -7,8 +7,8 @@ from unittest.mock import patch
 from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import drive
-from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Answered, RequestKey, Transaction
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
@@ -73,7 +73,7 @@ def appending(
 ) -> Callable[[Transaction], None]:
     """Return work that does all of *commands*; the first of them under the request id."""
     asked = [
-        Question(command, Request(Cause("" if number else request_id), repr(command).encode()))
+        Submission(command, Request(Cause("" if number else request_id), repr(command).encode()))
         for number, command in enumerate(commands)
     ]
 

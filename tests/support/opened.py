@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inventory_grpc import bootstrap
-from inventory_grpc.application.ledger.question import Request
+from inventory_grpc.application.ledger.submission import Request
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command

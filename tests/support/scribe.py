@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from inventory_grpc.application.ledger.batch import Batch
-from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome, Storage
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
@@ -41,8 +41,8 @@ class Scribe:
         return await self._record(last, Cause(request_id=request_id, reference=reference))
 
     async def _record(self, command: Command, cause: Cause) -> Outcome:
-        question = Question(command, Request(cause, fingerprint=repr(command).encode()))
-        batch = await self._do(lambda batch: batch.answer_all([question]))
+        submission = Submission(command, Request(cause, fingerprint=repr(command).encode()))
+        batch = await self._do(lambda batch: batch.answer_all([submission]))
         [answer] = batch.answers
         if isinstance(answer, Refusal):
             raise answer

@@ -12,8 +12,8 @@ from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
-from inventory_grpc.application.ledger.question import Question, Request
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command, followed
 from inventory_grpc.domain.event import Cause, Change, Event, Key
@@ -114,13 +114,13 @@ class Batch:
     def _known_state(self, key: Key | None) -> State | None:
         return None if key is None else self.states.get(key) or self._cached.get(key)
 
-    def answer_all(self, asked: Sequence[Question]) -> None:
+    def answer_all(self, submissions: Sequence[Submission]) -> None:
         """Answer as many commands as fit in one transaction, in order.
 
         Raises:
             NotRead: data is missing; call again with it, to resume.
         """
-        for command, request in asked[len(self.answers) :]:
+        for command, request in submissions[len(self.answers) :]:
             if len(self.recorded) >= MAX_EVENTS:
                 break
             answer: Outcome | Refusal

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
-from inventory_grpc.application.ledger.mailbox import Answer, Entry, Mailbox
-from inventory_grpc.application.ledger.question import Question
+from inventory_grpc.application.ledger.mailbox import Answer, Answers, Entry, Mailbox
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import new
 
@@ -19,25 +19,23 @@ MAX_TOGETHER: Final = 256
 class Group:
     """Commands that are submitted together; each has its own answer."""
 
-    def __init__(self, asked: Sequence[Question]) -> None:
-        self._asked = asked
-        self._answers: list[Answer | None] = [None] * len(asked)
-        self._unanswered = len(asked)
-        self.answered: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
+    def __init__(self, submissions: Sequence[Submission]) -> None:
+        self._submissions = submissions
+        self._answers: list[Answer | None] = [None] * len(submissions)
+        self._unanswered = len(submissions)
+        self.answered: Answers = asyncio.get_running_loop().create_future()
         """All answers, in order. Cancelling it also cancels commands that were not started."""
-        if not asked:
+        if not submissions:
             self.answered.set_result([])
 
     def entries(self, first: int) -> Sequence[Entry]:
         """Return the entries of the next commands, from *first* on."""
-        return [
-            new(Entry, (question, self, place))
-            for place, question in enumerate(self._asked[first : first + MAX_TOGETHER], first)
-        ]
+        some = self._submissions[first : first + MAX_TOGETHER]
+        return [new(Entry, (one, self, place)) for place, one in enumerate(some, first)]
 
     def refuse(self, first: int, refusal: Refusal) -> None:
         """Refuse all commands from *first* on."""
-        for place in range(first, len(self._asked)):
+        for place in range(first, len(self._submissions)):
             self.answer(place, refusal)
 
     def done(self) -> bool:
@@ -64,12 +62,12 @@ class Groups:
         self._arrived = arrived
         self._lock = asyncio.Lock()
 
-    async def submit(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
+    async def submit(self, submissions: Sequence[Submission]) -> Answers:
         """Return the future of the answers, once all commands are enqueued or refused."""
-        group = Group(asked)
+        group = Group(submissions)
         try:
             async with self._lock:
-                await self._enqueue(group, len(asked))
+                await self._enqueue(group, len(submissions))
         except BaseException:
             group.answered.cancel()
             raise

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 
 from inventory_grpc.application.ledger.batch import MAX_DUE, Batch, NotRead
 from inventory_grpc.application.ledger.clock import LogClock
-from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Expected, State, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
@@ -40,13 +40,13 @@ class Prefetch(NamedTuple):
     expected: Expected
 
 
-def prefetch(asked: Iterable[Question], states: States) -> Prefetch:
-    """Return the known needs of a batch of *asked*."""
+def prefetch(submissions: Iterable[Submission], states: States) -> Prefetch:
+    """Return the known needs of a batch of *submissions*."""
     cached: dict[Key, State] = {}
     unread: dict[Key, None] = {}
     requests = []
     get = states.get
-    for command, request in asked:
+    for command, request in submissions:
         for key in command.touches:
             if key not in cached:
                 state = get(key)

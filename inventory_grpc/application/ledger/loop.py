@@ -19,9 +19,9 @@ from inventory_grpc.application.ledger.bulk import Groups
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ledger.mailbox import Answer, Entry, Mailbox
-from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ledger.mailbox import Answers, Entry, Mailbox
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.domain.book import Command
@@ -106,13 +106,13 @@ class Ledger:
         finally:
             del answer  # breaks the cycle of a refusal, its traceback and this frame
 
-    async def record_all(self, asked: Sequence[Question]) -> "asyncio.Future[Sequence[Answer]]":
+    async def record_all(self, submissions: Sequence[Submission]) -> Answers:
         """Execute each command as `record` does; return the future of the answers.
 
         It returns when all commands are enqueued. Cancelling it, or the future, cancels the
         commands that were not started.
         """
-        return await self._groups.submit(asked)
+        return await self._groups.submit(submissions)
 
     async def _admit(self) -> None:
         """Raise a refusal if no commands are accepted."""
@@ -189,7 +189,7 @@ class Ledger:
             return
         try:
             with watched(self._breaker):
-                answers = await self._writer.answer([entry.question for entry in entries])
+                answers = await self._writer.answer([entry.submission for entry in entries])
         except StorageError as error:
             for entry in entries:
                 entry.fail(error)

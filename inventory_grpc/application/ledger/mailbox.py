@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 from inventory_grpc.application.failures import OutcomeUnknown, Overloaded
 from inventory_grpc.application.ledger.circuit_breaker import refusal_of
-from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome, StorageError
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
@@ -31,6 +31,9 @@ MOST_TURNS: Final = 64
 Answer = Outcome | Refusal | TimeoutError
 """The answer to a command; `TimeoutError` if its deadline passed before it was started."""
 
+Answers = asyncio.Future[Sequence[Answer]]
+"""The future answers to a group of commands, in order."""
+
 
 class Waiting(Protocol):
     """A caller that waits for the answers to one or more commands."""
@@ -47,7 +50,7 @@ class Waiting(Protocol):
 class Entry(NamedTuple):
     """A command with its request, the waiting caller, and the index among that caller's."""
 
-    question: Question
+    submission: Submission
     caller: Waiting
     place: int = 0
 
@@ -57,7 +60,7 @@ class Entry(NamedTuple):
     def fail(self, error: StorageError) -> None:
         """Refuse the command because its transaction failed."""
         if error.committing:
-            self.answer(OutcomeUnknown(self.question.request.cause.request_id))
+            self.answer(OutcomeUnknown(self.submission.request.cause.request_id))
         else:
             self.answer(refusal_of(error, RETRY_SECONDS))
 
@@ -101,7 +104,7 @@ class Mailbox:
         if len(self._entries) >= MAX_WAITING:
             raise Overloaded(0.1)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._entries.append(Entry(Question(command, request), _Single(answer)))
+        self._entries.append(Entry(Submission(command, request), _Single(answer)))
         return answer
 
     async def wait_for_bulk_room(self) -> None:
@@ -133,7 +136,7 @@ class Mailbox:
         taken: list[Entry] = []
         while self._entries and len(taken) < most:
             entry = self._entries.popleft()
-            deadline = entry.question.request.deadline
+            deadline = entry.submission.request.deadline
             if entry.caller.done():
                 continue
             if deadline is not None and deadline <= now:

@@ -12,8 +12,8 @@ from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, drive, prefetch
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ledger.question import Question
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import (
     NOTHING,
     EventBus,
@@ -64,10 +64,10 @@ class Writer:
         await self._storage.recover()
         await self.start()
 
-    async def answer(self, asked: Sequence[Question]) -> Sequence[Outcome | Refusal]:
-        """Answer *asked* in order, as many as fit in one transaction."""
+    async def answer(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Refusal]:
+        """Answer *submissions* in order, as many as fit in one transaction."""
         batch = await self._transact(
-            lambda batch: batch.answer_all(asked), prefetch(asked, self._states)
+            lambda batch: batch.answer_all(submissions), prefetch(submissions, self._states)
         )
         return batch.answers
 

@@ -12,11 +12,7 @@ import apsw
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.ports import Query
 from inventory_grpc.infrastructure.log.chain import Recorded
-from inventory_grpc.infrastructure.read_models import (
-    reservations,
-    stocks,
-    subject_snapshots,
-)
+from inventory_grpc.infrastructure.read_models import reservations, stocks, subject_snapshots
 from inventory_grpc.infrastructure.read_models.read_model import Find, ReadModel, StateOf
 
 READ_MODELS: Final[tuple[ReadModel, ...]] = (

@@ -5,14 +5,7 @@ from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.ports import (
-    Answered,
-    Head,
-    KeptTime,
-    Outcome,
-    RequestKey,
-    State,
-)
+from inventory_grpc.application.ports import Answered, Head, KeptTime, Outcome, RequestKey, State
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant

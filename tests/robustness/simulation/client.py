@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, Unavailable
-from inventory_grpc.application.ledger.question import Request
+from inventory_grpc.application.ledger.submission import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
@@ -188,7 +188,7 @@ class Client:
             outcome = await engine.ledger.record(asked.command, request)  # type: ignore[arg-type]
         except asyncio.CancelledError:
             if process.is_up:
-                waiting = [entry.question.request for entry in engine.ledger._mailbox._entries]
+                waiting = [entry.submission.request for entry in engine.ledger._mailbox._entries]
                 where = "queued" if request in waiting else "being recorded"
                 self._stage.trace.saw(process.name, f"cancelled while {where}")
             raise

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
-from inventory_grpc.application.ledger.question import Request
+from inventory_grpc.application.ledger.submission import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product

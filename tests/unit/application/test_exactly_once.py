@@ -7,7 +7,7 @@ import pytest
 
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ledger import loop
-from inventory_grpc.application.ledger.question import Request
+from inventory_grpc.application.ledger.submission import Request
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ledger.question import Question, Request
+from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InvalidValue
@@ -35,7 +35,7 @@ class Listening:
         self.command, self.request = command, request
         raise Heard
 
-    async def record_all(self, asked: Sequence[Question]) -> asyncio.Future[Sequence[Answer]]:
+    async def record_all(self, asked: Sequence[Submission]) -> asyncio.Future[Sequence[Answer]]:
         raise NotImplementedError
 
 

@@ -33,6 +33,6 @@ class Request:
         """The key under which the answer is stored, if the request can be repeated."""
 
 
-class Question(NamedTuple):
+class Submission(NamedTuple):
     command: Command
     request: Request
