@@ -48,7 +48,7 @@ async def test_a_bug_is_internal_with_an_id_that_only_the_log_explains(
 ) -> None:
     await caller.commands.AddStock(adding(1))
     monkeypatch.setattr(Latest, "get", _break)
-    monkeypatch.setattr(Events, "_told", _break)
+    monkeypatch.setattr(Events, "_response", _break)
     get = caller.queries.GetStock(KETTLES)
     subscribe = caller.events.Subscribe(events_pb2.SubscribeRequest(), timeout=10)
     with pytest.raises(grpc.aio.AioRpcError) as failed:
