@@ -5,9 +5,16 @@ A name is that of a file, a test, or one of a test's parameters, as pytest has i
 
 from typing import Final
 
-_SEVERAL_PROCESSES: Final = (
+_MANY_PROCESSES: Final = (
+    (
+        "tests/e2e/test_hot_product.py::"
+        "test_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"
+    ),
+    "tests/e2e/test_readme.py",
     "tests/e2e/test_stopped_worker.py",
+    "tests/e2e/test_workers.py",
     "tests/e2e/test_workers_ending.py",
+    "tests/integration/test_several_processes.py",
     "tests/robustness/test_processes_on_one_file.py",
     "tests/robustness/test_read_your_writes.py",
 )
@@ -19,11 +26,9 @@ _LARGE_FILES: Final = (
 )
 
 _CAMPAIGNS: Final = (
+    "tests/robustness/test_drain_under_load.py",
     "tests/robustness/test_every_moment.py",
-    (
-        "tests/robustness/test_fail_points.py::"
-        "test_whichever_point_it_ends_at_nothing_acknowledged_is_missing"
-    ),
+    "tests/robustness/test_fail_points.py",
     "tests/robustness/test_followers.py",
     "tests/robustness/test_overload.py",
     "tests/robustness/test_power_cut.py",
@@ -35,16 +40,28 @@ _CAMPAIGNS: Final = (
         "tests/robustness/test_simulation.py::"
         "test_under_any_faults_the_promises_hold_and_the_service_recovers"
     ),
+    (
+        "tests/robustness/test_simulation.py::"
+        "test_it_is_the_same_story_in_another_process_that_hashes_otherwise"
+    ),
     "tests/robustness/test_wall_clock_steps.py",
 )
 
 _LONG_WAITS: Final = (
+    (
+        "tests/robustness/test_cancellation.py::"
+        "test_memory_stays_as_it_is_whatever_number_of_streams_is_cancelled"
+    ),
     "tests/robustness/test_drain_in_trouble.py",
     "tests/robustness/test_http2_floods.py",
     "tests/robustness/test_log_forging.py",
     "tests/robustness/test_log_without_reader.py",
     "tests/robustness/test_raw_http2.py",
     "tests/robustness/test_stalled_readers.py",
+    (
+        "tests/robustness/test_sync_before_answer.py::"
+        "test_with_relaxed_durability_answers_leave_before_the_sync"
+    ),
 )
 
-SLOW: Final = frozenset((*_SEVERAL_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_LONG_WAITS))
+SLOW: Final = frozenset((*_MANY_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_LONG_WAITS))
