@@ -26,12 +26,14 @@ class NoFigures(Exception):
 
 
 def publish(measured: Parts) -> None:
-    """Keep the figures that were measured, and put all that are kept into the documents.
+    """Replace the kept figures of the parts that were measured, and put all into the documents.
+
+    Parts that the documents do not show are not kept.
 
     Raises:
         NoFigures: some of those that the documents show were never measured.
     """
-    parts = {**read(KEPT), **measured}
+    parts = {name: measured.get(name, part) for name, part in read(KEPT).items()}
     texts = {path: put(path.read_text("utf-8"), parts) for path in DOCUMENTS}
     write(KEPT, parts)
     for path, text in texts.items():

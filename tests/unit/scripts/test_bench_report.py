@@ -182,6 +182,23 @@ def test_figures_are_put_in_the_place_of_the_last_ones() -> None:
         documents.put(text, measured(reads()))
 
 
+def test_only_parts_that_were_measured_are_replaced_by_publishing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, document = tmp_path / "figures.json", tmp_path / "README.md"
+    document.write_text("<!-- make bench: growth in rates -->\n<!-- end of make bench -->\n")
+    results.write(file, measured(growth(), Group("disk", reads().series)))
+    monkeypatch.setattr(documents, "KEPT", file)
+    monkeypatch.setattr(documents, "DOCUMENTS", [document])
+    again = growth()
+    again.series[0].samples = [Sample(7_777)]
+
+    documents.publish(measured(again, reads()))
+
+    assert results.read(file) == measured(again, Group("disk", reads().series))
+    assert "| 10,000 | 7,777 | 4,000 |" in document.read_text("utf-8")
+
+
 def test_the_command_of_a_run_names_no_place_on_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
