@@ -58,8 +58,6 @@ class Callers(Protocol):
 
     def by_token(self, token: str) -> Caller | None:
         """Return the caller with this token, if it is valid now."""
-        ...
 
     def by_certificate(self, names: Iterable[str]) -> Caller | None:
         """Return the caller whose certificate has one of these names."""
-        ...

@@ -92,48 +92,38 @@ class Transaction(Protocol):
 
     def kept_time(self) -> KeptTime | None:
         """Return the time that any process stored last."""
-        ...
 
     def keep_time(self, time: KeptTime) -> None:
         """Store *time* in place of the last one; a read-only transaction does nothing."""
-        ...
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         """Return the next *limit* events, in order."""
-        ...
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         """Return the states of *keys*, and for each subject also those of its streams.
 
         A stream without events has version 0; the state of a subject without events is None.
         """
-        ...
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         """Return the stored answers to *requests*; None for a new request."""
-        ...
 
     def replay(self, position: int) -> Outcome:
         """Return the original answer to the command whose first event is at *position*."""
-        ...
 
     def earliest_expiry(self) -> Instant | None:
         """Return the earliest expire time of all holds, including overdue ones."""
-        ...
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         """Return subjects that are overdue at *now*, oldest first, of all streams or of one."""
-        ...
 
     def write(
         self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
     ) -> None:
         """Append the events of whole commands, update the read models, and store the answers."""
-        ...
 
     def forget(self, before: Instant, limit: int) -> int:
         """Delete up to *limit* requests answered before a time; return their number."""
-        ...
 
 
 class Fault(Enum):
@@ -185,11 +175,9 @@ class Storage(Protocol):
         Raises:
             StorageError: see there.
         """
-        ...
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         """Run the read-only *work* without the write lock."""
-        ...
 
     async def recover(self) -> None:
         """Close and reopen all files, and ensure that everything readable is on disk.
@@ -197,7 +185,6 @@ class Storage(Protocol):
         Raises:
             StorageError: storage still fails.
         """
-        ...
 
 
 class Listener(Protocol):
@@ -205,11 +192,9 @@ class Listener(Protocol):
 
     def recorded(self, events: Sequence[Event]) -> None:
         """Process the events of a batch, after its commit."""
-        ...
 
     def skipped(self, upto: int) -> None:
         """Discard all state: too many events of other processes were committed to be read."""
-        ...
 
 
 class EventBus(Protocol):
@@ -222,11 +207,9 @@ class EventBus(Protocol):
 
         `skipped` is then called on it, since it may have processed only some of them.
         """
-        ...
 
     def skip(self, upto: int) -> None:
         """Notify the listeners that the events up to a position are not published."""
-        ...
 
 
 class Query(Generic[T_co]):
@@ -267,7 +250,6 @@ class PastSnapshot(Protocol):
 
     async def get(self, key: Key) -> Reading[Any]:
         """Return the state of a stream; None if it had no history."""
-        ...
 
 
 class Snapshot(Protocol):
@@ -275,7 +257,6 @@ class Snapshot(Protocol):
 
     async def get(self, key: Key) -> Reading[Any]:
         """Return the state of a stream or a subject; None if it has no history."""
-        ...
 
     async def read(self, query: Query[T]) -> Reading[T]: ...
 
@@ -288,4 +269,3 @@ class Views(Protocol):
 
     def at(self, position: int) -> PastSnapshot:
         """Return the states right after *position*, which the log must have reached."""
-        ...

@@ -24,7 +24,6 @@ class Changes(Protocol):
 
     async def watch(self, head: Head, moved: Callable[[int], None]) -> Never:
         """Call *moved* with the end of the log whenever it is beyond *head*."""
-        ...
 
 
 class Maintenance(Protocol):
@@ -33,11 +32,9 @@ class Maintenance(Protocol):
     @property
     def blocks_commands(self) -> bool:
         """Whether commands have waited for another process for too long."""
-        ...
 
     def waited(self) -> int:
         """Return for how many microseconds commands have waited; 0 unless `blocks_commands`."""
-        ...
 
     def on_change(self, handler: Callable[[bool], None]) -> None: ...
 

@@ -16,7 +16,6 @@ class Book(Protocol):
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
         """Return the state of a stream or subject; None for a subject without events."""
-        ...
 
 
 class Command(Protocol):
@@ -25,7 +24,6 @@ class Command(Protocol):
     @property
     def touches(self) -> Collection[Key]:
         """The keys whose states the decision reads."""
-        ...
 
     @property
     def about(self) -> Key | None:
@@ -33,7 +31,6 @@ class Command(Protocol):
 
         It does not exist for a caller whose scope lacks one of its streams.
         """
-        ...
 
     def decide(self, book: Book) -> Sequence[Change]:
         """Return the changes to record; none if the state is already as requested.
@@ -43,7 +40,6 @@ class Command(Protocol):
         Raises:
             Refusal: the command is not possible; nothing is recorded.
         """
-        ...
 
 
 class StreamState(Protocol):
@@ -60,7 +56,6 @@ class StreamState(Protocol):
 
     def then(self, fact: Fact, time: Instant) -> Self:
         """Return the state after *fact*, recorded at *time*."""
-        ...
 
 
 def followed(state: StreamState, event: Event) -> StreamState:
@@ -80,36 +75,29 @@ class SubjectState(Protocol):
     @classmethod
     def begin(cls, first: Event) -> Self:
         """Return the state before *first*, the subject's first event, is folded in."""
-        ...
 
     def evolve(self, events: Sequence[Event]) -> Self:
         """Return the state after *events*, which are the subject's next ones."""
-        ...
 
     @property
     def streams(self) -> Collection[Key]:
         """The streams that its events belong to."""
-        ...
 
     @property
     def expire_time(self) -> Instant | None: ...
 
     def is_due(self, now: Instant) -> bool:
         """Return whether it is overdue and has to be expired."""
-        ...
 
     def holds(self) -> Mapping[Key, int]:
         """Return the reserved units by stream."""
-        ...
 
     def expire(self) -> Sequence[Change]:
         """Return the changes that expire it."""
-        ...
 
     @staticmethod
     def not_found(key: Any) -> Refusal:  # noqa: ANN401  a key of this kind
         """Return the refusal for a caller for whom the subject does not exist."""
-        ...
 
 
 class Noun(NamedTuple):

@@ -37,23 +37,17 @@ DUE_AT_ONCE: Final = 32
 """States of overdue subjects per read; usually the first few free enough units."""
 
 
+@dataclass(eq=False)
 class NotRead(Exception):
     """A batch needs this data before it can continue."""
 
-    def __init__(
-        self,
-        keys: Collection[Key] = (),
-        requests: Collection[RequestKey] = (),
-        replay: int | None = None,
-        due: Collection[Key | None] = (),
-    ) -> None:
-        self.keys = keys
-        """The keys of states; with a subject, the states of its streams are read too."""
-        self.requests = requests
-        self.replay = replay
-        """The position of the first event of a command whose answer is repeated."""
-        self.due = due
-        """Streams whose overdue subjects are needed; None stands for all streams."""
+    keys: Collection[Key] = ()
+    """The keys of states; with a subject, the states of its streams are read too."""
+    requests: Collection[RequestKey] = ()
+    replay: int | None = None
+    """The position of the first event of a command whose answer is repeated."""
+    due: Collection[Key | None] = ()
+    """Streams whose overdue subjects are needed; None stands for all streams."""
 
 
 @dataclass(slots=True)
@@ -66,7 +60,7 @@ class ReadData:
 
 
 class Batch:
-    """Commands of many callers in one transaction, each isolated from the others."""
+    """Commands of many callers in one transaction, decided as if each had its own."""
 
     def __init__(
         self,
@@ -118,7 +112,7 @@ class Batch:
         """Answer as many commands as fit in one transaction, in order.
 
         Raises:
-            NotRead: data is missing; call again with it, to resume.
+            NotRead: data is missing; a call after it was read continues at the same command.
         """
         for command, request in submissions[len(self.answers) :]:
             if len(self.recorded) >= MAX_EVENTS:
@@ -228,7 +222,7 @@ class Batch:
         """Expire one step of overdue subjects, oldest first.
 
         Raises:
-            NotRead: data is missing; call again with it, to resume.
+            NotRead: data is missing; see `answer_all`.
         """
         if None not in self.read.due:
             raise NotRead(due=[None])

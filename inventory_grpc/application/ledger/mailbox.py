@@ -40,11 +40,9 @@ class Waiting(Protocol):
 
     def done(self) -> bool:
         """Return whether the caller no longer waits."""
-        ...
 
     def answer(self, place: int, answer: Answer, /) -> None:
         """Set the answer to the command at *place*, unless the caller has left."""
-        ...
 
 
 class Entry(NamedTuple):

@@ -53,7 +53,6 @@ class EventLog(Protocol):
         The page has at least one command, if any matches. *upto* is lowered to the end of a
         command, so `scanned` is the end of a command too.
         """
-        ...
 
     async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
@@ -63,11 +62,9 @@ class EventLog(Protocol):
         A step scans a bounded number of events, however few of them match, and returns at most
         *limit* of them. The next step starts at `searched`.
         """
-        ...
 
     async def position_before(self, time: Instant) -> int:
         """Return the position of the last event recorded before *time*; 0 if none."""
-        ...
 
 
 async def find_page(  # noqa: PLR0913  the parts of the query

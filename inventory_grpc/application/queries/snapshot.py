@@ -17,7 +17,6 @@ class StockCache(Protocol):
 
     def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
         """Store a reading, unless later events were published meanwhile."""
-        ...
 
 
 class Queries:

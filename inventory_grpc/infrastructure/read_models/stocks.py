@@ -156,9 +156,8 @@ def _list(connection: apsw.Connection, query: StockQuery) -> Listing[Inventory, 
     looked_at = share(MAX_LOOKED_AT, len(sources))
     scans = (_scan(connection, source, query, looked_at, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=False)
-    if len(rows) > limit:
-        return Listing([stock for _, stock in rows[:limit]], rows[limit - 1][0])
-    return Listing([stock for _, stock in rows], edge)
+    after = rows[limit - 1][0] if len(rows) > limit else edge
+    return Listing([stock for _, stock in rows[:limit]], after)
 
 
 def _sources(query: StockQuery) -> Sequence[_Source]:

@@ -14,7 +14,6 @@ class WriteGate(Protocol):
 
     def check(self) -> None:
         """Raise a refusal with the reason if they are not."""
-        ...
 
 
 class GuardCommands(Around):
