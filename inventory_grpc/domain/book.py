@@ -58,7 +58,7 @@ class StreamState(Protocol):
         """Return the state after *fact*, recorded at *time*."""
 
 
-def followed(state: StreamState, event: Event) -> StreamState:
+def apply_event(state: StreamState, event: Event) -> StreamState:
     """Return the state right after *event*.
 
     Raises:

@@ -40,7 +40,7 @@ def instant(timestamp: Timestamp) -> Instant:
     return Instant(timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000)
 
 
-class _Stored(NamedTuple):
+class _FactCodec(NamedTuple):
     """The encoding of one kind of fact."""
 
     make: type[Fact]
@@ -55,10 +55,10 @@ class _Stored(NamedTuple):
     """Readers of the fields, in the order of `names`."""
 
 
-def _stored(fact: type[Fact]) -> _Stored:
+def _fact_codec(fact: type[Fact]) -> _FactCodec:
     types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(fact).items()}
     get = attrgetter(*types)
-    return _Stored(
+    return _FactCodec(
         fact,
         _FIELDS[fact.__name__].name,
         tuple(types),
@@ -79,8 +79,8 @@ def _reader(name: str, kind: type, none: type | None = None) -> Callable[[Any], 
     return lambda message: convert(value_of(message)) if message.HasField(name) else None
 
 
-_STORED: Final = {fact: _stored(fact) for fact in FACTS}
-_BY_FIELD: Final = {stored.field: stored for stored in _STORED.values()}
+_CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
+_CODEC_BY_FIELD: Final = {codec.field: codec for codec in _CODECS.values()}
 
 
 def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
@@ -91,9 +91,9 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
     """
     message = pb.Event()
     levels: Any = message.after
-    target: Any = None
+    fact_message: Any = None
     cause_before, time_before = Cause(), None
-    stored_before: _Stored | None = None
+    codec_before: _FactCodec | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after in events:
         message.position, message.command_position = position, command
@@ -116,13 +116,13 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             levels.on_hand, levels.reserved = on_hand, reserved = after
             spare = on_hand - reserved
             levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
-        stored = _STORED[type(fact)]
-        if stored is not stored_before:
+        codec = _CODECS[type(fact)]
+        if codec is not codec_before:
             # to set another member of the oneof clears the last one
-            target, stored_before = getattr(message, stored.field), stored
-            values_before = stored.unset
-        values = stored.values(fact)
-        _set_fields(target, stored.names, values, values_before)
+            fact_message, codec_before = getattr(message, codec.field), codec
+            values_before = codec.unset
+        values = codec.values(fact)
+        _set_fields(fact_message, codec.names, values, values_before)
         values_before = values
         yield message.SerializeToString()
 
@@ -146,10 +146,10 @@ def _set_subject(message: pb.Event, key: Key) -> None:
     """Set the key of a stream that is not a stock and has no levels."""
     for name in ("product_id", "store_id", "after"):
         message.ClearField(name)
-    message.subject = ids.subject(key)
+    message.subject = ids.subject_name(key)
 
 
-def recorded_in(data: bytes) -> str:
+def log_id_of(data: bytes) -> str:
     """Return the id of the log in which the event in *data* was recorded; empty if unreadable."""
     try:
         return pb.Event.FromString(data).event_id.rpartition("-")[0]
@@ -160,10 +160,10 @@ def recorded_in(data: bytes) -> str:
 def decode(data: bytes) -> Event:
     """Return the event that *data* encodes."""
     message = pb.Event.FromString(data)
-    stored = _BY_FIELD.get(message.WhichOneof("fact") or "")
-    if stored is None:
+    codec = _CODEC_BY_FIELD.get(message.WhichOneof("fact") or "")
+    if codec is None:
         raise UnknownFact(f"event {message.position} has a fact of an unknown kind")
-    source = getattr(message, stored.field)
+    source = getattr(message, codec.field)
     # positional, since keyword arguments would take a tenth longer
     cause = Cause(
         message.request_id,
@@ -180,7 +180,7 @@ def decode(data: bytes) -> Event:
         message.version,
         instant(message.record_time),
         cause,
-        stored.make(*[read(source) for read in stored.read]),
+        codec.make(*[read(source) for read in codec.read]),
         after,
     )
 

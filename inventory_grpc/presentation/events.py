@@ -109,7 +109,7 @@ class LogRange(NamedTuple):
 
 
 def read_subscription(check: Validator, request: pb.SubscribeRequest) -> Subscription:
-    check.take_if_any(Name, "log_id", request.log_id)
+    check.optional_value(Name, "log_id", request.log_id)
     heartbeat = DEFAULT_HEARTBEAT
     if request.HasField("heartbeat"):
         heartbeat = check.span("heartbeat", request.heartbeat, MIN_HEARTBEAT, MAX_HEARTBEAT)

@@ -45,9 +45,9 @@ def reserve_stock(
     check: Validator, request: commands_pb2.ReserveStockRequest, *, default: Expiration
 ) -> ReserveStock:
     return ReserveStock(
-        check.take(ReservationId, "reservation_id", request.reservation_id or _new_id()),
-        check.take(CustomerId, "customer_id", request.customer_id),
-        check.take_if_any(OrderId, "order_id", request.order_id),
+        check.value(ReservationId, "reservation_id", request.reservation_id or _new_id()),
+        check.value(CustomerId, "customer_id", request.customer_id),
+        check.optional_value(OrderId, "order_id", request.order_id),
         check.cart(request.lines, at_least=1),
         _expiration(check, request, default),
     )
@@ -57,9 +57,9 @@ def commit_reservation(
     check: Validator, request: commands_pb2.CommitReservationRequest
 ) -> CommitReservation:
     return CommitReservation(
-        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.value(ReservationId, "reservation_id", request.reservation_id),
         check.cart(request.lines),
-        check.take_if_any(OrderId, "order_id", request.order_id),
+        check.optional_value(OrderId, "order_id", request.order_id),
     )
 
 
@@ -67,7 +67,7 @@ def release_reservation(
     check: Validator, request: commands_pb2.ReleaseReservationRequest
 ) -> ReleaseReservation:
     return ReleaseReservation(
-        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.value(ReservationId, "reservation_id", request.reservation_id),
         check.cart(request.lines),
     )
 
@@ -76,7 +76,7 @@ def extend_reservation(
     check: Validator, request: commands_pb2.ExtendReservationRequest, *, default: Expiration
 ) -> ExtendReservation:
     return ExtendReservation(
-        check.take(ReservationId, "reservation_id", request.reservation_id),
+        check.value(ReservationId, "reservation_id", request.reservation_id),
         _expiration(check, request, default),
     )
 
@@ -114,7 +114,7 @@ async def get_reservation(
     queries: Queries, request: queries_pb2.GetReservationRequest, call: Call
 ) -> queries_pb2.GetReservationResponse:
     with Validator(call.caller) as check:
-        reservation_id = check.take(ReservationId, "reservation_id", request.reservation_id)
+        reservation_id = check.value(ReservationId, "reservation_id", request.reservation_id)
         at_least = check.number("min_position", request.min_position, 0)
     latest = queries.latest(at_least)
     reading = await find_reservation(latest, reservation_id, call.caller.scope)
@@ -148,11 +148,11 @@ def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> Re
         if number not in _STATES:
             check.violation(f"states[{index}]", "must be a state of a reservation")
     return ReservationQuery(
-        check.take_if_any(CustomerId, "customer_id", request.customer_id) or "",
-        check.take_if_any(OrderId, "order_id", request.order_id) or "",
+        check.optional_value(CustomerId, "customer_id", request.customer_id) or "",
+        check.optional_value(OrderId, "order_id", request.order_id) or "",
         frozenset(_STATES[number] for number in request.states if number in _STATES),
-        check.take_if_any(ProductId, "product_id", request.product_id) or "",
-        check.take_if_any(StoreId, "store_id", request.store_id) or "",
+        check.optional_value(ProductId, "product_id", request.product_id) or "",
+        check.optional_value(StoreId, "store_id", request.store_id) or "",
         int(before[0]) if before else None,
         check.caller.scope,
         limit=page_tokens.size(check, request.page_size),

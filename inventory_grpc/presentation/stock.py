@@ -142,7 +142,7 @@ async def check_availability(
 ) -> queries_pb2.CheckAvailabilityResponse:
     with Validator(call.caller) as check:
         cart = check.cart(request.lines, at_least=1)
-        own = check.take_if_any(ReservationId, "reservation_id", request.reservation_id)
+        own = check.optional_value(ReservationId, "reservation_id", request.reservation_id)
         at_least = check.number("min_position", request.min_position, 0)
     reading = await availability(queries.latest(at_least), cart, own, call.caller.scope)
     response = queries_pb2.CheckAvailabilityResponse(
@@ -163,7 +163,7 @@ async def get_product_inventory(
     queries: Queries, request: queries_pb2.GetProductInventoryRequest, call: Call
 ) -> queries_pb2.GetProductInventoryResponse:
     with Validator(call.caller) as check:
-        product_id = check.take(ProductId, "product_id", request.product_id)
+        product_id = check.value(ProductId, "product_id", request.product_id)
         after = page_tokens.last_key(check, request, request.page_token, StoreId)
         size = page_tokens.size(check, request.page_size)
         at_least = check.number("min_position", request.min_position, 0)

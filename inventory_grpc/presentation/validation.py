@@ -101,7 +101,7 @@ class Validator:
         ):
             self._violations.append(Violation(field, problem))
 
-    def take(self, kind: Callable[[V], T], field: str, value: V) -> T:
+    def value(self, kind: Callable[[V], T], field: str, value: V) -> T:
         """Return *value* converted by *kind*."""
         try:
             taken = kind(value)
@@ -109,21 +109,21 @@ class Validator:
             self.violation(field, str(error))
             return cast("T", value)
         if self._stores is not None and isinstance(taken, StoreId):
-            self._name_store(taken)
+            self._check_store(taken)
         return taken
 
-    def take_if_any(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
+    def optional_value(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
         """Return *value* converted by *kind*, or None if it is empty."""
-        return self.take(kind, field, value) if value else None
+        return self.value(kind, field, value) if value else None
 
     def name(self, field: str, value: str) -> None:
         """Validate an id that is used as a plain string."""
         if not is_name(value):
-            self.take(Name, field, value)
+            self.value(Name, field, value)
 
     def text(self, field: str, value: str) -> str:
         """Return free text; short text needs no check, as a character has at most four bytes."""
-        return value if len(value) <= Text.MAX_BYTES // 4 else self.take(Text, field, value)
+        return value if len(value) <= Text.MAX_BYTES // 4 else self.value(Text, field, value)
 
     def quantity(self, field: str, value: int) -> Quantity:
         try:
@@ -132,17 +132,17 @@ class Validator:
             self.violation(field, str(error))
             return cast("Quantity", value)
 
-    def stock_id(self, key: Key, at: str = "") -> StockId:
-        """Return the stock id of *key*; *at* is its path in the request."""
+    def stock_id(self, key: Key, path: str = "") -> StockId:
+        """Return the stock id of *key*; *path* is its place in the request."""
         try:
             stock_id = _stock_id(key.product_id, key.store_id)
         except Malformed:
             return StockId(
-                self.take(ProductId, at + "product_id", key.product_id),
-                self.take(StoreId, at + "store_id", key.store_id),
+                self.value(ProductId, path + "product_id", key.product_id),
+                self.value(StoreId, path + "store_id", key.store_id),
             )
         if self._stores is not None:
-            self._name_store(stock_id.store_id)
+            self._check_store(stock_id.store_id)
         return stock_id
 
     def number(self, field: str, value: int, low: int, high: int | None = None) -> int:
@@ -165,13 +165,13 @@ class Validator:
                 stock_id = _stock_id(line.product_id, line.store_id)
                 quantity = _quantity(line.quantity)
             except Malformed:
-                at = f"lines[{index}]."
-                stock_id = self.stock_id(line, at)
-                quantity = self.quantity(at + "quantity", line.quantity)
+                path = f"lines[{index}]."
+                stock_id = self.stock_id(line, path)
+                quantity = self.quantity(path + "quantity", line.quantity)
                 if len(self._violations) == MAX_VIOLATIONS:
                     return {}  # no more violations are reported
             if self._stores is not None:
-                self._name_store(stock_id.store_id)
+                self._check_store(stock_id.store_id)
             taken.append((stock_id, quantity))
         try:
             return summed(taken)
@@ -199,14 +199,14 @@ class Validator:
         if not values:
             return frozenset()
         return frozenset(
-            self.take(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
+            self.value(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
         )
 
     def stores(self, field: str, values: Sequence[str]) -> frozenset[StoreId]:
         """Return the stores of a filter; an empty filter means all stores of the caller."""
         return self.values(StoreId, field, values) or self._stores or frozenset()
 
-    def _name_store(self, store_id: StoreId) -> None:
+    def _check_store(self, store_id: StoreId) -> None:
         """Record *store_id* if it is outside the caller's restricted scope."""
         assert self._stores is not None
         if store_id not in self._stores and self._outside is None:

@@ -15,7 +15,7 @@ from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
-from inventory_grpc.domain.book import Command, followed
+from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
@@ -100,7 +100,7 @@ class Batch:
         """Update cached states by *events*, which other processes have recorded."""
         for event in events:
             if (stream := self._known_state(event.key)) is not None:
-                self.states[event.key] = followed(stream, event)
+                self.states[event.key] = apply_event(stream, event)
             subject = event.fact.subject
             if (state := self._known_state(subject)) is not None:
                 self.states[subject] = state.evolve([event])

@@ -27,7 +27,7 @@ class Result:
     """A processed batch, and the events that other processes recorded since the last one."""
 
     batch: Batch
-    elsewhere: Sequence[Event]
+    foreign_events: Sequence[Event]
     skipped: bool
     """Whether there were too many events of other processes to read them."""
     next_expiry: Instant | None
@@ -75,22 +75,22 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     head = transaction.head()
     now = clock.read(transaction, head.record_time)
     behind = head.position - states.position
-    skipped, elsewhere = behind > MAX_BEHIND, list[Event]()
+    skipped, foreign_events = behind > MAX_BEHIND, list[Event]()
     if skipped:
         # the position moves later, when the listeners are notified after the commit
         states.restart(states.position)
     elif behind:
-        elsewhere += transaction.events_after(states.position, behind)
+        foreign_events += transaction.events_after(states.position, behind)
     cached = prefetched.states if prefetched and not skipped else None
     batch = Batch(head.position, now, transaction.earliest_expiry(), states, cached)
-    batch.follow(elsewhere)
+    batch.follow(foreign_events)
     if work is not None:
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
         _run(transaction, batch, work)
         if not dry:
             transaction.write(batch.recorded, batch.remembered)
-    return Result(batch, elsewhere, skipped, transaction.earliest_expiry())
+    return Result(batch, foreign_events, skipped, transaction.earliest_expiry())
 
 
 def _run(transaction: Transaction, batch: Batch, work: Work) -> None:

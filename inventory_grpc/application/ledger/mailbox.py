@@ -25,7 +25,7 @@ saturate it: a single command takes 80 ms. Twice the room takes 130 ms, with no 
 RETRY_SECONDS: Final = 0.5
 """The retry delay for a command whose transaction failed."""
 
-MOST_TURNS: Final = 64
+MAX_TURNS: Final = 64
 """The most turns of the event loop that a batch waits for one more command."""
 
 Answer = Outcome | Refusal | TimeoutError
@@ -114,7 +114,7 @@ class Mailbox:
         """Enqueue commands; call `wait_for_bulk_room` first."""
         self._entries.extend(entries)
 
-    async def fill(self, most: int) -> None:
+    async def fill(self, limit: int) -> None:
         """Yield to the event loop, so that calls that have arrived can enqueue their commands.
 
         It yields one turn for each command of the last batch: as many callers are likely to have
@@ -122,17 +122,17 @@ class Mailbox:
         time than small ones. Measured with 64 callers: a fifth more commands a second, and a
         sixth more carts, at the same 99th percentile of latency.
         """
-        before, turns = 0, min(self._last_taken, MOST_TURNS)
-        while before < len(self._entries) < most:
+        before, turns = 0, min(self._last_taken, MAX_TURNS)
+        while before < len(self._entries) < limit:
             before = len(self._entries)
             for _ in range(turns):
                 await asyncio.sleep(0)
 
-    def take(self, most: int) -> list[Entry]:
+    def take(self, limit: int) -> list[Entry]:
         """Remove and return the next entries, without those whose callers no longer wait."""
         now = asyncio.get_running_loop().time()
         taken: list[Entry] = []
-        while self._entries and len(taken) < most:
+        while self._entries and len(taken) < limit:
             entry = self._entries.popleft()
             deadline = entry.submission.request.deadline
             if entry.caller.done():

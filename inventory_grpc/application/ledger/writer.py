@@ -112,7 +112,7 @@ class Writer:
             recorded = result.batch.recorded
             if result.skipped:
                 self._bus.skip(result.batch.head - len(recorded))
-            self._bus.publish([*result.elsewhere, *recorded])
+            self._bus.publish([*result.foreign_events, *recorded])
             self._head.advance(result.batch.head)
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "publication of a commit")

@@ -21,7 +21,7 @@ class Tail(NamedTuple):
     record_time: Instant
 
 
-Recorded: TypeAlias = tuple[Event, int, int | None]
+NumberedEvent: TypeAlias = tuple[Event, int, int | None]
 """An event with the numbers of its stream and of its subject."""
 
 
@@ -35,7 +35,7 @@ def link(previous: bytes, event: bytes) -> bytes:
 
 
 def chained(
-    log_id: str, tail: Tail, recorded: Sequence[Recorded]
+    log_id: str, tail: Tail, recorded: Sequence[NumberedEvent]
 ) -> tuple[Tail, list[tuple[Any, ...]]]:
     """Return the new end of the log, and the rows to insert.
 

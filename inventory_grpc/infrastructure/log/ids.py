@@ -15,7 +15,7 @@ STOCK: Final = KIND_OF_KEY[StockId]
 RESERVATION: Final = KIND_OF_KEY[ReservationId]
 
 
-def stored(key: Key) -> tuple[int, str]:
+def kind_and_name(key: Key) -> tuple[int, str]:
     """Return the kind of *key* and its name, unique within the kind since ids have no `@`."""
     name = "@".join(key) if isinstance(key, StockId) else str(key)
     return KIND_OF_KEY[type(key)], name
@@ -28,7 +28,7 @@ def stream_row(key: Key) -> tuple[int, str | None, str | None, str | None]:
     return KIND_OF_KEY[type(key)], str(key), None, None
 
 
-def subject(key: Key) -> str:
+def subject_name(key: Key) -> str:
     """Return the `subject` field of events of a stream that is not a stock: kind and id."""
     return f"{NAME_OF_KIND[type(key)]}/{key}"
 

@@ -11,7 +11,7 @@ import apsw
 
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.ports import Query
-from inventory_grpc.infrastructure.log.chain import Recorded
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models import reservations, stocks, subject_snapshots
 from inventory_grpc.infrastructure.read_models.read_model import Find, ReadModel, StateOf
 
@@ -57,7 +57,7 @@ def drop(connection: apsw.Connection) -> None:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
-def project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
+def project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
     """Update all tables by the events of whole commands."""
     for model in READ_MODELS:
         model.project(connection, recorded)

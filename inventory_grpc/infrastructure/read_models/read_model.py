@@ -9,7 +9,7 @@ import apsw
 
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import Query, Reading
-from inventory_grpc.infrastructure.log.chain import Recorded
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
 
 StateOf = Callable[[apsw.Connection, Any], Reading[Any]]
 """Reads the newest state of a key, and the position that it reflects."""
@@ -18,14 +18,14 @@ Find = Callable[[apsw.Connection, Sequence[Any]], Iterator[tuple[Any, int, Any]]
 """Yields the keys that have a history, each with its stream number and its state."""
 
 
-def _no_projection(_connection: apsw.Connection, _recorded: Sequence[Recorded]) -> None:
+def _no_projection(_connection: apsw.Connection, _recorded: Sequence[NumberedEvent]) -> None:
     """Update nothing, for tables that events do not change."""
 
 
 @dataclass(frozen=True)
 class ReadModel:
     ddl: str
-    project: Callable[[apsw.Connection, Sequence[Recorded]], None] = _no_projection
+    project: Callable[[apsw.Connection, Sequence[NumberedEvent]], None] = _no_projection
     """Updates the tables by the events of whole commands."""
     find: Mapping[type[Any], Find] = field(default_factory=dict)
     states: Mapping[type[Any], StateOf] = field(default_factory=dict)

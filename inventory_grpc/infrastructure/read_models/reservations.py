@@ -17,7 +17,7 @@ from inventory_grpc.domain.reservation import (
     StockReserved,
 )
 from inventory_grpc.domain.values import Instant, OrderId, ReservationId
-from inventory_grpc.infrastructure.log.chain import Recorded
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel
 from inventory_grpc.infrastructure.read_models.reservation_reads import (
     list_reservations,
@@ -60,11 +60,11 @@ CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
 """
 
-_MADE: Final = "INSERT INTO reservations {}"
-_NEW_LINES: Final = (
+_INSERT_RESERVATIONS: Final = "INSERT INTO reservations {}"
+_INSERT_LINES: Final = (
     "INSERT INTO reservation_lines (reservation, stream, quantity, held, expire_time) {}"
 )
-_MOVED_LINES: Final = (
+_UPDATE_LINES: Final = (
     "WITH moved (reservation, stream, committed, released, expired) AS ({}) "
     "UPDATE reservation_lines AS line SET "
     "held = held - moved.committed - moved.released - moved.expired, "
@@ -72,7 +72,7 @@ _MOVED_LINES: Final = (
     "expired = line.expired + moved.expired "
     "FROM moved WHERE line.reservation = moved.reservation AND line.stream = moved.stream"
 )
-_MOVED: Final = (
+_UPDATE_RESERVATIONS: Final = (
     "WITH moved (reservation, state, order_id) AS ({}) "
     "UPDATE reservations SET order_id = ifnull(reservations.order_id, moved.order_id), "
     "state = iif(EXISTS (SELECT 1 FROM reservation_lines AS line "
@@ -86,15 +86,15 @@ _ENDS: Final = {
     ReservationReleased: (1, ReservationState.RELEASED.value),
     ReservationExpired: (2, ReservationState.EXPIRED.value),
 }
-"""The index of the units in `_MOVED_LINES`, and the state of a reservation that holds none."""
+"""The index of the units in `_UPDATE_LINES`, and the state of a reservation that holds none."""
 
 
-def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
-    made, lines = list[Row](), list[Row]()
-    ends: dict[tuple[int, int], list[int]] = {}
-    ended: dict[int, tuple[str, OrderId | None]] = {}
-    extended: dict[int, Instant | None] = {}
-    extended_lines: dict[tuple[int, int], Instant | None] = {}
+def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
+    new_reservations, new_lines = list[Row](), list[Row]()
+    ended_units: dict[tuple[int, int], list[int]] = {}
+    ended_reservations: dict[int, tuple[str, OrderId | None]] = {}
+    new_times: dict[int, Instant | None] = {}
+    new_line_times: dict[tuple[int, int], Instant | None] = {}
     for event, stream, number in recorded:
         if number is None:
             continue
@@ -102,32 +102,38 @@ def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
         kind = type(fact)
         if kind is StockReserved:
             units, time = fact.quantity, fact.expire_time
-            lines.append((number, stream, units, units, time))
+            new_lines.append((number, stream, units, units, time))
             if event.position == number:
                 about = fact.customer_id, fact.order_id, event.cause.reference
-                made.append((number, *about, _ACTIVE, event.record_time, time))
+                new_reservations.append((number, *about, _ACTIVE, event.record_time, time))
         elif kind in _ENDS:
             place, state = _ENDS[kind]
-            ends.setdefault((number, stream), [0, 0, 0])[place] += fact.quantity
-            _, order_id = ended.get(number, (state, None))
+            ended_units.setdefault((number, stream), [0, 0, 0])[place] += fact.quantity
+            _, order_id = ended_reservations.get(number, (state, None))
             if kind is ReservationCommitted:
                 order_id = order_id or fact.order_id
-            ended[number] = state, order_id
+            ended_reservations[number] = state, order_id
         elif kind is ReservationExtended:
-            extended[number] = extended_lines[number, stream] = fact.expire_time
+            new_times[number] = new_line_times[number, stream] = fact.expire_time
         elif isinstance(fact, ReservationFact):
             raise AssertionError(f"{fact} has no projection")
-    execute_with(connection, _MADE, made)
-    execute_with(connection, _NEW_LINES, lines)
-    execute_with(connection, _MOVED_LINES, [(*line, *units) for line, units in ends.items()])
-    execute_with(connection, _MOVED, [(number, *end) for number, end in ended.items()])
+    execute_with(connection, _INSERT_RESERVATIONS, new_reservations)
+    execute_with(connection, _INSERT_LINES, new_lines)
+    execute_with(
+        connection, _UPDATE_LINES, [(*line, *units) for line, units in ended_units.items()]
+    )
+    execute_with(
+        connection,
+        _UPDATE_RESERVATIONS,
+        [(number, *end) for number, end in ended_reservations.items()],
+    )
     connection.executemany(
         "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
-        [(time, number) for number, time in extended.items()],
+        [(time, number) for number, time in new_times.items()],
     )
     connection.executemany(
         "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
-        [(time, *line) for line, time in extended_lines.items()],
+        [(time, *line) for line, time in new_line_times.items()],
     )
 
 

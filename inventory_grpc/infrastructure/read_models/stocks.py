@@ -22,8 +22,8 @@ from inventory_grpc.application.queries.stock import (
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId
-from inventory_grpc.infrastructure.log.chain import Recorded
-from inventory_grpc.infrastructure.log.ids import STOCK, stored
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.log.ids import STOCK, kind_and_name
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel, in_scope
 from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
@@ -46,31 +46,31 @@ CREATE TABLE stocks (
 ) STRICT
 """
 
-_MOVED: Final = (
+_UPSERT: Final = (
     "INSERT INTO stocks {} ON CONFLICT (stream) DO UPDATE SET "
     "on_hand = excluded.on_hand, reserved = excluded.reserved, "
     "version = excluded.version, update_time = excluded.update_time"
 )
 
 # in one row, because each fetch of a row releases the GIL, see multirow.py
-_ASKED: Final = (
-    "WITH asked (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of constants, values are bound
+_SELECT_BY_NAME: Final = (
+    "WITH wanted (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of constants, values are bound
     "place, stream, on_hand, reserved, version, update_time)) "
-    f"FROM asked CROSS JOIN streams ON kind = {STOCK} AND streams.name = asked.name "
+    f"FROM wanted CROSS JOIN streams ON kind = {STOCK} AND streams.name = wanted.name "
     "JOIN stocks USING (stream)"
 )
 
-_ROWS: Final = (
+_SELECT: Final = (
     "SELECT product_id, store_id, on_hand, reserved, version, update_time "
     "FROM streams JOIN stocks USING (stream)"
 )
 _HEAD: Final = "(SELECT max(position) FROM events)"
 _IS_NAMED: Final = "kind = ? AND name = ?"
-_NOW: Final = (
+_SELECT_ONE: Final = (
     f"SELECT {_HEAD}, on_hand, reserved, version, update_time "  # noqa: S608  as above
     f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}"
 )
-_IS_MISSING: Final = f"SELECT {_HEAD}, NOT EXISTS (SELECT 1 FROM streams WHERE {_IS_NAMED})"  # noqa: S608  as above
+_SELECT_MISSING: Final = f"SELECT {_HEAD}, NOT EXISTS (SELECT 1 FROM streams WHERE {_IS_NAMED})"  # noqa: S608  as above
 
 _HALF: Final = 32
 """The bit at which levels are split: a sum of levels may overflow the 64 bits of SQLite, and sums
@@ -80,41 +80,41 @@ _HALVES: Final = ", ".join(
     f"ifnull(sum({level} >> {_HALF}), 0), ifnull(sum({level} & {2**_HALF - 1}), 0)"
     for level in ("on_hand", "reserved", "max(0, on_hand - reserved)")
 )
-_SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
+_SELECT_SUMS: Final = f"SELECT {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
 
 _Source = tuple[str, list[int | str], str]
 """A condition that an index of streams serves, its bindings, and its order."""
 
 
-def _project(connection: apsw.Connection, recorded: Sequence[Recorded]) -> None:
+def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
     rows = {
         stream: (stream, *event.after, event.version, event.record_time)
         for event, stream, _ in recorded
         if event.after is not None
     }
-    execute_with(connection, _MOVED, [*rows.values()])
+    execute_with(connection, _UPSERT, [*rows.values()])
 
 
 def find_stocks(
     connection: apsw.Connection, stock_ids: Sequence[StockId]
 ) -> Iterator[tuple[StockId, int, Inventory]]:
     """Yield the stocks that have a history, each with its stream number."""
-    asked = [(place, stored(stock_id)[1]) for place, stock_id in enumerate(stock_ids)]
-    for (rows,) in select_with(connection, _ASKED, asked):
+    wanted = [(place, kind_and_name(stock_id)[1]) for place, stock_id in enumerate(stock_ids)]
+    for (rows,) in select_with(connection, _SELECT_BY_NAME, wanted):
         for place, stream, on_hand, reserved, version, update_time in loads(rows):
             stock_id, levels = stock_ids[place], Levels(on_hand, reserved)
             stock = Inventory(stock_id, levels, version, Instant(update_time))
             yield stock_id, stream, stock
 
 
-def _now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
+def _newest(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
     """Return a stock and the head by one statement, so that both reflect the same state."""
-    key = stored(stock_id)
-    row = connection.execute(_NOW, key).fetchone()
+    key = kind_and_name(stock_id)
+    row = connection.execute(_SELECT_ONE, key).fetchone()
     if row is None:
         # read once more together with the head, since the stock may have been added meanwhile
-        head, missing = connection.execute(_IS_MISSING, key).get
-        return Reading(None, head or 0) if missing else _now(connection, stock_id)
+        head, missing = connection.execute(_SELECT_MISSING, key).get
+        return Reading(None, head or 0) if missing else _newest(connection, stock_id)
     head, on_hand, reserved, version, update_time = row
     levels = Levels(on_hand, reserved)
     return Reading(Inventory(stock_id, levels, version, Instant(update_time)), head)
@@ -123,10 +123,10 @@ def _now(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | 
 def _product(connection: apsw.Connection, query: ProductById) -> Product:
     visible, stores = in_scope(query.scope)
     halves: Row = connection.execute(
-        f"{_SUMS} WHERE product_id = ? AND {visible}", (query.product_id, *stores)
+        f"{_SELECT_SUMS} WHERE product_id = ? AND {visible}", (query.product_id, *stores)
     ).get
     rows = connection.execute(
-        f"{_ROWS} WHERE product_id = ? AND {visible} AND store_id > ? ORDER BY store_id LIMIT ?",
+        f"{_SELECT} WHERE product_id = ? AND {visible} AND store_id > ? ORDER BY store_id LIMIT ?",
         (query.product_id, *stores, query.after_store, query.limit + 1),
     ).fetchall()
     on_hand, reserved, available = (
@@ -141,7 +141,7 @@ def _product(connection: apsw.Connection, query: ProductById) -> Product:
 
 def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
     rows = connection.execute(
-        f"{_ROWS} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
+        f"{_SELECT} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
         "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
         "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
         (query.limit * EVENTS_PER_STOCK, query.limit),
@@ -206,7 +206,7 @@ def _scan(
         terms.append("max(0, on_hand - reserved) <= ?")
         bound.append(query.max_available)
     rows = connection.execute(
-        f"{_ROWS} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
+        f"{_SELECT} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
     )
     stocks = [_stock_of(row) for row in rows]
     keyed = [(tuple(stock.stock_id), stock) for stock in stocks]
@@ -214,7 +214,7 @@ def _scan(
 
 
 def _stock_of(row: Row) -> Inventory:
-    """Return the stock in a row of `_ROWS`."""
+    """Return the stock in a row of `_SELECT`."""
     product_id, store_id, on_hand, reserved, version, update_time = row
     stock_id = StockId(ProductId(product_id), StoreId(store_id))
     return Inventory(stock_id, Levels(on_hand, reserved), version, Instant(update_time))
@@ -224,6 +224,6 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
     find={StockId: find_stocks},
-    states={StockId: _now},
+    states={StockId: _newest},
     answers={ProductById: _product, StockQuery: _list, RecentlyMoved: _recently_moved},
 )

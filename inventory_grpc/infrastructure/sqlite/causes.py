@@ -19,7 +19,7 @@ from inventory_grpc.infrastructure.sqlite.beside import beside
 BESIDE: Final = ("-wal", "-shm")
 """The suffixes of the files that SQLite keeps beside a database while it is in use."""
 
-WITHOUT_NUMBER: Final = {
+WITHOUT_ERRNO: Final = {
     0,
     apsw.SQLITE_IOERR,
     apsw.SQLITE_IOERR_SHORT_READ,
@@ -59,7 +59,7 @@ def storage_errors(
 
 def _error_number(error: apsw.Error, connection: apsw.Connection | None) -> int:
     """Return the `errno` of the error; 0 if it is unknown."""
-    if not isinstance(error, apsw.IOError | apsw.CantOpenError) or _code(error) in WITHOUT_NUMBER:
+    if not isinstance(error, apsw.IOError | apsw.CantOpenError) or _code(error) in WITHOUT_ERRNO:
         return 0
     with suppress(apsw.ConnectionClosedError):
         if connection is not None and connection.system_errno:

@@ -9,9 +9,9 @@ import apsw
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.codec import decode, record_time, recorded_in
+from inventory_grpc.infrastructure.codec import decode, log_id_of, record_time
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS, Tail, link
-from inventory_grpc.infrastructure.log.ids import stored
+from inventory_grpc.infrastructure.log.ids import kind_and_name
 
 
 def read_log_id(connection: apsw.Connection) -> str:
@@ -32,7 +32,7 @@ def first_link(connection: apsw.Connection) -> bytes:
     That is the id of this log, unless it began as a copy of another one.
     """
     event = connection.execute("SELECT event FROM events WHERE position = 1").get
-    name = recorded_in(event) if isinstance(event, bytes) else read_log_id(connection)
+    name = log_id_of(event) if isinstance(event, bytes) else read_log_id(connection)
     return name.encode()
 
 
@@ -54,7 +54,7 @@ def read_tail(connection: apsw.Connection, log_id: str) -> Tail:
 def find_stream(connection: apsw.Connection, key: Key) -> int | None:
     """Return the stream number of *key*, if it has a history."""
     stream: int | None = connection.execute(
-        "SELECT stream FROM streams WHERE kind = ? AND name = ?", stored(key)
+        "SELECT stream FROM streams WHERE kind = ? AND name = ?", kind_and_name(key)
     ).get
     return stream
 

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from inventory_grpc.application.ports import Reading, State
-from inventory_grpc.domain.book import followed
+from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -52,5 +52,5 @@ def _fold(connection: apsw.Connection, key: Key, stream: int, upto: int) -> Stat
     kind: Any = STREAMS[type(key)]
     state = kind(key)
     for event in log.events_of_stream(connection, stream, upto):
-        state = followed(state, event)
+        state = apply_event(state, event)
     return state

@@ -44,18 +44,18 @@ def row_of_wal(path: Path) -> LogRow | None:
     """Return the first valid copy of the row in a WAL, if there is one."""
     with suppress(FileNotFoundError), path.open("rb") as wal:
         header = wal.read(_WAL_HEADER)
-        if len(header) < _WAL_HEADER or _number(header, 0) not in _WAL_MAGIC:
+        if len(header) < _WAL_HEADER or _uint32(header, 0) not in _WAL_MAGIC:
             return None  # SQLite treats such a WAL as empty
-        size = _page_size(_number(header, 8))
-        at = _WAL_HEADER
+        size = _page_size(_uint32(header, 8))
+        offset = _WAL_HEADER
         for _ in range(MAX_FRAMES):
             frame = wal.read(_FRAME_HEADER)
             if len(frame) < _FRAME_HEADER or frame[8:16] != header[16:24]:
                 return None  # the remaining frames belong to an earlier WAL
-            if _number(frame, 0) == PAGE_NUMBER:
+            if _uint32(frame, 0) == PAGE_NUMBER:
                 return parse(wal.read(size))
-            at += _FRAME_HEADER + size
-            wal.seek(at)
+            offset += _FRAME_HEADER + size
+            wal.seek(offset)
     return None
 
 
@@ -70,12 +70,12 @@ def parse(page: bytes) -> LogRow | None:
 def _parse(page: bytes) -> LogRow | None:
     if page[0] != _TABLE_LEAF or int.from_bytes(page[3:5], "big") != 1:
         return None
-    cell = _Numbers(page, int.from_bytes(page[8:10], "big"))
+    cell = _Varints(page, int.from_bytes(page[8:10], "big"))
     next(cell), next(cell)  # the size of the record, and its key
-    start = cell.at
+    start = cell.offset
     end_of_types = start + next(cell)
     types = []
-    while cell.at < end_of_types:
+    while cell.offset < end_of_types:
         types.append(next(cell))
     if len(types) != _COLUMNS or types[1] < _FIRST_TEXT or not types[1] % 2:
         return None
@@ -92,18 +92,18 @@ def _integer(kind: int, data: bytes) -> int:
     return int.from_bytes(data[: _INTEGER_SIZES.get(kind, 0)], "big", signed=True)
 
 
-class _Numbers(Iterator[int]):
+class _Varints(Iterator[int]):
     """Decodes variable-length integers of 7 bits a byte; the last byte has no eighth bit."""
 
-    def __init__(self, data: bytes, at: int) -> None:
+    def __init__(self, data: bytes, offset: int) -> None:
         self._data = data
-        self.at = at
+        self.offset = offset
 
     def __next__(self) -> int:
         value = 0
         while True:
-            byte = self._data[self.at]
-            self.at += 1
+            byte = self._data[self.offset]
+            self.offset += 1
             value = value << 7 | byte & 0x7F
             if byte < 0x80:  # noqa: PLR2004  the eighth bit
                 return value
@@ -113,5 +113,5 @@ def _page_size(stored: int) -> int:
     return 65_536 if stored == 1 else stored
 
 
-def _number(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "big")
+def _uint32(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 4], "big")

@@ -8,8 +8,8 @@ import apsw
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
-from inventory_grpc.infrastructure.log.chain import Recorded
-from inventory_grpc.infrastructure.log.ids import stored, stream_row
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 from inventory_grpc.infrastructure.sqlite.events import broken_links
 
 Row = tuple[Any, ...]
@@ -52,9 +52,9 @@ def play(
 
     An inconsistent event is applied like any other, because the log is the truth.
     """
-    command: list[Recorded] = []  # its last events may be on the next page
+    command: list[NumberedEvent] = []  # its last events may be on the next page
     for page in rows:
-        known, whole = _Known(target), list[Recorded]()
+        known, whole = _Known(target), list[NumberedEvent]()
         for earlier in command:
             known.move(earlier)
         for position, data, follows, *keys in page:
@@ -93,7 +93,7 @@ class _Known:
             ).fetchone() or (0, 0, 0)
         return stock
 
-    def move(self, recorded: Recorded) -> None:
+    def move(self, recorded: NumberedEvent) -> None:
         event, stream, _ = recorded
         if event.after is not None:
             self._stocks[stream] = (*event.after, event.version)
@@ -116,19 +116,19 @@ class LogInconsistent(Exception):
     """The log contradicts itself; `inventory-grpc verify` lists every inconsistency."""
 
 
-def _misfits(known: _Known, recorded: Recorded, keys: Sequence[Any]) -> Iterator[str]:
+def _misfits(known: _Known, recorded: NumberedEvent, keys: Sequence[Any]) -> Iterator[str]:
     """Yield each contradiction of *recorded* to its stored keys, or to the events before it."""
     event, stream, _ = recorded
     at = f"event {event.position}"
     _, version, ordinal, kind, subject, second_subject, *names = keys
-    named = [*stream_row(event.key), stored(event.key)[1]]
+    named = [*stream_row(event.key), kind_and_name(event.key)[1]]
     if names[:5] != named or (event.version == 1 and stream != event.position):
         yield f"{at}: is of {event.key}, kept in stream {stream} of {names[:5]}"
     expected = (event.version, event.position - event.command_position, KIND[type(event.fact)])
     if (version, ordinal, kind) != expected:
         yield f"{at}: version, ordinal, kind are {expected}, kept as {(version, ordinal, kind)}"
     key = event.fact.subject
-    about = [None, None] if key is None else [*stored(key)]
+    about = [None, None] if key is None else [*kind_and_name(key)]
     is_later = subject is not None and subject > event.position
     if names[5:] != about or is_later or second_subject is not None:
         yield f"{at}: is about {about}, kept under {subject}, {second_subject} of {names[5:]}"

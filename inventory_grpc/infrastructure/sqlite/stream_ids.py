@@ -7,8 +7,8 @@ import apsw
 from orjson import loads
 
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.infrastructure.log.chain import Recorded
-from inventory_grpc.infrastructure.log.ids import stored
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.log.ids import kind_and_name
 from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.multirow import select_with
@@ -18,9 +18,9 @@ KNOWN_SUBJECTS: Final = 20_000
 """Limits of the cached numbers."""
 
 # in one row, because each fetch of a row releases the GIL, see multirow.py
-_SUBJECTS: Final = (
-    "WITH asked (place, kind, name) AS ({}) SELECT json_group_array(json_array(place, subject)) "
-    "FROM asked CROSS JOIN subjects USING (kind, name)"
+_SELECT_SUBJECTS: Final = (
+    "WITH wanted (place, kind, name) AS ({}) SELECT json_group_array(json_array(place, subject)) "
+    "FROM wanted CROSS JOIN subjects USING (kind, name)"
 )
 
 
@@ -42,8 +42,8 @@ class StreamIds:
         """Return the numbers of those of *keys* that are the subject of events."""
         found = {key: number for key in keys if (number := self.subjects.get(key)) is not None}
         unknown = [key for key in keys if key not in found]
-        asked = [(place, *stored(key)) for place, key in enumerate(unknown)]
-        for (rows,) in select_with(connection, _SUBJECTS, asked):
+        wanted = [(place, *kind_and_name(key)) for place, key in enumerate(unknown)]
+        for (rows,) in select_with(connection, _SELECT_SUBJECTS, wanted):
             for place, number in loads(rows):
                 found[unknown[place]] = number
                 self.subjects.put(unknown[place], number)
@@ -64,9 +64,9 @@ class Numbering:
         self.streams: dict[Key, int] = {}
         self.subjects: dict[Key, int] = {}
 
-    def numbered(self, events: Sequence[Event]) -> list[Recorded]:
+    def numbered(self, events: Sequence[Event]) -> list[NumberedEvent]:
         """Return *events* with their numbers."""
-        begun, known, recorded = self.streams, self._ids.streams, list[Recorded]()
+        begun, known, recorded = self.streams, self._ids.streams, list[NumberedEvent]()
         subject, number = None, None  # usually the same for all events of a command
         for event in events:
             key = event.key

@@ -12,7 +12,7 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
-from inventory_grpc.infrastructure.log.ids import stored, stream_row
+from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 from inventory_grpc.infrastructure.read_models import reservations
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -26,9 +26,9 @@ SNAPSHOT_EVERY: Final = 500
 
 _NO_END: Final = 2**62
 _ANSWERED: Final = (
-    "WITH asked (actor, request_id) AS ({}) "
+    "WITH wanted (actor, request_id) AS ({}) "
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
-    "FROM asked CROSS JOIN requests USING (actor, request_id)"
+    "FROM wanted CROSS JOIN requests USING (actor, request_id)"
 )
 _STREAMS: Final = "INSERT INTO streams {}"
 _SUBJECTS: Final = "INSERT INTO subjects {}"
@@ -153,7 +153,7 @@ class SqliteTransaction:
         recorded = numbering.numbered(events)
         self._tail, rows = chained(self._log_id, self._tail, recorded)
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
-        subjects = [(number, *stored(key)) for key, number in numbering.subjects.items()]
+        subjects = [(number, *kind_and_name(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, _STREAMS, streams)
         execute_with(connection, _SUBJECTS, subjects)
         execute_with(connection, _EVENTS, rows)

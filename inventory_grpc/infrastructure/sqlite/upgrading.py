@@ -15,7 +15,7 @@ import apsw
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.store import Progress
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
-from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, stored
+from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, kind_and_name
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
@@ -80,7 +80,7 @@ def _subject(position: int, data: bytes) -> tuple[int, int, str]:
         raise LogInconsistent(f"event {position}: cannot be read: {error}") from error
     if key is None:
         raise LogInconsistent(f"event {position}: is stored with a subject, but has none")
-    return position, *stored(key)
+    return position, *kind_and_name(key)
 
 
 def _by_kind(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it

@@ -19,7 +19,7 @@ LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
     (batch, "MAX_EVENTS"): (1, 2, 4),
     (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
-    (mailbox, "MOST_TURNS"): (1, 64),
+    (mailbox, "MAX_TURNS"): (1, 64),
     (driver, "MAX_BEHIND"): (1, 2, 4),
     (batch, "MAX_EXPIRED"): (1, 2),
     (batch, "MAX_EXPIRED_EVENTS"): (1, 2),

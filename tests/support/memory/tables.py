@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey, State
-from inventory_grpc.domain.book import followed
+from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
@@ -105,7 +105,7 @@ class Tables:
             return kind.at(last)
         state = kind(key)
         for position in positions[:version]:
-            state = followed(state, self.events[position - 1])
+            state = apply_event(state, self.events[position - 1])
         return state
 
     def newest_of(self, key: Key) -> State | None:

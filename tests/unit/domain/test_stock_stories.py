@@ -2,7 +2,7 @@
 
 import pytest
 
-from inventory_grpc.domain.book import followed
+from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import EventOutOfOrder, Fact, Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -153,10 +153,10 @@ def test_a_version_that_was_not_seen_is_said_before_anything_else_is() -> None:
 
 
 def test_an_event_that_was_missed_or_comes_twice_is_found_at_once() -> None:
-    inventory = followed(Inventory(KETTLES), event_of(1, KETTLES, StockAdded(5)))
+    inventory = apply_event(Inventory(KETTLES), event_of(1, KETTLES, StockAdded(5)))
     for version in (1, 3):
         with pytest.raises(EventOutOfOrder):
-            followed(inventory, event_of(9, KETTLES, StockAdded(5), version=version))
+            apply_event(inventory, event_of(9, KETTLES, StockAdded(5), version=version))
 
 
 def test_a_stock_is_at_what_its_last_event_says() -> None:
