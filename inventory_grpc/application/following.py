@@ -119,35 +119,35 @@ class Followers:
         heartbeat_seconds: float,
         stop_at: int | None,
     ) -> AsyncGenerator[Progress, None]:
-        head, position, told, live = self._head, after, -1, False
-        last_told = last_read = 0.0
+        head, position, reported, live = self._head, after, -1, False
+        last_reported = last_read = 0.0
         loop = asyncio.get_running_loop()
         while True:
             await self._rest(loop.time() - last_read)
             moved = head.moved  # read before the value, see Head
             end = head.position if stop_at is None else min(head.position, stop_at)
             if head.closing:
-                if position != told:
+                if position != reported:
                     yield Progress([], position, head.position, caught_up=False)
                 raise ShuttingDown(1.0)
             events: Sequence[bytes] = []
-            is_read_for = position < end and told >= 0
+            is_read_for = position < end and reported >= 0
             if is_read_for:
                 page = await self._pages.page(
                     position, min(end, position + WINDOW), matching, max_events, MAX_BYTES
                 )
                 events, position = page.events, page.scanned
             reached = position >= (end if stop_at is None else stop_at)
-            silent = loop.time() - last_told
+            silent = loop.time() - last_reported
             if (
                 events
-                or told < 0
+                or reported < 0
                 or (reached and not live)
-                or position - told >= REPORT_EVERY
-                or silent >= (heartbeat_seconds if position == told else REPORT_AFTER_SECONDS)
+                or position - reported >= REPORT_EVERY
+                or silent >= (heartbeat_seconds if position == reported else REPORT_AFTER_SECONDS)
             ):
                 yield Progress(events, position, max(head.position, position), reached and not live)
-                told, last_told, silent = position, loop.time(), 0.0
+                reported, last_reported, silent = position, loop.time(), 0.0
             if reached and not live:
                 await pause("catchup_to_live")
             live = reached
@@ -155,8 +155,8 @@ class Followers:
             last_read = loop.time() if is_read_for and reached else last_read
             if reached and stop_at is not None:
                 return
-            if position >= end and told >= 0:
-                wait = heartbeat_seconds if position == told else REPORT_AFTER_SECONDS
+            if position >= end and reported >= 0:
+                wait = heartbeat_seconds if position == reported else REPORT_AFTER_SECONDS
                 with suppress(TimeoutError):
                     async with asyncio.timeout(max(0.0, wait - silent)):
                         await moved.wait()

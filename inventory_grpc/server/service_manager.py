@@ -70,7 +70,7 @@ class ServiceManager:
                 sender.sendto(message, name)
         except OSError as error:
             _log.warning(
-                "the service manager at %s was not told %s: %s",
+                "the service manager at %s was not notified of %s: %s",
                 self.address,
                 message.decode(),
                 error,

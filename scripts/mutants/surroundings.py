@@ -123,7 +123,7 @@ SURROUNDINGS: Final = (
         "M32",
         "scan all events of a stock for one page",
         "infrastructure/sqlite/event_search.py",
-        "        if last - first < self.looked_at:\n",
+        "        if last - first < self.max_scanned:\n",
         "        if True:\n",
         "tests/integration/test_bounded_reads.py",
     ),

@@ -196,7 +196,7 @@ async def test_events_are_listed_strictly_between_two_positions_in_both_directio
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> int:
     for module in (event_search, memory_store):
-        monkeypatch.setattr(module, "MAX_LOOKED_AT", 2)
+        monkeypatch.setattr(module, "MAX_SCANNED", 2)
     return 2
 
 

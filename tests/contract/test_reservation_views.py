@@ -155,12 +155,12 @@ async def test_pages_of_reservations_leave_nothing_out_and_say_when_they_end(
             assert all(1 <= len(page) <= limit for page in pages)
 
 
-@pytest.mark.parametrize("looked_at", [1, 2, 5])
+@pytest.mark.parametrize("max_scanned", [1, 2, 5])
 @pytest.mark.parametrize("sources", [100, 1])
 async def test_pages_of_reservations_are_complete_also_where_few_are_looked_at(
-    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int, sources: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int, sources: int
 ) -> None:
-    monkeypatch.setattr(reservation_reads, "MAX_LOOKED_AT", looked_at)
+    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
     monkeypatch.setattr(reservation_reads, "MAX_SOURCES", sources)
     await _reserve(store)
     for query, wanted in PAGED_BY:

@@ -239,11 +239,11 @@ async def test_pages_of_stocks_leave_nothing_out_and_say_when_they_end(store: St
             assert all(1 <= len(page) <= limit for page in pages) or not wanted
 
 
-@pytest.mark.parametrize("looked_at", [1, 2, 5])
+@pytest.mark.parametrize("max_scanned", [1, 2, 5])
 async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
-    store: Store, monkeypatch: pytest.MonkeyPatch, looked_at: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int
 ) -> None:
-    monkeypatch.setattr(stocks, "MAX_LOOKED_AT", looked_at)
+    monkeypatch.setattr(stocks, "MAX_SCANNED", max_scanned)
     await Scribe(store).record(*(add(1, stock_id) for stock_id in PAGED))
     for query, wanted in PAGED_BY:
         pages = await _pages(store, query, 4)

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.sqlite import backup
-from inventory_grpc.infrastructure.sqlite.backup import BESIDE_TARGET, OF_A_DATABASE, back_up
+from inventory_grpc.infrastructure.sqlite.backup import ALL_COMPANIONS, COPY_COMPANIONS, back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from tests.support.opened import change, checked, hash_of, opened, rows, stored
@@ -151,7 +151,7 @@ def test_where_a_file_cannot_have_two_names_a_backup_is_made_all_the_same(
     checked(target)
 
 
-@pytest.mark.parametrize("end", ["", *BESIDE_TARGET])
+@pytest.mark.parametrize("end", ["", *COPY_COMPANIONS])
 @pytest.mark.parametrize("kind", ["file", "folder", "link to nothing", "link to the database"])
 def test_a_file_in_the_way_of_a_backup_is_named_and_left_unchanged(
     path: Path, target: Path, end: str, kind: str
@@ -173,7 +173,7 @@ def test_a_file_in_the_way_of_a_backup_is_named_and_left_unchanged(
     assert _names(target) == {there.name}
 
 
-@pytest.mark.parametrize("end", ["", *OF_A_DATABASE])
+@pytest.mark.parametrize("end", ["", *ALL_COMPANIONS])
 def test_no_backup_becomes_a_part_of_a_database(path: Path, end: str) -> None:
     target = path.with_name(path.name + end)
     target.unlink(missing_ok=bool(end))

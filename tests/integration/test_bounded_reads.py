@@ -22,8 +22,8 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
 
-LOOKED_AT: Final = 20
-SHORT: Final = 2 * MAX_STEPS * LOOKED_AT
+SCANNED: Final = 20
+SHORT: Final = 2 * MAX_STEPS * SCANNED
 LONG: Final = 6 * SHORT
 """Events of the hot stock: more than one page looks at, and many more."""
 
@@ -132,7 +132,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted, reader = Counted(), Database.reader
     monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
     for module in (event_search, stocks, reservation_reads):
-        monkeypatch.setattr(module, "MAX_LOOKED_AT", LOOKED_AT)
+        monkeypatch.setattr(module, "MAX_SCANNED", SCANNED)
     return counted
 
 

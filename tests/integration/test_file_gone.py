@@ -11,7 +11,7 @@ from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.infrastructure.sqlite.backup import back_up
-from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from tests.support.engine import until
@@ -108,8 +108,8 @@ async def test_a_server_that_ends_leaves_all_in_the_moved_file_and_other_files_a
         for _ in range(3):
             await shop.record(add(1))
         _move(path)
-        beside(path, "-wal").unlink()
-        beside(path, "-wal").write_bytes(b"of another set that was put there")
+        companion(path, "-wal").unlink()
+        companion(path, "-wal").write_bytes(b"of another set that was put there")
         await _is_refused(shop, "moved or deleted")
-    assert beside(path, "-wal").exists()
+    assert companion(path, "-wal").exists()
     assert len(stored(path.with_name("away.db"))) == 3

@@ -13,7 +13,7 @@ from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import checkpoints, opening, schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up
-from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
+from inventory_grpc.infrastructure.sqlite.companions import companion, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.log_row import LogRow, row_of_file, row_of_wal
@@ -52,11 +52,11 @@ async def test_no_new_log_is_created_beside_the_remains_of_one(
     copy_set(killed, left := tmp_path / "left" / path.name, end)
     if is_emptied:
         left.touch()
-    assert leftovers(left) == [beside(left, end)]
+    assert leftovers(left) == [companion(left, end)]
     why = await _refusal(left)
     assert f"there is no database at {left}" in why
-    assert f"move {beside(left, end)} away" in why
-    beside(left, end).unlink()
+    assert f"move {companion(left, end)} away" in why
+    companion(left, end).unlink()
     async with opened(left) as shop:
         assert shop.parts.head.position == 0
 
@@ -70,7 +70,7 @@ async def test_no_command_opens_a_backup_beside_the_wal_of_its_original(
     back_up(Database(path), tmp_path / "copy.db", lambda *_: None).path.rename(killed)
     why = await _refusal(killed)
     for end in ("-wal", ".mark"):
-        assert str(beside(killed, end)) in why
+        assert str(companion(killed, end)) in why
     before = content_of(killed.parent)
     if is_linked:  # beside a symbolic link lies nothing
         (name := tmp_path / "link.db").symlink_to(killed)
@@ -86,20 +86,20 @@ async def test_a_backup_beside_the_mark_of_its_original_is_refused(path: Path) -
     async with opened(path) as shop:
         await shop.record(add(1))
     back_up(Database(path), path.with_name("copy.db"), lambda *_: None).path.rename(path)
-    assert f"move {beside(path, '.mark')} away" in await _refusal(path)
-    beside(path, ".mark").unlink()
+    assert f"move {companion(path, '.mark')} away" in await _refusal(path)
+    companion(path, ".mark").unlink()
     async with opened(path) as shop:
         assert (await shop.levels()).on_hand == 1
 
 
 async def test_the_wal_of_another_log_is_known_without_a_mark(path: Path, tmp_path: Path) -> None:
     killed = await _killed(path, tmp_path / "killed")
-    beside(killed, ".mark").unlink()
+    companion(killed, ".mark").unlink()
     async with opened(other := tmp_path / "other.db", durability=Durability.RELAXED):
         pass
     other.rename(killed)
     why = await _refusal(killed)
-    assert f"move {beside(killed, '-wal')} away" in why
+    assert f"move {companion(killed, '-wal')} away" in why
 
 
 async def test_the_wal_of_several_processes_is_known_whoever_begins_it(
@@ -114,13 +114,13 @@ async def test_the_wal_of_several_processes_is_known_whoever_begins_it(
         back_up(Database(path), tmp_path / "copy.db", lambda *_: None)
         with closing(Database(path).writer()) as third:
             third.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-        begun = beside(path, "-wal").read_bytes()[:32]
+        begun = companion(path, "-wal").read_bytes()[:32]
         for _ in range(2):
             await one.record(add(1))
-        assert beside(path, "-wal").read_bytes()[:32] != begun
+        assert companion(path, "-wal").read_bytes()[:32] != begun
         killed = copy_set(path, tmp_path / "killed" / path.name)
     (tmp_path / "copy.db").rename(killed)
-    assert f"move {beside(killed, '-wal')} away" in await _refusal(killed)
+    assert f"move {companion(killed, '-wal')} away" in await _refusal(killed)
 
 
 async def test_an_older_copy_is_served_with_the_wal_that_has_all_since_and_with_no_later_one(
@@ -134,9 +134,9 @@ async def test_an_older_copy_is_served_with_the_wal_that_has_all_since_and_with_
     async with opened(path) as shop:
         await shop.record(add(1))
         first = copy_set(path, tmp_path / "first" / path.name, "-wal", ".mark")
-        begun = row_of_wal(beside(path, "-wal"))
+        begun = row_of_wal(companion(path, "-wal"))
         async with asyncio.timeout(20):
-            while row_of_wal(beside(path, "-wal")) == begun:
+            while row_of_wal(companion(path, "-wal")) == begun:
                 await shop.record(add(1))
         later = copy_set(path, tmp_path / "later" / path.name, "-wal", ".mark")
     copy_set(older, first, "")
@@ -164,7 +164,7 @@ async def test_a_server_that_stops_while_its_files_are_looked_at_is_in_nobodys_w
 ) -> None:
     async with opened(path) as shop:
         await shop.record(add(1))
-    wal, is_there = beside(path, "-wal"), Path.exists
+    wal, is_there = companion(path, "-wal"), Path.exists
     assert not wal.exists()
     # SQLite takes the WAL away when the last one closes the file: here right after each look
     monkeypatch.setattr(Path, "exists", lambda file: file == wal or is_there(file))
@@ -221,7 +221,7 @@ async def test_where_none_may_be_made_nothing_is(tmp_path: Path) -> None:
 
 
 async def test_a_new_file_that_was_not_finished_is_made_again(path: Path) -> None:
-    beside(path, ".making").write_text("half of it", encoding="utf-8")
+    companion(path, ".making").write_text("half of it", encoding="utf-8")
     async with opened(path) as shop:
         await shop.record(add(1))
-    assert not beside(path, ".making").exists()
+    assert not companion(path, ".making").exists()

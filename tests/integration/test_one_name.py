@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.sqlite import file_aliases
-from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.file_set import Misplaced
 from tests.support.opened import checked, opened
 from tests.support.world import add
@@ -40,9 +40,9 @@ async def test_of_two_hard_links_only_the_one_beside_the_mark_is_served(
         async with opened(path) as shop:
             await shop.record(add(1))
             assert "2 names (hard links)" in await _refusal(other)
-    beside(path, ".mark").unlink()
+    companion(path, ".mark").unlink()
     assert "2 names (hard links)" in await _refusal(path)
-    beside(other, "").unlink()
+    companion(other, "").unlink()
     async with opened(path) as shop:
         await shop.record(add(1))
     checked(path)
@@ -52,7 +52,7 @@ async def test_of_two_hard_links_only_the_one_beside_the_mark_is_served(
 async def test_no_command_looks_at_a_served_file_by_another_name(
     path: Path, other: Path, command: str
 ) -> None:
-    shutil.copy(beside(path, ".mark"), beside(other, ".mark"))
+    shutil.copy(companion(path, ".mark"), companion(other, ".mark"))
     target = [str(other.with_name("new.db"))] if command == "backup" else []
     async with opened(path) as shop:
         result = CliRunner().invoke(app, [command, "-d", str(other), *target])
@@ -69,7 +69,7 @@ async def test_a_file_that_was_moved_under_a_server_is_not_served_by_its_new_nam
         await shop.record(add(1))
         shutil.move(path, moved)
         assert "under another name" in await _refusal(moved)
-    beside(path, ".mark").unlink()
+    companion(path, ".mark").unlink()
     async with opened(moved) as shop:
         assert (await shop.levels()).on_hand == 1
 

@@ -19,7 +19,7 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli import app
 from inventory_grpc.domain.event import Levels
-from inventory_grpc.infrastructure.sqlite.causes import BESIDE
+from inventory_grpc.infrastructure.sqlite.causes import SQLITE_COMPANIONS
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.read_only_files import readable
@@ -126,7 +126,7 @@ async def test_what_lies_beside_a_file_that_may_be_written_again_may_be_written_
     path: Path,
 ) -> None:
     await _as_killed(path)
-    beside = [path.with_name(path.name + end) for end in BESIDE]
+    beside = [path.with_name(path.name + end) for end in SQLITE_COMPANIONS]
     for file, mode in ((path, 0o640), *((file, 0o444) for file in beside)):
         file.chmod(mode)
     async with opened(path) as shop:

@@ -19,7 +19,7 @@ from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import file_swap, opening
 from inventory_grpc.infrastructure.sqlite.backup import back_up
-from inventory_grpc.infrastructure.sqlite.beside import beside, leftovers
+from inventory_grpc.infrastructure.sqlite.companions import companion, leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 from inventory_grpc.infrastructure.sqlite.restoring import Restored, restore
@@ -83,8 +83,8 @@ async def test_a_backup_takes_the_place_of_a_killed_database_which_is_kept(
         ".mark",
     }
     for end in ("", "-wal", ".mark"):
-        assert beside(kept, end).read_bytes() == before[target.name + end]
-        assert beside(kept, end).name in result.stderr
+        assert companion(kept, end).read_bytes() == before[target.name + end]
+        assert companion(kept, end).name in result.stderr
     assert await _units(target) == UNITS_THEN
     assert await _units(kept) == UNITS_NOW, "the set that was kept is whole"
     checked(target)
@@ -169,7 +169,7 @@ def _have_from_a_newer_program(copy: Path) -> None:
 
 
 def _lay_beside_the_mark_of_another(copy: Path) -> None:
-    shutil.copy(beside(copy.with_name("inventory.db"), ".mark"), beside(copy, ".mark"))
+    shutil.copy(companion(copy.with_name("inventory.db"), ".mark"), companion(copy, ".mark"))
 
 
 @pytest.mark.parametrize(

@@ -96,16 +96,16 @@ def test_to_give_up_does_not_end_the_wait(made: Path, monkeypatch: pytest.Monkey
         other.execute("BEGIN IMMEDIATE")
         _refused(lock, mine)
         now += REPORT_SECONDS - 0.001
-        lock.look()
+        lock.check()
         assert not lock.blocks_commands
         _refused(lock, mine)
         now += 0.001
-        lock.look()
+        lock.check()
         assert lock.blocks_commands
         assert lock.waited() == round(REPORT_SECONDS * 1e6)
         other.execute("ROLLBACK")
         lock.begin(mine)
-        lock.look()
+        lock.check()
         assert (lock.blocks_commands, lock.waited()) == (False, 0)
 
 
@@ -121,11 +121,11 @@ def test_who_waits_while_others_take_turns_waits_for_none_of_them_alone(
         _refused(lock, mine)
         for _ in range(3):
             now += REPORT_SECONDS - 0.001
-            lock.look()
+            lock.check()
             assert not lock.blocks_commands
             lock.other_process_committed()
         now += REPORT_SECONDS
-        lock.look()
+        lock.check()
         assert lock.blocks_commands
         assert lock.waited() == round(REPORT_SECONDS * 1e6)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from inventory_grpc.application.failpoints import EXIT_CODE
-from inventory_grpc.infrastructure.sqlite.beside import COMPANIONS, beside
+from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.schema import check_header, format_of
 from tests.support.effort import SEED, campaign, runs
@@ -82,7 +82,7 @@ async def _serve(path: Path, log: Path) -> None:
 
 def _lay(original: Path, path: Path) -> None:
     for end in COMPANIONS:
-        beside(path, end).unlink(missing_ok=True)
+        companion(path, end).unlink(missing_ok=True)
     shutil.copy(original, path)
 
 

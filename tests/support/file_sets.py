@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from inventory_grpc.infrastructure.sqlite.beside import COMPANIONS, beside
+from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 
 
 def copy_set(path: Path, target: Path, *ends: str) -> Path:
@@ -13,8 +13,8 @@ def copy_set(path: Path, target: Path, *ends: str) -> Path:
     """
     target.parent.mkdir(exist_ok=True)
     for end in ends or ("", *COMPANIONS):
-        if end != "-shm" and beside(path, end).exists():
-            shutil.copy(beside(path, end), beside(target, end))
+        if end != "-shm" and companion(path, end).exists():
+            shutil.copy(companion(path, end), companion(target, end))
     return target
 
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from inventory_grpc.infrastructure.sqlite.beside import COMPANIONS, beside
+from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
 KEPT: Final = Path(__file__).parent.parent / "robustness" / "releases" / "format-1-carts.db.gz"
@@ -56,7 +56,7 @@ def to_format_1(path: Path) -> None:
     former.rename(path)
     for end in COMPANIONS:
         if end != ".mark":
-            beside(path, end).unlink(missing_ok=True)
+            companion(path, end).unlink(missing_ok=True)
 
 
 def _by_noun(*outcome: Any) -> str | None:  # noqa: ANN401  as apsw has it

@@ -52,7 +52,7 @@ from tests.support.documents import (
 MEBIBYTE: Final = 1024 * 1024
 DAY: Final = 24 * 3600 * Instant.SECOND
 WORDS: Final = {2: "two", 50: "50"}
-EVENTS_A_PAGE: Final = event_search.MAX_LOOKED_AT * MAX_STEPS
+EVENTS_A_PAGE: Final = event_search.MAX_SCANNED * MAX_STEPS
 QUIET_SECONDS: Final = supervisor.QUIET_BEATS * BEAT_SECONDS
 HUNG_SECONDS: Final = supervisor.HUNG_BEATS * BEAT_SECONDS
 DAYS: Final = Settings().remember_days
@@ -87,7 +87,7 @@ TOLD: Final = [
     (API, f"for {DAYS:.0f} days (setting `remember_days`)"),
     (API, f"At most {MAX_VIOLATIONS} violations are named"),
     (API, f"in pages of {DEFAULT_SIZE} rows, or as many as `page_size` says, up to {MAX_SIZE:,}."),
-    (API, f"({stocks.MAX_LOOKED_AT:,} stocks, {reservation_reads.MAX_LOOKED_AT:,} reservations"),
+    (API, f"({stocks.MAX_SCANNED:,} stocks, {reservation_reads.MAX_SCANNED:,} reservations"),
     (API, f"or {EVENTS_A_PAGE:,} events)"),
     (API, f"up to {MAX_VALUES} values each"),
     (API, f"after {DEFAULT_HEARTBEAT / Instant.SECOND:.0f} seconds of silence"),

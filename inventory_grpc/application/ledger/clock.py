@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 STEP_MICROS: Final = 1_000_000
 """A difference that grows by more between two checks is a step, and is logged as a warning."""
 
-LOOK_EVERY_SECONDS: Final = 5.0
+CHECK_EVERY_SECONDS: Final = 5.0
 
 LONG_MICROS: Final = 30 * 24 * 3600 * 1_000_000
 """A wall clock that is adopted this long after the last event may be wrong."""
@@ -69,7 +69,7 @@ class LogClock:
             transaction.keep_time(ours)  # the next read confirms the commit
         return Instant(now + self._offset)
 
-    def look_again(self) -> None:
+    def reread(self) -> None:
         """Read the file again, after it was reopened."""
         self._is_agreed = not self._boot
 
@@ -98,7 +98,7 @@ async def watch_for_steps(clock: LogClock) -> Never:
             difference / 1e6,
         )
 
-    async def look() -> None:
+    async def check() -> None:
         nonlocal wall, difference
         wall_before, wall = wall, clock.wall_offset()
         before, difference = difference, clock.difference()
@@ -116,4 +116,4 @@ async def watch_for_steps(clock: LogClock) -> Never:
                 (before - difference) / 1e6,
             )
 
-    await repeat("the watch of the wall clock", look, LOOK_EVERY_SECONDS)
+    await repeat("the watch of the wall clock", check, CHECK_EVERY_SECONDS)

@@ -48,7 +48,7 @@ class Writer:
 
     async def start(self) -> None:
         """Read the end of the log, and discard all cached states."""
-        self._clock.look_again()
+        self._clock.reread()
         position = await self._storage.observe(self._begin)
         self._states.restart(position)
         self._skip_to(position)

@@ -25,9 +25,9 @@ from inventory_grpc.infrastructure.read_models.read_model import in_scope
 from inventory_grpc.infrastructure.read_models.stocks import find_stocks
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
-from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
 
-MAX_LOOKED_AT: Final = 10_000
+MAX_SCANNED: Final = 10_000
 """Reservations scanned for one page, which takes about ten milliseconds on a thread."""
 
 MAX_SOURCES: Final = 100
@@ -92,8 +92,8 @@ def list_reservations(
     """Return a page of reservations, each with its subject number."""
     limit = query.limit
     sources = _sources(connection, query)
-    looked_at = share(MAX_LOOKED_AT, len(sources))
-    scans = (_scan(connection, source, query, looked_at, limit + 1) for source in sources)
+    max_scanned = share(MAX_SCANNED, len(sources))
+    scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=True)
     listed: list[tuple[int, Reservation]] = []
     lines = 0
@@ -131,15 +131,15 @@ def _scan(
     connection: apsw.Connection,
     source: _Source,
     query: ReservationQuery,
-    looked_at: int,
+    max_scanned: int,
     limit: int,
-) -> Looked[int, Row]:
+) -> Scan[int, Row]:
     key = f"{source.table.split()[-1]}.reservation"
     before = 2**63 - 1 if query.before is None else query.before
     edge: int | None = connection.execute(
         f"SELECT {key} FROM {source.table} WHERE {source.where} AND {key} < ? "  # noqa: S608  as above
         f"ORDER BY {key} DESC LIMIT 1 OFFSET ?",
-        (*source.bindings, before, looked_at - 1),
+        (*source.bindings, before, max_scanned - 1),
     ).get
     terms, bindings = _terms(query)
     where = " AND ".join((source.where, f"{key} >= ?", f"{key} < ?", *terms))
@@ -148,7 +148,7 @@ def _scan(
         (*source.bindings, edge or 0, before, *bindings, limit),
     )
     keyed: list[tuple[Any, Row]] = [(row[0], row) for row in rows]
-    return Looked(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else edge)
 
 
 def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:

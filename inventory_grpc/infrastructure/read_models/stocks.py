@@ -25,12 +25,12 @@ from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.log.ids import STOCK, kind_and_name
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel, in_scope
-from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 
 Row = tuple[Any, ...]
 
-MAX_LOOKED_AT: Final = 20_000
+MAX_SCANNED: Final = 20_000
 """Stocks scanned for one page, which takes about ten milliseconds on a thread."""
 
 EVENTS_PER_STOCK: Final = 20
@@ -153,8 +153,8 @@ def _list(connection: apsw.Connection, query: StockQuery) -> Listing[Inventory, 
     """Return a page of stocks by product, then store, with a bounded scan."""
     limit = query.limit
     sources = _sources(query)
-    looked_at = share(MAX_LOOKED_AT, len(sources))
-    scans = (_scan(connection, source, query, looked_at, limit + 1) for source in sources)
+    max_scanned = share(MAX_SCANNED, len(sources))
+    scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=False)
     after = rows[limit - 1][0] if len(rows) > limit else edge
     return Listing([stock for _, stock in rows[:limit]], after)
@@ -186,13 +186,13 @@ def _sources(query: StockQuery) -> Sequence[_Source]:
 
 
 def _scan(
-    connection: apsw.Connection, source: _Source, query: StockQuery, looked_at: int, limit: int
-) -> Looked[StockKey, Inventory]:
+    connection: apsw.Connection, source: _Source, query: StockQuery, max_scanned: int, limit: int
+) -> Scan[StockKey, Inventory]:
     where, bindings, order = source
     found = connection.execute(
         f"SELECT product_id, store_id FROM streams WHERE {where} "  # noqa: S608  as above
         f"ORDER BY {order} LIMIT 1 OFFSET ?",
-        (*bindings, looked_at - 1),
+        (*bindings, max_scanned - 1),
     ).fetchone()
     edge: Any = found
     terms, bound = [where], [*bindings]
@@ -210,7 +210,7 @@ def _scan(
     )
     stocks = [_stock_of(row) for row in rows]
     keyed = [(tuple(stock.stock_id), stock) for stock in stocks]
-    return Looked(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else edge)
 
 
 def _stock_of(row: Row) -> Inventory:

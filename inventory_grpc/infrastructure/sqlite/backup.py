@@ -1,7 +1,7 @@
 """Copies the file at one moment, while it is in use.
 
-A copy is a separate log: the original and the copy may both go on, and then one position has
-two meanings. So the copy gets a new log id, and followers of the original get an error instead
+A copy is a separate log: both may record more events, and then one position has two
+meanings. So the copy gets a new log id, and followers of the original get an error instead
 of other events. Events keep the log id under which they were recorded.
 
 The copy is made in a private folder beside the target, and gets its name only when it is
@@ -29,10 +29,10 @@ from inventory_grpc.infrastructure.sqlite.storage import TAIL
 
 STEP_PAGES: Final = 1_000
 
-BESIDE_TARGET: Final = ("-wal", "-journal", ".mark")
+COPY_COMPANIONS: Final = ("-wal", "-journal", ".mark")
 """Suffixes of files that would be taken for companions of the copy."""
 
-OF_A_DATABASE: Final = (*BESIDE_TARGET, "-shm", ".lock")
+ALL_COMPANIONS: Final = (*COPY_COMPANIONS, "-shm", ".lock")
 
 
 class Backup(NamedTuple):
@@ -75,13 +75,13 @@ def _check_free(target: Path) -> None:
     """
     if os.path.lexists(target):
         raise FileExistsError(f"{target} exists; choose another name, or move it away")
-    for end in BESIDE_TARGET:
-        if _has_content(beside := target.with_name(target.name + end)):
+    for end in COPY_COMPANIONS:
+        if _has_content(leftover := target.with_name(target.name + end)):
             raise FileExistsError(
-                f"{beside} was left by another database and would be taken for a part of the copy: "
-                "choose another name, or move it away"
+                f"{leftover} was left by another database and would be taken for a part of the "
+                "copy: choose another name, or move it away"
             )
-    for end in OF_A_DATABASE:
+    for end in ALL_COMPANIONS:
         if target.name.endswith(end) and target.with_name(target.name.removesuffix(end)).exists():
             raise FileExistsError(
                 f"{target} would be taken for a part of {target.name.removesuffix(end)}: "

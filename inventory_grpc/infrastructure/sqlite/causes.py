@@ -14,9 +14,9 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.companions import companion
 
-BESIDE: Final = ("-wal", "-shm")
+SQLITE_COMPANIONS: Final = ("-wal", "-shm")
 """The suffixes of the files that SQLite keeps beside a database while it is in use."""
 
 WITHOUT_ERRNO: Final = {
@@ -144,7 +144,7 @@ def obstacle(path: Path) -> tuple[Path, str] | None:
     for file in (path.parent, path):
         if not file.exists():
             return file, os.strerror(errno.ENOENT)
-    companions = [beside(path, end) for end in BESIDE]
+    companions = [companion(path, end) for end in SQLITE_COMPANIONS]
     existing = [file for file in companions if file.exists()]
     folder = [] if existing == companions else [path.parent]  # SQLite creates missing files there
     for file in (path, *existing, *folder):

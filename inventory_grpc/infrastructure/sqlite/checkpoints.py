@@ -1,7 +1,7 @@
 """Checkpoints the WAL into the main file, on a separate thread.
 
 SQLite checkpoints within a commit that finds enough pages, and all commands wait for the disk.
-Here a thread checkpoints while the writer goes on; when few pages remain, the writer moves
+Here a thread checkpoints while the writer continues; when few pages remain, the writer moves
 them, so that the WAL can restart. Measured over a million stocks: two fifths more bulk events,
 a tenth more single commands, and half the latency of the slowest ones.
 

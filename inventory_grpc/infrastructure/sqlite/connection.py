@@ -14,8 +14,8 @@ import apsw
 import apsw.sqlite_extra
 
 from inventory_grpc.application.store import Durability
-from inventory_grpc.infrastructure.sqlite.beside import beside
-from inventory_grpc.infrastructure.sqlite.causes import BESIDE, storage_errors
+from inventory_grpc.infrastructure.sqlite.causes import SQLITE_COMPANIONS, storage_errors
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.multirow import STATEMENTS
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Database:
         """
         if not os.access(self.path, os.W_OK):
             return
-        for file in (beside(self.path, end) for end in BESIDE):
+        for file in (companion(self.path, end) for end in SQLITE_COMPANIONS):
             with suppress(OSError):  # it is missing, or belongs to another user
                 mode = self.path.stat().st_mode & 0o777
                 if file.stat().st_mode & 0o777 != mode:

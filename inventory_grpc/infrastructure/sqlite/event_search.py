@@ -13,9 +13,9 @@ from inventory_grpc.application.queries.events import EventFilter, Found
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.looking import Looked, merged, share
+from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
 
-MAX_LOOKED_AT: Final = 5_000
+MAX_SCANNED: Final = 5_000
 """Events scanned in one step, which occupies a thread for a few milliseconds."""
 
 MAX_SOURCES: Final = 100
@@ -32,7 +32,7 @@ class _Step(NamedTuple):
 
     first: int
     last: int
-    looked_at: int
+    max_scanned: int
     """The number of events that may be scanned in each source."""
     limit: int
     newest_first: bool
@@ -43,18 +43,18 @@ class _Step(NamedTuple):
 
     def window(self, first: int, last: int) -> tuple[int, int, bool]:
         """Return the part of a range of consecutive numbers to scan, and whether it is all."""
-        if last - first < self.looked_at:
+        if last - first < self.max_scanned:
             return first, last, True
         if self.newest_first:
-            return last - self.looked_at + 1, last, False
-        return first, first + self.looked_at - 1, False
+            return last - self.max_scanned + 1, last, False
+        return first, first + self.max_scanned - 1, False
 
-    def looked(self, rows: list[Any], edge: int | None) -> Looked[int, bytes]:
+    def result(self, rows: list[Any], edge: int | None) -> Scan[int, bytes]:
         """Return *rows* with the edge of the scan: the last row if the limit was reached."""
-        return Looked(rows, rows[-1][0] if len(rows) == self.limit else edge)
+        return Scan(rows, rows[-1][0] if len(rows) == self.limit else edge)
 
 
-_Source = Callable[[apsw.Connection, _Step], Looked[int, bytes]]
+_Source = Callable[[apsw.Connection, _Step], Scan[int, bytes]]
 
 
 def search(  # noqa: PLR0913  the parts of the query
@@ -71,9 +71,9 @@ def search(  # noqa: PLR0913  the parts of the query
     if first > last:
         return Found([], 0, done=True)
     sources = _sources(connection, matching)
-    step = _Step(first, last, share(MAX_LOOKED_AT, len(sources)), limit, newest_first)
-    looked = [source(connection, step) for source in sources]
-    rows, edge = merged(looked, limit, downwards=newest_first)
+    step = _Step(first, last, share(MAX_SCANNED, len(sources)), limit, newest_first)
+    scans = [source(connection, step) for source in sources]
+    rows, edge = merged(scans, limit, downwards=newest_first)
     end = first if newest_first else last
     return Found(rows, end if edge is None else edge, done=edge is None)
 
@@ -108,23 +108,23 @@ def _numbers(
 def _of_window(matching: EventFilter) -> _Source:
     where, bindings = where_matching(matching)
 
-    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+    def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
         low, high, is_all = step.window(step.first, step.last)
         rows = connection.execute(
             f"SELECT position, event FROM events WHERE position BETWEEN ? AND ? {where} "  # noqa: S608  as above
             f"ORDER BY position {step.order} LIMIT ?",
             (low, high, *bindings, step.limit),
         ).fetchall()
-        return step.looked(rows, None if is_all else (low if step.newest_first else high))
+        return step.result(rows, None if is_all else (low if step.newest_first else high))
 
-    return look
+    return scan
 
 
 def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
     """Scan the events of a stock, whose versions have no gaps and rise with positions."""
     where, bindings = where_matching(EventFilter(event_types=kinds))
 
-    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+    def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
         first = log.version_at(connection, stream, step.first - 1) + 1
         last = log.version_at(connection, stream, step.last)
         low, high, is_all = step.window(first, last)
@@ -136,19 +136,19 @@ def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
         edge = None
         if not is_all:
             edge = log.position_of(connection, stream, low if step.newest_first else high)
-        return step.looked(rows, edge)
+        return step.result(rows, edge)
 
-    return look
+    return scan
 
 
 def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
     where, bindings = where_matching(matching)
 
-    def look(connection: apsw.Connection, step: _Step) -> Looked[int, bytes]:
+    def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
         edge: int | None = connection.execute(
             "SELECT position FROM events WHERE subject = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
             f"ORDER BY position {step.order} LIMIT 1 OFFSET ?",
-            (reservation, step.first, step.last, step.looked_at - 1),
+            (reservation, step.first, step.last, step.max_scanned - 1),
         ).get
         low, high = step.first, step.last
         if edge is not None:
@@ -158,9 +158,9 @@ def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
             f"{where} ORDER BY position {step.order} LIMIT ?",
             (reservation, low, high, *bindings, step.limit),
         ).fetchall()
-        return step.looked(rows, edge)
+        return step.result(rows, edge)
 
-    return look
+    return scan
 
 
 def where_matching(matching: EventFilter) -> tuple[str, Bindings]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from inventory_grpc.infrastructure.sqlite.beside import leftovers
+from inventory_grpc.infrastructure.sqlite.companions import leftovers
 from inventory_grpc.infrastructure.sqlite.file_set import Misplaced
 
 MOUNTS: Final = Path("/proc/self/mountinfo")

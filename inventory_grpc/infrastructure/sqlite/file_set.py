@@ -8,8 +8,8 @@ their log, so such a path is refused and nothing is changed.
 from collections.abc import Sequence
 from pathlib import Path
 
-from inventory_grpc.infrastructure.sqlite.beside import (
-    beside,
+from inventory_grpc.infrastructure.sqlite.companions import (
+    companion,
     has_content,
     leftovers,
     swaps_under_way,
@@ -65,7 +65,7 @@ def check_nothing_beside(path: Path) -> None:
 
 def _strangers(path: Path) -> Sequence[Path]:
     """Return the companion files of *path* that belong to another log or to a later copy."""
-    wal, mark = beside(path, "-wal"), beside(path, ".mark")
+    wal, mark = companion(path, "-wal"), companion(path, ".mark")
     # the WAL is read first: another process may checkpoint it into the file meanwhile
     of_wal, of_mark, of_file = row_of_wal(wal), mark_of(path), row_of_file(path)
     if of_file is None:

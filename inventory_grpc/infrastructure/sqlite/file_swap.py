@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from inventory_grpc.infrastructure.sqlite.beside import (
+from inventory_grpc.infrastructure.sqlite.companions import (
     COMPANIONS,
-    beside,
+    companion,
     date_of_swap,
     swap_name,
     swaps_under_way,
@@ -40,7 +40,7 @@ def swap_in(path: Path, new: Path, date: str) -> Kept:
         OSError: a file cannot be synced or renamed.
     """
     for end in ("", *COMPANIONS):
-        if (taken := beside(_dated(path, date), end)).exists():
+        if (taken := companion(_dated(path, date), end)).exists():
             raise FileExistsError(f"{taken} exists; try again")
     sync(new)
     waiting = swap_name(path, date)
@@ -64,7 +64,7 @@ def finish_swaps(path: Path) -> list[Kept]:
 def _finish(path: Path, waiting: Path) -> Kept:
     kept = _dated(path, date_of_swap(path, waiting))
     for end in ("", *COMPANIONS):
-        old, name = beside(path, end), beside(kept, end)
+        old, name = companion(path, end), companion(kept, end)
         if old.exists():
             if name.exists():
                 raise FileExistsError(f"{old} cannot be kept as {name}, which exists: move it away")
@@ -72,7 +72,7 @@ def _finish(path: Path, waiting: Path) -> Kept:
     sync(path.parent)
     _rename(waiting, path)
     sync(path.parent)
-    there = (beside(kept, end) for end in ("", *COMPANIONS))
+    there = (companion(kept, end) for end in ("", *COMPANIONS))
     return Kept(kept, tuple(file for file in there if file.exists()))
 
 

@@ -26,7 +26,7 @@ class HeadPoll:
     async def watch(self, head: Head, moved: Callable[[int], None]) -> Never:
         seen = -1
 
-        async def look() -> None:
+        async def poll() -> None:
             nonlocal seen
             await pause("head_poll")
             with suppress(StorageError):  # the next write meets the same error and handles it
@@ -38,4 +38,4 @@ class HeadPoll:
                     moved(end)
                 seen = version
 
-        await repeat("polling for events of other processes", look, POLL_SECONDS)
+        await repeat("polling for events of other processes", poll, POLL_SECONDS)

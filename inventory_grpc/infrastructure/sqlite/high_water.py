@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from inventory_grpc.infrastructure.sqlite.beside import beside
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Mark(NamedTuple):
 def mark_of(path: Path) -> Mark | None:
     """Return the mark of the database at *path*, if there is a complete one."""
     try:
-        return Mark.load(beside(path, ".mark").read_bytes()[:_SIZE])
+        return Mark.load(companion(path, ".mark").read_bytes()[:_SIZE])
     except OSError:
         return None
 
@@ -62,7 +62,7 @@ class HighWater:
 
     def __init__(self, path: Path) -> None:
         self._database = path
-        self._path = beside(path, ".mark")
+        self._path = companion(path, ".mark")
         self._failed = False
 
     def rise(self, log_id: str, position: int, digest: bytes) -> None:

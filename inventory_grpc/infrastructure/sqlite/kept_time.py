@@ -14,8 +14,8 @@ from inventory_grpc.application.ports import KeptTime
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS clock (
   one    INTEGER PRIMARY KEY CHECK (one = 1),
-  boot   TEXT    NOT NULL,  -- the id of a start of the machine
-  offset INTEGER NOT NULL   -- microseconds from the time since then to the log's time
+  boot   TEXT    NOT NULL,  -- the id of the boot
+  offset INTEGER NOT NULL   -- microseconds from the time since boot to the log's clock
 ) STRICT
 """
 

@@ -12,7 +12,9 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 
-_REMEDY: Final = "put the file back as it was, with its WAL, and writes go on; or stop this server"
+_REMEDY: Final = (
+    "put the file back unchanged, with its WAL, and writes continue; or stop this server"
+)
 
 
 class OpenedFile:

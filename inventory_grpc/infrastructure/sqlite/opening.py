@@ -13,8 +13,8 @@ from typing import Final
 from inventory_grpc.application.store import Progress, ShowProgress, without_progress
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import schema
-from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.file_aliases import under_one_name
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
@@ -114,9 +114,9 @@ def _make_ready(database: Database, now: int, showing: ShowProgress) -> None:
 
 def _make(database: Database, now: int) -> None:
     """Create an empty log under a temporary name, then rename it, so it is complete or absent."""
-    new = replace(database, path=beside(database.path, ".making"))
+    new = replace(database, path=companion(database.path, ".making"))
     for end in ("", "-wal", "-shm", "-journal"):
-        beside(new.path, end).unlink(missing_ok=True)  # left by a start that was killed
+        companion(new.path, end).unlink(missing_ok=True)  # left by a start that was killed
     with closing(new.creator()) as connection, storage_errors(new.path, connection):
         schema.create(connection, now)
     sync(new.path)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from inventory_grpc.infrastructure.sqlite.beside import beside, has_content, size_of
+from inventory_grpc.infrastructure.sqlite.companions import companion, has_content, size_of
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
 
@@ -38,7 +38,7 @@ def readable(database: Database) -> Iterator[Database]:
         OSError: the file cannot be inspected or copied.
     """
     path = database.path
-    wal, shm = (beside(path, end) for end in ("-wal", "-shm"))
+    wal, shm = (companion(path, end) for end in ("-wal", "-shm"))
     # the owner of the file could not write to companions that another user creates
     may_write = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
     if may_write or (wal.exists() and shm.exists()):
@@ -57,7 +57,7 @@ def has_changed(path: Path, since: _FileState) -> bool:
 
 def file_state(path: Path) -> _FileState:
     """Return the values that change when a process writes to the file."""
-    status, wal = path.stat(), beside(path, "-wal")
+    status, wal = path.stat(), companion(path, "-wal")
     return _FileState(status.st_ino, status.st_size, status.st_mtime_ns, size_of(wal))
 
 
@@ -76,6 +76,6 @@ def _copied(database: Database) -> Iterator[Database]:
     with tempfile.TemporaryDirectory(prefix="inventory-read-") as folder:
         copy = Path(folder) / database.path.name
         for end in ("", "-wal", ".mark"):
-            if (file := beside(database.path, end)).exists():
-                shutil.copyfile(file, beside(copy, end))
+            if (file := companion(database.path, end)).exists():
+                shutil.copyfile(file, companion(copy, end))
         yield replace(database, path=copy)

@@ -22,8 +22,8 @@ import apsw
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import copy_pages, give_rights_of
-from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database, load_checksum_vfs, one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head, read_log_id
 from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
@@ -80,7 +80,7 @@ def repair(database: Database, progress: Progress) -> Repaired:
         if not pages:
             return Repaired(0, kept=finished[-1] if finished else None)
         date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        ready = beside(path, f".repaired-{date}")
+        ready = companion(path, f".repaired-{date}")
         with staging_folder(ready) as (folder, _):
             copy = replace(database, path=folder / path.name)
             _copy(database, copy, progress.copying)
@@ -113,7 +113,7 @@ def _pages_without_checksum(path: Path) -> int:
 
 
 def _copy(database: Database, copy: Database, progress: Callable[[int, int], None]) -> None:
-    wal = beside(database.path, "-wal")
+    wal = companion(database.path, "-wal")
     is_at_rest = not wal.exists() or not wal.stat().st_size
     unchecked = replace(database, vfs=WITHOUT_CHECKSUMS, is_at_rest=is_at_rest)
     with closing(unchecked.reader()) as source, closing(copy.creator()) as target:
@@ -154,7 +154,7 @@ def _unsound(database: Database, found: str) -> StorageError:
 @contextmanager
 def _mark_kept(path: Path) -> Iterator[None]:
     """Write the mark back after the swap, because the file is still the same log."""
-    mark = beside(path, ".mark")
+    mark = companion(path, ".mark")
     content = mark.read_bytes() if mark.exists() else b""
     yield
     if content:

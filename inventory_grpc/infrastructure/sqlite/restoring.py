@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import back_up, give_rights_of
-from inventory_grpc.infrastructure.sqlite.beside import beside
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.events import broken_links
 from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
@@ -63,7 +63,7 @@ def restore(backup: Database, target: Database, progress: Callable[[int, int], N
     with locked(target, exclusive=True), closed_to_others(target.path):
         kept = finish_swaps(target.path)
         date = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-        copy = back_up(backup, beside(target.path, f".copy-{date}"), progress)
+        copy = back_up(backup, companion(target.path, f".copy-{date}"), progress)
         try:
             _check(Database(copy.path, vfs=target.vfs))
             if target.path.exists():

@@ -11,8 +11,8 @@ import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure import read_models
-from inventory_grpc.infrastructure.sqlite.beside import beside, has_content
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
+from inventory_grpc.infrastructure.sqlite.companions import companion, has_content
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
 APPLICATION_ID: Final = 0x496E7674
@@ -127,7 +127,7 @@ def read_models_of(database: Database) -> int:
 
 def _inspect(database: Database) -> apsw.Connection:
     """Open the file for inspection; unless it has a WAL, no companion file is created."""
-    is_in_use = has_content(beside(database.path, "-wal"))
+    is_in_use = has_content(companion(database.path, "-wal"))
     return database.reader() if is_in_use else database.immutable()
 
 

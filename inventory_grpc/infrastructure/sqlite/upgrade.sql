@@ -1,4 +1,4 @@
--- Makes the tables of a log of format 1 those of format 2. No event is written anew.
+-- Converts the tables of a log from format 1 to format 2. No event is rewritten.
 -- The table `subjects` is filled from the events afterwards.
 
 ALTER TABLE streams RENAME TO former_streams;

@@ -78,12 +78,12 @@ class WriteLock:
     async def run(self) -> Never:
         """Check the lock periodically, without end."""
 
-        async def look() -> None:
-            self.look()
+        async def check() -> None:
+            self.check()
 
-        await repeat("the look at the write lock", look, CHECK_SECONDS)
+        await repeat("the check at the write lock", check, CHECK_SECONDS)
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Log and notify the handlers when a long wait begins or ends."""
         seconds = self._seconds()
         if (seconds >= REPORT_SECONDS) == self.blocks_commands:
@@ -106,11 +106,11 @@ class WriteLock:
 def holder_of(database: Path) -> int:
     """Return the id of the process that holds the write lock; 0 if the system does not say."""
     try:
-        beside = Path(f"{database}-shm").stat()
+        shm = Path(f"{database}-shm").stat()
         locks = _LOCKS.read_text("ascii")
     except OSError:
         return 0
-    device = f"{os.major(beside.st_dev):02x}:{os.minor(beside.st_dev):02x}:{beside.st_ino}"
+    device = f"{os.major(shm.st_dev):02x}:{os.minor(shm.st_dev):02x}:{shm.st_ino}"
     for line in locks.splitlines():
         # such as `3: POSIX  ADVISORY  WRITE 4711 fe:00:131 120 120`
         match line.split():

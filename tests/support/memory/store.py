@@ -26,7 +26,7 @@ from inventory_grpc.domain.values import Instant, ReservationId
 from tests.support.memory.tables import Due, Tables
 from tests.support.memory.views import MemoryViews
 
-MAX_LOOKED_AT: Final = 5_000
+MAX_SCANNED: Final = 5_000
 """Events looked at in one step of a search."""
 
 
@@ -95,12 +95,12 @@ class MemoryStore:
         if newest_first:
             positions = positions[::-1]
         rows: list[tuple[int, bytes]] = []
-        for position in positions[:MAX_LOOKED_AT]:
+        for position in positions[:MAX_SCANNED]:
             if _matches(self._tables.events[position - 1], matching):
                 rows.append((position, self._tables.encoded[position - 1]))
                 if len(rows) == limit:
                     return Found(rows, position, done=False)
-        looked_at = positions[:MAX_LOOKED_AT]
+        looked_at = positions[:MAX_SCANNED]
         searched = looked_at[-1] if looked_at else 0
         return Found(rows, searched, done=len(looked_at) == len(positions))
 

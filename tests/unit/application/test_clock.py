@@ -177,7 +177,7 @@ def test_the_file_is_not_looked_at_once_it_was_found_to_agree(
     with monkeypatch.context() as watched:
         watched.setattr(MemoryTransaction, "kept_time", read)
         assert file.write(clock) == NOON
-        clock.look_again()
+        clock.reread()
         with pytest.raises(AssertionError):
             file.write(clock)
 
@@ -185,7 +185,7 @@ def test_the_file_is_not_looked_at_once_it_was_found_to_agree(
 @pytest.fixture
 def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
     """Look at the clocks often; return what gives the last of so many lines of the log."""
-    monkeypatch.setattr(log_clock, "LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(log_clock, "CHECK_EVERY_SECONDS", 0.0)
 
     def last(lines: int) -> str:
         assert len(caplog.records) == lines

@@ -180,7 +180,7 @@ async def test_events_are_listed_page_by_page_in_either_direction(engine: Engine
 async def test_a_page_says_how_far_it_looked_and_may_be_empty_and_not_the_last(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
 ) -> None:
-    monkeypatch.setattr(memory_store, "MAX_LOOKED_AT", 2)
+    monkeypatch.setattr(memory_store, "MAX_SCANNED", 2)
     monkeypatch.setattr(event_queries, "MAX_STEPS", 3)
     for _ in range(8):
         await engine.record(add(1))

@@ -39,7 +39,7 @@ def test_a_service_manager_that_is_gone_is_named_in_a_warning(
 ) -> None:
     ServiceManager(str(tmp_path / "gone")).report_serving()
     [said] = caplog.messages
-    assert said.startswith(f"the service manager at {tmp_path}/gone was not told READY=1: ")
+    assert said.startswith(f"the service manager at {tmp_path}/gone was not notified of READY=1: ")
 
 
 def test_a_service_manager_that_reads_nothing_blocks_nothing(

@@ -12,7 +12,7 @@ K = TypeVar("K", int, tuple[str, str])
 """A key: a position, or the two ids of a stock."""
 
 
-class Looked(NamedTuple, Generic[K, V]):
+class Scan(NamedTuple, Generic[K, V]):
     """The matching rows of a source, by key, and the key of the last row scanned (`edge`).
 
     The edge is None if the source was scanned to its end.
@@ -27,14 +27,14 @@ def share(rows: int, sources: int) -> int:
     return max(1, rows // max(1, sources))
 
 
-def merged(looked: Iterable[Looked[K, V]], limit: int, *, downwards: bool) -> Looked[K, V]:
+def merged(scans: Iterable[Scan[K, V]], limit: int, *, downwards: bool) -> Scan[K, V]:
     """Return the first *limit* rows of all sources, up to the nearest edge of any of them.
 
     A row that several sources have is returned once.
     """
     rows: dict[K, V] = {}
     edges: list[K] = []
-    for source in looked:
+    for source in scans:
         rows.update(source.rows)
         if source.edge is not None:
             edges.append(source.edge)
@@ -47,5 +47,5 @@ def merged(looked: Iterable[Looked[K, V]], limit: int, *, downwards: bool) -> Lo
             break
         kept.append((key, rows[key]))
         if len(kept) == limit:
-            return Looked(kept, key)
-    return Looked(kept, edge)
+            return Scan(kept, key)
+    return Scan(kept, edge)

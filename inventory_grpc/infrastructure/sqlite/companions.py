@@ -17,7 +17,7 @@ _EVIDENCE: Final = ("-wal", "-journal", ".mark")
 _SWAP: Final = ".swap-"
 
 
-def beside(path: Path, end: str) -> Path:
+def companion(path: Path, end: str) -> Path:
     return path.with_name(path.name + end)
 
 
@@ -26,7 +26,7 @@ def leftovers(path: Path) -> Sequence[Path]:
 
     Nothing may be created, copied or moved to *path* while there are any.
     """
-    found = [beside(path, end) for end in _EVIDENCE]
+    found = [companion(path, end) for end in _EVIDENCE]
     return [*filter(has_content, found), *swaps_under_way(path)]
 
 
@@ -40,7 +40,7 @@ def swaps_under_way(path: Path) -> Sequence[Path]:
 
 def swap_name(path: Path, date: str) -> Path:
     """Return the name that a file has while it waits to replace *path*."""
-    return beside(path, _SWAP + date)
+    return companion(path, _SWAP + date)
 
 
 def date_of_swap(path: Path, swap: Path) -> str:
