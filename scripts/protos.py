@@ -16,11 +16,14 @@ from pathlib import Path
 import grpc_tools
 from grpc_tools import protoc
 
+from scripts.descriptors import with_urls
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GENERATED = ROOT / "generated"
 WIRE_PACKAGE = "inventory"
 PACKAGE = "inventory_grpc_protos"
+DESCRIPTORS = "inventory.binpb"
 WIRE_IMPORT = re.compile(rf"^from {WIRE_PACKAGE}\.", re.MULTILINE)
 WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
@@ -43,11 +46,25 @@ def main() -> int:
             return 1 if stale else 0
         shutil.rmtree(GENERATED / PACKAGE, ignore_errors=True)
         shutil.copytree(fresh / PACKAGE, GENERATED / PACKAGE)
+        shutil.copy(fresh / DESCRIPTORS, GENERATED / DESCRIPTORS)
         print(f"generated/: {len(stale)} files changed" if stale else "generated/: unchanged")
     return 0
 
 
 def generate(target: Path) -> None:
+    generate_descriptors(target / DESCRIPTORS)
+    generate_code(target)
+
+
+def generate_descriptors(target: Path) -> None:
+    """Write the descriptor set, with the details of errors, which no proto of ours imports."""
+    protos = sorted(PROTOS.rglob("*.proto"))
+    compile_protos(protos, f"--descriptor_set_out={target}", "--include_imports")
+    rules = (PROTOS / "http.yaml").read_text("utf-8")
+    target.write_bytes(with_urls(target.read_bytes(), rules))
+
+
+def generate_code(target: Path) -> None:
     """Write the messages, the services and their stubs."""
     protos = sorted((PROTOS / WIRE_PACKAGE).rglob("*.proto"))
     # The rpc plugins write an empty file for a proto without a service.
