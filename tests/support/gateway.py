@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -142,14 +142,14 @@ def _socket_address(address: str) -> dict[str, object]:
     return {"address": host, "port_value": int(port)}
 
 
-def _addresses(
-    process: subprocess.Popen[bytes], admin_file: Path, errors: Path
-) -> tuple[str, str]:
+def _addresses(process: subprocess.Popen[bytes], admin_file: Path, errors: Path) -> tuple[str, str]:
     """Wait until Envoy serves; return the URL of its admin page and its address."""
 
     def has_started() -> bool:
         assert process.poll() is None, errors.read_text("utf-8")
-        return admin_file.exists() and bool(_listeners(admin_file))
+        with suppress(httpx.HTTPError):
+            return admin_file.exists() and bool(_listeners(admin_file))
+        return False
 
     wait_until(has_started)
     [address] = _listeners(admin_file)

@@ -1,0 +1,51 @@
+"""The gateway refuses what is too much, in the form of each protocol, and answers health."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+from grpc import StatusCode
+
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from tests.support.caller import calling, refused
+from tests.support.gateway import Config, Gateway, gateway, http_filter
+
+INFO: Final = "/inventory.v1.InventoryAdmin/GetServerInfo"
+
+
+def _three_an_hour(config: Config) -> None:
+    bucket = http_filter(config, "local_ratelimit")["token_bucket"]
+    bucket.update(max_tokens=3, tokens_per_fill=1, fill_interval="3600s")
+
+
+@pytest.fixture
+def busy(tmp_path: Path, backend: str) -> Iterator[Gateway]:
+    """Run an Envoy that has let in as many calls as it may."""
+    with gateway(tmp_path, [backend], _three_an_hour) as started:
+        with started.http() as http:
+            assert [http.get("/v1/serverInfo").status_code for _ in range(3)] == [200] * 3
+        yield started
+
+
+async def test_one_call_too_many_is_refused_in_the_form_of_its_protocol(busy: Gateway) -> None:
+    with busy.http() as http:
+        for url in ("/v1/serverInfo", "/v1/events:sse"):
+            _assert_is_refused(http.get(url))
+        web = {"content-type": "application/grpc-web+proto", "origin": "https://shop.example"}
+        answer = http.post(INFO, content=b"\0\0\0\0\0", headers=web)
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert answer.status_code == 429 or answer.headers["grpc-status"] == "8"
+        assert http.get("/healthz").is_success
+    async with calling(busy.address) as caller:
+        refusal = await refused(caller.admin.GetServerInfo(GetServerInfoRequest()))
+        assert refusal.code is StatusCode.RESOURCE_EXHAUSTED
+
+
+def _assert_is_refused(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert (told["code"], told["details"]) == (8, [])
+    assert told["message"]
