@@ -59,7 +59,7 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 def send(http: httpx.Client, call: Call) -> httpx.Response:
     return http.request(
-        call.method, call.path, params=httpx.QueryParams(call.query), json=call.body
+        call.method, call.path, params=tuple(call.query), json=call.body
     )
 
 
