@@ -1,18 +1,17 @@
 """The commands in the documents run as written, and give the answers that stand below them."""
 
 import asyncio
-import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
+from tests.support.answers import agree
 from tests.support.caller import calling
 from tests.support.documents import API, HANDBOOK, README, documents, name_of, rows_of, text_of
 from tests.support.node import ENVIRONMENT, need_node
@@ -30,7 +29,6 @@ _BLOCK: Final = re.compile(
     r"(?:<!-- (?P<kind>answer|refusal) -->\n```\w*\n(?P<answer>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
-_OTHER_EVERY_TIME: Final = re.compile(r"_time$|^log_id$|^event_id$")
 
 
 class Block(NamedTuple):
@@ -54,16 +52,6 @@ def _blocks(document: Path) -> list[Block]:
 RUN: Final = [document for document in documents() if _blocks(document)]
 
 
-def _masked(value: object) -> object:
-    """Return JSON in which what differs each time is the same."""
-    if isinstance(value, Mapping):
-        return {
-            key: "..." if _OTHER_EVERY_TIME.search(key) else _masked(part)
-            for key, part in value.items()
-        }
-    return [_masked(part) for part in value] if isinstance(value, list) else value
-
-
 def _run(block: Block, address: str, database: Path) -> str:
     """Run *block* as it is written, but against *address* and *database*."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -81,19 +69,12 @@ def _run(block: Block, address: str, database: Path) -> str:
     return ended.stderr if block.refused else ended.stdout
 
 
-def _agree(told: str, answer: str) -> bool:
-    """Tell whether *told* is *answer*, whatever the spaces are and what differs each time."""
-    if answer.lstrip().startswith("{"):
-        return _masked(json.loads(told)) == _masked(json.loads(answer))
-    return "".join(told.split()) == "".join(answer.split())
-
-
 async def _check(blocks: list[Block], server: ServerProcess, database: Path) -> None:
     address = await server.address()
     for block in blocks:
         told = await asyncio.to_thread(_run, block, address, database)
         assert told.strip(), f"it says nothing: {block.code}"
-        assert block.answer is None or _agree(told, block.answer), f"{block.code}\n{told}"
+        assert block.answer is None or agree(told, block.answer), f"{block.code}\n{told}"
 
 
 @pytest.mark.parametrize("document", RUN, ids=name_of)

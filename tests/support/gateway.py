@@ -40,6 +40,12 @@ def connection_manager(config: Config) -> Config:
     return manager
 
 
+def routes(config: Config) -> list[Config]:
+    [host] = connection_manager(config)["route_config"]["virtual_hosts"]
+    found: list[Config] = host["routes"]
+    return found
+
+
 def http_filter(config: Config, name: str) -> Config:
     [settings] = [
         one["typed_config"]
@@ -90,9 +96,16 @@ def _is_healthy(host: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def gateway(
-    folder: Path, backends: Sequence[str], change: Callable[[Config], None] = unchanged
+    folder: Path,
+    backends: Sequence[str],
+    change: Callable[[Config], None] = unchanged,
+    *,
+    healthy: int | None = None,
 ) -> Iterator[Gateway]:
-    """Run Envoy before *backends*, on ports that are free; on leaving, see that it is gone."""
+    """Run Envoy before *backends*, on ports that are free; on leaving, see that it is gone.
+
+    It has found so many of them healthy, or all.
+    """
     config = configuration()
     change(config)
     _localize(config, backends)
@@ -106,7 +119,7 @@ def gateway(
     try:
         admin, address = _addresses(process, admin_file, folder / "envoy.log")
         started = Gateway(process, address, admin, access_log)
-        started.wait_for_backends(len(backends))
+        started.wait_for_backends(len(backends) if healthy is None else healthy)
         yield started
     finally:
         process.kill()
@@ -130,11 +143,10 @@ def _localize(config: Config, backends: Sequence[str]) -> None:
 
 def _transcoders(config: Config) -> Iterator[Config]:
     yield http_filter(config, "grpc_json_transcoder")
-    for host in connection_manager(config)["route_config"]["virtual_hosts"]:
-        for route in host["routes"]:
-            own = route.get("typed_per_filter_config", {})
-            if "envoy.filters.http.grpc_json_transcoder" in own:
-                yield own["envoy.filters.http.grpc_json_transcoder"]
+    for route in routes(config):
+        own = route.get("typed_per_filter_config", {})
+        if "envoy.filters.http.grpc_json_transcoder" in own:
+            yield own["envoy.filters.http.grpc_json_transcoder"]
 
 
 def _socket_address(address: str) -> dict[str, object]:

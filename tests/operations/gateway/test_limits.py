@@ -1,5 +1,7 @@
 """The gateway refuses what is too much, in the form of each protocol, and answers health."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -10,7 +12,8 @@ from grpc import StatusCode
 
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from tests.support.caller import calling, refused
-from tests.support.gateway import Config, Gateway, gateway, http_filter
+from tests.support.gateway import Config, Gateway, gateway, http_filter, routes
+from tests.support.server_process import ServerProcess
 
 INFO: Final = "/inventory.v1.InventoryAdmin/GetServerInfo"
 
@@ -41,6 +44,24 @@ async def test_one_call_too_many_is_refused_in_the_form_of_its_protocol(busy: Ga
     async with calling(busy.address) as caller:
         refusal = await refused(caller.admin.GetServerInfo(GetServerInfoRequest()))
         assert refusal.code is StatusCode.RESOURCE_EXHAUSTED
+
+
+def _soon(config: Config) -> None:
+    for route in routes(config):
+        if route["route"]["timeout"] != "0s":
+            route["route"].update(timeout="0.3s", retry_policy=None)
+
+
+def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    server = ServerProcess.begin(tmp_path / "inventory.db", tmp_path / "server.log")
+    try:
+        with gateway(tmp_path, [asyncio.run(server.address())], _soon) as started:
+            server.process.send_signal(signal.SIGSTOP)
+            with started.http() as http:
+                answer = http.post("/v1/products/kettle/stocks/lisbon:add", json={"quantity": 5})
+        assert (answer.status_code, answer.json()["code"]) == (504, 14)
+    finally:
+        server.kill()
 
 
 def _assert_is_refused(answer: httpx.Response) -> None:

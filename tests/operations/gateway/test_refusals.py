@@ -1,11 +1,14 @@
 """A refusal comes as JSON with the status that its code has in HTTP, and with its details."""
 
+import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import httpx
 import pytest
 
+from tests.support.caller import CODES
+from tests.support.documents import API, rows_of, text_of
 from tests.support.gateway import gateway
 
 KETTLES: Final = "/v1/products/kettle/stocks/lisbon"
@@ -93,6 +96,17 @@ def test_a_refusal_comes_with_its_details(http: httpx.Client, name: str) -> None
     assert set(details) == {"google.rpc.ErrorInfo"} | ({detail} if detail else set())
     if detail:
         assert {name: details[detail].get(name) for name in fields} == fields
+
+
+def test_the_statuses_are_those_of_the_table() -> None:
+    rows = [re.findall(r"\w+", status) for status, _ in rows_of(text_of(API), "status", "codes")]
+    codes = [re.findall(r"\w+", codes) for _, codes in rows_of(text_of(API), "status", "codes")]
+    told = {
+        code: int(statuses[min(at, len(statuses) - 1)])
+        for statuses, named in zip(rows, codes, strict=True)
+        for at, code in enumerate(named)
+    }
+    assert {CODES[one.code].name: one.status for one in REFUSALS.values()}.items() <= told.items()
 
 
 def test_a_refusal_among_others_in_a_batch_comes_with_its_details(http: httpx.Client) -> None:

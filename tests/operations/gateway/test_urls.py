@@ -58,9 +58,7 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def send(http: httpx.Client, call: Call) -> httpx.Response:
-    return http.request(
-        call.method, call.path, params=tuple(call.query), json=call.body
-    )
+    return http.request(call.method, call.path, params=tuple(call.query), json=call.body)
 
 
 @pytest.fixture(scope="module")
