@@ -21,7 +21,13 @@ from inventory_grpc.application.ports import Reading, WallClock
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
-from inventory_grpc.application.store import Maintenance, ShowProgress, Store, without_progress
+from inventory_grpc.application.store import (
+    Footprint,
+    Maintenance,
+    ShowProgress,
+    Store,
+    without_progress,
+)
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -53,7 +59,10 @@ class Engine:
     event_log: EventLog
     head: Head
     breaker: CircuitBreaker
+    states: States
+    cache: TtlStockCache
     maintenance: Maintenance
+    footprint: Footprint
     clock: LogClock
     running: asyncio.Task[None]
     """The ledger's loop; it ends by itself only if storage cannot be recovered."""
@@ -80,15 +89,16 @@ async def engine(
         bus.subscribe(cache)
         breaker = CircuitBreaker(clocks.monotonic, random.random)
         clock = LogClock(wall, clocks.monotonic, boot())
+        states = States(
+            {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
+        )
         ledger = Ledger(
             store.storage,
             bus,
             head,
             clock,
             breaker,
-            states=States(
-                {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
-            ),
+            states=states,
             remember_seconds=settings.remember_days * 86_400,
         )
         await ledger.start()
@@ -105,7 +115,10 @@ async def engine(
                 store.log,
                 head,
                 breaker,
+                states,
+                cache,
                 store.maintenance,
+                store.footprint,
                 clock,
                 running,
             )
@@ -153,7 +166,14 @@ def build_service(
     parts.maintenance.on_change(update_health)
     callers = CallersFile(settings.callers) if settings.callers else None
     shared = call_controls(
-        callers, OPEN_METHODS if settings.health is HealthAccess.OPEN else frozenset()
+        callers,
+        OPEN_METHODS if settings.health is HealthAccess.OPEN else frozenset(),
+        Limits(
+            settings.max_commands,
+            settings.max_queries,
+            settings.max_streams,
+            settings.caller_share,
+        ),
     )
     facts = ServerFacts(
         version=version("inventory-grpc"),
@@ -181,11 +201,5 @@ def build_service(
         is_loopback=settings.is_loopback,
         shares_port=shares_port,
         with_reflection=settings.serves_reflection,
-        limits=Limits(
-            settings.max_commands,
-            settings.max_queries,
-            settings.max_streams,
-            settings.caller_share,
-        ),
     )
     return Service(server, servicers, shared, callers)

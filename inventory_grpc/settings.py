@@ -6,7 +6,7 @@ from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from types import UnionType
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, Self, get_args, get_type_hints
 
 from inventory_grpc.application.store import Durability
 from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
@@ -22,6 +22,10 @@ MAX_DRAIN_SECONDS: Final = 86_400
 
 MAX_SHOWN: Final = 60
 """Characters of a bad value that an error shows."""
+
+AUTO: Final = "auto"  # the address of metrics that nobody has chosen: this one, if it is free
+METRICS_ADDRESS: Final = "127.0.0.1:9464"
+UNIX: Final = "unix:"  # before the path of a socket
 
 _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 
@@ -67,6 +71,34 @@ class BadSetting(ValueError):
     """A setting cannot be what it is; the message says which, and what it could be."""
 
 
+class Address(NamedTuple):
+    """A host and a port to listen on."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def read(cls, setting: str, text: str) -> Self:
+        """Read the address in a setting.
+
+        Raises:
+            BadSetting: it is none.
+        """
+        found = _ADDRESS.fullmatch(text)
+        if found is None or int(found["port"]) > MAX_PORT:
+            raise BadSetting(f"{setting}: {shown(text)} is not HOST:PORT, such as 127.0.0.1:50051")
+        return cls(found["host"].strip("[]"), int(found["port"]))
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
 def _setting(
     default: Any,  # noqa: ANN401  of any type
     doc: str,
@@ -94,6 +126,11 @@ class Settings:
     reflection: Reflection = _setting(
         Reflection.LOOPBACK,
         "describe the API to callers: on a `loopback` address, `on`, `off`",
+        Group.ADDRESS,
+    )
+    metrics_listen: str | None = _setting(
+        None,
+        "address of the metrics; see [Metrics](#metrics); `auto`: `127.0.0.1:9464` if free",
         Group.ADDRESS,
     )
     database: Path = _setting(Path("inventory.db"), "the file that holds everything", Group.STORAGE)
@@ -186,11 +223,14 @@ class Settings:
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise BadSetting("tls_client_ca: needs tls_certificate and tls_key")
         if not self.is_loopback:
-            self._check_openness()
+            self._check_openness("listen", "any caller could do anything")
+        if self.metrics_address and not self.metrics_address.is_loopback:
+            self._check_openness("metrics_listen", "any caller could read the turnover")
 
-    def _check_openness(self) -> None:
+    def _check_openness(self, setting: str, harm: str) -> None:
         """Refuse an open address that the operator has not explicitly allowed."""
-        reached = f"listen: {self.listen} can be reached from other machines, and"
+        address = getattr(self, setting)
+        reached = f"{setting}: {address} can be reached from other machines, and"
         if self.tls_certificate is None and not self.allow_plaintext:
             raise BadSetting(
                 f"{reached} nothing would be encrypted; set INVENTORY_TLS_CERTIFICATE and "
@@ -199,34 +239,33 @@ class Settings:
             )
         if self.callers is None and not self.allow_anonymous:
             raise BadSetting(
-                f"{reached} any caller could do anything; set INVENTORY_CALLERS, choose a loopback "
+                f"{reached} {harm}; set INVENTORY_CALLERS, choose a loopback "
                 "address, or set INVENTORY_ALLOW_ANONYMOUS=1 if the network is yours alone"
             )
 
     @property
+    def address(self) -> Address:
+        return Address.read("listen", self.listen)
+
+    @property
     def host(self) -> str:
-        return self._address()["host"].strip("[]")
+        return self.address.host
 
     @property
     def port(self) -> int:
-        return int(self._address()["port"])
-
-    def _address(self) -> re.Match[str]:
-        found = _ADDRESS.fullmatch(self.listen)
-        if found is None or int(found["port"]) > MAX_PORT:
-            raise BadSetting(
-                f"listen: {shown(self.listen)} is not HOST:PORT, such as 127.0.0.1:50051"
-            )
-        return found
+        return self.address.port
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.address.is_loopback
+
+    @property
+    def metrics_address(self) -> Address | None:
+        """The address of the metrics; None if there is none, or it is that of a Unix socket."""
+        if self.metrics_listen is None or self.metrics_listen.startswith(UNIX):
+            return None
+        text = METRICS_ADDRESS if self.metrics_listen == AUTO else self.metrics_listen
+        return Address.read("metrics_listen", text)
 
     @property
     def serves_reflection(self) -> bool:

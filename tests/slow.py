@@ -6,6 +6,7 @@ A name is that of a file, a test, or one of a test's parameters, as pytest has i
 from typing import Final
 
 _MANY_PROCESSES: Final = (
+    "tests/e2e/test_metrics_of_workers.py",
     (
         "tests/e2e/test_hot_product.py::"
         "test_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"

@@ -4,6 +4,7 @@ A caller has one role, and may be restricted to some stores. A reservation with 
 other store does not exist for that caller: no answer depends on it.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -22,6 +23,15 @@ class Role(IntEnum):
     """Commands."""
     ADMIN = 3
     """Administration of the server."""
+
+
+_BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{16,512})", re.IGNORECASE)
+
+
+def token_in(header: object) -> str | None:
+    """Return the token in the value of an `authorization` header; None if it has none."""
+    bearer = _BEARER.fullmatch(header) if isinstance(header, str) else None
+    return bearer[1] if bearer else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,12 @@ class Followers:
         self._log = log
         self._pages = SharedPages(log)
         self._head = head
-        self._count = 0
+        self._reached: dict[object, int] = {}
+        """The position of each follower, up to which everything was sent."""
+
+    def lags(self) -> Sequence[int]:
+        """Return how many events each follower is behind; another thread may ask."""
+        return [max(0, self._head.position - reached) for reached in [*self._reached.values()]]
 
     async def resolve(self, start: Start, log_id: str) -> tuple[int, int]:
         """Return the position to start after, and the current end of the log.
@@ -102,14 +107,16 @@ class Followers:
         Raises:
             ShuttingDown: the server is shutting down; the last message has the position to resume.
         """
-        self._count += 1
+        follower = object()
+        self._reached[follower] = after
         try:
             following = self._follow(after, matching, max_events, heartbeat_seconds, stop_at)
             async with aclosing(following) as messages:
                 async for progress in messages:
                     yield progress
+                    self._reached[follower] = progress.position
         finally:
-            self._count -= 1
+            del self._reached[follower]
 
     async def _follow(
         self,
@@ -163,6 +170,6 @@ class Followers:
 
     async def _rest(self, rested: float) -> None:
         """Pause before the next read, to leave time for other work."""
-        rest = min(self._count * REST_SECONDS, LONGEST_REST) - rested
+        rest = min(len(self._reached) * REST_SECONDS, LONGEST_REST) - rested
         if rest >= SHORTEST_REST:
             await asyncio.sleep(rest)

@@ -1,6 +1,6 @@
 """A store: the ports that a storage engine implements, and the options for opening it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from typing import NamedTuple, Never, Protocol
@@ -8,6 +8,7 @@ from typing import NamedTuple, Never, Protocol
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import Storage, Views
 from inventory_grpc.application.queries.events import EventLog
+from inventory_grpc.application.tally import Tally
 
 
 class Durability(Enum):
@@ -41,6 +42,28 @@ class Maintenance(Protocol):
     async def run(self) -> Never: ...
 
 
+class Footprint(Protocol):
+    """The disk space of an open store. Reads may block, so a thread of its own makes them."""
+
+    @property
+    def checkpoint_seconds(self) -> Tally:
+        """The durations of all checkpoints."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """The version of the storage engine."""
+        ...
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the bytes of each part of the database."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Return how many bytes are left on the disk; None if that cannot be read."""
+        ...
+
+
 class Store(NamedTuple):
     """The ports of one open log."""
 
@@ -49,6 +72,7 @@ class Store(NamedTuple):
     views: Views
     changes: Changes
     maintenance: Maintenance
+    footprint: Footprint
 
 
 Progress = Callable[[int, int], None]

@@ -32,14 +32,21 @@ class TtlStockCache:
         self._limit = limit
         self._clock = clock
         self._entries: OrderedDict[StockId, _Entry] = OrderedDict()
+        self.hits = self.misses = 0
+
+    def count(self) -> int:
+        return len(self._entries)
 
     def get(self, stock_id: StockId) -> Reading[Inventory | None] | None:
         entry = self._entries.get(stock_id)
         if entry is None:
+            self.misses += 1
             return None
         if entry.fresh_until < self._clock():
+            self.misses += 1
             del self._entries[stock_id]
             return None
+        self.hits += 1
         self._entries.move_to_end(stock_id)
         as_of, published = entry.as_of, self._head.position
         return Reading(entry.stock, published if published > as_of else as_of)  # noqa: FURB136  half the time, at every query

@@ -7,6 +7,7 @@ from inventory_grpc.application.store import ShowProgress, Store, without_progre
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
+from inventory_grpc.infrastructure.sqlite.footprint import Footprint
 from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
 from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
@@ -38,6 +39,7 @@ async def open_store(
                 SqliteViews(readers),
                 HeadPoll(readers, storage.write_lock),
                 storage.write_lock,
+                Footprint(database.path, storage.checkpoint_seconds),
             )
         finally:
             await storage.close()

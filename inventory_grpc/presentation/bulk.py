@@ -42,7 +42,7 @@ class RecordsAll(Protocol):
     async def record_all(self, submissions: Sequence[Submission]) -> Answers: ...
 
 
-class Tally:
+class CommandCount:
     """Counts the commands of a call, over all its messages, for its log line."""
 
     def __init__(self, call: Call) -> None:
@@ -59,10 +59,12 @@ class Tally:
 class Submitted:
     """The commands of one message, of which the ledger has the valid ones."""
 
-    def __init__(self, refusals: Sequence[Refusal | None], answered: Answers, tally: Tally) -> None:
+    def __init__(
+        self, refusals: Sequence[Refusal | None], answered: Answers, count: CommandCount
+    ) -> None:
         self._refusals = refusals
         self._answered: Answers | None = answered
-        self._tally = tally
+        self._count = count
 
     def cancel(self) -> None:
         """Cancel the commands that were not started."""
@@ -82,14 +84,14 @@ class Submitted:
                 else:
                     refused += 1
                     fill_error(response.results.add().error, answer)
-        self._tally.add(refused=refused)
+        self._count.add(refused=refused)
         # this object lives until the response is sent, which may take long
         self._answered, self._refusals = None, ()
         return response
 
 
 async def submit(
-    commands: Sequence[pb.Command], read: Read, ledger: RecordsAll, tally: Tally
+    commands: Sequence[pb.Command], read: Read, ledger: RecordsAll, count: CommandCount
 ) -> Submitted:
     """Submit *commands* to *ledger*; return when they are enqueued.
 
@@ -103,8 +105,8 @@ async def submit(
     refusals: list[Refusal | None] = []
     async for chunk in _in_chunks(commands):
         refusals += [_read(command, read, submissions) for command in chunk]
-    tally.add(commands=len(commands))
-    return Submitted(refusals, await ledger.record_all(submissions), tally)
+    count.add(commands=len(commands))
+    return Submitted(refusals, await ledger.record_all(submissions), count)
 
 
 def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:

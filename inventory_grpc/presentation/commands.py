@@ -16,7 +16,7 @@ from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Span, Ttl, new
-from inventory_grpc.presentation.bulk import RecordsAll, Submitted, Tally, submit
+from inventory_grpc.presentation.bulk import CommandCount, RecordsAll, Submitted, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
@@ -86,25 +86,27 @@ class Commands:
     async def _execute_batch(
         self, request: pb.ExecuteBatchRequest, call: Call
     ) -> pb.ExecuteBatchResponse:
-        submitted = await self._submit(request.commands, call, Tally(call))
+        submitted = await self._submit(request.commands, call, CommandCount(call))
         return await submitted.respond(pb.ExecuteBatchResponse())
 
     async def _execute_stream(
         self, requests: AsyncIterator[pb.ExecuteStreamRequest], call: Call
     ) -> AsyncIterator[pb.ExecuteStreamResponse]:
-        submit_next = partial(self._submit, call=call, tally=Tally(call))
+        submit_next = partial(self._submit, call=call, count=CommandCount(call))
         with self._streams.open(requests, submit_next) as stream:
             async with aclosing(stream.submitted()) as messages:
                 async for submitted in messages:
                     yield await submitted.respond(pb.ExecuteStreamResponse())
 
-    async def _submit(self, commands: Sequence[pb.Command], call: Call, tally: Tally) -> Submitted:
+    async def _submit(
+        self, commands: Sequence[pb.Command], call: Call, count: CommandCount
+    ) -> Submitted:
         row_of, caller, now, deadline = self._row_of, call.caller, self._now(), _deadline(call)
 
         def read(kind: str, request: Any) -> Submission:  # noqa: ANN401  the request of that kind
             return read_command(row_of[kind], request, caller, now, deadline)
 
-        return await submit(commands, read, self._ledger, tally)
+        return await submit(commands, read, self._ledger, count)
 
 
 def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:

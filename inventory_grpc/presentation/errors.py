@@ -114,7 +114,11 @@ async def refuse(call: Call, refusal: Refusal, code: StatusCode | None = None) -
 
 
 def reason_of(refusal: Refusal) -> str:
-    _, reason = STATUS[type(refusal)]
+    return reason_of_kind(type(refusal))
+
+
+def reason_of_kind(kind: type[Refusal]) -> str:
+    _, reason = STATUS[kind]
     return pb.ErrorReason.Name(reason).removeprefix(_PREFIX)
 
 

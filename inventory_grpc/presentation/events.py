@@ -43,6 +43,8 @@ class Events:
         self._followers = followers
         self._log = log
         self._now = now
+        self.sent = 0
+        """Events sent to followers."""
 
     async def Subscribe(self, request: pb.SubscribeRequest, call: Call) -> AsyncIterator[bytes]:
         with Validator(call.caller) as check:
@@ -59,6 +61,7 @@ class Events:
         async with aclosing(following) as pages:
             async for progress in pages:
                 yield self._response(progress)
+                self.sent += len(progress.events)
                 call.note(position=progress.position)
 
     async def ListEvents(self, request: pb.ListEventsRequest, call: Call) -> bytes:

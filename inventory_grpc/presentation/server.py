@@ -22,6 +22,7 @@ from inventory_grpc.presentation.interceptors.admission import Admit, Limits
 from inventory_grpc.presentation.interceptors.around import Nested
 from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.interceptors.circuit_breaker import GuardCommands, WriteGate
+from inventory_grpc.presentation.interceptors.counting import CallCounts
 from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
@@ -101,10 +102,12 @@ class CallControls(NamedTuple):
     calls: RunningCalls
     authentication: Authenticate
     refusal: RefuseWhileDraining
+    counts: CallCounts
+    admission: Admit
 
 
 def call_controls(
-    callers: Callers | None = None, open_methods: Collection[str] = ()
+    callers: Callers | None = None, open_methods: Collection[str] = (), limits: Limits = _LIMITS
 ) -> CallControls:
     """Return the call controls for a server that authenticates *callers*, or nobody if None.
 
@@ -114,6 +117,8 @@ def call_controls(
         RunningCalls(ending_themselves={EXECUTE_STREAM, SUBSCRIBE, _WATCH}),
         Authenticate(callers, services.PERMISSIONS, open_methods),
         RefuseWhileDraining(),
+        CallCounts(services.STREAMS),
+        Admit(limits),
     )
 
 
@@ -125,14 +130,13 @@ def build_server(  # noqa: PLR0913  the differences between servers
     is_loopback: bool = True,
     shares_port: bool = False,
     with_reflection: bool = True,
-    limits: Limits = _LIMITS,
 ) -> grpc.aio.Server:
     """Return a server without a port that is not started."""
     options = OPTIONS | {"grpc.so_reuseport": int(shares_port)}
     if not is_loopback:
         options |= OPTIONS_OFF_LOOPBACK
     server = grpc.aio.server(
-        interceptors=interceptors(gate, controls, limits), options=list(options.items())
+        interceptors=interceptors(gate, controls), options=list(options.items())
     )
     by_row = {row.name: partial(row.answer, servicers.queries) for row in QUERY_ROWS}
     server.add_generic_rpc_handlers(
@@ -149,11 +153,9 @@ def build_server(  # noqa: PLR0913  the differences between servers
     return server
 
 
-def interceptors(
-    gate: WriteGate, controls: CallControls, limits: Limits = _LIMITS
-) -> Sequence[grpc.aio.ServerInterceptor]:
+def interceptors(gate: WriteGate, controls: CallControls) -> Sequence[grpc.aio.ServerInterceptor]:
     """Return the single interceptor for gRPC; it nests all others, outermost first."""
-    log = LogCalls()
+    log = LogCalls(controls.counts)
     controls.calls.afterwards(log.write_waiting)
     around = Nested(
         controls.calls,
@@ -162,7 +164,7 @@ def interceptors(
         controls.authentication,
         controls.refusal,
         GuardCommands(gate),
-        Admit(limits),
+        controls.admission,
         KeepDeadlines(),
         Decode(),
         SendInTime(),

@@ -40,16 +40,33 @@ HEALTH: Final = Service(
 OURS: Final = (COMMANDS, QUERIES, EVENTS, ADMIN)
 """The services of the contract."""
 
+_REFLECTIONS: Final = (
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+)
+
 PERMISSIONS: Final[Mapping[str, Role]] = {
     **{
         f"/{service.descriptor.full_name}/{method}": role
         for service in (*OURS, HEALTH)
         for method, role in service.roles.items()
     },
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Role.READER,
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.READER,
+    **dict.fromkeys(_REFLECTIONS, Role.READER),
 }
 """The least role for each full method name. Other methods are refused."""
+
+STREAMS: Final[Mapping[str, tuple[bool, bool]]] = {
+    **{
+        f"/{service.descriptor.full_name}/{method.name}": (
+            method.client_streaming,
+            method.server_streaming,
+        )
+        for service in (*OURS, HEALTH)
+        for method in service.descriptor.methods
+    },
+    **dict.fromkeys(_REFLECTIONS, (True, True)),
+}
+"""Whether the requests and the responses of each method are streams, by full name."""
 
 
 def methods_of(servicer: object, service: Service) -> Mapping[str, Any]:

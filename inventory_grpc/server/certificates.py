@@ -5,6 +5,7 @@ handshake succeeds. OpenSSL, through Python's `ssl`, gives the reason; the key t
 the certificate itself.
 """
 
+import logging
 import os
 import re
 import ssl
@@ -17,7 +18,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final, NamedTuple
 
-from inventory_grpc.server.x509 import facts_of
+from inventory_grpc.server.x509 import Facts, facts_of
+
+_log = logging.getLogger(__name__)
+_silent = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001  it must not propagate
 
 MIN_RSA_BITS: Final = 1_024
 """With a shorter key, gRPC cannot sign a handshake."""
@@ -64,6 +68,64 @@ class Paths(NamedTuple):
         return Files(
             chain, key, _pem(self.authorities, b"CERTIFICATE") if self.authorities else None
         )
+
+
+class Certificates:
+    """The files, as they were when they could last be served."""
+
+    def __init__(
+        self, certificate: Path, key: Path, client_ca: Path | None = None, *, silent: bool = False
+    ) -> None:
+        """Read and check them; a *silent* one leaves it to another to log what it finds.
+
+        Raises:
+            BadCertificate: a file cannot be read or used.
+        """
+        self.paths = Paths(certificate, key, client_ca)
+        self.served = self.paths.read()
+        self._seen: Files | str = self.served
+        self._log = _silent if silent else _log
+        self._check(self.served)
+
+    def ends(self) -> float | None:
+        """Return when the first certificate ends, in seconds since 1970, if that can be read."""
+        facts = _facts_of_first(self.served.chain)
+        return facts.ends.timestamp() if facts else None
+
+    def news(self) -> Files | None:
+        """Return the new contents, if the files were replaced and can be served."""
+        found = self._found()
+        if found == self._seen:
+            return None  # a problem is logged only once
+        self._seen = found
+        if found == self.served:
+            return None
+        problem = found if isinstance(found, str) else self._problem_of(found)
+        if isinstance(found, str) or problem:
+            self._log.error("the certificates are unchanged: %s", problem)
+            return None
+        self.served = found
+        self._log.info("reloaded the certificates from %s", self.paths.chain)
+        return found
+
+    def _found(self) -> Files | str:
+        """Return the current contents of the files, or why they cannot be read."""
+        try:
+            return self.paths.read()
+        except BadCertificate as error:
+            return str(error)
+
+    def _problem_of(self, files: Files) -> str:
+        """Return why *files* cannot be used; an empty text if they can."""
+        try:
+            self._check(files)
+        except BadCertificate as error:
+            return str(error)
+        return ""
+
+    def _check(self, files: Files) -> None:
+        for note in check(files, self.paths):
+            self._log.warning("%s", note)
 
 
 def check(files: Files, paths: Paths) -> list[str]:
@@ -149,17 +211,21 @@ def _in_memory(content: bytes) -> Iterator[str]:
         yield f"/dev/fd/{file.fileno()}" if hasattr(os, "memfd_create") else str(file.name)
 
 
+def _facts_of_first(chain: bytes) -> Facts | None:
+    first = _FIRST.search(chain)
+    try:
+        return facts_of(b64decode(first[1])) if first else None
+    except (ValueError, IndexError, StopIteration):
+        return None
+
+
 def _leaf_warnings(chain: bytes, path: Path) -> list[str]:
     """Return warnings about the first certificate, which the server presents.
 
     Raises:
         BadCertificate: gRPC cannot serve with its key.
     """
-    first = _FIRST.search(chain)
-    try:
-        facts = facts_of(b64decode(first[1])) if first else None
-    except (ValueError, IndexError, StopIteration):
-        facts = None
+    facts = _facts_of_first(chain)
     if facts is None:  # OpenSSL has read it, so gRPC may read it too
         return []
     if facts.key not in _USABLE + _USABLE_BY_SOME:

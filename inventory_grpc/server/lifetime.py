@@ -6,11 +6,12 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from inventory_grpc.application.background import repeat
+from inventory_grpc.application.tally import Tally
 from inventory_grpc.server.serve import serving
 from inventory_grpc.server.service_manager import ServiceManager
 from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
@@ -78,7 +79,8 @@ async def _serve_until_stopped(
             link.report_serving()
             beating.append(loop.create_task(repeat("the heartbeat", link.beat, BEAT_SECONDS)))
         collecting = asyncio.create_task(
-            repeat("garbage collection", _collect_garbage, GC_SECONDS), name="garbage collection"
+            repeat("garbage collection", _collecting(served.loop_lag), GC_SECONDS),
+            name="garbage collection",
         )
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([stopping, served.engine.running], return_when=asyncio.FIRST_COMPLETED)
@@ -97,8 +99,18 @@ async def _serve_until_stopped(
     _log.info("stopped")
 
 
-async def _collect_garbage() -> None:
-    gc.collect(1)
+def _collecting(loop_lag: Tally) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return what collects garbage, and counts how late the event loop runs it."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + GC_SECONDS
+
+    async def collect() -> None:
+        nonlocal due
+        loop_lag.add(max(0.0, loop.time() - due))
+        gc.collect(1)
+        due = loop.time() + GC_SECONDS
+
+    return collect
 
 
 def _exit_before_serving(*_: object) -> None:

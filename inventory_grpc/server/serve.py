@@ -9,14 +9,14 @@ from typing import Final
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.application.ports import WallClock
-from inventory_grpc.bootstrap import Engine, build_service, engine
+from inventory_grpc.application.tally import Tally
+from inventory_grpc.bootstrap import Engine, Service, build_service, engine
 from inventory_grpc.infrastructure import clocks
-from inventory_grpc.infrastructure.callers_file import CallersFile
-from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.server import CallControls, drain
 from inventory_grpc.server.address import warn_of_openness
+from inventory_grpc.server.metrics import metrics
 from inventory_grpc.server.progress import progress_of_start
-from inventory_grpc.server.tls import listen
+from inventory_grpc.server.tls import Tls, listen
 from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ class Served:
     address: str
     engine: Engine
     controls: CallControls
+    loop_lag: Tally
+    metrics: str | None
+    """The address of the metrics, if they are served."""
 
 
 @asynccontextmanager
@@ -45,38 +48,45 @@ async def serving(
     """
     async with engine(settings, wall=wall, showing=progress_of_start) as parts:
         service = build_service(parts, settings, wall, shares_port=worker is not None)
-        address = listen(service.server, settings)
-        await service.server.start()
-        if worker is None:
-            warn_of_openness(settings)
-        _log.info(
-            "%s on %s from %s (log %s, position %s, durability %s)",
-            f"worker {worker} of {settings.workers} serves" if worker else "serving",
-            address,
-            settings.database,
-            parts.event_log.log_id,
-            parts.head.position,
-            settings.durability.value,
-        )
-        callers, controls = service.callers, service.controls
-        watching = (
-            asyncio.create_task(_watch(callers, controls.authentication)) if callers else None
-        )
-        try:
-            yield Served(address, parts, controls)
-        finally:
-            if watching:
-                watching.cancel()
-            await drain(
-                service.server, controls, service.servicers, parts.head, settings.drain_seconds
+        tls = Tls.of(settings)
+        address = listen(service.server, settings, tls)
+        lag, is_worker = Tally(), worker is not None
+        async with metrics(settings, parts, service, lag, tls, is_worker=is_worker) as page:
+            await service.server.start()
+            if worker is None:
+                warn_of_openness(settings)
+            _log.info(
+                "%s on %s from %s (log %s, position %s, durability %s)",
+                f"worker {worker} of {settings.workers} serves" if worker else "serving",
+                address,
+                settings.database,
+                parts.event_log.log_id,
+                parts.head.position,
+                settings.durability.value,
             )
+            watching = _watch(service) if service.callers else None
+            try:
+                yield Served(address, parts, service.controls, lag, page)
+            finally:
+                if watching:
+                    watching.cancel()
+                await drain(
+                    service.server,
+                    service.controls,
+                    service.servicers,
+                    parts.head,
+                    settings.drain_seconds,
+                )
 
 
-async def _watch(callers: CallersFile, authentication: Authenticate) -> None:
+def _watch(service: Service) -> asyncio.Task[None]:
     """Reload the callers file, and end the streams of removed callers."""
 
     async def reload() -> None:
-        callers.reload()
-        authentication.end_revoked()
+        assert service.callers is not None
+        service.callers.reload()
+        service.controls.authentication.end_revoked()
 
-    await repeat("the reload of the callers file", reload, CALLERS_EVERY_SECONDS)
+    return asyncio.create_task(
+        repeat("the reload of the callers file", reload, CALLERS_EVERY_SECONDS)
+    )

@@ -6,10 +6,12 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.server.address import reserved, warn_of_openness
+from inventory_grpc.server.metrics_of_workers import metrics_of_workers, of_worker
 from inventory_grpc.server.service_manager import NOT_MANAGED, ServiceManager
 from inventory_grpc.server.worker import End, Worker
 from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, ending_signals
@@ -59,8 +61,12 @@ async def supervise(settings: Settings, manager: ServiceManager = NOT_MANAGED) -
     """
     with reserved(settings) as address:
         warn_of_openness(settings)
-        async with manager.watched():
-            await _Supervisor(replace(settings, listen=address), manager).run()
+        supervisor = _Supervisor(replace(settings, listen=address), manager)
+        async with (
+            manager.watched(),
+            metrics_of_workers(settings, supervisor.restarts) as supervisor.sockets,
+        ):
+            await supervisor.run()
     _log.info("stopped")
 
 
@@ -71,6 +77,9 @@ class _Supervisor:
         self._settings = settings
         self._manager = manager
         self._numbers = range(1, settings.workers + 1)
+        self.restarts = dict.fromkeys(self._numbers, 0)
+        self.sockets: Path | None = None
+        """The folder in which workers serve their metrics, if these are served."""
         self._workers: dict[int, Worker] = {}
         self._served: set[int] = set()
         self._stop = asyncio.Event()
@@ -116,6 +125,7 @@ class _Supervisor:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
                         await self._stop.wait()
+                self.restarts[number] += 1
 
     async def _check_workers(self) -> None:
         """Log workers whose event loop is blocked, and later kill them.
@@ -150,7 +160,9 @@ class _Supervisor:
 
     async def _run_worker(self, number: int) -> End:
         try:
-            worker = self._workers[number] = Worker.start(number, self._settings)
+            worker = self._workers[number] = Worker.start(
+                number, of_worker(self._settings, self.sockets, number)
+            )
         except OSError as error:
             return End("could not be started", str(error), is_orderly=False)
         return await worker.ended(partial(self._serves, number))

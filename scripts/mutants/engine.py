@@ -121,23 +121,23 @@ ENGINE: Final = (
     Mutant(
         "M12",
         "give a cancelled caller the answer of the next",
-        "application/ledger/loop.py",
-        "            for entry, answer in zip(entries, answers, strict=False):\n",
-        "            entries_left = [entry for entry in entries if not entry.caller.done()]\n"
-        "            for entry, answer in zip(entries_left, answers, strict=False):\n",
+        "application/ledger/mailbox.py",
+        "        for entry, answer in zip(entries, answers, strict=False):\n",
+        "        entries_left = [entry for entry in entries if not entry.caller.done()]\n"
+        "        for entry, answer in zip(entries_left, answers, strict=False):\n",
         SIMULATION,
     ),
     Mutant(
         "M13",
         "count refusals as failures",
         "application/ledger/loop.py",
-        "                entry.answer(answer)\n            self._mailbox.put_back(",
-        "                entry.answer(answer)\n"
-        "                from inventory_grpc.domain.refusals import Refusal\n"
+        "            self._mailbox.give(entries, answers)\n",
+        "            from inventory_grpc.domain.refusals import Refusal\n"
+        "            for answer in answers:\n"
         "                if isinstance(answer, Refusal):\n"
         "                    from inventory_grpc.application.ports import Fault\n"
         "                    self._breaker.failed(StorageError(Fault.BUSY))\n"
-        "            self._mailbox.put_back(",
+        "            self._mailbox.give(entries, answers)\n",
         SIMULATION,
     ),
     Mutant(

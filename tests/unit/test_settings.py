@@ -28,6 +28,7 @@ _CHOSEN = st.fixed_dictionaries(
     {
         "listen": st.sampled_from(["127.0.0.1:0", "[::1]:50051", "localhost:65535"]),
         "workers": st.integers(1, 64),
+        "metrics_listen": st.sampled_from([None, "auto", "127.0.0.1:0", "unix:/run/metrics"]),
         "database": _FILES,
         "create": st.booleans(),
         "durability": st.sampled_from(Durability),

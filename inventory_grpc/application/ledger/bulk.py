@@ -67,19 +67,21 @@ class Groups:
         group = Group(submissions)
         try:
             async with self._lock:
-                await self._enqueue(group, len(submissions))
+                await self._enqueue(group, submissions)
         except BaseException:
             group.answered.cancel()
             raise
         return group.answered
 
-    async def _enqueue(self, group: Group, size: int) -> None:
-        for first in range(0, size, MAX_TOGETHER):
+    async def _enqueue(self, group: Group, submissions: Sequence[Submission]) -> None:
+        for first in range(0, len(submissions), MAX_TOGETHER):
             await self._mailbox.wait_for_bulk_room()
             try:
                 await self._admit()
             except Refusal as refusal:
                 group.refuse(first, refusal)
+                rest = submissions[first:]
+                self._mailbox.count([one.command for one in rest], [refusal] * len(rest))
                 return
             self._mailbox.put_bulk(group.entries(first))
             self._arrived()

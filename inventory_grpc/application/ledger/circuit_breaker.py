@@ -61,6 +61,8 @@ class CircuitBreaker:
         self._probe_at = 0
         self._handlers: list[Callable[[BreakerState], None]] = []
         self.state = BreakerState.CLOSED
+        self.changes = dict.fromkeys(BreakerState, 0)
+        """The number of changes to each state."""
         self.cause: StorageError | None = None
         """The last storage failure, while the breaker is not closed."""
         self.open_since: int | None = None
@@ -161,6 +163,7 @@ class CircuitBreaker:
         if state is self.state:
             return
         self.state = state
+        self.changes[state] += 1
         why = f": {self.cause}" if self.cause else ""
         _log.warning("circuit breaker is %s%s", state.value, why)
         for handler in self._handlers:

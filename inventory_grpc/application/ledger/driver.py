@@ -56,6 +56,8 @@ def prefetch(submissions: Iterable[Submission], states: States) -> Prefetch:
                     cached[key] = state
         if request.key is not None:
             requests.append(request.key)
+    states.hits += len(cached)
+    states.misses += len(unread)
     return Prefetch(cached, Expected(unread, requests))
 
 

@@ -18,6 +18,7 @@ from inventory_grpc.application.failures import ShuttingDown, bug
 from inventory_grpc.application.ledger.bulk import Groups
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState, CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.counts import Work
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.mailbox import Answers, Entry, Mailbox
 from inventory_grpc.application.ledger.states import States
@@ -25,6 +26,7 @@ from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
@@ -67,10 +69,10 @@ class Ledger:
         remember_seconds: float,
     ) -> None:
         self._writer = Writer(storage, bus, head, clock, states)
-        self._clock = clock
-        self._breaker = breaker
+        self.counts = self._writer.counts
+        self._clock, self._breaker = clock, breaker
         self._remember_micros = round(remember_seconds * 1e6)
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(self.counts.answered)
         self._wake = asyncio.Event()
         self._groups = Groups(self._mailbox, self._admit, self._wake.set)
         self._closing = asyncio.Event()
@@ -98,8 +100,12 @@ class Ledger:
             Refusal: nothing was recorded, except for `OutcomeUnknown`.
             TimeoutError: the deadline passed before the command was started.
         """
-        await self._admit()
-        answer = self._mailbox.put(command, request)
+        try:
+            await self._admit()
+            answer = self._mailbox.put(command, request)
+        except Refusal as refusal:
+            self.counts.answered([command], [refusal])
+            raise
         self._wake.set()
         try:
             return await answer
@@ -131,6 +137,9 @@ class Ledger:
         """Accept no more commands; `run` returns when the waiting ones are answered."""
         self._closing.set()
         self._wake.set()
+
+    def commands_waiting(self) -> int:
+        return len(self._mailbox)
 
     def expiry_lag(self) -> int:
         """Return how long the oldest overdue hold has been overdue, in microseconds."""
@@ -188,21 +197,18 @@ class Ledger:
         if not entries:
             return
         try:
-            with watched(self._breaker):
+            with watched(self._breaker, self.counts.seconds[Work.COMMANDS]):
                 answers = await self._writer.answer([entry.submission for entry in entries])
         except StorageError as error:
-            for entry in entries:
-                entry.fail(error)
+            self._mailbox.give(entries, [entry.failure(error) for entry in entries])
         except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
             if len(entries) > 1:
                 await self._answer_singly(entries)
             else:
-                entries[0].answer(bug(_log, error))
+                self._mailbox.give(entries, [bug(_log, error)])
         else:
             await pause("before_ack")
-            for entry, answer in zip(entries, answers, strict=False):
-                entry.answer(answer)
-            self._mailbox.put_back(entries[len(answers) :])
+            self._mailbox.give(entries, answers)
 
     async def _answer_singly(self, entries: Sequence[Entry]) -> None:
         """Execute each in a separate transaction, so that only the faulty one fails."""
@@ -216,7 +222,7 @@ class Ledger:
         """Expire one step of overdue reservations."""
         self._just_expired = True
         await pause("before_expire")
-        if not await self._in_background(self._writer.expire_due()):
+        if not await self._in_background(self._writer.expire_due(), Work.EXPIRY):
             self._expire_at = _monotonic() + 1.0
 
     async def _forget(self) -> None:
@@ -229,7 +235,7 @@ class Ledger:
             if await self._writer.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
                 self._forget_at = begun  # there may be more
 
-        await self._in_background(forget_old())
+        await self._in_background(forget_old(), Work.FORGETTING)
 
     async def _catch_up(self) -> None:
         self._moved_elsewhere = False
@@ -237,10 +243,12 @@ class Ledger:
             self._moved_elsewhere = True
             self._follow_at = _monotonic() + FOLLOW_AGAIN_SECONDS
 
-    async def _in_background(self, work: Coroutine[Any, Any, object]) -> bool:
+    async def _in_background(
+        self, work: Coroutine[Any, Any, object], kind: Work | None = None
+    ) -> bool:
         """Run *work*, which no caller waits for; return whether it succeeded."""
         try:
-            with watched(self._breaker):
+            with watched(self._breaker, self.counts.seconds[kind] if kind else None):
                 await work
         except StorageError:
             return False  # the breaker has counted it

@@ -35,6 +35,10 @@ Answers = asyncio.Future[Sequence[Answer]]
 """The future answers to a group of commands, in order."""
 
 
+Count = Callable[[Sequence[Command], Sequence[Answer]], None]
+"""Counts answered commands; with fewer answers than commands, the first commands."""
+
+
 class Waiting(Protocol):
     """A caller that waits for the answers to one or more commands."""
 
@@ -55,12 +59,11 @@ class Entry(NamedTuple):
     def answer(self, answer: Answer) -> None:
         self.caller.answer(self.place, answer)
 
-    def fail(self, error: StorageError) -> None:
-        """Refuse the command because its transaction failed."""
+    def failure(self, error: StorageError) -> Refusal:
+        """Return the refusal of the command because its transaction failed."""
         if error.committing:
-            self.answer(OutcomeUnknown(self.submission.request.cause.request_id))
-        else:
-            self.answer(refusal_of(error, RETRY_SECONDS))
+            return OutcomeUnknown(self.submission.request.cause.request_id)
+        return refusal_of(error, RETRY_SECONDS)
 
 
 class _Single:
@@ -84,8 +87,9 @@ class _Single:
 class Mailbox:
     """A bounded queue of commands."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Count) -> None:
         self._entries: deque[Entry] = deque()
+        self.count = count
         self._has_bulk_room = asyncio.Event()
         self._last_taken = 1
         """The size of the last batch, at least 1."""
@@ -138,12 +142,20 @@ class Mailbox:
             if entry.caller.done():
                 continue
             if deadline is not None and deadline <= now:
-                entry.answer(TimeoutError("the deadline passed before the command was started"))
+                late = TimeoutError("the deadline passed before the command was started")
+                self.give([entry], [late])
                 continue
             taken.append(entry)
         self._has_bulk_room.set()
         self._last_taken = max(1, len(taken))
         return taken
+
+    def give(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
+        """Answer as many of *entries* as there are *answers*, and take the others back."""
+        for entry, answer in zip(entries, answers, strict=False):
+            entry.answer(answer)
+        self.count([entry.submission.command for entry in entries], answers)
+        self.put_back(entries[len(answers) :])
 
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Put *entries* back at the front of the queue."""
@@ -152,5 +164,5 @@ class Mailbox:
     def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
         """Refuse all entries, each with a separate refusal, since it will be raised."""
         while self._entries:
-            self._entries.popleft().answer(refusal())
+            self.give([self._entries.popleft()], [refusal()])
         self._has_bulk_room.set()

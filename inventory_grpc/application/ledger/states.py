@@ -21,8 +21,14 @@ class States:
     def __init__(self, limits: Mapping[type[Any], int] | None = None) -> None:
         self.position = 0
         self._limits = limits or {}
+        self.hits = self.misses = 0
+        """Look-ups for what a batch is known to need."""
         # not a `dict`, whose first key is slow to find after many first keys were removed
         self._recent: defaultdict[type[Any], OrderedDict[Key, State]] = defaultdict(OrderedDict)
+
+    def count(self) -> int:
+        """Return the number of states; another thread may ask."""
+        return sum(len(recent) for recent in [*self._recent.values()])
 
     def get(self, key: Key) -> State | None:
         return self._recent[type(key)].get(key)

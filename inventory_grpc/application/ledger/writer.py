@@ -10,6 +10,7 @@ from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.counts import LedgerCounts
 from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, drive, prefetch
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
@@ -22,6 +23,7 @@ from inventory_grpc.application.ports import (
     StorageError,
     Transaction,
 )
+from inventory_grpc.application.tally import Tally
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
@@ -38,6 +40,7 @@ class Writer:
     def __init__(
         self, storage: Storage, bus: EventBus, head: Head, clock: LogClock, states: States
     ) -> None:
+        self.counts = LedgerCounts()
         self._storage = storage
         self._bus = bus
         self._head = head
@@ -69,6 +72,7 @@ class Writer:
         batch = await self._transact(
             lambda batch: batch.answer_all(submissions), prefetch(submissions, self._states)
         )
+        self.counts.transaction_commands.add(len(batch.answers))
         return batch.answers
 
     async def expire_due(self) -> None:
@@ -113,6 +117,7 @@ class Writer:
             if result.skipped:
                 self._bus.skip(result.batch.head - len(recorded))
             self._bus.publish([*result.foreign_events, *recorded])
+            self.counts.published(recorded)
             self._head.advance(result.batch.head)
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "publication of a commit")
@@ -125,8 +130,11 @@ class Writer:
 
 
 @contextmanager
-def watched(breaker: CircuitBreaker) -> Iterator[None]:
-    """Report the success or failure of the enclosed transaction to *breaker*."""
+def watched(breaker: CircuitBreaker, seconds: Tally | None = None) -> Iterator[None]:
+    """Report the success or failure of the enclosed transaction to *breaker*.
+
+    Its duration is added to *seconds*.
+    """
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
@@ -134,4 +142,8 @@ def watched(breaker: CircuitBreaker) -> Iterator[None]:
     except StorageError as error:
         breaker.failed(error)
         raise
-    breaker.succeeded(loop.time() - started)
+    else:
+        breaker.succeeded(loop.time() - started)
+    finally:
+        if seconds is not None:
+            seconds.add(loop.time() - started)

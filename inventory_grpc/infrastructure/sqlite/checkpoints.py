@@ -13,6 +13,7 @@ backup, has had the file open throughout: then SQLite keeps its checkpoint posit
 """
 
 import logging
+import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,7 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.tally import Tally
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.connection import Database, close
 
@@ -50,6 +52,8 @@ class Checkpoints:
         self._moving: Future[int] | None = None
         self._pages = 0
         self._failure: StorageError | None = None
+        self.seconds = Tally()
+        """The durations of checkpoints, which never run at the same time."""
         self.may_begin_wal = True
         """Whether the next commit may be the first in a WAL; a commit sets it to false.
 
@@ -141,11 +145,15 @@ class Checkpoints:
 
     def _checkpoint(self, connection: apsw.Connection) -> int:
         """Move the pages that can be moved without waiting; return how many are moved."""
-        # another process may be checkpointing
-        with storage_errors(self._database.path, connection), suppress(apsw.BusyError):
-            _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            return moved
-        return 0
+        begun = time.perf_counter()
+        try:
+            # another process may be checkpointing
+            with storage_errors(self._database.path, connection), suppress(apsw.BusyError):
+                _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                return moved
+            return 0
+        finally:
+            self.seconds.add(time.perf_counter() - begun)
 
 
 def _as_storage_error(error: Exception) -> StorageError:

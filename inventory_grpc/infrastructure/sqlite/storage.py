@@ -19,6 +19,7 @@ from inventory_grpc.application.ports import (
     Transaction,
 )
 from inventory_grpc.application.store import Durability
+from inventory_grpc.application.tally import Tally
 from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database, abandon, close
@@ -54,6 +55,10 @@ class SqliteStorage:
         """The last failure; while the file is closed, it is the reason for that."""
         self.write_lock = WriteLock(database.path)
         self.log_id = ""
+
+    @property
+    def checkpoint_seconds(self) -> Tally:
+        return self._checkpoints.seconds
 
     async def open(self) -> None:
         """Open the file and check the end of the log.

@@ -36,7 +36,7 @@ class Limits(NamedTuple):
 
 
 @dataclass
-class _Room:
+class Room:
     """The running calls of one kind, and their limit."""
 
     most: int
@@ -73,23 +73,32 @@ class Admit(Around):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         commands, queries, streams, share, bulk = limits
-        self._streams = _Room(streams, share, STREAM_RETRY_SECONDS)
-        queries_room = _Room(queries, share, RETRY_SECONDS)
-        self._rooms = {
-            "/inventory.v1.InventoryCommands/ExecuteBatch": _Room(bulk, share, RETRY_SECONDS),
-            "/inventory.v1.InventoryCommands/ExecuteStream": _Room(
+        self._streams = Room(streams, share, STREAM_RETRY_SECONDS)
+        queries_room = Room(queries, share, RETRY_SECONDS)
+        self._by_method = {
+            "/inventory.v1.InventoryCommands/ExecuteBatch": Room(bulk, share, RETRY_SECONDS),
+            "/inventory.v1.InventoryCommands/ExecuteStream": Room(
                 bulk, share, STREAM_RETRY_SECONDS
             ),
-            WATCH: _Room(streams, share, STREAM_RETRY_SECONDS),
-            "/inventory.v1.InventoryCommands": _Room(commands, share, RETRY_SECONDS),
+            WATCH: Room(streams, share, STREAM_RETRY_SECONDS),
+            "/inventory.v1.InventoryCommands": Room(commands, share, RETRY_SECONDS),
             "/inventory.v1.InventoryQueries": queries_room,
             "/inventory.v1.InventoryEvents": queries_room,
         }
+        self.rooms = {
+            "commands": self._by_method["/inventory.v1.InventoryCommands"],
+            "queries": queries_room,
+            "streams": self._streams,
+            "batches": self._by_method["/inventory.v1.InventoryCommands/ExecuteBatch"],
+            "command_streams": self._by_method["/inventory.v1.InventoryCommands/ExecuteStream"],
+            "watches": self._by_method[WATCH],
+        }
+        """The rooms by the names that operators see."""
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:
-        room = self._rooms.get(method)
+        room = self._by_method.get(method)
         if room is None:
-            room = self._rooms.get(method.rpartition("/")[0])
+            room = self._by_method.get(method.rpartition("/")[0])
             if room is None:
                 return inner
             if streams:

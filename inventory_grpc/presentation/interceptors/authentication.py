@@ -5,12 +5,11 @@ alternative names and never by its common name. Other metadata about the caller 
 """
 
 import asyncio
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, cast
 
-from inventory_grpc.application.access import Caller, Callers, Role
+from inventory_grpc.application.access import Caller, Callers, Role, token_in
 from inventory_grpc.application.failures import PermissionDenied, Unauthenticated
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Behaviour, Context
@@ -18,7 +17,9 @@ from inventory_grpc.presentation.interceptors.around import Around
 
 HEADER: Final = "authorization"
 
-_BEARER: Final = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]{16,512})", re.IGNORECASE)
+MAX_ACTORS: Final = 100
+"""The most callers whose calls are counted one by one."""
+
 _NAMES: Final = "x509_subject_alternative_name"
 
 
@@ -53,6 +54,8 @@ class Authenticate(Around):
         self._callers = callers
         self._permissions = permissions
         self._open_methods = open_methods
+        self.calls: dict[str, int] = {}
+        """Calls by caller; all beyond `MAX_ACTORS` together under an empty name."""
         self._streams: dict[asyncio.Task[Any], _Stream] = {}
         self._ended: set[asyncio.Task[Any]] = set()
 
@@ -65,6 +68,7 @@ class Authenticate(Around):
             credentials = _credentials_of(call.context)
             caller = _caller_of(callers, credentials)
             call.note(actor=caller.actor)
+            self._count(caller.actor)
             if needed is None or caller.role < needed:
                 raise PermissionDenied(method=method)
             call.caller = caller
@@ -74,6 +78,11 @@ class Authenticate(Around):
                 return await inner(request, call)
 
         return authenticated
+
+    def _count(self, actor: str) -> None:
+        if actor not in self.calls and len(self.calls) >= MAX_ACTORS:
+            actor = ""
+        self.calls[actor] = self.calls.get(actor, 0) + 1
 
     def end_revoked(self) -> None:
         """End the streams of callers who were removed, or whose rights have changed."""
@@ -126,7 +135,7 @@ def _credentials_of(context: Context) -> Credentials:
     if not headers:
         names = cast("Mapping[str, Sequence[bytes]]", context.auth_context()).get(_NAMES, ())
         return Credentials(None, [name.decode("utf-8", "replace") for name in names])
-    bearer = _BEARER.fullmatch(headers[0]) if isinstance(headers[0], str) else None
-    if len(headers) > 1 or bearer is None:
+    token = token_in(headers[0])
+    if len(headers) > 1 or token is None:
         raise Unauthenticated
-    return Credentials(bearer[1], ())
+    return Credentials(token, ())

@@ -12,6 +12,7 @@ from grpc import StatusCode
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
+from inventory_grpc.presentation.interceptors.counting import CallCounts, MethodCalls
 
 _log = structlog.get_logger("inventory_grpc.calls")
 
@@ -26,28 +27,32 @@ _OURS: Final = (StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN)
 
 
 class LogCalls(Around):
-    """Logs each call when it ends; the lines are written in groups and have no request content.
+    """Logs and counts each call when it ends; lines are written in groups, without requests.
 
     Lines about failures of the server are written at once.
     """
 
-    def __init__(self, delay_seconds: float = DELAY_SECONDS) -> None:
+    def __init__(self, counts: CallCounts, delay_seconds: float = DELAY_SECONDS) -> None:
         super().__init__()
+        self._counts = counts
         self._delay_seconds = delay_seconds
         self._waiting: list[dict[str, object]] = []
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
+        counts = self._counts.methods[method]
+
         async def logged(request: object, call: Call) -> object:
+            counts.started += 1
             started = time.perf_counter()
             try:
                 response = await inner(request, call)
             except asyncio.CancelledError:
-                self._note(method, StatusCode.CANCELLED, started, call)
+                self._note(method, counts, StatusCode.CANCELLED, started, call)
                 raise
             except BaseException:
-                self._note(method, _code(call) or StatusCode.UNKNOWN, started, call)
+                self._note(method, counts, _code(call) or StatusCode.UNKNOWN, started, call)
                 raise
-            self._note(method, _code(call) or StatusCode.OK, started, call)
+            self._note(method, counts, _code(call) or StatusCode.OK, started, call)
             return response
 
         return logged
@@ -57,11 +62,15 @@ class LogCalls(Around):
             waiting, self._waiting = self._waiting, []
             _write(_log.info, each=waiting)
 
-    def _note(self, method: str, code: StatusCode, started: float, call: Call) -> None:
+    def _note(
+        self, method: str, counts: MethodCalls, code: StatusCode, started: float, call: Call
+    ) -> None:
+        seconds = time.perf_counter() - started
+        counts.end(code, seconds)
         line = {
             "method": method,
             "code": code.name,
-            "duration_ms": round((time.perf_counter() - started) * 1_000, 3),
+            "duration_ms": round(seconds * 1_000, 3),
             "peer": call.context.peer(),
             "request_id": "",
             **call.notes,

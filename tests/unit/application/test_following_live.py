@@ -123,9 +123,9 @@ async def test_whoever_has_left_is_not_counted() -> None:
     await feed.all_of()
 
     async with aclosing(leaving):
-        assert feed.followers._count == 2
+        assert len(feed.followers.lags()) == 2
 
-    assert feed.followers._count == 1
+    assert len(feed.followers.lags()) == 1
 
 
 async def test_history_is_read_without_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import Health
+from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.server import (
     SERVICES,
     CallControls,
@@ -38,6 +39,9 @@ async def engine(troubled: TroubledStore) -> AsyncIterator[Engine]:
         yield engine
 
 
+LIMITS = Limits()
+
+
 @dataclass
 class Served:
     """The whole service, in memory, behind a real server."""
@@ -57,7 +61,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # noqa: ANN401
+async def serving(
+    engine: Engine,
+    *,
+    limits: Limits = LIMITS,
+    **settings: Any,  # noqa: ANN401  of `build_server`
+) -> AsyncIterator[Served]:
     """Serve *engine* on a port of its own; stop without mercy if the test has not."""
     log, wall = engine.store.event_log, engine.clock.wall
     facts = ServerFacts(
@@ -72,7 +81,7 @@ async def serving(engine: Engine, **settings: Any) -> AsyncIterator[Served]:  # 
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
     )
-    health, shared = Health(SERVICES), call_controls()
+    health, shared = Health(SERVICES), call_controls(limits=limits)
     servicers = Servicers(
         Commands(engine.ledger, wall),
         engine.queries,

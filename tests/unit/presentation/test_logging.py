@@ -11,10 +11,12 @@ from grpc import StatusCode
 
 from inventory_grpc.application.failures import Internal, LogDamaged, PositionAhead
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.presentation import services
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.draining import RunningCalls
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Nested
+from inventory_grpc.presentation.interceptors.counting import CallCounts
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import MAX_WAITING, LogCalls
@@ -23,6 +25,8 @@ from tests.support.log_lines import captured_lines
 from tests.support.waiting import eventually
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, failing, served, unary
 
+COUNTS = CallCounts(services.STREAMS)
+
 PRIVATE = "4111-1111"
 
 
@@ -30,7 +34,7 @@ async def line_of(call: Behaviour, request: pb.AddStockRequest | None = None) ->
     message = (request or pb.AddStockRequest(reason=PRIVATE)).SerializeToString()
     handler = unary(call, pb.AddStockRequest.FromString)
     with captured_lines() as logs:
-        around = Nested(RunningCalls(), LogCalls(0.0), TranslateErrors(Nobody()), Decode())
+        around = Nested(RunningCalls(), LogCalls(COUNTS, 0.0), TranslateErrors(Nobody()), Decode())
         async with served({ADD_STOCK: handler}, around) as caller:
             with suppress(grpc.aio.AioRpcError):
                 await caller.ask(ADD_STOCK, message)
@@ -87,7 +91,7 @@ async def test_a_call_whose_caller_left_is_cancelled() -> None:
         raise AssertionError
 
     with captured_lines() as logs:
-        async with served({ADD_STOCK: unary(wait)}, LogCalls(0.0)) as caller:
+        async with served({ADD_STOCK: unary(wait)}, LogCalls(COUNTS, 0.0)) as caller:
             waiting = caller.begin(ADD_STOCK)
             await begun.wait()
             waiting.cancel()
@@ -110,7 +114,7 @@ async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.Mo
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("inventory_grpc.presentation.interceptors.logging._log", Full())
-    log = LogCalls(60.0)
+    log = LogCalls(COUNTS, 60.0)
     async with served({ADD_STOCK: unary(fine)}, log) as caller:
         for _ in range(MAX_WAITING + 1):
             assert await caller.ask(ADD_STOCK) == b""
@@ -118,7 +122,7 @@ async def test_a_log_that_cannot_be_written_fails_no_call(monkeypatch: pytest.Mo
 
 
 async def test_lines_wait_for_each_other_but_not_for_long() -> None:
-    log = LogCalls(0.5)
+    log = LogCalls(COUNTS, 0.5)
     with captured_lines() as logs:
         async with served({ADD_STOCK: unary(fine)}, log) as caller:
             for _ in range(3):
@@ -129,7 +133,7 @@ async def test_lines_wait_for_each_other_but_not_for_long() -> None:
 
 async def test_no_more_than_so_many_lines_wait() -> None:
     with captured_lines() as logs:
-        async with served({ADD_STOCK: unary(fine)}, LogCalls(60.0)) as caller:
+        async with served({ADD_STOCK: unary(fine)}, LogCalls(COUNTS, 60.0)) as caller:
             for _ in range(MAX_WAITING):
                 assert logs == []
                 await caller.ask(ADD_STOCK)
@@ -144,7 +148,7 @@ async def test_a_line_of_trouble_does_not_wait_nor_do_those_before_it() -> None:
 
     with captured_lines() as logs:
         async with served(
-            {ADD_STOCK: unary(fail)}, LogCalls(60.0), TranslateErrors(Nobody())
+            {ADD_STOCK: unary(fail)}, LogCalls(COUNTS, 60.0), TranslateErrors(Nobody())
         ) as caller:
             await caller.ask(ADD_STOCK)
             async with failing(StatusCode.DATA_LOSS):
@@ -159,7 +163,7 @@ async def test_an_abort_is_written_with_its_code() -> None:
 
     with captured_lines() as logs:
         async with (
-            served({ADD_STOCK: unary(abort)}, LogCalls(0.0)) as caller,
+            served({ADD_STOCK: unary(abort)}, LogCalls(COUNTS, 0.0)) as caller,
             failing(StatusCode.NOT_FOUND),
         ):
             await caller.ask(ADD_STOCK)

@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 
 from grpc import StatusCode
 
+from inventory_grpc.presentation import services
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.draining import RunningCalls
+from inventory_grpc.presentation.interceptors.counting import CallCounts
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
 from inventory_grpc.presentation.stalled_readers import SendInTime
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import SUBSCRIBE, failing, served, streaming
+
+COUNTS = CallCounts(services.STREAMS)
 
 MUCH = b"x" * 16 * 1024
 
@@ -42,7 +46,7 @@ async def test_a_reader_that_takes_nothing_is_closed_with_its_position_in_the_lo
         async with served(
             {SUBSCRIBE: streaming(sender.send)},
             calls,
-            LogCalls(0.0),
+            LogCalls(COUNTS, 0.0),
             TranslateErrors(calls, goodbye_seconds=0.1),
             SendInTime(0.1),
         ) as caller:
@@ -86,7 +90,7 @@ async def test_a_reader_that_leaves_while_a_message_waits_for_it_has_left_and_th
         async with served(
             {SUBSCRIBE: streaming(sender.send)},
             calls,
-            LogCalls(0.0),
+            LogCalls(COUNTS, 0.0),
             TranslateErrors(calls),
             SendInTime(),
         ) as caller:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from inventory_grpc.application.tally import Tally
 from inventory_grpc.server import lifetime
 
 
@@ -30,7 +31,7 @@ async def test_a_server_frees_reference_cycles(monkeypatch: pytest.MonkeyPatch) 
     circle = weakref.ref(Circle(), lambda _: gone.set())
     assert circle() is not None
 
-    collecting = asyncio.create_task(lifetime._collect_garbage())
+    collecting = asyncio.create_task(lifetime._collecting(Tally())())
     async with asyncio.timeout(10):
         await gone.wait()
 

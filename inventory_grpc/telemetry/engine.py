@@ -1,0 +1,166 @@
+"""The metrics of the ledger, of storage, and of those who read."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from grpc import StatusCode
+from prometheus_client.core import Metric
+
+from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.bootstrap import Engine, Service
+from inventory_grpc.presentation import services
+from inventory_grpc.presentation.errors import STATUS, reason_of_kind
+from inventory_grpc.presentation.events import FACTS
+from inventory_grpc.telemetry.families import counter, gauge, histogram, single
+
+MICROS: Final = 1e6
+
+
+def ledger_of(engine: Engine) -> Iterable[Metric]:
+    counts, breaker = engine.ledger.counts, engine.breaker
+    commands = {
+        (method.name, how): 0
+        for method in services.COMMANDS.descriptor.methods
+        if not method.name.startswith("Execute")
+        for how in ("recorded", "replayed", _outcome(Overloaded))
+    }
+    for (command, how), count in counts.commands.copy().items():
+        commands[command.__name__, _outcome(how)] = count
+    yield counter(
+        "inventory_commands_total",
+        "Commands that the ledger has answered, also those in bulk.",
+        ("command", "outcome"),
+        commands.items(),
+    )
+    facts = dict.fromkeys(((fact,) for fact in sorted(FACTS)), 0)
+    facts |= {(fact.__name__,): count for fact, count in counts.recorded.copy().items()}
+    yield counter(
+        "inventory_events_recorded_total",
+        "Events recorded by this worker.",
+        ("fact",),
+        facts.items(),
+    )
+    yield histogram(
+        "inventory_transaction_seconds",
+        "How long transactions took, with the sync to disk, also those that failed.",
+        ("kind",),
+        [((kind.value,), seconds) for kind, seconds in counts.seconds.items()],
+    )
+    yield histogram(
+        "inventory_transaction_commands",
+        "Commands that share a transaction.",
+        (),
+        [((), counts.transaction_commands)],
+    )
+    yield gauge(
+        "inventory_mailbox_commands",
+        "Commands that wait for the writer.",
+        (),
+        single(engine.ledger.commands_waiting()),
+    )
+    states = {(state.name.lower(),): int(breaker.state is state) for state in BreakerState}
+    yield gauge(
+        "inventory_circuit_breaker",
+        "1 for the state of the circuit breaker.",
+        ("state",),
+        states.items(),
+    )
+    yield counter(
+        "inventory_circuit_breaker_changes_total",
+        "How often the circuit breaker has changed, by its new state.",
+        ("state",),
+        {(state.name.lower(),): count for state, count in breaker.changes.items()}.items(),
+    )
+
+
+def _outcome(how: bool | type[Any]) -> str:  # noqa: FBT001  it is what became of a command
+    """Return what became of a command: whether it was replayed, or the reason of its refusal."""
+    if isinstance(how, bool):
+        return "replayed" if how else "recorded"
+    if how is TimeoutError:
+        return StatusCode.DEADLINE_EXCEEDED.name.lower()
+    return reason_of_kind(how).lower() if how in STATUS else "internal"
+
+
+def storage_of(engine: Engine) -> Iterable[Metric]:
+    accepted = (
+        engine.breaker.state is BreakerState.CLOSED and not engine.maintenance.blocks_commands
+    )
+    yield gauge(
+        "inventory_writes_accepted",
+        "1 while storage works and no other process keeps the write lock.",
+        (),
+        single(int(accepted)),
+    )
+    yield gauge(
+        "inventory_head_position",
+        "The last position of the log that this worker has published.",
+        (),
+        single(engine.head.position),
+    )
+    yield gauge(
+        "inventory_expiry_lag_seconds",
+        "How long the oldest hold that is over has been waiting to be let go.",
+        (),
+        single(engine.ledger.expiry_lag() / MICROS),
+    )
+    yield gauge(
+        "inventory_clock_difference_seconds",
+        "By how much the wall clock is ahead of the log's time.",
+        (),
+        single(engine.clock.difference() / MICROS),
+    )
+    footprint = engine.footprint
+    yield gauge(
+        "inventory_database_bytes",
+        "The size of the database's files.",
+        ("part",),
+        {(part,): size for part, size in footprint.sizes().items()}.items(),
+    )
+    if (free := footprint.free_bytes()) is not None:
+        yield gauge(
+            "inventory_disk_free_bytes", "What is left on the database's disk.", (), single(free)
+        )
+    yield histogram(
+        "inventory_checkpoint_seconds",
+        "How long it took to move the WAL into the main file.",
+        (),
+        [((), footprint.checkpoint_seconds)],
+    )
+
+
+def reading_of(engine: Engine, service: Service) -> Iterable[Metric]:
+    lags = engine.followers.lags()
+    yield gauge("inventory_subscriptions", "Followers of the log.", (), single(len(lags)))
+    yield gauge(
+        "inventory_subscription_lag_events",
+        "How many events the last of the followers is behind.",
+        (),
+        single(max(lags, default=0)),
+    )
+    yield counter(
+        "inventory_events_sent_total",
+        "Events that were sent to followers.",
+        (),
+        single(service.servicers.events.sent),
+    )
+    cache, states = engine.cache, engine.states
+    lookups = {
+        ("queries", "hit"): cache.hits,
+        ("queries", "miss"): cache.misses,
+        ("commands", "hit"): states.hits,
+        ("commands", "miss"): states.misses,
+    }
+    yield counter(
+        "inventory_cache_lookups_total",
+        "Look-ups of states that are kept at hand.",
+        ("cache", "result"),
+        lookups.items(),
+    )
+    yield gauge(
+        "inventory_cache_entries",
+        "States that are kept at hand.",
+        ("cache",),
+        [(("queries",), cache.count()), (("commands",), states.count())],
+    )

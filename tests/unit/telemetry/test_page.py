@@ -1,0 +1,147 @@
+"""The page of metrics answers a scraper, whatever other connections do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+from inventory_grpc.telemetry import page as module
+from inventory_grpc.telemetry.page import MAX_CONNECTIONS, MAX_HEADER, Page, Rendered
+from tests.support.scraping import get
+from tests.support.waiting import eventually
+
+IDLE = 200
+
+
+class Serving:
+    """A page on a port of its own."""
+
+    def __init__(self, *, tokens: Sequence[str | None] = (None,)) -> None:
+        self.rendering = asyncio.Event()
+        self.rendering.set()
+        self.page = Page(self._render, lambda header, _: header in tokens)
+
+    async def _render(self, accept: str) -> Rendered:
+        await self.rendering.wait()
+        if accept == "trouble":
+            raise ValueError(accept)
+        return Rendered("text/plain", b"up 1\n" * 10_000)
+
+    async def start(self) -> str:
+        self.server = await asyncio.start_server(self.page.accept, "127.0.0.1", 0)
+        return f"127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+async def serving() -> AsyncIterator[Serving]:
+    serving = Serving()
+    yield serving
+    serving.server.close()
+    serving.page.close()
+
+
+async def test_a_scraper_gets_the_whole_page_and_the_connection_is_closed(
+    serving: Serving,
+) -> None:
+    answer = await get(await serving.start())
+    assert answer.status == 200
+    assert answer.text == "up 1\n" * 10_000
+    assert answer.headers["content-length"] == str(len(answer.text))
+    assert answer.headers["connection"] == "close"
+
+
+async def test_other_pages_other_methods_and_trouble_are_answered_by_their_status(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = await serving.start()
+    assert (await get(address, "/")).status == 404
+    assert (await get(address, "/metrics?name=up")).status == 200
+    assert (await get(address, method="POST")).status == 405
+    assert (await get(address, accept="trouble")).status == 500
+    assert "internal error" in caplog.text
+    assert (await get(address)).status == 200
+
+
+async def test_without_the_right_header_the_page_is_not_rendered() -> None:
+    serving = Serving(tokens=["Bearer right"])
+    serving.rendering.clear()
+    address = await serving.start()
+    for answer in (await get(address), await get(address, authorization="Bearer wrong")):
+        assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    serving.rendering.set()
+    assert (await get(address, authorization="Bearer right")).status == 200
+    serving.server.close()
+
+
+async def _idle(address: str, stack: AsyncExitStack) -> asyncio.StreamReader:
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    stack.callback(lambda: writer.transport.abort())  # noqa: PLW0108  it keeps the writer
+    return reader
+
+
+async def test_idle_connections_are_few_and_leave_room_for_a_scraper(serving: Serving) -> None:
+    address = await serving.start()
+    async with AsyncExitStack() as stack:
+        closed = IDLE - MAX_CONNECTIONS
+        readers = [await _idle(address, stack) for _ in range(IDLE)]
+        await eventually(lambda: sum(one.at_eof() for one in readers) == closed)
+        assert len(serving.page._open) == MAX_CONNECTIONS
+        assert (await get(address)).status == 200
+
+
+async def test_an_idle_connection_is_closed_after_its_time(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.1)
+    async with AsyncExitStack() as stack:
+        reader = await _idle(await serving.start(), stack)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+    assert not serving.page._open
+
+
+async def test_an_endless_header_is_cut(serving: Serving) -> None:
+    host, _, port = (await serving.start()).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"a: b\r\n" * MAX_HEADER)
+                await writer.drain()
+                await asyncio.sleep(0)
+    writer.transport.abort()
+    await eventually(lambda: not serving.page._open)
+
+
+async def test_a_scraper_that_reads_nothing_is_dropped(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    monkeypatch.setattr(
+        serving.page, "_render", lambda _: asyncio.sleep(0, Rendered("text/plain", b"x" * 2**25))
+    )
+    host, _, port = (await serving.start()).rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
+    await eventually(lambda: len(serving.page._open) == 1)
+    await eventually(lambda: not serving.page._open)
+    writer.transport.abort()
+    assert not reader.at_eof()
+
+
+async def test_busy_connections_are_not_closed_for_another(serving: Serving) -> None:
+    address = await serving.start()
+    serving.rendering.clear()
+    scrapes = [asyncio.create_task(get(address)) for _ in range(MAX_CONNECTIONS)]
+    await eventually(
+        lambda: len(serving.page._open) == MAX_CONNECTIONS and not serving.page._waiting
+    )
+    async with AsyncExitStack() as stack:
+        reader = await _idle(address, stack)
+        async with asyncio.timeout(10):
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+    serving.rendering.set()
+    assert {(await scrape).status for scrape in scrapes} == {200}
