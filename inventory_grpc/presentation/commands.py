@@ -142,7 +142,7 @@ def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN40
     if request.HasField("occur_time"):
         occur_time = check.instant("occur_time", request.occur_time)
         if not EARLIEST <= occur_time <= now + DAY:
-            check.violation("occur_time", "must be from the year 2000 to a day ahead")
+            check.violation("occur_time", "must be from the year 2000 to one day from now")
     reason, reference = request.reason, request.reference
     if reason:
         check.text("reason", reason)

@@ -58,7 +58,7 @@ def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> 
         case "on_hand":
             adjustment = CountedAs(check.number("on_hand", request.on_hand, 0))
             if not request.HasField("expected_version"):
-                check.violation("expected_version", f"{MISSING}; on_hand needs it")
+                check.violation("expected_version", f"{MISSING}; on_hand requires it")
         case "delta" | None as which:
             adjustment = ChangeBy(request.delta)
             if which is None:
