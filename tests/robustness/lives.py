@@ -18,9 +18,13 @@ from tests.robustness.traffic import Crowd
 from tests.support.caller import SECONDS, Caller, calling
 from tests.support.journal import Journal
 from tests.support.server_process import ServerProcess, command_line
+from tests.support.waiting import eventually
 
 SHOPPERS: Final = 8
 CONNECTIONS: Final = 3
+MOST_PROMISED: Final = 250
+"""Commands acknowledged in one life, at most, before it ends."""
+
 ASKED_AGAIN: Final = 25
 """Answered requests that are sent once more in each life, beside all that are in doubt."""
 
@@ -72,6 +76,12 @@ class Lives:
         await ended
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(following, *busy)
+
+    async def busy(self) -> None:
+        """Wait until some commands more are acknowledged, then for a moment of the next ones."""
+        promised = len(self.history.promised) + self.chance.randint(0, MOST_PROMISED)
+        await eventually(lambda: len(self.history.promised) >= promised)
+        await asyncio.sleep(self.chance.uniform(0, 0.01))
 
     async def _follow(self, caller: Caller) -> None:
         """Note every event, going on where the last life ended."""

@@ -1,6 +1,5 @@
 """Killed at any moment, the server has lost nothing that it acknowledged."""
 
-import asyncio
 import random
 from pathlib import Path
 from typing import Final
@@ -21,7 +20,7 @@ async def _killed(lives: int, path: Path, seed: int) -> Lives:
         return ServerProcess.begin(path, log_file)
 
     async def kill(server: ServerProcess) -> None:
-        await asyncio.sleep(chance.uniform(0.005, 0.5))
+        await killed.busy()
         server.kill()
 
     killed = Lives(begin, path.parent, chance)

@@ -1,6 +1,5 @@
 """Acknowledged commands survive a power cut; controls show that a loss would be noticed."""
 
-import asyncio
 import random
 import shutil
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ def _lives(
 
 async def _live_until_the_power_goes(lives: Lives, disk: LoopDisk) -> None:
     async def cut(server: ServerProcess) -> None:
-        await asyncio.sleep(lives.chance.uniform(0.02, 0.5))
+        await lives.busy()
         server.kill()
         disk.cut_power()
 
