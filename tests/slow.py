@@ -12,6 +12,7 @@ _MANY_PROCESSES: Final = (
         "test_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"
     ),
     "tests/e2e/test_readme.py",
+    "tests/e2e/test_service_manager.py",
     "tests/e2e/test_stopped_worker.py",
     "tests/e2e/test_workers.py",
     "tests/e2e/test_workers_ending.py",
@@ -27,10 +28,13 @@ _LARGE_FILES: Final = (
 )
 
 _CAMPAIGNS: Final = (
+    "tests/robustness/test_bad_input.py",
+    "tests/robustness/test_breaker_under_load.py",
     "tests/robustness/test_drain_under_load.py",
     "tests/robustness/test_every_moment.py",
     "tests/robustness/test_fail_points.py",
     "tests/robustness/test_followers.py",
+    "tests/robustness/test_full_disk.py",
     "tests/robustness/test_overload.py",
     "tests/robustness/test_power_cut.py",
     (

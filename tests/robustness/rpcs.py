@@ -8,6 +8,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from tests.support.caller import with_its_status
 from tests.support.keyring import Metadata
 from tests.support.samples import METHODS
 
@@ -34,18 +35,20 @@ class Rpc(NamedTuple):
     ) -> bytes:
         """Return the first answer, or raise the error; end the call."""
         make: Any = channel
+        limits = {"metadata": metadata, "timeout": seconds}
         if self.takes_stream:
-            call = make.stream_stream(self.method)([request], metadata=metadata, timeout=seconds)
-        elif self.sends_stream:
-            call = make.unary_stream(self.method)(request, metadata=metadata, timeout=seconds)
-        else:
-            unary: bytes = await make.unary_unary(self.method)(
-                request, metadata=metadata, timeout=seconds
-            )
-            return unary
-        first: bytes = await call.read()
-        call.cancel()
-        return first
+            method = make.stream_stream(self.method)
+            return await with_its_status(lambda: _first(method([request], **limits)))
+        if self.sends_stream:
+            return await _first(make.unary_stream(self.method)(request, **limits))
+        unary: bytes = await make.unary_unary(self.method)(request, **limits)
+        return unary
+
+
+async def _first(call: Any) -> bytes:  # noqa: ANN401  a call of either kind
+    first: bytes = await call.read()
+    call.cancel()
+    return first
 
 
 def _rpc(method: Any, service: str) -> Rpc:  # noqa: ANN401  two kinds of descriptors

@@ -22,6 +22,7 @@ from inventory_grpc.presentation.server import (
     interceptors,
 )
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from tests.support.caller import with_its_status
 from tests.support.engine import Engine
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.asking import add, line, reserve
@@ -164,10 +165,12 @@ async def services_seen(service: Served, name: str) -> list[str]:
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
-    [answer] = [
-        answer
-        async for answer in method([reflection_pb2.ServerReflectionRequest(list_services="")])
-    ]
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+
+    async def answers() -> list[reflection_pb2.ServerReflectionResponse]:
+        return [answer async for answer in method([request])]
+
+    [answer] = await with_its_status(answers)
     return sorted(listed.name for listed in answer.list_services_response.service)
 
 
