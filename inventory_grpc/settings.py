@@ -13,7 +13,7 @@ from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
 
 MAX_PORT: Final = 65_535
 MAX_COUNT: Final = 1_000_000_000
-"""The largest number of things that a setting may name."""
+"""The maximum of a setting that is a count."""
 
 _COUNT: Final = (1, MAX_COUNT)
 
@@ -21,7 +21,7 @@ MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 
 MAX_SHOWN: Final = 60
-"""Characters of a bad value that an error shows."""
+"""The most characters of an invalid value in an error."""
 
 AUTO: Final = "auto"  # the address of metrics that nobody has chosen: this one, if it is free
 METRICS_ADDRESS: Final = "127.0.0.1:9464"
@@ -68,7 +68,7 @@ class Group(Enum):
 
 
 class BadSetting(ValueError):
-    """A setting cannot be what it is; the message says which, and what it could be."""
+    """A setting is invalid; the message names it and its valid values."""
 
 
 class Address(NamedTuple):
@@ -105,16 +105,16 @@ def _setting(
     group: Group,
     bounds: tuple[float, float] | None = None,
 ) -> Any:  # noqa: ANN401  a field, which stands for its value
-    """Return a field; a number has bounds."""
+    """Return a field with its help text, group and bounds."""
     return field(default=default, metadata={"doc": doc, "group": group, "bounds": bounds})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything an operator may set: each is `INVENTORY_` and its name in capitals.
+    """The settings of a server; each has a variable, `INVENTORY_` and its name in capitals.
 
     Raises:
-        BadSetting: one of them cannot be used.
+        BadSetting: one of them is invalid.
     """
 
     listen: str = _setting(
@@ -279,7 +279,7 @@ def kinds_of_settings() -> dict[str, type[Any]]:
     return {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
 
 
-def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  whatever a hint is
+def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  a type hint
     plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
     return plain
 

@@ -36,7 +36,7 @@ def _option(setting: Field[Any], kind: type[Any]) -> inspect.Parameter:
     default = written(setting.default)
     otherwise = f" [default: {default}]" if default and kind is not bool else ""
     name = setting.name.replace("_", "-")
-    is_on = kind is bool and setting.default  # it can only be turned off
+    is_on = kind is bool and setting.default  # the option can only turn it off
     names = [f"--{name}/--no-{name}" if is_on else f"--{name}", *_SHORT.get(setting.name, ())]
     option = typer.Option(
         *names,

@@ -43,8 +43,6 @@ class Connection:
 
 
 class Connections:
-    """Assigns each call to a connection below its limit."""
-
     def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
         self._open_channel = open_channel
         self._opened: list[Connection] = []

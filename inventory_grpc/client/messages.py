@@ -61,7 +61,7 @@ class Line(NamedTuple):
 
 
 class Key(NamedTuple):
-    """The name of one stock."""
+    """The key of one stock."""
 
     product_id: str
     store_id: str

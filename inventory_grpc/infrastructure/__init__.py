@@ -1,1 +1,1 @@
-"""The ports of the application, kept: storage, read models, cache and event bus."""
+"""Implementations of the application's ports: storage, read models, cache and event bus."""

@@ -1,4 +1,4 @@
-"""The clocks of this machine, and the id of its last start."""
+"""The clocks of this machine, and the id of its last boot."""
 
 import time
 from pathlib import Path

@@ -13,8 +13,6 @@ _log = logging.getLogger(__name__)
 
 
 class InProcessBus:
-    """An `EventBus` that calls its listeners one after the other."""
-
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 

@@ -1,1 +1,1 @@
-"""The processes that serve: listening, workers and their supervisor, log lines."""
+"""The processes of a server: listening, workers and their supervisor, and logging."""

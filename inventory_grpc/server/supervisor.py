@@ -71,8 +71,6 @@ async def supervise(settings: Settings, manager: ServiceManager = NOT_MANAGED) -
 
 
 class _Supervisor:
-    """Keeps the configured number of workers running."""
-
     def __init__(self, settings: Settings, manager: ServiceManager = NOT_MANAGED) -> None:
         self._settings = settings
         self._manager = manager

@@ -58,7 +58,7 @@ class Facts(NamedTuple):
     """The key type of a certificate, and its period of validity."""
 
     key: str
-    """Such as `RSA`, `EC P-256`, or `of an unknown kind`."""
+    """The key type, such as `RSA`, `EC P-256`, or `of an unknown kind`."""
     rsa_bits: int
     begins: datetime
     ends: datetime

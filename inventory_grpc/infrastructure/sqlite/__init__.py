@@ -1,1 +1,1 @@
-"""The log, its tables and the way to them: one SQLite file in WAL mode."""
+"""The storage engine: the log and its tables in one SQLite file in WAL mode."""

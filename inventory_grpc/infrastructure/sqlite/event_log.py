@@ -61,7 +61,7 @@ def _in_window(
     """Return the matching events between two positions, by a scan of all events between."""
     where, bindings = where_matching(matching)
     return connection.execute(
-        "SELECT position, ordinal, event FROM events WHERE position > ? AND position <= ? "  # noqa: S608  made of our own words, values are bound
+        "SELECT position, ordinal, event FROM events WHERE position > ? AND position <= ? "  # noqa: S608  built from constants, values are bound
         f"{where} ORDER BY position",
         (after, upto, *bindings),
     )

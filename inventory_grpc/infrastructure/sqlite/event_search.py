@@ -89,7 +89,7 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
         inner, ids = _of_stock(matching)
         streams = _numbers(
             connection,
-            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  made of our own words, values are bound
+            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  built from constants, values are bound
             ids,
             MAX_SOURCES + 1,
         )

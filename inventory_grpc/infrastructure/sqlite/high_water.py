@@ -58,7 +58,7 @@ def mark_of(path: Path) -> Mark | None:
 
 
 class HighWater:
-    """The mark of one database, in a file of its own beside it."""
+    """The mark of one database, in a separate file beside it."""
 
     def __init__(self, path: Path) -> None:
         self._database = path

@@ -76,8 +76,6 @@ class WriteLock:
         self._handlers.append(handler)
 
     async def run(self) -> Never:
-        """Check the lock periodically, without end."""
-
         async def check() -> None:
             self.check()
 

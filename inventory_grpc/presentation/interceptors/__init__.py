@@ -1,1 +1,1 @@
-"""Interceptors of every call, one idea a file; `server` sets their order."""
+"""The interceptors of every call; `server` sets their order."""
