@@ -39,6 +39,7 @@ from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import OPEN_METHODS, Health
 from inventory_grpc.presentation.interceptors.admission import Limits
+from inventory_grpc.presentation.interceptors.tracing import TraceCalls
 from inventory_grpc.presentation.server import (
     SERVICES,
     CallControls,
@@ -100,6 +101,7 @@ async def engine(
             breaker,
             states=states,
             remember_seconds=settings.remember_days * 86_400,
+            traces=settings.trace_endpoint is not None,
         )
         await ledger.start()
         if settings.warm_stocks:
@@ -154,7 +156,12 @@ class Service(NamedTuple):
 
 
 def build_service(
-    parts: Engine, settings: Settings, wall: WallClock, *, shares_port: bool
+    parts: Engine,
+    settings: Settings,
+    wall: WallClock,
+    *,
+    shares_port: bool,
+    tracing: TraceCalls | None = None,
 ) -> Service:
     health = Health(SERVICES)
 
@@ -174,6 +181,7 @@ def build_service(
             settings.max_streams,
             settings.caller_share,
         ),
+        tracing,
     )
     facts = ServerFacts(
         version=version("inventory-grpc"),

@@ -29,6 +29,8 @@ UNIX: Final = "unix:"  # before the path of a socket
 
 _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 
+_ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
+
 
 class LogFormat(Enum):
     AUTO = "auto"
@@ -199,6 +201,17 @@ class Settings:
         Group.LIMITS,
         (0, MAX_COUNT),
     )
+    trace_endpoint: str | None = _setting(
+        None,
+        "URL of an OTLP collector (gRPC) that traces go to; see [Traces](#traces)",
+        Group.PROCESS,
+    )
+    trace_ratio: float = _setting(
+        0.01,
+        "share of the calls that are traced, where callers do not decide",
+        Group.PROCESS,
+        (0, 1),
+    )
     drain_seconds: float = _setting(
         10.0, "seconds that calls have to end after SIGTERM", Group.PROCESS, (0, MAX_DRAIN_SECONDS)
     )
@@ -222,6 +235,11 @@ class Settings:
             raise BadSetting("tls_certificate and tls_key: one needs the other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise BadSetting("tls_client_ca: needs tls_certificate and tls_key")
+        if self.trace_endpoint is not None and not _ENDPOINT.fullmatch(self.trace_endpoint):
+            raise BadSetting(
+                f"trace_endpoint: {shown(self.trace_endpoint)} is not http://HOST:PORT or "
+                "https://HOST:PORT, such as http://127.0.0.1:4317"
+            )
         if not self.is_loopback:
             self._check_openness("listen", "any caller could do anything")
         if self.metrics_address and not self.metrics_address.is_loopback:

@@ -20,6 +20,7 @@ from inventory_grpc.client.errors import (
     Untrusted,
 )
 from inventory_grpc.client.messages import listed, shown
+from inventory_grpc.client.tracing import trace_context
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
@@ -107,7 +108,7 @@ class Bulk:
                 have been done.
         """
         with self._connections.for_stream(), self._connections.borrowed() as connection:
-            call: Any = connection.commands.ExecuteStream()
+            call: Any = connection.commands.ExecuteStream(metadata=trace_context())
             sent: deque[Sequence[str]] = deque()
             sending = asyncio.create_task(_send(call, batches, sent), name=SENDING)
             try:

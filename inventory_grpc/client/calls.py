@@ -14,6 +14,7 @@ from tenacity.wait import wait_random_exponential
 from inventory_grpc.client.connections import Closed, Connection, Connections
 from inventory_grpc.client.errors import Cancelled, DeadlineExceeded, InventoryError, Refused
 from inventory_grpc.client.messages import shown
+from inventory_grpc.client.tracing import trace_context
 from inventory_grpc.client.translation import translated
 from inventory_grpc_protos.v1.commands_pb2 import ExecuteBatchRequest
 
@@ -151,7 +152,9 @@ class _Call(Generic[Request, Response]):
 
     async def _sent(self, connection: Connection) -> Response:
         try:
-            return await self._method(connection)(self._request, timeout=self._remaining())
+            return await self._method(connection)(
+                self._request, timeout=self._remaining(), metadata=trace_context()
+            )
         except grpc.aio.AioRpcError as failure:
             raise self._failed(translated(failure, request_id=self._request_id)) from failure
         except asyncio.CancelledError:

@@ -13,6 +13,7 @@ import grpc
 from inventory_grpc.client.calls import closed
 from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.errors import InventoryError, Unavailable, Untrusted
+from inventory_grpc.client.tracing import trace_context
 from inventory_grpc.client.translation import translated
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 
@@ -97,7 +98,7 @@ async def _stream(
     connections: Connections, request: SubscribeRequest, dead_after: float
 ) -> AsyncGenerator[SubscribeResponse, None]:
     with connections.borrowed() as connection:
-        call = connection.events.Subscribe(request)
+        call = connection.events.Subscribe(request, metadata=trace_context())
         try:
             while True:
                 async with asyncio.timeout(dead_after):

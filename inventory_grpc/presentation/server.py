@@ -27,6 +27,7 @@ from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
+from inventory_grpc.presentation.interceptors.tracing import TraceCalls
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
@@ -97,17 +98,21 @@ class Servicers(NamedTuple):
 
 
 class CallControls(NamedTuple):
-    """The interceptors that end or refuse calls of a running server."""
+    """The interceptors that other parts of a running server choose or use."""
 
     calls: RunningCalls
     authentication: Authenticate
     refusal: RefuseWhileDraining
     counts: CallCounts
     admission: Admit
+    tracing: TraceCalls | None
 
 
 def call_controls(
-    callers: Callers | None = None, open_methods: Collection[str] = (), limits: Limits = _LIMITS
+    callers: Callers | None = None,
+    open_methods: Collection[str] = (),
+    limits: Limits = _LIMITS,
+    tracing: TraceCalls | None = None,
 ) -> CallControls:
     """Return the call controls for a server that authenticates *callers*, or nobody if None.
 
@@ -119,6 +124,7 @@ def call_controls(
         RefuseWhileDraining(),
         CallCounts(services.STREAMS),
         Admit(limits),
+        tracing,
     )
 
 
@@ -159,6 +165,7 @@ def interceptors(gate: WriteGate, controls: CallControls) -> Sequence[grpc.aio.S
     controls.calls.afterwards(log.write_waiting)
     around = Nested(
         controls.calls,
+        *([controls.tracing] if controls.tracing else []),
         log,
         TranslateErrors(controls.calls),
         controls.authentication,

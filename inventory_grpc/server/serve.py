@@ -17,6 +17,7 @@ from inventory_grpc.server.address import warn_of_openness
 from inventory_grpc.server.metrics import metrics
 from inventory_grpc.server.progress import progress_of_start
 from inventory_grpc.server.tls import Tls, listen
+from inventory_grpc.server.tracing import tracing
 from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,13 @@ async def serving(
     Raises:
         OSError: the address cannot be bound.
     """
-    async with engine(settings, wall=wall, showing=progress_of_start) as parts:
-        service = build_service(parts, settings, wall, shares_port=worker is not None)
+    async with (
+        tracing(settings, worker) as traced,
+        engine(settings, wall=wall, showing=progress_of_start) as parts,
+    ):
+        service = build_service(
+            parts, settings, wall, shares_port=worker is not None, tracing=traced
+        )
         tls = Tls.of(settings)
         address = listen(service.server, settings, tls)
         lag, is_worker = Tally(), worker is not None

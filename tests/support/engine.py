@@ -92,6 +92,7 @@ def assemble(
     max_states: int = 1_000,
     remember_seconds: float = REMEMBER_SECONDS,
     jitter: Callable[[], float] = lambda: 0.0,
+    traces: bool = False,
 ) -> Engine:
     """Return an engine of which nothing runs yet."""
     clock = clock or ManualClock()
@@ -109,6 +110,7 @@ def assemble(
         breaker,
         states=states,
         remember_seconds=remember_seconds,
+        traces=traces,
     )
     return Engine(
         store=store,

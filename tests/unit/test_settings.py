@@ -28,6 +28,8 @@ _CHOSEN = st.fixed_dictionaries(
     {
         "listen": st.sampled_from(["127.0.0.1:0", "[::1]:50051", "localhost:65535"]),
         "workers": st.integers(1, 64),
+        "trace_endpoint": st.sampled_from([None, "http://127.0.0.1:4317", "https://[::1]:1/"]),
+        "trace_ratio": st.floats(0, 1),
         "metrics_listen": st.sampled_from([None, "auto", "127.0.0.1:0", "unix:/run/metrics"]),
         "database": _FILES,
         "create": st.booleans(),
@@ -128,3 +130,19 @@ def test_addresses_of_services_that_kubernetes_sets_are_no_settings() -> None:
 def test_a_path_that_is_not_utf_8_reaches_other_processes() -> None:
     settings = Settings(database=Path(os.fsdecode(b"/data/\xff.db")))
     assert load(to_environment(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "",
+        "127.0.0.1:4317",
+        "http://127.0.0.1",
+        "http://:4317",
+        "grpc://127.0.0.1:4317",
+        "http://a:1/v1",
+    ],
+)
+def test_an_endpoint_of_traces_is_the_url_of_a_host_and_a_port(endpoint: str) -> None:
+    with pytest.raises(BadSetting, match=r"trace_endpoint: .* is not http://HOST:PORT"):
+        Settings(trace_endpoint=endpoint)

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from inventory_grpc.application.ledger.mailbox import Answer, Answers, Entry, Mailbox
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.tracing import begin_wait
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import new
 
@@ -23,6 +24,7 @@ class Group:
         self._submissions = submissions
         self._answers: list[Answer | None] = [None] * len(submissions)
         self._unanswered = len(submissions)
+        self.wait = begin_wait()
         self.answered: Answers = asyncio.get_running_loop().create_future()
         """All answers, in order. Cancelling it also cancels commands that were not started."""
         if not submissions:

@@ -23,6 +23,7 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.mailbox import Answers, Entry, Mailbox
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.traced_batch import execute
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
 from inventory_grpc.domain.book import Command
@@ -67,12 +68,14 @@ class Ledger:
         *,
         states: States,
         remember_seconds: float,
+        traces: bool = False,
     ) -> None:
         self._writer = Writer(storage, bus, head, clock, states)
         self.counts = self._writer.counts
         self._clock, self._breaker = clock, breaker
         self._remember_micros = round(remember_seconds * 1e6)
-        self._mailbox = Mailbox(self.counts.answered)
+        self._traces = traces
+        self._mailbox = Mailbox(self.counts.answered, traces=traces)
         self._wake = asyncio.Event()
         self._groups = Groups(self._mailbox, self._admit, self._wake.set)
         self._closing = asyncio.Event()
@@ -198,7 +201,7 @@ class Ledger:
             return
         try:
             with watched(self._breaker, self.counts.seconds[Work.COMMANDS]):
-                answers = await self._writer.answer([entry.submission for entry in entries])
+                answers = await execute(self._writer, entries, traced=self._traces)
         except StorageError as error:
             self._mailbox.give(entries, [entry.failure(error) for entry in entries])
         except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others

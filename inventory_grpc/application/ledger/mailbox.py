@@ -9,6 +9,7 @@ from inventory_grpc.application.failures import OutcomeUnknown, Overloaded
 from inventory_grpc.application.ledger.circuit_breaker import refusal_of
 from inventory_grpc.application.ledger.submission import Request, Submission
 from inventory_grpc.application.ports import Outcome, StorageError
+from inventory_grpc.application.tracing import Wait, begin_wait
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 
@@ -42,6 +43,10 @@ Count = Callable[[Sequence[Command], Sequence[Answer]], None]
 class Waiting(Protocol):
     """A caller that waits for the answers to one or more commands."""
 
+    @property
+    def wait(self) -> Wait | None:
+        """The wait of a traced call; None of others."""
+
     def done(self) -> bool:
         """Return whether the caller no longer waits."""
 
@@ -70,6 +75,7 @@ class _Single:
     """The caller of one command."""
 
     __slots__ = ("done", "future")
+    wait: Wait | None = None
 
     def __init__(self, future: "asyncio.Future[Outcome]") -> None:
         self.future = future
@@ -84,10 +90,21 @@ class _Single:
             self.future.set_result(answer)
 
 
+class _MaybeTraced(_Single):
+    """The caller of one command, where calls are traced."""
+
+    __slots__ = ("wait",)
+
+    def __init__(self, future: "asyncio.Future[Outcome]") -> None:
+        super().__init__(future)
+        self.wait = begin_wait()
+
+
 class Mailbox:
     """A bounded queue of commands."""
 
-    def __init__(self, count: Count) -> None:
+    def __init__(self, count: Count, *, traces: bool = False) -> None:
+        self._caller = _MaybeTraced if traces else _Single
         self._entries: deque[Entry] = deque()
         self.count = count
         self._has_bulk_room = asyncio.Event()
@@ -106,7 +123,7 @@ class Mailbox:
         if len(self._entries) >= MAX_WAITING:
             raise Overloaded(0.1)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._entries.append(Entry(Submission(command, request), _Single(answer)))
+        self._entries.append(Entry(Submission(command, request), self._caller(answer)))
         return answer
 
     async def wait_for_bulk_room(self) -> None:

@@ -15,6 +15,7 @@ from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, dri
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.traced_batch import BatchTimes
 from inventory_grpc.application.ports import (
     NOTHING,
     EventBus,
@@ -67,10 +68,12 @@ class Writer:
         await self._storage.recover()
         await self.start()
 
-    async def answer(self, submissions: Sequence[Submission]) -> Sequence[Outcome | Refusal]:
-        """Answer *submissions* in order, as many as fit in one transaction."""
+    async def answer(
+        self, submissions: Sequence[Submission], times: BatchTimes | None = None
+    ) -> Sequence[Outcome | Refusal]:
+        """Answer *submissions* in order, as many as fit in one transaction; note its *times*."""
         batch = await self._transact(
-            lambda batch: batch.answer_all(submissions), prefetch(submissions, self._states)
+            lambda batch: batch.answer_all(submissions), prefetch(submissions, self._states), times
         )
         self.counts.transaction_commands.add(len(batch.answers))
         return batch.answers
@@ -83,11 +86,20 @@ class Writer:
         """Delete up to *limit* requests answered before a time; return their number."""
         return await self._storage.transact(lambda transaction: transaction.forget(before, limit))
 
-    async def _transact(self, work: Work, prefetched: Prefetch | None = None) -> Batch:
+    async def _transact(
+        self, work: Work, prefetched: Prefetch | None = None, times: BatchTimes | None = None
+    ) -> Batch:
+        if times:
+            work = times.up_to_here(work)
+
+        def run(transaction: Transaction) -> Result:
+            return drive(transaction, self._states, self._clock, work, prefetched)
+
         result = await self._storage.transact(
-            lambda transaction: drive(transaction, self._states, self._clock, work, prefetched),
-            prefetched.expected if prefetched else NOTHING,
+            times.from_here(run) if times else run, prefetched.expected if prefetched else NOTHING
         )
+        if times:
+            times.note_commit()
         self._keep(result)
         await pause("before_publish")
         self._publish(result)

@@ -80,6 +80,7 @@ class Asked:
     request: Any
     remaining: float
     time: float
+    metadata: dict[str, str | bytes]
 
 
 class ScriptedServer(grpc.GenericRpcHandler):
@@ -139,7 +140,8 @@ class ScriptedServer(grpc.GenericRpcHandler):
         self, rpc: MethodDescriptor, request: Message, context: Context
     ) -> AsyncIterator[Message]:
         remaining = context.time_remaining() or 0.0
-        self.asked.append(Asked(rpc.name, request, remaining, time.monotonic()))
+        metadata = dict(context.invocation_metadata() or ())
+        self.asked.append(Asked(rpc.name, request, remaining, time.monotonic(), metadata))
         scripts = self._scripts[rpc.name]
         for step in scripts.popleft() if scripts else [GetMessageClass(rpc.output_type)()]:
             match step:

@@ -135,7 +135,14 @@ class Failing:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    async def __call__(self, _request: object, *, timeout: float) -> AddStockResponse:  # noqa: ASYNC109  as of gRPC
+    async def __call__(
+        self,
+        _request: object,
+        *,
+        timeout: float,  # noqa: ASYNC109  as of gRPC
+        metadata: object,
+    ) -> AddStockResponse:
+        assert metadata is None
         self.timeouts.append(timeout)
         self.now += min(self._seconds, timeout)
         raise grpc.aio.AioRpcError(StatusCode.UNAVAILABLE, grpc.aio.Metadata(), self._trailers)

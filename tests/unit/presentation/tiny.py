@@ -54,10 +54,14 @@ class Caller:
         self._channel = channel
 
     def begin(
-        self, path: str, request: bytes = b"", seconds: float | None = None
+        self,
+        path: str,
+        request: bytes = b"",
+        seconds: float | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":
         begun: grpc.aio.UnaryUnaryCall[bytes, bytes]
-        begun = self._channel.unary_unary(path)(request, timeout=seconds)
+        begun = self._channel.unary_unary(path)(request, timeout=seconds, metadata=metadata)
         return begun
 
     async def ask(self, path: str, request: bytes = b"", seconds: float | None = None) -> bytes:
