@@ -29,8 +29,8 @@ from tests.unit.client.scripted import Failure, ScriptedServer, Silence
 GONE = Failure(StatusCode.UNAVAILABLE)
 FULL_OF_WORK = Failure(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", retry_seconds=0.0)
 DONE = AddStockResponse(position=7)
-ROUNDING = 0.05
-"""Seconds by which gRPC may make a deadline later on its way to a server."""
+ROUNDING = 1.0
+"""Seconds by which gRPC may lengthen a deadline of minutes, which it sends in whole seconds."""
 
 
 async def add_five_kettles(
