@@ -42,6 +42,13 @@ class Maintenance(Protocol):
     async def run(self) -> Never: ...
 
 
+class Disk(NamedTuple):
+    """The bytes that are free on a disk, and all of them."""
+
+    free: int
+    size: int
+
+
 class Footprint(Protocol):
     """The disk space of an open store. Reads may block, so a thread of its own makes them."""
 
@@ -59,9 +66,8 @@ class Footprint(Protocol):
         """Return the bytes of each part of the database."""
         ...
 
-    def free_bytes(self) -> int | None:
-        """Return how many bytes are left on the disk; None if that cannot be read."""
-        ...
+    def disk(self) -> Disk | None:
+        """Return the space of the disk; None if that cannot be read."""
 
 
 class Store(NamedTuple):

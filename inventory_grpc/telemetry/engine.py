@@ -118,9 +118,15 @@ def storage_of(engine: Engine) -> Iterable[Metric]:
         ("part",),
         {(part,): size for part, size in footprint.sizes().items()}.items(),
     )
-    if (free := footprint.free_bytes()) is not None:
+    if (disk := footprint.disk()) is not None:
         yield gauge(
-            "inventory_disk_free_bytes", "What is left on the database's disk.", (), single(free)
+            "inventory_disk_free_bytes",
+            "What is left on the database's disk.",
+            (),
+            single(disk.free),
+        )
+        yield gauge(
+            "inventory_disk_size_bytes", "The size of the database's disk.", (), single(disk.size)
         )
     yield histogram(
         "inventory_checkpoint_seconds",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 
+from inventory_grpc.application.store import Disk
 from inventory_grpc.application.tally import Tally
 
 
@@ -26,9 +27,9 @@ class Footprint:
                 sizes[part] = file.stat().st_size
         return sizes
 
-    def free_bytes(self) -> int | None:
+    def disk(self) -> Disk | None:
         try:
             disk = os.statvfs(self._path)
         except OSError:
             return None
-        return disk.f_bavail * disk.f_frsize
+        return Disk(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
