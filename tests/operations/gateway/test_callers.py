@@ -74,11 +74,12 @@ def test_the_access_log_is_json_with_the_trace_and_without_the_token(
     with guarded.http() as http:
         http.post(f"{URL}:add", json={"quantity": 5}, headers=headers)
         http.post(f"{URL}:add", json={"quantity": 5})
-        http.get("/v1/kettles")
+        http.get("/v1/kettles", headers={"x-envoy-original-path": "/v1/stocks"})
     traced, unknown, nowhere = guarded.logged()
     assert traced["trace_id"] == TRACE
     assert (traced["method"], traced["path"]) == ("POST", f"{URL}:add")
     assert (traced["http_status"], traced["grpc_status"]) == (200, "0")
     assert (unknown["http_status"], unknown["trace_id"]) == (401, None)
     assert (nowhere["method"], nowhere["http_status"], nowhere["backend"]) == ("GET", 404, None)
+    assert nowhere["path"] == "/v1/kettles"
     assert token not in guarded.access_log.read_text("utf-8")

@@ -64,6 +64,28 @@ def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         server.kill()
 
 
+def test_the_server_says_when_to_come_again(tmp_path: Path) -> None:
+    server = ServerProcess.begin(
+        tmp_path / "inventory.db", tmp_path / "server.log", "--max-streams", "1"
+    )
+    try:
+        with gateway(tmp_path, [asyncio.run(server.address())]) as started:
+            url = "/v1/events:subscribe"
+            with started.http() as http, http.stream("GET", f"{url}?heartbeat=1s") as first:
+                received = first.iter_lines()
+                assert next(received)
+                answer = http.get(f"{url}?stop_at_head=true")
+                # Only now: without its iterator, the first stream is closed.
+                received.close()
+    finally:
+        server.kill()
+    assert (answer.status_code, answer.json()["code"]) == (429, 8)
+    info, retry = answer.json()["details"]
+    assert info["reason"] == "OVERLOADED"
+    assert retry["@type"].endswith("google.rpc.RetryInfo")
+    assert retry["retry_delay"].endswith("s")
+
+
 def _assert_is_refused(answer: httpx.Response) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert answer.headers["content-type"] == "application/json"

@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from tests.support.gateway import Gateway
+from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
+from tests.support.caller import adding, calling, message
+from tests.support.gateway import Config, Gateway, connection_manager, gateway, routes
 
 STYLES: Final = {
     "lines": ("/v1/events:subscribe", "application/json", ""),
@@ -60,10 +65,39 @@ def test_a_stream_resumes_and_ends_at_the_head(envoy: Gateway, style: str) -> No
     assert [event["position"] for event in resumed] == positions[1:]
 
 
+def _soon(config: Config) -> None:
+    """End each call and each silence early, except where it may last."""
+    connection_manager(config)["stream_idle_timeout"] = "0.5s"
+    for route in routes(config):
+        for name in ("timeout", "idle_timeout"):
+            if route["route"].get(name, "0s") != "0s":
+                route["route"][name] = "0.5s"
+
+
+@pytest.fixture(scope="module")
+def hasty(folder: Path, backend: str) -> Iterator[Gateway]:
+    with gateway(folder, [backend], _soon) as started:
+        yield started
+
+
 @pytest.mark.parametrize("style", STYLES)
-def test_a_stream_without_events_stays_open(envoy: Gateway, style: str) -> None:
+def test_a_stream_lasts_longer_than_a_call_and_a_silence(hasty: Gateway, style: str) -> None:
     url, _, mark = STYLES[style]
     query = {"from_now": "true", "filter.product_ids": "never", "heartbeat": "1s"}
-    with envoy.http() as http, http.stream("GET", url, params=query) as response:
+    with hasty.http() as http, http.stream("GET", url, params=query) as response:
         received = messages(response, mark)
         assert all(next(received)["events"] == [] for _ in range(4))
+
+
+async def test_streams_of_grpc_last_as_long(hasty: Gateway) -> None:
+    async with calling(hasty.address) as caller:
+        watched = caller.health.Watch(HealthCheckRequest())
+        assert (await watched.read()).status == HealthCheckResponse.SERVING
+        stream: Any = caller.commands.ExecuteStream()
+        request = SubscribeRequest(from_now=True, heartbeat=Duration(seconds=1))
+        following = aiter(caller.events.Subscribe(request))
+        for _ in range(4):
+            await anext(following)
+        await stream.write(message(adding(5, "pan")))
+        assert (await stream.read()).results[0].version == 1
+        assert not watched.done()
