@@ -1,6 +1,7 @@
 """Commands on the database file: print, verify, rebuild, back up, restore and repair."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,13 +13,15 @@ from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.companions import leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
 from inventory_grpc.infrastructure.sqlite.repairing import Progress
 from inventory_grpc.infrastructure.sqlite.repairing import repair as repair_file
 from inventory_grpc.infrastructure.sqlite.restoring import restore as put_back
+from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.infrastructure.sqlite.verify import verify as differences
-from inventory_grpc.server.environment import load
+from inventory_grpc.server.environment import load, variable
 from inventory_grpc.server.logs import printable
 from inventory_grpc.server.progress import progress_bar
 
@@ -140,18 +143,31 @@ def restore(
 
     Every page and every link of the hash chain is checked first. The old files are kept under a
     name with the date. The restored log has a new id: followers of the old log are refused with
-    OTHER_LOG, and must start over.
+    OTHER_LOG, and must start over. A request recorded after the backup is executed again if it is
+    sent again.
 
     Example: `inventory-grpc restore /backups/monday.db -d shop.db`
     """
     with errors(), progress_bar("copying") as progress:
-        target = Database(load(database=database).database)
+        target = _target(database)
         done = put_back(Database(source), target, progress.of)
-    show(f"restored {source} to {target.path}: everything up to position {done.position:,}")
-    for old in done.kept:
-        names = ", ".join(file.name for file in old.files)
-        show(f"the old files are kept in {old.path.parent}: {names}")
+    old = "" if done.kept else ", where there was no database"
+    show(f"restored {source} to {target.path}{old}: everything up to position {done.position:,}")
+    for kept in done.kept:
+        names = ", ".join(file.name for file in kept.files)
+        show(f"the old files are kept in {kept.path.parent}: {names}")
     show(
         f"the log has the new id {done.log_id}: followers of the old log are refused with "
         "OTHER_LOG and start over from the beginning"
     )
+
+
+def _target(database: Path | None) -> Database:
+    """Return the database to replace; only a path that was named may be without one."""
+    is_named = database is not None or bool(os.environ.get(variable("database")))
+    target = Database(load(database=database).database)
+    if not is_named and not target.path.exists() and not leftovers(target.path):
+        raise NotOurs(
+            f"there is no database at {target.path}; name the file of the servers with --database"
+        )
+    return target

@@ -108,6 +108,38 @@ async def test_a_restored_log_has_another_id_and_followers_are_refused(
     assert len(ids) == 4
 
 
+async def test_a_path_that_is_not_named_must_have_a_database(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty := tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.delenv("INVENTORY_DATABASE", raising=False)
+    refused = CliRunner().invoke(app, ["restore", str(copy)])
+    assert refused.exit_code == 1
+    assert f"no database at {empty}/inventory.db; name the file" in refused.stderr
+    assert not list(empty.iterdir())
+    done = CliRunner().invoke(app, ["restore", str(copy), "-d", "inventory.db"])
+    assert done.exit_code == 0, done.stderr
+    assert f"to {empty}/inventory.db, where there was no database: " in done.stderr
+    again = CliRunner().invoke(app, ["restore", str(copy)])
+    assert again.exit_code == 0, again.stderr
+    assert "no database" not in again.stderr
+
+
+async def test_a_request_recorded_after_the_backup_is_done_again_after_a_restore(
+    path: Path, tmp_path: Path
+) -> None:
+    async with opened(path) as shop:
+        await shop.record(add(1), request_id="before")
+        copy = back_up(Database(path), tmp_path / "copy.db", _nothing).path
+        await shop.record(add(1), request_id="after")
+    _restore(copy, path)
+    async with opened(path) as shop:
+        assert (await shop.record(add(1), request_id="before")).replayed
+        assert not (await shop.record(add(1), request_id="after")).replayed
+        assert (await shop.levels()).on_hand == 2
+
+
 async def test_what_a_backup_has_in_a_wal_of_its_own_is_restored(
     target: Path, tmp_path: Path
 ) -> None:
