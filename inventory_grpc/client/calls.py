@@ -25,7 +25,11 @@ Method = Callable[[Connection], UnaryUnaryMultiCallable[Request, Response]]
 MAX_TIMEOUT: Final = 86_400.0
 """The longest timeout in seconds; gRPC cannot handle infinity."""
 
-_JITTER = wait_random_exponential(multiplier=0.05, max=2)
+FIRST_WAIT: Final = 0.05
+LONGEST_WAIT: Final = 2.0
+"""The bounds of the random delay before the second attempt, and before any."""
+
+_JITTER = wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT)
 
 
 def checked_timeout(timeout: float) -> float:

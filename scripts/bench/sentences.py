@@ -17,12 +17,12 @@ _CODE: Final = re.compile(r"`[^`]*`")
 SENTENCES: Final = {
     "six figures": """\
 - 64 callers together read {reads|GetStock} stocks a second with `GetStock`:
-  {reads|GetStock|ratio} of the rate of an empty gRPC server.
+  {reads|GetStock|ratio} of the rate of a gRPC server that does nothing.
 - They add {commands|AddStock, spread} times a second with `AddStock`, each answered once it is
   durable, 99 of 100 within {commands|AddStock, spread|p99_ms} ms.
 - In bulk, {bulk|ExecuteStream, known} commands a second are recorded.
-- A new follower reads {catch-up|Subscribe} events a second; {followers|deliveries|at} followers of
-  200 commands a second see half of the events within {followers|deliveries|p50_ms} ms.
+- A new follower reads {catch-up|Subscribe} events a second; with {followers|deliveries|at}
+  followers and 200 commands a second, the median delay is {followers|deliveries|p50_ms} ms.
 - With {growth|resident memory|at} events in the log, the server takes {growth|resident memory} MB
   of memory, and answers {growth|first answer after a start} s after a start.
 - An event takes {growth|on disk} bytes on disk there, all included.

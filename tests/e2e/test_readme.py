@@ -10,14 +10,27 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
 from tests.support.answers import agree
 from tests.support.caller import calling
-from tests.support.documents import API, HANDBOOK, README, documents, name_of, rows_of, text_of
+from tests.support.documents import (
+    API,
+    CLIENTS,
+    HANDBOOK,
+    README,
+    documents,
+    name_of,
+    rows_of,
+    text_of,
+)
 from tests.support.node import ENVIRONMENT, need_node
 from tests.support.server_process import ROOT, ServerProcess
 
 WRITTEN_ADDRESS: Final = "127.0.0.1:50051"
+FEWER: Final = "LINES, SIZE = 2_000"
+"""Of the commands in bulk, so many are sent here."""
+
 INTERPRETERS: Final = {
     "sh": ("sh", "-eu", "-c"),
     "python": (sys.executable, "-c"),
@@ -49,15 +62,22 @@ def _blocks(document: Path) -> list[Block]:
     ]
 
 
+def _story(document: Path) -> list[Block]:
+    """Return what to run for a document, and before it what it builds on."""
+    before = _blocks(API) if document == CLIENTS else []
+    return [*(one for one in before if "ExecuteBatch" in one.code), *_blocks(document)]
+
+
 RUN: Final = [document for document in documents() if _blocks(document)]
 
 
 def _run(block: Block, address: str, database: Path) -> str:
     """Run *block* as it is written, but against *address* and *database*."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    code = block.code.replace(WRITTEN_ADDRESS, address).replace("LINES, SIZE = 100_000", FEWER)
     named = {"INVENTORY_DATABASE": str(database), "INVENTORY_LISTEN": address}
     ended = subprocess.run(
-        [*INTERPRETERS[block.interpreter], block.code.replace(WRITTEN_ADDRESS, address)],
+        [*INTERPRETERS[block.interpreter], code],
         capture_output=True,
         check=False,
         cwd=ROOT,
@@ -81,17 +101,15 @@ async def _check(blocks: list[Block], server: ServerProcess, database: Path) -> 
 async def test_the_commands_run_as_written(
     document: Path, server: ServerProcess, path: Path
 ) -> None:
-    await _check([one for one in _blocks(document) if one.interpreter != "node"], server, path)
+    await _check([one for one in _story(document) if one.interpreter != "node"], server, path)
 
 
-@pytest.mark.parametrize("document", [README, API], ids=name_of)
+@pytest.mark.parametrize("document", [README, CLIENTS], ids=name_of)
 async def test_the_calls_from_node_run_as_written(
     document: Path, server: ServerProcess, path: Path
 ) -> None:
     need_node()
-    blocks = [one for one in _blocks(document) if one.interpreter != "python"]
-    if document == API:  # whose call from Node reads what the commands in bulk have left
-        blocks = [one for one in blocks if one.interpreter == "node" or "ExecuteBatch" in one.code]
+    blocks = [one for one in _story(document) if one.interpreter != "python"]
     await _check(blocks, server, path)
     if document == README:
         async with calling(await server.address()) as caller:
@@ -99,7 +117,16 @@ async def test_the_calls_from_node_run_as_written(
                 RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
             )
         [get_stock] = [block for block in blocks if block.interpreter == "node"]
-        assert _run(get_stock, await server.address(), path) == "0 available as of 3\n"
+        assert _run(get_stock, await server.address(), path) == "0 available as of 4\n"
+
+
+async def test_bulk_that_is_sent_again_is_not_done_again(server: ServerProcess, path: Path) -> None:
+    [bulk] = [block for block in _blocks(CLIENTS) if "LINES, SIZE" in block.code]
+    for _ in range(2):
+        await _check([bulk], server, path)
+    async with calling(await server.address()) as caller:
+        info = await caller.admin.GetServerInfo(GetServerInfoRequest())
+    assert info.head_position == 2_000
 
 
 async def test_the_files_of_a_database_are_those_in_the_handbook(
@@ -113,7 +140,7 @@ async def test_the_files_of_a_database_are_those_in_the_handbook(
 
 
 def test_each_way_to_call_is_shown_with_an_answer_and_run() -> None:
-    assert {README, API, HANDBOOK} <= set(RUN)
+    assert {README, API, CLIENTS, HANDBOOK} <= set(RUN)
     answered = {block.interpreter for block in _blocks(README) if block.answer}
     assert answered == set(INTERPRETERS)
     assert [block.refused for block in _blocks(README)].count(True) == 1

@@ -22,7 +22,7 @@ from inventory_grpc.settings import HealthAccess, Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.rpcs import BESIDE, OURS, Rpc
-from tests.support.caller import Caller, Refused, adding, calling, refused
+from tests.support.caller import Caller, Refused, adding, calling, message, refused
 from tests.support.keyring import Keyring, Metadata, bearing
 from tests.support.opened import rows
 from tests.support.server_process import server_process
@@ -163,6 +163,25 @@ async def test_a_stream_ends_when_its_token_is_revoked_or_its_caller_may_see_les
     assert again.code is StatusCode.UNAUTHENTICATED
     assert not streams["admin"].done()
     streams["admin"].cancel()
+
+
+async def test_a_stream_of_commands_of_a_revoked_token_may_have_recorded_some(
+    guarded: Guarded,
+) -> None:
+    stream: Any = guarded.caller.commands.ExecuteStream(
+        metadata=bearing(guarded.tokens["operator"])
+    )
+    await stream.write(message(adding(1, request_id="delivery-1")))
+    follow: Any = guarded.caller.events.Subscribe(
+        SubscribeRequest(), metadata=bearing(guarded.tokens["admin"])
+    )
+    async with asyncio.timeout(10):
+        while not (await follow.read()).events:
+            pass
+    guarded.keyring.drop_first_token("operator-1")
+    async with asyncio.timeout(10):
+        assert (await refused(_rest_of(stream))).reason == "UNAUTHENTICATED"
+    follow.cancel()
 
 
 async def test_a_token_is_never_stored_or_logged(path: Path, tmp_path: Path) -> None:

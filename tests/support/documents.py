@@ -10,6 +10,7 @@ README: Final = ROOT / "README.md"
 CONTRIBUTING: Final = ROOT / ".github/CONTRIBUTING.md"
 CHANGELOG: Final = ROOT / ".github/CHANGELOG.md"
 API: Final = ROOT / "protos/README.md"
+CLIENTS: Final = ROOT / "protos/CLIENTS.md"
 HANDBOOK: Final = ROOT / "scripts/deploy/README.md"
 PROMISES: Final = ROOT / "tests/robustness/README.md"
 

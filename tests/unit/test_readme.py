@@ -22,7 +22,7 @@ from inventory_grpc_protos.v1.stock_pb2 import ReservationState
 from scripts.bench.__main__ import main
 from tests.support.documents import (
     API,
-    CHANGELOG,
+    CLIENTS,
     HANDBOOK,
     MAX_DOCUMENT_LINES,
     MAX_FIRST_SCREEN_LINES,
@@ -42,6 +42,7 @@ from tests.support.documents import (
 
 BOOK: Final = "".join(map(text_of, documents()))
 REASONS: Final = {ErrorReason.Name(one).removeprefix("ERROR_REASON_") for _, one in STATUS.values()}
+WRITTEN_BY_READERS: Final = {"gen/", "ben.py", "toasters.py"}
 WITHOUT_A_REASON: Final = ["DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE", "any other"]
 FILES: Final[list[FileDescriptor]] = [
     module.DESCRIPTOR for module in (admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2)
@@ -83,7 +84,7 @@ def test_every_refusal_is_in_the_table_of_errors_with_its_code_and_reason() -> N
 def test_errors_without_a_reason_are_in_the_table_by_code_and_leave_the_outcome_open() -> None:
     told = {code: when for code, reason, when, _ in rows_of(text_of(API), "code") if not reason}
     assert list(told) == WITHOUT_A_REASON
-    assert all("**As above.**" in when or "**The command may" in when for when in told.values())
+    assert all("**The command may" in when for when in told.values())
 
 
 def test_every_error_has_something_to_do() -> None:
@@ -92,18 +93,27 @@ def test_every_error_has_something_to_do() -> None:
 
 def test_the_retry_rules_name_every_code_once() -> None:
     rows = rows_of(text_of(README), "code", "recorded?", "do")
-    codes = [code.strip("` ") for row in rows for code in row[0].split(",")]
+    codes = [code for row in rows for code in _codes_of(row[0])]
+    two_kinds = ["RESOURCE_EXHAUSTED", "UNAVAILABLE"]  # with a reason, and without one
     assert sorted(codes) == sorted(
-        {"OK", *WITHOUT_A_REASON} | {code.name for code, _ in STATUS.values()}
+        [*({"OK", *WITHOUT_A_REASON} | {code.name for code, _ in STATUS.values()}), *two_kinds]
     )
 
 
 def test_the_retry_rules_leave_open_what_the_errors_leave_open() -> None:
     rows = rows_of(text_of(README), "code", "recorded?", "do")
-    certain = {code.strip("` ") for row in rows if row[1] == "no" for code in row[0].split(",")}
+    certain = {code for row in rows if row[1] == "no" for code in _codes_of(row[0])}
+    perhaps = {code for row in rows if row[1] == "perhaps" for code in _codes_of(row[0])}
     in_doubt = {code for code, _, when, _ in rows_of(text_of(API), "code") if "**" in when}
-    assert not certain & in_doubt
+    assert in_doubt <= perhaps
+    assert certain & in_doubt == {"UNAVAILABLE"}, "with the reasons of which nothing is written"
     assert len(certain) > 5
+
+
+def _codes_of(cell: str) -> list[str]:
+    """Return the codes in a cell of the retry rules, without the reasons that it names."""
+    codes = {"OK", "any other", *(code.name for code in StatusCode)}
+    return [code for code in re.findall(r"any other|[A-Z_]{2,}", cell) if code in codes]
 
 
 def test_the_drawing_of_a_reservation_has_every_state_and_only_calls_that_exist() -> None:
@@ -119,7 +129,8 @@ def test_the_drawing_of_a_reservation_has_every_state_and_only_calls_that_exist(
 def test_every_call_is_in_the_table_of_services() -> None:
     service, told = "", {name: set[str]() for name in CALLS}
     for name, calls, _ in rows_of(text_of(API), "service", "rpc"):
-        service = f"inventory.v1.{name}" if name else service
+        linked = re.search(r"\w+", name)
+        service = f"inventory.v1.{linked[0]}" if linked else service
         told[service] |= set(re.findall(r"\w+", calls))
     assert told == CALLS
 
@@ -147,7 +158,7 @@ def test_every_code_reason_and_state_that_a_document_names_is_there() -> None:
     } == set()
 
 
-@pytest.mark.parametrize("document", [README, API, HANDBOOK], ids=name_of)
+@pytest.mark.parametrize("document", [README, API, CLIENTS, HANDBOOK], ids=name_of)
 def test_every_setting_field_and_method_that_a_document_names_is_there(document: Path) -> None:
     messages = [one for file in FILES for one in file.message_types_by_name.values()]
     known = {field.name for message in messages for field in message.fields}
@@ -184,7 +195,7 @@ def test_every_file_that_a_document_names_is_there(document: Path) -> None:
         for name in named
         if not (ROOT / name).exists()
         and not any(found for folder in folders for found in folder.rglob(name))
-        and name != "gen/"
+        and name not in WRITTEN_BY_READERS
     }
 
 
@@ -251,9 +262,3 @@ def test_the_first_screen_of_the_readme_says_why_and_shows_a_refusal() -> None:
     first, _, _ = text_of(README).partition("\n## ")
     assert len(first.splitlines()) <= MAX_FIRST_SCREEN_LINES
     assert "INSUFFICIENT_STOCK" in first
-
-
-def test_the_newest_change_in_the_readme_is_that_of_the_changelog() -> None:
-    [newest] = re.findall(r"Newest: (.+)\.$", text_of(README), re.MULTILINE)
-    first = re.findall(r"^- \w+: (.+)\.$", text_of(CHANGELOG), re.MULTILINE)[0]
-    assert newest == first

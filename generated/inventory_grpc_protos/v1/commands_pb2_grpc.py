@@ -34,7 +34,8 @@ class InventoryCommandsStub:
     its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
-    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open, and the end of an
+    `ExecuteStream`.
     - A failure without a reason leaves it open: the command may have been recorded,
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
@@ -113,7 +114,8 @@ class InventoryCommandsServicer:
     its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
-    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open, and the end of an
+    `ExecuteStream`.
     - A failure without a reason leaves it open: the command may have been recorded,
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
@@ -191,7 +193,8 @@ class InventoryCommandsServicer:
         """Takes reserved units out of the stores: all held units, or the named lines. It
         can be called repeatedly until nothing is held.
 
-        It applies to all lines or none. During a shortfall, the first commits succeed.
+        It applies to all lines or none. A shortfall cancels no reservation: the first
+        commits get the units.
         Without lines it is idempotent: on a reservation that is `COMMITTED` it records
         nothing and succeeds. Fails with
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
@@ -341,7 +344,8 @@ class InventoryCommands:
     its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
     is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
-    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+    prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open, and the end of an
+    `ExecuteStream`.
     - A failure without a reason leaves it open: the command may have been recorded,
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.

@@ -21,7 +21,8 @@ class InventoryCommandsStub:
     its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
       is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
-      prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+      prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open, and the end of an
+      `ExecuteStream`.
     - A failure without a reason leaves it open: the command may have been recorded,
       or may be recorded in a moment. It comes from gRPC or from the network:
       `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
@@ -84,7 +85,8 @@ class InventoryCommandsStub:
     """Takes reserved units out of the stores: all held units, or the named lines. It
     can be called repeatedly until nothing is held.
 
-    It applies to all lines or none. During a shortfall, the first commits succeed.
+    It applies to all lines or none. A shortfall cancels no reservation: the first
+    commits get the units.
     Without lines it is idempotent: on a reservation that is `COMMITTED` it records
     nothing and succeeds. Fails with
     - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
@@ -159,7 +161,8 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
     its answer settles it, and nothing is recorded twice.
     - A failure with a reason means that this call has written nothing. The reason
       is that of a `google.rpc.ErrorInfo`, a value of `ErrorReason` without its
-      prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open.
+      prefix. Only `OUTCOME_UNKNOWN` and `INTERNAL` leave it open, and the end of an
+      `ExecuteStream`.
     - A failure without a reason leaves it open: the command may have been recorded,
       or may be recorded in a moment. It comes from gRPC or from the network:
       `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
@@ -250,7 +253,8 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         """Takes reserved units out of the stores: all held units, or the named lines. It
         can be called repeatedly until nothing is held.
 
-        It applies to all lines or none. During a shortfall, the first commits succeed.
+        It applies to all lines or none. A shortfall cancels no reservation: the first
+        commits get the units.
         Without lines it is idempotent: on a reservation that is `COMMITTED` it records
         nothing and succeeds. Fails with
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,

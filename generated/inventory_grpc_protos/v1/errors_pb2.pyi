@@ -5,7 +5,7 @@ The reasons for which a call is refused.
 
 Every refusal of this service has one `google.rpc.ErrorInfo` in its status
 details, and means that the call has written nothing, except `OUTCOME_UNKNOWN`
-and `INTERNAL`. An error without an `ErrorInfo` comes from gRPC or from the
+and `INTERNAL`, and except at the end of an `ExecuteStream`. An error without an `ErrorInfo` comes from gRPC or from the
 network, and leaves open whether something was written: send the same request
 again, with the same `request_id`. `google/rpc/status.proto` and
 `error_details.proto` beside this package have the messages.
@@ -152,6 +152,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 13
     """The server has too much to do; the call had no effect.
+
+    A stream whose caller has read nothing for 60 seconds also ends with this reason,
+    and with the code `UNAVAILABLE`; its commands may have been recorded.
 
     Code `RESOURCE_EXHAUSTED`. A `google.rpc.RetryInfo` has the retry delay. Retry
     `RESOURCE_EXHAUSTED` only if there is one.
@@ -360,6 +363,9 @@ Code `OUT_OF_RANGE`.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 13
 """The server has too much to do; the call had no effect.
+
+A stream whose caller has read nothing for 60 seconds also ends with this reason,
+and with the code `UNAVAILABLE`; its commands may have been recorded.
 
 Code `RESOURCE_EXHAUSTED`. A `google.rpc.RetryInfo` has the retry delay. Retry
 `RESOURCE_EXHAUSTED` only if there is one.

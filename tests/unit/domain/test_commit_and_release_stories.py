@@ -82,6 +82,17 @@ def test_what_is_not_on_hand_cannot_leave() -> None:
     )
 
 
+def test_a_shortfall_cancels_no_hold_and_a_part_can_be_committed() -> None:
+    book = (
+        given(*HELD, StockAdjusted(-6, counted=3))
+        .when(commit({KETTLES: 3}))
+        .then(ReservationCommitted(R1, None, 3))
+    )
+    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=3)
+    assert reservation(book).state is ReservationState.ACTIVE
+    assert book.inventory(KETTLES).levels == (0, 2)
+
+
 def test_while_there_is_a_shortfall_who_comes_first_is_served() -> None:
     given(*HELD, StockAdjusted(-6, counted=3)).when(commit({KETTLES: 3})).then(
         ReservationCommitted(R1, None, 3)
