@@ -204,7 +204,7 @@ async def test_what_grpc_alone_refuses_is_never_called_a_port_in_use(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (house.folder / "key.pem").write_bytes(OTHER_KEY)
-    monkeypatch.setattr("inventory_grpc.server.tls.check", lambda *_: [])
+    monkeypatch.setattr("inventory_grpc.server.certificates.check", lambda *_: [])
     with pytest.raises(BadSetting, match=r"gRPC cannot serve with .*chain\.pem and "):
         async with serve.serving(house.settings()):
             pass
