@@ -20,7 +20,7 @@ SENTENCES: Final = {
   {reads|GetStock|ratio} of the rate of a gRPC server that does nothing.
 - They add {commands|AddStock, spread} times a second with `AddStock`, each answered once it is
   durable, 99 of 100 within {commands|AddStock, spread|p99_ms} ms.
-- In bulk, {bulk|ExecuteStream, known} commands a second are recorded.
+- In bulk (many commands in a message), {bulk|ExecuteStream, known} commands a second are recorded.
 - A new follower reads {catch-up|Subscribe} events a second; with {followers|deliveries|at}
   followers and 200 commands a second, the median delay is {followers|deliveries|p50_ms} ms.
 - With {growth|resident memory|at} events in the log, the server takes {growth|resident memory} MB
