@@ -61,6 +61,11 @@ robustness: .venv/.dev ## Run the campaigns at full size, for some hours: ARGS="
 mutants: .venv/.dev ## Break the code on purpose and see which test fails: ARGS="M7 M9"
 	$(BIN)/python scripts/mutants $(ARGS)
 
+.PHONY: image
+image: BASE ?= python:3.12-slim
+image: .venv/.dev ## Build the image by buildah and try it, as root on Linux: BASE=debootstrap makes a base from Debian's packages
+	$(BIN)/python scripts/deploy/image.py --base $(BASE)
+
 .PHONY: protos
 protos: .venv/.dev ## Make generated/ from protos/
 	$(BIN)/python scripts/protos.py

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, clock, health, log, serve
+from inventory_grpc.cli import access, backup, clock, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
@@ -21,7 +21,7 @@ for command in (
     log.events,
     log.verify,
     log.rebuild,
-    log.backup,
+    backup.backup,
     log.restore,
     clock.clock,
     log.repair,

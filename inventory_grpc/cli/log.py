@@ -1,4 +1,4 @@
-"""Commands on the database file: print, verify, rebuild, back up, restore and repair."""
+"""Commands on the database file: print, verify, rebuild, restore and repair."""
 
 import asyncio
 import os
@@ -12,7 +12,6 @@ from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
-from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.companions import leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
@@ -95,21 +94,6 @@ def rebuild(database: DatabaseOption = None) -> None:
     with errors(), progress_bar("rebuilding") as progress:
         position = rebuild_alone(existing(database), progress.of)
     show(f"tables rebuilt from {position:,} events")
-
-
-def backup(
-    target: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
-    database: DatabaseOption = None,
-) -> None:
-    """Copy the database at one moment; servers may run meanwhile.
-
-    Example: `inventory-grpc backup /backups/monday.db -d shop.db`
-    """
-    with errors(), progress_bar("copying") as progress:
-        copy = back_up(existing(database), target, progress.of)
-    for folder in copy.left:
-        show(f"{folder} was left by a backup that was killed: remove it")
-    show(f"{copy.path} has everything up to position {copy.position:,}, as log {copy.log_id}")
 
 
 def repair(database: DatabaseOption = None) -> None:

@@ -13,7 +13,11 @@ from scripts.bench.sentences import SENTENCES, filled
 from scripts.bench.tables import QUESTIONS, WORDS, Table
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = (ROOT / "README.md", Path(__file__).with_name("README.md"))
+DOCUMENTS: Final = (
+    ROOT / "README.md",
+    ROOT / "scripts/deploy/README.md",
+    Path(__file__).with_name("README.md"),
+)
 
 _PATHS: Final = ("--beside", "--database", "--json")
 _PLACE: Final = re.compile(

@@ -29,6 +29,18 @@ SENTENCES: Final = {
 
 Measured by {reads|facts|command} on {reads|facts|machine}.
 """,
+    "capacity": """\
+- One process answers {reads|GetStock} `GetStock` a second, or records {commands|AddStock, spread}
+  `AddStock`, or {carts|reserve, commit} carts that are reserved and committed.
+- In bulk it records {bulk|ExecuteStream, known} commands a second.
+- {followers|deliveries|at} followers of 200 events a second see half of them within
+  {followers|deliveries|p50_ms} ms.
+- With {growth|resident memory|at} events in the log, a process takes {growth|resident memory} MB
+  of memory, and answers {growth|first answer after a start} s after a start.
+- An event takes {growth|on disk} bytes on disk, and {disk|with UUIDs} where all ids are UUIDs.
+
+Measured by {reads|facts|command} on {reads|facts|machine}.
+""",
     "bounds": """\
 - **A call**: gRPC and the kernel. Of the {profile|in all|GetStock} µs of a `GetStock`, gRPC takes
   {profile|gRPC|GetStock} and the kernel {profile|kernel|GetStock}. Python takes

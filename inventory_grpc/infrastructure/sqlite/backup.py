@@ -46,10 +46,20 @@ class Backup(NamedTuple):
     """Folders left by backups to the same name that were killed."""
 
 
-def back_up(database: Database, target: Path, progress: Callable[[int, int], None]) -> Backup:
+def nothing_to_check(_: Database) -> None:
+    """Accept every copy."""
+
+
+def back_up(
+    database: Database,
+    target: Path,
+    progress: Callable[[int, int], None],
+    check: Callable[[Database], None] = nothing_to_check,
+) -> Backup:
     """Copy the file at one moment, check the end of its log, and then give it its name.
 
-    *progress* is called with the number of pages copied and of all pages.
+    *progress* is called with the number of pages copied and of all pages. If *check* raises an
+    error for the complete copy, there is none.
 
     Raises:
         FileExistsError: a file at or beside *target* is in the way; it is left unchanged.
@@ -60,6 +70,7 @@ def back_up(database: Database, target: Path, progress: Callable[[int, int], Non
     with staging_folder(target) as (folder, left):
         copy = Database(folder / "copy.db", vfs=database.vfs)
         log_id, position = _copy(database, copy, progress)
+        check(copy)
         give_rights_of(database.path, copy.path)
         sync(copy.path)
         _check_free(target)

@@ -34,34 +34,39 @@ def staging_folder(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
         InUse: another process is building a file for this target.
         OSError: the folder cannot be created there.
     """
-    left = _left(target)
+    left = left_unfinished(target.parent, target.name + PARTIAL)
     folder = Path(tempfile.mkdtemp(prefix=target.name + PARTIAL, dir=target.parent))
     with ExitStack() as made:
         try:
             made.enter_context(_locked(folder))
         except BlockingIOError:  # another process that starts now holds it to test for a live owner
             folder.rmdir()
-            raise _in_use(target, folder) from None
+            raise _in_use(folder) from None
         made.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder, left
 
 
-def _left(target: Path) -> tuple[Path, ...]:
-    """Return the folders whose owners have ended, so that their locks are free."""
+def left_unfinished(parent: Path, prefix: str) -> tuple[Path, ...]:
+    """Return the folders with this *prefix* whose owners have ended, so that their locks are free.
+
+    Raises:
+        InUse: the owner of one is running.
+    """
     left: list[Path] = []
-    for folder in sorted(target.parent.iterdir()):
-        if not folder.name.startswith(target.name + PARTIAL) or folder.is_symlink():
+    for folder in sorted(parent.iterdir()):
+        if not folder.name.startswith(prefix) or PARTIAL not in folder.name or folder.is_symlink():
             continue
         if folder.is_dir() and os.access(folder, os.R_OK):
             try:
                 with _locked(folder):
                     left.append(folder)
             except BlockingIOError:
-                raise _in_use(target, folder) from None
+                raise _in_use(folder) from None
     return tuple(left)
 
 
-def _in_use(target: Path, folder: Path) -> InUse:
+def _in_use(folder: Path) -> InUse:
+    target = folder.with_name(folder.name.partition(PARTIAL)[0])
     return InUse(f"another process is making {target}, in {folder}")
 
 

@@ -1,0 +1,39 @@
+{{- define "inventory.name" -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "inventory.selector" -}}
+app.kubernetes.io/name: inventory
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "inventory.labels" -}}
+{{ include "inventory.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "inventory.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "inventory.lockedDown" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* The probe of the kubelet speaks no TLS, so the pod checks itself where it has a certificate. */}}
+{{- define "inventory.probe" -}}
+{{- if .tls }}
+exec:
+  command: [inventory-grpc, health, --server, "127.0.0.1:50051"{{ if .service }}, --service, {{ .service }}{{ end }}]
+{{- else }}
+grpc:
+  port: 50051
+  service: {{ .service | quote }}
+{{- end }}
+timeoutSeconds: 5
+{{- end }}
