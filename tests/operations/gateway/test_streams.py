@@ -1,6 +1,7 @@
 """`Subscribe` comes live: as a line of JSON for each message, or as server-sent events."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.support.caller import adding, calling, message
-from tests.support.gateway import Config, Gateway, connection_manager, gateway, routes
+from tests.support.gateway import SECONDS, Config, Gateway, connection_manager, gateway, routes
 
 STYLES: Final = {
     "lines": ("/v1/events:subscribe", "application/json", ""),
@@ -101,3 +102,16 @@ async def test_streams_of_grpc_last_as_long(hasty: Gateway) -> None:
         await stream.write(message(adding(5, "pan")))
         assert (await stream.read()).results[0].version == 1
         assert not watched.done()
+
+
+def test_a_request_that_stops_in_the_middle_is_ended(hasty: Gateway) -> None:
+    host, _, port = hasty.address.partition(":")
+    head = (
+        "POST /v1/products/pan/stocks/lisbon:add HTTP/1.1\r\nhost: x\r\ncontent-length: 13\r\n\r\n"
+    )
+    with socket.create_connection((host, int(port)), SECONDS) as connection:
+        connection.sendall(f'{head}{{"quantity"'.encode())
+        answer = connection.makefile("rb").read()
+    status, _, body = answer.partition(b"\r\n\r\n")
+    assert status.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["code"] == 3
