@@ -22,6 +22,9 @@ async def test_promtool_finds_nothing_wrong(tmp_path: Path, workers: int) -> Non
             await refused(caller.commands.ReserveStock(reserving(line(9))))
         answer = await get(await page_address(server))
     assert answer.text.count("inventory_worker_up{") == workers
+    samples = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    assert all('worker="' in sample for sample in samples)
+    assert len({sample.rpartition(" ")[0] for sample in samples}) == len(samples)
     checked = await asyncio.to_thread(
         subprocess.run,
         [promtool, "check", "metrics"],
