@@ -20,7 +20,7 @@ help: ## Show this list
 
 .PHONY: run
 run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
-	@exec $(BIN)/inventory-grpc serve $(ARGS)
+	@INVENTORY_METRICS_LISTEN=$${INVENTORY_METRICS_LISTEN-auto} exec $(BIN)/inventory-grpc serve $(ARGS)
 
 .PHONY: grpcurl
 grpcurl: .venv/.run ## Install grpcurl into .venv/bin, beside inventory-grpc
@@ -105,7 +105,7 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 
 .venv/.run: .venv/.made pyproject.toml
 	@echo "Installing what serving needs"
-	@$(INSTALL) -e .
+	@$(INSTALL) -e '.[metrics]'
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml
