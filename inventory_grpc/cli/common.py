@@ -14,7 +14,7 @@ from rich.text import Text
 
 from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger.loop import LedgerBroken
-from inventory_grpc.application.ports import StorageError
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -61,6 +61,8 @@ def _plain(error: Exception) -> str:
     """Return the message of *error*; for a system error, the file and the reason."""
     if isinstance(error, OSError) and error.strerror and isinstance(error.filename, str | Path):
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, StorageError) and error.fault is Fault.FULL:
+        return f"{error}; make room there, and run this again"
     return str(error)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,6 +13,7 @@ from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.read_models import TABLES
 from inventory_grpc.infrastructure.sqlite.companions import leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
@@ -73,15 +75,23 @@ def verify(database: DatabaseOption = None) -> None:
 
     Servers may run meanwhile. Example: `inventory-grpc verify -d shop.db`
     """
-    found = 0
+    found, tables = 0, set[str]()
     with errors(), progress_bar("checking") as progress:
         for difference in differences(existing(database), progress.at):
             found += 1
+            tables.add(difference.partition(":")[0])
             print(printable(difference))  # noqa: T201  the result
     if found:
-        show(": restore a backup, or `rebuild` the tables", red=f"{found} differences")
+        show(f": {_remedy(tables)}", red=f"{found} differences")
         raise typer.Exit(1)
     show(f"0 differences in {progress.position:,} events")
+
+
+def _remedy(tables: AbstractSet[str]) -> str:
+    """Return the action after differences in *tables*, which may be other parts of the file."""
+    if tables <= {*TABLES}:
+        return "only in tables made from the log: stop the servers, run `inventory-grpc rebuild`"
+    return "not only in tables made from the log: stop the servers and restore a backup"
 
 
 def rebuild(database: DatabaseOption = None) -> None:

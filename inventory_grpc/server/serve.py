@@ -13,7 +13,7 @@ from inventory_grpc.application.tally import Tally
 from inventory_grpc.bootstrap import Engine, Service, build_service, engine
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.presentation.server import CallControls, drain
-from inventory_grpc.server.address import warn_of_openness
+from inventory_grpc.server.address import cannot_listen, is_free, warn_of_openness
 from inventory_grpc.server.metrics import metrics
 from inventory_grpc.server.progress import progress_of_start
 from inventory_grpc.server.tls import Tls, listen
@@ -45,8 +45,10 @@ async def serving(
     On exit, accepted calls are answered for up to `drain_seconds`.
 
     Raises:
-        OSError: the address cannot be bound.
+        OSError: the address cannot be bound; no database was created or upgraded for that.
     """
+    if worker is None and not is_free(settings):
+        raise cannot_listen(settings)
     async with (
         tracing(settings, worker) as traced,
         engine(settings, wall=wall, showing=progress_of_start) as parts,

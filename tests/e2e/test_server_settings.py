@@ -54,6 +54,7 @@ def test_a_port_that_is_taken_is_said_in_one_line_with_what_to_do(tmp_path: Path
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir()), "it has made a database"
 
 
 def test_without_encryption_nobody_else_is_served(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -86,7 +87,7 @@ async def test_rebuild_is_refused_while_a_server_runs(
             rebuild_alone(Database(path), _nothing)
         result = CliRunner().invoke(app, ["rebuild", "-d", str(path)])
         assert result.exit_code == 1
-        assert "is in use: a server is running" in result.stderr
+        assert f"is in use: a server is running (process {os.getpid()}): stop it" in result.stderr
         await shop.record(add(1))
     assert rebuild_alone(Database(path), _nothing) == 7
 

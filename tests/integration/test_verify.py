@@ -5,7 +5,7 @@ import random
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -14,8 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
+from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import replay
+from inventory_grpc.infrastructure.sqlite.backup import back_up
+from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.read_only_files import readable
 from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.support.opened import change, checked, opened, rows, stored
@@ -159,6 +163,26 @@ def test_a_sound_file_has_no_differences(path: Path) -> None:
     assert "0 differences in 508 events" in summary
 
 
+def test_commands_that_read_leave_no_file_beside_a_backup(path: Path, tmp_path: Path) -> None:
+    (folder := tmp_path / "backups").mkdir()
+    copy = back_up(Database(path), folder / "monday.db", lambda *_: None).path
+    for command in ("verify", "events"):
+        assert CliRunner().invoke(app, [command, "-d", str(copy)]).exit_code == 0
+    back_up(Database(copy), tmp_path / "again.db", lambda *_: None)
+    assert list(folder.iterdir()) == [copy]
+
+
+async def test_a_server_that_starts_while_its_file_is_read_keeps_its_wal(path: Path) -> None:
+    async with AsyncExitStack() as server:
+        with readable(Database(path)) as database, closing(database.reader()) as reader:
+            reader.execute("SELECT count(*) FROM events").fetchall()
+            shop = await server.enter_async_context(opened(path))
+            await shop.record(add(1))
+        assert companion(path, "-wal").stat().st_size
+        added = await shop.record(add(1))
+    assert checked(path).position == added.position
+
+
 @pytest.mark.parametrize("what", DAMAGES)
 def test_damage_is_found_and_named(path: Path, what: str) -> None:
     damage, expected = DAMAGES[what]
@@ -167,6 +191,9 @@ def test_damage_is_found_and_named(path: Path, what: str) -> None:
     assert code == 1
     assert any(re.fullmatch(expected, line) for line in lines), lines
     assert f"{len(lines)} difference" in summary
+    is_of_tables = {line.partition(":")[0] for line in lines} <= set(read_models.TABLES)
+    assert ("run `inventory-grpc rebuild`" in summary) == is_of_tables
+    assert ("restore a backup" in summary) == (not is_of_tables)
 
 
 def test_no_flipped_bit_in_the_body_of_an_event_goes_unnoticed(path: Path) -> None:

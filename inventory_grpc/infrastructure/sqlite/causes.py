@@ -47,7 +47,8 @@ def storage_errors(
     """
     try:
         yield
-    except apsw.Error as error:
+    except apsw.Error as last:
+        error = _first(last)
         number = _error_number(error, connection)
         fault = _fault_of(error, number, path)
         if fault is None:
@@ -55,6 +56,13 @@ def storage_errors(
         raise StorageError(
             fault, committing, _why(error, number, path), _detail(error, number, path)
         ) from error
+
+
+def _first(error: apsw.Error) -> apsw.Error:
+    """Return the error after which SQLite rolled back by itself, so that apsw could not."""
+    while isinstance(error, apsw.SQLError) and isinstance(error.__context__, apsw.Error):
+        error = error.__context__
+    return error
 
 
 def _error_number(error: apsw.Error, connection: apsw.Connection | None) -> int:
@@ -109,7 +117,7 @@ def _why(error: apsw.Error, number: int, path: Path) -> str:
         return found[1]
     if number:
         return os.strerror(number)
-    if isinstance(error, apsw.BusyError | apsw.LockedError):
+    if isinstance(error, apsw.BusyError | apsw.LockedError | apsw.FullError):
         return ""  # the kind of failure is sufficient
     if isinstance(error, apsw.IOError) and _code(error) == apsw.SQLITE_IOERR_DATA:
         return ""

@@ -15,10 +15,11 @@ from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.companions import companion
-from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.connection import Database, close
 from inventory_grpc.infrastructure.sqlite.file_aliases import under_one_name
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.file_swap import sync
+from inventory_grpc.infrastructure.sqlite.lock_holders import locks_on
 from inventory_grpc.infrastructure.sqlite.upgrading import make_current
 
 _log = logging.getLogger(__name__)
@@ -115,13 +116,25 @@ def _make_ready(database: Database, now: int, showing: ShowProgress) -> None:
 def _make(database: Database, now: int) -> None:
     """Create an empty log under a temporary name, then rename it, so it is complete or absent."""
     new = replace(database, path=companion(database.path, ".making"))
-    for end in ("", "-wal", "-shm", "-journal"):
-        companion(new.path, end).unlink(missing_ok=True)  # left by a start that was killed
-    with closing(new.creator()) as connection, storage_errors(new.path, connection):
-        schema.create(connection, now)
-    sync(new.path)
-    new.path.rename(database.path)
+    _remove(new)  # left by a start that was killed
+    try:
+        connection = new.creator()
+        try:
+            with storage_errors(new.path, connection):
+                schema.create(connection, now)
+        finally:
+            close(connection)  # an error of it would replace the cause
+        sync(new.path)
+        new.path.rename(database.path)
+    except BaseException:
+        _remove(new)
+        raise
     sync(database.path.parent)
+
+
+def _remove(database: Database) -> None:
+    for end in ("", "-wal", "-shm", "-journal"):
+        companion(database.path, end).unlink(missing_ok=True)
 
 
 def rebuild_alone(database: Database, progress: Progress) -> int:
@@ -180,7 +193,13 @@ def _wait_for(file: int, how: int, path: Path, patience_seconds: float) -> None:
             fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= give_up:
-                what = "a server is running" if how == fcntl.LOCK_EX else "it is being rebuilt"
+                holders = ", ".join(f"{lock.process}" for lock in locks_on(path) if lock.process)
+                of = f" (process {holders})" if holders else ""
+                what = (
+                    f"a server is running{of}: stop it first"
+                    if how == fcntl.LOCK_EX
+                    else f"it is being rebuilt{of}: start again when that has ended"
+                )
                 raise InUse(f"{path.with_suffix('')} is in use: {what}") from None
             time.sleep(0.02)
         else:

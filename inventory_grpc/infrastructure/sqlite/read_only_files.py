@@ -10,11 +10,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import apsw
+
+from inventory_grpc.application.ports import StorageError
 from inventory_grpc.infrastructure.sqlite.companions import companion, has_content, size_of
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse
@@ -31,7 +34,7 @@ class _FileState(NamedTuple):
 
 @contextmanager
 def readable(database: Database) -> Iterator[Database]:
-    """Yield *database* in a form that can be read without creating companion files.
+    """Yield *database* in a form that can be read without leaving new companion files.
 
     Raises:
         InUse: another process changed the file meanwhile, so the results are invalid.
@@ -41,14 +44,28 @@ def readable(database: Database) -> Iterator[Database]:
     wal, shm = (companion(path, end) for end in ("-wal", "-shm"))
     # the owner of the file could not write to companions that another user creates
     may_write = os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
-    if may_write or (wal.exists() and shm.exists()):
+    if wal.exists() and shm.exists():
         yield database
+    elif may_write:
+        yield database
+        _tidy(database)
     elif has_content(wal):
         with _copied(database) as copy:
             yield copy
     else:
         with _unchanged(path):
             yield replace(database, is_at_rest=True)
+
+
+def _tidy(database: Database) -> None:
+    """Have SQLite delete the empty WAL and the `-shm` that reading has created.
+
+    SQLite deletes them with the last connection, so not while another process has the file open.
+    """
+    with suppress(StorageError, apsw.Error), closing(database.reader()) as connection:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchall()  # opens the WAL
+        if not has_content(companion(database.path, "-wal")):
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
 
 def has_changed(path: Path, since: _FileState) -> bool:

@@ -111,7 +111,7 @@ def closed_to_others(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_BYTES, _SHARED_FIRST)
         except (BlockingIOError, PermissionError):  # which one depends on the system
-            raise InUse(f"{path} is in use: another program has it open") from None
+            raise InUse(f"{path} is in use: another program has it open; stop it first") from None
         yield
     finally:
         os.close(file)

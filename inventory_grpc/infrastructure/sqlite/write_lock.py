@@ -1,7 +1,6 @@
 """The write lock of the file: taken for each transaction, and reported if it blocks for long."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,8 @@ from typing import Final, Never
 import apsw
 
 from inventory_grpc.application.background import repeat
+from inventory_grpc.infrastructure.sqlite.companions import companion
+from inventory_grpc.infrastructure.sqlite.lock_holders import locks_on
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,6 @@ REPORT_SECONDS: Final = 2.0
 CHECK_SECONDS: Final = 0.25
 """The interval at which the wait is checked."""
 
-_LOCKS: Final = Path("/proc/locks")
 _WRITE_LOCK_BYTE: Final = 120
 """The byte of the `-shm` file that SQLite locks for the writer (`WAL_WRITE_LOCK`)."""
 
@@ -103,16 +103,8 @@ class WriteLock:
 
 def holder_of(database: Path) -> int:
     """Return the id of the process that holds the write lock; 0 if the system does not say."""
-    try:
-        shm = Path(f"{database}-shm").stat()
-        locks = _LOCKS.read_text("ascii")
-    except OSError:
-        return 0
-    device = f"{os.major(shm.st_dev):02x}:{os.minor(shm.st_dev):02x}:{shm.st_ino}"
-    for line in locks.splitlines():
-        # such as `3: POSIX  ADVISORY  WRITE 4711 fe:00:131 120 120`
-        match line.split():
-            case [_, "POSIX", _, "WRITE", process, where, first, last] if where == device:
-                if int(first) <= _WRITE_LOCK_BYTE <= (int(last) if last.isdigit() else int(first)):
-                    return max(int(process), 0)
+    for lock in locks_on(companion(database, "-shm")):
+        is_of_writer = lock.first <= _WRITE_LOCK_BYTE <= lock.last
+        if (lock.kind, lock.access) == ("POSIX", "WRITE") and is_of_writer:
+            return lock.process
     return 0
