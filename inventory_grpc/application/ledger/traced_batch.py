@@ -17,7 +17,7 @@ from inventory_grpc.domain.refusals import Refusal
 
 _log = logging.getLogger(__name__)
 
-MAX_LINKS: Final = 32
+MAX_LINKS: Final = 16
 """Callers of a batch that its commit names. Each of them names all, so the cost is the square."""
 
 A = TypeVar("A")

@@ -79,7 +79,7 @@ class TraceCalls(Around):
             if trace is None:
                 return await inner(request, call)
             call.note(trace_id=trace.trace_id, span_id=trace.span_id)
-            CURRENT.set(trace)  # for the task of this call
+            token = CURRENT.set(trace)
             code, response = StatusCode.UNKNOWN, None
             try:
                 response = await inner(request, call)
@@ -88,6 +88,7 @@ class TraceCalls(Around):
                 code = StatusCode.CANCELLED
                 raise
             finally:
+                CURRENT.reset(token)
                 told = cast("StatusCode | None", call.context.code())
                 trace.end(told or code, call.notes.get("actor", ""), _position(response))
             return response
@@ -97,8 +98,10 @@ class TraceCalls(Around):
     def _begin(self, method: str, call: Call) -> CallTrace | None:
         metadata = call.context.invocation_metadata() or ()
         parent = None
-        if any(key == PARENT for key, _ in metadata):
-            parent = Parent.find(metadata)
+        for key, _ in metadata:
+            if key == PARENT:
+                parent = Parent.find(metadata)
+                break
         is_sampled = parent.is_sampled if parent else self._chance() < self._ratio
         return self._tracer.begin(method, parent) if is_sampled else None
 
