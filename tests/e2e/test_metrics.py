@@ -272,3 +272,15 @@ def test_without_the_library_a_server_starts_and_names_the_extra_if_metrics_are_
         assert server.stderr is not None
         assert any(" on 127.0.0.1:" in line for line in server.stderr)
         server.terminate()
+
+
+def test_make_run_serves_metrics_where_nothing_else_is_set() -> None:
+    told = subprocess.run(
+        ["make", "--dry-run", "--always-make", "run"],
+        capture_output=True,
+        check=True,
+        cwd=ROOT,
+        text=True,
+    )
+    assert "INVENTORY_METRICS_LISTEN=${INVENTORY_METRICS_LISTEN-auto} exec" in told.stdout
+    assert "-e '.[metrics]'" in told.stdout
