@@ -137,6 +137,11 @@ async def test_the_files_of_a_database_are_those_in_the_handbook(
     rows = rows_of(text_of(HANDBOOK), "file", "content")
     named = {name.strip("` ") for row in rows for name in row[0].split(",")}
     assert named == {file.name for file in path.parent.glob("inventory.db*")}
+    server.terminate()
+    assert await server.ended() == 0
+    stopped = {file.name for file in path.parent.glob("inventory.db*")}
+    assert stopped == {path.name, f"{path.name}.mark", f"{path.name}.lock"}
+    assert "**A stopped database** is three files: the database, `.mark`" in text_of(HANDBOOK)
 
 
 def test_each_way_to_call_is_shown_with_an_answer_and_run() -> None:
