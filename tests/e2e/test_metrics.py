@@ -27,10 +27,11 @@ from tests.support.keyring import Keyring
 from tests.support.samples import SAMPLES
 from tests.support.scraping import Family, get, page_address, page_of, value_of
 from tests.support.server_process import ENVIRONMENT, ServerProcess, server_process
-from tests.support.waiting import eventually
+from tests.support.waiting import LOOK_EVERY_SECONDS, SECONDS, eventually
 
 METRICS: Final = ROOT / "scripts/deploy/metrics/README.md"
 LISTEN: Final = ("--metrics-listen", "127.0.0.1:0")
+STARTED: Final = "grpc_server_started_total"
 HANDLED: Final = "grpc_server_handled_total"
 MOST_SERIES: Final = 1_000
 """A release that adds an rpc may add 30."""
@@ -44,8 +45,21 @@ class Shop:
         self.caller = caller
         self.page = page
 
-    async def metrics(self) -> dict[str, Family]:
-        return await page_of(self.page)
+    async def metrics(self, open_calls: int = 0) -> dict[str, Family]:
+        """Return the metrics once all calls but *open_calls* are counted as ended.
+
+        A caller has its answer a moment before the server counts the call.
+        """
+        async with asyncio.timeout(SECONDS):
+            while True:
+                page = await page_of(self.page)
+                if _total(page, STARTED) - _total(page, HANDLED) <= open_calls:
+                    return page
+                await asyncio.sleep(LOOK_EVERY_SECONDS)
+
+
+def _total(page: dict[str, Family], name: str) -> float:
+    return sum(sample.value for sample in page[name].samples)
 
 
 @pytest.fixture
@@ -107,8 +121,8 @@ async def test_calls_commands_events_and_followers_are_counted(shop: Shop) -> No
     message: Any = await following.read()
     while not message.events:
         message = await following.read()
-    page = await shop.metrics()
-    assert value_of(page, "grpc_server_started_total", grpc_method="AddStock") == 2
+    page = await shop.metrics(open_calls=1)
+    assert value_of(page, STARTED, grpc_method="AddStock") == 2
     assert value_of(page, HANDLED, grpc_method="AddStock", grpc_code="OK") == 2
     code = {"grpc_method": "ReserveStock", "grpc_code": "FailedPrecondition"}
     assert value_of(page, HANDLED, **code) == 1
