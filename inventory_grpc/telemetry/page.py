@@ -61,6 +61,8 @@ class Page:
         self._open.add(task)
         self._waiting[task] = None
         task.add_done_callback(self._forget)
+        # not in the task itself: one that is cancelled before its first step runs nothing
+        task.add_done_callback(lambda _: writer.transport.abort())
 
     def close(self) -> None:
         for task in self._open:
@@ -91,8 +93,6 @@ class Page:
                 await writer.wait_closed()
         except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             pass  # a caller that sends no request, or does not take the answer
-        finally:
-            writer.transport.abort()
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> bytes:
         request, *lines = head.decode("latin-1").split("\r\n")

@@ -1,8 +1,10 @@
 """The page of metrics answers a scraper, whatever other connections do."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from tests.support.scraping import get
 from tests.support.waiting import eventually
 
 IDLE = 200
+TOGETHER = 90  # fewer than wait in the backlog of a listening socket
 
 
 class Serving:
@@ -89,6 +92,21 @@ async def test_idle_connections_are_few_and_leave_room_for_a_scraper(serving: Se
         await eventually(lambda: sum(one.at_eof() for one in readers) == closed)
         assert len(serving.page._open) == MAX_CONNECTIONS
         assert (await get(address)).status == 200
+
+
+async def test_connections_that_arrive_together_are_closed_too(serving: Serving) -> None:
+    host, _, port = (await serving.start()).rpartition(":")
+    with ExitStack() as stack:
+        # while the event loop does not run, all of them wait to be accepted
+        for _ in range(TOGETHER):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        before = _descriptors()
+        await eventually(lambda: len(serving.page._open) == MAX_CONNECTIONS)
+        await eventually(lambda: _descriptors() == before + MAX_CONNECTIONS)
+
+
+def _descriptors() -> int:
+    return len([*Path("/dev/fd").iterdir()])
 
 
 async def test_an_idle_connection_is_closed_after_its_time(
