@@ -73,7 +73,7 @@ def test_nothing_else_in_the_folder_is_removed(path: Path, folder: Path) -> None
     (folder / old.replace("T00", "T02")).symlink_to(folder / "monday.db")
     kept = names(folder)
     for end in ("", "-wal", ".mark"):
-        (folder / f"{old}{end}").touch()
+        (folder / f"{old}{end}").write_bytes(b"old")
     done = back_up(path, folder, "--keep", "1")
     assert done.exit_code == 0
     assert f"removed {folder / old}" in done.stderr
@@ -85,10 +85,22 @@ def test_the_copy_just_made_stays_though_the_wall_clock_was_set_back(
     path: Path, folder: Path
 ) -> None:
     later = folder / "shop-21000101T000000.000000Z.db"
-    later.touch()
+    later.write_bytes(b"later")
     assert back_up(path, folder, "--keep", "1").exit_code == 0
     [made] = names(folder)
     assert made != later.name
+
+
+def test_a_name_that_a_killed_backup_has_reserved_does_not_count_as_a_copy(
+    path: Path, folder: Path
+) -> None:
+    assert back_up(path, folder, "--keep", "2").exit_code == 0
+    [copy] = names(folder)
+    reserved = folder / "shop-21000101T000000.000000Z.db"
+    reserved.touch()
+    assert back_up(path, folder, "--keep", "2").exit_code == 0
+    assert copy in names(folder)
+    assert reserved.exists()
 
 
 def test_a_copy_with_differences_is_not_made_and_no_other_is_removed(

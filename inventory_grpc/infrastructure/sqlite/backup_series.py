@@ -43,7 +43,8 @@ class BackupSeries:
     def remove_oldest(self, newest: Path, keep: int) -> list[Path]:
         """Remove all but the last *keep*; return those that were removed.
 
-        *newest* always stays, also after the wall clock was set back.
+        *newest* always stays, also after the wall clock was set back. An empty file is no copy, but
+        a name that a killed backup has reserved on a file system without links; it is left alone.
         """
         pattern = re.compile(re.escape(self.prefix) + _TIME_PATTERN + r"\.db")
         others = sorted(
@@ -52,6 +53,7 @@ class BackupSeries:
             if pattern.fullmatch(file.name)
             and file.is_file()
             and not file.is_symlink()
+            and file.stat().st_size
             and file.name != newest.name
         )
         removed = others[: max(0, len(others) - (keep - 1))]
