@@ -161,3 +161,10 @@ def test_what_a_killed_backup_left_is_named_and_a_running_one_is_waited_for(
         assert done.exit_code == 1
         assert "another process is making " in done.stderr
     assert names(folder) == before
+
+
+def test_a_running_backup_of_a_database_with_a_longer_name_is_not_waited_for(
+    path: Path, folder: Path
+) -> None:
+    with staging_folder(BackupSeries.of(Path("shop-east.db"), folder).next_target()):
+        assert back_up(path, folder, "--keep", "7").exit_code == 0

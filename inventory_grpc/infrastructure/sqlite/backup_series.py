@@ -37,6 +37,11 @@ class BackupSeries:
     def prefix(self) -> str:
         return f"{self.database.stem}-"
 
+    @property
+    def _names(self) -> re.Pattern[str]:
+        """The names of its files, and of no other series, such as that of `shop-east.db`."""
+        return re.compile(re.escape(self.prefix) + _TIME_PATTERN + r"\.db")
+
     def next_target(self) -> Path:
         return self.folder / f"{self.prefix}{datetime.now(UTC).strftime(_TIME)}.db"
 
@@ -46,11 +51,10 @@ class BackupSeries:
         *newest* always stays, also after the wall clock was set back. An empty file is no copy, but
         a name that a killed backup has reserved on a file system without links; it is left alone.
         """
-        pattern = re.compile(re.escape(self.prefix) + _TIME_PATTERN + r"\.db")
         others = sorted(
             file
             for file in self.folder.iterdir()
-            if pattern.fullmatch(file.name)
+            if self._names.fullmatch(file.name)
             and file.is_file()
             and not file.is_symlink()
             and file.stat().st_size
@@ -68,7 +72,7 @@ class BackupSeries:
         Raises:
             InUse: another one is running.
         """
-        return left_unfinished(self.folder, self.prefix)
+        return left_unfinished(self.folder, self._names)
 
     def is_on_the_volume_of_the_database(self) -> bool:
         return self.folder.stat().st_dev == self.database.stat().st_dev

@@ -7,6 +7,7 @@ is ever overwritten.
 import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def staging_folder(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
         InUse: another process is building a file for this target.
         OSError: the folder cannot be created there.
     """
-    left = left_unfinished(target.parent, target.name + PARTIAL)
+    left = left_unfinished(target.parent, re.compile(re.escape(target.name)))
     folder = Path(tempfile.mkdtemp(prefix=target.name + PARTIAL, dir=target.parent))
     with ExitStack() as made:
         try:
@@ -46,15 +47,16 @@ def staging_folder(target: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
         yield folder, left
 
 
-def left_unfinished(parent: Path, prefix: str) -> tuple[Path, ...]:
-    """Return the folders with this *prefix* whose owners have ended, so that their locks are free.
+def left_unfinished(parent: Path, names: re.Pattern[str]) -> tuple[Path, ...]:
+    """Return the folders for files of these *names* whose owners have ended: their locks are free.
 
     Raises:
         InUse: the owner of one is running.
     """
     left: list[Path] = []
     for folder in sorted(parent.iterdir()):
-        if not folder.name.startswith(prefix) or PARTIAL not in folder.name or folder.is_symlink():
+        name, _, _ = folder.name.rpartition(PARTIAL)
+        if not names.fullmatch(name) or folder.is_symlink():
             continue
         if folder.is_dir() and os.access(folder, os.R_OK):
             try:
