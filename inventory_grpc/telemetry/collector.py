@@ -50,7 +50,7 @@ class Metrics:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
 
     async def render(self, accept: str) -> Rendered:
-        encode, content_type = choose_encoder(accept)
+        encode, content_type = _form_of(accept)
         loop = asyncio.get_running_loop()
         return Rendered(
             content_type, await loop.run_in_executor(self._thread, encode, self._registry)
@@ -58,6 +58,14 @@ class Metrics:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False)
+
+
+def _form_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """Return the encoder for the header *accept*, and the content type."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # of the library, when the version in it is not of numbers
+        return choose_encoder("")
 
 
 class _Parts(Collector):

@@ -71,6 +71,16 @@ async def shop(path: Path, tmp_path: Path) -> AsyncIterator[Shop]:
         yield Shop(server, caller, await page_address(server))
 
 
+@pytest.mark.parametrize("version", ["latest", "1.x", "²", "", "1.0.0.0"])
+async def test_a_scraper_that_asks_for_an_unknown_version_gets_the_page(
+    shop: Shop, version: str
+) -> None:
+    for kind in ("text/plain", "application/openmetrics-text"):
+        answer = await get(shop.page, accept=f"{kind}; version={version}")
+        assert answer.status == 200
+        assert "grpc_server_started_total{" in answer.text
+
+
 async def test_every_metric_is_in_the_handbook_with_its_type_labels_and_meaning_and_no_other(
     path: Path, tmp_path: Path
 ) -> None:
