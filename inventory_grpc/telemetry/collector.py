@@ -6,10 +6,12 @@ data is ever one; `actor` is bounded by `MAX_ACTORS`.
 
 import asyncio
 import platform
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib.metadata import version
+from queue import SimpleQueue
 
 import grpc
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
@@ -47,17 +49,44 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         # one at a time, and not on the loop: a disk that hangs holds up nothing but the page
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+        self._thread = _Thread()
 
     async def render(self, accept: str) -> Rendered:
         encode, content_type = _form_of(accept)
-        loop = asyncio.get_running_loop()
-        return Rendered(
-            content_type, await loop.run_in_executor(self._thread, encode, self._registry)
-        )
+        return Rendered(content_type, await self._thread.run(lambda: encode(self._registry)))
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False)
+        self._thread.end()
+
+
+class _Thread:
+    """Runs work in order on one thread.
+
+    It is not that of a pool: Python does not exit before these have ended, however they hang.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[tuple[Future[bytes], Callable[[], bytes]] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name="metrics", daemon=True).start()
+
+    async def run(self, work: Callable[[], bytes]) -> bytes:
+        future = Future[bytes]()
+        self._waiting.put((future, work))
+        return await asyncio.wrap_future(future)
+
+    def end(self) -> None:
+        """End the thread after the work that waits, and wait for nothing."""
+        self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (one := self._waiting.get()) is not None:
+            future, work = one
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001  who waits for it is told
+                future.set_exception(error)
 
 
 def _form_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:

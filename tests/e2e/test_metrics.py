@@ -5,6 +5,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any, Final
 import grpc.aio
 import pytest
 
+from inventory_grpc.infrastructure.sqlite.footprint import Footprint
 from inventory_grpc.server import metrics_page
 from inventory_grpc.server.serve import serving
 from inventory_grpc.settings import BadSetting, Settings
@@ -158,6 +160,30 @@ async def test_commands_in_bulk_are_counted_one_by_one(shop: Shop) -> None:
     commands = "inventory_commands_total"
     assert value_of(page, commands, command="AddStock", outcome="recorded") == 2
     assert value_of(page, commands, command="ReserveStock", outcome="insufficient_stock") == 1
+
+
+async def test_a_page_that_waits_for_a_disk_does_not_keep_the_process_from_its_exit(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def hang(_: Footprint) -> None:
+        asked.set()
+        answered.wait()
+
+    monkeypatch.setattr(Footprint, "disk", hang)
+    before = {*threading.enumerate()}
+    settings = Settings(listen="127.0.0.1:0", metrics_listen="127.0.0.1:0", database=path)
+    async with serving(settings) as served:
+        assert served.metrics is not None
+        scrape = asyncio.create_task(get(served.metrics))
+        await eventually(asked.is_set)
+    left = {*threading.enumerate()} - before
+    [hanging] = [thread for thread in left if thread.name.startswith("metrics")]
+    assert hanging.daemon, "at its exit, Python waits for it"
+    answered.set()
+    scrape.cancel()
+    await asyncio.wait([scrape])
 
 
 async def test_every_call_in_the_log_is_counted_with_its_code(shop: Shop) -> None:
