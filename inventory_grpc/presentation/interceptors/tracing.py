@@ -1,6 +1,7 @@
 """Traces calls: a caller's `traceparent` decides which, and without one a share of the calls."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Iterable
 from random import random
@@ -8,10 +9,13 @@ from typing import Final, NamedTuple, Protocol, cast
 
 from grpc import StatusCode
 
+from inventory_grpc.application.failures import bug
 from inventory_grpc.application.tracing import CURRENT, Trace
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.interceptors.around import Around
+
+_log = logging.getLogger(__name__)
 
 PARENT: Final = "traceparent"
 
@@ -89,8 +93,7 @@ class TraceCalls(Around):
                 raise
             finally:
                 CURRENT.reset(token)
-                told = cast("StatusCode | None", call.context.code())
-                trace.end(told or code, call.notes.get("actor", ""), _position(response))
+                _end(trace, call, code, response)
             return response
 
         return traced
@@ -104,6 +107,14 @@ class TraceCalls(Around):
                 break
         is_sampled = parent.is_sampled if parent else self._chance() < self._ratio
         return self._tracer.begin(method, parent) if is_sampled else None
+
+
+def _end(trace: CallTrace, call: Call, code: StatusCode, response: object) -> None:
+    told = cast("StatusCode | None", call.context.code())
+    try:
+        trace.end(told or code, call.notes.get("actor", ""), _position(response))
+    except Exception as error:  # noqa: BLE001  it must not become the answer to a committed command
+        bug(_log, error, "the trace of a call")
 
 
 def _position(response: object) -> int:

@@ -92,6 +92,19 @@ async def test_a_sampled_caller_is_the_parent_whatever_the_ratio() -> None:
     assert (line["trace_id"], line["span_id"]) == (TRACE, SPAN)
 
 
+async def test_an_error_of_the_tracer_does_not_become_the_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no room")
+
+    monkeypatch.setattr(Recorded, "end", fail)
+    async with served({ADD_STOCK: unary(echo)}, Nested(RunningCalls(), always(Traces()))) as caller:
+        call = caller.begin(ADD_STOCK)
+        assert await call.code() is StatusCode.OK
+    assert "internal error" in caplog.text
+
+
 async def test_a_caller_that_is_not_sampled_is_not_traced_whatever_the_ratio() -> None:
     traces = Traces()
     line = await ask(echo, always(traces), traceparent=NOT_SAMPLED)
