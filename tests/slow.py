@@ -6,6 +6,8 @@ A name is that of a file, a test, or one of a test's parameters, as pytest has i
 from typing import Final
 
 _MANY_PROCESSES: Final = (
+    "tests/e2e/test_drain.py",
+    "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
     (
         "tests/e2e/test_hot_product.py::"
@@ -35,6 +37,8 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_fail_points.py",
     "tests/robustness/test_followers.py",
     "tests/robustness/test_full_disk.py",
+    "tests/robustness/test_killed.py",
+    "tests/robustness/test_one_order.py",
     "tests/robustness/test_overload.py",
     "tests/robustness/test_power_cut.py",
     (
