@@ -6,7 +6,9 @@ A name is that of a file, a test, or one of a test's parameters, as pytest has i
 from typing import Final
 
 _MANY_PROCESSES: Final = (
+    "tests/e2e/test_call_log.py",
     "tests/e2e/test_drain.py",
+    "tests/e2e/test_health_command.py",
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
     (
@@ -30,6 +32,7 @@ _LARGE_FILES: Final = (
 )
 
 _CAMPAIGNS: Final = (
+    "tests/robustness/test_access.py",
     "tests/robustness/test_bad_input.py",
     "tests/robustness/test_breaker_under_load.py",
     "tests/robustness/test_drain_under_load.py",
@@ -37,6 +40,7 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_fail_points.py",
     "tests/robustness/test_followers.py",
     "tests/robustness/test_full_disk.py",
+    "tests/robustness/test_fuzz.py",
     "tests/robustness/test_killed.py",
     "tests/robustness/test_one_order.py",
     "tests/robustness/test_overload.py",
@@ -67,10 +71,7 @@ _LONG_WAITS: Final = (
     "tests/robustness/test_log_without_reader.py",
     "tests/robustness/test_raw_http2.py",
     "tests/robustness/test_stalled_readers.py",
-    (
-        "tests/robustness/test_sync_before_answer.py::"
-        "test_with_relaxed_durability_answers_leave_before_the_sync"
-    ),
+    "tests/robustness/test_sync_before_answer.py",
 )
 
 SLOW: Final = frozenset((*_MANY_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_LONG_WAITS))
