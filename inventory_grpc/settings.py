@@ -266,14 +266,6 @@ class Settings:
         return Address.read("listen", self.listen)
 
     @property
-    def host(self) -> str:
-        return self.address.host
-
-    @property
-    def port(self) -> int:
-        return self.address.port
-
-    @property
     def is_loopback(self) -> bool:
         return self.address.is_loopback
 

@@ -79,7 +79,7 @@ class Probe:
         options: list[tuple[str, str | int]] = [*_OPTIONS]
         if not authorities and where.is_loopback and (shown := await _certificate_shown(where)):
             authorities = ssl.DER_cert_to_PEM_cert(shown).encode()
-            name = next(iter(names_of(shown)), where.host).replace("*", "any")
+            name = next(iter(names_of(shown)), where.address.host).replace("*", "any")
             options.append(("grpc.ssl_target_name_override", name))
         if authorities is None:
             return grpc.aio.insecure_channel(where.listen, options=options)
@@ -98,9 +98,10 @@ def _place(server: str) -> Settings:
         asked = Settings(listen=server, allow_plaintext=True, allow_anonymous=True)
     except BadSetting as error:
         raise BadSetting(str(error).replace("listen", "server", 1)) from None
-    host = _THIS_MACHINE.get(asked.host, asked.host)
+    named, port = asked.address
+    host = _THIS_MACHINE.get(named, named)
     place = f"[{host}]" if ":" in host else host
-    return replace(asked, listen=f"{place}:{asked.port}")
+    return replace(asked, listen=f"{place}:{port}")
 
 
 async def _certificate_shown(where: Settings) -> bytes | None:
@@ -110,7 +111,9 @@ async def _certificate_shown(where: Settings) -> bytes | None:
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
-        _, writer = await asyncio.open_connection(where.host, where.port, ssl=context)
+        _, writer = await asyncio.open_connection(
+            where.address.host, where.address.port, ssl=context
+        )
     except (ssl.SSLError, ConnectionResetError):
         return None
     except OSError as error:

@@ -48,7 +48,7 @@ def reserved(settings: Settings) -> Iterator[str]:
         raise BadSetting("workers: only Linux can share one port among several; set it to 1")
     with ExitStack() as holders:
         try:
-            port = _hold_all(settings.host, settings.port, holders)
+            port = _hold_all(*settings.address, holders)
         except OSError as error:
             raise cannot_listen(settings) from error
         host, _, _ = settings.listen.rpartition(":")
@@ -59,7 +59,7 @@ def is_free(settings: Settings) -> bool:
     """Return whether the address in *settings* can be bound."""
     try:
         with ExitStack() as holders:
-            _hold_all(settings.host, settings.port, holders)
+            _hold_all(*settings.address, holders)
     except OSError:
         return False
     return True

@@ -115,7 +115,7 @@ async def test_with_an_authority_the_server_is_verified(
     issued = Issued.of()
     issued.write(tmp_path / "chain.pem", tmp_path / "key.pem")
     async with serve.serving(encrypting) as served:
-        port = Settings(listen=served.address).port
+        port = Settings(listen=served.address).address.port
         with pytest.raises(ConnectionError, match="UNAVAILABLE"):
             await Probe(f"localhost:{port}", tmp_path / "ca.pem").status("", SECONDS)
         assert await Probe(f"localhost:{port}", tmp_path / "chain.pem").status("", SECONDS)
