@@ -8,7 +8,7 @@ import typer
 
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.infrastructure.sqlite.backup import back_up, nothing_to_check
-from inventory_grpc.infrastructure.sqlite.backup_series import BackupSeries
+from inventory_grpc.infrastructure.sqlite.backup_series import BackupSeries, Removal
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.verify import verify
@@ -34,7 +34,7 @@ def backup(
         typer.Option(
             min=1,
             max=MOST_KEPT,
-            help="Name the copy by the time, and remove all but so many of the newest.",
+            help="Name the copy by log and time, and remove all but so many of the newest.",
         ),
     ] = None,
 ) -> None:
@@ -48,11 +48,15 @@ def backup(
         if keep is None:
             _copy(original, target, check)
             return
-        series = BackupSeries.of(original.path, target)
+        series = BackupSeries.of(original, target)
         _show_left(series.left_unfinished())
         newest = _copy(original, series.next_target(), check)
-        for file in series.remove_oldest(newest, keep):
-            show(f"removed {file}")
+        _show(series.remove_oldest(newest, keep))
+        if others := series.of_other_logs():
+            show(
+                f"copies of other logs or of an earlier release stay in {target} until you remove "
+                f"them: {len(others)}, such as {min(others).name}"
+            )
         if series.is_on_the_volume_of_the_database():
             show(
                 f" {target} is on the same volume as {original.path}, and is lost with it",
@@ -66,6 +70,15 @@ def _copy(original: Database, target: Path, check: Callable[[Database], None]) -
     _show_left(copy.left)
     show(f"{copy.path} has everything up to position {copy.position:,}, as log {copy.log_id}")
     return copy.path
+
+
+def _show(done: Removal) -> None:
+    for file in done.removed:
+        show(f"removed {file}")
+    for file in done.in_use:
+        show(f"{file} is in use; a later backup removes it")
+    for file in done.unreadable:
+        show(f" {file} cannot be read, and does not count as a copy", red="warning:")
 
 
 def _show_left(folders: Iterable[Path]) -> None:

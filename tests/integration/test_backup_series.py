@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,18 @@ from inventory_grpc.infrastructure.sqlite.backup_series import BackupSeries
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.staging import PARTIAL, staging_folder
 from inventory_grpc.infrastructure.sqlite.verify import verify
+from tests.support.file_users import locked_by_another, read_by_another
 from tests.support.opened import change, opened
 from tests.support.world import add
 
-NAME = re.compile(r"shop-\d{8}T\d{6}\.\d{6}Z\.db")
+NAME = re.compile(r"shop-[a-z0-9]{12}-\d{8}T\d{6}\.\d{6}Z\.db")
+LONG_AGO = "20000101T000000.000000Z"
+NEXT_CENTURY = "21000101T000000.000000Z"
 
 
-async def _live(path: Path) -> None:
+async def _live(path: Path, request_id: str = "delivery-1") -> None:
     async with opened(path) as shop:
-        await shop.record(add(5), "delivery-1")
+        await shop.record(add(5), request_id)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +57,19 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
+def made_in(folder: Path, path: Path, *options: str) -> Path:
+    """Make one more copy; return it."""
+    before = names(folder)
+    assert back_up(path, folder, "--keep", "9", *options).exit_code == 0
+    [made] = {*names(folder)} - {*before}
+    return folder / made
+
+
+def dated(copy: Path, time: str) -> Path:
+    """Give *copy* the name that it would have if it had been made at *time*."""
+    return copy.rename(copy.with_name(f"{copy.name.rpartition('-')[0]}-{time}.db"))
+
+
 def test_each_copy_is_named_by_its_time_and_the_last_seven_stay(path: Path, folder: Path) -> None:
     made: list[str] = []
     for _ in range(9):
@@ -65,30 +82,108 @@ def test_each_copy_is_named_by_its_time_and_the_last_seven_stay(path: Path, fold
 
 
 def test_nothing_else_in_the_folder_is_removed(path: Path, folder: Path) -> None:
-    old = "shop-20000101T000000.000000Z.db"
-    others = ["monday.db", f"my{old}", f"{old}.gz", old.replace("shop", "shop-2")]
+    old = dated(made_in(folder, path), LONG_AGO)
+    others = ["monday.db", f"my{old.name}", f"{old.name}.gz", old.name.replace("shop", "shop-2")]
     for name in others:
-        (folder / name).touch()
-    (folder / old.replace("T00", "T01")).mkdir()
-    (folder / old.replace("T00", "T02")).symlink_to(folder / "monday.db")
-    kept = names(folder)
-    for end in ("", "-wal", ".mark"):
-        (folder / f"{old}{end}").write_bytes(b"old")
+        shutil.copy(old, folder / name)
+    old.with_name(old.name.replace("T00", "T01")).mkdir()
+    old.with_name(old.name.replace("T00", "T02")).symlink_to(folder / "monday.db")
+    kept = [name for name in names(folder) if name != old.name]
+    Path(f"{old}-shm").touch()
+    Path(f"{old}.lock").touch()
     done = back_up(path, folder, "--keep", "1")
     assert done.exit_code == 0
-    assert f"removed {folder / old}" in done.stderr
+    assert f"removed {old}" in done.stderr
     [made] = {*names(folder)} - {*kept}
     assert names(folder) == sorted([*kept, made])
+
+
+def test_databases_of_one_name_do_not_remove_the_copies_of_each_other(
+    path: Path, folder: Path, tmp_path: Path
+) -> None:
+    (elsewhere := tmp_path / "porto").mkdir()
+    other = elsewhere / path.name
+    asyncio.run(_live(other))
+    theirs = [made_in(folder, other).name for _ in range(2)]
+    for _ in range(3):
+        done = back_up(path, folder, "--keep", "1")
+    assert done.exit_code == 0
+    [ours] = {*names(folder)} - {*theirs}
+    assert {*theirs} <= {*names(folder)}
+    assert f"stay in {folder} until you remove them: 2, such as {min(theirs)}" in done.stderr
+    assert NAME.fullmatch(ours)
+
+
+def test_copies_of_the_log_before_a_restore_stay(path: Path, folder: Path) -> None:
+    before = made_in(folder, path)
+    done = CliRunner().invoke(app, ["restore", str(before), "--database", str(path)])
+    assert done.exit_code == 0
+    done = back_up(path, folder, "--keep", "1")
+    assert before.name in names(folder)
+    assert f"stay in {folder} until you remove them: 1, such as {before.name}" in done.stderr
+
+
+def test_copies_named_by_an_earlier_release_stay_and_are_counted(path: Path, folder: Path) -> None:
+    copy = made_in(folder, path)
+    for time in (LONG_AGO, NEXT_CENTURY):
+        shutil.copy(copy, folder / f"shop-{time}.db")
+    done = back_up(path, folder, "--keep", "1")
+    assert len(names(folder)) == 3
+    assert (
+        f"copies of other logs or of an earlier release stay in {folder} until you remove them: "
+        f"2, such as shop-{LONG_AGO}.db"
+    ) in done.stderr
+
+
+def test_a_date_in_the_future_makes_no_copy_the_newest(path: Path, folder: Path) -> None:
+    future = dated(made_in(folder, path), NEXT_CENTURY)
+    asyncio.run(_live(path, "delivery-2"))
+    good = made_in(folder, path)
+    assert back_up(path, folder, "--keep", "2").exit_code == 0
+    assert future.name not in names(folder)
+    assert good.name in names(folder)
+
+
+def test_a_date_in_the_past_makes_no_copy_the_oldest(path: Path, folder: Path) -> None:
+    older = made_in(folder, path)
+    asyncio.run(_live(path, "delivery-2"))
+    newer = dated(made_in(folder, path), LONG_AGO)
+    assert back_up(path, folder, "--keep", "2").exit_code == 0
+    assert older.name not in names(folder)
+    assert newer.name in names(folder)
 
 
 def test_the_copy_just_made_stays_though_the_wall_clock_was_set_back(
     path: Path, folder: Path
 ) -> None:
-    later = folder / "shop-21000101T000000.000000Z.db"
-    later.write_bytes(b"later")
+    later = dated(made_in(folder, path), NEXT_CENTURY)
     assert back_up(path, folder, "--keep", "1").exit_code == 0
     [made] = names(folder)
     assert made != later.name
+
+
+@pytest.mark.parametrize("use", ["served", "read"])
+def test_a_copy_in_use_stays_until_a_later_backup(path: Path, folder: Path, use: str) -> None:
+    old = dated(made_in(folder, path), LONG_AGO)
+    with locked_by_another(old) if use == "served" else read_by_another(old):
+        done = back_up(path, folder, "--keep", "1")
+        assert done.exit_code == 0
+        assert old.exists()
+        assert f"{old} is in use; a later backup removes it" in done.stderr
+        assert len([name for name in names(folder) if name.endswith(".db")]) == 2
+    assert f"removed {old}" in back_up(path, folder, "--keep", "1").stderr
+    assert not old.exists()
+    assert len(names(folder)) == 1, "nothing stays beside it"
+
+
+def test_a_copy_that_cannot_be_read_is_named_and_does_not_count(path: Path, folder: Path) -> None:
+    good = made_in(folder, path)
+    damaged = dated(made_in(folder, path), NEXT_CENTURY)
+    damaged.write_bytes(b"damaged")
+    done = back_up(path, folder, "--keep", "2")
+    assert done.exit_code == 0
+    assert f"warning: {damaged} cannot be read, and does not count as a copy" in done.stderr
+    assert {good.name, damaged.name} < {*names(folder)}
 
 
 def test_a_name_that_a_killed_backup_has_reserved_does_not_count_as_a_copy(
@@ -96,9 +191,11 @@ def test_a_name_that_a_killed_backup_has_reserved_does_not_count_as_a_copy(
 ) -> None:
     assert back_up(path, folder, "--keep", "2").exit_code == 0
     [copy] = names(folder)
-    reserved = folder / "shop-21000101T000000.000000Z.db"
+    reserved = folder / f"{copy.rpartition('-')[0]}-{NEXT_CENTURY}.db"
     reserved.touch()
-    assert back_up(path, folder, "--keep", "2").exit_code == 0
+    done = back_up(path, folder, "--keep", "2")
+    assert done.exit_code == 0
+    assert "cannot be read" not in done.stderr
     assert copy in names(folder)
     assert reserved.exists()
 
@@ -149,14 +246,15 @@ def test_a_target_on_another_volume_is_not_warned_of(path: Path, folder: Path) -
 def test_what_a_killed_backup_left_is_named_and_a_running_one_is_waited_for(
     path: Path, folder: Path
 ) -> None:
-    left = folder / f"shop-20000101T000000.000000Z.db{PARTIAL}abc"
+    copy = made_in(folder, path)
+    left = folder / f"{copy.name.rpartition('-')[0]}-{LONG_AGO}.db{PARTIAL}abc"
     left.mkdir()
     done = back_up(path, folder, "--keep", "7")
     assert done.exit_code == 0
     assert f"{left} was left by a backup that was killed: remove it" in done.stderr
     assert left.exists()
     before = names(folder)
-    with staging_folder(BackupSeries.of(path, folder).next_target()):
+    with staging_folder(BackupSeries.of(Database(path), folder).next_target()):
         done = back_up(path, folder, "--keep", "7")
         assert done.exit_code == 1
         assert "another process is making " in done.stderr
@@ -166,5 +264,6 @@ def test_what_a_killed_backup_left_is_named_and_a_running_one_is_waited_for(
 def test_a_running_backup_of_a_database_with_a_longer_name_is_not_waited_for(
     path: Path, folder: Path
 ) -> None:
-    with staging_folder(BackupSeries.of(Path("shop-east.db"), folder).next_target()):
+    east = replace(BackupSeries.of(Database(path), folder), database=Path("shop-east.db"))
+    with staging_folder(east.next_target()):
         assert back_up(path, folder, "--keep", "7").exit_code == 0

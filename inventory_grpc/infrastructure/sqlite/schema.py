@@ -112,7 +112,7 @@ def read_models_of(database: Database) -> int:
         NotOurs: they or the log are newer than this program, even if only in the WAL.
         StorageError: the file cannot be read.
     """
-    with closing(_inspect(database)) as connection, storage_errors(database.path, connection):
+    with closing(inspect(database)) as connection, storage_errors(database.path, connection):
         _check_not_newer(format_of(connection), database.path)
         stored = connection.execute("SELECT read_models FROM log WHERE one = 1").get
     if not isinstance(stored, int):
@@ -125,7 +125,7 @@ def read_models_of(database: Database) -> int:
     return stored
 
 
-def _inspect(database: Database) -> apsw.Connection:
+def inspect(database: Database) -> apsw.Connection:
     """Open the file for inspection; unless it has a WAL, no companion file is created."""
     is_in_use = has_content(companion(database.path, "-wal"))
     return database.reader() if is_in_use else database.immutable()
