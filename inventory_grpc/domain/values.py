@@ -43,9 +43,8 @@ class Malformed(ValueError):
     """A value is malformed; the message names the problem."""
 
 
-def is_name(value: str) -> bool:
-    """Return whether *value* is valid as an id."""
-    return _NAME.fullmatch(value) is not None
+is_name: Final = _NAME.fullmatch
+"""`is_name(value)` is true if *value* is valid as an id."""
 
 
 class Name(str):

@@ -93,6 +93,8 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
     levels: Any = message.after
     fact_message: Any = None
     cause_before, time_before = Cause(), None
+    _, *rest_before = cause_before
+    seldom_before = 0, 0
     codec_before: _FactCodec | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after in events:
@@ -103,7 +105,10 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             set_time(message.record_time, record_time)
             time_before = record_time
         if cause is not cause_before:
-            _set_fields(message, Cause._fields, cause, cause_before)
+            message.request_id, *rest = cause
+            if rest != rest_before:
+                _set_fields(message, Cause._fields[1:], rest, rest_before)
+                rest_before = rest
             cause_before = cause
         if after is None:
             _set_subject(message, key)
@@ -111,19 +116,23 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
         else:
             if levels is None:
                 message.ClearField("subject")
-                levels = message.after
+                levels, seldom_before = message.after, (0, 0)
             message.product_id, message.store_id = key
-            levels.on_hand, levels.reserved = on_hand, reserved = after
+            on_hand, reserved = after
             spare = on_hand - reserved
-            levels.available, levels.shortfall = (spare, 0) if spare > 0 else (0, -spare)
+            levels.on_hand, levels.available = on_hand, max(0, spare)
+            seldom = reserved, -spare if spare < 0 else 0
+            if seldom != seldom_before:
+                levels.reserved, levels.shortfall = seldom_before = seldom
         codec = _CODECS[type(fact)]
         if codec is not codec_before:
             # to set another member of the oneof clears the last one
             fact_message, codec_before = getattr(message, codec.field), codec
             values_before = codec.unset
         values = codec.values(fact)
-        _set_fields(fact_message, codec.names, values, values_before)
-        values_before = values
+        if values != values_before:
+            _set_fields(fact_message, codec.names, values, values_before)
+            values_before = values
         yield message.SerializeToString()
 
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.mailbox import Answers
@@ -35,11 +35,8 @@ Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse
 Read = Callable[[str, Any], Submission]
 """Reads a command by its kind and request; raises a refusal if it is invalid."""
 
-
-class RecordsAll(Protocol):
-    """Records many commands; see `inventory_grpc.application.ledger.loop`."""
-
-    async def record_all(self, submissions: Sequence[Submission]) -> Answers: ...
+RecordAll = Callable[[Sequence[Submission]], Awaitable[Answers]]
+"""Records many commands; see `inventory_grpc.application.ledger.loop`."""
 
 
 class CommandCount:
@@ -91,9 +88,9 @@ class Submitted:
 
 
 async def submit(
-    commands: Sequence[pb.Command], read: Read, ledger: RecordsAll, count: CommandCount
+    commands: Sequence[pb.Command], read: Read, record_all: RecordAll, count: CommandCount
 ) -> Submitted:
-    """Submit *commands* to *ledger*; return when they are enqueued.
+    """Submit *commands* to the ledger; return when they are enqueued.
 
     Raises:
         InvalidValue: there are no commands, or too many.
@@ -106,7 +103,7 @@ async def submit(
     async for chunk in _in_chunks(commands):
         refusals += [_read(command, read, submissions) for command in chunk]
     count.add(commands=len(commands))
-    return Submitted(refusals, await ledger.record_all(submissions), count)
+    return Submitted(refusals, await record_all(submissions), count)
 
 
 def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:

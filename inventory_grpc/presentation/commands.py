@@ -1,22 +1,22 @@
 """`InventoryCommands`: a method for each row of the command table, and two for many commands."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from inventory_grpc.application.access import Caller, Role
-from inventory_grpc.application.ledger.submission import Request, Submission
-from inventory_grpc.application.ports import Outcome, WallClock
-from inventory_grpc.domain.book import Command
+from inventory_grpc.application.access import Role
+from inventory_grpc.application.ledger.mailbox import Answers
+from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ports import Outcome, RequestKey, WallClock
 from inventory_grpc.domain.event import Cause
-from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Span, Ttl, new
-from inventory_grpc.presentation.bulk import CommandCount, RecordsAll, Submitted, submit
+from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Name, Span, Ttl, is_name, new
+from inventory_grpc.presentation.bulk import CommandCount, Submitted, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
@@ -45,10 +45,12 @@ EARLIEST: Final = Instant(946_684_800_000_000)
 DAY: Final = 24 * 3600 * 1_000_000
 
 
-class Ledger(RecordsAll, Protocol):
+class Ledger(Protocol):
     """Records commands; see `inventory_grpc.application.ledger.loop`."""
 
-    async def record(self, command: Command, request: Request) -> Outcome: ...
+    async def record(self, submission: Submission, deadline: float) -> Outcome: ...
+
+    async def record_all(self, submissions: Sequence[Submission], deadline: float) -> Answers: ...
 
 
 class Commands:
@@ -76,9 +78,9 @@ class Commands:
         ledger, now = self._ledger, self._now
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
-            submission = read_command(row, request, call.caller, now(), _deadline(call))
+            submission = read_command(row, request, Validator(call.caller), now())
             response: Message = respond()
-            row.fill(response, await ledger.record(*submission))
+            row.fill(response, await ledger.record(submission, _deadline(call)))
             return response
 
         return execute
@@ -101,12 +103,13 @@ class Commands:
     async def _submit(
         self, commands: Sequence[pb.Command], call: Call, count: CommandCount
     ) -> Submitted:
-        row_of, caller, now, deadline = self._row_of, call.caller, self._now(), _deadline(call)
+        row_of, check, now = self._row_of, Validator(call.caller), self._now()
 
         def read(kind: str, request: Any) -> Submission:  # noqa: ANN401  the request of that kind
-            return read_command(row_of[kind], request, caller, now, deadline)
+            return read_command(row_of[kind], request, check, now)
 
-        return await submit(commands, read, self._ledger, count)
+        record_all = partial(self._ledger.record_all, deadline=_deadline(call))
+        return await submit(commands, read, record_all, count)
 
 
 def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:
@@ -119,25 +122,28 @@ def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:
 def read_command(
     row: CommandRow,
     request: Any,  # noqa: ANN401  of that row
-    caller: Caller,
+    check: Validator,
     now: Instant,
-    deadline: float,
 ) -> Submission:
     """Read and validate the request of one command.
 
     Raises:
         InvalidValue, PermissionDenied: the request is invalid, or not allowed.
     """
-    with Validator(caller) as check:
+    with check:
         command = row.read(check, request)
         reported = cause(check, request, now)
-    digest = fingerprint(row.name, request) if reported.request_id else b""
-    return new(Submission, (command, Request(reported, digest, deadline, caller.scope)))
+    caller = check.caller
+    key, digest = None, b""
+    if request_id := request.request_id:
+        key = new(RequestKey, (caller.actor, request_id))
+        digest = fingerprint(row.name, request)
+    return new(Submission, (command, reported, key, digest, caller.scope))
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
-    if request_id := request.request_id:
-        check.name("request_id", request_id)
+    if (request_id := request.request_id) and not is_name(request_id):
+        check.value(Name, "request_id", request_id)
     occur_time = None
     if request.HasField("occur_time"):
         occur_time = check.instant("occur_time", request.occur_time)
@@ -158,8 +164,8 @@ def fingerprint(rpc: str, request: Message) -> bytes:
     the computation can never change.
     """
     request.DiscardUnknownFields()
-    message = request.SerializeToString(deterministic=True)
-    return hashlib.sha256(rpc.encode() + b"\0" + message).digest()
+    # deterministic without the option, since no request has a map
+    return sha256(rpc.encode() + b"\0" + request.SerializeToString()).digest()
 
 
 def _deadline(call: Call) -> float:

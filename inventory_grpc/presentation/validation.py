@@ -62,7 +62,9 @@ class Line(Key, Protocol):
 
 
 class Validator:
-    """Reads the request of a caller; leaving the context raises a refusal of all violations.
+    """Reads the requests of a caller; leaving the context raises a refusal of all violations.
+
+    One context is for one request, and the next may follow it.
 
     Methods return a placeholder for an invalid value, which never leaves the context. Every store
     in a request passes through here, and is checked against the caller's scope.
@@ -89,10 +91,13 @@ class Validator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._violations:
-            raise InvalidValue(self._violations)
-        if self._outside is not None:
-            raise PermissionDenied(store_id=self._outside)
+        violations, outside = self._violations, self._outside
+        if violations:
+            self._violations, self._outside = [], None
+            raise InvalidValue(violations)
+        if outside is not None:
+            self._outside = None
+            raise PermissionDenied(store_id=outside)
 
     def violation(self, field: str, problem: str) -> None:
         """Record a violation, only the first one of each field."""

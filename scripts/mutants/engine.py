@@ -113,18 +113,18 @@ ENGINE: Final = (
     Mutant(
         "M11",
         "report a failed sync as not applied",
-        "application/ledger/mailbox.py",
-        "        if error.committing:\n",
-        "        if False:\n",
+        "application/ledger/circuit_breaker.py",
+        "    if error.committing:\n",
+        "    if False:\n",
         SIMULATION,
     ),
     Mutant(
         "M12",
         "give a cancelled caller the answer of the next",
         "application/ledger/mailbox.py",
-        "        for entry, answer in zip(entries, answers, strict=False):\n",
-        "        entries_left = [entry for entry in entries if not entry.caller.done()]\n"
-        "        for entry, answer in zip(entries_left, answers, strict=False):\n",
+        "        for entry in answered:\n",
+        "        answered = [entry for entry in answered if not entry.caller.done()]\n"
+        "        for entry in answered:\n",
         SIMULATION,
     ),
     Mutant(
@@ -144,8 +144,8 @@ ENGINE: Final = (
         "M14",
         "check the deadline only on arrival",
         "application/ledger/mailbox.py",
-        "            if deadline is not None and deadline <= now:\n",
-        "            if deadline is not None and deadline < 0 * now:\n",
+        "            if entry.deadline is not None and entry.deadline <= now:\n",
+        "            if entry.deadline is not None and entry.deadline < 0 * now:\n",
         SIMULATION,
     ),
     Mutant(

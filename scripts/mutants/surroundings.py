@@ -114,7 +114,7 @@ SURROUNDINGS: Final = (
     Mutant(
         "M31",
         "let commands delay overdue holds for 2 s",
-        "application/ledger/loop.py",
+        "application/ledger/upkeep.py",
         "EXPIRY_PATIENCE_MICROS: Final = 200_000\n",
         "EXPIRY_PATIENCE_MICROS: Final = 2_000_000\n",
         "tests/unit/application/test_promised_times.py",

@@ -8,7 +8,7 @@ import pytest
 
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger import mailbox
-from inventory_grpc.application.ledger.submission import Request
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.event import Levels
 from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.waiting import eventually
@@ -89,9 +89,8 @@ async def test_a_command_whose_deadline_has_passed_is_never_begun(path: Path) ->
     async with opened(path) as shop:
         now = asyncio.get_running_loop().time()
         for late in (0.0, 0.001, 10.0):
-            request = Request(fingerprint=b"", deadline=now - late)
             with pytest.raises(TimeoutError):
-                await shop.parts.ledger.record(add(1), request)
+                await shop.parts.ledger.record(Submission.of(add(1)), now - late)
         assert (await shop.record(add(1))).position == 1
     checked(path)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ledger import loop
-from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger import upkeep
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock
@@ -100,8 +99,8 @@ async def test_two_at_once_get_one_answer(path: Path) -> None:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have requests be looked for all the time; return how many were forgotten at each look."""
-    monkeypatch.setattr(ledger, "FORGET_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(loop, "FORGOTTEN_AT_ONCE", 100)
+    monkeypatch.setattr(upkeep, "FORGET_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "FORGOTTEN_AT_ONCE", 100)
     steps: list[int] = []
     forget = SqliteTransaction.forget
 

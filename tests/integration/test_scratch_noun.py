@@ -181,10 +181,10 @@ def test_nothing_of_its_event_stays_in_the_next() -> None:
         return Event(position, position, key, 1, NOON, Cause(), fact, after)
 
     some = [
-        event(1, KETTLES, Levels(5, 0), StockAdded(5)),
+        event(1, KETTLES, Levels(5, 2), StockAdded(5)),
         event(2, CRATE, None, StockAdjusted(3, None)),
         event(3, CrateId("x"), None, StockAdjusted(3, None)),
-        event(4, KETTLES, Levels(0, 0), StockAdjusted(-5, 0)),
+        event(4, KETTLES, Levels(3, 2), StockAdjusted(-2, 3)),
     ]
     written = list(encoded("log", some))
     assert written == [next(encoded("log", [one])) for one in some]

@@ -27,11 +27,10 @@ class Admitted:
     def note(self, entries: Sequence[Entry], before: float) -> None:
         """Note what was taken at some moment after *before*."""
         for entry in entries:
-            request = entry.submission.request
-            name, deadline = request.cause.request_id, request.deadline
-            self.taken.add(name)
-            if deadline is not None and deadline <= before:
-                self.late.add(name)
+            names = {one.cause.request_id for one in entry.submissions}
+            self.taken |= names
+            if entry.deadline is not None and entry.deadline <= before:
+                self.late |= names
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.mailbox import Answer
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
@@ -54,9 +54,8 @@ class Engine:
 
         The fingerprint is the command's text.
         """
-        cause = Cause(request_id=request_id)
-        request = Request(cause, fingerprint=repr(command).encode(), deadline=deadline)
-        return asyncio.ensure_future(self.ledger.record(command, request))
+        asked = Submission.of(command, Cause(request_id), repr(command).encode())
+        return asyncio.ensure_future(self.ledger.record(asked, deadline))
 
     def ask_all(
         self, *commands: Command, request_ids: Sequence[str] = (), deadline: float | None = None
@@ -64,14 +63,12 @@ class Engine:
         """Ask for *commands* as a group, and do not wait; they have these request ids."""
         ids = [*request_ids, *[""] * (len(commands) - len(request_ids))]
         asked = [
-            Submission(
-                command, Request(Cause(request_id=request_id), repr(command).encode(), deadline)
-            )
+            Submission.of(command, Cause(request_id), repr(command).encode())
             for command, request_id in zip(commands, ids, strict=True)
         ]
 
         async def answered() -> Sequence[Answer]:
-            return await (await self.ledger.record_all(asked))
+            return await (await self.ledger.record_all(asked, deadline))
 
         return asyncio.ensure_future(answered())
 

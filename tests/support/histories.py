@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.writer import Writer
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
@@ -137,7 +137,7 @@ class Player:
         ids = [*request_ids] or [""] * len(commands)
         return await self.writer.answer(
             [
-                Submission(command, Request(Cause(request_id), repr(command).encode()))
+                Submission.of(command, Cause(request_id), repr(command).encode())
                 for command, request_id in zip(commands, ids, strict=True)
             ]
         )

@@ -8,7 +8,7 @@ from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import drive
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Answered, RequestKey, Transaction
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
@@ -73,7 +73,7 @@ def appending(
 ) -> Callable[[Transaction], None]:
     """Return work that does all of *commands*; the first of them under the request id."""
     asked = [
-        Submission(command, Request(Cause("" if number else request_id), repr(command).encode()))
+        Submission.of(command, Cause("" if number else request_id), repr(command).encode())
         for number, command in enumerate(commands)
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inventory_grpc import bootstrap
-from inventory_grpc.application.ledger.submission import Request
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome, WallClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command
@@ -37,8 +37,8 @@ class Opened:
 
     def ask(self, command: Command, request_id: str = "") -> "asyncio.Task[Outcome]":
         """Put *command* into the mailbox, in the order of these calls, and do not wait."""
-        request = Request(Cause(request_id=request_id), fingerprint=repr(command).encode())
-        return asyncio.ensure_future(self.parts.ledger.record(command, request))
+        asked = Submission.of(command, Cause(request_id), repr(command).encode())
+        return asyncio.ensure_future(self.parts.ledger.record(asked))
 
     async def record(self, command: Command, request_id: str = "") -> Outcome:
         """Ask for *command*, and wait for the answer."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from inventory_grpc.application.ledger.batch import Batch
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome, Storage
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
@@ -41,7 +41,7 @@ class Scribe:
         return await self._record(last, Cause(request_id=request_id, reference=reference))
 
     async def _record(self, command: Command, cause: Cause) -> Outcome:
-        submission = Submission(command, Request(cause, fingerprint=repr(command).encode()))
+        submission = Submission.of(command, cause, repr(command).encode())
         batch = await self._do(lambda batch: batch.answer_all([submission]))
         [answer] = batch.answers
         if isinstance(answer, Refusal):

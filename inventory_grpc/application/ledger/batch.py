@@ -13,7 +13,7 @@ from typing import Final
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
@@ -114,12 +114,12 @@ class Batch:
         Raises:
             NotRead: data is missing; a call after it was read continues at the same command.
         """
-        for command, request in submissions[len(self.answers) :]:
+        for submission in submissions[len(self.answers) :]:
             if len(self.recorded) >= MAX_EVENTS:
                 break
             answer: Outcome | Refusal
             try:
-                answer = self._answer(command, request)
+                answer = self._answer(submission)
             except Refusal as refusal:
                 # The traceback would keep this frame, and so every answer and command of the
                 # batch, until the next garbage collection: megabytes for each message.
@@ -127,28 +127,33 @@ class Batch:
             self.answers.append(answer)
             self._expired, self._first_event = 0, len(self.recorded)
 
-    def _answer(self, command: Command, request: Request) -> Outcome:
-        key = request.key
-        if request.scope is not EVERYWHERE:
-            self._check_scope(command, request.scope)
-        if key is not None and (answered := self._answered(key)) is not None:
-            if answered.fingerprint != request.fingerprint:
-                raise RequestIdReused(key.request_id)
-            return self._repeat(answered)
+    def _answer(self, submission: Submission) -> Outcome:
+        command, cause, key, fingerprint, scope = submission
+        if scope is not EVERYWHERE:
+            self._check_scope(command, scope)
+        if key is not None:
+            try:
+                answered = self.read.answered[key]
+            except KeyError:
+                raise NotRead(requests=[key]) from None
+            if answered is not None:
+                if answered.fingerprint != fingerprint:
+                    raise RequestIdReused(key.request_id)
+                return self._repeat(answered)
         if self._is_any_due:
             self._expire_touched(command)
         changes = self._decide(command)
         if changes:
             position = self.head + 1
-            outcome = self._append(changes, request.cause)
+            outcome = self._append(changes, cause)
             if key is not None:
                 self.read.replays[position] = outcome
-                answered = new(Answered, (request.fingerprint, position, None, self.now))
+                answered = new(Answered, (fingerprint, position, None, self.now))
                 self._remember(key, answered)
         else:
             outcome = self._unchanged(command)
             if key is not None:
-                self._remember(key, Answered(request.fingerprint, self.head, outcome, self.now))
+                self._remember(key, Answered(fingerprint, self.head, outcome, self.now))
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
@@ -161,12 +166,6 @@ class Batch:
             state = self.get(about)
             if state is None or not scope.covers(state.streams):
                 raise SUBJECTS[type(about)].not_found(about)
-
-    def _answered(self, key: RequestKey) -> Answered | None:
-        try:
-            return self.read.answered[key]
-        except KeyError:
-            raise NotRead(requests=[key]) from None
 
     def _repeat(self, answered: Answered) -> Outcome:
         """Return the original answer."""

@@ -11,7 +11,6 @@ from inventory_grpc.application.ledger.mailbox import Answer, Answers, Entry, Ma
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.tracing import begin_wait
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.values import new
 
 MAX_TOGETHER: Final = 256
 """Commands of a group that enter the mailbox together."""
@@ -20,8 +19,9 @@ MAX_TOGETHER: Final = 256
 class Group:
     """Commands that are submitted together; each has its own answer."""
 
-    def __init__(self, submissions: Sequence[Submission]) -> None:
+    def __init__(self, submissions: Sequence[Submission], deadline: float | None) -> None:
         self._submissions = submissions
+        self._deadline = deadline
         self._answers: list[Answer | None] = [None] * len(submissions)
         self._unanswered = len(submissions)
         self.wait = begin_wait()
@@ -30,25 +30,20 @@ class Group:
         if not submissions:
             self.answered.set_result([])
 
-    def entries(self, first: int) -> Sequence[Entry]:
-        """Return the entries of the next commands, from *first* on."""
+    def entry(self, first: int) -> Entry:
+        """Return the next commands, from *first* on."""
         some = self._submissions[first : first + MAX_TOGETHER]
-        return [new(Entry, (one, self, place)) for place, one in enumerate(some, first)]
-
-    def refuse(self, first: int, refusal: Refusal) -> None:
-        """Refuse all commands from *first* on."""
-        for place in range(first, len(self._submissions)):
-            self.answer(place, refusal)
+        return Entry(some, self, self._deadline, first)
 
     def done(self) -> bool:
         return self.answered.done()
 
-    def answer(self, place: int, answer: Answer) -> None:
-        """Set the answer to the command at *place*."""
+    def answer(self, first: int, answers: Sequence[Answer]) -> None:
+        """Set the answers to the commands from *first* on."""
         if self.answered.done():
             return
-        self._answers[place] = answer
-        self._unanswered -= 1
+        self._answers[first : first + len(answers)] = answers
+        self._unanswered -= len(answers)
         if not self._unanswered:
             self.answered.set_result(cast("Sequence[Answer]", self._answers))
 
@@ -64,9 +59,9 @@ class Groups:
         self._arrived = arrived
         self._lock = asyncio.Lock()
 
-    async def submit(self, submissions: Sequence[Submission]) -> Answers:
+    async def submit(self, submissions: Sequence[Submission], deadline: float | None) -> Answers:
         """Return the future of the answers, once all commands are enqueued or refused."""
-        group = Group(submissions)
+        group = Group(submissions, deadline)
         try:
             async with self._lock:
                 await self._enqueue(group, submissions)
@@ -81,9 +76,10 @@ class Groups:
             try:
                 await self._admit()
             except Refusal as refusal:
-                group.refuse(first, refusal)
                 rest = submissions[first:]
-                self._mailbox.count([one.command for one in rest], [refusal] * len(rest))
+                refusals = [refusal] * len(rest)
+                group.answer(first, refusals)
+                self._mailbox.count([one.command for one in rest], refusals)
                 return
-            self._mailbox.put_bulk(group.entries(first))
+            self._mailbox.put_bulk(group.entry(first))
             self._arrived()

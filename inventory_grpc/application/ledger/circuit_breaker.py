@@ -14,12 +14,13 @@ from typing import Final
 
 from inventory_grpc.application.failures import (
     LogDamaged,
+    OutcomeUnknown,
     ReadsRefused,
     StorageFull,
     WritesRefused,
     bug,
 )
-from inventory_grpc.application.ports import Fault, MonotonicClock, StorageError
+from inventory_grpc.application.ports import Fault, MonotonicClock, RequestKey, StorageError
 from inventory_grpc.domain.refusals import Refusal
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ MAX_FAILURE_RATE: Final = 0.5
 
 SLOW_SECONDS: Final = 10.0
 """A transaction that takes longer counts as a failure, even if it was committed."""
+
+RETRY_SECONDS: Final = 0.5
+"""The retry delay for a command whose transaction failed."""
 
 FIRST_WAIT_SECONDS: Final = 0.5
 MAX_WAIT_SECONDS: Final = 15.0
@@ -189,3 +193,10 @@ def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
             return LogDamaged()
         case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
             return WritesRefused(retry_seconds, error.public_message())
+
+
+def refusal_after(error: StorageError, key: RequestKey | None) -> Refusal:
+    """Return the refusal for a command whose transaction failed."""
+    if error.committing:
+        return OutcomeUnknown(key.request_id if key else "")
+    return refusal_of(error, RETRY_SECONDS)

@@ -46,7 +46,7 @@ def prefetch(submissions: Iterable[Submission], states: States) -> Prefetch:
     unread: dict[Key, None] = {}
     requests = []
     get = states.get
-    for command, request in submissions:
+    for command, _, request, _, _ in submissions:
         for key in command.touches:
             if key not in cached:
                 state = get(key)
@@ -54,8 +54,8 @@ def prefetch(submissions: Iterable[Submission], states: States) -> Prefetch:
                     unread[key] = None
                 else:
                     cached[key] = state
-        if request.key is not None:
-            requests.append(request.key)
+        if request is not None:
+            requests.append(request)
     states.hits += len(cached)
     states.misses += len(unread)
     return Prefetch(cached, Expected(unread, requests))

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from inventory_grpc.application.failures import OutcomeUnknown, Overloaded
-from inventory_grpc.application.ledger.circuit_breaker import refusal_of
-from inventory_grpc.application.ledger.submission import Request, Submission
-from inventory_grpc.application.ports import Outcome, StorageError
+from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.tracing import Wait, begin_wait
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
@@ -23,9 +22,6 @@ That is one full batch, so that the writer never waits for them. Measured with f
 saturate it: a single command takes 80 ms. Twice the room takes 130 ms, with no more throughput.
 """
 
-RETRY_SECONDS: Final = 0.5
-"""The retry delay for a command whose transaction failed."""
-
 MAX_TURNS: Final = 64
 """The most turns of the event loop that a batch waits for one more command."""
 
@@ -34,7 +30,6 @@ Answer = Outcome | Refusal | TimeoutError
 
 Answers = asyncio.Future[Sequence[Answer]]
 """The future answers to a group of commands, in order."""
-
 
 Count = Callable[[Sequence[Command], Sequence[Answer]], None]
 """Counts answered commands; with fewer answers than commands, the first commands."""
@@ -50,25 +45,45 @@ class Waiting(Protocol):
     def done(self) -> bool:
         """Return whether the caller no longer waits."""
 
-    def answer(self, place: int, answer: Answer, /) -> None:
-        """Set the answer to the command at *place*, unless the caller has left."""
+    def answer(self, first: int, answers: Sequence[Answer], /) -> None:
+        """Set the answers to the commands from *first* on, unless the caller has left."""
 
 
 class Entry(NamedTuple):
-    """A command with its request, the waiting caller, and the index among that caller's."""
+    """Commands of one caller that are next to each other in the mailbox; at least one."""
 
-    submission: Submission
+    submissions: Sequence[Submission]
     caller: Waiting
-    place: int = 0
+    deadline: float | None = None
+    """On the event loop's clock; commands not started by then are refused."""
+    first: int = 0
+    """The index of the first command among that caller's."""
 
-    def answer(self, answer: Answer) -> None:
-        self.caller.answer(self.place, answer)
+    def answer(self, answers: Sequence[Answer]) -> None:
+        self.caller.answer(self.first, answers)
 
-    def failure(self, error: StorageError) -> Refusal:
-        """Return the refusal of the command because its transaction failed."""
-        if error.committing:
-            return OutcomeUnknown(self.submission.request.cause.request_id)
-        return refusal_of(error, RETRY_SECONDS)
+    def split(self, size: int) -> "tuple[Entry, Entry]":
+        """Return the first *size* commands, and the others."""
+        return (
+            self._replace(submissions=self.submissions[:size]),
+            self._replace(submissions=self.submissions[size:], first=self.first + size),
+        )
+
+
+def submissions_of(entries: Iterable[Entry]) -> list[Submission]:
+    return [one for entry in entries for one in entry.submissions]
+
+
+def divided(entries: Sequence[Entry], size: int) -> tuple[Sequence[Entry], Sequence[Entry]]:
+    """Divide *entries* after the first *size* commands."""
+    for index, entry in enumerate(entries):
+        if size < len(entry.submissions):
+            if not size:
+                return entries[:index], entries[index:]
+            first, rest = entry.split(size)
+            return [*entries[:index], first], [rest, *entries[index + 1 :]]
+        size -= len(entry.submissions)
+    return entries, ()
 
 
 class _Single:
@@ -81,9 +96,10 @@ class _Single:
         self.future = future
         self.done = future.done
 
-    def answer(self, _: int, answer: Answer) -> None:
+    def answer(self, _: int, answers: Sequence[Answer]) -> None:
         if self.future.done():
             return
+        [answer] = answers
         if isinstance(answer, Exception):
             self.future.set_exception(answer)
         else:
@@ -106,34 +122,38 @@ class Mailbox:
     def __init__(self, count: Count, *, traces: bool = False) -> None:
         self._caller = _MaybeTraced if traces else _Single
         self._entries: deque[Entry] = deque()
+        self._size = 0
+        """The number of commands in the entries."""
         self.count = count
         self._has_bulk_room = asyncio.Event()
         self._last_taken = 1
         """The size of the last batch, at least 1."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._size
 
-    def put(self, command: Command, request: Request) -> asyncio.Future[Outcome]:
+    def put(self, submission: Submission, deadline: float | None) -> asyncio.Future[Outcome]:
         """Enqueue a command and return the future of its answer.
 
         Raises:
             Overloaded: the mailbox is full.
         """
-        if len(self._entries) >= MAX_WAITING:
+        if self._size >= MAX_WAITING:
             raise Overloaded(0.1)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._entries.append(Entry(Submission(command, request), self._caller(answer)))
+        self._entries.append(Entry((submission,), self._caller(answer), deadline))
+        self._size += 1
         return answer
 
     async def wait_for_bulk_room(self) -> None:
-        while len(self._entries) >= BULK_ROOM:
+        while self._size >= BULK_ROOM:
             self._has_bulk_room.clear()
             await self._has_bulk_room.wait()
 
-    def put_bulk(self, entries: Sequence[Entry]) -> None:
+    def put_bulk(self, entry: Entry) -> None:
         """Enqueue commands; call `wait_for_bulk_room` first."""
-        self._entries.extend(entries)
+        self._entries.append(entry)
+        self._size += len(entry.submissions)
 
     async def fill(self, limit: int) -> None:
         """Yield to the event loop, so that calls that have arrived can enqueue their commands.
@@ -144,42 +164,59 @@ class Mailbox:
         sixth more carts, at the same 99th percentile of latency.
         """
         before, turns = 0, min(self._last_taken, MAX_TURNS)
-        while before < len(self._entries) < limit:
-            before = len(self._entries)
+        while before < self._size < limit:
+            before = self._size
             for _ in range(turns):
                 await asyncio.sleep(0)
 
     def take(self, limit: int) -> list[Entry]:
-        """Remove and return the next entries, without those whose callers no longer wait."""
+        """Remove and return the next entries, without those whose callers no longer wait.
+
+        They have at most *limit* commands together.
+        """
         now = asyncio.get_running_loop().time()
         taken: list[Entry] = []
-        while self._entries and len(taken) < limit:
-            entry = self._entries.popleft()
-            deadline = entry.submission.request.deadline
+        room = limit
+        while self._entries and room:
+            entry = self._pop()
             if entry.caller.done():
                 continue
-            if deadline is not None and deadline <= now:
+            if entry.deadline is not None and entry.deadline <= now:
                 late = TimeoutError("the deadline passed before the command was started")
-                self.give([entry], [late])
+                self.give([entry], [late] * len(entry.submissions))
                 continue
-            taken.append(entry)
+            some, rest = divided([entry], room)
+            self.put_back(rest)
+            taken += some
+            room -= sum(len(one.submissions) for one in some)
         self._has_bulk_room.set()
-        self._last_taken = max(1, len(taken))
+        self._last_taken = max(1, limit - room)
         return taken
 
     def give(self, entries: Sequence[Entry], answers: Sequence[Answer]) -> None:
-        """Answer as many of *entries* as there are *answers*, and take the others back."""
-        for entry, answer in zip(entries, answers, strict=False):
-            entry.answer(answer)
-        self.count([entry.submission.command for entry in entries], answers)
-        self.put_back(entries[len(answers) :])
+        """Answer as many commands of *entries* as there are *answers*; put the others back."""
+        answered, rest = divided(entries, len(answers))
+        self.put_back(rest)
+        first = 0
+        for entry in answered:
+            after = first + len(entry.submissions)
+            entry.answer(answers[first:after])
+            first = after
+        self.count([one.command for one in submissions_of(answered)], answers)
 
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Put *entries* back at the front of the queue."""
         self._entries.extendleft(reversed(entries))
+        self._size += sum(len(entry.submissions) for entry in entries)
 
     def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
-        """Refuse all entries, each with a separate refusal, since it will be raised."""
+        """Refuse all commands, each with a separate refusal, since it will be raised."""
         while self._entries:
-            self.give([self._entries.popleft()], [refusal()])
+            entry = self._pop()
+            self.give([entry], [refusal() for _ in entry.submissions])
         self._has_bulk_room.set()
+
+    def _pop(self) -> Entry:
+        entry = self._entries.popleft()
+        self._size -= len(entry.submissions)
+        return entry

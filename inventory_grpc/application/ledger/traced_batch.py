@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol, TypeVar
 
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.mailbox import Entry
+from inventory_grpc.application.ledger.mailbox import Entry, divided, submissions_of
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.tracing import Wait
@@ -67,16 +67,16 @@ async def execute(
     writer: Answers, entries: Sequence[Entry], *, traced: bool
 ) -> Sequence[Outcome | Refusal]:
     """Answer *entries* in one transaction; if *traced*, add its steps to the calls that are."""
-    submissions = [entry.submission for entry in entries]
+    submissions = submissions_of(entries)
     if not traced:
         return await writer.answer(submissions)
-    times, answered = BatchTimes(), len(entries)
+    times, answered = BatchTimes(), len(submissions)
     try:
         answers = await writer.answer(submissions, times)
         answered = len(answers)
     finally:
         try:
-            _add_steps(times, (entry.caller.wait for entry in entries[:answered]))
+            _add_steps(times, (entry.caller.wait for entry in divided(entries, answered)[0]))
         except Exception as error:  # noqa: BLE001  committed commands must not be tried again
             bug(_log, error, "tracing a batch")
     return answers

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, Unavailable
-from inventory_grpc.application.ledger.submission import Request
+from inventory_grpc.application.ledger.mailbox import submissions_of
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
@@ -183,13 +184,13 @@ class Client:
             assert task is not None
             loop.call_later(seconds + self._chance.soon(0.1), task.cancel)
         cause = Cause(request_id=asked.request_id, reference=attempt.tag)
-        request = Request(cause, repr(asked.command).encode(), attempt.deadline)
+        submission = Submission.of(asked.command, cause, repr(asked.command).encode())  # type: ignore[arg-type]
         try:
-            outcome = await engine.ledger.record(asked.command, request)  # type: ignore[arg-type]
+            outcome = await engine.ledger.record(submission, attempt.deadline)
         except asyncio.CancelledError:
             if process.is_up:
-                waiting = [entry.submission.request for entry in engine.ledger._mailbox._entries]
-                where = "queued" if request in waiting else "being recorded"
+                waiting = submissions_of(engine.ledger._mailbox._entries)
+                where = "queued" if submission in waiting else "being recorded"
                 self._stage.trace.saw(process.name, f"cancelled while {where}")
             raise
         except TimeoutError:
@@ -202,7 +203,7 @@ class Client:
         self._stage.trace.require(engine.head.position >= outcome.position, rule)
         kept = outcome.subjects[0] if outcome.subjects else None
         if kept and kept.held and kept.expire_time is not None:
-            left = (kept.expire_time - engine.ledger._clock.now()) / 1e6
+            left = (kept.expire_time - engine.ledger._upkeep._clock.now()) / 1e6
             self._wishes.holds[kept.reservation_id] = loop.time() + left
         return outcome
 

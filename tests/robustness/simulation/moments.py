@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
-from inventory_grpc.application.ledger.submission import Request
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product
@@ -72,10 +72,10 @@ class Blow(Enum):
 
 def record(command: Command, request_id: str) -> Victim:
     """Return what asks an engine for *command*."""
-    request = Request(Cause(request_id=request_id), repr(command).encode())
+    asked = Submission.of(command, Cause(request_id), repr(command).encode())
 
     async def ask(engine: Engine) -> Outcome:
-        return await engine.ledger.record(command, request)
+        return await engine.ledger.record(asked)
 
     return ask
 

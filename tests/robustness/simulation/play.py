@@ -164,7 +164,7 @@ class _Play:
         ]
 
     def _now(self) -> int:
-        return max(process.engine.ledger._clock.now() for process in self._stage.processes)
+        return max(process.engine.ledger._upkeep._clock.now() for process in self._stage.processes)
 
     def _on_exception(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         self._stage.trace.violated(f"the loop: {context.get('exception') or context['message']!r}")

@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import Final
 
 from inventory_grpc.application import following
-from inventory_grpc.application.ledger import batch, driver, mailbox
+from inventory_grpc.application.ledger import batch, driver, mailbox, upkeep
 from inventory_grpc.application.ledger import loop as ledger
 from tests.robustness.simulation.chance import Chance
 
 LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (ledger, "MAX_COMMANDS"): (2, 3),
     (batch, "MAX_EVENTS"): (1, 2, 4),
-    (ledger, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
+    (upkeep, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
     (mailbox, "MAX_TURNS"): (1, 64),
     (driver, "MAX_BEHIND"): (1, 2, 4),
     (batch, "MAX_EXPIRED"): (1, 2),

@@ -7,7 +7,7 @@ import pytest
 from inventory_grpc.application.ledger.batch import Batch, NotRead
 from inventory_grpc.application.ledger.driver import UnknownKey, drive, prefetch
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
@@ -26,7 +26,7 @@ def batch(states: States | None = None) -> Batch:
 
 
 def asking(*commands: Command) -> list[Submission]:
-    return [Submission(command, Request()) for command in commands]
+    return [Submission.of(command) for command in commands]
 
 
 def test_it_asks_for_a_state_that_it_lacks_and_goes_on_where_it_was() -> None:
@@ -103,9 +103,9 @@ def test_an_event_out_of_order_is_found_at_once(event: Event) -> None:
 def test_only_what_is_not_cached_is_expected() -> None:
     states = States()
     states.keep(1, {KETTLES: Inventory(KETTLES)})
-    request = Request(Cause(request_id="one"))
+    named = Submission.of(add(1), Cause(request_id="one"))
     at_hand, (keys, requests) = prefetch(
-        [Submission(add(1), request), *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states
+        [named, *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states
     )
     assert at_hand == {KETTLES: Inventory(KETTLES)}
     assert list(keys) == [R1, TOASTERS]
@@ -120,7 +120,7 @@ async def test_a_command_that_touches_an_unknown_key_is_a_bug_and_not_a_loop() -
         def decide(self, book: Book) -> Sequence[Change]:
             return [(book.get(self.touches[0]), StockAdded(1))]
 
-    asked = [Submission(Lost(), Request())]
+    asked = [Submission.of(Lost())]
     with pytest.raises(UnknownKey):
         await in_memory().storage.transact(doing(lambda batch: batch.answer_all(asked)))
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pytest
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ledger import loop
-from inventory_grpc.application.ledger.submission import Request
+from inventory_grpc.application.ledger import upkeep
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
@@ -88,8 +88,8 @@ async def test_other_content_under_the_same_id_is_refused_and_leaves_no_trace(
 
 async def test_each_actor_has_request_ids_of_its_own(engine: Engine) -> None:
     for actor in ("ana", "ben"):
-        request = Request(Cause("one", actor), f"of {actor}".encode())
-        assert not (await engine.ledger.record(add(5), request)).replayed
+        asked = Submission.of(add(5), Cause("one", actor), f"of {actor}".encode())
+        assert not (await engine.ledger.record(asked)).replayed
     assert [event.cause.actor for event in await events_of(engine.store)] == ["ana", "ben"]
 
 
@@ -162,7 +162,7 @@ async def test_an_answer_made_again_shows_the_expiry_only_if_it_had_happened(
 async def test_requests_are_forgotten_in_steps_when_they_are_old_enough(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "FORGOTTEN_AT_ONCE", 2)
+    monkeypatch.setattr(upkeep, "FORGOTTEN_AT_ONCE", 2)
     for number in range(5):
         await engine.record(add(1), f"old-{number}")
     engine.clock.go_on(6 * DAY)

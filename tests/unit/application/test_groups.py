@@ -13,9 +13,9 @@ from inventory_grpc.application.failures import (
     ShuttingDown,
     WritesRefused,
 )
+from inventory_grpc.application.ledger import batch, mailbox
 from inventory_grpc.application.ledger import bulk as group
 from inventory_grpc.application.ledger import loop as ledger
-from inventory_grpc.application.ledger import mailbox
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.mailbox import Answer
 from inventory_grpc.application.ports import Fault, Outcome, StorageError
@@ -69,6 +69,48 @@ async def test_a_group_is_recorded_in_one_transaction(
 ) -> None:
     assert positions(await soon(engine.ask_all(*[add(1)] * 300))) == list(range(1, 301))
     assert troubled.batches == [300]
+
+
+@pytest.mark.parametrize(("commands", "events"), [(2, 2_048), (512, 2)])
+async def test_a_group_that_exceeds_a_transaction_goes_on_before_other_commands(
+    idle: Engine,
+    troubled: TroubledStore,
+    monkeypatch: pytest.MonkeyPatch,
+    commands: int,
+    events: int,
+) -> None:
+    monkeypatch.setattr(ledger, "MAX_COMMANDS", commands)
+    monkeypatch.setattr(batch, "MAX_EVENTS", events)
+    five = idle.ask_all(*[add(1)] * 5)
+    await settle()
+    alone = idle.ask(add(100))
+    await settle()
+    async with running(idle):
+        assert positions(await soon(five)) == [1, 2, 3, 4, 5]
+        assert (await alone).position == 6
+    assert troubled.batches == [2, 2, 2]
+    assert idle.ledger.commands_waiting() == 0
+
+
+@pytest.mark.parametrize(("commands", "events"), [(2, 2_048), (512, 2)])
+async def test_what_is_left_of_a_group_is_not_begun_when_its_caller_leaves(
+    engine: Engine,
+    troubled: TroubledStore,
+    monkeypatch: pytest.MonkeyPatch,
+    commands: int,
+    events: int,
+) -> None:
+    monkeypatch.setattr(ledger, "MAX_COMMANDS", commands)
+    monkeypatch.setattr(batch, "MAX_EVENTS", events)
+    troubled.open.clear()
+    begun = troubled.transactions
+    leaving = engine.ask_all(*[add(1)] * 5)
+    await until(lambda: troubled.transactions > begun)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    troubled.open.set()
+    assert (await engine.record(add(10))).position == 3
+    assert engine.ledger.commands_waiting() == 0
 
 
 async def test_a_request_is_the_same_alone_and_among_others(store: Store) -> None:

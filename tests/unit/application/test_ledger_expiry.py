@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import batch, upkeep
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import Never, ReservationId, Span, Ttl, Until
@@ -103,7 +103,7 @@ async def test_commands_and_overdue_holds_take_turns(
     idle: Engine, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ledger, "MAX_COMMANDS", 1)
-    monkeypatch.setattr(ledger, "FORGET_PATIENCE_SECONDS", 60.0)  # it is for another story
+    monkeypatch.setattr(upkeep, "FORGET_PATIENCE_SECONDS", 60.0)  # it is for another story
     await held_by(idle.store, 4 * 256)
     troubled.batches.clear()
     idle.clock.go_on(31 * MINUTE)

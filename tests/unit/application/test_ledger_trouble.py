@@ -13,6 +13,7 @@ from inventory_grpc.application.failures import (
     WritesRefused,
 )
 from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger import upkeep
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ledger.mailbox import Entry
@@ -299,7 +300,7 @@ async def test_what_follows_a_commit_cannot_make_an_error_of_its_answer(
 async def test_news_of_others_that_could_not_be_read_are_read_later(
     engine: Engine, troubled: TroubledStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "FOLLOW_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "FOLLOW_AGAIN_SECONDS", 0.01)
     observe, bugs = troubled.observe, [ValueError("a bug")]
 
     async def fail_once(work: Callable[[Transaction], object]) -> object:

@@ -4,7 +4,7 @@ import pytest
 
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import batch
-from inventory_grpc.application.ledger.submission import Request, Submission
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
@@ -44,7 +44,7 @@ class Shop:
 
     async def do(self, command: Command) -> Outcome:
         """Do *command*; what had to expire for it is recorded also where it is refused."""
-        asked = [Submission(command, Request())]
+        asked = [Submission.of(command)]
         work = doing(lambda batch: batch.answer_all(asked), self.clock)
         [answer] = (await self.store.storage.transact(work)).answers
         if isinstance(answer, Refusal):

@@ -225,6 +225,17 @@ def test_a_fingerprint_tells_methods_and_contents_apart() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", REQUESTS, ids=lambda kind: str(kind.__name__))
+def test_no_request_has_a_map_whose_order_would_change_its_fingerprint(kind: type[Message]) -> None:
+    met, found = set(), [kind.DESCRIPTOR]
+    while found:
+        descriptor = found.pop()
+        met.add(descriptor.full_name)
+        assert not descriptor.GetOptions().map_entry
+        inner = [field.message_type for field in descriptor.fields if field.message_type]
+        found += [one for one in inner if one.full_name not in met]
+
+
 def test_the_fingerprint_of_a_request_never_changes() -> None:
     assert fingerprint("AddStock", add(request_id="q1")).hex() == (
         "104d5ae57162affb27cfc3987beb8ee2ab325565372a6142611e752cc9c72207"

@@ -7,10 +7,9 @@ import pytest
 from google.protobuf.message import Message
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ledger.submission import Request, Submission
-from inventory_grpc.application.ports import Outcome
-from inventory_grpc.domain.book import Command
+from inventory_grpc.application.ledger.mailbox import Answers
+from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ports import Outcome, RequestKey
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Span, Ttl
@@ -28,14 +27,14 @@ class Heard(Exception):
 class Listening:
     """A ledger that only hears what is asked."""
 
-    command: Command
-    request: Request
+    asked: Submission
+    deadline: float
 
-    async def record(self, command: Command, request: Request) -> Outcome:
-        self.command, self.request = command, request
+    async def record(self, submission: Submission, deadline: float) -> Outcome:
+        self.asked, self.deadline = submission, deadline
         raise Heard
 
-    async def record_all(self, asked: Sequence[Submission]) -> asyncio.Future[Sequence[Answer]]:
+    async def record_all(self, submissions: Sequence[Submission], deadline: float) -> Answers:
         raise NotImplementedError
 
 
@@ -50,25 +49,25 @@ async def heard(request: Message, seconds: float | None = None) -> Listening:
 
 async def test_the_cause_that_a_caller_names_goes_with_the_command() -> None:
     asked = add(request_id="q1", reason="delivery", reference="truck 9")
-    request = (await heard(asked)).request
-    assert (request.cause.request_id, request.cause.reason) == ("q1", "delivery")
-    assert (request.cause.reference, request.cause.actor) == ("truck 9", "")
-    assert request.fingerprint == fingerprint("AddStock", asked)
+    heard_of = (await heard(asked)).asked
+    assert (heard_of.cause.request_id, heard_of.cause.reason) == ("q1", "delivery")
+    assert (heard_of.cause.reference, heard_of.cause.actor) == ("truck 9", "")
+    assert heard_of.key == RequestKey("", "q1")
+    assert heard_of.fingerprint == fingerprint("AddStock", asked)
 
 
 async def test_without_a_request_id_there_is_nothing_to_compare() -> None:
-    assert (await heard(add())).request.fingerprint == b""
+    assert (await heard(add())).asked[2:4] == (None, b"")
 
 
 @pytest.mark.parametrize(("left", "waits"), [(2.5, 2.5), (None, MAX_WAIT_SECONDS)])
 async def test_a_command_is_not_begun_after_its_deadline(left: float | None, waits: float) -> None:
-    request = (await heard(add(), left)).request
-    assert request.deadline is not None
-    assert request.deadline - asyncio.get_running_loop().time() == pytest.approx(waits, abs=0.1)
+    deadline = (await heard(add(), left)).deadline
+    assert deadline - asyncio.get_running_loop().time() == pytest.approx(waits, abs=0.1)
 
 
 async def test_the_default_expiration_is_the_servers_to_choose() -> None:
-    command = (await heard(reserve())).command
+    command = (await heard(reserve())).asked.command
     assert isinstance(command, ReserveStock)
     assert command.expiration == Ttl(Span(5 * MINUTE))
 

@@ -1,0 +1,139 @@
+"""The work of the writer that no caller waits for: expiry, forgetting, following.
+
+None of it may starve the commands, and the commands may not starve it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from inventory_grpc.application.failpoints import pause
+from inventory_grpc.application.failures import bug
+from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
+from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.counts import Work
+from inventory_grpc.application.ledger.writer import Writer, watched
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.domain.values import Instant
+
+_log = logging.getLogger(__name__)
+
+EXPIRY_PATIENCE_MICROS: Final = 200_000
+"""Overdue holds yield to waiting commands for this long, then take every other batch."""
+
+FORGOTTEN_AT_ONCE: Final = 1_000
+"""Old requests deleted in one step."""
+
+FORGET_EVERY_SECONDS: Final = 10.0
+FORGET_PATIENCE_SECONDS: Final = 0.25
+"""The deletion of old requests yields to waiting commands for this long."""
+
+FOLLOW_AGAIN_SECONDS: Final = 1.0
+"""The retry delay after events of other processes could not be read."""
+
+
+class Upkeep:
+    """Expires overdue reservations, deletes old requests, and reads events of other processes."""
+
+    def __init__(
+        self, writer: Writer, clock: LogClock, breaker: CircuitBreaker, remember_seconds: float
+    ) -> None:
+        self._writer, self._clock, self._breaker = writer, clock, breaker
+        self._remember_micros = round(remember_seconds * 1e6)
+        self._moved_elsewhere = True
+        self.just_expired = False
+        """Whether the last transaction was a step of expiry."""
+        self._expire_at = 0.0
+        self._follow_at = 0.0
+        self._forget_at = _monotonic()
+
+    def follow(self) -> None:
+        """Make a read of the events of other processes due."""
+        self._moved_elsewhere = True
+        self._follow_at = 0.0
+
+    def expiry_lag(self) -> int:
+        """Return how long the oldest overdue hold has been overdue, in microseconds."""
+        expiry = self._writer.next_expiry
+        return 0 if expiry is None else max(0, self._clock.now() - expiry)
+
+    def is_expiry_due(self) -> bool:
+        return self._overdue() is not None
+
+    def lets_commands_pass(self) -> bool:
+        """Return whether waiting commands come before overdue holds."""
+        overdue = self._overdue()
+        return overdue is None or self.just_expired or overdue < EXPIRY_PATIENCE_MICROS
+
+    def _overdue(self) -> int | None:
+        """Return `expiry_lag` if holds are to be expired now, else None."""
+        expiry = self._writer.next_expiry
+        if expiry is None or _monotonic() < self._expire_at:
+            return None
+        overdue = self._clock.now() - expiry
+        return overdue if overdue >= 0 else None
+
+    def is_forgetting_due(self, *, commands_wait: bool) -> bool:
+        patience = FORGET_PATIENCE_SECONDS if commands_wait else 0.0
+        return _monotonic() >= self._forget_at + patience
+
+    def is_behind(self) -> bool:
+        """Return whether events of other processes are to be read now."""
+        return self._moved_elsewhere and _monotonic() >= self._follow_at
+
+    def seconds_to_next(self) -> float:
+        """Return how long there is nothing to do, unless another process records events."""
+        seconds = self._forget_at - _monotonic()
+        if self._moved_elsewhere:  # and the events could not be read
+            seconds = min(seconds, self._follow_at - _monotonic())
+        if self._writer.next_expiry is not None:
+            until_expiry = (self._writer.next_expiry - self._clock.now()) / 1e6
+            # a failed expiry is not retried before `_expire_at`
+            seconds = min(seconds, max(until_expiry, self._expire_at - _monotonic()))
+        return max(0.0, seconds)
+
+    async def expire(self) -> None:
+        """Expire one step of overdue reservations."""
+        self.just_expired = True
+        await pause("before_expire")
+        if not await self._in_background(self._writer.expire_due(), Work.EXPIRY):
+            self._expire_at = _monotonic() + 1.0
+
+    async def forget(self) -> None:
+        """Delete one step of requests that are too old to be repeated."""
+        begun = _monotonic()
+        self._forget_at = begun + FORGET_EVERY_SECONDS
+
+        async def forget_old() -> None:
+            before = Instant(self._clock.now() - self._remember_micros)
+            if await self._writer.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
+                self._forget_at = begun  # there may be more
+
+        await self._in_background(forget_old(), Work.FORGETTING)
+
+    async def catch_up(self) -> None:
+        self._moved_elsewhere = False
+        if not await self._in_background(self._writer.catch_up()):
+            self._moved_elsewhere = True
+            self._follow_at = _monotonic() + FOLLOW_AGAIN_SECONDS
+
+    async def _in_background(
+        self, work: Coroutine[Any, Any, object], kind: Work | None = None
+    ) -> bool:
+        """Run *work*, which no caller waits for; return whether it succeeded."""
+        try:
+            with watched(self._breaker, self._writer.counts.seconds[kind] if kind else None):
+                await work
+        except StorageError:
+            return False  # the breaker has counted it
+        except Exception as error:  # noqa: BLE001  a bug, and there is no caller to refuse
+            bug(_log, error)
+            self._writer.evict_states()
+            return False
+        return True
+
+
+def _monotonic() -> float:
+    """Return the time of the event loop, which tests may replace."""
+    return asyncio.get_running_loop().time()
