@@ -120,7 +120,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
             message.product_id, message.store_id = key
             on_hand, reserved = after
             spare = on_hand - reserved
-            levels.on_hand, levels.available = on_hand, max(0, spare)
+            levels.on_hand, levels.available = on_hand, spare if spare > 0 else 0  # noqa: FURB136
             seldom = reserved, -spare if spare < 0 else 0
             if seldom != seldom_before:
                 levels.reserved, levels.shortfall = seldom_before = seldom
