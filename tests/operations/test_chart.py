@@ -1,47 +1,43 @@
-"""The chart, rendered by the real Helm, is valid for Kubernetes, and its pod runs the server."""
+"""The chart, rendered by the real Helm, is valid for Kubernetes, and refuses senseless values."""
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
-import psutil
 import pytest
 
 from inventory_grpc.server.environment import load, unknown, variable
 from inventory_grpc.server.supervisor import LAST_SECONDS
 from inventory_grpc.server.worker_link import OVERTIME_SECONDS
 from inventory_grpc.settings import Settings
-from tests.support.certificates import Issued
 from tests.support.chart import (
     CHART,
     CLOSED,
     MISSING,
     MONITORED,
     OPEN,
+    STRICT,
     environment_of,
-    folder_of,
     helm,
     rendered,
     server_of,
 )
-from tests.support.server_process import ENVIRONMENT, server_process
-from tests.support.waiting import eventually
 
 KUBERNETES: Final = ("1.34", "1.37")
 CUSTOM: Final = {"ServiceMonitor"}
 """Kinds of operators, for which Kubernetes itself has no schema."""
 
 ALL: Final = {
-    **CLOSED,
+    **STRICT,
     **MONITORED,
     "backup": {"enabled": True, "className": "slow"},
     "workers": 2,
     "settings": {"max_commands": 4_000_000, "durability": "relaxed", "create": False},
+    "env": [
+        {
+            "name": "OTEL_EXPORTER_OTLP_HEADERS",
+            "valueFrom": {"secretKeyRef": {"name": "traces", "key": "headers"}},
+        }
+    ],
     "imagePullSecrets": [{"name": "registry"}],
     "nodeSelector": {"disk": "ssd"},
     "tolerations": [{"key": "disk", "operator": "Exists"}],
@@ -105,6 +101,20 @@ def test_the_pod_that_restores_is_valid_and_has_the_volumes_of_the_release() -> 
         ({"storage": {"size": "much"}}, "storage/size"),
         ({"backup": {"keep": 0}}, "backup/keep"),
         ({"replicas": 2}, "replicas"),
+        ({"health": "closed"}, "health"),
+        ({"settings": {"health": "token"}}, "health"),
+        ({"env": [{"name": "INVENTORY_HEALTH", "value": "open"}]}, "env/0/name"),
+        ({"tls": {"clientCaSecret": "authority"}}, "tls.clientCaSecret"),
+        ({**STRICT, "probe": {"tokenSecret": "probe"}}, "probe.tlsSecret"),
+        ({**STRICT, "probe": {"tlsSecret": "probe"}}, "probe.tokenSecret"),
+        ({"health": "token", "probe": {"tokenSecret": "probe"}}, "callers.secret"),
+        (
+            {
+                **STRICT,
+                "serviceMonitor": {**MONITORED["serviceMonitor"], "tlsSecret": ""},
+            },
+            "serviceMonitor.tlsSecret",
+        ),
         ({}, "tls.secret"),
         ({"allowPlaintext": True}, "callers.secret"),
         ({**CLOSED, "serviceMonitor": {"enabled": True}}, "serviceMonitor.caSecret"),
@@ -118,8 +128,9 @@ def test_the_pod_that_restores_is_valid_and_has_the_volumes_of_the_release() -> 
 def test_values_that_make_no_sense_are_refused_by_name(
     values: Mapping[str, Any], named: str
 ) -> None:
+    lacks = named in {"tls.secret", "callers.secret"} and "health" not in values
     with pytest.raises(helm().HelmError, match=named):
-        rendered({**OPEN, **values} if named not in {"tls.secret", "callers.secret"} else values)
+        rendered(values if lacks else {**OPEN, **values})
 
 
 @each_release
@@ -181,6 +192,12 @@ def test_what_operators_need_is_off_by_default() -> None:
     monitor = rendered(ALL)["ServiceMonitor"]["spec"]["endpoints"][0]
     assert monitor["scheme"] == "https"
     assert monitor["authorization"]["credentials"] == {"name": "prometheus", "key": "token"}
+    assert monitor["tlsConfig"]["keySecret"] == {"name": "prometheus-tls", "key": "tls.key"}
+
+
+def test_the_cluster_gives_the_server_variables_that_are_no_settings() -> None:
+    [given] = [one for one in server_of(rendered(ALL))["env"] if "valueFrom" in one]
+    assert given == ALL["env"][0]
 
 
 def test_kubernetes_asks_itself_where_nothing_is_encrypted() -> None:
@@ -194,77 +211,3 @@ def test_kubernetes_asks_itself_where_nothing_is_encrypted() -> None:
         *["inventory.v1.InventoryQueries"] * 2,
         "",
     ]
-
-
-async def test_the_probes_and_the_environment_of_a_closed_pod_work_with_a_real_server(
-    tmp_path: Path,
-) -> None:
-    server = server_of(rendered(CLOSED))
-    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    Issued.of().write(certificate, key)
-    (callers := tmp_path / "callers.toml").touch()
-    environment = {
-        **environment_of(server),
-        "INVENTORY_TLS_CERTIFICATE": str(certificate),
-        "INVENTORY_TLS_KEY": str(key),
-        "INVENTORY_CALLERS": str(callers),
-        "INVENTORY_METRICS_LISTEN": "",
-    }
-    async with server_process(
-        tmp_path / "i.db", tmp_path / "log", "--listen", "0.0.0.0:0", environment=environment
-    ) as running:
-        port = (await running.address()).rpartition(":")[2]
-        for name in ("startup", "readiness", "liveness"):
-            command = [
-                part.replace(":50051", f":{port}")
-                for part in server[f"{name}Probe"]["exec"]["command"]
-            ]
-            done = await asyncio.to_thread(_run, command)
-            assert (done.returncode, done.stdout) == (0, "SERVING\n"), done.stderr
-        running.terminate()
-        assert await running.ended() == 0
-    done = await asyncio.to_thread(_run, command)
-    assert done.returncode == 1
-
-
-def _path_with_the_program() -> dict[str, str]:
-    folder = Path(sys.executable).parent
-    return {**ENVIRONMENT, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
-
-
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command, capture_output=True, check=False, env=_path_with_the_program(), text=True
-    )
-
-
-async def test_the_second_container_makes_a_copy_when_the_newest_is_too_old(
-    tmp_path: Path,
-) -> None:
-    (backups := tmp_path / "backups").mkdir()
-    pod = rendered(ALL)["StatefulSet"]["spec"]["template"]["spec"]
-    [backup] = [one for one in pod["containers"] if one["name"] == "backup"]
-    assert folder_of(backup, "data") == Path(environment_of(backup)["INVENTORY_DATABASE"]).parent
-    shell, *options, script = backup["command"]
-    script = script.replace(str(folder_of(backup, "backups")), str(backups)).replace(
-        "sleep 300", "sleep 0.1"
-    )
-    database = tmp_path / "inventory.db"
-    environment = {**_path_with_the_program(), "INVENTORY_DATABASE": str(database)}
-    async with server_process(database, tmp_path / "log"):
-        process = subprocess.Popen(  # noqa: ASYNC220  it runs beside the test
-            [shell, *options, script], env=environment, stderr=subprocess.PIPE
-        )
-        try:
-            await eventually(lambda: len(list(backups.glob("inventory-*.db"))) == 1)
-            [first] = backups.glob("inventory-*.db")
-            os.utime(first, (0, 0))
-            await eventually(lambda: len(list(backups.glob("inventory-*.db"))) == 2)
-            before = psutil.Process(process.pid).children()
-            await eventually(lambda: psutil.Process(process.pid).children() != before)
-            assert len(list(backups.glob("inventory-*.db"))) == 2
-        finally:
-            process.send_signal(signal.SIGTERM)
-            _, told = await asyncio.to_thread(process.communicate)
-    assert process.returncode == 0
-    assert told.count(b"0 differences in 0 events of the copy") == 2

@@ -14,10 +14,23 @@ MISSING: Final = "is not installed: make tools"
 CLOSED: Final[Mapping[str, Any]] = {"tls": {"secret": "shop-tls"}, "callers": {"secret": "shop"}}
 """Values for TLS and known callers."""
 
+STRICT: Final[Mapping[str, Any]] = {
+    **CLOSED,
+    "tls": {"secret": "shop-tls", "clientCaSecret": "authority"},
+    "health": "token",
+    "probe": {"tlsSecret": "probe", "tokenSecret": "probe"},
+}
+"""Values for client certificates, and for health checks that need a token."""
+
 OPEN: Final[Mapping[str, Any]] = {"allowPlaintext": True, "allowAnonymous": True}
 
 MONITORED: Final[Mapping[str, Any]] = {
-    "serviceMonitor": {"enabled": True, "caSecret": "authority", "tokenSecret": "prometheus"}
+    "serviceMonitor": {
+        "enabled": True,
+        "caSecret": "authority",
+        "tokenSecret": "prometheus",
+        "tlsSecret": "prometheus-tls",
+    }
 }
 
 
@@ -46,7 +59,8 @@ def server_of(objects: Mapping[str, Any]) -> Any:  # noqa: ANN401  part of a ren
 
 
 def environment_of(container: Mapping[str, Any]) -> dict[str, str]:
-    return {one["name"]: one["value"] for one in container["env"]}
+    """Return its variables, without those that the cluster has the values of."""
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
 
 def folder_of(container: Mapping[str, Any], volume: str) -> Path:

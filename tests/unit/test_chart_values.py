@@ -9,17 +9,12 @@ from tests.support.chart import CHART
 
 BY_ITSELF = {
     *("listen", "database", "workers", "drain_seconds", "log_format", "metrics_listen"),
-    *("tls_certificate", "tls_key", "callers", "allow_plaintext", "allow_anonymous"),
-}
-NOT_OFFERED = {
-    "tls_client_ca",  # the probes have no certificate of their own
-    "health",  # nor a token
+    *("tls_certificate", "tls_key", "tls_client_ca", "callers", "health"),
+    *("allow_plaintext", "allow_anonymous"),
 }
 
 
 def test_the_chart_takes_each_setting_that_it_does_not_set() -> None:
     schema = json.loads(Path(CHART / "values.schema.json").read_text("utf-8"))
     taken = schema["properties"]["settings"]["propertyNames"]["enum"]
-    assert taken == [
-        setting.name for setting in fields(Settings) if setting.name not in BY_ITSELF | NOT_OFFERED
-    ]
+    assert taken == [setting.name for setting in fields(Settings) if setting.name not in BY_ITSELF]

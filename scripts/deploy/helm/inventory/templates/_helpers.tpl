@@ -25,11 +25,25 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
-{{/* The probe of the kubelet speaks no TLS, so the pod checks itself where it has a certificate. */}}
+{{/* The probe of the kubelet speaks no TLS and has no token, so the pod checks itself. */}}
 {{- define "inventory.probe" -}}
-{{- if .tls }}
+{{- $values := .values }}
+{{- if or $values.tls.secret (eq $values.health "token") }}
 exec:
-  command: [inventory-grpc, health, --server, "127.0.0.1:50051"{{ if .service }}, --service, {{ .service }}{{ end }}]
+  command:
+    - inventory-grpc
+    - health
+    - --server=127.0.0.1:50051
+    {{- with .service }}
+    - --service={{ . }}
+    {{- end }}
+    {{- if $values.probe.tlsSecret }}
+    - --certificate=/probe/tls.crt
+    - --key=/probe/tls.key
+    {{- end }}
+    {{- if $values.probe.tokenSecret }}
+    - --token-file=/probe/token
+    {{- end }}
 {{- else }}
 grpc:
   port: 50051
