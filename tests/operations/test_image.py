@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from typing import Final
 
 from tests.support.server_process import ROOT
@@ -35,6 +36,15 @@ def test_the_image_is_stopped_by_the_signal_that_drains_and_runs_as_a_number() -
     assert "STOPSIGNAL SIGTERM\n" in TEXT
     assert re.findall(r"^USER (.*)$", TEXT, re.MULTILINE) == ["10001:10001"]
     assert "\nARG BASE=python:3.12-slim\n" in TEXT
+
+
+def test_the_extras_of_the_image_are_those_of_the_package() -> None:
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    [installed] = re.findall(r"^ARG EXTRAS=(.*)$", TEXT, re.MULTILINE)
+    [also] = re.findall(r"^# (\S+) to trace calls", TEXT, re.MULTILINE)
+    named = {*installed.split(","), *also.split(","), "uvloop"}
+    assert named <= package["optional-dependencies"].keys()
+    assert ".[${EXTRAS}]" in TEXT
 
 
 def test_what_the_recipe_copies_is_in_its_context_and_nothing_else() -> None:
