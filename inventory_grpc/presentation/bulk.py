@@ -72,15 +72,15 @@ class Submitted:
         """Wait for all commands, and add their results to *response*, in order."""
         assert self._answered is not None, "a message is answered once"
         answers = iter(await self._answered)
-        refused = 0
+        add, refused = response.results.add, 0
         async for chunk in _in_chunks(self._refusals):
             for refusal in chunk:
                 answer = next(answers) if refusal is None else refusal
                 if isinstance(answer, tuple):
-                    fill_result(response.results.add(), answer)
+                    fill_result(add(), answer)
                 else:
                     refused += 1
-                    fill_error(response.results.add().error, answer)
+                    fill_error(add().error, answer)
         self._count.add(refused=refused)
         # this object lives until the response is sent, which may take long
         self._answered, self._refusals = None, ()

@@ -133,12 +133,11 @@ def read_command(
     with check:
         command = row.read(check, request)
         reported = cause(check, request, now)
-    caller = check.caller
+    request_id, actor, _, _, _ = reported
     key, digest = None, b""
-    if request_id := request.request_id:
-        key = new(RequestKey, (caller.actor, request_id))
-        digest = fingerprint(row.name, request)
-    return new(Submission, (command, reported, key, digest, caller.scope))
+    if request_id:
+        key, digest = new(RequestKey, (actor, request_id)), fingerprint(row.name, request)
+    return new(Submission, (command, reported, key, digest, check.caller.scope))
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command

@@ -267,15 +267,14 @@ class Batch:
         for key, fact in changes:
             after = (states.get(key) or self.get(key)).then(fact, now)
             position += 1
-            version, levels = after.version, after.levels
-            event = new(Event, (position, first, key, version, now, cause, fact, levels))
+            values = (position, first, key, after.version, now, cause, fact, after.levels)
             states[key] = streams[key] = after
-            recorded.append(event)
+            recorded.append(event := new(Event, values))
             if (subject := fact.subject) is not None:
                 about.setdefault(subject, []).append(event)
         self.head = position
-        subjects = [self._evolve(*subject) for subject in about.items()]
-        return new(Outcome, (position, [*streams.values()], subjects, False))
+        subjects = [self._evolve(*subject) for subject in about.items()] if about else []
+        return new(Outcome, (position, list(streams.values()), subjects, False))
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])

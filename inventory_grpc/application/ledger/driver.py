@@ -1,6 +1,6 @@
 """Drives a batch: reads the data that it needs, and writes its events and answers."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,24 +40,10 @@ class Prefetch(NamedTuple):
     expected: Expected
 
 
-def prefetch(submissions: Iterable[Submission], states: States) -> Prefetch:
+def prefetch(submissions: Sequence[Submission], states: States) -> Prefetch:
     """Return the known needs of a batch of *submissions*."""
-    cached: dict[Key, State] = {}
-    unread: dict[Key, None] = {}
-    requests = []
-    get = states.get
-    for command, _, request, _, _ in submissions:
-        for key in command.touches:
-            if key not in cached:
-                state = get(key)
-                if state is None:
-                    unread[key] = None
-                else:
-                    cached[key] = state
-        if request is not None:
-            requests.append(request)
-    states.hits += len(cached)
-    states.misses += len(unread)
+    cached, unread = states.find([key for one in submissions for key in one.command.touches])
+    requests = [one.key for one in submissions if one.key is not None]
     return Prefetch(cached, Expected(unread, requests))
 
 

@@ -1,7 +1,7 @@
 """LRU cache of states, kept by the writer."""
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from inventory_grpc.application.ports import State
@@ -32,6 +32,21 @@ class States:
 
     def get(self, key: Key) -> State | None:
         return self._recent[type(key)].get(key)
+
+    def find(self, keys: Iterable[Key]) -> tuple[dict[Key, State], Collection[Key]]:
+        """Return the cached states of *keys*, and those of *keys* that are not cached."""
+        found: dict[Key, State] = {}
+        missing: dict[Key, None] = {}
+        recent = self._recent
+        for key in keys:
+            state = recent[type(key)].get(key)
+            if state is None:
+                missing[key] = None
+            else:
+                found[key] = state
+        self.hits += len(found)
+        self.misses += len(missing)
+        return found, missing
 
     def __contains__(self, key: Key) -> bool:
         return key in self._recent[type(key)]
