@@ -171,7 +171,7 @@ class Reservation(NamedTuple):
 
     def holds(self) -> Mapping[StockId, int]:
         """Return the held units by stock, without lines that hold none."""
-        return {stock_id: line.held for stock_id, line in self.lines.items() if line.held}
+        return {stock_id: held for stock_id, line in self.lines.items() if (held := line.held)}
 
     def is_untouched(self) -> bool:
         """Return whether every unit is still held."""

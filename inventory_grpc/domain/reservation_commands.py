@@ -1,6 +1,6 @@
 """The commands that reserve a cart, and that commit, release and extend a reservation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from inventory_grpc.domain.book import Book
@@ -173,9 +173,9 @@ class ExtendReservation(_OnReservation):
         ]
 
 
-def _taken(cart: Cart, reservation: Reservation) -> dict[StockId, int]:
+def _taken(cart: Cart, reservation: Reservation) -> Mapping[StockId, int]:
     """Return the units by stock that *cart* takes from *reservation*; an empty cart takes all."""
-    held = dict(reservation.holds())
+    held = reservation.holds()
     if not held:
         raise ReservationClosed(reservation.reservation_id, reservation.state)
     exceeding = [
@@ -185,7 +185,7 @@ def _taken(cart: Cart, reservation: Reservation) -> dict[StockId, int]:
     ]
     if exceeding:
         raise ExceedsReservation(exceeding, reservation.reservation_id)
-    return dict(cart) if cart else held
+    return cart or held
 
 
 def _expire_time(expiration: Expiration, now: Instant) -> Instant | None:

@@ -89,7 +89,7 @@ ENGINE: Final = (
         "M9",
         "let a commit and a release both win",
         "domain/reservation_commands.py",
-        "    held = dict(reservation.holds())\n",
+        "    held = reservation.holds()\n",
         "    held = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}\n",
         SIMULATION,
     ),
