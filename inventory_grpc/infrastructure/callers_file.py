@@ -44,6 +44,7 @@ _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 """A name that TOML accepts without quotes; with a dot it would be two names."""
 
 _PLACE: Final = re.compile(r" \(at (line \d+, column \d+|end of document)\)")
+_TWICE: Final = re.compile(r"Cannot (declare|overwrite)")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _KEYS: Final = frozenset({"role", "stores", "tokens", "certificates"})
 
@@ -150,7 +151,8 @@ def _read(path: Path) -> _Known:
     except Exception as error:  # noqa: BLE001  even a number of 5,000 digits, or nested brackets
         # the rest of its message would quote the file
         place = _PLACE.search(str(error))
-        raise BadCallers(f"{path}: is not TOML{place[0] if place else ''}") from None
+        fault = "has an entry twice" if _TWICE.match(str(error)) else "is not TOML"
+        raise BadCallers(f"{path}: {fault}{place[0] if place else ''}") from None
     tokens: dict[str, _Token] = {}
     certificates: dict[str, Caller] = {}
     for actor, entry in entries.items():
