@@ -1,4 +1,4 @@
-"""A file system that fails on the n-th write, sync or truncation of a database.
+"""A file system that fails on the n-th write, sync, truncation or read of a database.
 
 As Linux does, it forgets what a sync that fails was to bring to the disk: it can be read as
 long as the power is on, and no later sync brings it there (https://lwn.net/Articles/752063/).
@@ -70,6 +70,11 @@ class Faults:
             self.failed.append(call)
             raise self._error(f"{call} was made to fail")
 
+    def read(self, which: str) -> None:
+        """Count a read, and fail, where reads are to fail; otherwise no read counts."""
+        if "read" in self._only:
+            self.meet(f"{which} read")
+
     def written(self, start: int, end: int) -> None:
         """Note that something was written that is not on the platter yet."""
         self._unsynced.add((start, end))
@@ -94,6 +99,10 @@ class _File(apsw.VFSFile):
         self._which = "wal" if self._is_wal else "file"
         self._faults = faults
         super().__init__(_BASE, name, flags)
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        self._faults.read(self._which)
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._faults.meet(f"{self._which} write")
