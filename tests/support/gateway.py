@@ -74,9 +74,22 @@ class Gateway:
         return httpx.Client(base_url=self.url, timeout=SECONDS, trust_env=False)
 
     def healthy_backends(self) -> int:
+        return sum(_is_healthy(host) for host in self._backends())
+
+    def connections_to(self, backend: str) -> int:
+        [host] = [
+            host
+            for host in self._backends()
+            if f"{host['address']['socket_address']['port_value']}" == backend.rpartition(":")[2]
+        ]
+        stats = {one["name"]: int(one.get("value", 0)) for one in host["stats"]}
+        return stats["cx_active"]
+
+    def _backends(self) -> list[Config]:
         told = httpx.get(f"{self.admin}/clusters?format=json", trust_env=False).json()
         [cluster] = told["cluster_statuses"]
-        return sum(_is_healthy(host) for host in cluster.get("host_statuses", ()))
+        found: list[Config] = cluster.get("host_statuses", [])
+        return found
 
     def wait_for_backends(self, number: int) -> None:
         """Return when so many backends are healthy."""

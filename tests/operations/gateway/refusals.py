@@ -90,7 +90,7 @@ REFUSALS: Final[Mapping[str, Refused]] = {
     ),
     "a position that is ahead": Refused(
         Call("GET", f"{KETTLES}?as_of_position=1000"),
-        400, 11, "POSITION_AHEAD", {"position": "1000", "head_position": "4"},
+        400, 11, "POSITION_AHEAD", {"position": "1000", "head_position": NUMBER},
     ),
     "a position of another log": Refused(
         Call("GET", "/v1/events:subscribe?after_position=1&log_id=other"),

@@ -9,7 +9,16 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.support.gateway import SECONDS, Gateway, configuration, gateway, routes
+from tests.support.gateway import (
+    SECONDS,
+    Config,
+    Gateway,
+    configuration,
+    connection_manager,
+    gateway,
+    routes,
+    wait_until,
+)
 from tests.support.server_process import ServerProcess
 
 QUERIES: Final = 8
@@ -100,7 +109,29 @@ def test_the_gateway_is_healthy_as_long_as_one_is(
         assert (answer.status_code, answer.json()["code"]) == (503, 14)
 
 
+def _one_look(config: Config) -> None:
+    """Look for the health of the servers once, so that one that is gone counts as healthy."""
+    [check] = config["static_resources"]["clusters"][0]["health_checks"]
+    check.update(interval="3600s", no_traffic_interval="3600s")
+
+
+def test_no_command_is_lost_that_could_not_be_sent(
+    tmp_path: Path, servers: list[ServerProcess]
+) -> None:
+    addresses = [asyncio.run(server.address()) for server in servers]
+    with gateway(tmp_path, addresses, _one_look) as started, started.http() as http:
+        assert all(http.post(f"{URL}:add", json={"quantity": 5}).is_success for _ in range(4))
+        servers[0].kill()
+        wait_until(lambda: not started.connections_to(addresses[0]))
+        for _ in range(10):
+            assert http.post(f"{URL}:add", json={"quantity": 5}).status_code == 200
+        assert started.healthy_backends() == 2, "the gateway did not know"
+
+
 def test_only_queries_are_sent_again_by_the_gateway() -> None:
+    manager = connection_manager(configuration())
+    [host] = manager["route_config"]["virtual_hosts"]
+    assert host["retry_policy"]["retry_on"] == "connect-failure", "which was not sent at all"
     retried = {
         "".join(route["match"].values())
         for route in routes(configuration())

@@ -64,26 +64,17 @@ def test_a_call_that_takes_too_long_is_ended(tmp_path: Path) -> None:
         server.kill()
 
 
-def test_the_server_says_when_to_come_again(tmp_path: Path) -> None:
-    server = ServerProcess.begin(
-        tmp_path / "inventory.db", tmp_path / "server.log", "--max-streams", "1"
-    )
-    try:
-        with gateway(tmp_path, [asyncio.run(server.address())]) as started:
-            url = "/v1/events:subscribe"
-            with started.http() as http, http.stream("GET", f"{url}?heartbeat=1s") as first:
-                received = first.iter_lines()
-                assert next(received)
-                answer = http.get(f"{url}?stop_at_head=true")
-                # Without its iterator, the first stream would have been closed by now.
-                assert next(received)
-    finally:
-        server.kill()
-    assert (answer.status_code, answer.json()["code"]) == (429, 8)
-    info, retry = answer.json()["details"]
-    assert info["reason"] == "OVERLOADED"
-    assert retry["@type"].endswith("google.rpc.RetryInfo")
-    assert retry["retry_delay"].endswith("s")
+def test_a_page_that_is_longer_than_a_mebibyte_is_answered(tmp_path: Path, backend: str) -> None:
+    texts = {"reason": "r" * 512, "reference": "r" * 512}
+    add = {"product_id": "kettle", "store_id": "lisbon", "quantity": 1, **texts}
+    with gateway(tmp_path, [backend]) as started, started.http() as http:
+        commands = {"commands": [{"add_stock": add}] * 800}
+        for _ in range(2):
+            assert http.post("/v1/commands:batchExecute", json=commands).is_success
+        page = http.get("/v1/events?page_size=1000&newest_first=true")
+    assert page.status_code == 200, page.text
+    assert len(page.content) > 1_048_576
+    assert page.json()["events"]
 
 
 def _assert_is_refused(answer: httpx.Response) -> None:

@@ -11,7 +11,8 @@ import pytest
 from grpc import StatusCode
 
 from inventory_grpc.presentation.errors import STATUS, reason_of_kind
-from tests.operations.gateway.refusals import ADD_ONE, REFUSALS
+from tests.operations.gateway import troubled
+from tests.operations.gateway.refusals import REFUSALS
 from tests.operations.gateway.troubled import Call, Shop, open_shop
 from tests.support.caller import CODES
 from tests.support.documents import API, rows_of, text_of
@@ -36,8 +37,9 @@ async def _answers(folder: Path) -> Answers:
     async with open_shop(folder) as shop:
         large = Call("POST", "/v1/stocks:batchGet", {"keys": [{"product_id": "x" * 2_000_000}]})
         shop.others["a message that is too long"] = await shop.ask(large)
-        late = ADD_ONE._replace(headers={"grpc-timeout": "1n"})
-        shop.others["a deadline that has passed"] = await shop.ask(late)
+        impatient = troubled.DELIVER._replace(headers={"grpc-timeout": "100m"})
+        async with troubled.slow(shop):
+            shop.others["a deadline that has passed"] = await shop.ask(impatient)
         answers = {name: await _answer(shop, name) for name in REFUSALS}
     return answers | shop.others
 

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from time import sleep
 from typing import Any, Final
 
 import httpx
@@ -64,6 +65,32 @@ def test_a_stream_resumes_and_ends_at_the_head(envoy: Gateway, style: str) -> No
         again = http.get(url, params={**query, "after_position": positions[0]})
         resumed = [event for message in messages(again, mark) for event in message["events"]]
     assert [event["position"] for event in resumed] == positions[1:]
+
+
+@pytest.fixture(scope="module")
+def long_log(envoy: Gateway) -> int:
+    """Record megabytes; return how many events they are."""
+    line = {"product_id": "many", "store_id": "lisbon", "quantity": 1, "reason": "r" * 512}
+    with envoy.http() as http:
+        for _ in range(10):
+            commands = {"commands": [{"add_stock": line}] * 1_000}
+            assert http.post("/v1/commands:batchExecute", json=commands).is_success
+    return 10_000
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_reader_that_rests_gets_every_event(envoy: Gateway, long_log: int, style: str) -> None:
+    url, _, mark = STYLES[style]
+    query = {"filter.product_ids": "many", "stop_at_head": "true"}
+    events = 0
+    with envoy.http() as http, http.stream("GET", url, params=query) as response:
+        for number, message in enumerate(messages(response, mark)):
+            if number < 3:
+                # While it rests, the server sends as much as the gateway takes.
+                sleep(0.3)
+            events += len(message["events"])
+    assert message["caught_up"]
+    assert events == long_log
 
 
 def _soon(config: Config) -> None:

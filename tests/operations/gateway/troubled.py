@@ -23,7 +23,6 @@ from tests.support.fault_vfs import Faults, FaultyDatabase, faulty_file_system
 from tests.support.gateway import SECONDS, Config, gateway
 from tests.support.keyring import Keyring
 
-DELIVERY: Final = "/v1/products/pan/stocks/lisbon:add"
 LOOK_EVERY_SECONDS: Final = 0.02
 
 
@@ -35,6 +34,9 @@ class Call(NamedTuple):
     body: object = None
     caller: str = "shop"
     headers: Mapping[str, str] = {}
+
+
+DELIVER: Final = Call("POST", "/v1/products/pan/stocks/lisbon:add", {"quantity": 1})
 
 
 class Gate:
@@ -75,13 +77,13 @@ class Shop:
         return await self.http.request(method, url, json=body, headers=self.headers(call))
 
     async def deliver(self) -> httpx.Response:
-        return await self.ask(Call("POST", DELIVERY, {"quantity": 1}))
+        return await self.ask(DELIVER)
 
     async def recover(self) -> None:
         """End the faults of storage, and wait until the server writes again."""
         self.faults.mend()
         async with asyncio.timeout(SECONDS):
-            while (await self.deliver()).is_error:
+            while (await self.deliver()).is_error:  # noqa: ASYNC110  the server tells nobody
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
 
 
@@ -101,7 +103,6 @@ async def crowded(shop: Shop) -> AsyncIterator[None]:
         received = stream.aiter_lines()
         assert await anext(received)
         yield
-        await received.aclose()  # type: ignore[attr-defined]  an asynchronous generator
 
 
 @asynccontextmanager
@@ -146,6 +147,18 @@ async def _failing_to_write(shop: Shop, error: type[apsw.Error]) -> AsyncIterato
 broken: Final[Trouble] = partial(_failing_to_write, error=apsw.IOError)
 read_only: Final[Trouble] = partial(_failing_to_write, error=apsw.ReadOnlyError)
 full: Final[Trouble] = partial(_failing_to_write, error=apsw.FullError)
+
+
+@asynccontextmanager
+async def slow(shop: Shop) -> AsyncIterator[None]:
+    """Have the next command answered only when it is over."""
+    answers = Gate("before_ack")
+    with shop.patch.context() as patch:
+        patch.setattr(ledger, "pause", answers.pause)
+        try:
+            yield
+        finally:
+            answers.opened.set()
 
 
 @asynccontextmanager
