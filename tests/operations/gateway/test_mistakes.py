@@ -1,6 +1,7 @@
 """A mistake in a request is refused in words, and harms nobody else."""
 
 from pathlib import Path
+from time import sleep
 from typing import Final
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 from tests.support.gateway import gateway
 
 KETTLES: Final = "/v1/products/kettle/stocks/lisbon"
+NOBODY: Final = "127.0.0.1:1"
+"""An address without a server."""
 
 
 def test_a_refusal_among_others_in_a_batch_comes_with_its_details(http: httpx.Client) -> None:
@@ -71,12 +74,17 @@ def test_too_long_a_head_is_refused_each_time(http: httpx.Client, long: str) -> 
     assert len(statuses) == 2
 
 
-def test_a_call_that_is_malformed_takes_the_server_from_nobody_else(http: httpx.Client) -> None:
+def test_a_call_that_is_malformed_takes_the_server_from_nobody_else(
+    tmp_path: Path, backend: str
+) -> None:
     """The server resets a call of gRPC without `te`; the gateway must not blame the server."""
     headers = {"content-type": "application/grpc"}
-    for _ in range(5):
-        broken = http.post("/inventory.v1.InventoryCommands/AddStock", headers=headers)
-        assert broken.headers["grpc-status"] == "14"
+    with gateway(tmp_path, [backend, NOBODY], healthy=1) as started, started.http() as http:
+        for _ in range(5):
+            broken = http.post("/inventory.v1.InventoryCommands/AddStock", headers=headers)
+            assert broken.headers["grpc-status"] == "14"
+        sleep(0.1)  # in which the gateway would have drawn its conclusions
+        assert started.healthy_backends() == 1
         assert http.get("/v1/stocks").status_code == 200
 
 
