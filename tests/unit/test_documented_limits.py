@@ -29,6 +29,7 @@ from inventory_grpc.infrastructure.sqlite.schema import FORMAT
 from inventory_grpc.infrastructure.sqlite.write_lock import REPORT_SECONDS
 from inventory_grpc.presentation import bulk, command_stream, stalled_readers
 from inventory_grpc.presentation.events import DEFAULT_HEARTBEAT
+from inventory_grpc.presentation.interceptors import deadline
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.page_tokens import DEFAULT_SIZE, MAX_SIZE
 from inventory_grpc.presentation.server import OPTIONS
@@ -90,6 +91,7 @@ TOLD: Final = [
     ),
     (API, f"one command makes at most {MAX_COMMAND_EVENTS} events"),
     (API, f"for {DAYS:.0f} days (setting `remember_days`)"),
+    (API, f"Without one, a call has {deadline.MAX_SECONDS:.0f} seconds."),
     (API, f"At most {MAX_VIOLATIONS} violations are named"),
     (API, f"in pages of {DEFAULT_SIZE} rows, or as many as `page_size` says, up to {MAX_SIZE:,}."),
     (API, f"({stocks.MAX_SCANNED:,} stocks, {reservation_reads.MAX_SCANNED:,} reservations"),

@@ -10,12 +10,51 @@ import httpx
 import pytest
 from grpc import StatusCode
 
+from inventory_grpc.presentation import stalled_readers
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from tests.support.caller import calling, refused
-from tests.support.gateway import Config, Gateway, gateway, http_filter, routes
+from tests.support.documents import ROOT, text_of
+from tests.support.gateway import (
+    Config,
+    Gateway,
+    configuration,
+    connection_manager,
+    gateway,
+    http_filter,
+    routes,
+)
 from tests.support.server_process import ServerProcess
 
+GATEWAY: Final = ROOT / "scripts/deploy/envoy/README.md"
 INFO: Final = "/inventory.v1.InventoryAdmin/GetServerInfo"
+
+
+def test_the_limits_of_the_document_are_those_of_the_configuration() -> None:
+    config = configuration()
+    manager = connection_manager(config)
+    bucket = http_filter(config, "local_ratelimit")["token_bucket"]
+    [monitor] = config["overload_manager"]["resource_monitors"]
+    body = http_filter(config, "buffer")["max_request_bytes"]
+    timeouts = {one["route"]["timeout"] for one in routes(config)}
+    assert timeouts == {"0s", "30s"}
+    for words in (
+        f"| `{bucket['tokens_per_fill']}` a second, `{bucket['max_tokens']}` at once |",
+        f"| `{monitor['typed_config']['max_active_downstream_connections']}` | closed |",
+        f"| a URL and headers together | {manager['max_request_headers_kb']} KiB |",
+        f"| a body in JSON | {body // 2**20} MiB;",
+        "| a call; a subscription | 30 s; no end |",
+        f"| silence in the middle of a request | {manager['stream_idle_timeout'][:-1]} s |",
+        f"one that reads nothing for {stalled_readers.MAX_SECONDS:.0f} seconds",
+    ):
+        assert words in " ".join(text_of(GATEWAY).split()), words
+
+
+def test_slow_readers_leave_room_on_a_connection_for_others() -> None:
+    [cluster] = configuration()["static_resources"]["clusters"]
+    [options] = cluster["typed_extension_protocol_options"].values()
+    http2 = options["explicit_http_config"]["http2_protocol_options"]
+    held = http2["max_concurrent_streams"] * http2["initial_stream_window_size"]
+    assert held < http2["initial_connection_window_size"]
 
 
 def _three_an_hour(config: Config) -> None:

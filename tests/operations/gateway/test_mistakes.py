@@ -89,7 +89,7 @@ def test_a_call_that_is_malformed_takes_the_server_from_nobody_else(
 
 
 def test_a_field_in_the_body_that_the_api_does_not_have_is_ignored(http: httpx.Client) -> None:
-    """Envoy can refuse unknown fields in the query only; the handbook says so."""
+    """Envoy can refuse unknown fields in the query only; the description of the API says so."""
     answer = http.post("/v1/products/pan/stocks/lisbon:add", json={"quantity": 5, "kettles": 1})
     assert answer.status_code == 200
 
