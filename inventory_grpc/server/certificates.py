@@ -175,7 +175,7 @@ def _check_pair(files: Files, paths: Paths) -> None:
         )
 
     with ExitStack() as stack:
-        chain, key = (stack.enter_context(_in_memory(each)) for each in (files.chain, files.key))
+        chain, key = (stack.enter_context(in_memory(each)) for each in (files.chain, files.key))
         try:
             _context().load_cert_chain(chain, key, no_passphrase)
         except ssl.SSLError as error:
@@ -199,7 +199,7 @@ def _why(error: Exception) -> str:
 
 
 @contextmanager
-def _in_memory(content: bytes) -> Iterator[str]:
+def in_memory(content: bytes) -> Iterator[str]:
     """Yield a path to *content* for `ssl`, so that the checked bytes are those that are served."""
     with (
         open(os.memfd_create("pem"), "wb")  # noqa: PTH123  no path

@@ -1,8 +1,10 @@
 """The metrics of all workers, which their supervisor serves on one page."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +13,11 @@ from typing import Final
 from inventory_grpc.application.background import repeat
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.server.metrics_page import check_installed, metrics_page
-from inventory_grpc.settings import UNIX, Settings
+from inventory_grpc.settings import AUTO, UNIX, Settings
 from inventory_grpc.telemetry.merge import fetch, merge
 from inventory_grpc.telemetry.page import Rendered
+
+_log = logging.getLogger(__name__)
 
 CALLERS_EVERY_SECONDS: Final = 1.0
 
@@ -28,15 +32,26 @@ async def metrics_of_workers(
 
     Raises:
         BadSetting: the extra is missing.
-        OSError: the address cannot be bound.
+        OSError: the operator has named the address, and it or the sockets cannot be bound.
     """
     if settings.metrics_listen is None:
         yield None
         return
     check_installed(settings)
     callers = CallersFile(settings.callers) if settings.callers else None
-    with TemporaryDirectory(prefix="inventory-") as name:  # only this user may enter it
-        folder = Path(name)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(_folder_for_sockets(max(restarts)))
+        except OSError as error:
+            reason = error.strerror or error
+            problem = f"the temporary folder cannot have the sockets of workers: {reason}"
+            if settings.metrics_listen != AUTO:
+                raise OSError(
+                    f"metrics_listen: {problem}; set TMPDIR to a folder with a short path"
+                ) from error
+            _log.warning("metrics are not served: %s", problem)
+            yield None
+            return
 
         async def render(accept: str) -> Rendered:
             fetched = (fetch(folder / str(worker), accept) for worker in restarts)
@@ -50,6 +65,24 @@ async def metrics_of_workers(
             finally:
                 if reloading:
                     reloading.cancel()
+
+
+@contextmanager
+def _folder_for_sockets(longest: int) -> Iterator[Path]:
+    """Yield a folder that only this user may enter, in which sockets with these names can be bound.
+
+    Raises:
+        OSError: there is no temporary folder, or its path is too long for a socket.
+    """
+    with TemporaryDirectory(prefix="inventory-") as name:
+        path = Path(name) / str(longest)
+        with socket.socket(socket.AF_UNIX) as one:
+            try:
+                one.bind(str(path))
+            except OSError as error:
+                raise OSError(f"{path}: {error.strerror or error}") from error
+        path.unlink()
+        yield Path(name)
 
 
 def of_worker(settings: Settings, folder: Path | None, worker: int) -> Settings:

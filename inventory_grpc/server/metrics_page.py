@@ -1,8 +1,8 @@
 """Serves the page of metrics on its address, with TLS and tokens where others can reach it."""
 
 import asyncio
+import errno
 import logging
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -10,9 +10,9 @@ from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Callers, token_in
 from inventory_grpc.application.background import repeat
-from inventory_grpc.server.certificates import BadCertificate, Certificates
+from inventory_grpc.server.page_encryption import PageEncryption
 from inventory_grpc.settings import AUTO, UNIX, Address, BadSetting, Settings
-from inventory_grpc.telemetry.page import PATH, SECONDS, MayRead, Page, Render, anybody
+from inventory_grpc.telemetry.page import PATH, MayRead, Page, Render, anybody
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ RELOAD_SECONDS: Final = 10.0
 
 
 def check_installed(settings: Settings) -> None:
-    """See that metrics can be made, if they are wanted.
+    """Check that the library for metrics is installed, if they are served.
 
     Raises:
         BadSetting: an extra is missing.
@@ -37,25 +37,30 @@ def check_installed(settings: Settings) -> None:
 async def metrics_page(
     settings: Settings, render: Render, callers: Callers | None
 ) -> AsyncIterator[str | None]:
-    """Serve the metrics while inside; yield the address, or None where it is taken.
+    """Serve the metrics while inside; yield the address, or None if they are not served.
+
+    The page of a worker is not served if its socket cannot be bound, because calls matter more.
 
     Raises:
-        OSError: the address was chosen, and cannot be bound.
+        OSError: the operator has named the address, and it cannot be bound.
         BadSetting: the certificate cannot be used.
     """
     address = settings.metrics_address
     is_open = address is None or address.is_loopback
-    page = Page(render, anybody if is_open or callers is None else _readers_among(callers))
-    encryption = None if is_open else _Encryption.of(settings)
+    encryption = None if is_open else PageEncryption.of(settings)
+    page = Page(
+        render,
+        anybody if is_open or callers is None else _readers_among(callers),
+        encryption.current if encryption else None,
+    )
     try:
-        server = await _bind(page, settings, encryption)
+        server = await _bind(page, settings)
     except OSError as error:
-        if settings.metrics_listen != AUTO:
-            raise OSError(
-                f"cannot listen on {settings.metrics_listen} for metrics: the port is in use, or "
-                "the address is not this machine's"
-            ) from error
-        _log.warning("metrics are not served: another program uses %s", _shown(address))
+        listen = settings.metrics_listen
+        if address is not None and listen != AUTO:
+            raise OSError(f"cannot listen on {listen} for metrics: {_why(error)}") from error
+        where = _shown(address) if address else listen
+        _log.warning("metrics are not served on %s: %s", where, _why(error))
         yield None
         return
     where = settings.metrics_listen
@@ -80,17 +85,22 @@ async def metrics_page(
         page.close()
 
 
-async def _bind(page: Page, settings: Settings, encryption: "_Encryption | None") -> asyncio.Server:
+async def _bind(page: Page, settings: Settings) -> asyncio.Server:
     listen, address = settings.metrics_listen, settings.metrics_address
     if address is None:
         assert listen is not None
         return await asyncio.start_unix_server(page.accept, listen.removeprefix(UNIX))
-    return await asyncio.start_server(
-        page.accept,
-        *address,
-        ssl=encryption.context if encryption else None,
-        ssl_handshake_timeout=SECONDS if encryption else None,
-    )
+    return await asyncio.start_server(page.accept, *address)
+
+
+def _why(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the port is in use"
+        case errno.EADDRNOTAVAIL:
+            return "the address is not this machine's"
+        case _:
+            return error.strerror or str(error)
 
 
 def _shown(address: Address | None) -> str:
@@ -99,7 +109,7 @@ def _shown(address: Address | None) -> str:
 
 
 def _readers_among(callers: Callers) -> MayRead:
-    """Let in callers of any role whose stores are not limited: the metrics are of all stores."""
+    """Accept callers of any role whose stores are not limited: the metrics are of all stores."""
 
     def may_read(header: str | None, names: Sequence[str]) -> bool:
         if header is None:
@@ -110,33 +120,3 @@ def _readers_among(callers: Callers) -> MayRead:
         return caller is not None and caller.scope == EVERYWHERE
 
     return may_read
-
-
-class _Encryption:
-    """The certificate of the server, for the page."""
-
-    def __init__(self, certificates: Certificates) -> None:
-        self._certificates = certificates
-        paths = certificates.paths
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.load_cert_chain(paths.chain, paths.key)
-        if paths.authorities is not None:
-            self.context.load_verify_locations(paths.authorities)
-            self.context.verify_mode = ssl.CERT_REQUIRED
-
-    @classmethod
-    def of(cls, settings: Settings) -> "_Encryption | None":
-        certificate, key = settings.tls_certificate, settings.tls_key
-        if certificate is None or key is None:
-            return None
-        try:
-            return cls(Certificates(certificate, key, settings.tls_client_ca, silent=True))
-        except (BadCertificate, OSError) as error:
-            raise BadSetting(f"tls: {error}") from None
-
-    async def reload(self) -> None:
-        """Use the files for new connections, if they were replaced."""
-        if self._certificates.news() is not None:
-            paths = self._certificates.paths
-            self.context.load_cert_chain(paths.chain, paths.key)

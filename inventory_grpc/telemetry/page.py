@@ -1,13 +1,16 @@
-"""The page of metrics over HTTP, for a scraper.
+"""Serves the page of metrics over HTTP.
 
-`prometheus_client` has a server of its own: with 200 idle connections it keeps 200 threads for
-ever. Here an idle connection is closed after some seconds, or as soon as its place is needed.
+The server of `prometheus_client` keeps one thread for each idle connection. Here an idle
+connection is closed after some seconds, or as soon as its place is needed.
 """
 
 import asyncio
 import logging
+import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.failures import bug
@@ -19,23 +22,34 @@ PATH: Final = "/metrics"
 MAX_CONNECTIONS: Final = 16
 MAX_HEADER: Final = 8 * 1024
 SECONDS: Final = 5.0
-"""The longest time that a connection takes, whatever its other end does."""
+"""The longest time that a connection stays open, with its TLS handshake."""
+
+_FAULTS_OF_SCRAPERS: Final = (
+    OSError,  # also of the TLS handshake
+    TimeoutError,
+    asyncio.IncompleteReadError,
+    asyncio.LimitOverrunError,
+)
+"""A connection that raises one of these is closed without an answer."""
 
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
 class Rendered(NamedTuple):
-    """The page in the form that was asked for."""
+    """The page, in the format that the scraper accepts."""
 
     content_type: str
     text: bytes
 
 
 Render = Callable[[str], Awaitable[Rendered]]
-"""Makes the page; its argument is the header `accept`."""
+"""Renders the page; the argument is the header `accept`."""
 
 MayRead = Callable[[str | None, Sequence[str]], bool]
-"""Decides by the header `authorization`, and by the names in the certificate of a caller."""
+"""Decides by the header `authorization` and the names in the client certificate."""
+
+Encryption = Callable[[], ssl.SSLContext]
+"""Returns the TLS context for a new connection."""
 
 
 def anybody(_header: str | None, _names: Sequence[str]) -> bool:
@@ -43,26 +57,34 @@ def anybody(_header: str | None, _names: Sequence[str]) -> bool:
 
 
 class Page:
-    """Answers `GET /metrics`, one request a connection."""
+    """Answers `GET /metrics`, one request for each connection."""
 
-    def __init__(self, render: Render, may_read: MayRead = anybody) -> None:
+    def __init__(
+        self, render: Render, may_read: MayRead = anybody, encryption: Encryption | None = None
+    ) -> None:
         self._render = render
         self._may_read = may_read
+        self._encryption = encryption
         self._open: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Task[None], None] = {}
-        """The connections that have not sent their request yet, oldest first."""
+        """The connections that have not sent a whole request yet, oldest first."""
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; where there are too many, the oldest idle one is closed for it."""
+    def accept(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a new connection; if there are too many, close the oldest idle one for it.
+
+        It counts from here on. `start_server(ssl=…)` would call this after the handshake, and an
+        unlimited number of connections could be in one.
+        """
         if len(self._open) >= MAX_CONNECTIONS and not self._close_idle():
             writer.transport.abort()
             return
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        connection = _taken_from(writer)
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._open.add(task)
         self._waiting[task] = None
         task.add_done_callback(self._forget)
-        # not in the task itself: one that is cancelled before its first step runs nothing
-        task.add_done_callback(lambda _: writer.transport.abort())
+        # not in the task itself: a task that is cancelled before its first step runs no code
+        task.add_done_callback(lambda _: connection.close())
 
     def close(self) -> None:
         for task in self._open:
@@ -79,20 +101,30 @@ class Page:
         self._open.discard(task)
         self._waiting.pop(task, None)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
+        # OSError includes a failed handshake; the others are a request that is late, cut or too
+        # long, or an answer that is not read
+        with suppress(
+            TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError
+        ):
+            async with asyncio.timeout(SECONDS):
+                encryption = self._encryption() if self._encryption else None
+                reader, writer = await _streams(connection, encryption)
+                try:
+                    await self._answer_one(reader, writer)
+                finally:
+                    writer.transport.abort()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         writer.transport.set_write_buffer_limits(0)  # `drain` returns when all is sent
-        try:
-            async with asyncio.timeout(SECONDS):
-                head = await reader.readuntil(b"\r\n\r\n")
-                self._waiting.pop(task, None)
-                writer.write(await self._answer(head, writer))
-                await writer.drain()
-                writer.close()
-                await writer.wait_closed()
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            pass  # a caller that sends no request, or does not take the answer
+        head = await reader.readuntil(b"\r\n\r\n")
+        self._waiting.pop(task, None)
+        writer.write(await self._answer(head, writer))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
 
     async def _answer(self, head: bytes, writer: asyncio.StreamWriter) -> bytes:
         request, *lines = head.decode("latin-1").split("\r\n")
@@ -109,14 +141,44 @@ class Page:
             return _response("401 Unauthorized", {"www-authenticate": "Bearer"})
         try:
             content_type, text = await self._render(headers.get("accept", ""))
-        except Exception as error:  # noqa: BLE001  the scraper is told, and the server goes on
+        except Exception as error:  # noqa: BLE001  the server goes on, and the scraper gets a status
             bug(_log, error, "the page of metrics")
             return _response("500 Internal Server Error")
         return _response("200 OK", {"content-type": content_type}, text)
 
 
+def _taken_from(writer: asyncio.StreamWriter) -> socket.socket:
+    """Return the connection of *writer*, which has read nothing yet and is closed.
+
+    `start_tls` would lose the first bytes of the handshake where the event loop is uvloop.
+    """
+    accepted: socket.socket = writer.get_extra_info("socket")
+    try:
+        connection = socket.socket(fileno=os.dup(accepted.fileno()))
+    finally:
+        writer.transport.abort()
+    connection.setblocking(False)  # noqa: FBT003  the standard library's signature
+    return connection
+
+
+async def _streams(
+    connection: socket.socket, encryption: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return the streams of *connection*, after the TLS handshake if there is one."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(MAX_HEADER)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.connect_accepted_socket(
+        lambda: protocol,
+        connection,
+        ssl=encryption,
+        ssl_handshake_timeout=SECONDS if encryption else None,
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
 def _names(writer: asyncio.StreamWriter) -> Sequence[str]:
-    """Return the subject alternative names in the certificate that the caller has shown."""
+    """Return the subject alternative names in the client certificate."""
     link: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
     shown = link.getpeercert() if link else None
     names: Sequence[tuple[str, str]] = shown.get("subjectAltName", ()) if shown else ()  # type: ignore[assignment]  # the stubs allow any value

@@ -1,16 +1,21 @@
 """One page has the metrics of all workers, whatever becomes of one of them."""
 
 import asyncio
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.caller import adding
+from inventory_grpc.server.metrics_of_workers import metrics_of_workers
+from inventory_grpc.settings import Settings
+from tests.support.caller import adding, calling
 from tests.support.scraping import ACCEPT, Family, get, page_address, page_of, read, value_of
 from tests.support.server_process import ServerProcess
-from tests.support.workers import reaching_each, supervised, workers_of
+from tests.support.waiting import eventually
+from tests.support.workers import reaching_each, said, supervised, workers_of
 
 HANDLED = "grpc_server_handled_total"
 UP = "inventory_worker_up"
@@ -100,3 +105,71 @@ async def test_a_stopped_worker_is_left_out_after_a_second_and_said_to_be_down(
     assert sorted(up.values()) == [0, 1]
     assert _workers_in(page, HANDLED) == {worker for worker, is_up in up.items() if is_up}
     await _page_when(address, lambda up, restarts: all(up.values()) and not any(restarts.values()))
+
+
+def _too_long(folder: Path) -> dict[str, str]:
+    """Return an environment whose temporary folder has too long a path for a socket."""
+    long = folder / ("x" * 100)
+    long.mkdir()
+    return {"TMPDIR": str(long)}
+
+
+async def test_by_default_workers_serve_without_metrics_where_they_cannot_have_sockets(
+    path: Path, tmp_path: Path
+) -> None:
+    log, options = tmp_path / "server.log", ("--metrics-listen", "auto")
+    with supervised(path, log, *options, environment=_too_long(tmp_path)) as server:
+        async with calling(await server.address()) as caller:
+            await caller.commands.AddStock(adding(1))
+        [warning] = said(server, "metrics are not served")
+    assert warning.endswith("AF_UNIX path too long")
+
+
+async def test_an_address_of_metrics_that_was_named_ends_the_start_where_workers_have_no_sockets(
+    path: Path, tmp_path: Path
+) -> None:
+    log, options = tmp_path / "server.log", ("--metrics-listen", "127.0.0.1:0")
+    with supervised(path, log, *options, environment=_too_long(tmp_path)) as server:
+        assert await server.ended() == 1
+    text = log.read_text("utf-8")
+    assert "error: metrics_listen: the temporary folder cannot have the sockets" in text
+    assert "AF_UNIX path too long; set TMPDIR to" in text
+
+
+@pytest.mark.parametrize("listen", ["auto", "127.0.0.1:0"])
+async def test_a_missing_temporary_folder_is_named_as_the_cause(
+    listen: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "missing")])
+    cause = "sockets of workers: No usable temporary directory found"
+    serving = metrics_of_workers(Settings(metrics_listen=listen), {1: 0, 2: 0})
+    if listen == "auto":
+        async with serving as folder:
+            assert folder is None
+        assert cause in caplog.text
+    else:
+        with pytest.raises(OSError, match=cause):
+            await serving.__aenter__()
+
+
+async def test_a_worker_is_replaced_although_the_folder_of_sockets_was_removed(
+    path: Path, tmp_path: Path
+) -> None:
+    """Programs that tidy up remove old files of temporary folders."""
+    options = ("--metrics-listen", "127.0.0.1:0")
+    environment = {"TMPDIR": str(tmp_path)}
+    with supervised(path, tmp_path / "log", *options, environment=environment) as server:
+        await server.address()
+        shutil.rmtree(_only_folder_in(tmp_path))
+        workers_of(server)[0].kill()
+        await eventually(lambda: len(said(server, " serves on ")) == 3)
+        [warning] = said(server, "metrics are not served on unix:")
+        assert warning.endswith("No such file or directory")
+        text = (await get(await page_address(server))).text
+    assert all(f'{UP}{{worker="{worker}"}} 0' in text for worker in (1, 2))
+
+
+def _only_folder_in(place: Path) -> Path:
+    [folder] = place.glob("inventory-*")
+    return folder

@@ -1,6 +1,6 @@
 """Workers under a supervisor, and callers that reach each of them."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -34,10 +34,16 @@ def said(server: ServerProcess, word: str) -> list[str]:
 
 @contextmanager
 def supervised(
-    database: Path, log_file: Path, *options: str, workers: int = 2
+    database: Path,
+    log_file: Path,
+    *options: str,
+    workers: int = 2,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[ServerProcess]:
     """Start workers on *database*; on leaving, see that they are gone."""
-    server = ServerProcess.begin(database, log_file, "--workers", str(workers), *options)
+    server = ServerProcess.begin(
+        database, log_file, "--workers", str(workers), *options, environment=environment
+    )
     try:
         yield server
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.telemetry import page as module
-from inventory_grpc.telemetry.page import MAX_CONNECTIONS, MAX_HEADER, Page, Rendered
+from inventory_grpc.telemetry.page import MAX_CONNECTIONS, MAX_HEADER, Encryption, Page, Rendered
+from tests.support.certificates import Issued
 from tests.support.scraping import get
 from tests.support.waiting import eventually
 
@@ -20,10 +22,12 @@ TOGETHER = 90  # fewer than wait in the backlog of a listening socket
 class Serving:
     """A page on a port of its own."""
 
-    def __init__(self, *, tokens: Sequence[str | None] = (None,)) -> None:
+    def __init__(
+        self, *, tokens: Sequence[str | None] = (None,), encryption: Encryption | None = None
+    ) -> None:
         self.rendering = asyncio.Event()
         self.rendering.set()
-        self.page = Page(self._render, lambda header, _: header in tokens)
+        self.page = Page(self._render, lambda header, _: header in tokens, encryption)
 
     async def _render(self, accept: str) -> Rendered:
         await self.rendering.wait()
@@ -92,6 +96,41 @@ async def test_idle_connections_are_few_and_leave_room_for_a_scraper(serving: Se
         await eventually(lambda: sum(one.at_eof() for one in readers) == closed)
         assert len(serving.page._open) == MAX_CONNECTIONS
         assert (await get(address)).status == 200
+
+
+async def test_connections_in_a_tls_handshake_are_few_and_leave_room_for_a_scraper(
+    tmp_path: Path,
+) -> None:
+    chain, key, issued = tmp_path / "chain.pem", tmp_path / "key.pem", Issued.of()
+    issued.write(chain, key)
+    encryption = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    encryption.load_cert_chain(chain, key)
+    trusting = ssl.create_default_context(cadata=issued.pem().decode())
+    encrypted = Serving(encryption=lambda: encryption)
+    address = (await encrypted.start()).replace("127.0.0.1", "localhost")
+    before = _descriptors()
+    async with AsyncExitStack() as stack:
+        closed = IDLE - MAX_CONNECTIONS
+        readers = [await _idle(address, stack) for _ in range(IDLE)]
+        await eventually(lambda: sum(one.at_eof() for one in readers) == closed)
+        assert len(encrypted.page._open) == MAX_CONNECTIONS
+        assert (await get(address, context=trusting)).text == "up 1\n" * 10_000
+    await eventually(lambda: not encrypted.page._open)
+    await eventually(lambda: _descriptors() == before)
+    encrypted.server.close()
+
+
+async def test_a_tls_handshake_that_does_not_end_is_closed_after_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.1)
+    encrypted = Serving(encryption=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    async with AsyncExitStack() as stack:
+        reader = await _idle(await encrypted.start(), stack)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+    assert not encrypted.page._open
+    encrypted.server.close()
 
 
 async def test_connections_that_arrive_together_are_closed_too(serving: Serving) -> None:
