@@ -43,10 +43,10 @@ ENGINE: Final = (
         "M4",
         "decide by the state read when the batch began",
         "application/ledger/batch.py",
-        "            return command.decide(self)\n        except",
+        "            return command.decide(self.book)\n        except",
         "            from copy import copy\n"
-        "            stale, read = copy(self), self.__dict__.setdefault('read', {})\n"
-        "            stale.get = lambda key: read.setdefault(key, self.get(key))\n"
+        "            stale, read = copy(self.book), self.__dict__.setdefault('stale', {})\n"
+        "            stale.get = lambda key: read.setdefault(key, self.book.get(key))\n"
         "            return command.decide(stale)\n        except",
         "tests/e2e/test_hot_product.py",
     ),

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ledger.batch import MAX_DUE, Batch, NotRead
+from inventory_grpc.application.ledger.batch import MAX_DUE, Batch
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Expected, State, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import Instant
@@ -70,14 +71,15 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     elif behind:
         foreign_events += transaction.events_after(states.position, behind)
     cached = prefetched.states if prefetched and not skipped else None
-    batch = Batch(head.position, now, transaction.earliest_expiry(), states, cached)
-    batch.follow(foreign_events)
+    book = Workbook(head.position, now, states, cached)
+    book.follow(foreign_events)
+    batch = Batch(book, transaction.earliest_expiry())
     if work is not None:
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
         _run(transaction, batch, work)
         if not dry:
-            transaction.write(batch.recorded, batch.remembered)
+            transaction.write(batch.book.recorded, batch.remembered)
     return Result(batch, foreign_events, skipped, transaction.earliest_expiry())
 
 
@@ -92,12 +94,12 @@ def _run(transaction: Transaction, batch: Batch, work: Work) -> None:
 def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
     if missing.keys:
         # the batch may already have changed some streams of a subject, whose states win
-        batch.states = transaction.states(missing.keys) | batch.states
-        if unknown := [key for key in missing.keys if key not in batch.states]:
+        batch.book.states = transaction.states(missing.keys) | batch.book.states
+        if unknown := [key for key in missing.keys if key not in batch.book.states]:
             raise UnknownKey(f"{unknown[0]!r} is neither of a stream nor of a subject")
     if missing.requests:
         batch.read.answered |= transaction.answered(missing.requests)
     if missing.replay is not None:
         batch.read.replays[missing.replay] = transaction.replay(missing.replay)
     for stream in missing.due:
-        batch.read.due[stream] = transaction.due(batch.now, MAX_DUE, stream)
+        batch.read.due[stream] = transaction.due(batch.book.now, MAX_DUE, stream)

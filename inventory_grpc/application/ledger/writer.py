@@ -119,22 +119,22 @@ class Writer:
         self._states.restart(self._states.position)
 
     def _keep(self, result: Result) -> None:
-        self._states.keep(result.batch.head, result.batch.states)
+        self._states.keep(result.batch.book.head, result.batch.book.states)
         self.next_expiry = result.next_expiry
 
     def _publish(self, result: Result) -> None:
         """Notify this process; an error here must not become the answer to committed commands."""
         try:
-            recorded = result.batch.recorded
+            recorded = result.batch.book.recorded
             if result.skipped:
-                self._bus.skip(result.batch.head - len(recorded))
+                self._bus.skip(result.batch.book.head - len(recorded))
             self._bus.publish([*result.foreign_events, *recorded])
             self.counts.published(recorded)
-            self._head.advance(result.batch.head)
+            self._head.advance(result.batch.book.head)
         except Exception as error:  # noqa: BLE001  see above
             bug(_log, error, "publication of a commit")
             self.evict_states()
-            self._skip_to(result.batch.head)
+            self._skip_to(result.batch.book.head)
 
     def _skip_to(self, position: int) -> None:
         self._bus.skip(position)

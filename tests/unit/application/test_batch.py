@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from inventory_grpc.application.ledger.batch import Batch, NotRead
+from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import UnknownKey, drive, prefetch
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
@@ -22,7 +23,7 @@ from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS, add, commit, r
 
 
 def batch(states: States | None = None) -> Batch:
-    return Batch(0, NOON, None, states or States())
+    return Batch(Workbook(0, NOON, states or States()), None)
 
 
 def asking(*commands: Command) -> list[Submission]:
@@ -31,32 +32,32 @@ def asking(*commands: Command) -> list[Submission]:
 
 def test_it_asks_for_a_state_that_it_lacks_and_goes_on_where_it_was() -> None:
     work = batch()
-    work.states[KETTLES] = Inventory(KETTLES)
+    work.book.states[KETTLES] = Inventory(KETTLES)
     asked = asking(add(5), add(3, TOASTERS), remove(1))
     with pytest.raises(NotRead) as lacking:
         work.answer_all(asked)
     assert lacking.value.keys == [TOASTERS]
     assert len(work.answers) == 1
-    work.states[TOASTERS] = Inventory(TOASTERS)
+    work.book.states[TOASTERS] = Inventory(TOASTERS)
     work.answer_all(asked)
-    assert [event.key for event in work.recorded] == [KETTLES, TOASTERS, KETTLES]
-    assert [event.position for event in work.recorded] == [1, 2, 3]
+    assert [event.key for event in work.book.recorded] == [KETTLES, TOASTERS, KETTLES]
+    assert [event.position for event in work.book.recorded] == [1, 2, 3]
 
 
 def test_nothing_of_a_cart_is_recorded_before_all_its_stocks_are_read() -> None:
     work = batch()
-    work.states |= {KETTLES: Inventory(KETTLES, Levels(5, 0), 1), R1: None}
+    work.book.states |= {KETTLES: Inventory(KETTLES, Levels(5, 0), 1), R1: None}
     with pytest.raises(NotRead):
         work.answer_all(asking(reserve({KETTLES: 1, TOASTERS: 1})))
-    assert (work.recorded, work.answers, work.head) == ([], [], 0)
+    assert (work.book.recorded, work.answers, work.book.head) == ([], [], 0)
 
 
 def test_a_refused_command_leaves_the_states_as_they_were() -> None:
     work = batch()
-    before = work.states[KETTLES] = Inventory(KETTLES)
+    before = work.book.states[KETTLES] = Inventory(KETTLES)
     work.answer_all(asking(remove(1)))
     assert isinstance(work.answers[0], InsufficientStock)
-    assert work.states == {KETTLES: before}
+    assert work.book.states == {KETTLES: before}
     assert work.remembered == []
 
 
@@ -65,7 +66,7 @@ def test_the_states_of_the_cache_are_not_changed_by_a_batch() -> None:
     states.keep(1, {KETTLES: Inventory(KETTLES, Levels(5, 0), 1)})
     work = batch(states)
     work.answer_all(asking(add(7)))
-    assert work.states[KETTLES].levels == Levels(12, 0)
+    assert work.book.states[KETTLES].levels == Levels(12, 0)
     assert states.get(KETTLES) == Inventory(KETTLES, Levels(5, 0), 1)
 
 
@@ -81,15 +82,15 @@ def test_events_recorded_elsewhere_bring_cached_states_up_to_date() -> None:
     held = Reservation.begin(RESERVED).evolve([RESERVED])
     states.keep(2, {KETTLES: Inventory.at(RESERVED), R1: held})
     work = batch(states)
-    work.follow([COMMITTED])
-    assert work.get(KETTLES).levels == Levels(4, 2)
-    assert work.get(R1).held == 2
+    work.book.follow([COMMITTED])
+    assert work.book.get(KETTLES).levels == Levels(4, 2)
+    assert work.book.get(R1).held == 2
 
 
 def test_a_state_that_is_not_cached_is_not_begun_in_the_middle() -> None:
     work = batch()
-    work.follow([RESERVED, COMMITTED])
-    assert work.states == {}
+    work.book.follow([RESERVED, COMMITTED])
+    assert work.book.states == {}
 
 
 @pytest.mark.parametrize("event", [ADDED, COMMITTED], ids=["twice", "one missed"])
@@ -97,7 +98,7 @@ def test_an_event_out_of_order_is_found_at_once(event: Event) -> None:
     states = States()
     states.keep(1, {KETTLES: Inventory.at(ADDED)})
     with pytest.raises(EventOutOfOrder):
-        batch(states).follow([event])
+        batch(states).book.follow([event])
 
 
 def test_only_what_is_not_cached_is_expected() -> None:

@@ -1,0 +1,99 @@
+"""The states of a batch, which decisions read, and the events that it adds."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ports import Outcome, RequestKey, State
+from inventory_grpc.domain.book import Command, apply_event
+from inventory_grpc.domain.event import Cause, Change, Event, Key
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
+from inventory_grpc.domain.values import Instant, new
+
+
+@dataclass(eq=False)
+class NotRead(Exception):
+    """A batch needs this data before it can continue."""
+
+    keys: Collection[Key] = ()
+    """The keys of states; with a subject, the states of its streams are read too."""
+    requests: Collection[RequestKey] = ()
+    replay: int | None = None
+    """The position of the first event of a command whose answer is repeated."""
+    due: Collection[Key | None] = ()
+    """Streams whose overdue subjects are needed; None stands for all streams."""
+
+
+class Workbook:
+    """The `Book` of a batch: the states of the log and of the batch's own events."""
+
+    def __init__(
+        self, position: int, now: Instant, cached: States, states: dict[Key, State] | None = None
+    ) -> None:
+        self.now = now
+        self.head = position
+        """The position of the last event."""
+        self.states = {} if states is None else states
+        """States read or changed by this batch; they are those of the log after its commit."""
+        self.recorded: list[Event] = []
+        self._cached = cached
+
+    def get(self, key: Key) -> State:
+        try:
+            return self.states[key]
+        except KeyError:
+            state = self._cached.get(key)
+            if state is None:
+                raise NotRead(keys=[key]) from None
+            self.states[key] = state
+            return state
+
+    def follow(self, events: Sequence[Event]) -> None:
+        """Update cached states by *events*, which other processes have recorded."""
+        for event in events:
+            if (stream := self._known_state(event.key)) is not None:
+                self.states[event.key] = apply_event(stream, event)
+            subject = event.fact.subject
+            if (state := self._known_state(subject)) is not None:
+                self.states[subject] = state.evolve([event])
+
+    def _known_state(self, key: Key | None) -> State | None:
+        return None if key is None else self.states.get(key) or self._cached.get(key)
+
+    def require(self, keys: Collection[Key]) -> None:
+        """Raise `NotRead` for all of *keys* whose states are unknown."""
+        if unread := [key for key in keys if key not in self.states and key not in self._cached]:
+            raise NotRead(keys=unread)
+
+    def append(self, changes: Sequence[Change], cause: Cause) -> Outcome:
+        """Append the facts to the log as events, and update the states."""
+        if len(changes) > 1:
+            self.require([key for key, _ in changes])
+        states, recorded, now, first = self.states, self.recorded, self.now, self.head + 1
+        streams: dict[Key, State] = {}
+        about: dict[Key, list[Event]] = {}
+        position = self.head
+        for key, fact in changes:
+            after = (states.get(key) or self.get(key)).then(fact, now)
+            position += 1
+            values = (position, first, key, after.version, now, cause, fact, after.levels)
+            states[key] = streams[key] = after
+            recorded.append(event := new(Event, values))
+            if (subject := fact.subject) is not None:
+                about.setdefault(subject, []).append(event)
+        self.head = position
+        subjects = [self._evolve(*subject) for subject in about.items()] if about else []
+        return new(Outcome, (position, list(streams.values()), subjects, False))
+
+    def _evolve(self, key: Key, events: Sequence[Event]) -> State:
+        before = self.states[key] or SUBJECTS[type(key)].begin(events[0])
+        state = self.states[key] = before.evolve(events)
+        return state
+
+    def unchanged(self, command: Command) -> Outcome:
+        """Return the answer to a command that has nothing to record."""
+        subjects = [self.get(key) for key in command.touches if type(key) in SUBJECTS]
+        streams = dict.fromkeys(key for subject in subjects for key in subject.streams)
+        streams |= dict.fromkeys(key for key in command.touches if type(key) in STREAMS)
+        self.require(streams)
+        return Outcome(self.head, [self.get(key) for key in streams], subjects)
