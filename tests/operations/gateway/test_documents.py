@@ -86,7 +86,7 @@ def test_each_document_that_names_the_gateway_has_a_call() -> None:
 def test_the_command_that_starts_the_gateway_finds_all_files() -> None:
     [command] = [one["code"] for one in _BLOCK.finditer(text_of(HANDBOOK)) if one["how"] == "as"]
     program, *options = shlex.split(command)
-    assert program == "envoy"
+    assert program == ".venv/bin/envoy"
     arguments = [find_tool("envoy"), *options, "--mode", "validate", "--use-dynamic-base-id"]
     subprocess.run(arguments, capture_output=True, check=True, cwd=ROOT, timeout=60)
 

@@ -103,3 +103,4 @@ def test_without_a_backend_all_is_refused_as_unavailable(tmp_path: Path) -> None
         for url in ("/healthz", "/v1/serverInfo", KETTLES):
             answer = http.get(url)
             assert (answer.status_code, answer.json()["code"]) == (503, 14), url
+            assert "healthy" in answer.json()["message"], url
