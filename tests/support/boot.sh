@@ -2,6 +2,7 @@
 # Boots a systemd as the first process of namespaces of its own: boot.sh SHARED PYTHON PACKAGES CHECKOUT
 # It runs SHARED/steps.sh. Its file system is a copy of this machine's in memory, without networks.
 set -eu
+[ $$ = 1 ] || { echo "boot.sh: only the first process of its own namespaces may boot"; exit 1; }
 shared=$1 python=$2 packages=$3 checkout=$4
 mount --make-rprivate /
 mount -t tmpfs none /mnt

@@ -18,7 +18,7 @@ NAMESPACES: Final = ("--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup", 
 
 
 class Told(NamedTuple):
-    """What the steps have written, and their exit code."""
+    """The output of the steps, and their exit code."""
 
     text: str
     code: int
