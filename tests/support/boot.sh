@@ -52,7 +52,7 @@ ExecStopPost=systemctl poweroff --force --force
 END
 printf '%032d\n' 1 > etc/machine-id
 
-ip link set lo up 2> run/none || true
+ip link set lo up
 mkdir old
 pivot_root . old
 umount -l old

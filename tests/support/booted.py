@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from tests.support.server_process import ROOT
+from tests.support.tools import find_tool
 
 SYSTEMD: Final = Path("/lib/systemd/systemd")
 BOOT: Final = Path(__file__).with_name("boot.sh")
@@ -31,6 +32,8 @@ def booted(steps: str, shared: Path) -> Told:
     """
     if not SYSTEMD.exists() or os.geteuid() or (hierarchy := _cgroups()) is None:
         pytest.skip("needs root, systemd and cgroup2")
+    for program in ("unshare", "nsenter", "ip", "openssl"):
+        find_tool(program)
     (shared / "steps.sh").write_text(steps, "utf-8")
     group = hierarchy / f"inventory-grpc-{os.getpid()}"
     try:
