@@ -39,7 +39,7 @@ from inventory_grpc.presentation.commands import Commands
 from inventory_grpc.presentation.events import Events
 from inventory_grpc.presentation.health import OPEN_METHODS, Health
 from inventory_grpc.presentation.interceptors.admission import Limits
-from inventory_grpc.presentation.interceptors.tracing import TraceCalls
+from inventory_grpc.presentation.interceptors.tracing import Tracing
 from inventory_grpc.presentation.server import (
     SERVICES,
     CallControls,
@@ -161,7 +161,7 @@ def build_service(
     wall: WallClock,
     *,
     shares_port: bool,
-    tracing: TraceCalls | None = None,
+    tracing: Tracing | None = None,
 ) -> Service:
     health = Health(SERVICES)
 

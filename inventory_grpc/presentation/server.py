@@ -27,7 +27,7 @@ from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
-from inventory_grpc.presentation.interceptors.tracing import TraceCalls
+from inventory_grpc.presentation.interceptors.tracing import TraceCalls, Tracing
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
@@ -112,19 +112,20 @@ def call_controls(
     callers: Callers | None = None,
     open_methods: Collection[str] = (),
     limits: Limits = _LIMITS,
-    tracing: TraceCalls | None = None,
+    tracing: Tracing | None = None,
 ) -> CallControls:
     """Return the call controls for a server that authenticates *callers*, or nobody if None.
 
     *open_methods* need no authentication in either case.
     """
+    authentication = Authenticate(callers, services.PERMISSIONS, open_methods)
     return CallControls(
         RunningCalls(ending_themselves={EXECUTE_STREAM, SUBSCRIBE, _WATCH}),
-        Authenticate(callers, services.PERMISSIONS, open_methods),
+        authentication,
         RefuseWhileDraining(),
         CallCounts(services.STREAMS),
         Admit(limits),
-        tracing,
+        TraceCalls(tracing, authentication.is_trusted) if tracing else None,
     )
 
 

@@ -33,9 +33,7 @@ from opentelemetry.trace import Tracer as Library
 
 from inventory_grpc.application.tracing import Trace
 from inventory_grpc.presentation.interceptors.tracing import Parent
-
-MAX_WAITING: Final = 4_096
-"""Spans that wait to be sent; more push out the oldest."""
+from inventory_grpc.telemetry.variables import MAX_WAITING
 
 MAX_STEPS: Final = 300
 """Steps of one call that become spans; a stream of commands may go on for days."""

@@ -79,6 +79,16 @@ class Authenticate(Around):
 
         return authenticated
 
+    def is_trusted(self, call: Call) -> bool:
+        """Return whether the caller is known, or this server does not authenticate callers."""
+        if self._callers is None:
+            return True
+        try:
+            _caller_of(self._callers, _credentials_of(call.context))
+        except Unauthenticated:
+            return False
+        return True
+
     def _count(self, actor: str) -> None:
         if actor not in self.calls and len(self.calls) >= MAX_ACTORS:
             actor = ""

@@ -1,4 +1,4 @@
-"""Traces calls: a caller's `traceparent` decides which, and without one a share of the calls."""
+"""Traces calls: a known caller's `traceparent` decides which, and without one a ratio does."""
 
 import asyncio
 import logging
@@ -68,13 +68,30 @@ class Tracer(Protocol):
     def begin(self, method: str, parent: Parent | None) -> CallTrace: ...
 
 
-class TraceCalls(Around):
-    """Traces a *ratio* of the calls whose callers have not decided."""
+class Tracing(NamedTuple):
+    """The tracer of a server, and its share of the calls."""
 
-    def __init__(self, tracer: Tracer, ratio: float, chance: Callable[[], float] = random) -> None:
+    tracer: Tracer
+    ratio: float
+    """The share of the calls that are traced where callers do not decide."""
+
+
+class TraceCalls(Around):
+    """Traces a call if its caller is *trusted* and says so, and a ratio of the others.
+
+    It is outside authentication, so that a refused call can be traced too. A stranger could make
+    the server trace each of these, so the `sampled` of a stranger counts as no `traceparent`.
+    """
+
+    def __init__(
+        self,
+        tracing: Tracing,
+        is_trusted: Callable[[Call], bool],
+        chance: Callable[[], float] = random,
+    ) -> None:
         super().__init__()
-        self._tracer = tracer
-        self._ratio = ratio
+        self._tracer, self._ratio = tracing
+        self._is_trusted = is_trusted
         self._chance = chance
 
     def around(self, method: str, inner: Behaviour, *, streams: bool) -> Behaviour:  # noqa: ARG002
@@ -105,6 +122,8 @@ class TraceCalls(Around):
             if key == PARENT:
                 parent = Parent.find(metadata)
                 break
+        if parent and parent.is_sampled and not self._is_trusted(call):
+            parent = None
         is_sampled = parent.is_sampled if parent else self._chance() < self._ratio
         return self._tracer.begin(method, parent) if is_sampled else None
 

@@ -130,3 +130,31 @@ async def test_without_traces_the_extra_is_not_needed(
         await caller.commands.AddStock(adding(5), metadata=TRACED.metadata)
         [line] = await lines_of_calls(server, 1)
     assert "trace_id" not in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "workers"),
+    [
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5000", 1),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5000", 2),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "many", 1),  # the library reads it while it is imported
+        ("OTEL_PYTHON_EXPORTER_OTLP_GRPC_CREDENTIAL_PROVIDER", "other", 1),
+    ],
+)
+async def test_a_bad_variable_of_the_library_ends_the_start_as_a_bad_setting(
+    tmp_path: Path, variable: str, value: str, workers: int
+) -> None:
+    log = tmp_path / "server.log"
+    server = ServerProcess.begin(
+        tmp_path / "inventory.db",
+        log,
+        "--trace-endpoint=https://127.0.0.1:4317",
+        f"--workers={workers}",
+        environment={variable: value},
+    )
+    assert await server.ended() == 1
+    errors = [line for line in log.read_text("utf-8").splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert "OTEL_" in errors[0]
+    assert value in errors[0]
+    assert "Traceback" not in log.read_text("utf-8")

@@ -78,12 +78,32 @@ async def test_no_span_has_what_a_request_says(
 
 
 async def test_a_refusal_has_its_code_and_is_no_error(
-    caller: Caller, collector: Collector, trace: Traced
+    caller: Caller, collector: Collector, trace: Traced, token: str
 ) -> None:
-    await refused(caller.commands.AddStock(adding(5), metadata=trace.metadata))
+    metadata = (*bearing(token), *trace.metadata)
+    await refused(caller.commands.AddStock(adding(-5), metadata=metadata))
     [call] = await collector.of(trace.trace_id, 1)
-    assert attributes(call)["rpc.response.status_code"] == "UNAUTHENTICATED"
+    assert attributes(call)["rpc.response.status_code"] == "INVALID_ARGUMENT"
     assert call.status.code == Status.STATUS_CODE_UNSET
+
+
+@pytest.mark.parametrize("wrong", [(), bearing("a-token-of-nobody")], ids=["none", "wrong"])
+async def test_a_stranger_can_not_make_the_server_trace_its_calls(
+    server: ServerProcess,
+    caller: Caller,
+    collector: Collector,
+    token: str,
+    wrong: tuple[tuple[str, str], ...],
+) -> None:
+    """The ratio of this server is 0. A span of a later call is sent after those of earlier ones."""
+    stranger, known = Traced.begin(), Traced.begin()
+    before = len(await lines_of_calls(server, 0))
+    await refused(caller.commands.AddStock(adding(5), metadata=(*wrong, *stranger.metadata)))
+    await caller.commands.AddStock(adding(5), metadata=(*bearing(token), *known.metadata))
+    await collector.of(known.trace_id, 4)
+    assert not await collector.of(stranger.trace_id, 0)
+    lines = (await lines_of_calls(server, before + 2))[before:]
+    assert [line.get("trace_id", "") for line in lines] == ["", known.trace_id]
 
 
 async def test_a_query_has_the_position_of_its_answer(

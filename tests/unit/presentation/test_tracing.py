@@ -1,8 +1,9 @@
-"""A caller's `traceparent` decides whether its call is traced; without one, chance does."""
+"""A known caller's `traceparent` decides whether its call is traced; without one, chance does."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import random
 from typing import Final
 
 import pytest
@@ -18,7 +19,7 @@ from inventory_grpc.presentation.interceptors.authentication import Authenticate
 from inventory_grpc.presentation.interceptors.counting import CallCounts
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
-from inventory_grpc.presentation.interceptors.tracing import Parent, TraceCalls
+from inventory_grpc.presentation.interceptors.tracing import Parent, TraceCalls, Tracing
 from tests.support.log_lines import captured_lines
 from tests.unit.presentation.tiny import ADD_STOCK, Nobody, echo, served, unary
 
@@ -62,12 +63,12 @@ class Traces(list[Recorded]):
         return self[-1]
 
 
-async def ask(behaviour: Behaviour, tracing: TraceCalls, **metadata: str) -> dict[str, object]:
+async def ask(behaviour: Behaviour, traced: TraceCalls, **metadata: str) -> dict[str, object]:
     """Make one call; return its log line."""
     with captured_lines() as lines:
         around = Nested(
             RunningCalls(),
-            tracing,
+            traced,
             LogCalls(CALLS, 0.0),
             TranslateErrors(Nobody()),
             Authenticate(None, {}),
@@ -79,13 +80,19 @@ async def ask(behaviour: Behaviour, tracing: TraceCalls, **metadata: str) -> dic
     return dict(line)
 
 
+def tracing(
+    traces: Traces, ratio: float, *, trusted: bool = True, chance: Callable[[], float] = random
+) -> TraceCalls:
+    return TraceCalls(Tracing(traces, ratio), lambda _: trusted, chance)
+
+
 def always(traces: Traces) -> TraceCalls:
-    return TraceCalls(traces, 1.0)
+    return tracing(traces, 1.0)
 
 
 async def test_a_sampled_caller_is_the_parent_whatever_the_ratio() -> None:
     traces = Traces()
-    line = await ask(echo, TraceCalls(traces, 0.0), traceparent=SAMPLED)
+    line = await ask(echo, tracing(traces, 0.0), traceparent=SAMPLED)
     [trace] = traces
     assert (trace.method, trace.parent) == (ADD_STOCK, PARENT)
     assert trace.ended == [(StatusCode.OK, "", 0)]
@@ -105,6 +112,22 @@ async def test_an_error_of_the_tracer_does_not_become_the_answer(
     assert "internal error" in caplog.text
 
 
+@pytest.mark.parametrize(("ratio", "parents"), [(0.0, []), (1.0, [None])])
+async def test_the_sampled_parent_of_a_stranger_counts_as_none(
+    ratio: float, parents: list[None]
+) -> None:
+    traces = Traces()
+    line = await ask(echo, tracing(traces, ratio, trusted=False), traceparent=SAMPLED)
+    assert [trace.parent for trace in traces] == parents
+    assert ("trace_id" in line) is bool(parents)
+
+
+async def test_a_stranger_that_is_not_sampled_is_not_traced() -> None:
+    traces = Traces()
+    await ask(echo, tracing(traces, 1.0, trusted=False), traceparent=NOT_SAMPLED)
+    assert traces == []
+
+
 async def test_a_caller_that_is_not_sampled_is_not_traced_whatever_the_ratio() -> None:
     traces = Traces()
     line = await ask(echo, always(traces), traceparent=NOT_SAMPLED)
@@ -115,7 +138,7 @@ async def test_a_caller_that_is_not_sampled_is_not_traced_whatever_the_ratio() -
 @pytest.mark.parametrize(("chance", "traced"), [(0.0, 1), (0.009, 1), (0.01, 0), (0.99, 0)])
 async def test_without_a_parent_a_share_of_the_calls_is_traced(chance: float, traced: int) -> None:
     traces = Traces()
-    await ask(echo, TraceCalls(traces, 0.01, lambda: chance))
+    await ask(echo, tracing(traces, 0.01, chance=lambda: chance))
     assert [trace.parent for trace in traces] == [None] * traced
 
 
@@ -176,5 +199,5 @@ async def test_the_handler_runs_in_the_trace_of_its_call() -> None:
     await ask(looking, always(traces))
     assert seen == [*traces]
     assert traces[0].ended == [(StatusCode.OK, "ana", 0)]
-    await ask(looking, TraceCalls(traces, 0.0))
+    await ask(looking, tracing(traces, 0.0))
     assert seen[1:] == [None]
