@@ -98,6 +98,14 @@ def test_a_header_with_an_underscore_is_refused(http: httpx.Client) -> None:
     assert http.get("/v1/serverInfo", headers={"x_kettle": "1"}).status_code == 400
 
 
+def test_no_header_of_a_caller_changes_how_long_the_gateway_waits(http: httpx.Client) -> None:
+    headers = {"x-envoy-upstream-rq-timeout-ms": "1", "x-envoy-expected-rq-timeout-ms": "1"}
+    add = {"product_id": "pan", "store_id": "lisbon", "quantity": 1}
+    commands = {"commands": [{"add_stock": add}] * 1_000}
+    answer = http.post("/v1/commands:batchExecute", json=commands, headers=headers)
+    assert answer.status_code == 200
+
+
 def test_without_a_backend_all_is_refused_as_unavailable(tmp_path: Path) -> None:
     with gateway(tmp_path, []) as alone, alone.http() as http:
         for url in ("/healthz", "/v1/serverInfo", KETTLES):

@@ -14,12 +14,23 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.support.caller import adding, calling, message
-from tests.support.gateway import SECONDS, Config, Gateway, connection_manager, gateway, routes
+from tests.support.gateway import (
+    SECONDS,
+    Config,
+    Gateway,
+    connection_manager,
+    gateway,
+    routes,
+    wait_until,
+)
 
 STYLES: Final = {
     "lines": ("/v1/events:subscribe", "application/json", ""),
     "events": ("/v1/events:sse", "text/event-stream", "data: "),
 }
+
+LEFT: Final = '"method":"/inventory.v1.InventoryEvents/Subscribe","code":"CANCELLED"'
+"""The part of a line in the server's log that says so."""
 
 
 def deliver(envoy: Gateway, product: str) -> None:
@@ -91,6 +102,21 @@ def test_a_reader_that_rests_gets_every_event(envoy: Gateway, long_log: int, sty
             events += len(message["events"])
     assert message["caught_up"]
     assert events == long_log
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_reader_that_leaves_is_gone_for_the_server_too(
+    envoy: Gateway, folder: Path, style: str
+) -> None:
+    url, _, mark = STYLES[style]
+
+    def gone() -> int:
+        return (folder / "server.log").read_text("utf-8").count(LEFT)
+
+    before = gone()
+    with envoy.http() as http, http.stream("GET", url, params={"from_now": "true"}) as response:
+        next(messages(response, mark))
+    wait_until(lambda: gone() > before)
 
 
 def _soon(config: Config) -> None:
