@@ -12,7 +12,7 @@
         ReservationClosed        the reservation has ended: `state`
         LevelTooHigh             a level would exceed the maximum
         OtherLog                 the position belongs to another log: `log_id`
-        VersionConflict          the stock has another version: `current`
+        VersionConflict          the stock has another version or other units: `current`
         PositionAhead            the position is beyond the log: `head_position`
       NotProcessed             the server did not process the request; retry later
         Overloaded               the server has too much to do
@@ -183,10 +183,11 @@ class OtherLog(Refused):
 
 
 class VersionConflict(Refused):
-    """The stock has another version than the command expects; `current` is the stock."""
+    """The stock has another version, or other units on hand, than the command expects."""
 
     @property
     def current(self) -> Stock:
+        """The stock as it is."""
         stock = details.first(Stock, self._carried)
         if stock is None:
             raise LookupError("the server did not send the current stock")

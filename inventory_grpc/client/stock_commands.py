@@ -104,6 +104,8 @@ class StockCommands:
         delta: int | None = None,
         on_hand: int | None = None,
         expected_version: int | None = None,
+        expected_on_hand: int | None = None,
+        unconditional: bool = False,
         request_id: str = "",
         reason: str = "",
         reference: str = "",
@@ -112,23 +114,36 @@ class StockCommands:
     ) -> pb.AdjustStockResponse:
         """Correct the stock by *delta* units, or to the *on_hand* units that were counted.
 
-        One of the two is required, and so is a *reason*; *on_hand* needs *expected_version*,
-        so that a count does not undo concurrent changes. *delta* is -1,000,000,000 to
+        One of the two is required, and so is a *reason*. *delta* is -1,000,000,000 to
         1,000,000,000 and not 0. On hand may fall below reserved; `shortfall` is the difference.
+
+        With *on_hand*, exactly one of these says what the count may overwrite:
+        *expected_version*, the version that the stock must have; *expected_on_hand*, the units
+        that it must have on hand; or *unconditional*, which overwrites all changes, also those
+        made during the count, and is stored in the event.
 
         Raises:
             InsufficientStock: on hand would be negative.
             LevelTooHigh: on hand would rise above 10^15 units.
-            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
-            ValueError: both *delta* and *on_hand* are given.
+            VersionConflict: the stock has another version or other units than expected;
+                `current` is the stock.
+            ValueError: two values are given that exclude each other.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
+        messages.flag("unconditional", unconditional)
         messages.at_most_one(delta=delta, on_hand=on_hand)
+        messages.at_most_one(
+            expected_version=expected_version,
+            expected_on_hand=expected_on_hand,
+            unconditional=unconditional or None,
+        )
         request = messages.made(
             pb.AdjustStockRequest,
             product_id=product_id,
             store_id=store_id,
             expected_version=expected_version,
+            expected_on_hand=expected_on_hand,
+            unconditional=unconditional,
             **messages.about(request_id, reason, reference, occur_time),
         )
         if delta is not None:

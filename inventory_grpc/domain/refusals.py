@@ -9,7 +9,7 @@ Refusal
   ExceedsReservation     the reservation holds fewer units
   InsufficientStock      the stock has fewer units
   LevelTooHigh           a level would exceed its maximum
-  VersionConflict        the stock has another version than expected
+  VersionConflict        the stock has another version, or other units, than expected
 
 A refusal is raised before anything is recorded. Its message is made from its fields. Programs
 use `facts`, whose names are a contract.
@@ -208,14 +208,21 @@ class VersionConflict(Refusal):
 
     expected: int
     stock: "Inventory"
+    compared: Literal["version", "on_hand"] = "version"
+    """The value of the stock that differs from *expected*."""
+
+    @property
+    def found(self) -> int:
+        return self.stock.version if self.compared == "version" else self.stock.on_hand
 
     def __str__(self) -> str:
-        return f"{self.stock.stock_id} is at version {self.stock.version}, not {self.expected}"
+        if self.compared == "version":
+            return f"{self.stock.stock_id} is at version {self.found}, not {self.expected}"
+        return f"{self.stock.stock_id} has {self.found} on hand, not {self.expected}"
 
     def facts(self) -> Mapping[str, str]:
         return {
-            "product_id": self.stock.stock_id.product_id,
-            "store_id": self.stock.stock_id.store_id,
-            "expected_version": str(self.expected),
-            "version": str(self.stock.version),
+            **self.stock.stock_id._asdict(),
+            f"expected_{self.compared}": str(self.expected),
+            self.compared: str(self.found),
         }

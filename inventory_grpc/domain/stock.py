@@ -34,10 +34,14 @@ class StockRemoved(Fact):
 
 @immutable
 class StockAdjusted(Fact):
-    """`counted` is the number of units that the caller counted, if the caller sent one."""
+    """`counted` is the number of units that the caller counted, if the caller sent one.
+
+    An `unconditional` count may have overwritten changes that the caller had not seen.
+    """
 
     delta: int
     counted: int | None
+    unconditional: bool = False
 
     @property
     def moves(self) -> Moves:
@@ -135,9 +139,14 @@ class ChangeBy:
 
 @immutable
 class CountedAs:
-    """Set the units on hand to the number that was counted."""
+    """Set the units on hand to the number that was counted.
+
+    `expected` is the number that must be on hand before, if the caller names one.
+    """
 
     on_hand: int
+    expected: int | None = None
+    unconditional: bool = False
 
 
 @immutable
@@ -155,8 +164,10 @@ class AdjustStock(_StockCommand):
         match self.adjustment:
             case ChangeBy(delta):
                 fact = StockAdjusted(delta, counted=None)
-            case CountedAs(on_hand):
-                fact = StockAdjusted(on_hand - inventory.on_hand, counted=on_hand)
+            case CountedAs(on_hand, expected, unconditional):
+                if expected is not None and expected != inventory.on_hand:
+                    raise VersionConflict(expected, inventory, "on_hand")
+                fact = StockAdjusted(on_hand - inventory.on_hand, on_hand, unconditional)
         if inventory.on_hand + fact.delta < 0:
             short = ShortLine(self.stock_id, -fact.delta, inventory.on_hand)
             raise InsufficientStock([short], counted="on hand")

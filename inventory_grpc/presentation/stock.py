@@ -1,6 +1,6 @@
 """Stocks over gRPC: the command readers, the queries, and their rows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, assert_never
 
 from inventory_grpc.application.ports import PastSnapshot
@@ -33,6 +33,9 @@ from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 MAX_KEYS: Final = 1_000
 """Stocks in one `BatchGetStock`."""
 
+_CONDITIONS: Final = {"expected_version", "expected_on_hand", "unconditional"}
+"""The fields of `AdjustStock` that say what a count may overwrite: it needs exactly one."""
+
 
 def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddStock:
     return AddStock(
@@ -56,10 +59,11 @@ def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> 
     adjustment: ChangeBy | CountedAs
     match request.WhichOneof("adjustment"):
         case "on_hand":
-            adjustment = CountedAs(check.number("on_hand", request.on_hand, 0))
-            if not request.HasField("expected_version"):
-                check.violation("expected_version", f"{MISSING}; on_hand requires it")
+            adjustment = _counted(check, request)
         case "delta" | None as which:
+            for field in _conditions(request):
+                if field != "expected_version":
+                    check.violation(field, "must be unset; it is for on_hand alone")
             adjustment = ChangeBy(request.delta)
             if which is None:
                 check.violation("adjustment", f"{MISSING}; must be delta or on_hand")
@@ -70,6 +74,27 @@ def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> 
         case other:
             assert_never(other)
     return AdjustStock(check.stock_id(request), adjustment, _expected_version(check, request))
+
+
+def _counted(check: Validator, request: commands_pb2.AdjustStockRequest) -> CountedAs:
+    conditions = _conditions(request)
+    if not conditions:
+        problem = f"{MISSING}; on_hand requires it, expected_on_hand or unconditional"
+        check.violation("expected_version", problem)
+    elif len(conditions) > 1:
+        for field in conditions:
+            check.violation(field, f"must be the only one of {', '.join(conditions)}")
+    expected = None
+    if request.HasField("expected_on_hand"):
+        expected = check.number("expected_on_hand", request.expected_on_hand, 0)
+    on_hand = check.number("on_hand", request.on_hand, 0)
+    return CountedAs(on_hand, expected, request.unconditional)
+
+
+def _conditions(request: commands_pb2.AdjustStockRequest) -> Collection[str]:
+    """Return the fields that are set of those that say what a count may overwrite."""
+    fields = [field.name for field, _ in request.ListFields()]
+    return [name for name in fields if name in _CONDITIONS]
 
 
 def _expected_version(check: Validator, request: Any) -> int | None:  # noqa: ANN401  of one stock

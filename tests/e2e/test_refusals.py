@@ -122,6 +122,12 @@ REFUSALS: Final[dict[str, Refusing]] = {
         "VERSION_CONFLICT",
         {**KETTLES, "expected_version": "0", "version": "8"},
     ),
+    "adjust: other units on hand": Refusing(
+        _adjust({"on_hand": 6, "expected_on_hand": 0}),
+        StatusCode.ABORTED,
+        "VERSION_CONFLICT",
+        {**KETTLES, "expected_on_hand": "0", "on_hand": "5"},
+    ),
     "adjust: less than nothing": Refusing(
         _adjust({"delta": -6}), RULE, "INSUFFICIENT_STOCK", SHORT
     ),
@@ -244,9 +250,13 @@ async def test_a_subscription_is_refused_at_once(
 
 
 async def test_a_version_conflict_carries_the_stock_as_it_is(caller: Caller) -> None:
-    answer = await refused(_add({"expected_version": 3})(caller))
-    current = answer.details[stock_pb2.Stock]
-    assert (current.on_hand, current.reserved, current.version) == (5, 2, 8)
+    for call in (
+        _add({"expected_version": 3}),
+        _adjust({"on_hand": 6, "expected_on_hand": 6}),
+    ):
+        answer = await refused(call(caller))
+        current = answer.details[stock_pb2.Stock]
+        assert (current.on_hand, current.reserved, current.version) == (5, 2, 8)
 
 
 async def test_short_lines_are_named_as_many_as_fit(caller: Caller) -> None:

@@ -189,6 +189,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "on_hand": _whole(2),
     "expected_version": _whole(36),
     "AdjustStockRequest.expected_version": _whole(36, usual=True),
+    "expected_on_hand": Rule(None, {36: [0, -1, INT64_MIN]}),
+    "unconditional": Rule(None, {9: [True]}, {9: [False]}),
     "min_position": _whole(36),
     "as_of_position": _whole(36),
     "after_position": _whole(36),

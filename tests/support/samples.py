@@ -102,6 +102,9 @@ QUERIES: Final[Mapping[str, Message]] = {
     if METHODS[name].containing_service.name == "InventoryQueries"
 }
 
+INSTEAD: Final = {"expected_on_hand", "unconditional"}
+"""Fields that stand in place of `expected_version`, and exclude it."""
+
 SHARED: Final[Mapping[str, Any]] = {
     "request_id": "request-1",
     "reason": "count",

@@ -76,8 +76,16 @@ def change_by(delta: int, of: StockId = KETTLES, *, expected: int | None = None)
     return AdjustStock(of, ChangeBy(delta), expected)
 
 
-def count(on_hand: int, of: StockId = KETTLES, *, expected: int | None = None) -> AdjustStock:
-    return AdjustStock(of, CountedAs(on_hand), expected)
+def count(
+    on_hand: int,
+    of: StockId = KETTLES,
+    *,
+    expected: int | None = None,
+    expected_on_hand: int | None = None,
+) -> AdjustStock:
+    """Return a count, which is unconditional if nothing is expected."""
+    unconditional = expected is None and expected_on_hand is None
+    return AdjustStock(of, CountedAs(on_hand, expected_on_hand, unconditional), expected)
 
 
 def reserve(

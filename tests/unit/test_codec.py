@@ -39,6 +39,7 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
     (StockRemoved(3), "aa01020803"),
     (StockAdjusted(0, 0), "b201021000"),
     (StockAdjusted(-3, None), "b2010b08fdffffffffffffffff01"),
+    (StockAdjusted(2, 7, unconditional=True), "b20106080210071801"),
     (
         StockReserved(R1, ANA, ORDER, 3, TIME),
         "ba01220a0272311203616e611a076f726465722d3120032a0c08ab9eacd80610f8e0ab9f03",

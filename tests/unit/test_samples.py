@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.message import Message
 
 from inventory_grpc_protos.v1.commands_pb2 import Command
-from tests.support.samples import COMMANDS, METHODS, SAMPLES, SHARED
+from tests.support.samples import COMMANDS, INSTEAD, METHODS, SAMPLES, SHARED
 
 
 def test_every_rpc_has_a_sample_and_no_other() -> None:
@@ -37,5 +37,6 @@ def _unset(request: Message) -> set[str]:
         - told
         - chosen
         - {"commands"}
+        - INSTEAD
         - set(SHARED)
     )

@@ -234,6 +234,8 @@ class AdjustStockRequest(_message.Message):
     STORE_ID_FIELD_NUMBER: _builtins.int
     DELTA_FIELD_NUMBER: _builtins.int
     ON_HAND_FIELD_NUMBER: _builtins.int
+    EXPECTED_ON_HAND_FIELD_NUMBER: _builtins.int
+    UNCONDITIONAL_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -248,13 +250,22 @@ class AdjustStockRequest(_message.Message):
     not 0.
     """
     on_hand: _builtins.int
-    """Units counted on hand, 0 or more. Needs `expected_version`, so that a count
-    does not overwrite changes made during the count.
+    """Units counted on hand, 0 or more. Exactly one of `expected_version`,
+    `expected_on_hand` and `unconditional` is required with it, so that a count
+    does not overwrite changes made during the count by mistake.
+    """
+    expected_on_hand: _builtins.int
+    """The units on hand that the stock must have, 0 or more; otherwise the command is
+    refused with `VERSION_CONFLICT`. Only with `on_hand`. Unset: any number.
+    """
+    unconditional: _builtins.bool
+    """Whether `on_hand` is set whatever was recorded before, such as sales during the
+    count, which it overwrites. Stored in the event. Only with `on_hand`. False is as
+    unset.
     """
     expected_version: _builtins.int
     """The version that the stock must have; otherwise the command is refused with
-    `VERSION_CONFLICT`. 0: it must have no history. Required with `on_hand`.
-    Unset: any version.
+    `VERSION_CONFLICT`. 0: it must have no history. Unset: any version.
     """
     request_id: _builtins.str
     """Makes the command idempotent: a second request with this id and the same content
@@ -284,20 +295,26 @@ class AdjustStockRequest(_message.Message):
         store_id: _builtins.str = ...,
         delta: _builtins.int = ...,
         on_hand: _builtins.int = ...,
+        expected_on_hand: _builtins.int | None = ...,
+        unconditional: _builtins.bool = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_on_hand: _TypeAlias = _typing.Literal["expected_on_hand"]  # noqa: Y015
+    _WhichOneofArgType__expected_on_hand: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand"]  # noqa: Y015
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
     _WhichOneofReturnType_adjustment: _TypeAlias = _typing.Literal["delta", "on_hand"]  # noqa: Y015
     _WhichOneofArgType_adjustment: _TypeAlias = _typing.Literal["adjustment", b"adjustment"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_on_hand) -> _WhichOneofReturnType__expected_on_hand | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
     @_typing.overload

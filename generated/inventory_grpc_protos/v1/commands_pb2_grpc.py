@@ -165,7 +165,7 @@ class InventoryCommandsServicer:
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
-        at `expected_version`.
+        at `expected_version`, or does not have `expected_on_hand` units on hand.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

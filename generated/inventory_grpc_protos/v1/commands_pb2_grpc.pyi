@@ -65,7 +65,7 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
     - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
-      at `expected_version`.
+      at `expected_version`, or does not have `expected_on_hand` units on hand.
     """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReserveStockRequest, _commands_pb2.ReserveStockResponse]
     """Reserves every line of a cart for a customer until an expiry time, or none of
@@ -221,7 +221,7 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
-          at `expected_version`.
+          at `expected_version`, or does not have `expected_on_hand` units on hand.
         """
 
     @_abc_1.abstractmethod

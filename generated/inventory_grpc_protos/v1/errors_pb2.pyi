@@ -133,10 +133,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
     """
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 11
-    """The stock has another version than the command expects. Decide again from the
-    current stock, then send the command again.
+    """The stock has another version than the command expects, or of `expected_on_hand`
+    another number of units on hand. Decide again from the current stock, then send
+    the command again.
 
-    Code `ABORTED`. The current `Stock` is one of the details.
+    Code `ABORTED`. The current `Stock` is one of the details. The metadata has
+    `expected_on_hand` and `on_hand` in place of the versions if the command named
+    `expected_on_hand`.
 
         {"reason": "VERSION_CONFLICT", "domain": "inventory.v1",
          "metadata": {"product_id": "kettle", "store_id": "lisbon",
@@ -344,10 +347,13 @@ Code `FAILED_PRECONDITION`. `log_id` is the server's log.
      "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
 """
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 11
-"""The stock has another version than the command expects. Decide again from the
-current stock, then send the command again.
+"""The stock has another version than the command expects, or of `expected_on_hand`
+another number of units on hand. Decide again from the current stock, then send
+the command again.
 
-Code `ABORTED`. The current `Stock` is one of the details.
+Code `ABORTED`. The current `Stock` is one of the details. The metadata has
+`expected_on_hand` and `on_hand` in place of the versions if the command named
+`expected_on_hand`.
 
     {"reason": "VERSION_CONFLICT", "domain": "inventory.v1",
      "metadata": {"product_id": "kettle", "store_id": "lisbon",

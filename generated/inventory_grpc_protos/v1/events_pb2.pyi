@@ -478,19 +478,25 @@ class StockAdjusted(_message.Message):
 
     DELTA_FIELD_NUMBER: _builtins.int
     COUNTED_FIELD_NUMBER: _builtins.int
+    UNCONDITIONAL_FIELD_NUMBER: _builtins.int
     delta: _builtins.int
     """Units added, or if negative, removed. 0 for a count without a difference."""
     counted: _builtins.int
     """Units counted on hand. Unset if the command gave a difference."""
+    unconditional: _builtins.bool
+    """Whether the count was `unconditional`: it may have overwritten changes that the
+    caller had not seen.
+    """
     def __init__(
         self,
         *,
         delta: _builtins.int = ...,
         counted: _builtins.int | None = ...,
+        unconditional: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "delta", b"delta"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "delta", b"delta", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__counted: _TypeAlias = _typing.Literal["counted"]  # noqa: Y015
     _WhichOneofArgType__counted: _TypeAlias = _typing.Literal["_counted", b"_counted"]  # noqa: Y015

@@ -15,7 +15,7 @@ from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
-from tests.support.samples import METHODS, SAMPLES, SHARED
+from tests.support.samples import INSTEAD, METHODS, SAMPLES, SHARED
 from tests.unit.client.scripted import ScriptedServer
 
 NOON: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,9 +32,12 @@ BULK: Final = {"ExecuteBatch", "ExecuteStream"}
 def chosen(request: Message) -> Iterator[Message]:
     """Yield *request*, and one for each thing that may be chosen in it, or may be 0."""
     yield request
-    for field in (field for oneof in request.DESCRIPTOR.oneofs for field in oneof.fields):
+    fields = request.DESCRIPTOR.fields
+    for field in (one for one in fields if one.containing_oneof or one.name in INSTEAD):
         other = type(request)()
         other.CopyFrom(request)
+        if field.name in INSTEAD:
+            other.ClearField("expected_version")
         if field.message_type:
             getattr(other, field.name).seconds = 60
         else:
@@ -108,6 +111,8 @@ async def test_what_excludes_each_other_is_not_sent(client: InventoryClient) -> 
         )
     with pytest.raises(ValueError, match="delta and on_hand"):
         await client.adjust_stock(**STOCK, delta=1, on_hand=0)
+    with pytest.raises(ValueError, match="expected_on_hand and unconditional"):
+        await client.adjust_stock(**STOCK, on_hand=1, expected_on_hand=0, unconditional=True)
     with pytest.raises(ValueError, match="as_of_position and as_of_time"):
         await client.get_stock(**STOCK, as_of_position=0, as_of_time=NOON)
     with pytest.raises(ValueError, match="after_position and from_now"):

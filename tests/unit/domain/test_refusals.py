@@ -96,6 +96,16 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
             "version": "4",
         },
     ),
+    (
+        VersionConflict(4, Inventory(KETTLES, Levels(5, 0), 4, NOON), compared="on_hand"),
+        "kettle in lisbon has 5 on hand, not 4",
+        {
+            "product_id": "kettle",
+            "store_id": "lisbon",
+            "expected_on_hand": "4",
+            "on_hand": "5",
+        },
+    ),
 ]
 
 

@@ -87,6 +87,32 @@ def test_a_count_sets_what_is_on_hand() -> None:
     assert book.inventory(KETTLES).on_hand == 2
 
 
+def test_a_count_may_name_the_units_that_were_on_hand_before() -> None:
+    given(FIVE_ADDED, FOUR_RESERVED).when(count(2, expected_on_hand=5)).then(
+        StockAdjusted(-3, counted=2)
+    )
+    given().when(count(2, expected_on_hand=0)).then(StockAdjusted(2, counted=2))
+
+
+def test_of_a_count_that_expects_other_units_the_stock_as_it_is_is_told() -> None:
+    now = Inventory(KETTLES, Levels(5, 4), 2, NOON)
+    given(FIVE_ADDED, FOUR_RESERVED).when(count(2, expected_on_hand=4)).then_refused(
+        VersionConflict(4, now, compared="on_hand")
+    )
+
+
+def test_units_that_were_not_expected_are_said_before_anything_else_is() -> None:
+    given(FIVE_ADDED).when(count(MAX_LEVEL + 1, expected_on_hand=4)).then_refused(
+        VersionConflict(4, Inventory(KETTLES, Levels(5, 0), 1, NOON), compared="on_hand")
+    )
+
+
+def test_an_unconditional_count_is_recorded_as_one() -> None:
+    given(FIVE_ADDED, FOUR_RESERVED).when(count(2)).then(
+        StockAdjusted(-3, counted=2, unconditional=True)
+    )
+
+
 def test_a_count_that_agrees_is_a_fact_too() -> None:
     book = given(FIVE_ADDED).when(count(5, expected=1)).then(StockAdjusted(0, counted=5))
     assert book.inventory(KETTLES).version == 2

@@ -78,6 +78,25 @@ WRONG: list[tuple[Message, list[str]]] = [
         pb.AdjustStockRequest(product_id="a", store_id="b", reason="c", on_hand=1),
         ["expected_version"],
     ),
+    (
+        pb.AdjustStockRequest(
+            product_id="a", store_id="b", reason="c", on_hand=1, unconditional=False
+        ),
+        ["expected_version"],
+    ),
+    (count(1, expected_on_hand=1), ["expected_on_hand", "expected_version"]),
+    (count(1, unconditional=True), ["expected_version", "unconditional"]),
+    (count(1, expected_version=None, expected_on_hand=-1), ["expected_on_hand"]),
+    (
+        count(1, expected_version=None, expected_on_hand=0, unconditional=True),
+        ["expected_on_hand", "unconditional"],
+    ),
+    (adjust(expected_on_hand=0), ["expected_on_hand"]),
+    (adjust(unconditional=True), ["unconditional"]),
+    (
+        adjust(expected_version=1, expected_on_hand=1, unconditional=True),
+        ["expected_on_hand", "unconditional"],
+    ),
     (pb.ReserveStockRequest(), ["customer_id", "lines"]),
     (reserve(lines=[line()] * (MAX_LINES + 1)), ["lines"]),
     (reserve(lines=[line(), line(0), line(1, "")]), ["lines[1].quantity", "lines[2].product_id"]),
