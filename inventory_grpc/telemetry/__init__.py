@@ -1,1 +1,1 @@
-"""Metrics of a running server, read from its parts when they are asked for."""
+"""The metrics of a running server, and the traces of its calls."""

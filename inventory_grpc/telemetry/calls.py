@@ -1,4 +1,4 @@
-"""The metrics of calls, by the names of go-grpc-prometheus, and of what limits them."""
+"""Metrics of calls, named as in go-grpc-prometheus, and of the limits on calls."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -20,7 +20,7 @@ _TYPES: Final = {
 _OK: Final = "OK"
 _CODES: Final = {
     StatusCode.OK: _OK,
-    StatusCode.CANCELLED: "Canceled",  # as in Go, whose names all dashboards know
+    StatusCode.CANCELLED: "Canceled",  # the spelling of Go, which dashboards use
 }
 
 
@@ -28,7 +28,7 @@ def calls_of(methods: Mapping[str, MethodCalls]) -> Iterable[Metric]:
     named = {_method(name, calls): calls for name, calls in methods.items()}
     yield counter(
         "grpc_server_started_total",
-        "Calls that were begun.",
+        "Calls that have started.",
         _METHOD,
         [(labels, calls.started) for labels, calls in named.items()],
     )
@@ -43,7 +43,7 @@ def calls_of(methods: Mapping[str, MethodCalls]) -> Iterable[Metric]:
     )
     yield histogram(
         "grpc_server_handling_seconds",
-        "How long unary calls took.",
+        "Duration of unary calls.",
         _METHOD,
         [(labels, calls.seconds) for labels, calls in named.items() if calls.is_unary],
     )
@@ -64,14 +64,14 @@ def callers_and_rooms_of(service: Service) -> Iterable[Metric]:
     controls = service.controls
     yield counter(
         "inventory_caller_calls_total",
-        "Calls of callers that were authenticated; the empty name is all beyond a hundred.",
+        "Calls by authenticated caller; the empty name stands for all callers beyond a hundred.",
         ("actor",),
         {(actor,): count for actor, count in controls.authentication.calls.copy().items()}.items(),
     )
     rooms = controls.admission.rooms.items()
     yield gauge(
         "inventory_calls_in_flight",
-        "Calls that run now, by the limit that they count against.",
+        "Running calls, by the limit that they count against.",
         ("room",),
         {(name,): room.taken for name, room in rooms}.items(),
     )

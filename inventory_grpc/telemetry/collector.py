@@ -1,7 +1,7 @@
-"""Reads the parts of a server when its metrics are asked for.
+"""Collects the metrics of a server from its parts, at each scrape.
 
-Labels come from closed sets of the code: methods, codes, reasons, facts, rooms. No id of a caller's
-data is ever one; `actor` is bounded by `MAX_ACTORS`.
+The values of labels come from fixed sets in the code: methods, codes, reasons, facts, rooms. No
+label has an id of a product, store or reservation; `actor` has at most `MAX_ACTORS` values.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ from inventory_grpc.telemetry.page import Rendered
 
 @dataclass(frozen=True)
 class Sources:
-    """The parts that are read."""
+    """The parts of a server that have metrics."""
 
     settings: Settings
     engine: Engine
     service: Service
     loop_lag: Tally
     certificate_ends: Callable[[], float | None]
-    """Reads when the certificate that is served ends, in seconds since 1970."""
+    """Returns the end of the served certificate, in seconds since 1970."""
 
 
 class Metrics:
@@ -48,7 +48,7 @@ class Metrics:
         self._registry.register(_Parts(sources))
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
-        # one at a time, and not on the loop: a disk that hangs holds up nothing but the page
+        # one scrape at a time, on a thread: a hanging disk delays only the page, not the event loop
         self._thread = _Thread()
 
     async def render(self, accept: str) -> Rendered:
@@ -62,7 +62,7 @@ class Metrics:
 class _Thread:
     """Runs work in order on one thread.
 
-    It is not that of a pool: Python does not exit before these have ended, however they hang.
+    It is not a thread of a pool, because Python waits for those at its exit even if they hang.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _Thread:
         return await asyncio.wrap_future(future)
 
     def end(self) -> None:
-        """End the thread after the work that waits, and wait for nothing."""
+        """End the thread after its queued work, without waiting for it."""
         self._waiting.put(None)
 
     def _work(self) -> None:
@@ -85,7 +85,7 @@ class _Thread:
                 continue
             try:
                 future.set_result(work())
-            except Exception as error:  # noqa: BLE001  who waits for it is told
+            except Exception as error:  # noqa: BLE001  `run` raises it
                 future.set_exception(error)
 
 
@@ -93,18 +93,18 @@ def _form_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
     """Return the encoder for the header *accept*, and the content type."""
     try:
         return choose_encoder(accept)
-    except (TypeError, ValueError):  # of the library, when the version in it is not of numbers
+    except (TypeError, ValueError):  # raised by the library for a version that is no number
         return choose_encoder("")
 
 
 class _Parts(Collector):
-    """Makes the families; it runs on a thread, so it copies what may grow meanwhile."""
+    """Makes the families. It runs on a thread, so it copies dictionaries that may grow."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that the library does not collect in order to register."""
+        """Return nothing; otherwise the library would collect once to register."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
@@ -120,7 +120,7 @@ class _Parts(Collector):
         sources = self._sources
         lag = [((), sources.loop_lag)]
         yield histogram(
-            "inventory_event_loop_lag_seconds", "How late the event loop runs timers.", (), lag
+            "inventory_event_loop_lag_seconds", "Delay of timers on the event loop.", (), lag
         )
         facts = {
             "version": version("inventory-grpc"),
@@ -130,11 +130,11 @@ class _Parts(Collector):
             "grpc": grpc.__version__,
             "python": platform.python_version(),
         }
-        yield InfoMetricFamily("inventory_build", "What runs here.", facts)
+        yield InfoMetricFamily("inventory_build", "The versions and settings of the server.", facts)
         if (ends := sources.certificate_ends()) is not None:
             yield gauge(
                 "inventory_certificate_expiry_timestamp_seconds",
-                "When the certificate that is served ends, since 1970.",
+                "The end of the served certificate, in seconds since 1970.",
                 (),
                 single(ends),
             )

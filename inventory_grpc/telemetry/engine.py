@@ -1,4 +1,4 @@
-"""The metrics of the ledger, of storage, and of those who read."""
+"""Metrics of the ledger, storage, followers and caches."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -43,7 +43,7 @@ def ledger_of(engine: Engine) -> Iterable[Metric]:
     )
     yield histogram(
         "inventory_transaction_seconds",
-        "How long transactions took, with the sync to disk, also those that failed.",
+        "Duration of transactions, with the sync to disk, including failed ones.",
         ("kind",),
         [((kind.value,), seconds) for kind, seconds in counts.seconds.items()],
     )
@@ -68,14 +68,14 @@ def ledger_of(engine: Engine) -> Iterable[Metric]:
     )
     yield counter(
         "inventory_circuit_breaker_changes_total",
-        "How often the circuit breaker has changed, by its new state.",
+        "Changes of the circuit breaker, by its new state.",
         ("state",),
         {(state.name.lower(),): count for state, count in breaker.changes.items()}.items(),
     )
 
 
-def _outcome(how: bool | type[Any]) -> str:  # noqa: FBT001  it is what became of a command
-    """Return what became of a command: whether it was replayed, or the reason of its refusal."""
+def _outcome(how: bool | type[Any]) -> str:  # noqa: FBT001  the outcome of a command
+    """Return the name of an outcome: whether it was a replay, or the kind of its refusal."""
     if isinstance(how, bool):
         return "replayed" if how else "recorded"
     if how is TimeoutError:
@@ -101,13 +101,13 @@ def storage_of(engine: Engine) -> Iterable[Metric]:
     )
     yield gauge(
         "inventory_expiry_lag_seconds",
-        "How long the oldest hold that is over has been waiting to be let go.",
+        "Time since the oldest overdue hold should have expired.",
         (),
         single(engine.ledger.expiry_lag() / MICROS),
     )
     yield gauge(
         "inventory_clock_difference_seconds",
-        "By how much the wall clock is ahead of the log's time.",
+        "Time by which the wall clock is ahead of the log's time.",
         (),
         single(engine.clock.difference() / MICROS),
     )
@@ -121,7 +121,7 @@ def storage_of(engine: Engine) -> Iterable[Metric]:
     if (disk := footprint.disk()) is not None:
         yield gauge(
             "inventory_disk_free_bytes",
-            "What is left on the database's disk.",
+            "The free space on the database's disk.",
             (),
             single(disk.free),
         )
@@ -130,7 +130,7 @@ def storage_of(engine: Engine) -> Iterable[Metric]:
         )
     yield histogram(
         "inventory_checkpoint_seconds",
-        "How long it took to move the WAL into the main file.",
+        "Duration of checkpoints, which move the WAL into the main file.",
         (),
         [((), footprint.checkpoint_seconds)],
     )
@@ -141,7 +141,7 @@ def reading_of(engine: Engine, service: Service) -> Iterable[Metric]:
     yield gauge("inventory_subscriptions", "Followers of the log.", (), single(len(lags)))
     yield gauge(
         "inventory_subscription_lag_events",
-        "How many events the last of the followers is behind.",
+        "Events that the slowest follower is behind.",
         (),
         single(max(lags, default=0)),
     )
@@ -160,13 +160,13 @@ def reading_of(engine: Engine, service: Service) -> Iterable[Metric]:
     }
     yield counter(
         "inventory_cache_lookups_total",
-        "Look-ups of states that are kept at hand.",
+        "Look-ups in the caches of states.",
         ("cache", "result"),
         lookups.items(),
     )
     yield gauge(
         "inventory_cache_entries",
-        "States that are kept at hand.",
+        "States in the caches.",
         ("cache",),
         [(("queries",), cache.count()), (("commands",), states.count())],
     )

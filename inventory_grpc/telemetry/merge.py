@@ -1,7 +1,6 @@
-"""One page of all workers: each sample gets the label `worker`, and nothing is added up.
+"""Merges the pages of all workers: each sample gets the label `worker`.
 
-If the server added workers up, its sums would fall whenever a worker is replaced, and every rate
-would jump.
+Samples are not added up. A sum would fall whenever a worker is replaced, and its rate would jump.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ OPENMETRICS: Final = "application/openmetrics-text"
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _END: Final = "# EOF"
 
-_UP: Final = "Whether the worker has answered; if not, its other samples are missing."
+_UP: Final = "1 if the worker has answered; if not, its other samples are missing."
 _RESTARTS: Final = "Workers that were started in the place of one that had ended."
 
 
@@ -49,7 +48,7 @@ async def _read(reader: asyncio.StreamReader) -> Rendered | None:
 
 
 def merge(pages: Mapping[int, Rendered | None], restarts: Mapping[int, int]) -> Rendered:
-    """Return one page of those of all workers, by their numbers; None is one without an answer."""
+    """Return one page made of those of all workers, by number; None is a missing answer."""
     content_type = next((page.content_type for page in pages.values() if page), _TEXT)
     families: dict[str, tuple[list[str], list[str]]] = {}
     for worker, page in pages.items():
@@ -63,7 +62,7 @@ def merge(pages: Mapping[int, Rendered | None], restarts: Mapping[int, int]) -> 
 
 
 def _take_in(text: str, worker: int, families: dict[str, tuple[list[str], list[str]]]) -> None:
-    """Add the samples in *text* to those of the same family, under headings that stand once."""
+    """Add the samples in *text* to their families; each family has its headings once."""
     label = f'worker="{worker}"'
     headings: list[str] = []
     samples: list[str] = []

@@ -81,7 +81,7 @@ class CallSpan:
         step = self._library.start_span(name, self._context, links=links, start_time=begun)
         if failed:
             step.set_status(Status(Outcome.ERROR))
-        step.end(max(begun, ended))  # somebody may set the clock back meanwhile
+        step.end(max(begun, ended))  # the wall clock may have been set back
 
     def end(self, code: StatusCode, actor: object, position: int) -> None:
         self._span.set_attribute("rpc.response.status_code", code.name)
@@ -101,7 +101,7 @@ class Spans:
         facts = {"service.name": "inventory-grpc", "service.version": version("inventory-grpc")}
         if worker is not None:
             facts["service.instance.id"] = str(worker)
-        # what the operator says in OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES comes first
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override these
         resource = Resource(facts).merge(OTELResourceDetector().detect())
         self._exporter = OTLPSpanExporter(endpoint)
         self._provider = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
