@@ -36,6 +36,12 @@ class Outcome(NamedTuple):
     replayed: bool = False
 
 
+class DryRun(Outcome):
+    """The answer to a dry run: the outcome that its command would have, at the head of the log."""
+
+    __slots__ = ()
+
+
 class RequestKey(NamedTuple):
     """The key of a request; each actor has a separate set of ids."""
 

@@ -72,6 +72,7 @@ class About(TypedDict):
     reason: str
     reference: str
     occur_time: Timestamp | None
+    dry_run: bool
 
 
 class Expiration(TypedDict, total=False):
@@ -82,12 +83,16 @@ class Expiration(TypedDict, total=False):
     never_expires: bool
 
 
-def about(request_id: str, reason: str, reference: str, occur_time: datetime | None) -> About:
+def about(
+    request_id: str, reason: str, reference: str, occur_time: datetime | None, *, dry_run: bool
+) -> About:
+    flag("dry_run", dry_run)
     return {
         "request_id": request_id or str(uuid4()),
         "reason": reason,
         "reference": reference,
         "occur_time": maybe_timestamp("occur_time", occur_time),
+        "dry_run": dry_run,
     }
 
 

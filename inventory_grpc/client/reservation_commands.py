@@ -32,6 +32,7 @@ class ReservationCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.ReserveStockResponse:
         """Reserve a cart of 1 to 500 lines for a customer: every line, or nothing.
@@ -55,7 +56,7 @@ class ReservationCommands:
             reservation_id=reservation_id,
             order_id=order_id,
             **messages.expiration(ttl, expire_time, never_expires=never_expires),
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.ReserveStock, request, timeout)
 
@@ -69,6 +70,7 @@ class ReservationCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.CommitReservationResponse:
         """Take reserved units out of the stores: those in *lines*, or all without lines.
@@ -85,7 +87,7 @@ class ReservationCommands:
             reservation_id=reservation_id,
             lines=messages.lines(lines),
             order_id=order_id,
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.CommitReservation, request, timeout)
 
@@ -98,6 +100,7 @@ class ReservationCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ReleaseReservationResponse:
         """Return reserved units to available stock: those in *lines*, or all without lines.
@@ -112,7 +115,7 @@ class ReservationCommands:
             pb.ReleaseReservationRequest,
             reservation_id=reservation_id,
             lines=messages.lines(lines),
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.ReleaseReservation, request, timeout)
 
@@ -127,6 +130,7 @@ class ReservationCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ExtendReservationResponse:
         """Move the expiry, earlier or later; `reserve_stock` explains its three forms.
@@ -141,6 +145,6 @@ class ReservationCommands:
             pb.ExtendReservationRequest,
             reservation_id=reservation_id,
             **messages.expiration(ttl, expire_time, never_expires=never_expires),
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.ExtendReservation, request, timeout)

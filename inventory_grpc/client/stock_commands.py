@@ -18,6 +18,7 @@ class StockCommands:
     - `reason`: a text, at most 512 bytes. `reference`: the cause, such as an order or a ticket,
       at most 512 bytes. No personal data: the log keeps them forever.
     - `occur_time`: the time in the real world, if not now; with a time zone. It is only stored.
+    - `dry_run`: if true, the server answers as if it had recorded the command, and records nothing.
     - `expected_version`: the version that the stock must have; 0 for one without history.
     - `timeout`: seconds for all attempts together, above 0 and at most 86,400.
 
@@ -47,6 +48,7 @@ class StockCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.AddStockResponse:
         """Add 1 to 1,000,000,000 received units; create the stock if it has no history.
@@ -62,7 +64,7 @@ class StockCommands:
             store_id=store_id,
             quantity=quantity,
             expected_version=expected_version,
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.AddStock, request, timeout)
 
@@ -77,6 +79,7 @@ class StockCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.RemoveStockResponse:
         """Remove 1 to 1,000,000,000 units that are not reserved.
@@ -92,7 +95,7 @@ class StockCommands:
             store_id=store_id,
             quantity=quantity,
             expected_version=expected_version,
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.RemoveStock, request, timeout)
 
@@ -110,6 +113,7 @@ class StockCommands:
         reason: str = "",
         reference: str = "",
         occur_time: datetime | None = None,
+        dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.AdjustStockResponse:
         """Correct the stock by *delta* units, or to the *on_hand* units that were counted.
@@ -144,7 +148,7 @@ class StockCommands:
             expected_version=expected_version,
             expected_on_hand=expected_on_hand,
             unconditional=unconditional,
-            **messages.about(request_id, reason, reference, occur_time),
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         if delta is not None:
             request.delta = delta

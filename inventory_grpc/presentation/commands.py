@@ -79,6 +79,8 @@ class Commands:
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
             submission = read_command(row, request, Validator(call.caller), now())
+            if submission.is_dry:
+                call.note(dry_run=True)
             response: Message = respond()
             row.fill(response, await ledger.record(submission, _deadline(call)))
             return response
@@ -134,10 +136,19 @@ def read_command(
         command = row.read(check, request)
         reported = cause(check, request, now)
     request_id, actor, _, _, _ = reported
-    key, digest = None, b""
+    key, digest, is_dry = None, b"", request.dry_run
     if request_id:
-        key, digest = new(RequestKey, (actor, request_id)), fingerprint(row.name, request)
-    return new(Submission, (command, reported, key, digest, check.caller.scope))
+        key = new(RequestKey, (actor, request_id))
+        digest = fingerprint(row.name, _to_record(request) if is_dry else request)
+    return new(Submission, (command, reported, key, digest, check.caller.scope, is_dry))
+
+
+def _to_record(request: Message) -> Message:
+    """Return *request* without `dry_run`, which is no part of its fingerprint."""
+    to_record = type(request)()
+    to_record.CopyFrom(request)
+    to_record.ClearField("dry_run")
+    return to_record
 
 
 def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command

@@ -8,6 +8,7 @@ from prometheus_client.core import Metric
 
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
+from inventory_grpc.application.ports import DryRun
 from inventory_grpc.bootstrap import Engine, Service
 from inventory_grpc.presentation import services
 from inventory_grpc.presentation.errors import STATUS, reason_of_kind
@@ -75,9 +76,11 @@ def ledger_of(engine: Engine) -> Iterable[Metric]:
 
 
 def _outcome(how: bool | type[Any]) -> str:  # noqa: FBT001  the outcome of a command
-    """Return the name of an outcome: whether it was a replay, or the kind of its refusal."""
+    """Return the name of an outcome: recorded, replayed, a dry run, or the kind of its refusal."""
     if isinstance(how, bool):
         return "replayed" if how else "recorded"
+    if how is DryRun:
+        return "dry_run"
     if how is TimeoutError:
         return StatusCode.DEADLINE_EXCEEDED.name.lower()
     return reason_of_kind(how).lower() if how in STATUS else "internal"

@@ -242,3 +242,32 @@ def test_a_refused_command_records_nothing_but_what_time_has_done() -> None:
 
     for_all(histories, story)
     assert_reached(reached, "Outcome", "time has done something", *OFTEN_REFUSED)
+
+
+def test_a_dry_run_answers_as_the_run_after_it() -> None:
+    reached = Counter[str]()
+
+    async def story(store: Store, history: list[Step]) -> None:
+        clock = ManualClock()
+        writer = player(store, clock)
+        for pause, command in history:
+            clock.go_on(pause)
+            [tried] = await writer.play(command, is_dry=True)
+            before = await log_of(store)
+            [done] = await writer.play(command)
+            if isinstance(done, Refusal):
+                assert (type(tried), str(tried)) == (type(done), str(done))
+                reached["refused"] += 1
+                continue
+            assert isinstance(tried, Outcome)
+            assert tried.position == len(before)
+            assert _settled(tried) == _settled(done)
+            reached["recorded" if len(await log_of(store)) > len(before) else "unchanged"] += 1
+
+    for_all(histories, story)
+    assert_reached(reached, "refused", "recorded", "unchanged")
+
+
+def _settled(outcome: Outcome) -> object:
+    """Return *outcome* without the position of its last event, which a dry run has none of."""
+    return outcome.streams, outcome.subjects

@@ -131,13 +131,15 @@ class Player:
     writer: Writer
 
     async def play(
-        self, *commands: Command, request_ids: Sequence[str] = ()
+        self, *commands: Command, request_ids: Sequence[str] = (), is_dry: bool = False
     ) -> Sequence[Outcome | Refusal]:
         """Do *commands* in one batch; a refusal is an answer."""
         ids = [*request_ids] or [""] * len(commands)
         return await self.writer.answer(
             [
-                Submission.of(command, Cause(request_id), repr(command).encode())
+                Submission.of(command, Cause(request_id), repr(command).encode())._replace(
+                    is_dry=is_dry
+                )
                 for command, request_id in zip(commands, ids, strict=True)
             ]
         )

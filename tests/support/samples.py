@@ -110,6 +110,7 @@ SHARED: Final[Mapping[str, Any]] = {
     "reason": "count",
     "reference": "ticket-1",
     "occur_time": Timestamp(seconds=1_772_366_400),
+    "dry_run": True,
     "expected_version": 0,
     "log_id": "log-1",
     "min_position": 7,

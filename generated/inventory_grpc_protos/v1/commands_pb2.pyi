@@ -36,6 +36,7 @@ class AddStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -59,6 +60,13 @@ class AddStockRequest(_message.Message):
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
     """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
@@ -76,10 +84,11 @@ class AddStockRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -137,6 +146,7 @@ class RemoveStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -160,6 +170,13 @@ class RemoveStockRequest(_message.Message):
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
     """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
@@ -177,10 +194,11 @@ class RemoveStockRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -241,6 +259,7 @@ class AdjustStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -282,6 +301,13 @@ class AdjustStockRequest(_message.Message):
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
     """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
@@ -302,10 +328,11 @@ class AdjustStockRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id", "unconditional", b"unconditional"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "dry_run", b"dry_run", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_on_hand: _TypeAlias = _typing.Literal["expected_on_hand"]  # noqa: Y015
     _WhichOneofArgType__expected_on_hand: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand"]  # noqa: Y015
@@ -375,6 +402,7 @@ class ReserveStockRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     """The customer. Required. Opaque; no personal data."""
     reservation_id: _builtins.str
@@ -397,6 +425,13 @@ class ReserveStockRequest(_message.Message):
     reference: _builtins.str
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
     """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Line]:
@@ -432,10 +467,11 @@ class ReserveStockRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiration", b"expiration", "expire_time", b"expire_time", "never_expires", b"never_expires", "occur_time", b"occur_time", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "expiration", b"expiration", "expire_time", b"expire_time", "lines", b"lines", "never_expires", b"never_expires", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "dry_run", b"dry_run", "expiration", b"expiration", "expire_time", b"expire_time", "lines", b"lines", "never_expires", b"never_expires", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["ttl", "expire_time", "never_expires"]  # noqa: Y015
     _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015
@@ -498,6 +534,7 @@ class CommitReservationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation. Required."""
     order_id: _builtins.str
@@ -516,6 +553,13 @@ class CommitReservationRequest(_message.Message):
     reference: _builtins.str
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
     """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Line]:
@@ -539,10 +583,11 @@ class CommitReservationRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "lines", b"lines", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -602,6 +647,7 @@ class ReleaseReservationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation. Required."""
     request_id: _builtins.str
@@ -616,6 +662,13 @@ class ReleaseReservationRequest(_message.Message):
     reference: _builtins.str
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
     """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Line]:
@@ -638,10 +691,11 @@ class ReleaseReservationRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "lines", b"lines", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -703,6 +757,7 @@ class ExtendReservationRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation. Required."""
     never_expires: _builtins.bool
@@ -719,6 +774,13 @@ class ExtendReservationRequest(_message.Message):
     reference: _builtins.str
     """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
     no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
     """
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
@@ -747,10 +809,11 @@ class ExtendReservationRequest(_message.Message):
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
         occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiration", b"expiration", "expire_time", b"expire_time", "never_expires", b"never_expires", "occur_time", b"occur_time", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expiration", b"expiration", "expire_time", b"expire_time", "never_expires", b"never_expires", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "expiration", b"expiration", "expire_time", b"expire_time", "never_expires", b"never_expires", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["ttl", "expire_time", "never_expires"]  # noqa: Y015
     _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015

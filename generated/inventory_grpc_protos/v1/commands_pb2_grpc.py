@@ -40,6 +40,7 @@ class InventoryCommandsStub:
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
     A refusal is not remembered: the same request is decided again.
+    To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -120,6 +121,7 @@ class InventoryCommandsServicer:
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
     A refusal is not remembered: the same request is decided again.
+    To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -350,6 +352,7 @@ class InventoryCommands:
     or may be recorded in a moment. It comes from gRPC or from the network:
     `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
     A refusal is not remembered: the same request is decided again.
+    To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,

@@ -27,6 +27,7 @@ class InventoryCommandsStub:
       or may be recorded in a moment. It comes from gRPC or from the network:
       `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
     A refusal is not remembered: the same request is decided again.
+    To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
@@ -167,6 +168,7 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
       or may be recorded in a moment. It comes from gRPC or from the network:
       `DEADLINE_EXCEEDED`, `CANCELLED`, `UNAVAILABLE`, or another code.
     A refusal is not remembered: the same request is decided again.
+    To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,

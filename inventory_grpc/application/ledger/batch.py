@@ -14,7 +14,7 @@ from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import Answered, Outcome, RequestKey, State
+from inventory_grpc.application.ports import Answered, DryRun, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Key
 from inventory_grpc.domain.refusals import Refusal
@@ -81,7 +81,7 @@ class Batch:
             self._expired, self._first_event = 0, len(self.book.recorded)
 
     def _answer(self, submission: Submission) -> Outcome:
-        command, cause, key, fingerprint, scope = submission
+        command, cause, key, fingerprint, scope, is_dry = submission
         if scope is not EVERYWHERE:
             self._check_scope(command, scope)
         if key is not None:
@@ -96,17 +96,13 @@ class Batch:
         if self._is_any_due:
             self._expire_touched(command)
         changes = self._decide(command)
-        if changes:
-            position = self.book.head + 1
-            outcome = self.book.append(changes, cause)
-            if key is not None:
-                self.read.replays[position] = outcome
-                answered = new(Answered, (fingerprint, position, None, self.book.now))
-                self._remember(key, answered)
-        else:
-            outcome = self.book.unchanged(command)
-            if key is not None:
-                self._remember(key, Answered(fingerprint, self.book.head, outcome, self.book.now))
+        book = self.book
+        if is_dry:
+            return DryRun(*book.fork().record(command, changes, cause)._replace(position=book.head))
+        first = book.head + 1
+        outcome = book.record(command, changes, cause)
+        if key is not None:
+            self._remember(key, fingerprint, outcome, first if changes else None)
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
@@ -127,7 +123,18 @@ class Batch:
             raise NotRead(replay=answered.position)
         return outcome._replace(replayed=True)
 
-    def _remember(self, key: RequestKey, answered: Answered) -> None:
+    def _remember(
+        self, key: RequestKey, fingerprint: bytes, outcome: Outcome, first: int | None
+    ) -> None:
+        """Remember the answer: by the position of its *first* event, from which it is made again.
+
+        The outcome of a command without events is kept as it is.
+        """
+        if first is None:
+            answered = Answered(fingerprint, outcome.position, outcome, self.book.now)
+        else:
+            self.read.replays[first] = outcome
+            answered = new(Answered, (fingerprint, first, None, self.book.now))
         self.read.answered[key] = answered
         self.remembered.append((key, answered))
 

@@ -48,16 +48,14 @@ def prefetch(submissions: Sequence[Submission], states: States) -> Prefetch:
     return Prefetch(cached, Expected(unread, requests))
 
 
-def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
+def drive(
     transaction: Transaction,
     states: States,
     clock: LogClock,
     work: Work | None,
     prefetched: Prefetch | None = None,
-    *,
-    dry: bool = False,
 ) -> Result:
-    """Run *work* on a batch in *transaction*, and write the batch unless *dry*.
+    """Run *work* on a batch in *transaction*, and write the batch.
 
     Without *work* the batch only follows the events of other processes.
     """
@@ -78,8 +76,7 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
         _run(transaction, batch, work)
-        if not dry:
-            transaction.write(batch.book.recorded, batch.remembered)
+        transaction.write(batch.book.recorded, batch.remembered)
     return Result(batch, foreign_events, skipped, transaction.earliest_expiry())
 
 

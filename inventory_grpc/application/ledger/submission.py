@@ -20,6 +20,8 @@ class Submission(NamedTuple):
     fingerprint: bytes
     scope: Scope
     """A reservation with a line outside it does not exist for the caller."""
+    is_dry: bool = False
+    """Whether the command is decided and not recorded."""
 
     @classmethod
     def of(

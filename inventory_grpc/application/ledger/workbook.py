@@ -1,7 +1,9 @@
 """The states of a batch, which decisions read, and the events that it adds."""
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, RequestKey, State
@@ -65,6 +67,16 @@ class Workbook:
         if unread := [key for key in keys if key not in self.states and key not in self._cached]:
             raise NotRead(keys=unread)
 
+    def fork(self) -> Self:
+        """Return a workbook that continues from here, and leaves this one as it is."""
+        forked = copy(self)
+        forked.states, forked.recorded = dict(self.states), []
+        return forked
+
+    def record(self, command: Command, changes: Sequence[Change], cause: Cause) -> Outcome:
+        """Append the *changes* that *command* was decided to make, if any."""
+        return self.append(changes, cause) if changes else self._unchanged(command)
+
     def append(self, changes: Sequence[Change], cause: Cause) -> Outcome:
         """Append the facts to the log as events, and update the states."""
         if len(changes) > 1:
@@ -90,7 +102,7 @@ class Workbook:
         state = self.states[key] = before.evolve(events)
         return state
 
-    def unchanged(self, command: Command) -> Outcome:
+    def _unchanged(self, command: Command) -> Outcome:
         """Return the answer to a command that has nothing to record."""
         subjects = [self.get(key) for key in command.touches if type(key) in SUBJECTS]
         streams = dict.fromkeys(key for subject in subjects for key in subject.streams)

@@ -1,23 +1,21 @@
 """A batch performs no I/O: it requests what it lacks, and returns its events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from inventory_grpc.application.ledger.batch import Batch
-from inventory_grpc.application.ledger.driver import UnknownKey, drive, prefetch
+from inventory_grpc.application.ledger.driver import UnknownKey, prefetch
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import Outcome, RequestKey, Transaction
+from inventory_grpc.application.ports import DryRun, Outcome, RequestKey
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded
-from tests.support.clock import ManualClock
 from tests.support.history import doing, event_of
-from tests.support.scribe import Scribe, log_of
 from tests.support.stores import in_memory
 from tests.support.world import ANA, KETTLES, NOON, R1, TOASTERS, add, commit, remove, reserve
 
@@ -126,25 +124,33 @@ async def test_a_command_that_touches_an_unknown_key_is_a_bug_and_not_a_loop() -
         await in_memory().storage.transact(doing(lambda batch: batch.answer_all(asked)))
 
 
-async def test_a_batch_that_is_not_written_is_a_dry_run() -> None:
-    store = in_memory()
-    scribe = Scribe(store)
-    await scribe.record(add(5), reserve(2))
-    before = await log_of(store)
-    asked = asking(commit(), add(4), remove(100))
+def test_a_dry_run_has_the_outcome_of_the_command_and_leaves_the_book_as_it_was() -> None:
+    work = batch()
+    work.book.states[KETTLES] = Inventory(KETTLES, Levels(5, 0), 1)
+    work.book.states[R1] = None
+    before = dict(work.book.states)
+    key = RequestKey("", "one")
+    work.read.answered[key] = None
+    tried = Submission.of(reserve(2), Cause(request_id="one"))._replace(is_dry=True)
+    work.answer_all([tried])
+    assert (work.book.recorded, work.remembered, work.book.head) == ([], [], 0)
+    assert work.book.states == before
+    assert work.read.answered == {key: None}
+    work.answer_all([tried, Submission.of(reserve(2))])
+    dry, real = work.answers
+    assert (type(dry), type(real)) == (DryRun, Outcome)
+    assert isinstance(dry, Outcome)
+    assert isinstance(real, Outcome)
+    assert dry.position == 0
+    assert (dry.streams, dry.subjects) == (real.streams, real.subjects)
 
-    def run(*, dry: bool) -> Callable[[Transaction], Batch]:
-        def work(transaction: Transaction) -> Batch:
-            states, clock = States(), ManualClock().log_clock()
-            states.restart(transaction.head().position)
-            answer = lambda batch: batch.answer_all(asked)  # noqa: E731  as long as its name
-            return drive(transaction, states, clock, answer, dry=dry).batch
 
-        return work
-
-    tried = await store.storage.observe(run(dry=True))
-    assert [type(answer) for answer in tried.answers] == [Outcome, Outcome, InsufficientStock]
-    assert await log_of(store) == before
-    done = await store.storage.transact(run(dry=False))
-    assert done.answers[:2] == tried.answers[:2]
-    assert len(await log_of(store)) == len(before) + 2
+def test_each_dry_run_of_a_batch_is_decided_on_what_is_recorded() -> None:
+    work = batch()
+    work.book.states[KETTLES] = Inventory(KETTLES)
+    tried = [one._replace(is_dry=True) for one in asking(add(5), remove(3), remove(2))]
+    work.answer_all([tried[0], tried[1], *asking(add(2)), tried[1], tried[2]])
+    assert [type(answer) for answer in work.answers] == [
+        *(DryRun, InsufficientStock, Outcome, InsufficientStock, DryRun)
+    ]
+    assert [event.position for event in work.book.recorded] == [1]
