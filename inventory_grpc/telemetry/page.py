@@ -102,11 +102,7 @@ class Page:
         self._waiting.pop(task, None)
 
     async def _serve(self, connection: socket.socket) -> None:
-        # OSError includes a failed handshake; the others are a request that is late, cut or too
-        # long, or an answer that is not read
-        with suppress(
-            TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError
-        ):
+        with suppress(*_FAULTS_OF_SCRAPERS):
             async with asyncio.timeout(SECONDS):
                 encryption = self._encryption() if self._encryption else None
                 reader, writer = await _streams(connection, encryption)
@@ -118,7 +114,9 @@ class Page:
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        writer.transport.set_write_buffer_limits(0)  # `drain` returns when all is sent
+        # `drain` returns when all is sent; with `high=0` it hangs, because asyncio's TLS transport
+        # then pauses an empty buffer
+        writer.transport.set_write_buffer_limits(high=1, low=0)
         head = await reader.readuntil(b"\r\n\r\n")
         self._waiting.pop(task, None)
         writer.write(await self._answer(head, writer))

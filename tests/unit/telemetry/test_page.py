@@ -16,6 +16,7 @@ from tests.support.scraping import get
 from tests.support.waiting import eventually
 
 IDLE = 200
+REQUEST = b"GET /metrics HTTP/1.1\r\n\r\n"
 TOGETHER = 90  # fewer than wait in the backlog of a listening socket
 
 
@@ -98,14 +99,39 @@ async def test_idle_connections_are_few_and_leave_room_for_a_scraper(serving: Se
         assert (await get(address)).status == 200
 
 
-async def test_connections_in_a_tls_handshake_are_few_and_leave_room_for_a_scraper(
-    tmp_path: Path,
-) -> None:
-    chain, key, issued = tmp_path / "chain.pem", tmp_path / "key.pem", Issued.of()
+def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the TLS contexts of a server, and of a scraper that trusts it."""
+    chain, key, issued = folder / "chain.pem", folder / "key.pem", Issued.of()
     issued.write(chain, key)
     encryption = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     encryption.load_cert_chain(chain, key)
-    trusting = ssl.create_default_context(cadata=issued.pem().decode())
+    return encryption, ssl.create_default_context(cadata=issued.pem().decode())
+
+
+async def test_an_encrypted_connection_is_closed_when_the_page_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 600.0)
+    encryption, trusting = _contexts(tmp_path)
+    encrypted = Serving(encryption=lambda: encryption)
+    address = (await encrypted.start()).replace("127.0.0.1", "localhost")
+    host, _, port = address.rpartition(":")
+    for pieces in ([REQUEST], [REQUEST[:9], REQUEST[9:]], [*REQUEST.partition(b" ")]):
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.02)  # the server reads each piece alone
+            assert (await reader.read()).endswith(b"up 1\n" * 10_000)
+            writer.transport.abort()
+    encrypted.server.close()
+    encrypted.page.close()
+
+
+async def test_connections_in_a_tls_handshake_are_few_and_leave_room_for_a_scraper(
+    tmp_path: Path,
+) -> None:
+    encryption, trusting = _contexts(tmp_path)
     encrypted = Serving(encryption=lambda: encryption)
     address = (await encrypted.start()).replace("127.0.0.1", "localhost")
     before = _descriptors()
