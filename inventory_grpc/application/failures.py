@@ -141,10 +141,13 @@ class Unauthenticated(Refusal):
 class PermissionDenied(Refusal):
     method: str = ""
     store_id: str = ""
+    needs_all_stores: bool = False
 
     def __str__(self) -> str:
         if self.store_id:
             return f"store {self.store_id} is not one of the caller's"
+        if self.needs_all_stores:
+            return f"{self.method} needs a caller with all stores"
         return f"the caller's role does not allow {self.method}"
 
     def facts(self) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.channels import channels
 from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.events import Events
+from inventory_grpc.client.products import Products
 from inventory_grpc.client.reservation_commands import ReservationCommands
 from inventory_grpc.client.reservation_queries import ReservationQueries
 from inventory_grpc.client.stock_commands import StockCommands
@@ -19,7 +20,7 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest, GetServerIn
 
 
 class InventoryClient(
-    StockCommands, ReservationCommands, Bulk, StockQueries, ReservationQueries, Events
+    StockCommands, ReservationCommands, Products, Bulk, StockQueries, ReservationQueries, Events
 ):
     """The inventory service at one *address*, such as `127.0.0.1:50051`.
 

@@ -4,6 +4,7 @@
       Refused                  the request was processed and refused
         InvalidValue             a field is invalid: `violations`
         StockNotFound            the stock has no history, or had none then
+        SubjectNotFound          the product was never put: `subject`
         ReservationNotFound      no reservation has this id
         ReservationExists        the reservation id has other content
         RequestIdReused          the request id was used for another request
@@ -12,7 +13,7 @@
         ReservationClosed        the reservation has ended: `state`
         LevelTooHigh             a level would exceed the maximum
         OtherLog                 the position belongs to another log: `log_id`
-        VersionConflict          the stock has another version or other units: `current`
+        VersionConflict          it has another version or other units than expected: `current`
         PositionAhead            the position is beyond the log: `head_position`
       NotProcessed             the server did not process the request; retry later
         Overloaded               the server has too much to do
@@ -48,6 +49,7 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from inventory_grpc.client import details
 from inventory_grpc.client.details import Detail
+from inventory_grpc_protos.v1.catalogue_pb2 import Product
 from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 
@@ -133,6 +135,15 @@ class StockNotFound(Refused):
     """The stock has no history, or had none at the requested position or time."""
 
 
+class SubjectNotFound(Refused):
+    """The product was never put into the catalogue."""
+
+    @property
+    def subject(self) -> str:
+        """The subject, such as `product/kettle`."""
+        return self.facts["subject"]
+
+
 class ReservationNotFound(Refused):
     """No reservation has this id."""
 
@@ -183,15 +194,19 @@ class OtherLog(Refused):
 
 
 class VersionConflict(Refused):
-    """The stock has another version, or other units on hand, than the command expects."""
+    """The stock or product has another version, or the stock other units, than expected."""
 
     @property
-    def current(self) -> Stock:
-        """The stock as it is."""
-        stock = details.first(Stock, self._carried)
-        if stock is None:
-            raise LookupError("the server did not send the current stock")
-        return stock
+    def current(self) -> Stock | Product:
+        """The current `Stock` or `Product`.
+
+        Raises:
+            LookupError: the server did not send it, because it is too large; read it.
+        """
+        found = details.first(Stock, self._carried) or details.first(Product, self._carried)
+        if found is None:
+            raise LookupError("the server did not send the current state; read it")
+        return found
 
 
 class PositionAhead(Refused):

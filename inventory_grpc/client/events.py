@@ -20,9 +20,9 @@ MAX_MISSED_HEARTBEATS: Final = 3
 class Events:
     """Reads events.
 
-    Every method takes four filters: `event_types` (such as `StockReserved`), `product_ids`,
-    `store_ids` and `reservation_ids`. Each is a list of at most 100 strings, of which an event
-    has to match one; an empty list matches all.
+    Every method takes five filters: `event_types` (such as `StockReserved`), `product_ids`,
+    `store_ids`, `reservation_ids` and `subjects` (such as `product/kettle`). Each is a list of at
+    most 100 strings, of which an event has to match one; an empty list matches all.
     """
 
     _calls: Calls
@@ -35,6 +35,7 @@ class Events:
         product_ids: Iterable[str] = (),
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
+        subjects: Iterable[str] = (),
         after_position: int | None = None,
         after_time: datetime | None = None,
         from_now: bool = False,
@@ -79,7 +80,7 @@ class Events:
         request = messages.made(
             pb.SubscribeRequest,
             log_id=log_id,
-            filter=_filter(event_types, product_ids, store_ids, reservation_ids),
+            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects),
             max_batch=max_batch,
             heartbeat=silence,
             stop_at_head=stop_at_head,
@@ -95,6 +96,7 @@ class Events:
         product_ids: Iterable[str] = (),
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
+        subjects: Iterable[str] = (),
         after_position: int | None = None,
         after_time: datetime | None = None,
         from_now: bool = False,
@@ -120,6 +122,7 @@ class Events:
             product_ids=product_ids,
             store_ids=store_ids,
             reservation_ids=reservation_ids,
+            subjects=subjects,
             after_position=after_position,
             after_time=after_time,
             from_now=from_now,
@@ -140,6 +143,7 @@ class Events:
         product_ids: Iterable[str] = (),
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
+        subjects: Iterable[str] = (),
         after_position: int = 0,
         before_position: int = 0,
         newest_first: bool = False,
@@ -165,7 +169,7 @@ class Events:
         """
         request = messages.made(
             pb.ListEventsRequest,
-            filter=_filter(event_types, product_ids, store_ids, reservation_ids),
+            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects),
             after_position=after_position,
             before_position=before_position,
             newest_first=newest_first,
@@ -194,10 +198,12 @@ def _filter(
     product_ids: Iterable[str],
     store_ids: Iterable[str],
     reservation_ids: Iterable[str],
+    subjects: Iterable[str],
 ) -> pb.EventFilter:
     return pb.EventFilter(
         event_types=messages.strings("event_types", event_types),
         product_ids=messages.strings("product_ids", product_ids),
         store_ids=messages.strings("store_ids", store_ids),
         reservation_ids=messages.strings("reservation_ids", reservation_ids),
+        subjects=messages.strings("subjects", subjects),
     )

@@ -129,6 +129,15 @@ def strings(name: str, given: Iterable[str]) -> Sequence[str]:
     return found
 
 
+def strings_by_name(name: str, given: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} must be a mapping of strings, not {shown(given)}")
+    for key, value in given.items():
+        text(f"each name of {name}", key)
+        text(f"each of {name}", value)
+    return given
+
+
 def text(name: str, given: object) -> None:
     """Refuse anything but a string; protobuf treats None as unset, which would filter nothing."""
     if not isinstance(given, str):

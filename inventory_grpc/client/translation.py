@@ -41,6 +41,7 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: errors.Unauthenticated,
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: errors.PermissionDenied,
     ErrorReason.ERROR_REASON_READS_REFUSED: errors.ReadsRefused,
+    ErrorReason.ERROR_REASON_SUBJECT_NOT_FOUND: errors.SubjectNotFound,
 }
 """The class of each reason."""
 

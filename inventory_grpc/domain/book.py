@@ -1,6 +1,7 @@
 """The protocols between decisions and the engine that runs them: commands, the book, and states."""
 
 from collections.abc import Collection, Mapping, Sequence
+from enum import Enum
 from typing import Any, NamedTuple, Protocol, Self
 
 from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Key, Levels
@@ -47,6 +48,9 @@ class StreamState(Protocol):
 
     A state with levels also has `available`, and `at(event)`, since each event has the levels.
     """
+
+    @property
+    def key(self) -> Key: ...
 
     @property
     def version(self) -> int: ...
@@ -100,6 +104,14 @@ class SubjectState(Protocol):
         """Return the refusal for a caller for whom the subject does not exist."""
 
 
+class Audience(Enum):
+    """The callers with only some stores who see the events of a stream, beside all others."""
+
+    ALL_STORES = "nobody: only callers with all stores see them"
+    ITS_STORE = "callers with the store that the key names"
+    EVERYBODY = "every caller"
+
+
 class Noun(NamedTuple):
     """A kind of stream or subject: its key, its state and its facts."""
 
@@ -112,3 +124,4 @@ class Noun(NamedTuple):
     """The state, if the noun has streams."""
     subject: type[SubjectState] | None = None
     """The state, if events of other streams name it as their subject."""
+    audience: Audience = Audience.ALL_STORES

@@ -4,9 +4,9 @@ The names of fact classes and of their fields are stored and never change: facts
 are only ever added, and a new meaning needs a new fact.
 """
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from inventory_grpc.domain.values import Instant, immutable
+from inventory_grpc.domain.values import Instant, Name, immutable
 
 Key: TypeAlias = Any
 """The hashable id of a stream or subject; `registry.py` maps its class to the kind.
@@ -14,6 +14,22 @@ Key: TypeAlias = Any
 Keys of two kinds are never equal. A key class is constructed from the name, which `str` returns;
 only the key of a stock has two parts.
 """
+
+
+@immutable
+class SubjectKey:
+    """The key of a stream that is not a stock: an id, and `<kind>/<id>` in events and filters."""
+
+    kind: ClassVar[str]
+    id: Name
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def subject(self) -> str:
+        return f"{self.kind}/{self.id}"
+
 
 Moves: TypeAlias = tuple[int, int]
 """The changes of the two levels of a stock: on hand and reserved."""

@@ -3,13 +3,14 @@
 Refusal
   InvalidValue           a value has the wrong type, or is out of bounds
   StockNotFound          the stock has no history
+  SubjectNotFound        the product does not exist
   ReservationNotFound    the reservation does not exist
   ReservationExists      the reservation exists with other content
   ReservationClosed      the reservation has ended, at least in part
   ExceedsReservation     the reservation holds fewer units
   InsufficientStock      the stock has fewer units
   LevelTooHigh           a level would exceed its maximum
-  VersionConflict        the stock has another version, or other units, than expected
+  VersionConflict        the stock or subject has another version, or other units, than expected
 
 A refusal is raised before anything is recorded. Its message is made from its fields. Programs
 use `facts`, whose names are a contract.
@@ -22,8 +23,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from inventory_grpc.domain.values import MAX_LEVEL, MAX_TOTAL, ProductId, ReservationId, StockId
 
 if TYPE_CHECKING:  # the commands of these nouns raise refusals
+    from inventory_grpc.domain.book import StreamState
+    from inventory_grpc.domain.event import SubjectKey
     from inventory_grpc.domain.reservation import ReservationState
-    from inventory_grpc.domain.stock import Inventory
 
 
 class Refusal(Exception):
@@ -77,6 +79,19 @@ class StockNotFound(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {"product_id": self.stock_id.product_id, "store_id": self.stock_id.store_id}
+
+
+@dataclass(eq=False)
+class SubjectNotFound(Refusal):
+    """Nothing was ever recorded of this product."""
+
+    key: "SubjectKey"
+
+    def __str__(self) -> str:
+        return f"{self.key.subject} does not exist"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"subject": self.key.subject}
 
 
 @dataclass(eq=False)
@@ -204,25 +219,28 @@ class LevelTooHigh(Refusal):
 
 @dataclass(eq=False)
 class VersionConflict(Refusal):
-    """The stock has changed since the caller read it; `stock` is the current state."""
+    """The stock or subject has changed since the caller read it; `current` is its state."""
 
     expected: int
-    stock: "Inventory"
+    current: "StreamState"
     compared: Literal["version", "on_hand"] = "version"
-    """The value of the stock that differs from *expected*."""
+    """The value of the state that differs from *expected*."""
 
     @property
     def found(self) -> int:
-        return self.stock.version if self.compared == "version" else self.stock.on_hand
+        return int(getattr(self.current, self.compared))
 
     def __str__(self) -> str:
+        key = self.current.key
+        name = key if isinstance(key, StockId) else key.subject
         if self.compared == "version":
-            return f"{self.stock.stock_id} is at version {self.found}, not {self.expected}"
-        return f"{self.stock.stock_id} has {self.found} on hand, not {self.expected}"
+            return f"{name} is at version {self.found}, not {self.expected}"
+        return f"{name} has {self.found} on hand, not {self.expected}"
 
     def facts(self) -> Mapping[str, str]:
+        key = self.current.key
         return {
-            **self.stock.stock_id._asdict(),
+            **(key._asdict() if isinstance(key, StockId) else {"subject": key.subject}),
             f"expected_{self.compared}": str(self.expected),
             self.compared: str(self.found),
         }

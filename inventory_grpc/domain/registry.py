@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from inventory_grpc.domain import reservation, stock
+from inventory_grpc.domain import product, reservation, stock
 from inventory_grpc.domain.book import Noun, StreamState, SubjectState
-from inventory_grpc.domain.event import Fact
+from inventory_grpc.domain.event import Fact, SubjectKey
 
 NOUNS: Final[tuple[Noun, ...]] = (
     stock.NOUN,
     reservation.NOUN,
+    product.NOUN,
 )
 
 STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {
@@ -23,3 +24,8 @@ SUBJECTS: Final[Mapping[type[Any], type[SubjectState]]] = {
 """The state of a subject, by the class of its key."""
 
 FACTS: Final[tuple[type[Fact], ...]] = tuple(fact for noun in NOUNS for fact in noun.facts)
+
+SUBJECT_KEYS: Final[Mapping[str, type[SubjectKey]]] = {
+    noun.name: noun.key for noun in NOUNS if issubclass(noun.key, SubjectKey)
+}
+"""The keys of streams that are not stocks, by the kind in `<kind>/<id>`."""

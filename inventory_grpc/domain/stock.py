@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.domain.book import Book, Noun
+from inventory_grpc.domain.book import Audience, Book, Noun
 from inventory_grpc.domain.event import Change, Event, Fact, Levels, Moves
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -60,6 +60,10 @@ class Inventory(NamedTuple):
     update_time: Instant | None = None
 
     @property
+    def key(self) -> StockId:
+        return self.stock_id
+
+    @property
     def on_hand(self) -> int:
         return self.levels.on_hand
 
@@ -79,7 +83,7 @@ class Inventory(NamedTuple):
         return cls(event.key, event.after, event.version, event.record_time)
 
 
-NOUN: Final = Noun(1, "stock", StockId, FACTS, stream=Inventory)
+NOUN: Final = Noun(1, "stock", StockId, FACTS, stream=Inventory, audience=Audience.ITS_STORE)
 
 
 @immutable

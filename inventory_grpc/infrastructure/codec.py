@@ -5,9 +5,11 @@ with the same name, so a new fact needs no change here. Stored bytes never chang
 ever added, and a field that is absent from old bytes means "as before the field existed".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import attrgetter
-from typing import Any, Final, NamedTuple, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -53,11 +55,13 @@ class _FactCodec(NamedTuple):
     """Placeholders that differ from all values, for a message without fields."""
     read: tuple[Callable[[Any], Any], ...]
     """Readers of the fields, in the order of `names`."""
+    serialize: Callable[[pb.Event], bytes]
 
 
 def _fact_codec(fact: type[Fact]) -> _FactCodec:
-    types = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(fact).items()}
+    types = {name: _choices(hint) for name, hint in get_type_hints(fact).items()}
     get = attrgetter(*types)
+    has_map = any(get_origin(kind) is Mapping for kind, *_ in types.values())
     return _FactCodec(
         fact,
         _FIELDS[fact.__name__].name,
@@ -65,12 +69,24 @@ def _fact_codec(fact: type[Fact]) -> _FactCodec:
         get if len(types) > 1 else lambda one: (get(one),),
         (object(),) * len(types),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
+        _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
     )
 
 
-def _reader(name: str, kind: type, none: type | None = None) -> Callable[[Any], Any]:
+_SERIALIZE_MAP: Final = partial(pb.Event.SerializeToString, deterministic=True)
+"""Sorts the entries of a map, which takes as long again as the rest."""
+
+
+def _choices(hint: Any) -> Sequence[Any]:  # noqa: ANN401  a type hint
+    """Return the type of a field, and also that of None if it may be absent."""
+    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
+
+
+def _reader(name: str, kind: Any, none: type | None = None) -> Callable[[Any], Any]:  # noqa: ANN401  a type hint
     """Return a function that reads the field *name*; None for an absent optional field."""
     value_of = attrgetter(name)
+    if get_origin(kind) is Mapping:
+        return lambda message: dict(sorted(value_of(message).items()))
     convert = instant if kind is Instant else kind
     if none is None:
         return value_of if kind is int else lambda message: convert(value_of(message))
@@ -133,7 +149,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
         if values != values_before:
             _set_fields(fact_message, codec.names, values, values_before)
             values_before = values
-        yield message.SerializeToString()
+        yield codec.serialize(message)
 
 
 def _set_fields(
@@ -147,6 +163,9 @@ def _set_fields(
             message.ClearField(name)
         elif isinstance(value, Instant):
             set_time(getattr(message, name), value)
+        elif isinstance(value, Mapping):
+            getattr(message, name).clear()
+            getattr(message, name).update(value)
         else:
             setattr(message, name, value)
 

@@ -36,6 +36,16 @@ MANY: Final = ("ExecuteBatch", "ExecuteStream")
 
 ROLES: Final[Mapping[str, Role]] = _SINGLE | dict.fromkeys(MANY, max(_SINGLE.values()))
 
+_WITH_A_MAP: Final = frozenset(
+    method.name
+    for method in SERVICE.methods
+    if any(
+        field.message_type is not None and field.message_type.GetOptions().map_entry
+        for field in method.input_type.fields
+    )
+)
+"""The methods with a map in their request, whose entries have no order."""
+
 MAX_WAIT_SECONDS: Final = 30.0
 """The longest wait for the start of a command without a deadline."""
 
@@ -174,8 +184,11 @@ def fingerprint(rpc: str, request: Message) -> bytes:
     the computation can never change.
     """
     request.DiscardUnknownFields()
-    # deterministic without the option, since no request has a map
-    return sha256(rpc.encode() + b"\0" + request.SerializeToString()).digest()
+    if rpc in _WITH_A_MAP:  # for all others the option has no effect, but takes time
+        content = request.SerializeToString(deterministic=True)
+    else:
+        content = request.SerializeToString()
+    return sha256(rpc.encode() + b"\0" + content).digest()
 
 
 def _deadline(call: Call) -> float:

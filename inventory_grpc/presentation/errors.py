@@ -40,20 +40,22 @@ from inventory_grpc.domain.refusals import (
     ShortLine,
     ShortLines,
     StockNotFound,
+    SubjectNotFound,
     VersionConflict,
 )
 from inventory_grpc.presentation.call import Call
-from inventory_grpc.presentation.to_proto import fill_span, fill_stock
+from inventory_grpc.presentation.nouns import MESSAGES
+from inventory_grpc.presentation.to_proto import fill_span
 from inventory_grpc.presentation.validation import MAX_VIOLATIONS
 from inventory_grpc_protos.v1 import errors_pb2 as pb
 from inventory_grpc_protos.v1.commands_pb2 import CommandError
-from inventory_grpc_protos.v1.stock_pb2 import Stock
 
 DOMAIN: Final = "inventory.v1"
 
 STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]]] = {
     InvalidValue: (StatusCode.INVALID_ARGUMENT, pb.ERROR_REASON_INVALID_VALUE),
     StockNotFound: (StatusCode.NOT_FOUND, pb.ERROR_REASON_STOCK_NOT_FOUND),
+    SubjectNotFound: (StatusCode.NOT_FOUND, pb.ERROR_REASON_SUBJECT_NOT_FOUND),
     ReservationNotFound: (StatusCode.NOT_FOUND, pb.ERROR_REASON_RESERVATION_NOT_FOUND),
     ReservationExists: (StatusCode.ALREADY_EXISTS, pb.ERROR_REASON_RESERVATION_EXISTS),
     RequestIdReused: (StatusCode.ALREADY_EXISTS, pb.ERROR_REASON_REQUEST_ID_REUSED),
@@ -80,7 +82,7 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
 _PREFIX: Final = "ERROR_REASON_"
 _MAX_MESSAGE: Final = 512
 _MAX_ROWS_BYTES: Final = 3 * 1024
-"""The space for violations or short lines; the other details fit into the last KiB."""
+"""The space for violations, short lines or a state; the other details fit into the last KiB."""
 
 _MAX_ROWS_BYTES_AMONG_MANY: Final = 1024
 """The same for one command of a batch of 1,000, whose results must fit into 4 MiB."""
@@ -152,10 +154,10 @@ def _details(refusal: Refusal, max_rows_bytes: int) -> Iterable[Message]:
             yield _bad_request(violations, max_rows_bytes)
         case ShortLines(lines):
             yield _short_lines(lines, max_rows_bytes)
-        case VersionConflict(stock=current):
-            stock = Stock()
-            fill_stock(stock, current)
-            yield stock
+        case VersionConflict(current=current):
+            message = MESSAGES[type(current)](current)
+            if message.ByteSize() <= max_rows_bytes:  # a part would be taken for the whole
+                yield message
         case Unavailable(retry_seconds):
             retry = RetryInfo()
             fill_span(retry.retry_delay, round(retry_seconds * 1e6))

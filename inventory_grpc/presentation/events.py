@@ -11,7 +11,17 @@ from inventory_grpc.application.access import Role
 from inventory_grpc.application.following import Followers, Progress, Start
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.events import EventFilter, EventLog, find_page
-from inventory_grpc.domain.values import Instant, Malformed, Name, ProductId, ReservationId, Span
+from inventory_grpc.domain.event import SubjectKey
+from inventory_grpc.domain.registry import SUBJECT_KEYS
+from inventory_grpc.domain.values import (
+    Instant,
+    Malformed,
+    Name,
+    ProductId,
+    ReservationId,
+    Span,
+    StoreId,
+)
 from inventory_grpc.presentation import page_tokens, stored_events
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.to_proto import fill_time
@@ -168,9 +178,19 @@ def _filter(check: Validator, message: pb.EventFilter) -> EventFilter:
     return EventFilter(
         check.values(_fact, "filter.event_types", message.event_types),
         check.values(ProductId, "filter.product_ids", message.product_ids),
-        check.stores("filter.store_ids", message.store_ids),
+        check.values(StoreId, "filter.store_ids", message.store_ids),
         check.values(ReservationId, "filter.reservation_ids", message.reservation_ids),
+        check.values(_subject, "filter.subjects", message.subjects),
+        check.caller.scope.stores,
     )
+
+
+def _subject(text: str) -> SubjectKey:
+    kind, _, name = text.partition("/")
+    if kind not in SUBJECT_KEYS:
+        kinds = ", ".join(SUBJECT_KEYS)
+        raise Malformed(f"must be <kind>/<id>, such as product/kettle; the kinds are {kinds}")
+    return SUBJECT_KEYS[kind](Name(name))
 
 
 def _fact(name: str) -> str:

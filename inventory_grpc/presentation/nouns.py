@@ -1,16 +1,31 @@
-"""The tables of all commands and queries, collected from the modules of the nouns."""
+"""The tables of all commands, queries and states, collected from the modules of the nouns."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
+from google.protobuf.message import Message
+
+from inventory_grpc.domain.product import Product
+from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Expiration
-from inventory_grpc.presentation import reservation, stock
+from inventory_grpc.presentation import product, reservation, stock
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
+from inventory_grpc.presentation.to_proto import stock_message
 
 
 def command_rows(default: Expiration) -> Sequence[CommandRow]:
     """Return all commands; *default* applies to requests without an expiration."""
-    return (*stock.COMMANDS, *reservation.commands(default))
+    return (*stock.COMMANDS, *reservation.commands(default), *product.COMMANDS)
 
 
-QUERY_ROWS: Final[Sequence[QueryRow]] = (*stock.QUERIES, *reservation.QUERIES)
+QUERY_ROWS: Final[Sequence[QueryRow]] = (
+    *stock.QUERIES,
+    *reservation.QUERIES,
+    *product.QUERIES,
+)
+
+MESSAGES: Final[Mapping[type[Any], Callable[[Any], Message]]] = {
+    Inventory: stock_message,
+    Product: product.product_message,
+}
+"""Makes the message of a stream's state, which `VERSION_CONFLICT` carries, by its class."""

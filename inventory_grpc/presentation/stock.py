@@ -1,16 +1,16 @@
 """Stocks over gRPC: the command readers, the queries, and their rows."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from inventory_grpc.application.ports import PastSnapshot
 from inventory_grpc.application.queries.snapshot import Latest, Queries
 from inventory_grpc.application.queries.stock import (
-    ProductById,
+    ProductInventoryById,
     StockQuery,
     StocksById,
     availability,
-    find_product,
+    find_product_inventory,
     find_stock,
 )
 from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
@@ -41,7 +41,7 @@ def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddSto
     return AddStock(
         check.stock_id(request),
         check.quantity("quantity", request.quantity),
-        _expected_version(check, request),
+        check.expected_version(request),
     )
 
 
@@ -49,7 +49,7 @@ def remove_stock(check: Validator, request: commands_pb2.RemoveStockRequest) -> 
     return RemoveStock(
         check.stock_id(request),
         check.quantity("quantity", request.quantity),
-        _expected_version(check, request),
+        check.expected_version(request),
     )
 
 
@@ -73,7 +73,7 @@ def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> 
                 )
         case other:
             assert_never(other)
-    return AdjustStock(check.stock_id(request), adjustment, _expected_version(check, request))
+    return AdjustStock(check.stock_id(request), adjustment, check.expected_version(request))
 
 
 def _counted(check: Validator, request: commands_pb2.AdjustStockRequest) -> CountedAs:
@@ -95,12 +95,6 @@ def _conditions(request: commands_pb2.AdjustStockRequest) -> Collection[str]:
     """Return the fields that are set of those that say what a count may overwrite."""
     fields = [field.name for field, _ in request.ListFields()]
     return [name for name in fields if name in _CONDITIONS]
-
-
-def _expected_version(check: Validator, request: Any) -> int | None:  # noqa: ANN401  of one stock
-    if not request.HasField("expected_version"):
-        return None
-    return check.number("expected_version", request.expected_version, 0)
 
 
 async def get_stock(
@@ -193,8 +187,8 @@ async def get_product_inventory(
         size = page_tokens.size(check, request.page_size)
         at_least = check.number("min_position", request.min_position, 0)
     store_id = after[0] if after else ""
-    query = ProductById(product_id, store_id, call.caller.scope, limit=size)
-    reading = await find_product(queries.latest(at_least), query)
+    query = ProductInventoryById(product_id, store_id, call.caller.scope, limit=size)
+    reading = await find_product_inventory(queries.latest(at_least), query)
     product = reading.value
     response = queries_pb2.GetProductInventoryResponse(as_of_position=reading.as_of)
     total = response.total

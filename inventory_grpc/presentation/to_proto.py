@@ -47,6 +47,12 @@ def fill_stock(message: stock_pb2.Stock, stock: Inventory) -> None:
         fill_time(message.update_time, update_time)
 
 
+def stock_message(stock: Inventory) -> stock_pb2.Stock:
+    message = stock_pb2.Stock()
+    fill_stock(message, stock)
+    return message
+
+
 def fill_key(message: stock_pb2.StockKey, stock_id: StockId) -> None:
     message.product_id, message.store_id = stock_id
 

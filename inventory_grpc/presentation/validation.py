@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -71,16 +71,16 @@ class Validator:
 
     Raises:
         InvalidValue: the request has invalid values.
-        PermissionDenied: the request names a store outside the caller's scope.
+        PermissionDenied: the request is outside the caller's scope.
     """
 
-    __slots__ = ("_outside", "_stores", "_violations", "caller")
+    __slots__ = ("_denied", "_stores", "_violations", "caller")
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self._violations: list[Violation] = []
         self._stores = caller.scope.stores
-        self._outside: StoreId | None = None
+        self._denied: PermissionDenied | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,13 +91,13 @@ class Validator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        violations, outside = self._violations, self._outside
+        violations, denied = self._violations, self._denied
         if violations:
-            self._violations, self._outside = [], None
+            self._violations, self._denied = [], None
             raise InvalidValue(violations)
-        if outside is not None:
-            self._outside = None
-            raise PermissionDenied(store_id=outside)
+        if denied is not None:
+            self._denied = None
+            raise denied
 
     def violation(self, field: str, problem: str) -> None:
         """Record a violation, only the first one of each field."""
@@ -157,6 +157,11 @@ class Validator:
             self.violation(field, f"must be {bounds}, and is {value:,}")
         return value
 
+    def expected_version(self, request: Any) -> int | None:  # noqa: ANN401  of any command with it
+        if not request.HasField("expected_version"):
+            return None
+        return self.number("expected_version", request.expected_version, 0)
+
     def cart(self, lines: Sequence[Line], at_least: int = 0) -> Cart:
         """Return the cart of *lines*."""
         if not at_least <= len(lines) <= MAX_LINES:
@@ -214,8 +219,13 @@ class Validator:
     def _check_store(self, store_id: StoreId) -> None:
         """Record *store_id* if it is outside the caller's restricted scope."""
         assert self._stores is not None
-        if store_id not in self._stores and self._outside is None:
-            self._outside = store_id
+        if store_id not in self._stores and self._denied is None:
+            self._denied = PermissionDenied(store_id=store_id)
+
+    def all_stores(self, method: str) -> None:
+        """Require a caller with all stores, for a *method* that names none."""
+        if self._stores is not None and self._denied is None:
+            self._denied = PermissionDenied(method, needs_all_stores=True)
 
     def instant(self, field: str, time: Timestamp) -> Instant:
         """Return *time*, truncated to microseconds."""

@@ -5,13 +5,16 @@ from collections.abc import Iterable
 import pytest
 
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.product import ProductKey
+from inventory_grpc.domain.values import Instant, ProductId
+from inventory_grpc.infrastructure.log import ids
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.memory import store as memory_store
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
 from tests.support.stores import Store
 from tests.support.world import (
+    KETTLE,
     KETTLES,
     MINUTE,
     NOON,
@@ -20,12 +23,15 @@ from tests.support.world import (
     add,
     count,
     later,
+    put,
     release,
     reserve,
 )
 
 PLENTY = 1_000_000
-ENDS = (0, 1, 2, 4, 5, 8, 10, 11)
+TOASTER = ProductKey(ProductId("toaster"))
+NO_PRODUCT = ProductKey(ProductId("toast"))
+ENDS = (0, 1, 2, 4, 5, 8, 10, 11, 12, 13)
 """The last positions of the commands of the history below."""
 
 FILTERS = {
@@ -45,12 +51,33 @@ FILTERS = {
     "no product": EventFilter(product_ids=frozenset({"nobody-has-it"})),
     "no reservation": EventFilter(reservation_ids=frozenset({"nobody-made-it"})),
     "no such fact yet": EventFilter(event_types=frozenset({"StockRemoved"})),
+    "a subject": EventFilter(subjects=frozenset({KETTLE})),
+    "subjects": EventFilter(subjects=frozenset({KETTLE, TOASTER, NO_PRODUCT})),
+    "no subject": EventFilter(subjects=frozenset({NO_PRODUCT})),
+    "a subject that is no stock": EventFilter(
+        subjects=frozenset({KETTLE}), product_ids=frozenset({"kettle"})
+    ),
+    "a type of a subject": EventFilter(frozenset({"ProductChanged"}), subjects=frozenset({KETTLE})),
+    "what a store sees": EventFilter(stores=frozenset({"lisbon", "faro"})),
+    "what no store sees": EventFilter(stores=frozenset()),
+    "what a store sees of a store": EventFilter(
+        store_ids=frozenset({"lisbon"}), stores=frozenset({"lisbon", "faro"})
+    ),
+    "what a store sees of a product": EventFilter(
+        product_ids=frozenset({"kettle"}), stores=frozenset({"porto"})
+    ),
+    "what a store sees of a reservation": EventFilter(
+        reservation_ids=frozenset({"r2"}), stores=frozenset({"porto"})
+    ),
+    "what a store sees of a subject": EventFilter(
+        subjects=frozenset({TOASTER}), stores=frozenset({"porto"})
+    ),
 }
 
 
 @pytest.fixture
 async def log(store: Store) -> list[Event]:
-    """Seven commands, of up to three events each."""
+    """Nine commands, of up to three events each."""
     await Scribe(store).record(
         add(10),
         add(10, TOASTERS),
@@ -59,6 +86,8 @@ async def log(store: Store) -> list[Event]:
         reserve({KETTLES: 1, PORTO_KETTLES: 1, TOASTERS: 1}, "r2"),
         release(name="r1"),
         count(10, expected=4),
+        put("kettle"),
+        put("toaster"),
     )
     return [Event.FromString(data) for data in await log_of(store)]
 
@@ -74,6 +103,12 @@ def matches(event: Event, matching: EventFilter) -> bool:
         and (not matching.product_ids or event.product_id in matching.product_ids)
         and (not matching.store_ids or event.store_id in matching.store_ids)
         and (not matching.reservation_ids or reservation_id in matching.reservation_ids)
+        and (not matching.subjects or event.subject in {key.subject for key in matching.subjects})
+        and (
+            matching.stores is None
+            or event.store_id in matching.stores
+            or event.subject.startswith("product/")
+        )
     )
 
 
@@ -92,7 +127,8 @@ async def test_what_is_stored_is_what_was_recorded(store: Store, log: list[Event
     for event, recorded in zip(log, await events_of(store), strict=True):
         assert event.event_id == f"{store.event_log.log_id}-{event.position}"
         assert event.version == recorded.version
-        assert (event.product_id, event.store_id) == recorded.key
+        names = event.product_id, event.store_id
+        assert recorded.key == (ids.key_of(event.subject) if event.subject else names)
 
 
 async def test_a_page_of_everything_is_the_log(store: Store, log: list[Event]) -> None:
@@ -225,7 +261,7 @@ async def test_a_search_in_short_steps_finds_all_and_says_how_far_it_looked(
             assert list(found.rows) == passed, name
             seen, done, steps = seen + passed, found.done, steps + 1
         assert seen == (wanted[::-1] if newest_first else wanted), name
-        assert steps == 6 or name != "everything"
+        assert steps == 7 or name != "everything"
 
 
 async def test_where_there_is_nothing_to_look_at_a_search_is_over(store: Store) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.stock import (
-    Product,
-    ProductById,
+    ProductInventory,
+    ProductInventoryById,
     RecentlyMoved,
     StockKey,
     StockQuery,
@@ -119,7 +119,9 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
     )
     seen, after, more = list[StockId](), "", True
     while more:
-        product, as_of = await store.views.latest.read(ProductById("kettle", after, limit=1))
+        product, as_of = await store.views.latest.read(
+            ProductInventoryById("kettle", after, limit=1)
+        )
         assert as_of == 7
         assert product[:4] == (11, 6, 8, 3), "levels are summed as shown, store by store"
         (row,), rest = product.stocks
@@ -138,15 +140,15 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
     for stock_id in (KETTLES, PORTO_KETTLES, FARO_KETTLES):
         await scribe.record(count(2**62, stock_id, expected=0))
     await scribe.record(reserve(5), count(2, expected=2))
-    (*sums, stocks), _ = await store.views.latest.read(ProductById("kettle", limit=10))
+    (*sums, stocks), _ = await store.views.latest.read(ProductInventoryById("kettle", limit=10))
     assert sums == [2**63 + 2, 5, 2**63, 3]
     assert len(stocks.rows) == 3
 
 
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
     await Scribe(store).record(add(1, TOASTERS))
-    nothing = Product(0, 0, 0, 0, Listing([], None))
-    product = (await store.views.latest.read(ProductById("kettle", limit=10))).value
+    nothing = ProductInventory(0, 0, 0, 0, Listing([], None))
+    product = (await store.views.latest.read(ProductInventoryById("kettle", limit=10))).value
     assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.after)) == (
         nothing
     )
@@ -171,7 +173,9 @@ async def test_ids_are_in_the_order_of_their_bytes(store: Store) -> None:
     await Scribe(store).record(*(add(1, stock("kettle", name)) for name in names))
     listing = (await store.views.latest.read(StockQuery())).value
     assert [row.stock_id.store_id for row in listing.rows] == sorted(names)
-    product = (await store.views.latest.read(ProductById("kettle", "a/b", limit=100))).value
+    product = (
+        await store.views.latest.read(ProductInventoryById("kettle", "a/b", limit=100))
+    ).value
     assert [row.stock_id.store_id for row in product.stocks.rows] == [
         name for name in sorted(names) if name > "a/b"
     ]

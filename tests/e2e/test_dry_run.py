@@ -28,6 +28,9 @@ def without_times(response: Any) -> Message:  # noqa: ANN401  the response to an
     left.ClearField("position")
     for stock in [*getattr(left, "stocks", ()), *([left.stock] if hasattr(left, "stock") else [])]:
         stock.ClearField("update_time")
+    if hasattr(left, "product"):
+        left.product.ClearField("create_time")
+        left.product.ClearField("update_time")
     if hasattr(left, "reservation"):
         left.reservation.ClearField("create_time")
         left.reservation.ClearField("expire_time")

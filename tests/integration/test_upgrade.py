@@ -95,7 +95,7 @@ async def test_events_hashes_and_positions_stay(path: Path, kept: Path) -> None:
         pass
     assert rows(path, log) == before
     after = row_of_file(path)
-    assert (row, check_header(path)) == (after, 2)
+    assert (row, check_header(path)) == (after, schema.FORMAT)
     checked(path)
 
 
@@ -142,7 +142,7 @@ async def test_rebuild_upgrades_as_well_and_says_so(
     result = CliRunner().invoke(app, ["rebuild", "-d", str(carts)])
     assert result.exit_code == 0
     assert "earlier releases cannot open it again" in caplog.text
-    assert check_header(carts) == 2
+    assert check_header(carts) == schema.FORMAT
     checked(carts)
 
 
@@ -150,7 +150,7 @@ def test_the_header_says_so_also_where_somebody_else_has_the_file_open(carts: Pa
     with closing(Database(carts).reader()) as reader:
         reader.execute("SELECT count(*) FROM events").fetchall()
         assert rebuild_alone(Database(carts), lambda _done, _of: None) == 72
-        assert check_header(carts) == 2
+        assert check_header(carts) == schema.FORMAT
 
 
 @pytest.mark.parametrize("command", ["verify", "events"])
@@ -158,7 +158,7 @@ def test_commands_that_read_the_log_refuse_a_file_of_format_1(carts: Path, comma
     before = hash_of(carts)
     result = CliRunner().invoke(app, [command, "-d", str(carts)])
     assert result.exit_code == 1
-    assert "has format 1, this program reads 2" in result.stderr
+    assert f"has format 1, this program reads {schema.FORMAT}" in result.stderr
     assert "`inventory-grpc rebuild`" in result.stderr
     assert hash_of(carts) == before
 
@@ -181,7 +181,7 @@ async def test_repair_of_a_file_of_format_1_leaves_one_of_this_format(carts: Pat
     _take_checksum(carts)
     result = CliRunner().invoke(app, ["repair", "-d", str(carts)])
     assert (result.exit_code, "1 pages" in result.stderr) == (0, True), result.stderr
-    assert (check_header(carts), stored(carts)) == (2, before)
+    assert (check_header(carts), stored(carts)) == (schema.FORMAT, before)
     checked(carts)
 
 
@@ -243,7 +243,7 @@ def test_a_start_waits_as_long_as_another_process_upgrades(
     with prepare(Database(carts), NOON):
         pass
     holding.join()
-    assert check_header(carts) == 2
+    assert check_header(carts) == schema.FORMAT
     with (
         opening.locked(Database(carts), exclusive=True),
         pytest.raises(InUse),

@@ -6,15 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.stock import StocksById
+from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.domain.reservation_commands import ReserveStock
-from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId, Ttl
+from inventory_grpc.domain.values import Instant, ProductId, ReservationId, Span, StockId, Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
 from tests.support.histories import (
+    PRODUCTS,
     STOCKS,
     Player,
     Step,
@@ -30,7 +33,7 @@ from tests.support.histories import (
 from tests.support.history import reservation_in, stock_in
 from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
-from tests.support.shown import assert_is_kept, assert_is_shown
+from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown
 from tests.support.stores import Store
 from tests.support.world import KETTLES, SECOND, add, reserve
 
@@ -78,11 +81,17 @@ def test_the_state_shown_is_that_of_the_log_now_and_at_every_position() -> None:
                 then = await store.views.at(position).get(stock_id)
                 assert_is_shown(then.value, model, stock_id)
                 reached["no stock" if then.value is None else "a stock"] += 1
+            for product_id in PRODUCTS:
+                key = ProductKey(ProductId(product_id))
+                known = (await store.views.at(position).get(key)).value
+                assert_is_in_the_catalogue(known, model, key)
+                reached["no product" if known is None else f"product {known.version}"] += 1
         await assert_all_is_shown(store, model)
         reached.update(promise.state for promise in model.promises.values())
 
     for_all(histories, story)
     assert_reached(reached, "no stock", "a stock", "active", "committed", "released", "expired")
+    assert_reached(reached, "no product", "product 1", "product 2")
 
 
 async def assert_all_is_shown(store: Store, model: Model) -> None:
@@ -93,6 +102,14 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
         assert (await store.views.latest.get(stock_id)) == (stocks.get(stock_id), as_of)
     folded = await store.storage.observe(lambda t: [stock_in(t, name) for name in STOCKS])
     assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
+    keys = [ProductKey(ProductId(product_id)) for product_id in PRODUCTS]
+    products = await store.storage.observe(lambda t: t.states(keys))
+    listed = (await store.views.latest.read(ProductQuery())).value.rows
+    assert list(listed) == [product for product in products.values() if product.version]
+    for key in keys:
+        shown = (await store.views.latest.get(key)).value
+        assert_is_in_the_catalogue(shown, model, key)
+        assert products[key] == (shown or Product(key))
     for name, promise in model.promises.items():
         assert_is_kept((await store.views.latest.get(ReservationId(name))).value, promise)
     names = [ReservationId(name) for name in model.promises]

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from tests.robustness.bad_values import ADJUSTMENT, Rule, rule_of
+from tests.robustness.bad_values import ADJUSTMENT, Rule, is_map, rule_of
 
 PACKAGE: Final = "inventory.v1"
 
@@ -45,7 +45,9 @@ def good(descriptor: Descriptor) -> Message:
 def put(message: Message, field: FieldDescriptor, value: Any) -> None:  # noqa: ANN401  of the field
     """Set *field* to *value*, whatever it is."""
     message.ClearField(field.name)
-    if field.is_repeated:
+    if is_map(field):
+        getattr(message, field.name).update(value)
+    elif field.is_repeated:
         getattr(message, field.name).extend(value)
     elif field.message_type:
         getattr(message, field.name).CopyFrom(value)
@@ -94,7 +96,8 @@ def fine(descriptor: Descriptor) -> Iterator[Case]:
         rule = rule_of(field)
         for kind, values in rule.fine.items():
             for value in values:
-                told = [_element(field, rule), value, value] if field.is_repeated else value
+                is_list = field.is_repeated and not is_map(field)
+                told = [_element(field, rule), value, value] if is_list else value
                 data = _with(descriptor, field, told).SerializeToString()
                 yield Case(kind, data, frozenset())
     newer = good(descriptor).SerializeToString() + b"\xa2\x7d\x03new\xa8\x7d\x01"
@@ -116,7 +119,7 @@ def _element(field: FieldDescriptor, rule: Rule) -> Any:  # noqa: ANN401  of the
 def part_of(field: FieldDescriptor) -> Descriptor | None:
     """Return the message of ours that *field* is made of, if it is."""
     part = field.message_type
-    return part if part and part.file.package == PACKAGE else None
+    return part if part and part.file.package == PACKAGE and not is_map(field) else None
 
 
 def _bad_values(field: FieldDescriptor, rule: Rule) -> Iterator[tuple[int, Any, str]]:
@@ -131,7 +134,7 @@ def _bad_values(field: FieldDescriptor, rule: Rule) -> Iterator[tuple[int, Any, 
     else:
         elements = ((kind, value, "") for kind, values in rule.bad.items() for value in values)
     for kind, value, path in elements:
-        if field.is_repeated:
+        if field.is_repeated and not is_map(field):
             yield kind, [one, value], f"{field.name}[1]{path}"
         else:
             yield kind, value, f"{field.name}{path}"

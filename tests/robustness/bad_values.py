@@ -217,6 +217,27 @@ RULES: Final[Mapping[str, Rule]] = {
     "product_ids": replace(ID, is_needed=False, most=100),
     "store_ids": replace(ID, is_needed=False, most=100),
     "reservation_ids": replace(ID, is_needed=False, most=100),
+    "subjects": Rule(
+        "product/kettle",
+        {5: ["kettle", "", "product", "product/", "stock/kettle", "product/kettle\n", "\0/x"]},
+        {5: ["product/a/b"]},
+        most=100,
+    ),
+    "sku": TEXT,
+    "name": TEXT,
+    "skus": replace(TEXT, good="K-1", most=100),
+    "attributes": Rule(
+        None,
+        {
+            14: [{"x" * 65: ""}, {"\u00e9" * 33: ""}, {"a": "x" * 513}, {"a": "\u00e9" * 257}],
+            20: [{str(number): "" for number in range(51)}, {"": ""}],
+        },
+        {
+            12: [{"\0\r\n\x1b[31m": "\u202e"}],
+            14: [{"x" * 64: "x" * 512}],
+            20: [{str(number): "" for number in range(50)}],
+        },
+    ),
     "keys": Rule(None, {}, is_needed=True, most=1_000),
     "lines": Rule(None, {}, most=500),
     "ReserveStockRequest.lines": Rule(None, {}, is_needed=True, most=500),
@@ -237,6 +258,10 @@ def rule_of(field: FieldDescriptor) -> Rule:
     """
     own = own_name(field)
     return RULES[own if own in RULES else field.name]
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
 def own_name(field: FieldDescriptor) -> str:

@@ -14,7 +14,7 @@ import pytest
 from inventory_grpc.application.failpoints import EXIT_CODE
 from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.schema import check_header, format_of
+from inventory_grpc.infrastructure.sqlite.schema import FORMAT, check_header, format_of
 from tests.support.effort import SEED, campaign, runs
 from tests.support.format_1 import to_format_1
 from tests.support.opened import Opened, checked, opened, rows
@@ -113,13 +113,13 @@ async def test_killed_at_any_moment_it_is_upgraded_in_the_end(path: Path, origin
                 await asyncio.sleep(took * chance.uniform(0.2, 1))
             server.kill()
             said = log.read_text("utf-8")
-            noted["on the way"] += BEGUN in said and "has format 2 now" not in said
+            noted["on the way"] += BEGUN in said and f"has format {FORMAT} now" not in said
             assert _log(path) == expected
-            if _format(path) == 2:
+            if _format(path) == FORMAT:
                 _lay(original, path)
         await _serve(path, log)
     assert noted["on the way"], "it was never killed on the way"
-    assert (check_header(path), _log(path)) == (2, expected)
+    assert (check_header(path), _log(path)) == (FORMAT, expected)
     checked(path)
 
 
@@ -133,7 +133,7 @@ async def test_ended_right_before_and_right_after_the_commit(
     assert check_header(path) == 1, "the header says so only after a checkpoint"
     assert _format(path) == left
     await _serve(path, log)
-    assert (check_header(path), _log(path)) == (2, expected)
+    assert (check_header(path), _log(path)) == (FORMAT, expected)
     checked(path)
 
 

@@ -30,6 +30,7 @@ from tests.support.world import (
     commit,
     count,
     extend,
+    put,
     release,
     remove,
     reserve,
@@ -43,6 +44,8 @@ KEPT: Final = sorted(RELEASES.glob("format-*.db.gz"))
 def _fold(model: Model) -> str:
     """Return all that a log leads to, as one hash."""
     told = f"{sorted(model.shelves.items())} {sorted(model.promises.items())}"
+    if model.catalogue:
+        told += f" {sorted(model.catalogue.items())}"
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -122,6 +125,10 @@ async def _write(path: Path) -> None:
                 await server.record(release({}, name))
             await server.record(add(2, TOASTERS))
         await server.record(commit(0, "cart-2"), "payment of the rest")
+        for colour in ("red", "blue", "blue"):
+            kettle = put("kettle", attributes={"colour": colour, "weight": "900 g"})
+            await server.record(kettle, f"a {colour} kettle")
+        await server.record(put("toaster"))
 
 
 if __name__ == "__main__":

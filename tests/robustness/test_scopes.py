@@ -41,6 +41,8 @@ def elsewhere(request: Message) -> Message:
             setattr(other, field.name, "porto")
         elif field.name == "store_ids":
             getattr(other, field.name).append("porto")
+        elif field.message_type and field.message_type.GetOptions().map_entry:
+            continue
         elif field.is_repeated and field.message_type:
             getattr(other, field.name).extend(map(elsewhere, value))
         elif field.message_type:
@@ -208,6 +210,39 @@ async def test_what_was_not_allowed_is_not_allowed_a_second_time(shop: Shop) -> 
     assert (await refused(shop.ask("CommitReservation", asked, shop.till))).reason == (
         "RESERVATION_NOT_FOUND"
     )
+
+
+async def test_the_catalogue_is_read_by_all_and_put_by_callers_with_all_stores(shop: Shop) -> None:
+    kettle = commands.PutProductRequest(product_id="kettle", name="Kettle", request_id="p1")
+    for asked in (shop.ask("PutProduct", kettle, shop.till), None):
+        if asked is None:
+            [result] = (await shop.ask("ExecuteBatch", batch(kettle), shop.till)).results
+            seen = refusal_among(result)
+        else:
+            seen = await refused(asked)
+        assert (seen.code, seen.reason) == (StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert seen.facts == {"method": "PutProduct"}
+        assert seen.message == "PutProduct needs a caller with all stores"
+    unknown = queries.GetProductRequest(product_id="kettle")
+    assert (await refused(shop.ask("GetProduct", unknown, shop.till))).reason == "SUBJECT_NOT_FOUND"
+    put = await shop.ask("PutProduct", kettle, shop.ana)
+    for caller in (shop.till, shop.ana):
+        found = await shop.ask("GetProduct", unknown, caller)
+        assert found.product == put.product
+        listed = await shop.ask("ListProducts", queries.ListProductsRequest(), caller)
+        assert list(listed.products) == [put.product]
+
+
+async def test_events_of_products_are_sent_to_all(shop: Shop) -> None:
+    await shop.ask("PutProduct", commands.PutProductRequest(product_id="kettle"), shop.ana)
+    listed = await shop.ask("ListEvents", events.ListEventsRequest(), shop.till)
+    assert [event.position for event in listed.events] == [1, 3, 5, 7]
+    only = events.EventFilter(subjects=["product/kettle"])
+    listed = await shop.ask("ListEvents", events.ListEventsRequest(filter=only), shop.till)
+    assert [event.position for event in listed.events] == [7]
+    only = events.EventFilter(store_ids=["lisbon"])
+    listed = await shop.ask("ListEvents", events.ListEventsRequest(filter=only), shop.till)
+    assert [event.position for event in listed.events] == [1, 3, 5]
 
 
 def _names_stores(message: Descriptor) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from tests.robustness.bad_values import is_map
+
 _INT64: Final = 2**63
 _NUMBERS: Final = (0, 1, 2, 3, 5, -1, 10**9, 10**9 + 1, _INT64 - 1, -_INT64, 2**31, 2**32)
 _WORDS: Final = (
@@ -53,10 +55,7 @@ class Wild:
             if field.is_repeated:
                 values = getattr(message, field.name)
                 for _ in range(self._length()):
-                    if field.message_type is not None:
-                        self._fill(values.add(), depth + 1)
-                    else:
-                        values.append(self._value(field))
+                    self._add(values, field, depth)
             elif field.message_type is None:
                 setattr(message, field.name, self._value(field))
             elif depth < _MAX_DEPTH:
@@ -68,6 +67,16 @@ class Wild:
                     inner.seconds = chance.randint(1, 60)
                 else:
                     self._fill(inner, depth + 1)
+
+    def _add(self, values: Any, field: FieldDescriptor, depth: int) -> None:  # noqa: ANN401  as above
+        """Add one value to a list or a map."""
+        if field.message_type is None:
+            values.append(self._value(field))
+        elif is_map(field):
+            entry = field.message_type.fields_by_name
+            values[self._value(entry["key"])] = self._value(entry["value"])
+        else:
+            self._fill(values.add(), depth + 1)
 
     def _length(self) -> int:
         if not self._is_tame and self._chance.random() < 0.02:

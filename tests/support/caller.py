@@ -15,7 +15,7 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inventory_grpc_protos.v1 import stock_pb2
+from inventory_grpc_protos.v1 import catalogue_pb2, stock_pb2
 from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory_grpc_protos.v1.commands_pb2 import (
     AddStockRequest,
@@ -42,6 +42,7 @@ DETAILS: Final[tuple[type[Message], ...]] = (
     RetryInfo,
     ShortLines,
     stock_pb2.Stock,
+    catalogue_pb2.Product,
 )
 
 

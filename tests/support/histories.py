@@ -44,6 +44,7 @@ from tests.support.world import (
     commit,
     count,
     extend,
+    put,
     release,
     remove,
     reserve,
@@ -52,6 +53,7 @@ from tests.support.world import (
 T = TypeVar("T")
 
 STOCKS: Final = (KETTLES, TOASTERS, PORTO_KETTLES)
+PRODUCTS: Final = ("kettle", "toaster")
 
 kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
 """A store to play it on; a file takes so much longer to make that it has fewer turns."""
@@ -71,6 +73,9 @@ _some_or_all = _all | _all | st.dictionaries(_stocks, st.integers(1, 2), min_siz
 _ends: st.SearchStrategy[Expiration] = st.sampled_from(
     [Ttl(Span(seconds * SECOND)) for seconds in (1, 30, 60, 90, 600, 3600)] + [Never()]
 )
+_products = st.sampled_from(PRODUCTS)
+_skus = st.sampled_from(["", "K-1", "K-2"])
+_attributes = st.dictionaries(st.sampled_from(["colour", "weight"]), st.sampled_from(["", "red"]))
 _endless: st.SearchStrategy[Expiration] = st.just(Never())
 
 
@@ -89,6 +94,7 @@ def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]
         *[st.builds(commit, _some_or_all, _names, order=_orders)] * 2,
         st.builds(release, _some_or_all, _names),
         st.builds(extend, ends, _names),
+        st.builds(put, _products, sku=_skus, attributes=_attributes, expected=_versions),
     )
 
 

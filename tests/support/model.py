@@ -7,6 +7,8 @@ and checks at every event the invariants that must hold at every moment.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from google.protobuf.message import Message
+
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 Key = tuple[str, str]
@@ -41,6 +43,16 @@ class Promise:
     parts: dict[Key, Part] = field(default_factory=dict)
 
 
+@dataclass
+class Entry:
+    """The content of a product of the catalogue, with its version and times."""
+
+    content: Message
+    version: int
+    create_time: int
+    update_time: int
+
+
 class Model:
     """Everything as it is after the events that were folded into it."""
 
@@ -48,6 +60,8 @@ class Model:
         self.position = 0
         self.shelves: dict[Key, Shelf] = {}
         self.promises: dict[str, Promise] = {}
+        self.catalogue: dict[str, Entry] = {}
+        """By subject, such as `product/kettle`."""
         self._last = Event()
         for data in events:
             self.fold(Event.FromString(data))
@@ -61,6 +75,9 @@ class Model:
         self._check_place(event)
         fact = event.WhichOneof("fact")
         content = getattr(event, fact or "")
+        if event.subject:
+            self._fold_entry(event, content)
+            return
         key = event.product_id, event.store_id
         shelf = self.shelves.setdefault(key, Shelf())
         moved = content.delta if fact == "stock_adjusted" else content.quantity
@@ -89,6 +106,15 @@ class Model:
         shelf.update_time = event.record_time.ToMicroseconds()
         if fact and "reserv" in fact:
             self._fold_promise(event, fact, key)
+
+    def _fold_entry(self, event: Event, content: Message) -> None:
+        assert (event.product_id, event.store_id) == ("", "")
+        assert not event.HasField("after")
+        time = event.record_time.ToMicroseconds()
+        before = self.catalogue.get(event.subject) or Entry(Event(), 0, time, time)
+        assert event.version == before.version + 1, "a version was left out, or is there twice"
+        assert content != before.content, "it was recorded, but was so already"
+        self.catalogue[event.subject] = Entry(content, event.version, before.create_time, time)
 
     def _check_place(self, event: Event) -> None:
         last, self._last = self._last, event

@@ -31,6 +31,7 @@ _EVENTS: Final = events_pb2.EventFilter(
     product_ids=["kettle"],
     store_ids=["lisbon"],
     reservation_ids=[CART],
+    subjects=["product/kettle"],
 )
 
 
@@ -54,6 +55,9 @@ _COMMANDS: Final[list[Message]] = [
         reservation_id=CART, lines=[_line(1)], order_id="order-1"
     ),
     commands_pb2.ReleaseReservationRequest(reservation_id=CART, lines=[_line(1)]),
+    commands_pb2.PutProductRequest(
+        product_id="kettle", sku="K-1", name="Kettle", attributes={"colour": "red"}
+    ),
 ]
 
 _OTHERS: Final[list[Message]] = [
@@ -70,6 +74,8 @@ _OTHERS: Final[list[Message]] = [
     queries_pb2.ListReservationsRequest(
         **KETTLES, customer_id="ana", order_id="order-1", states=[RESERVATION_STATE_ACTIVE]
     ),
+    queries_pb2.GetProductRequest(product_id="kettle"),
+    queries_pb2.ListProductsRequest(skus=["K-1"]),
     events_pb2.SubscribeRequest(
         after_position=0,
         filter=_EVENTS,

@@ -1,8 +1,10 @@
 """Compares the answers of the service with the model."""
 
+from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
+from inventory_grpc_protos.v1.events_pb2 import ProductChanged
 from tests.support.model import Model, Promise
 
 
@@ -13,6 +15,18 @@ def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) ->
         assert stock.stock_id == stock_id
         assert stock.levels == (shelf.on_hand, shelf.reserved)
         assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
+
+
+def assert_is_in_the_catalogue(product: Product | None, model: Model, key: ProductKey) -> None:
+    entry = model.catalogue.get(key.subject)
+    assert (product is None) == (entry is None)
+    if product and entry:
+        assert product.key == key
+        assert entry.content == ProductChanged(
+            product_id=key.id, sku=product.sku, name=product.name, attributes=product.attributes
+        )
+        times = product.create_time, product.update_time
+        assert (product.version, *times) == (entry.version, entry.create_time, entry.update_time)
 
 
 def assert_is_kept(reservation: Reservation | None, promise: Promise) -> None:

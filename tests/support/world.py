@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,
@@ -40,6 +41,7 @@ def stock(product: str, store: str) -> StockId:
     return StockId(ProductId(product), StoreId(store))
 
 
+KETTLE: Final = ProductKey(ProductId("kettle"))
 KETTLES: Final = stock("kettle", "lisbon")
 TOASTERS: Final = stock("toaster", "lisbon")
 PORTO_KETTLES: Final = stock("kettle", "porto")
@@ -111,3 +113,14 @@ def release(wanted: Wanted = 0, name: str = R1) -> ReleaseReservation:
 
 def extend(expiration: Expiration, name: str = R1) -> ExtendReservation:
     return ExtendReservation(ReservationId(name), expiration)
+
+
+def put(
+    product: str = "kettle",
+    *,
+    sku: str = "K-1",
+    name: str = "Kettle",
+    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+    expected: int | None = None,
+) -> PutProduct:
+    return PutProduct(ProductId(product), sku, name, attributes, expected)

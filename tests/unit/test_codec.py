@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.product import ProductChanged
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.reservation import (
     ReservationCommitted,
@@ -19,7 +20,7 @@ from inventory_grpc.domain.reservation import (
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.codec import UnknownFact, decode, encoded
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.opened import stored
@@ -33,6 +34,8 @@ BEFORE_THE_FACT: Final = (
     "acd806"
 )
 KEPT: Final = Path(__file__).parents[1] / "robustness" / "releases"
+
+CONTENT: Final = "0a066b6574746c6512034b2d311a064b6574746c65"
 
 STORED: Final[tuple[tuple[Fact, str], ...]] = (
     (StockAdded(5), "a201020805"),
@@ -51,6 +54,11 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
     (ReservationExpired(R1, 2), "d201060a0272311002"),
     (ReservationExtended(R1, 2, TIME), "da01140a02723110021a0c08ab9eacd80610f8e0ab9f03"),
     (ReservationExtended(R1, 2, None), "da01060a0272311002"),
+    (
+        ProductChanged(ProductId("kettle"), "K-1", "Kettle", {"colour": "red", "weight": ""}),
+        f"c20230{CONTENT}220d0a06636f6c6f75721203726564220a0a067765696768741200",
+    ),
+    (ProductChanged(ProductId("kettle"), "", "", {}), "c202080a066b6574746c65"),
 )
 
 
@@ -87,6 +95,18 @@ def test_nothing_of_an_event_stays_in_the_bytes_of_the_next(events: list[Event])
     one_by_one = [_encoded(event) for event in events]
     assert list(encoded("log", events)) == one_by_one
     assert [decode(data) for data in one_by_one] == events
+
+
+def test_the_entries_of_a_map_are_stored_in_order() -> None:
+    names = [f"attribute-{number:02}" for number in range(50)]
+    facts = [
+        ProductChanged(ProductId("kettle"), "", "", dict.fromkeys(order, "red"))
+        for order in (names, names[::-1])
+    ]
+    assert _encoded(_event(facts[0])) == _encoded(_event(facts[1]))
+    found = decode(_encoded(_event(facts[1]))).fact
+    assert isinstance(found, ProductChanged)
+    assert list(found.attributes) == names
 
 
 def test_every_fact_is_in_the_table() -> None:

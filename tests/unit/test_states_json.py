@@ -6,6 +6,7 @@ import pytest
 
 from inventory_grpc.application.ports import Outcome, State
 from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory
@@ -15,11 +16,13 @@ from inventory_grpc.infrastructure.log.states_json import (
     load_outcome,
     load_state,
 )
-from tests.support.world import ANA, KETTLES, NOON, ORDER, R1, TOASTERS
+from tests.support.world import ANA, KETTLE, KETTLES, NOON, ORDER, R1, TOASTERS
 
 STATES: Final[tuple[State, ...]] = (
     Inventory(KETTLES),
     Inventory(KETTLES, Levels(9, 4), 7, NOON),
+    Product(KETTLE),
+    Product(KETTLE, "K-1", "Kettle", {"colour": "red", "weight": "900 g"}, 2, NOON, NOON),
     Reservation(
         reservation_id=R1,
         customer_id=ANA,

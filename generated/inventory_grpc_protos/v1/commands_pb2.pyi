@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
 import sys
@@ -858,6 +859,146 @@ class ExtendReservationResponse(_message.Message):
 Global___ExtendReservationResponse: _TypeAlias = ExtendReservationResponse  # noqa: Y015
 
 @_typing.final
+class PutProductRequest(_message.Message):
+    """A request to replace the content of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product. Required."""
+    sku: _builtins.str
+    """A label for people and other systems; it need not be unique. At most 512 bytes of
+    UTF-8.
+    """
+    name: _builtins.str
+    """Its name. At most 512 bytes of UTF-8."""
+    expected_version: _builtins.int
+    """The version that the product must have; otherwise the command is refused with
+    `VERSION_CONFLICT`. 0: it must not exist. Unset: any version.
+    """
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the events. At most 512 bytes of UTF-8."""
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Anything else that you keep with it: at most 50 entries, keys of 1 to 64 bytes of
+        UTF-8, values of at most 512.
+        """
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        name: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        expected_version: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "attributes", b"attributes", "dry_run", b"dry_run", "expected_version", b"expected_version", "name", b"name", "occur_time", b"occur_time", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___PutProductRequest: _TypeAlias = PutProductRequest  # noqa: Y015
+
+@_typing.final
+class PutProductResponse(_message.Message):
+    """The product with its content."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def product(self) -> _catalogue_pb2.Product:
+        """The product right after the command."""
+
+    def __init__(
+        self,
+        *,
+        product: _catalogue_pb2.Product | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["product", b"product"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "product", b"product", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutProductResponse: _TypeAlias = PutProductResponse  # noqa: Y015
+
+@_typing.final
 class Command(_message.Message):
     """One command of a batch."""
 
@@ -870,6 +1011,7 @@ class Command(_message.Message):
     COMMIT_RESERVATION_FIELD_NUMBER: _builtins.int
     RELEASE_RESERVATION_FIELD_NUMBER: _builtins.int
     EXTEND_RESERVATION_FIELD_NUMBER: _builtins.int
+    PUT_PRODUCT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_stock(self) -> Global___AddStockRequest:
         """As for `AddStock`."""
@@ -898,6 +1040,10 @@ class Command(_message.Message):
     def extend_reservation(self) -> Global___ExtendReservationRequest:
         """As for `ExtendReservation`."""
 
+    @_builtins.property
+    def put_product(self) -> Global___PutProductRequest:
+        """As for `PutProduct`."""
+
     def __init__(
         self,
         *,
@@ -908,12 +1054,13 @@ class Command(_message.Message):
         commit_reservation: Global___CommitReservationRequest | None = ...,
         release_reservation: Global___ReleaseReservationRequest | None = ...,
         extend_reservation: Global___ExtendReservationRequest | None = ...,
+        put_product: Global___PutProductRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -937,7 +1084,7 @@ class CommandResult(_message.Message):
     replayed: _builtins.bool
     """Whether this is the answer to an earlier request with the same `request_id`."""
     version: _builtins.int
-    """The stock's version right after a command on one stock."""
+    """The version of the stock or product right after a command on one."""
     reservation_id: _builtins.str
     """The id of the reservation after a command on one, even if the server generated it."""
     @_builtins.property

@@ -94,6 +94,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.FromString,
                 _registered_method=True)
+        self.PutProduct = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/PutProduct',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.FromString,
+                _registered_method=True)
         self.ExecuteBatch = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ExecuteBatch',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.SerializeToString,
@@ -238,6 +243,18 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutProduct(self, request, context):
+        """Makes a product of the catalogue, or replaces all of its content.
+
+        The same content again records nothing and succeeds. Fails with
+        - `PERMISSION_DENIED` (`PERMISSION_DENIED`) when the caller has only some stores,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExecuteBatch(self, request, context):
         """Executes up to 1,000 commands in the given order, each as if it had been sent
         alone.
@@ -318,6 +335,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.ExtendReservation,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.SerializeToString,
+            ),
+            'PutProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutProduct,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.SerializeToString,
             ),
             'ExecuteBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ExecuteBatch,
@@ -544,6 +566,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/ExtendReservation',
             inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.ExtendReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/PutProduct',
+            inventory_dot_v1_dot_commands__pb2.PutProductRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.PutProductResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -117,6 +117,14 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
       longer holds any units.
     """
+    PutProduct: _aio.UnaryUnaryMultiCallable[_commands_pb2.PutProductRequest, _commands_pb2.PutProductResponse]
+    """Makes a product of the catalogue, or replaces all of its content.
+
+    The same content again records nothing and succeeds. Fails with
+    - `PERMISSION_DENIED` (`PERMISSION_DENIED`) when the caller has only some stores,
+    - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+      at `expected_version`.
+    """
     ExecuteBatch: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteBatchRequest, _commands_pb2.ExecuteBatchResponse]
     """Executes up to 1,000 commands in the given order, each as if it had been sent
     alone.
@@ -297,6 +305,20 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
         - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
           longer holds any units.
+        """
+
+    @_abc_1.abstractmethod
+    def PutProduct(
+        self,
+        request: _commands_pb2.PutProductRequest,
+        context: _aio.ServicerContext[_commands_pb2.PutProductRequest, _abc.Awaitable[_commands_pb2.PutProductResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.PutProductResponse]:
+        """Makes a product of the catalogue, or replaces all of its content.
+
+        The same content again records nothing and succeeds. Fails with
+        - `PERMISSION_DENIED` (`PERMISSION_DENIED`) when the caller has only some stores,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+          at `expected_version`.
         """
 
     @_abc_1.abstractmethod

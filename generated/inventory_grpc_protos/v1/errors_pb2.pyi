@@ -133,13 +133,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
     """
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 11
-    """The stock has another version than the command expects, or of `expected_on_hand`
-    another number of units on hand. Decide again from the current stock, then send
-    the command again.
+    """The stock or product has another version than the command expects, or of
+    `expected_on_hand` another number of units on hand. Decide again from its current
+    state, then send the command again.
 
-    Code `ABORTED`. The current `Stock` is one of the details. The metadata has
-    `expected_on_hand` and `on_hand` in place of the versions if the command named
-    `expected_on_hand`.
+    Code `ABORTED`. The current `Stock` or `Product` is one of the details; one that
+    does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
+    metadata has `expected_on_hand` and `on_hand` in place of the versions if the
+    command named `expected_on_hand`, and `subject`, such as `product/kettle`, in place
+    of `product_id` and `store_id` if it is of no stock.
 
         {"reason": "VERSION_CONFLICT", "domain": "inventory.v1",
          "metadata": {"product_id": "kettle", "store_id": "lisbon",
@@ -230,7 +232,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     the request names a store that the caller may not use.
 
     Code `PERMISSION_DENIED`. The metadata has either `store_id`, the first such
-    store, or `method`, the rpc.
+    store, or `method`, the rpc, also where that needs a caller with all stores.
 
         {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
          "metadata": {"store_id": "porto"}}
@@ -244,6 +246,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
         {"reason": "READS_REFUSED", "domain": "inventory.v1",
          "metadata": {"why": "storage failed: Input/output error"}}
+    """
+    ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 23
+    """The product was never put into the catalogue.
+
+    Code `NOT_FOUND`.
+
+        {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
+         "metadata": {"subject": "product/kettle"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -347,13 +357,15 @@ Code `FAILED_PRECONDITION`. `log_id` is the server's log.
      "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
 """
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 11
-"""The stock has another version than the command expects, or of `expected_on_hand`
-another number of units on hand. Decide again from the current stock, then send
-the command again.
+"""The stock or product has another version than the command expects, or of
+`expected_on_hand` another number of units on hand. Decide again from its current
+state, then send the command again.
 
-Code `ABORTED`. The current `Stock` is one of the details. The metadata has
-`expected_on_hand` and `on_hand` in place of the versions if the command named
-`expected_on_hand`.
+Code `ABORTED`. The current `Stock` or `Product` is one of the details; one that
+does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
+metadata has `expected_on_hand` and `on_hand` in place of the versions if the
+command named `expected_on_hand`, and `subject`, such as `product/kettle`, in place
+of `product_id` and `store_id` if it is of no stock.
 
     {"reason": "VERSION_CONFLICT", "domain": "inventory.v1",
      "metadata": {"product_id": "kettle", "store_id": "lisbon",
@@ -444,7 +456,7 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 21
 the request names a store that the caller may not use.
 
 Code `PERMISSION_DENIED`. The metadata has either `store_id`, the first such
-store, or `method`, the rpc.
+store, or `method`, the rpc, also where that needs a caller with all stores.
 
     {"reason": "PERMISSION_DENIED", "domain": "inventory.v1",
      "metadata": {"store_id": "porto"}}
@@ -458,6 +470,14 @@ cause.
 
     {"reason": "READS_REFUSED", "domain": "inventory.v1",
      "metadata": {"why": "storage failed: Input/output error"}}
+"""
+ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 23
+"""The product was never put into the catalogue.
+
+Code `NOT_FOUND`.
+
+    {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
+     "metadata": {"subject": "product/kettle"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -249,21 +249,28 @@ class EventFilter(_message.Message):
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     STORE_IDS_FIELD_NUMBER: _builtins.int
     RESERVATION_IDS_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of facts, such as `StockReserved`. Any other name is `INVALID_VALUE`."""
 
     @_builtins.property
     def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products."""
+        """Products of stocks. Events about no stock do not match."""
 
     @_builtins.property
     def store_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Stores."""
+        """Stores of stocks. Events about no stock do not match."""
 
     @_builtins.property
     def reservation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Reservations. Events without a reservation do not match."""
+
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subjects, as `Event.subject` has them, such as `product/kettle`. Events without a
+        subject do not match.
+        """
 
     def __init__(
         self,
@@ -272,10 +279,11 @@ class EventFilter(_message.Message):
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
         store_ids: _abc.Iterable[_builtins.str] | None = ...,
         reservation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "product_ids", b"product_ids", "reservation_ids", b"reservation_ids", "store_ids", b"store_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "product_ids", b"product_ids", "reservation_ids", b"reservation_ids", "store_ids", b"store_ids", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -283,7 +291,7 @@ Global___EventFilter: _TypeAlias = EventFilter  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """One recorded fact, about one stock.
+    """One recorded fact, about one stock or one subject.
 
     Events are stored forever exactly as they are sent, so an old event lacks fields
     that were added later. A command on n stocks records n consecutive events, in the
@@ -314,6 +322,7 @@ class Event(_message.Message):
     RESERVATION_RELEASED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXPIRED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXTENDED_FIELD_NUMBER: _builtins.int
+    PRODUCT_CHANGED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the log, from 1, without gaps."""
     event_id: _builtins.str
@@ -325,7 +334,7 @@ class Event(_message.Message):
     store_id: _builtins.str
     """The store of the stock. Empty in facts that are not about a stock."""
     version: _builtins.int
-    """The version of the stock after this event: from 1, without gaps."""
+    """The version of the stock or subject after this event: from 1, without gaps."""
     command_position: _builtins.int
     """Position of the first event of the same command."""
     request_id: _builtins.str
@@ -339,8 +348,8 @@ class Event(_message.Message):
     reference: _builtins.str
     """The `reference` of the command. Empty if it had none, and for an expiry."""
     subject: _builtins.str
-    """The subject of a fact that is not about a stock, as `<kind>/<id>`. Empty in facts
-    that are about a stock.
+    """The subject of a fact that is not about a stock, as `<kind>/<id>`, such as
+    `product/kettle`. Empty in facts that are about a stock.
     """
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
@@ -350,7 +359,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def after(self) -> _stock_pb2.Levels:
-        """The levels of the stock right after this event."""
+        """The levels of the stock right after this event. Unset in facts that are not about
+        a stock.
+        """
 
     @_builtins.property
     def occur_time(self) -> _timestamp_pb2.Timestamp:
@@ -390,6 +401,10 @@ class Event(_message.Message):
     def reservation_extended(self) -> Global___ReservationExtended:
         """The expiry of a reservation was moved."""
 
+    @_builtins.property
+    def product_changed(self) -> Global___ProductChanged:
+        """A product of the catalogue was made, or its content was replaced."""
+
     def __init__(
         self,
         *,
@@ -415,12 +430,13 @@ class Event(_message.Message):
         reservation_released: Global___ReservationReleased | None = ...,
         reservation_expired: Global___ReservationExpired | None = ...,
         reservation_extended: Global___ReservationExtended | None = ...,
+        product_changed: Global___ProductChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "position", b"position", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "product_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -659,3 +675,61 @@ class ReservationExtended(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReservationExtended: _TypeAlias = ReservationExtended  # noqa: Y015
+
+@_typing.final
+class ProductChanged(_message.Message):
+    """A product of the catalogue was made, or its content was replaced. The fact has all of
+    the content as from now on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    sku: _builtins.str
+    """The label."""
+    name: _builtins.str
+    """The name."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The attributes."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        name: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "name", b"name", "product_id", b"product_id", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductChanged: _TypeAlias = ProductChanged  # noqa: Y015

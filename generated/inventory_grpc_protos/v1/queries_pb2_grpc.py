@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InventoryQueriesStub:
-    """Reads stocks and reservations.
+    """Reads stocks, reservations and the catalogue.
 
     Every answer reflects the log at one position, `as_of_position`. An answer that is
     at least as new as a command's position includes its effect. A reservation is
@@ -86,10 +86,20 @@ class InventoryQueriesStub:
                 request_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
+        self.GetProduct = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/GetProduct',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.GetProductRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.GetProductResponse.FromString,
+                _registered_method=True)
+        self.ListProducts = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/ListProducts',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.ListProductsRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.ListProductsResponse.FromString,
+                _registered_method=True)
 
 
 class InventoryQueriesServicer:
-    """Reads stocks and reservations.
+    """Reads stocks, reservations and the catalogue.
 
     Every answer reflects the log at one position, `as_of_position`. An answer that is
     at least as new as a command's position includes its effect. A reservation is
@@ -178,6 +188,23 @@ class InventoryQueriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProduct(self, request, context):
+        """Returns one product of the catalogue.
+
+        Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+        are stocks of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProducts(self, request, context):
+        """Lists the products of the catalogue by id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryQueriesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -216,6 +243,16 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.SerializeToString,
             ),
+            'GetProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProduct,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.GetProductRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.GetProductResponse.SerializeToString,
+            ),
+            'ListProducts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProducts,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.ListProductsRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.ListProductsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'inventory.v1.InventoryQueries', rpc_method_handlers)
@@ -225,7 +262,7 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InventoryQueries:
-    """Reads stocks and reservations.
+    """Reads stocks, reservations and the catalogue.
 
     Every answer reflects the log at one position, `as_of_position`. An answer that is
     at least as new as a command's position includes its effect. A reservation is
@@ -423,6 +460,60 @@ class InventoryQueries:
             '/inventory.v1.InventoryQueries/ListReservations',
             inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.SerializeToString,
             inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/GetProduct',
+            inventory_dot_v1_dot_queries__pb2.GetProductRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.GetProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProducts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/ListProducts',
+            inventory_dot_v1_dot_queries__pb2.ListProductsRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.ListProductsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InventoryQueriesStub:
-    """Reads stocks and reservations.
+    """Reads stocks, reservations and the catalogue.
 
     Every answer reflects the log at one position, `as_of_position`. An answer that is
     at least as new as a command's position includes its effect. A reservation is
@@ -74,9 +74,17 @@ class InventoryQueriesStub:
 
     An unknown customer, order, product or store gives an empty list.
     """
+    GetProduct: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductRequest, _queries_pb2.GetProductResponse]
+    """Returns one product of the catalogue.
+
+    Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+    are stocks of it.
+    """
+    ListProducts: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListProductsRequest, _queries_pb2.ListProductsResponse]
+    """Lists the products of the catalogue by id."""
 
 class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
-    """Reads stocks and reservations.
+    """Reads stocks, reservations and the catalogue.
 
     Every answer reflects the log at one position, `as_of_position`. An answer that is
     at least as new as a command's position includes its effect. A reservation is
@@ -177,5 +185,25 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
 
         An unknown customer, order, product or store gives an empty list.
         """
+
+    @_abc_1.abstractmethod
+    def GetProduct(
+        self,
+        request: _queries_pb2.GetProductRequest,
+        context: _aio.ServicerContext[_queries_pb2.GetProductRequest, _abc.Awaitable[_queries_pb2.GetProductResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.GetProductResponse]:
+        """Returns one product of the catalogue.
+
+        Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+        are stocks of it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProducts(
+        self,
+        request: _queries_pb2.ListProductsRequest,
+        context: _aio.ServicerContext[_queries_pb2.ListProductsRequest, _abc.Awaitable[_queries_pb2.ListProductsResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.ListProductsResponse]:
+        """Lists the products of the catalogue by id."""
 
 def add_InventoryQueriesServicer_to_server(servicer: InventoryQueriesServicer, server: _aio.Server) -> None: ...

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
+from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.values import Instant
 
 MAX_STEPS: Final = 10
@@ -17,6 +18,9 @@ class EventFilter(NamedTuple):
     product_ids: frozenset[str] = frozenset()
     store_ids: frozenset[str] = frozenset()
     reservation_ids: frozenset[str] = frozenset()
+    subjects: frozenset[SubjectKey] = frozenset()
+    stores: frozenset[str] | None = None
+    """The stores of a caller with only some; `Noun.audience` says which events it sees."""
 
 
 class Page(NamedTuple):

@@ -31,7 +31,7 @@ class StocksById(Query[Stocks]):
     reservation_id: ReservationId | None = None
 
 
-class Product(NamedTuple):
+class ProductInventory(NamedTuple):
     """The sums of a product over all stores, and some of its stocks; the sums are exact."""
 
     on_hand: int
@@ -42,7 +42,7 @@ class Product(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ProductById(Query[Product]):
+class ProductInventoryById(Query[ProductInventory]):
     """A product's stocks after a store, in order of stores, and the sums over the scope."""
 
     product_id: str
@@ -119,7 +119,9 @@ async def availability(
     return Reading(lines, as_of)
 
 
-async def find_product(snapshot: Latest, query: ProductById) -> Reading[Product]:
+async def find_product_inventory(
+    snapshot: Latest, query: ProductInventoryById
+) -> Reading[ProductInventory]:
     """Return a product.
 
     Raises:

@@ -13,8 +13,8 @@ from orjson import loads
 
 from inventory_grpc.application.ports import Listing, Reading
 from inventory_grpc.application.queries.stock import (
-    Product,
-    ProductById,
+    ProductInventory,
+    ProductInventoryById,
     RecentlyMoved,
     StockKey,
     StockQuery,
@@ -120,7 +120,7 @@ def _newest(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory
     return Reading(Inventory(stock_id, levels, version, Instant(update_time)), head)
 
 
-def _product(connection: apsw.Connection, query: ProductById) -> Product:
+def _product(connection: apsw.Connection, query: ProductInventoryById) -> ProductInventory:
     visible, stores = in_scope(query.scope)
     halves: Row = connection.execute(
         f"{_SELECT_SUMS} WHERE product_id = ? AND {visible}", (query.product_id, *stores)
@@ -136,7 +136,7 @@ def _product(connection: apsw.Connection, query: ProductById) -> Product:
     shortfall = available + reserved - on_hand
     stocks = [_stock_of(row) for row in rows[: query.limit]]
     after = stocks[-1].stock_id if len(rows) > query.limit else None
-    return Product(on_hand, reserved, available, shortfall, Listing(stocks, after))
+    return ProductInventory(on_hand, reserved, available, shortfall, Listing(stocks, after))
 
 
 def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
@@ -225,5 +225,5 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     find={StockId: find_stocks},
     states={StockId: _newest},
-    answers={ProductById: _product, StockQuery: _list, RecentlyMoved: _recently_moved},
+    answers={ProductInventoryById: _product, StockQuery: _list, RecentlyMoved: _recently_moved},
 )

@@ -5,13 +5,16 @@ log. With any other filter, every event in a window of positions is scanned.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.application.queries.events import EventFilter, Found
+from inventory_grpc.domain.book import Audience
+from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
-from inventory_grpc.infrastructure.log.ids import RESERVATION
+from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
 
@@ -19,12 +22,20 @@ MAX_SCANNED: Final = 5_000
 """Events scanned in one step, which occupies a thread for a few milliseconds."""
 
 MAX_SOURCES: Final = 100
-"""The most stocks that are searched through the index; with more, a window is scanned.
+"""The most streams that are searched through the index; with more, a window is scanned.
 
 Reservations always use the index: a filter names no more of them than this.
 """
 
 Bindings = list[int | str]
+
+
+def _kinds(audience: Audience) -> str:
+    return ", ".join(str(noun.kind) for noun in NOUNS if noun.audience is audience)
+
+
+_SHOWN_TO_ALL: Final = _kinds(Audience.EVERYBODY)
+_SHOWN_IN_STORE: Final = _kinds(Audience.ITS_STORE)
 
 
 class _Step(NamedTuple):
@@ -85,8 +96,8 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
         query, ids = _reservations(matching.reservation_ids)
         numbers = _numbers(connection, query, ids, len(ids))
         return [_of_reservation(number, rest) for number in numbers]
-    if matching.product_ids or matching.store_ids:
-        inner, ids = _of_stock(matching)
+    inner, ids = _of_streams(matching)
+    if inner:
         streams = _numbers(
             connection,
             f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  built from constants, values are bound
@@ -121,7 +132,7 @@ def _of_window(matching: EventFilter) -> _Source:
 
 
 def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
-    """Scan the events of a stock, whose versions have no gaps and rise with positions."""
+    """Scan the events of a stream, whose versions have no gaps and rise with positions."""
     where, bindings = where_matching(EventFilter(event_types=kinds))
 
     def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
@@ -174,8 +185,8 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
     if matching.event_types:
         terms.append(_among("+kind", matching.event_types))
         bindings += [KIND_BY_NAME[name] for name in sorted(matching.event_types)]
-    if matching.product_ids or matching.store_ids:
-        inner, ids = _of_stock(matching)
+    inner, ids = _of_streams(matching)
+    if inner:
         terms.append(
             f"EXISTS (SELECT 1 FROM streams WHERE streams.stream = events.stream AND {inner})"  # noqa: S608  as above
         )
@@ -187,17 +198,32 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
     return "".join(f"AND {term} " for term in terms), bindings
 
 
-def _reservations(ids: frozenset[str]) -> tuple[str, list[str]]:
+def _reservations(ids: frozenset[str]) -> tuple[str, Bindings]:
     """Return the query for the numbers of reservations, and its bindings."""
     where = f"kind = {RESERVATION} AND {_among('name', ids)}"
     return f"SELECT subject FROM subjects WHERE {where}", sorted(ids)  # noqa: S608  as above
 
 
-def _of_stock(matching: EventFilter) -> tuple[str, list[str]]:
-    """Return the filter's conditions on stocks as SQL, and their bindings."""
-    named = (("product_id", matching.product_ids), ("store_id", matching.store_ids))
-    inner = " AND ".join(_among(column, values) for column, values in named if values)
-    return inner, [value for _, values in named for value in sorted(values)]
+def _of_streams(matching: EventFilter) -> tuple[str, Bindings]:
+    """Return the filter's conditions on streams as SQL, and their bindings; none is empty."""
+    terms: list[str] = []
+    bindings: Bindings = []
+    for column, values in (("product_id", matching.product_ids), ("store_id", matching.store_ids)):
+        if values:
+            terms.append(_among(column, values))
+            bindings += sorted(values)
+    if matching.subjects:
+        named = sorted(kind_and_name(key) for key in matching.subjects)
+        terms.append(f"({' OR '.join(['kind = ? AND name = ?'] * len(named))})")
+        bindings += chain.from_iterable(named)
+    if matching.stores is not None and not matching.store_ids:
+        own = _among("{}", matching.stores)
+        terms.append(
+            f"({own.format('store_id')} OR kind IN ({_SHOWN_TO_ALL}) "
+            f"OR (kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}))"
+        )
+        bindings += 2 * sorted(matching.stores)
+    return " AND ".join(terms), bindings
 
 
 def _among(column: str, values: frozenset[str]) -> str:

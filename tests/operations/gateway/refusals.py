@@ -52,6 +52,10 @@ REFUSALS: Final[Mapping[str, Refused]] = {
         Call("GET", "/v1/products/toaster/stocks/lisbon"),
         404, 5, "STOCK_NOT_FOUND", {"product_id": "toaster", "store_id": "lisbon"},
     ),
+    "a product that was never put": Refused(
+        Call("GET", "/v1/products/kettle"),
+        404, 5, "SUBJECT_NOT_FOUND", {"subject": "product/kettle"},
+    ),
     "a reservation that never was": Refused(
         Call("POST", "/v1/reservations/nobody:commit", {}),
         404, 5, "RESERVATION_NOT_FOUND", {"reservation_id": "nobody"},

@@ -15,7 +15,11 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product
+from inventory_grpc.application.queries.stock import (
+    ProductInventoryById,
+    StocksById,
+    find_product_inventory,
+)
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc_protos.v1.events_pb2 import Event
@@ -93,7 +97,7 @@ async def follow(engine: Engine) -> None:
 async def read(engine: Engine) -> None:
     """Ask for what takes a while to read."""
     await engine.queries.latest(2).read(StocksById([KETTLES, TOASTERS]))
-    await find_product(engine.queries.latest(2), ProductById("kettle", limit=10))
+    await find_product_inventory(engine.queries.latest(2), ProductInventoryById("kettle", limit=10))
     await (await engine.queries.at_position(1)).get(KETTLES)
 
 

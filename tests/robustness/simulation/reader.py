@@ -7,7 +7,11 @@ from functools import partial
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.application.queries.stock import ProductById, StocksById, find_product
+from inventory_grpc.application.queries.stock import (
+    ProductInventoryById,
+    StocksById,
+    find_product_inventory,
+)
 from inventory_grpc.domain.values import ReservationId
 from tests.robustness.simulation.history import Read
 from tests.robustness.simulation.network import Lost, Unreachable
@@ -99,7 +103,7 @@ class Reader:
         return Read("reservation" if shown else "no reservation", key, shown, as_of, told)
 
     async def _product(self, at_least: int, told: int, engine: Engine) -> Read:
-        reading = await find_product(
-            engine.queries.latest(at_least), ProductById("kettle", limit=10)
+        reading = await find_product_inventory(
+            engine.queries.latest(at_least), ProductInventoryById("kettle", limit=10)
         )
         return Read("product", "kettle", reading.value, reading.as_of, told)

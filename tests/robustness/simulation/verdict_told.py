@@ -77,8 +77,8 @@ def _judge_refusal(asked: Asked, attempt: Attempt, verdict: Verdict) -> None:
         match refusal:
             case ReservationNotFound(name):
                 justified.append(name not in model.promises)
-            case VersionConflict(expected=expected, stock=stock):
-                shelf = model.shelves.get(stock.stock_id)
+            case VersionConflict(expected=expected, current=stock):
+                shelf = model.shelves.get(stock.key)
                 justified.append(expected != (shelf.version if shelf else 0))
             case InsufficientStock(lines) if isinstance(command, ReserveStock):
                 now = round(attempt.called_at * 1e6) + attempt.base

@@ -20,8 +20,9 @@ from inventory_grpc.application.ports import (
     Transaction,
 )
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
+from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.registry import STREAMS
+from inventory_grpc.domain.registry import NOUNS, STREAMS
 from inventory_grpc.domain.values import Instant, ReservationId
 from tests.support.memory.tables import Due, Tables
 from tests.support.memory.views import MemoryViews
@@ -196,10 +197,20 @@ def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[Reservatio
 
 
 def _matches(event: Event, matching: EventFilter) -> bool:
-    kinds, products, stores, reservations = matching
+    kinds, products, stores, reservations, subjects, own = matching
     return (
         (not kinds or type(event.fact).__name__ in kinds)
         and (not products or getattr(event.key, "product_id", None) in products)
         and (not stores or getattr(event.key, "store_id", None) in stores)
         and (not reservations or event.fact.subject in reservations)
+        and (not subjects or event.key in subjects)
+        and (own is None or _is_shown(event.key, own))
+    )
+
+
+def _is_shown(key: Key, stores: Collection[str]) -> bool:
+    """Return whether a caller with only some *stores* sees the events of a stream."""
+    audience = next(noun.audience for noun in NOUNS if noun.key is type(key))
+    return audience is Audience.EVERYBODY or (
+        audience is Audience.ITS_STORE and key.store_id in stores
     )

@@ -7,10 +7,11 @@ from operator import itemgetter
 from typing import Any, Final
 
 from inventory_grpc.application.ports import K, Listing, PastSnapshot, Query, Reading, T
+from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import (
-    Product,
-    ProductById,
+    ProductInventory,
+    ProductInventoryById,
     RecentlyMoved,
     StockKey,
     StockQuery,
@@ -18,6 +19,7 @@ from inventory_grpc.application.queries.stock import (
     StocksById,
 )
 from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ReservationId, StockId
@@ -74,7 +76,7 @@ def _stocks(tables: Tables, query: StocksById) -> Stocks:
     return Stocks(found, own)
 
 
-def _product(tables: Tables, query: ProductById) -> Product:
+def _product(tables: Tables, query: ProductInventoryById) -> ProductInventory:
     stocks = [
         stock
         for stock in _all_stocks(tables)
@@ -82,7 +84,7 @@ def _product(tables: Tables, query: ProductById) -> Product:
     ]
     levels = [stock.levels for stock in stocks]
     following = [stock for stock in stocks if stock.stock_id.store_id > query.after_store]
-    return Product(
+    return ProductInventory(
         on_hand=sum(level.on_hand for level in levels),
         reserved=sum(level.reserved for level in levels),
         available=sum(level.available for level in levels),
@@ -107,12 +109,24 @@ def _list_reservations(
     return _listing(rows, query.limit, itemgetter(0))
 
 
+def _list_products(tables: Tables, query: ProductQuery) -> Listing[Product, str]:
+    keys = sorted(key.id for key in tables.streams if isinstance(key, ProductKey))
+    products: Iterable[Product] = (
+        product
+        for product_id in keys
+        if product_id > query.after
+        and (product := tables.newest_of(ProductKey(product_id)))
+        and (not query.skus or product.sku in query.skus)
+    )
+    return _listing(products, query.limit, lambda product: product.key.id)
+
+
 def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
     moved: dict[StockId, Inventory] = {}
     for event in reversed(tables.events):
         if len(moved) == query.limit:
             break
-        if event.key not in moved:
+        if event.key not in moved and event.after is not None:
             moved[event.key] = Inventory.at(event)
     return list(moved.values())
 
@@ -157,8 +171,9 @@ _STATES: Final[Mapping[type[Any], Callable[[Tables, Any], Any]]] = {
 
 _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     StocksById: _stocks,
-    ProductById: _product,
+    ProductInventoryById: _product,
     StockQuery: _list_stock,
     ReservationQuery: _list_reservations,
     RecentlyMoved: _recently_moved,
+    ProductQuery: _list_products,
 }

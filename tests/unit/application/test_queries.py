@@ -6,11 +6,11 @@ from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.queries.reservation import ReservationQuery, find_reservation
 from inventory_grpc.application.queries.stock import (
     Availability,
-    ProductById,
+    ProductInventoryById,
     StockQuery,
     StocksById,
     availability,
-    find_product,
+    find_product_inventory,
     find_stock,
 )
 from inventory_grpc.domain import stock as stock_module
@@ -56,11 +56,15 @@ async def test_a_sum_that_does_not_fit_into_an_answer_is_refused_and_the_highest
     monkeypatch.setattr(stock_module, "MAX_LEVEL", MAX_TOTAL)
     await engine.record(count(MAX_TOTAL, expected=0))
     assert (
-        await find_product(engine.queries.latest(), ProductById("kettle", limit=10))
+        await find_product_inventory(
+            engine.queries.latest(), ProductInventoryById("kettle", limit=10)
+        )
     ).value.on_hand == MAX_TOTAL
     await engine.record(add(1, PORTO_KETTLES))
     with pytest.raises(LevelTooHigh):
-        await find_product(engine.queries.latest(), ProductById("kettle", limit=10))
+        await find_product_inventory(
+            engine.queries.latest(), ProductInventoryById("kettle", limit=10)
+        )
 
 
 async def test_a_stock_without_history_is_not_found(shop: Engine) -> None:
@@ -88,7 +92,7 @@ async def test_a_position_beyond_the_log_is_refused_by_every_query(shop: Engine)
         queries.at_time(NOON, ahead),
         find_reservation(queries.latest(ahead), R1),
         availability(queries.latest(ahead), cart(1)),
-        find_product(queries.latest(ahead), ProductById("kettle", limit=10)),
+        find_product_inventory(queries.latest(ahead), ProductInventoryById("kettle", limit=10)),
         queries.latest(ahead).read(StocksById([KETTLES])),
         queries.latest(ahead).read(StockQuery(limit=10)),
         queries.latest(ahead).read(ReservationQuery(limit=10)),
@@ -103,7 +107,9 @@ async def test_every_query_says_as_of_which_position_it_is(shop: Engine) -> None
     assert (await queries.latest(3).get(R1)).as_of == 3
     assert (await queries.latest(3).read(StocksById([KETTLES]))).as_of == 3
     assert (await availability(queries.latest(3), cart(1))).as_of == 3
-    assert (await find_product(queries.latest(3), ProductById("kettle", limit=10))).as_of == 3
+    assert (
+        await find_product_inventory(queries.latest(3), ProductInventoryById("kettle", limit=10))
+    ).as_of == 3
     assert (await queries.latest(3).read(StockQuery(limit=10))).as_of == 3
     assert (await queries.latest(3).read(ReservationQuery(limit=10))).as_of == 3
 

@@ -65,6 +65,8 @@ def keywords(request: Message) -> dict[str, Any]:
     for field, value in request.ListFields():
         if field.name == "filter":
             given |= keywords(value)
+        elif field.name == "attributes":
+            given["attributes"] = dict(value)
         elif field.name == "states":
             given["states"] = [ReservationState.Name(one).split("_", 2)[2] for one in value]
         elif field.is_repeated:
@@ -170,6 +172,18 @@ async def test_a_beginning_and_a_heartbeat_are_checked_before_anything_is_sent(
             "never_expires must be True or False, not 'no'",
         ),
         (lambda client: client.list_stock(store_ids=["lisbon", None]), "each of store_ids must be"),
+        (
+            lambda client: client.put_product(product_id="a", attributes=["colour"]),
+            "attributes must be a mapping of strings",
+        ),
+        (
+            lambda client: client.put_product(product_id="a", attributes={"weight": 9}),
+            "each of attributes must be a string, not 9",
+        ),
+        (
+            lambda client: client.put_product(product_id="a", attributes={9: "weight"}),
+            "each name of attributes must be a string, not 9",
+        ),
         (lambda client: client.batch_get_stock(keys=["ab"]), r"\(product_id, store_id\), not 'ab'"),
         (lambda client: client.batch_get_stock(keys=[STOCK]), "each of keys must be"),
         (lambda client: client.batch_get_stock(keys=[{"kettle", "lisbon"}]), "each of keys must"),

@@ -5,6 +5,7 @@ import pytest
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
 from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -17,13 +18,14 @@ from inventory_grpc.domain.refusals import (
     ShortLine,
     ShortLines,
     StockNotFound,
+    SubjectNotFound,
     VersionConflict,
     Violation,
 )
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ProductId
-from tests.support.world import KETTLES, NOON, R1, TOASTERS
+from tests.support.world import KETTLE, KETTLES, NOON, R1, TOASTERS
 
 ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     (
@@ -105,6 +107,16 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
             "expected_on_hand": "4",
             "on_hand": "5",
         },
+    ),
+    (
+        VersionConflict(3, Product(KETTLE, "K-1", "Kettle", {}, 4, NOON, NOON)),
+        "product/kettle is at version 4, not 3",
+        {"subject": "product/kettle", "expected_version": "3", "version": "4"},
+    ),
+    (
+        SubjectNotFound(KETTLE),
+        "product/kettle does not exist",
+        {"subject": "product/kettle"},
     ),
 ]
 

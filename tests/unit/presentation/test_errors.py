@@ -11,20 +11,24 @@ from grpc import StatusCode
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals
 from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import ProductId
 from inventory_grpc.presentation.errors import STATUS, fill_error, status_of
+from inventory_grpc.presentation.product import product_message
+from inventory_grpc_protos.v1 import catalogue_pb2, stock_pb2
 from inventory_grpc_protos.v1 import errors_pb2 as pb
-from inventory_grpc_protos.v1 import stock_pb2
 from inventory_grpc_protos.v1.commands_pb2 import CommandError
-from tests.support.world import KETTLES, NOON, R1, stock
+from tests.support.world import KETTLE, KETTLES, NOON, R1, stock
 
 LONG = stock("p" * 128, "s" * 128)
 
 EXAMPLES: list[Refusal] = [
     refusals.InvalidValue([Violation("lines[2].quantity", "must be from 1")]),
     refusals.StockNotFound(LONG),
+    refusals.SubjectNotFound(ProductKey(ProductId("p" * 128))),
     refusals.ReservationNotFound(R1),
     refusals.ReservationExists(R1),
     refusals.ReservationClosed(R1, ReservationState.EXPIRED),
@@ -156,6 +160,21 @@ def test_a_conflict_brings_the_stock_as_it_is() -> None:
     brought = detail(status_of(refusals.VersionConflict(2, current)), stock_pb2.Stock)
     assert isinstance(brought, stock_pb2.Stock)
     assert (brought.on_hand, brought.available, brought.shortfall, brought.version) == (5, 0, 2, 7)
+
+
+def test_a_conflict_brings_the_product_as_it_is() -> None:
+    current = Product(KETTLE, "K-1", "Kettle", {"colour": "red"}, 7, NOON, NOON)
+    brought = detail(status_of(refusals.VersionConflict(2, current)), catalogue_pb2.Product)
+    assert brought == product_message(current)
+    assert brought.ByteSize() > 40
+
+
+def test_a_product_that_is_too_large_for_the_details_is_left_out_as_a_whole() -> None:
+    attributes = {f"{number:064}": "x" * 512 for number in range(50)}
+    current = Product(KETTLE, "K-1", "Kettle", attributes, 7, NOON, NOON)
+    refusal = refusals.VersionConflict(2, current)
+    assert [one.TypeName() for one in status_of(refusal).details] == ["google.rpc.ErrorInfo"]
+    assert info(refusal).metadata["version"] == "7"
 
 
 def test_what_may_be_tried_again_says_when() -> None:

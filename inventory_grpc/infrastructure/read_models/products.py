@@ -1,0 +1,127 @@
+"""Products of the catalogue by id, after their last events."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
+from typing import Any, Final
+
+import apsw
+from orjson import OPT_SORT_KEYS, dumps, loads
+
+from inventory_grpc.application.ports import Listing, Reading
+from inventory_grpc.application.queries.product import ProductQuery
+from inventory_grpc.domain.product import Product, ProductChanged, ProductKey
+from inventory_grpc.domain.values import Instant, ProductId
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.read_models.read_model import ReadModel
+from inventory_grpc.infrastructure.sqlite.connection import one_state
+from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with
+
+Row = tuple[Any, ...]
+
+MAX_LISTED_BYTES: Final = 768 * 1024
+"""A page with this much content takes no more products, so that its message is at most 1 MiB."""
+
+_DDL: Final = """
+CREATE TABLE products (
+  stream      INTEGER PRIMARY KEY,
+  product_id  TEXT    NOT NULL,
+  sku         TEXT    NOT NULL,
+  name        TEXT    NOT NULL,
+  attributes  TEXT    NOT NULL,
+  version     INTEGER NOT NULL,
+  create_time INTEGER NOT NULL,
+  update_time INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX products_by_id ON products (product_id);
+CREATE INDEX products_by_sku ON products (sku, product_id);
+"""
+
+_UPSERT: Final = (
+    "INSERT INTO products {} ON CONFLICT (stream) DO UPDATE SET "
+    "sku = excluded.sku, name = excluded.name, attributes = excluded.attributes, "
+    "version = excluded.version, update_time = excluded.update_time"
+)
+_SELECT: Final = (
+    "SELECT stream, product_id, sku, name, attributes, version, create_time, update_time "
+    "FROM products WHERE product_id = ?"
+)
+
+
+def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
+    rows: dict[int, Row] = {}
+    create_times: dict[int, Instant] = {}  # of new products: an update leaves them as they are
+    for event, stream, _ in recorded:
+        fact = event.fact
+        if type(fact) is ProductChanged:
+            create_time = create_times.setdefault(stream, event.record_time)
+            attributes = dumps(fact.attributes, option=OPT_SORT_KEYS).decode()
+            content = fact.product_id, fact.sku, fact.name, attributes
+            rows[stream] = (stream, *content, event.version, create_time, event.record_time)
+    execute_with(connection, _UPSERT, [*rows.values()])
+
+
+def find_products(
+    connection: apsw.Connection, keys: Sequence[ProductKey]
+) -> Iterator[tuple[ProductKey, int, Product]]:
+    """Yield the products that exist, each with its stream number."""
+    for key in keys:
+        row: Row | None = connection.execute(_SELECT, (key.id,)).get
+        if row is not None:
+            stream, *columns = row
+            yield key, stream, _product(columns)
+
+
+def _newest(connection: apsw.Connection, key: ProductKey) -> Reading[Product | None]:
+    """Return a product, and the head at the same time."""
+    with one_state(connection):
+        found = [product for _, _, product in find_products(connection, [key])]
+        return Reading(found[0] if found else None, read_head(connection))
+
+
+def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Product, str]:
+    """Return a page of products; it reads only those, and the id of the next one."""
+    listed: list[Product] = []
+    size = 0
+    for product_id in _ids(connection, query):
+        if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
+            return Listing(listed, listed[-1].key.id)
+        _, *row = connection.execute(_SELECT, (product_id,)).get
+        size += sum(len(text.encode()) for text in row[:4])
+        listed.append(_product(row))
+    return Listing(listed, None)
+
+
+def _ids(connection: apsw.Connection, query: ProductQuery) -> Iterable[str]:
+    """Return the ids of the matching products in order, each read when it is needed."""
+    rows = (
+        connection.execute(
+            "SELECT product_id FROM products "  # noqa: S608  made of constants, values are bound
+            f"WHERE {where} AND product_id > ? ORDER BY product_id LIMIT ?",
+            (*bindings, query.after, query.limit + 1),
+        )
+        for where, bindings in [("sku = ?", [sku]) for sku in query.skus] or [("1", [])]
+    )
+    return (product_id for (product_id,) in merge(*rows))
+
+
+def _product(row: Sequence[Any]) -> Product:
+    product_id, sku, name, attributes, version, create_time, update_time = row
+    return Product(
+        ProductKey(ProductId(product_id)),
+        sku,
+        name,
+        loads(attributes),
+        version,
+        Instant(create_time),
+        Instant(update_time),
+    )
+
+
+READ_MODEL: Final[ReadModel] = ReadModel(
+    _DDL,
+    _project,
+    find={ProductKey: find_products},
+    states={ProductKey: _newest},
+    answers={ProductQuery: _list},
+)

@@ -1,0 +1,161 @@
+"""The catalogue from outside: products have a history, versions and pages of their own."""
+
+from typing import Final
+
+from grpc import StatusCode
+
+from inventory_grpc_protos.v1.catalogue_pb2 import Product
+from inventory_grpc_protos.v1.commands_pb2 import PutProductRequest
+from inventory_grpc_protos.v1.events_pb2 import EventFilter, ListEventsRequest
+from inventory_grpc_protos.v1.queries_pb2 import (
+    GetProductRequest,
+    ListProductsRequest,
+    ListStockRequest,
+)
+from inventory_grpc_protos.v1.stock_pb2 import Stock
+from tests.support.caller import Caller, adding, batch, refusal_among, refused
+
+KETTLE: Final = PutProductRequest(
+    product_id="kettle", sku="K-1", name="Kettle", attributes={"colour": "red", "weight": "900 g"}
+)
+LARGE: Final = {f"{number:064}": "x" * 512 for number in range(50)}
+
+
+def kettle(**changed: str | int) -> PutProductRequest:
+    request = PutProductRequest()
+    request.CopyFrom(KETTLE)
+    request.MergeFrom(PutProductRequest(**changed))  # type: ignore[arg-type]
+    return request
+
+
+async def test_a_product_is_put_changed_and_left_as_it_is(caller: Caller) -> None:
+    put = await caller.commands.PutProduct(KETTLE)
+    assert (put.position, put.product.version, put.replayed) == (1, 1, False)
+    assert dict(put.product.attributes) == {"colour": "red", "weight": "900 g"}
+    assert put.product.create_time == put.product.update_time
+    same = await caller.commands.PutProduct(KETTLE)
+    assert (same.position, same.product) == (1, put.product)
+    changed = await caller.commands.PutProduct(kettle(name="Red kettle", request_id="q1"))
+    assert (changed.position, changed.product.version) == (2, 2)
+    assert changed.product.create_time == put.product.create_time
+    await caller.commands.PutProduct(KETTLE)
+    again = await caller.commands.PutProduct(kettle(name="Red kettle", request_id="q1"))
+    assert again.replayed
+    assert (again.position, again.product) == (2, changed.product)
+    found = await caller.queries.GetProduct(GetProductRequest(product_id="kettle", min_position=3))
+    assert (found.as_of_position, found.product.name, found.product.version) == (3, "Kettle", 3)
+
+
+async def test_two_editors_do_not_overwrite_each_other(caller: Caller) -> None:
+    seen = await refused(caller.commands.PutProduct(kettle(expected_version=1)))
+    assert seen.facts == {"subject": "product/kettle", "expected_version": "1", "version": "0"}
+    put = await caller.commands.PutProduct(kettle(expected_version=0))
+    for request in (kettle(expected_version=0), kettle(name="Ben was here", expected_version=2)):
+        seen = await refused(caller.commands.PutProduct(request))
+        assert (seen.code, seen.reason) == (StatusCode.ABORTED, "VERSION_CONFLICT")
+        assert seen.details == {Product: put.product}
+    same = await caller.commands.PutProduct(kettle(expected_version=1))
+    assert same.product == put.product
+
+
+async def test_a_product_too_large_for_the_details_is_read(caller: Caller) -> None:
+    put = await caller.commands.PutProduct(PutProductRequest(product_id="a", attributes=LARGE))
+    seen = await refused(
+        caller.commands.PutProduct(PutProductRequest(product_id="a", expected_version=7))
+    )
+    assert (seen.facts["version"], seen.details) == ("1", {})
+    found = await caller.queries.GetProduct(GetProductRequest(product_id="a"))
+    assert found.product == put.product
+
+
+async def test_among_many_commands_it_answers_with_its_version(caller: Caller) -> None:
+    request = batch(KETTLE, adding(5), kettle(name="K"), kettle(expected_version=9))
+    results = (await caller.commands.ExecuteBatch(request)).results
+    assert [(result.position, result.version) for result in results[:3]] == [(1, 1), (2, 1), (3, 2)]
+    seen = refusal_among(results[3])
+    assert seen.reason == "VERSION_CONFLICT"
+    assert seen.details[Product].version == 2
+
+
+async def test_a_product_that_was_never_put_is_not_found_even_if_there_is_stock(
+    caller: Caller,
+) -> None:
+    await caller.commands.AddStock(adding(5))
+    seen = await refused(caller.queries.GetProduct(GetProductRequest(product_id="kettle")))
+    assert (seen.code, seen.reason) == (StatusCode.NOT_FOUND, "SUBJECT_NOT_FOUND")
+    assert seen.facts == {"subject": "product/kettle"}
+
+
+async def test_a_product_is_not_among_the_stocks(caller: Caller) -> None:
+    await caller.commands.PutProduct(KETTLE)
+    await caller.commands.AddStock(adding(5))
+    listed = await caller.queries.ListStock(ListStockRequest())
+    assert [stock.on_hand for stock in listed.stocks] == [5]
+    seen = await refused(caller.commands.AddStock(adding(5, expected_version=9)))
+    assert seen.details[Stock].version == 1
+
+
+async def test_products_are_listed_in_pages_of_at_most_a_mebibyte(caller: Caller) -> None:
+    names = [f"p{number:02}" for number in range(60)]
+    puts = [PutProductRequest(product_id=name, sku="S", attributes=LARGE) for name in names]
+    for first in range(0, 60, 20):
+        await caller.commands.ExecuteBatch(batch(*puts[first : first + 20]))
+    seen, token, pages = list[str](), "", 0
+    while token or not pages:
+        page = await caller.queries.ListProducts(
+            ListProductsRequest(skus=["S", "T"], page_size=1_000, page_token=token)
+        )
+        assert page.ByteSize() <= 1024 * 1024
+        seen += [product.product_id for product in page.products]
+        token, pages = page.next_page_token, pages + 1
+    assert (seen, pages) == (names, 3)
+
+
+async def test_limits_of_what_a_product_has(caller: Caller) -> None:
+    bad = {
+        "sku": PutProductRequest(product_id="a", sku="x" * 513),
+        "name": PutProductRequest(product_id="a", name="ü" * 257),
+        "product_id": PutProductRequest(name="Kettle"),
+    }
+    for field, request in bad.items():
+        seen = await refused(caller.commands.PutProduct(request))
+        assert seen.reason == "INVALID_VALUE"
+        assert f"{field}: " in seen.message
+    attributes: list[tuple[dict[str, str], str]] = [
+        ({"": "red"}, "each key must be 1 to 64 bytes of UTF-8"),
+        ({"ü" * 33: "red"}, "each key must be 1 to 64 bytes of UTF-8"),
+        ({"ok": "", "colour": "x" * 513}, "the value of 'colour' must be at most 512 bytes"),
+        ({str(number): "" for number in range(51)}, "has 51; must be at most 50 entries"),
+    ]
+    for given, problem in attributes:
+        request = PutProductRequest(product_id="a", attributes=given)
+        seen = await refused(caller.commands.PutProduct(request))
+        assert f"attributes: {problem}" in seen.message
+    assert await caller.log() == []
+    most = PutProductRequest(product_id="a", sku="x" * 512, name="ü" * 256, attributes=LARGE)
+    assert (await caller.commands.PutProduct(most)).position == 1
+
+
+async def test_its_events_are_found_by_its_subject(caller: Caller) -> None:
+    await caller.commands.AddStock(adding(5))
+    await caller.commands.PutProduct(KETTLE)
+    await caller.commands.PutProduct(PutProductRequest(product_id="toaster"))
+
+    async def found(**only: list[str]) -> list[int]:
+        request = ListEventsRequest(filter=EventFilter(**only))
+        return [event.position for event in (await caller.events.ListEvents(request)).events]
+
+    assert await found(subjects=["product/kettle"]) == [2]
+    assert await found(subjects=["product/kettle", "product/toaster", "product/x"]) == [2, 3]
+    assert await found(event_types=["ProductChanged"]) == [2, 3]
+    assert await found(product_ids=["kettle"]) == [1]
+    assert await found(subjects=["product/kettle"], product_ids=["kettle"]) == []
+    _, event, _ = await caller.log()
+    assert (event.subject, event.version) == ("product/kettle", 1)
+    assert event.product_changed.name == "Kettle"
+    assert dict(event.product_changed.attributes) == dict(KETTLE.attributes)
+    for wrong in ("kettle", "stock/kettle", "product/", "reservation/r1"):
+        request = ListEventsRequest(filter=EventFilter(subjects=[wrong]))
+        seen = await refused(caller.events.ListEvents(request))
+        assert seen.reason == "INVALID_VALUE"
+        assert "filter.subjects[0]: " in seen.message

@@ -1,0 +1,30 @@
+"""The catalogue is made again from the log, and read after a start as it was."""
+
+from contextlib import closing
+from pathlib import Path
+
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.replay import rebuild
+from tests.support.opened import checked, opened, table_of
+from tests.support.world import KETTLE, add, put
+
+TABLES = ("products",)
+
+
+async def test_its_tables_are_made_again_from_the_log(path: Path) -> None:
+    async with opened(path) as shop:
+        for sku in ("K-1", "K-2", "K-3"):
+            await shop.record(put(sku=sku, attributes={"weight": sku, "colour": "red"}))
+            await shop.record(put("toaster", name=sku))
+            await shop.record(add(1))
+        product = (await shop.parts.queries.latest().get(KETTLE)).value
+    before = {table: table_of(path, table) for table in TABLES}
+    assert all(before.values())
+    assert set(checked(path).catalogue) == {"product/kettle", "product/toaster"}
+    with closing(Database(path).writer()) as connection:
+        rebuild(connection, 9, lambda _: None)
+    assert {table: table_of(path, table) for table in TABLES} == before
+    async with opened(path) as shop:
+        assert (await shop.parts.queries.latest().get(KETTLE)).value == product
+        changed = await shop.record(put(sku="K-4", expected=3))
+        assert changed.streams[0].create_time == product.create_time < product.update_time
