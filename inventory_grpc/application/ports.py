@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.values import EventAt, Instant
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -109,6 +110,12 @@ class Transaction(Protocol):
         """Return the states of *keys*, and for each subject also those of its streams.
 
         A stream without events has version 0; the state of a subject without events is None.
+        """
+
+    def trails(self, keys: Collection[EventAt]) -> dict[EventAt, Trail | None]:
+        """Return the events at positions, with the later events that bear on their reversal.
+
+        None stands for a position without an event.
         """
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:

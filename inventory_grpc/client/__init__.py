@@ -15,6 +15,7 @@ It shares only the generated code of the protos with the server.
 from inventory_grpc.client.bulk import Result
 from inventory_grpc.client.client import InventoryClient
 from inventory_grpc.client.errors import (
+    AlreadyReversed,
     Cancelled,
     DeadlineExceeded,
     ExceedsReservation,
@@ -25,6 +26,7 @@ from inventory_grpc.client.errors import (
     LevelTooHigh,
     LogDamaged,
     NotProcessed,
+    NotReversible,
     OtherLog,
     OutcomeUnknown,
     Overloaded,
@@ -50,6 +52,7 @@ from inventory_grpc.client.errors import (
 from inventory_grpc.client.messages import Key, Line
 
 __all__ = [
+    "AlreadyReversed",
     "Cancelled",
     "DeadlineExceeded",
     "ExceedsReservation",
@@ -63,6 +66,7 @@ __all__ = [
     "Line",
     "LogDamaged",
     "NotProcessed",
+    "NotReversible",
     "OtherLog",
     "OutcomeUnknown",
     "Overloaded",

@@ -4,13 +4,15 @@
       Refused                  the request was processed and refused
         InvalidValue             a field is invalid: `violations`
         StockNotFound            the stock has no history, or had none then
-        SubjectNotFound          the product was never put: `subject`
+        SubjectNotFound          there is no such product or event: `subject`, `position`
         ReservationNotFound      no reservation has this id
         ReservationExists        the reservation id has other content
         RequestIdReused          the request id was used for another request
         InsufficientStock        there are fewer units than requested: `lines`
         ExceedsReservation       the reservation holds fewer units: `lines`
         ReservationClosed        the reservation has ended: `state`
+        NotReversible            the event cannot be reversed: `why`, `by_position`
+        AlreadyReversed          the event was reversed before: `by_position`
         LevelTooHigh             a level would exceed the maximum
         OtherLog                 the position belongs to another log: `log_id`
         VersionConflict          it has another version or other units than expected: `current`
@@ -136,12 +138,17 @@ class StockNotFound(Refused):
 
 
 class SubjectNotFound(Refused):
-    """The product was never put into the catalogue."""
+    """The product was never put into the catalogue, or the caller may access no such event."""
 
     @property
     def subject(self) -> str:
-        """The subject, such as `product/kettle`."""
-        return self.facts["subject"]
+        """The subject, such as `product/kettle`; empty if an event was not found."""
+        return self.facts.get("subject", "")
+
+    @property
+    def position(self) -> int:
+        """The position of the event; 0 if a subject was not found."""
+        return int(self.facts.get("position", 0))
 
 
 class ReservationNotFound(Refused):
@@ -178,6 +185,29 @@ class ReservationClosed(Refused):
     def state(self) -> str:
         """The state of the reservation, such as `EXPIRED`; `ACTIVE` if it was partly used."""
         return self.facts["state"]
+
+
+class NotReversible(Refused):
+    """The event cannot be reversed, for its fact or for a later count."""
+
+    @property
+    def why(self) -> str:
+        """`fact` if nothing undoes such an event, `counted` if a later count has corrected it."""
+        return self.facts["why"]
+
+    @property
+    def by_position(self) -> int:
+        """The position of the count, which can be reversed first; 0 if there is none."""
+        return int(self.facts.get("by_position", 0))
+
+
+class AlreadyReversed(Refused):
+    """The event was reversed before, even if that reversal was reversed since."""
+
+    @property
+    def by_position(self) -> int:
+        """The position of the reversal."""
+        return int(self.facts["by_position"])
 
 
 class LevelTooHigh(Refused):

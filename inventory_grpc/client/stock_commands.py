@@ -155,3 +155,34 @@ class StockCommands:
         if on_hand is not None:
             request.on_hand = on_hand
         return await self._calls(lambda on: on.commands.AdjustStock, request, timeout)
+
+    async def reverse_event(  # noqa: PLR0913  as above
+        self,
+        *,
+        reversed_position: int,
+        request_id: str = "",
+        reason: str = "",
+        reference: str = "",
+        occur_time: datetime | None = None,
+        dry_run: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.ReverseEventResponse:
+        """Undo one `StockAdded`, `StockRemoved` or `StockAdjusted`, once, by its opposite.
+
+        *reversed_position* is that of the event; a *reason* is required. On hand may fall below
+        reserved; `shortfall` is the difference. A reversal can be reversed like any event.
+
+        Raises:
+            SubjectNotFound: no event has this position, or it is of a store of others.
+            NotReversible: the event has another fact, or a later count has corrected it.
+            AlreadyReversed: the event was reversed before; `by_position` is its reversal.
+            InsufficientStock: on hand would be negative.
+            LevelTooHigh: on hand would rise above 10^15 units.
+            InventoryError: one of those that every command may raise, see `StockCommands`.
+        """
+        request = messages.made(
+            pb.ReverseEventRequest,
+            reversed_position=reversed_position,
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
+        )
+        return await self._calls(lambda on: on.commands.ReverseEvent, request, timeout)

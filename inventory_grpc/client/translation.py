@@ -27,6 +27,8 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_INSUFFICIENT_STOCK: errors.InsufficientStock,
     ErrorReason.ERROR_REASON_EXCEEDS_RESERVATION: errors.ExceedsReservation,
     ErrorReason.ERROR_REASON_RESERVATION_CLOSED: errors.ReservationClosed,
+    ErrorReason.ERROR_REASON_NOT_REVERSIBLE: errors.NotReversible,
+    ErrorReason.ERROR_REASON_ALREADY_REVERSED: errors.AlreadyReversed,
     ErrorReason.ERROR_REASON_LEVEL_TOO_HIGH: errors.LevelTooHigh,
     ErrorReason.ERROR_REASON_OTHER_LOG: errors.OtherLog,
     ErrorReason.ERROR_REASON_VERSION_CONFLICT: errors.VersionConflict,

@@ -16,7 +16,10 @@ class Book(Protocol):
     def now(self) -> Instant: ...
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
-        """Return the state of a stream or subject; None for a subject without events."""
+        """Return the state of a stream or subject; None for a subject without events.
+
+        The state of an `EventAt` is the `Trail` of the event; None if there is no such event.
+        """
 
 
 class Command(Protocol):
@@ -28,7 +31,7 @@ class Command(Protocol):
 
     @property
     def about(self) -> Key | None:
-        """The subject that must exist, if the command needs one.
+        """The subject or event that must exist, if the command needs one.
 
         It does not exist for a caller whose scope lacks one of its streams.
         """

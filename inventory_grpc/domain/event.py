@@ -49,6 +49,20 @@ class Fact:
         """The changes of the units on hand and of the reserved units."""
         return 0, 0
 
+    @property
+    def is_count(self) -> bool:
+        """Whether it corrects all earlier events of its stream, by a number that was counted."""
+        return False
+
+    @property
+    def reverses(self) -> int:
+        """The position of the event that it undoes; 0 if it undoes none."""
+        return 0
+
+    def reversal(self, position: int) -> "Fact | None":  # noqa: ARG002  for those that have one
+        """Return the fact that undoes this one of the event at *position*, if one can."""
+        return None
+
 
 Change: TypeAlias = tuple[Key, Fact]
 """The key of a stream, and a fact that a decision adds to it."""

@@ -3,10 +3,12 @@
 Refusal
   InvalidValue           a value has the wrong type, or is out of bounds
   StockNotFound          the stock has no history
-  SubjectNotFound        the product does not exist
+  SubjectNotFound        the product or event does not exist
   ReservationNotFound    the reservation does not exist
   ReservationExists      the reservation exists with other content
   ReservationClosed      the reservation has ended, at least in part
+  AlreadyReversed        the event was reversed
+  NotReversible          the event cannot be reversed
   ExceedsReservation     the reservation holds fewer units
   InsufficientStock      the stock has fewer units
   LevelTooHigh           a level would exceed its maximum
@@ -20,7 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from inventory_grpc.domain.values import MAX_LEVEL, MAX_TOTAL, ProductId, ReservationId, StockId
+from inventory_grpc.domain.values import (
+    MAX_LEVEL,
+    MAX_TOTAL,
+    EventAt,
+    ProductId,
+    ReservationId,
+    StockId,
+)
 
 if TYPE_CHECKING:  # the commands of these nouns raise refusals
     from inventory_grpc.domain.book import StreamState
@@ -83,14 +92,16 @@ class StockNotFound(Refusal):
 
 @dataclass(eq=False)
 class SubjectNotFound(Refusal):
-    """Nothing was ever recorded of this product."""
+    """Nothing was ever recorded of this product, or the caller may access no such event."""
 
-    key: "SubjectKey"
+    key: "SubjectKey | EventAt"
 
     def __str__(self) -> str:
-        return f"{self.key.subject} does not exist"
+        return f"{self.key if isinstance(self.key, EventAt) else self.key.subject} does not exist"
 
     def facts(self) -> Mapping[str, str]:
+        if isinstance(self.key, EventAt):
+            return {"position": str(self.key.position)}
         return {"subject": self.key.subject}
 
 
@@ -134,6 +145,43 @@ class ReservationClosed(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id, "state": self.state.name}
+
+
+@dataclass(eq=False)
+class AlreadyReversed(Refusal):
+    """The event was reversed before, even if that reversal was reversed since."""
+
+    position: int
+    by_position: int
+    """The position of the reversal."""
+
+    def __str__(self) -> str:
+        return f"event {self.position} was reversed by event {self.by_position}"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"position": str(self.position), "by_position": str(self.by_position)}
+
+
+@dataclass(eq=False)
+class NotReversible(Refusal):
+    """The fact of the event cannot be undone, or a later count has corrected it."""
+
+    position: int
+    by_position: int = 0
+    """The position of the newest later count that stands; 0 if the fact is the reason."""
+
+    @property
+    def why(self) -> Literal["fact", "counted"]:
+        return "counted" if self.by_position else "fact"
+
+    def __str__(self) -> str:
+        if self.by_position:
+            return f"event {self.position} was corrected by the count in event {self.by_position}"
+        return f"event {self.position} has a fact that cannot be reversed"
+
+    def facts(self) -> Mapping[str, str]:
+        facts = {"position": str(self.position), "why": self.why}
+        return facts | ({"by_position": str(self.by_position)} if self.by_position else {})
 
 
 class ShortLine(NamedTuple):

@@ -6,6 +6,8 @@ from typing import Any, Final
 from inventory_grpc.domain import product, reservation, stock
 from inventory_grpc.domain.book import Noun, StreamState, SubjectState
 from inventory_grpc.domain.event import Fact, SubjectKey
+from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.values import EventAt
 
 NOUNS: Final[tuple[Noun, ...]] = (
     stock.NOUN,
@@ -22,6 +24,9 @@ SUBJECTS: Final[Mapping[type[Any], type[SubjectState]]] = {
     noun.key: noun.subject for noun in NOUNS if noun.subject is not None
 }
 """The state of a subject, by the class of its key."""
+
+ABOUT: Final[Mapping[type[Any], type[SubjectState | Trail]]] = {**SUBJECTS, EventAt: Trail}
+"""The state of an object that a command can be about, by the class of its key."""
 
 FACTS: Final[tuple[type[Fact], ...]] = tuple(fact for noun in NOUNS for fact in noun.facts)
 

@@ -22,6 +22,9 @@ class StockAdded(Fact):
     def moves(self) -> Moves:
         return self.quantity, 0
 
+    def reversal(self, position: int) -> "StockAdjusted":
+        return StockAdjusted(-self.quantity, None, reverses=position)
+
 
 @immutable
 class StockRemoved(Fact):
@@ -30,6 +33,9 @@ class StockRemoved(Fact):
     @property
     def moves(self) -> Moves:
         return -self.quantity, 0
+
+    def reversal(self, position: int) -> "StockAdjusted":
+        return StockAdjusted(self.quantity, None, reverses=position)
 
 
 @immutable
@@ -42,10 +48,18 @@ class StockAdjusted(Fact):
     delta: int
     counted: int | None
     unconditional: bool = False
+    reverses: int = 0
 
     @property
     def moves(self) -> Moves:
         return self.delta, 0
+
+    @property
+    def is_count(self) -> bool:
+        return self.counted is not None
+
+    def reversal(self, position: int) -> "StockAdjusted":
+        return StockAdjusted(-self.delta, None, reverses=position)
 
 
 FACTS: Final = (StockAdded, StockRemoved, StockAdjusted)
@@ -172,11 +186,16 @@ class AdjustStock(_StockCommand):
                 if expected is not None and expected != inventory.on_hand:
                     raise VersionConflict(expected, inventory, "on_hand")
                 fact = StockAdjusted(on_hand - inventory.on_hand, on_hand, unconditional)
-        if inventory.on_hand + fact.delta < 0:
-            short = ShortLine(self.stock_id, -fact.delta, inventory.on_hand)
-            raise InsufficientStock([short], counted="on hand")
-        _check_level(inventory, fact.delta)
+        check_difference(inventory, fact.delta)
         return [(self.stock_id, fact)]
+
+
+def check_difference(inventory: Inventory, delta: int) -> None:
+    """Refuse a correction of the units on hand below 0, or above the maximum."""
+    if inventory.on_hand + delta < 0:
+        short = ShortLine(inventory.stock_id, -delta, inventory.on_hand)
+        raise InsufficientStock([short], counted="on hand")
+    _check_level(inventory, delta)
 
 
 def _check_level(inventory: Inventory, delta: int) -> None:

@@ -147,6 +147,16 @@ class StockId(NamedTuple):
         return f"{self.product_id} in {self.store_id}"
 
 
+@immutable
+class EventAt:
+    """The key of the event at one position of the log."""
+
+    position: int
+
+    def __str__(self) -> str:
+        return f"event {self.position}"
+
+
 Cart = Mapping[StockId, Quantity]
 """Units by stock, in the order of the request: one line for each stock."""
 

@@ -1,7 +1,8 @@
 """Encodes events as the message bytes that are stored and sent to followers, and decodes them.
 
 A fact is stored in the message of `Event.fact` with the same name, and each field in the field
-with the same name, so a new fact needs no change here. Stored bytes never change. Fields are only
+with the same name, so a new fact needs no change here. Only `reverses`, which several facts have,
+is a field of the event. Stored bytes never change. Fields are only
 ever added, and a field that is absent from old bytes means "as before the field existed".
 """
 
@@ -45,7 +46,7 @@ def instant(timestamp: Timestamp) -> Instant:
 class _FactCodec(NamedTuple):
     """The encoding of one kind of fact."""
 
-    make: type[Fact]
+    make: Callable[..., Fact]
     field: str
     """The field of `Event` that has the message of the fact."""
     names: tuple[str, ...]
@@ -56,10 +57,13 @@ class _FactCodec(NamedTuple):
     read: tuple[Callable[[Any], Any], ...]
     """Readers of the fields, in the order of `names`."""
     serialize: Callable[[pb.Event], bytes]
+    may_reverse: bool
+    """Whether the fact has the field `reverses`, which is stored in the event."""
 
 
 def _fact_codec(fact: type[Fact]) -> _FactCodec:
     types = {name: _choices(hint) for name, hint in get_type_hints(fact).items()}
+    may_reverse = types.pop("reverses", None) is not None
     get = attrgetter(*types)
     has_map = any(get_origin(kind) is Mapping for kind, *_ in types.values())
     return _FactCodec(
@@ -70,6 +74,7 @@ def _fact_codec(fact: type[Fact]) -> _FactCodec:
         (object(),) * len(types),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
         _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
+        may_reverse,
     )
 
 
@@ -99,7 +104,9 @@ _CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
 _CODEC_BY_FIELD: Final = {codec.field: codec for codec in _CODECS.values()}
 
 
-def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
+def encoded(  # noqa: C901  one step for each field; functions would take longer
+    log_id: str, events: Iterable[Event]
+) -> Iterator[bytes]:
     """Yield the bytes of *events* of one log, as they are stored and sent.
 
     All events reuse one message, and only fields that differ from the last event are set; the
@@ -111,6 +118,7 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
     cause_before, time_before = Cause(), None
     _, *rest_before = cause_before
     seldom_before = 0, 0
+    reverses_before = 0
     codec_before: _FactCodec | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after in events:
@@ -149,6 +157,9 @@ def encoded(log_id: str, events: Iterable[Event]) -> Iterator[bytes]:
         if values != values_before:
             _set_fields(fact_message, codec.names, values, values_before)
             values_before = values
+        reverses = fact.reverses if codec.may_reverse else 0
+        if reverses != reverses_before:
+            message.reverses = reverses_before = reverses
         yield codec.serialize(message)
 
 
@@ -200,6 +211,7 @@ def decode(data: bytes) -> Event:
         message.reference,
         instant(message.occur_time) if message.HasField("occur_time") else None,
     )
+    values = [read(source) for read in codec.read]
     key, after = _key_and_levels(message)
     return Event(
         message.position,
@@ -208,7 +220,9 @@ def decode(data: bytes) -> Event:
         message.version,
         instant(message.record_time),
         cause,
-        codec.make(*[read(source) for read in codec.read]),
+        codec.make(*values, reverses=message.reverses)
+        if codec.may_reverse
+        else codec.make(*values),
         after,
     )
 

@@ -29,10 +29,12 @@ from inventory_grpc.application.failures import (
     WritesRefused,
 )
 from inventory_grpc.domain.refusals import (
+    AlreadyReversed,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,
     LevelTooHigh,
+    NotReversible,
     Refusal,
     ReservationClosed,
     ReservationExists,
@@ -62,6 +64,8 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     InsufficientStock: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_INSUFFICIENT_STOCK),
     ExceedsReservation: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_EXCEEDS_RESERVATION),
     ReservationClosed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_RESERVATION_CLOSED),
+    NotReversible: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_REVERSIBLE),
+    AlreadyReversed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_ALREADY_REVERSED),
     LevelTooHigh: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_LEVEL_TOO_HIGH),
     OtherLog: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_OTHER_LOG),
     VersionConflict: (StatusCode.ABORTED, pb.ERROR_REASON_VERSION_CONFLICT),

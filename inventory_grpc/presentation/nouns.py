@@ -8,14 +8,15 @@ from google.protobuf.message import Message
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Expiration
-from inventory_grpc.presentation import product, reservation, stock
+from inventory_grpc.presentation import product, reservation, reversal, stock
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import stock_message
 
 
 def command_rows(default: Expiration) -> Sequence[CommandRow]:
     """Return all commands; *default* applies to requests without an expiration."""
-    return (*stock.COMMANDS, *reservation.commands(default), *product.COMMANDS)
+    rows = stock.COMMANDS, reservation.commands(default), product.COMMANDS, reversal.COMMANDS
+    return [row for noun in rows for row in noun]
 
 
 QUERY_ROWS: Final[Sequence[QueryRow]] = (

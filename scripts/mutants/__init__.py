@@ -3,6 +3,7 @@
 from typing import Final
 
 from scripts.mutants.engine import ENGINE
+from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.surroundings import SURROUNDINGS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS)

@@ -177,6 +177,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "AdjustStockRequest.reason": Rule(
         "count", {**TEXT.bad, 6: [""]}, {12: TEXT.fine[12]}, is_needed=True
     ),
+    "ReverseEventRequest.reason": Rule(
+        "typo", {**TEXT.bad, 6: [""]}, {12: TEXT.fine[12]}, is_needed=True
+    ),
+    "reversed_position": replace(_whole(36, least=1), good=1, is_needed=True),
     "quantity": Rule(
         1, {1: [0, -1, INT64_MIN], 2: [MOST + 1, INT64_MAX]}, {2: [MOST]}, is_needed=True
     ),

@@ -200,6 +200,24 @@ async def test_a_taken_name_is_taken_wherever(shop: Shop) -> None:
     assert seen.reason == "RESERVATION_EXISTS"
 
 
+async def test_an_event_of_another_store_cannot_be_told_from_one_that_is_not_there(
+    shop: Shop,
+) -> None:
+    await shop.ask("AddStock", adding(1, request_id="delivery-1"), shop.till)
+    for request_id in ("", "delivery-1"):
+        told = []
+        for position in (2, 99):
+            request = commands.ReverseEventRequest(
+                reversed_position=position, reason="a typo", request_id=request_id
+            )
+            seen = await refused(shop.ask("ReverseEvent", request, shop.till))
+            told.append((seen.code, seen.reason, seen.message.replace(str(position), "*")))
+        assert told == [told[1]] * 2
+        assert told[0][:2] == (StatusCode.NOT_FOUND, "SUBJECT_NOT_FOUND")
+    own = commands.ReverseEventRequest(reversed_position=1, reason="a typo")
+    assert (await shop.ask("ReverseEvent", own, shop.till)).stock.store_id == "lisbon"
+
+
 async def test_what_was_not_allowed_is_not_allowed_a_second_time(shop: Shop) -> None:
     asked = commands.CommitReservationRequest(reservation_id="wide-cart", request_id="pay-1")
     for _ in range(2):

@@ -43,6 +43,7 @@ _COMMANDS: Final[list[Message]] = [
     commands_pb2.AddStockRequest(**KETTLES, quantity=9),
     commands_pb2.RemoveStockRequest(**KETTLES, quantity=1),
     commands_pb2.AdjustStockRequest(**KETTLES, delta=-1, reason="broken"),
+    commands_pb2.ReverseEventRequest(reversed_position=3, reason="mended"),
     commands_pb2.ReserveStockRequest(
         lines=[_line(4)],
         customer_id="ana",

@@ -11,8 +11,9 @@ from inventory_grpc.domain.event import Cause, Change, Event, Fact, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.values import EventAt, Instant, ReservationId, StockId
 from tests.support.world import KETTLES, NOON
 
 
@@ -23,13 +24,24 @@ class MemoryBook:
     now: Instant = NOON
     streams: dict[Key, Any] = field(default_factory=dict)
     subjects: dict[Key, Any] = field(default_factory=dict)
-    position: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def position(self) -> int:
+        return len(self.events)
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  as the protocol has it
+        if isinstance(key, EventAt):
+            return self._trail(key.position)
         if type(key) in SUBJECTS:
             return self.subjects.get(key)
         state: Any = STREAMS[type(key)]
         return self.streams.get(key) or state(key)
+
+    def _trail(self, position: int) -> Trail | None:
+        if position > self.position:
+            return None
+        return Trail(self.events[position - 1], 0, ()).followed_by(self.events)
 
     def inventory(self, stock_id: StockId) -> Inventory:
         inventory: Inventory = self.get(stock_id)
@@ -43,10 +55,10 @@ class MemoryBook:
         """Have a fact happen, as a command of its own."""
         key, fact = movement
         after = self.get(key).then(fact, self.now)
-        self.position += 1
+        position = self.position + 1
         event = Event(
-            position=self.position,
-            command_position=self.position,
+            position=position,
+            command_position=position,
             key=key,
             version=after.version,
             record_time=self.now,
@@ -54,6 +66,7 @@ class MemoryBook:
             fact=fact,
             after=after.levels,
         )
+        self.events.append(event)
         self.streams[key] = after
         if (name := fact.subject) is not None:
             state = self.subjects.get(name) or SUBJECTS[type(name)].begin(event)

@@ -10,10 +10,12 @@ from inventory_grpc.domain.reservation_commands import (
     ReleaseReservation,
     ReserveStock,
 )
+from inventory_grpc.domain.reversal import ReverseEvent
 from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
 from inventory_grpc.domain.values import (
     Cart,
     CustomerId,
+    EventAt,
     Expiration,
     Instant,
     OrderId,
@@ -88,6 +90,10 @@ def count(
     """Return a count, which is unconditional if nothing is expected."""
     unconditional = expected is None and expected_on_hand is None
     return AdjustStock(of, CountedAs(on_hand, expected_on_hand, unconditional), expected)
+
+
+def reverse(position: int) -> ReverseEvent:
+    return ReverseEvent(EventAt(position))
 
 
 def reserve(

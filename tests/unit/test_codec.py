@@ -43,6 +43,7 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
     (StockAdjusted(0, 0), "b201021000"),
     (StockAdjusted(-3, None), "b2010b08fdffffffffffffffff01"),
     (StockAdjusted(2, 7, unconditional=True), "b20106080210071801"),
+    (StockAdjusted(-5, None, reverses=3), "7803b2010b08fbffffffffffffffff01"),
     (
         StockReserved(R1, ANA, ORDER, 3, TIME),
         "ba01220a0272311203616e611a076f726465722d3120032a0c08ab9eacd80610f8e0ab9f03",
@@ -120,7 +121,8 @@ def test_a_message_and_its_fields_are_named_as_the_fact_is() -> None:
         if field.message_type
     }
     assert {name: sorted(found) for name, found in messages.items()} == {
-        fact.__name__: sorted(field.name for field in fields(fact)) for fact in FACTS
+        fact.__name__: sorted(field.name for field in fields(fact) if field.name != "reverses")
+        for fact in FACTS
     }
 
 

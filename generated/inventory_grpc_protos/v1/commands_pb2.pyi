@@ -387,6 +387,102 @@ class AdjustStockResponse(_message.Message):
 Global___AdjustStockResponse: _TypeAlias = AdjustStockResponse  # noqa: Y015
 
 @_typing.final
+class ReverseEventRequest(_message.Message):
+    """A request to undo one event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVERSED_POSITION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    reversed_position: _builtins.int
+    """The position of the event, 1 or more. Required."""
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the event. Required. At most 512 bytes of
+    UTF-8.
+    """
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        reversed_position: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reversed_position", b"reversed_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseEventRequest: _TypeAlias = ReverseEventRequest  # noqa: Y015
+
+@_typing.final
+class ReverseEventResponse(_message.Message):
+    """The stock of the undone event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOCK_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def stock(self) -> _stock_pb2.Stock:
+        """The stock right after the command."""
+
+    def __init__(
+        self,
+        *,
+        stock: _stock_pb2.Stock | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "replayed", b"replayed", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseEventResponse: _TypeAlias = ReverseEventResponse  # noqa: Y015
+
+@_typing.final
 class ReserveStockRequest(_message.Message):
     """A request to reserve a cart for a customer."""
 
@@ -1012,6 +1108,7 @@ class Command(_message.Message):
     RELEASE_RESERVATION_FIELD_NUMBER: _builtins.int
     EXTEND_RESERVATION_FIELD_NUMBER: _builtins.int
     PUT_PRODUCT_FIELD_NUMBER: _builtins.int
+    REVERSE_EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_stock(self) -> Global___AddStockRequest:
         """As for `AddStock`."""
@@ -1044,6 +1141,10 @@ class Command(_message.Message):
     def put_product(self) -> Global___PutProductRequest:
         """As for `PutProduct`."""
 
+    @_builtins.property
+    def reverse_event(self) -> Global___ReverseEventRequest:
+        """As for `ReverseEvent`."""
+
     def __init__(
         self,
         *,
@@ -1055,12 +1156,13 @@ class Command(_message.Message):
         release_reservation: Global___ReleaseReservationRequest | None = ...,
         extend_reservation: Global___ExtendReservationRequest | None = ...,
         put_product: Global___PutProductRequest | None = ...,
+        reverse_event: Global___ReverseEventRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product", "reverse_event"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

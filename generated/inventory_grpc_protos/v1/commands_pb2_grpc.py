@@ -74,6 +74,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.FromString,
                 _registered_method=True)
+        self.ReverseEvent = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/ReverseEvent',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.ReverseEventRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.ReverseEventResponse.FromString,
+                _registered_method=True)
         self.ReserveStock = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ReserveStock',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ReserveStockRequest.SerializeToString,
@@ -173,6 +178,28 @@ class InventoryCommandsServicer:
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`, or does not have `expected_on_hand` units on hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseEvent(self, request, context):
+        """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+
+        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
+        names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
+        difference. A reversal can be reversed as well, which does not make its event
+        reversible again. A count that was reversed no longer counts, unless its reversal
+        was reversed. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
+        caller with only some stores, when it is of another store,
+        - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
+        was reversed before,
+        - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
+        fact, or when the stock was counted after it, so that it is corrected already:
+        reverse that count first if it is the mistake,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,6 +343,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.SerializeToString,
             ),
+            'ReverseEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReverseEvent,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.ReverseEventRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.ReverseEventResponse.SerializeToString,
+            ),
             'ReserveStock': grpc.unary_unary_rpc_method_handler(
                     servicer.ReserveStock,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.ReserveStockRequest.FromString,
@@ -458,6 +490,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/AdjustStock',
             inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReverseEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/ReverseEvent',
+            inventory_dot_v1_dot_commands__pb2.ReverseEventRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.ReverseEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,24 @@ class InventoryCommandsStub:
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
       at `expected_version`, or does not have `expected_on_hand` units on hand.
     """
+    ReverseEvent: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReverseEventRequest, _commands_pb2.ReverseEventResponse]
+    """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+
+    The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
+    names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
+    difference. A reversal can be reversed as well, which does not make its event
+    reversible again. A count that was reversed no longer counts, unless its reversal
+    was reversed. Fails with
+    - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
+      caller with only some stores, when it is of another store,
+    - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
+      was reversed before,
+    - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
+      fact, or when the stock was counted after it, so that it is corrected already:
+      reverse that count first if it is the mistake,
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
+    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
+    """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReserveStockRequest, _commands_pb2.ReserveStockResponse]
     """Reserves every line of a cart for a customer until an expiry time, or none of
     them.
@@ -232,6 +250,30 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
           at `expected_version`, or does not have `expected_on_hand` units on hand.
+        """
+
+    @_abc_1.abstractmethod
+    def ReverseEvent(
+        self,
+        request: _commands_pb2.ReverseEventRequest,
+        context: _aio.ServicerContext[_commands_pb2.ReverseEventRequest, _abc.Awaitable[_commands_pb2.ReverseEventResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.ReverseEventResponse]:
+        """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+
+        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
+        names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
+        difference. A reversal can be reversed as well, which does not make its event
+        reversible again. A count that was reversed no longer counts, unless its reversal
+        was reversed. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
+          caller with only some stores, when it is of another store,
+        - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
+          was reversed before,
+        - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
+          fact, or when the stock was counted after it, so that it is corrected already:
+          reverse that count first if it is the mistake,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
         """
 
     @_abc_1.abstractmethod

@@ -248,12 +248,32 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"why": "storage failed: Input/output error"}}
     """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 23
-    """The product was never put into the catalogue.
+    """The product was never put into the catalogue; or of `ReverseEvent`, no event has
+    this position, or it is of a store that the caller may not use.
 
-    Code `NOT_FOUND`.
+    Code `NOT_FOUND`. The metadata has either `subject`, or `position` of an event.
 
         {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
          "metadata": {"subject": "product/kettle"}}
+    """
+    ERROR_REASON_NOT_REVERSIBLE: _ErrorReason.ValueType  # 25
+    """The event cannot be reversed: its fact is none that is (`why` is `fact`), or a
+    later count of the stock has corrected it already (`counted`). `by_position` is
+    the newest such count, which can be reversed; missing if there is none.
+
+    Code `FAILED_PRECONDITION`.
+
+        {"reason": "NOT_REVERSIBLE", "domain": "inventory.v1",
+         "metadata": {"position": "7", "why": "counted", "by_position": "9"}}
+    """
+    ERROR_REASON_ALREADY_REVERSED: _ErrorReason.ValueType  # 26
+    """The event was reversed before, by the event at `by_position`, even if that was
+    reversed since.
+
+    Code `FAILED_PRECONDITION`.
+
+        {"reason": "ALREADY_REVERSED", "domain": "inventory.v1",
+         "metadata": {"position": "7", "by_position": "8"}}
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -472,12 +492,32 @@ cause.
      "metadata": {"why": "storage failed: Input/output error"}}
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 23
-"""The product was never put into the catalogue.
+"""The product was never put into the catalogue; or of `ReverseEvent`, no event has
+this position, or it is of a store that the caller may not use.
 
-Code `NOT_FOUND`.
+Code `NOT_FOUND`. The metadata has either `subject`, or `position` of an event.
 
     {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
      "metadata": {"subject": "product/kettle"}}
+"""
+ERROR_REASON_NOT_REVERSIBLE: ErrorReason.ValueType  # 25
+"""The event cannot be reversed: its fact is none that is (`why` is `fact`), or a
+later count of the stock has corrected it already (`counted`). `by_position` is
+the newest such count, which can be reversed; missing if there is none.
+
+Code `FAILED_PRECONDITION`.
+
+    {"reason": "NOT_REVERSIBLE", "domain": "inventory.v1",
+     "metadata": {"position": "7", "why": "counted", "by_position": "9"}}
+"""
+ERROR_REASON_ALREADY_REVERSED: ErrorReason.ValueType  # 26
+"""The event was reversed before, by the event at `by_position`, even if that was
+reversed since.
+
+Code `FAILED_PRECONDITION`.
+
+    {"reason": "ALREADY_REVERSED", "domain": "inventory.v1",
+     "metadata": {"position": "7", "by_position": "8"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

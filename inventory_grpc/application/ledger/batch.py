@@ -18,7 +18,7 @@ from inventory_grpc.application.ports import Answered, DryRun, Outcome, RequestK
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Key
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.registry import SUBJECTS
+from inventory_grpc.domain.registry import ABOUT, SUBJECTS
 from inventory_grpc.domain.values import Instant, new
 
 MAX_EVENTS: Final = 2_048
@@ -106,7 +106,7 @@ class Batch:
         return outcome
 
     def _check_scope(self, command: Command, scope: Scope) -> None:
-        """Refuse a command whose subject is outside *scope*, or does not exist, in the same way.
+        """Refuse a command about what is outside *scope*, or does not exist, in the same way.
 
         Both come before the check of the request id, which would reveal the difference.
         """
@@ -114,7 +114,7 @@ class Batch:
         if about is not None:
             state = self.book.get(about)
             if state is None or not scope.covers(state.streams):
-                raise SUBJECTS[type(about)].not_found(about)
+                raise ABOUT[type(about)].not_found(about)
 
     def _repeat(self, answered: Answered) -> Outcome:
         """Return the original answer."""

@@ -11,7 +11,7 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Expected, State, Transaction
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.values import EventAt, Instant
 
 MAX_BEHIND: Final = 5_000
 """Events of other processes that update cached states; with more, all states are evicted."""
@@ -90,9 +90,15 @@ def _run(transaction: Transaction, batch: Batch, work: Work) -> None:
 
 def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
     if missing.keys:
+        keys = missing.keys
+        if events := [key for key in keys if type(key) is EventAt]:
+            keys = [*(key for key in keys if type(key) is not EventAt)]
+            for at, trail in transaction.trails(events).items():
+                batch.book.trails[at] = trail
+                keys += trail.streams if trail else ()
         # the batch may already have changed some streams of a subject, whose states win
-        batch.book.states = transaction.states(missing.keys) | batch.book.states
-        if unknown := [key for key in missing.keys if key not in batch.book.states]:
+        batch.book.states = transaction.states(keys) | batch.book.states
+        if unknown := [key for key in keys if key not in batch.book.states]:
             raise UnknownKey(f"{unknown[0]!r} is neither of a stream nor of a subject")
     if missing.requests:
         batch.read.answered |= transaction.answered(missing.requests)

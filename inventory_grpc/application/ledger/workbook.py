@@ -10,7 +10,8 @@ from inventory_grpc.application.ports import Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
-from inventory_grpc.domain.values import Instant, new
+from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.values import EventAt, Instant, new
 
 
 @dataclass(eq=False)
@@ -18,7 +19,7 @@ class NotRead(Exception):
     """A batch needs this data before it can continue."""
 
     keys: Collection[Key] = ()
-    """The keys of states; with a subject, the states of its streams are read too."""
+    """The keys of states and events; with each, the states of its streams are read too."""
     requests: Collection[RequestKey] = ()
     replay: int | None = None
     """The position of the first event of a command whose answer is repeated."""
@@ -38,6 +39,11 @@ class Workbook:
         self.states = {} if states is None else states
         """States read or changed by this batch; they are those of the log after its commit."""
         self.recorded: list[Event] = []
+        self.trails: dict[EventAt, Trail | None] = {}
+        """Trails read in this transaction, as of its start."""
+        self._start = position
+        self._earlier: Sequence[Event] = ()
+        """Events of this batch that were recorded before a fork."""
         self._cached = cached
 
     def get(self, key: Key) -> State:
@@ -46,9 +52,25 @@ class Workbook:
         except KeyError:
             state = self._cached.get(key)
             if state is None:
+                if type(key) is EventAt:
+                    return self._trail(key)
                 raise NotRead(keys=[key]) from None
             self.states[key] = state
             return state
+
+    def _trail(self, key: EventAt) -> Trail | None:
+        """Return the trail of an event, up to the last event of this batch.
+
+        It scans the events of the batch, so that nothing has to be kept for the next command.
+        """
+        place = key.position - self._start - 1
+        if place < 0 and key not in self.trails:
+            raise NotRead(keys=[key])
+        events = [*self._earlier, *self.recorded]
+        if place >= len(events):
+            return None
+        trail = self.trails[key] if place < 0 else Trail(events[place], 0, ())
+        return trail.followed_by(events) if trail else None
 
     def follow(self, events: Sequence[Event]) -> None:
         """Update cached states by *events*, which other processes have recorded."""
@@ -71,6 +93,7 @@ class Workbook:
         """Return a workbook that continues from here, and leaves this one as it is."""
         forked = copy(self)
         forked.states, forked.recorded = dict(self.states), []
+        forked._earlier = [*self._earlier, *self.recorded]  # noqa: SLF001  of the same class
         return forked
 
     def record(self, command: Command, changes: Sequence[Change], cause: Cause) -> Outcome:

@@ -13,6 +13,7 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.ports import Query
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models import (
+    corrections,
     products,
     reservations,
     stocks,
@@ -23,11 +24,12 @@ from inventory_grpc.infrastructure.read_models.read_model import Find, ReadModel
 READ_MODELS: Final[tuple[ReadModel, ...]] = (
     stocks.READ_MODEL,
     reservations.READ_MODEL,
+    corrections.READ_MODEL,
     subject_snapshots.READ_MODEL,
     products.READ_MODEL,
 )
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Increment this with every change of a table or projection: older tables are then rebuilt."""
 
 TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)

@@ -8,12 +8,14 @@ import apsw
 from inventory_grpc.application.ports import Answered, Head, KeptTime, Outcome, RequestKey, State
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
-from inventory_grpc.domain.values import Instant
+from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.values import EventAt, Instant
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 from inventory_grpc.infrastructure.read_models import reservations
+from inventory_grpc.infrastructure.read_models.corrections import find_trail
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time
@@ -108,6 +110,9 @@ class SqliteTransaction:
         if len(events) > SNAPSHOT_EVERY and upto == _NO_END and self._writable:
             keep_snapshot(self._connection, number, state)
         return state
+
+    def trails(self, keys: Collection[EventAt]) -> dict[EventAt, Trail | None]:
+        return {key: find_trail(self._connection, key.position) for key in keys}
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         found: dict[RequestKey, Answered | None] = dict.fromkeys(requests)

@@ -23,7 +23,8 @@ from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import NOUNS, STREAMS
-from inventory_grpc.domain.values import Instant, ReservationId
+from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.values import EventAt, Instant, ReservationId
 from tests.support.memory.tables import Due, Tables
 from tests.support.memory.views import MemoryViews
 
@@ -152,6 +153,9 @@ class MemoryTransaction:
                 reservation = states[key] = self._tables.reservation(key)
                 streams += reservation.lines if reservation else ()
         return states | {key: self._tables.stream(key) for key in streams}
+
+    def trails(self, keys: Collection[EventAt]) -> dict[EventAt, Trail | None]:
+        return {key: self._tables.trail(key.position) for key in keys}
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         return {request: self._tables.requests.get(request) for request in requests}

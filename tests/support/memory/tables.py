@@ -12,6 +12,7 @@ from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import encoded
 
@@ -115,6 +116,12 @@ class Tables:
         """Return the newest state of a stream, also of one without a history."""
         kind: Any = STREAMS[type(key)]
         return self.newest_of(key) or kind(key)
+
+    def trail(self, position: int) -> Trail | None:
+        """Return the event at *position*, and those after it that bear on its reversal."""
+        if position > self.head:
+            return None
+        return Trail(self.events[position - 1], 0, ()).followed_by(self.events)
 
     def reservation(self, reservation_id: ReservationId) -> Reservation | None:
         """Return a reservation as it is now,."""

@@ -7,10 +7,12 @@ from inventory_grpc.domain import refusals
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.refusals import (
+    AlreadyReversed,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,
     LevelTooHigh,
+    NotReversible,
     Refusal,
     ReservationClosed,
     ReservationExists,
@@ -24,7 +26,7 @@ from inventory_grpc.domain.refusals import (
 )
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import ProductId
+from inventory_grpc.domain.values import EventAt, ProductId
 from tests.support.world import KETTLE, KETTLES, NOON, R1, TOASTERS
 
 ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
@@ -44,6 +46,22 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {"product_id": "kettle", "store_id": "lisbon"},
     ),
     (ReservationNotFound(R1), "reservation r1 does not exist", {"reservation_id": "r1"}),
+    (SubjectNotFound(EventAt(7)), "event 7 does not exist", {"position": "7"}),
+    (
+        AlreadyReversed(7, 9),
+        "event 7 was reversed by event 9",
+        {"position": "7", "by_position": "9"},
+    ),
+    (
+        NotReversible(7),
+        "event 7 has a fact that cannot be reversed",
+        {"position": "7", "why": "fact"},
+    ),
+    (
+        NotReversible(7, 9),
+        "event 7 was corrected by the count in event 9",
+        {"position": "7", "why": "counted", "by_position": "9"},
+    ),
     (
         ReservationExists(R1),
         "reservation r1 exists with another customer, order or cart",

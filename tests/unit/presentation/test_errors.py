@@ -15,7 +15,7 @@ from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import ProductId
+from inventory_grpc.domain.values import EventAt, ProductId
 from inventory_grpc.presentation.errors import STATUS, fill_error, status_of
 from inventory_grpc.presentation.product import product_message
 from inventory_grpc_protos.v1 import catalogue_pb2, stock_pb2
@@ -30,6 +30,9 @@ EXAMPLES: list[Refusal] = [
     refusals.StockNotFound(LONG),
     refusals.SubjectNotFound(ProductKey(ProductId("p" * 128))),
     refusals.ReservationNotFound(R1),
+    refusals.SubjectNotFound(EventAt(7)),
+    refusals.AlreadyReversed(7, 9),
+    refusals.NotReversible(7, 9),
     refusals.ReservationExists(R1),
     refusals.ReservationClosed(R1, ReservationState.EXPIRED),
     refusals.InsufficientStock([ShortLine(LONG, 10**9, 0)] * 500),

@@ -1,0 +1,106 @@
+"""The reversal of one recorded event by the opposite fact, once.
+
+A count that stands corrects all earlier events of its stock: to undo one of them would correct it
+twice. A count that was reversed counts for nothing, unless that reversal was reversed as well.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.event import Change, Event, Key
+from inventory_grpc.domain.refusals import AlreadyReversed, NotReversible, SubjectNotFound
+from inventory_grpc.domain.stock import check_difference
+from inventory_grpc.domain.values import EventAt, immutable
+
+
+class Correction(NamedTuple):
+    """A count or a reversal, which bears on the reversal of earlier events of its stream."""
+
+    position: int
+    reverses: int
+    """The position of the event that it undoes; 0 for a count."""
+
+
+def standing_counts(newest_first: Iterable[Correction]) -> Iterator[int]:
+    """Yield the positions of the counts that stand, the newest one first.
+
+    A reversal is later than the event that it undoes, so it is known when that is reached.
+    """
+    undone = set[int]()
+    for position, reverses in newest_first:
+        if position in undone:
+            continue
+        if reverses:
+            undone.add(reverses)
+        else:
+            yield position
+
+
+class Trail(NamedTuple):
+    """An event, and the later events of its stream that bear on its reversal."""
+
+    event: Event
+    reversed_by: int
+    """The position of its reversal; 0 if it was not reversed."""
+    corrections: tuple[Correction, ...]
+    """The later ones, newest first; older ones may be left out if enough counts stand."""
+
+    @property
+    def streams(self) -> Collection[Key]:
+        return (self.event.key,)
+
+    @property
+    def counted_by(self) -> int:
+        """The position of the newest later count that stands; 0 if none does."""
+        return next(standing_counts(self.corrections), 0)
+
+    def followed_by(self, events: Iterable[Event]) -> "Trail":
+        """Return the trail after *events*, which are later than its corrections, in order."""
+        target, key = self.event.position, self.event.key
+        newer = [
+            Correction(event.position, event.fact.reverses)
+            for event in events
+            if event.key == key
+            and event.position > target
+            and (event.fact.reverses or event.fact.is_count)
+        ]
+        if not newer:
+            return self
+        reversed_by = next((each.position for each in newer if each.reverses == target), 0)
+        corrections = (*reversed(newer), *self.corrections)
+        return Trail(self.event, self.reversed_by or reversed_by, corrections)
+
+    @staticmethod
+    def not_found(key: EventAt) -> SubjectNotFound:
+        return SubjectNotFound(key)
+
+
+@immutable
+class ReverseEvent:
+    """Undo the event at a position, also below the reserved units, which causes a shortfall."""
+
+    target: EventAt
+
+    @property
+    def touches(self) -> Sequence[EventAt]:
+        return (self.target,)
+
+    @property
+    def about(self) -> EventAt:
+        return self.target
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        trail: Trail | None = book.get(self.target)
+        if trail is None:
+            raise SubjectNotFound(self.target)
+        position, _, key, *_ = trail.event
+        if trail.reversed_by:
+            raise AlreadyReversed(position, trail.reversed_by)
+        fact = trail.event.fact.reversal(position)
+        if fact is None:
+            raise NotReversible(position)
+        if counted_by := trail.counted_by:
+            raise NotReversible(position, counted_by)
+        check_difference(book.get(key), fact.moves[0])
+        return [(key, fact)]
