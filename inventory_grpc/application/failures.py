@@ -61,6 +61,22 @@ class OtherLog(Refusal):
 
 
 @dataclass(eq=False)
+class CommandTooLarge(Refusal):
+    """The command would record more events than one command may."""
+
+    events: int
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"the command has {self.events:,} events, and may have {self.limit:,}; send it in parts"
+        )
+
+    def facts(self) -> Mapping[str, str]:
+        return {"events": str(self.events), "limit": str(self.limit)}
+
+
+@dataclass(eq=False)
 class Unavailable(Refusal):
     """Nothing was done; the same request can be sent again later."""
 

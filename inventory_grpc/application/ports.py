@@ -35,6 +35,8 @@ class Outcome(NamedTuple):
     """The states of the streams that it changed, or that already were as requested."""
     subjects: Sequence[State]
     replayed: bool = False
+    parts: "Sequence[Outcome]" = ()
+    """The outcomes of the commands of an atomic batch; the batch itself has no states then."""
 
 
 class DryRun(Outcome):

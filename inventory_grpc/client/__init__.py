@@ -17,6 +17,7 @@ from inventory_grpc.client.client import InventoryClient
 from inventory_grpc.client.errors import (
     AlreadyReversed,
     Cancelled,
+    CommandTooLarge,
     DeadlineExceeded,
     ExceedsReservation,
     InsufficientStock,
@@ -54,6 +55,7 @@ from inventory_grpc.client.messages import Key, Line
 __all__ = [
     "AlreadyReversed",
     "Cancelled",
+    "CommandTooLarge",
     "DeadlineExceeded",
     "ExceedsReservation",
     "InsufficientStock",

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import grpc
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.client import messages
 from inventory_grpc.client.calls import Calls, closed
 from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.errors import (
@@ -86,6 +88,41 @@ class Bulk:
             lambda on: on.commands.ExecuteBatch, pb.ExecuteBatchRequest(commands=commands), timeout
         )
         return _results(response.results, _request_ids(commands), in_doubt=in_doubt)
+
+    async def execute_atomic(  # noqa: PLR0913  the fields of the request
+        self,
+        requests: Iterable[CommandRequest],
+        *,
+        request_id: str = "",
+        reason: str = "",
+        reference: str = "",
+        occur_time: datetime | None = None,
+        dry_run: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> Sequence[pb.CommandResult]:
+        """Execute commands as one: all of them are recorded, or none.
+
+        *requests* is a list of messages such as `AddStockRequest`, without a `request_id` of
+        their own; each is decided on what the ones before it made so. They have at most 500
+        events together. The keywords are those of a single command, and apply to all; the
+        `reason`, `reference` and `occur_time` of a message win over them.
+
+        Raises:
+            InvalidValue: there are none, or more than 1,000.
+            CommandTooLarge: they have more than 500 events together.
+            InventoryError: that of the command that was refused, whose `command_index` is its
+                place in *requests*; or one of those that every command may raise, see
+                `StockCommands`.
+            TypeError: one of *requests* is not a command; then nothing is sent.
+        """
+        request = messages.made(
+            pb.ExecuteBatchRequest,
+            commands=_bare_commands(requests),
+            atomic=True,
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
+        )
+        response = await self._calls(lambda on: on.commands.ExecuteBatch, request, timeout)
+        return response.results
 
     async def execute_stream(self, batches: Batches) -> AsyncGenerator[Sequence[Result], None]:
         """Send *batches* as fast as the server accepts them, and yield their outcomes in order.
@@ -174,16 +211,22 @@ async def _one_by_one(batches: Batches) -> AsyncGenerator[Iterable[CommandReques
 
 
 def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
+    """Return commands of *requests*; a request without a `request_id` gets one."""
+    commands = _bare_commands(requests)
+    for command in commands:
+        request = getattr(command, command.WhichOneof("command") or "")
+        request.request_id = request.request_id or str(uuid4())
+    return commands
+
+
+def _bare_commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
     make: Any = pb.Command
     commands = []
     for request in listed("requests", requests, "requests"):
         kind = _KINDS.get(type(request))
         if kind is None:
             raise TypeError(f"a command is a message such as AddStockRequest, not {shown(request)}")
-        command = make(**{kind: request})
-        if not request.request_id:
-            getattr(command, kind).request_id = str(uuid4())
-        commands.append(command)
+        commands.append(make(**{kind: request}))
     return commands
 
 

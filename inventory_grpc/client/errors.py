@@ -14,6 +14,7 @@
         NotReversible            the event cannot be reversed: `why`, `by_position`
         AlreadyReversed          the event was reversed before: `by_position`
         LevelTooHigh             a level would exceed the maximum
+        CommandTooLarge          an atomic batch has more events than a command may have
         OtherLog                 the position belongs to another log: `log_id`
         VersionConflict          it has another version or other units than expected: `current`
         PositionAhead            the position is beyond the log: `head_position`
@@ -96,6 +97,12 @@ class InventoryError(Exception):
             return said
         again = f"request_id, {self.request_id}," if self.request_id else "request_ids"
         return f"{said} (it may have been recorded: the same {again} can be sent again)"
+
+    @property
+    def command_index(self) -> int | None:
+        """The place of the refused command in an atomic batch, from 0."""
+        index = self.facts.get("command_index")
+        return None if index is None else int(index)
 
     @property
     def repeatable(self) -> bool:
@@ -214,6 +221,10 @@ class LevelTooHigh(Refused):
     """A level, or a sum over stores, would exceed the maximum."""
 
 
+class CommandTooLarge(Refused):
+    """The commands of an atomic batch have more events together than one command may have."""
+
+
 class OtherLog(Refused):
     """The position belongs to another log than the server's."""
 
@@ -312,6 +323,12 @@ class Untrusted(Unavailable):
     """The server's certificate is not trusted; the message says why. Nothing was sent."""
 
     doubtful = False
+
+    @property
+    def command_index(self) -> int | None:
+        """The place of the refused command in an atomic batch, from 0."""
+        index = self.facts.get("command_index")
+        return None if index is None else int(index)
 
     @property
     def repeatable(self) -> bool:

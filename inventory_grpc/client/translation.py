@@ -30,6 +30,7 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_NOT_REVERSIBLE: errors.NotReversible,
     ErrorReason.ERROR_REASON_ALREADY_REVERSED: errors.AlreadyReversed,
     ErrorReason.ERROR_REASON_LEVEL_TOO_HIGH: errors.LevelTooHigh,
+    ErrorReason.ERROR_REASON_COMMAND_TOO_LARGE: errors.CommandTooLarge,
     ErrorReason.ERROR_REASON_OTHER_LOG: errors.OtherLog,
     ErrorReason.ERROR_REASON_VERSION_CONFLICT: errors.VersionConflict,
     ErrorReason.ERROR_REASON_POSITION_AHEAD: errors.PositionAhead,

@@ -69,13 +69,17 @@ Change: TypeAlias = tuple[Key, Fact]
 
 
 class Cause(NamedTuple):
-    """The actor, request and reason of an event; a field that the caller left out is empty."""
+    """The actor, request and reason of an event; a field that the caller left out is empty.
+
+    In an atomic batch, `part` is the number of the command, from 1; otherwise it is 0.
+    """
 
     request_id: str = ""
     actor: str = ""
     reason: str = ""
     reference: str = ""
     occur_time: Instant | None = None
+    part: int = 0
 
 
 class Levels(NamedTuple):

@@ -40,6 +40,9 @@ if TYPE_CHECKING:  # the commands of these nouns raise refusals
 class Refusal(Exception):
     """A command or query was refused, for the reason that its class names."""
 
+    command_index: int | None = None
+    """The index of the refused command in an atomic batch."""
+
     def facts(self) -> Mapping[str, str]:
         """Return the scalar values for programs, by name."""
         return {}

@@ -210,6 +210,7 @@ def decode(data: bytes) -> Event:
         message.reason,
         message.reference,
         instant(message.occur_time) if message.HasField("occur_time") else None,
+        message.part,
     )
     values = [read(source) for read in codec.read]
     key, after = _key_and_levels(message)

@@ -95,15 +95,20 @@ async def submit(
     Raises:
         InvalidValue: there are no commands, or too many.
     """
-    if not 1 <= len(commands) <= MAX_COMMANDS:
-        problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
-        raise InvalidValue([Violation("commands", problem)])
+    check_size(commands)
     submissions: list[Submission] = []
     refusals: list[Refusal | None] = []
     async for chunk in _in_chunks(commands):
         refusals += [_read(command, read, submissions) for command in chunk]
     count.add(commands=len(commands))
     return Submitted(refusals, await record_all(submissions), count)
+
+
+def check_size(commands: Sequence[pb.Command]) -> None:
+    """Raise `InvalidValue` if there are no commands, or too many."""
+    if not 1 <= len(commands) <= MAX_COMMANDS:
+        problem = f"{counted(len(commands))}; must be 1 to {MAX_COMMANDS:,} commands"
+        raise InvalidValue([Violation("commands", problem)])
 
 
 def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:

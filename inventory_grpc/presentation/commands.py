@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
@@ -13,15 +12,16 @@ from google.protobuf.message_factory import GetMessageClass
 from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome, RequestKey, WallClock
-from inventory_grpc.domain.event import Cause
-from inventory_grpc.domain.values import DEFAULT_TTL, Instant, Name, Span, Ttl, is_name, new
-from inventory_grpc.presentation.bulk import CommandCount, Submitted, submit
+from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
+from inventory_grpc.presentation.bulk import CommandCount, Submitted, check_size, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.nouns import command_rows
 from inventory_grpc.presentation.rows import CommandRow
+from inventory_grpc.presentation.submissions import read_atomic, read_command
+from inventory_grpc.presentation.to_proto import fill_result
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
@@ -36,23 +36,8 @@ MANY: Final = ("ExecuteBatch", "ExecuteStream")
 
 ROLES: Final[Mapping[str, Role]] = _SINGLE | dict.fromkeys(MANY, max(_SINGLE.values()))
 
-_WITH_A_MAP: Final = frozenset(
-    method.name
-    for method in SERVICE.methods
-    if any(
-        field.message_type is not None and field.message_type.GetOptions().map_entry
-        for field in method.input_type.fields
-    )
-)
-"""The methods with a map in their request, whose entries have no order."""
-
 MAX_WAIT_SECONDS: Final = 30.0
 """The longest wait for the start of a command without a deadline."""
-
-EARLIEST: Final = Instant(946_684_800_000_000)
-"""The year 2000, the lower bound of `occur_time`."""
-
-DAY: Final = 24 * 3600 * 1_000_000
 
 
 class Ledger(Protocol):
@@ -89,8 +74,7 @@ class Commands:
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
             submission = read_command(row, request, Validator(call.caller), now())
-            if submission.is_dry:
-                call.note(dry_run=True)
+            _note_dry_run(call, submission)
             response: Message = respond()
             row.fill(response, await ledger.record(submission, _deadline(call)))
             return response
@@ -100,8 +84,30 @@ class Commands:
     async def _execute_batch(
         self, request: pb.ExecuteBatchRequest, call: Call
     ) -> pb.ExecuteBatchResponse:
+        if request.atomic:
+            return await self._execute_together(request, call)
+        with Validator(call.caller) as check:
+            for field, _ in request.ListFields():
+                if field.name != "commands":
+                    check.violation(field.name, "must be unset without atomic")
         submitted = await self._submit(request.commands, call, CommandCount(call))
         return await submitted.respond(pb.ExecuteBatchResponse())
+
+    async def _execute_together(
+        self, request: pb.ExecuteBatchRequest, call: Call
+    ) -> pb.ExecuteBatchResponse:
+        """Execute the commands of an atomic batch as one command."""
+        check_size(request.commands)
+        submission = read_atomic(request, self._row_of, Validator(call.caller), self._now())
+        call.note(commands=len(request.commands), atomic=True)
+        _note_dry_run(call, submission)
+        outcome = await self._ledger.record(submission, _deadline(call))
+        response = pb.ExecuteBatchResponse()
+        for part in outcome.parts:
+            fill_result(response.results.add(), part)
+        for result in response.results:
+            result.position, result.replayed = outcome.position, outcome.replayed
+        return response
 
     async def _execute_stream(
         self, requests: AsyncIterator[pb.ExecuteStreamRequest], call: Call
@@ -131,64 +137,9 @@ def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:
     return {fields[request_of[row.name]]: row for row in rows}
 
 
-def read_command(
-    row: CommandRow,
-    request: Any,  # noqa: ANN401  of that row
-    check: Validator,
-    now: Instant,
-) -> Submission:
-    """Read and validate the request of one command.
-
-    Raises:
-        InvalidValue, PermissionDenied: the request is invalid, or not allowed.
-    """
-    with check:
-        command = row.read(check, request)
-        reported = cause(check, request, now)
-    request_id, actor, _, _, _ = reported
-    key, digest, is_dry = None, b"", request.dry_run
-    if request_id:
-        key = new(RequestKey, (actor, request_id))
-        digest = fingerprint(row.name, _to_record(request) if is_dry else request)
-    return new(Submission, (command, reported, key, digest, check.caller.scope, is_dry))
-
-
-def _to_record(request: Message) -> Message:
-    """Return *request* without `dry_run`, which is no part of its fingerprint."""
-    to_record = type(request)()
-    to_record.CopyFrom(request)
-    to_record.ClearField("dry_run")
-    return to_record
-
-
-def cause(check: Validator, request: Any, now: Instant) -> Cause:  # noqa: ANN401  of any command
-    if (request_id := request.request_id) and not is_name(request_id):
-        check.value(Name, "request_id", request_id)
-    occur_time = None
-    if request.HasField("occur_time"):
-        occur_time = check.instant("occur_time", request.occur_time)
-        if not EARLIEST <= occur_time <= now + DAY:
-            check.violation("occur_time", "must be from the year 2000 to one day from now")
-    reason, reference = request.reason, request.reference
-    if reason:
-        check.text("reason", reason)
-    if reference:
-        check.text("reference", reference)
-    return new(Cause, (request_id, check.caller.actor, reason, reference, occur_time))
-
-
-def fingerprint(rpc: str, request: Message) -> bytes:
-    """Return the digest that distinguishes *request* from others with the same request id.
-
-    It covers the parsed message, without unknown fields and without defaults. It is stored, so
-    the computation can never change.
-    """
-    request.DiscardUnknownFields()
-    if rpc in _WITH_A_MAP:  # for all others the option has no effect, but takes time
-        content = request.SerializeToString(deterministic=True)
-    else:
-        content = request.SerializeToString()
-    return sha256(rpc.encode() + b"\0" + content).digest()
+def _note_dry_run(call: Call, submission: Submission) -> None:
+    if submission.is_dry:
+        call.note(dry_run=True)
 
 
 def _deadline(call: Call) -> float:

@@ -13,6 +13,7 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from inventory_grpc.application.failures import (
+    CommandTooLarge,
     Internal,
     LogDamaged,
     OtherLog,
@@ -67,6 +68,7 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     NotReversible: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_REVERSIBLE),
     AlreadyReversed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_ALREADY_REVERSED),
     LevelTooHigh: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_LEVEL_TOO_HIGH),
+    CommandTooLarge: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_COMMAND_TOO_LARGE),
     OtherLog: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_OTHER_LOG),
     VersionConflict: (StatusCode.ABORTED, pb.ERROR_REASON_VERSION_CONFLICT),
     PositionAhead: (StatusCode.OUT_OF_RANGE, pb.ERROR_REASON_POSITION_AHEAD),
@@ -146,8 +148,12 @@ def fill_error(error: CommandError, answer: Refusal | TimeoutError) -> None:
 def _fill(status: Status | CommandError, refusal: Refusal, max_rows_bytes: int) -> None:
     code, _ = STATUS[type(refusal)]
     status.code = code.value[0]
-    status.message = _short(str(refusal))
-    info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=refusal.facts())
+    message, metadata = str(refusal), dict(refusal.facts())
+    if refusal.command_index is not None:
+        metadata["command_index"] = str(refusal.command_index)
+        message = f"commands[{refusal.command_index}]: {message}"
+    status.message = _short(message)
+    info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=metadata)
     for detail in (info, *_details(refusal, max_rows_bytes)):
         status.details.add().Pack(detail)
 

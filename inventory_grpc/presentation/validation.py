@@ -74,13 +74,15 @@ class Validator:
         PermissionDenied: the request is outside the caller's scope.
     """
 
-    __slots__ = ("_denied", "_stores", "_violations", "caller")
+    __slots__ = ("_denied", "_stores", "_violations", "caller", "path")
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
         self._violations: list[Violation] = []
         self._stores = caller.scope.stores
         self._denied: PermissionDenied | None = None
+        self.path = ""
+        """The place of the fields in the request: what precedes their names in violations."""
 
     def __enter__(self) -> Self:
         return self
@@ -101,6 +103,7 @@ class Validator:
 
     def violation(self, field: str, problem: str) -> None:
         """Record a violation, only the first one of each field."""
+        field = self.path + field
         if len(self._violations) < MAX_VIOLATIONS and all(
             noted != field for noted, _ in self._violations
         ):

@@ -288,3 +288,35 @@ def test_a_dry_run_answers_as_the_run_after_it() -> None:
 def _settled(outcome: Outcome) -> object:
     """Return *outcome* without the position of its last event, which a dry run has none of."""
     return outcome.streams, outcome.subjects
+
+
+def test_an_atomic_batch_is_its_commands_one_by_one_or_nothing() -> None:
+    reached = Counter[str]()
+
+    async def story(store: Store, history: list[Step]) -> None:
+        writer = player(store, ManualClock())
+        commands = [command for _, command in history]
+        for first in range(0, len(commands), 3):
+            three = commands[first : first + 3]
+            before = await log_of(store)
+            together = await writer.play_together(*three, request_id=f"batch-{first}")
+            if isinstance(together, Refusal):
+                assert await log_of(store) == before
+                assert together.command_index is not None
+                reached["refused"] += 1
+                # what comes before it is not refused, and it is
+                alone = await writer.play(*three[: together.command_index + 1])
+                assert [isinstance(one, Refusal) for one in alone[:-1]] == [False] * (
+                    len(alone) - 1
+                )
+                assert (type(alone[-1]), str(alone[-1])) == (type(together), str(together))
+                continue
+            events = [Event.FromString(data) for data in (await log_of(store))[len(before) :]]
+            assert {event.command_position for event in events} <= {len(before) + 1}
+            again = await writer.play_together(*three, request_id=f"batch-{first}")
+            assert again == together._replace(replayed=True)
+            reached["unchanged" if len({e.part for e in events}) < len(three) else "recorded"] += 1
+        Model(await log_of(store))
+
+    for_all(timeless, story)
+    assert_reached(reached, "refused", "recorded", "unchanged")

@@ -213,6 +213,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "from_now": TRUE,
     "newest_first": ANY_FLAG,
     "dry_run": Rule(good=False, bad={}),
+    "atomic": Rule(good=True, bad={}, is_usual=True),
     "stop_at_head": Rule(good=True, bad={}, is_usual=True),
     "states": Rule(1, {5: [0, 99, -1, INT32_MAX]}, {5: [2, 3, 4]}, most=100),
     "event_types": Rule(

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
@@ -149,6 +150,17 @@ class Player:
                 for command, request_id in zip(commands, ids, strict=True)
             ]
         )
+
+    async def play_together(
+        self, *commands: Command, request_id: str = "", is_dry: bool = False
+    ) -> Outcome | Refusal:
+        """Do *commands* as an atomic batch."""
+        cause = Cause(request_id)
+        parts = [Part(one, cause._replace(part=part)) for part, one in enumerate(commands, 1)]
+        batch = AtomicBatch(parts)
+        asked = Submission.of(batch, cause, repr(batch).encode())._replace(is_dry=is_dry)
+        [answer] = await self.writer.answer([asked])
+        return answer
 
     async def expire_due(self) -> None:
         await self.writer.expire_due()

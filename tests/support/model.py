@@ -39,6 +39,8 @@ class Promise:
     order_id: str
     expire_time: int | None
     number: int
+    made: tuple[int, int]
+    """The command that made it, and its place in an atomic batch."""
     state: str = "active"
     parts: dict[Key, Part] = field(default_factory=dict)
 
@@ -131,11 +133,12 @@ class Model:
         if fact in {"stock_reserved", "reservation_extended"} and content.HasField("expire_time"):
             expire_time = content.expire_time.ToMicroseconds()
         if fact == "stock_reserved":
+            made = event.command_position, event.part
             promise = self.promises.setdefault(
                 content.reservation_id,
-                Promise(content.customer_id, content.order_id, expire_time, event.position),
+                Promise(content.customer_id, content.order_id, expire_time, event.position, made),
             )
-            assert promise.number == event.command_position, "it was made twice"
+            assert promise.made == made, "it was made twice"
             assert key not in promise.parts, "a line is there twice"
             promise.parts[key] = Part(content.quantity, held=content.quantity)
             return

@@ -62,7 +62,7 @@ _COMMANDS: Final[list[Message]] = [
 ]
 
 _OTHERS: Final[list[Message]] = [
-    commands_pb2.ExecuteBatchRequest(),
+    commands_pb2.ExecuteBatchRequest(atomic=True),
     commands_pb2.ExecuteStreamRequest(),
     queries_pb2.GetStockRequest(**KETTLES),
     queries_pb2.BatchGetStockRequest(keys=[StockKey(**KETTLES)]),

@@ -1181,7 +1181,8 @@ class CommandResult(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position of the command's last event, or the head of the log if nothing had to be
-    recorded. Send it as `min_position` to read the effect of the command.
+    recorded; in an atomic batch, that of the batch. Send it as `min_position` to read
+    the effect of the command.
     """
     replayed: _builtins.bool
     """Whether this is the answer to an earlier request with the same `request_id`."""
@@ -1253,18 +1254,57 @@ class ExecuteBatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COMMANDS_FIELD_NUMBER: _builtins.int
+    ATOMIC_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    atomic: _builtins.bool
+    """Executes the commands as one: all are recorded, or none. Each is decided on the
+    stocks and reservations as the ones before it leave them. If one is refused, the
+    call is refused for the same reason, with `command_index` in its metadata. The
+    commands have no `request_id` and no `dry_run` of their own. If they have more than
+    500 events together, the call fails with `COMMAND_TOO_LARGE`.
+    """
+    request_id: _builtins.str
+    """Makes an atomic batch idempotent, as for a single command. Only with `atomic`."""
+    reason: _builtins.str
+    """The reason of the commands that have none of their own. At most 512 bytes of UTF-8.
+    Only with `atomic`.
+    """
+    reference: _builtins.str
+    """The reference of the commands that have none of their own. At most 512 bytes. Only
+    with `atomic`.
+    """
+    dry_run: _builtins.bool
+    """Decides an atomic batch and records nothing, as for a single command. Only with
+    `atomic`; without it, each command has its own.
+    """
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Command]:
         """1 to 1,000 commands."""
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world of the commands that have none of their own. Only with
+        `atomic`.
+        """
 
     def __init__(
         self,
         *,
         commands: _abc.Iterable[Global___Command] | None = ...,
+        atomic: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commands", b"commands"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["atomic", b"atomic", "commands", b"commands", "dry_run", b"dry_run", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,14 +145,16 @@ class InventoryCommandsStub:
     """
     ExecuteBatch: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteBatchRequest, _commands_pb2.ExecuteBatchResponse]
     """Executes up to 1,000 commands in the given order, each as if it had been sent
-    alone.
+    alone; or, with `atomic`, all of them as one command.
 
-    They are independent: the refusal of one does not affect the others, and its
-    result has the error. The answer is sent when all that succeeded are on disk.
+    Without `atomic` they are independent: the refusal of one does not affect the
+    others, and its result has the error. The answer is sent when all that succeeded
+    are on disk.
     `request_id`s are shared with single commands: a command of a batch can be
     repeated alone, and the reverse. Fails as a whole with
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
-      then none was done.
+      then none was done,
+    - with `atomic`, what refuses one of its commands.
 
     If the call fails in another way, or its deadline passes, any of them may have
     been done: send the same request again. A command whose result has the code
@@ -370,14 +372,16 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_commands_pb2.ExecuteBatchRequest, _abc.Awaitable[_commands_pb2.ExecuteBatchResponse]],
     ) -> _abc.Awaitable[_commands_pb2.ExecuteBatchResponse]:
         """Executes up to 1,000 commands in the given order, each as if it had been sent
-        alone.
+        alone; or, with `atomic`, all of them as one command.
 
-        They are independent: the refusal of one does not affect the others, and its
-        result has the error. The answer is sent when all that succeeded are on disk.
+        Without `atomic` they are independent: the refusal of one does not affect the
+        others, and its result has the error. The answer is sent when all that succeeded
+        are on disk.
         `request_id`s are shared with single commands: a command of a batch can be
         repeated alone, and the reverse. Fails as a whole with
         - `INVALID_ARGUMENT` (`INVALID_VALUE`) when there are none, or more than 1,000:
-          then none was done.
+          then none was done,
+        - with `atomic`, what refuses one of its commands.
 
         If the call fails in another way, or its deadline passes, any of them may have
         been done: send the same request again. A command whose result has the code

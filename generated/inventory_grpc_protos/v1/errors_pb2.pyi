@@ -13,6 +13,9 @@ again, with the same `request_id`. `google/rpc/status.proto` and
 The `ErrorInfo` has the domain `inventory.v1`, a reason from `ErrorReason`, and
 metadata with scalar values. All details together stay under 4 KiB. Match on the
 reason and the metadata; the message is for people and may change.
+
+Where one command of an atomic batch is refused, the metadata also has
+`command_index`, the place of that command in the batch, from 0.
 """
 
 from collections import abc as _abc
@@ -275,6 +278,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "ALREADY_REVERSED", "domain": "inventory.v1",
          "metadata": {"position": "7", "by_position": "8"}}
     """
+    ERROR_REASON_COMMAND_TOO_LARGE: _ErrorReason.ValueType  # 27
+    """The commands of an atomic batch would record more events together than one command
+    may. Nothing was recorded; send them in several batches.
+
+    Code `FAILED_PRECONDITION`.
+
+        {"reason": "COMMAND_TOO_LARGE", "domain": "inventory.v1",
+         "metadata": {"events": "612", "limit": "500"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of `google.rpc.ErrorInfo`, where they have no prefix `ERROR_REASON_`.
@@ -518,6 +530,15 @@ Code `FAILED_PRECONDITION`.
 
     {"reason": "ALREADY_REVERSED", "domain": "inventory.v1",
      "metadata": {"position": "7", "by_position": "8"}}
+"""
+ERROR_REASON_COMMAND_TOO_LARGE: ErrorReason.ValueType  # 27
+"""The commands of an atomic batch would record more events together than one command
+may. Nothing was recorded; send them in several batches.
+
+Code `FAILED_PRECONDITION`.
+
+    {"reason": "COMMAND_TOO_LARGE", "domain": "inventory.v1",
+     "metadata": {"events": "612", "limit": "500"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -315,6 +315,7 @@ class Event(_message.Message):
     OCCUR_TIME_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     REVERSES_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
     STOCK_ADDED_FIELD_NUMBER: _builtins.int
     STOCK_REMOVED_FIELD_NUMBER: _builtins.int
     STOCK_ADJUSTED_FIELD_NUMBER: _builtins.int
@@ -354,6 +355,8 @@ class Event(_message.Message):
     """
     reverses: _builtins.int
     """Position of the event that this one undoes. 0: none."""
+    part: _builtins.int
+    """The place of the command in its atomic batch, from 1. 0 where it was no such batch."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
         """The time of recording, by the server's clock. Never earlier than that of the
@@ -426,6 +429,7 @@ class Event(_message.Message):
         occur_time: _timestamp_pb2.Timestamp | None = ...,
         subject: _builtins.str = ...,
         reverses: _builtins.int = ...,
+        part: _builtins.int = ...,
         stock_added: Global___StockAdded | None = ...,
         stock_removed: Global___StockRemoved | None = ...,
         stock_adjusted: Global___StockAdjusted | None = ...,
@@ -438,7 +442,7 @@ class Event(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "product_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015

@@ -12,11 +12,12 @@ from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
+from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Answered, DryRun, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Change, Key
+from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import ABOUT, SUBJECTS
 from inventory_grpc.domain.values import Instant, new
@@ -35,6 +36,12 @@ MAX_DUE: Final = 2 * MAX_EXPIRED
 
 DUE_AT_ONCE: Final = 32
 """States of overdue subjects per read; usually the first few free enough units."""
+
+
+ALL: Final = 2**63
+"""More units than any stock has, so that all overdue reservations on it expire."""
+
+_EXPIRING: Final = "overdue reservations are being expired; try again"
 
 
 @dataclass(slots=True)
@@ -95,21 +102,58 @@ class Batch:
                 return self._repeat(answered)
         if self._is_any_due:
             self._expire_touched(command)
-        changes = self._decide(command)
         book = self.book
-        if is_dry:
-            return DryRun(*book.fork().record(command, changes, cause)._replace(position=book.head))
-        first = book.head + 1
-        outcome = book.record(command, changes, cause)
+        if is_dry or isinstance(command, AtomicBatch):
+            trial, outcome = self._try(command, cause)
+            if is_dry:
+                return DryRun(*outcome._replace(position=book.head))
+            events, is_told = len(trial.recorded), _tells(outcome, trial.recorded)
+            book.adopt(trial)
+        else:
+            changes = self._decide(command)
+            outcome = book.record(command, changes, cause)
+            events, is_told = len(changes), bool(changes)
         if key is not None:
-            self._remember(key, fingerprint, outcome, first if changes else None)
+            first = outcome.position - events + 1
+            self._remember(key, fingerprint, outcome, first if is_told else None)
         return outcome
 
-    def _check_scope(self, command: Command, scope: Scope) -> None:
+    def _try(self, command: AnyCommand, cause: Cause) -> tuple[Workbook, Outcome]:
+        """Record *command* in a fork of the book."""
+        if isinstance(command, AtomicBatch):
+            return self._try_together(command)
+        changes = self._decide(command)
+        trial = self.book.fork()
+        return trial, trial.record(command, changes, cause)
+
+    def _try_together(self, batch: AtomicBatch) -> tuple[Workbook, Outcome]:
+        """Record *batch* in a fork of the book.
+
+        If stock is short, expire overdue reservations on all of its stocks and try once more.
+        """
+        trial = self.book.fork()
+        try:
+            return trial, trial.record_together(batch.parts)
+        except Refusal as refusal:
+            shortage = refusal.shortage()
+            if not shortage or not self._is_any_due:
+                raise
+        kinds = {type(key) for key in shortage}
+        others = [key for key in batch.touches if type(key) in kinds]
+        if not self._free(dict.fromkeys([*shortage, *others], ALL)):
+            raise WritesRefused(0.1, _EXPIRING)
+        trial = self.book.fork()
+        return trial, trial.record_together(batch.parts)
+
+    def _check_scope(self, command: AnyCommand, scope: Scope) -> None:
         """Refuse a command about what is outside *scope*, or does not exist, in the same way.
 
         Both come before the check of the request id, which would reveal the difference.
         """
+        if isinstance(command, AtomicBatch):
+            for part in command.parts:
+                self._check_scope(part.command, scope)
+            return
         about = command.about
         if about is not None:
             state = self.book.get(about)
@@ -128,7 +172,7 @@ class Batch:
     ) -> None:
         """Remember the answer: by the position of its *first* event, from which it is made again.
 
-        The outcome of a command without events is kept as it is.
+        The outcome is kept as it is where events do not tell it.
         """
         if first is None:
             answered = Answered(fingerprint, outcome.position, outcome, self.book.now)
@@ -138,7 +182,7 @@ class Batch:
         self.read.answered[key] = answered
         self.remembered.append((key, answered))
 
-    def _expire_touched(self, command: Command) -> None:
+    def _expire_touched(self, command: AnyCommand) -> None:
         """Expire the overdue subjects that *command* reads."""
         for key in command.touches:
             if type(key) in SUBJECTS:
@@ -155,7 +199,7 @@ class Batch:
             if not shortage or not self._is_any_due:
                 raise
         if not self._free(shortage):
-            raise WritesRefused(0.1, "overdue reservations are being expired; try again")
+            raise WritesRefused(0.1, _EXPIRING)
         return command.decide(self.book)
 
     def _free(self, wanted: Mapping[Key, int]) -> bool:
@@ -210,3 +254,8 @@ class Batch:
         self.book.require([key for key, _ in changes])
         self.book.append(changes, Cause(occur_time=state.expire_time))
         self._expired += 1
+
+
+def _tells(outcome: Outcome, events: Sequence[Event]) -> bool:
+    """Return whether *events* suffice to make *outcome* again: each part has some."""
+    return len({event.cause.part for event in events}) == max(1, len(outcome.parts))

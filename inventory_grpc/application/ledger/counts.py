@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.mailbox import Answer
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.tally import SIZES, Tally
-from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event
 
 
@@ -24,7 +24,7 @@ class LedgerCounts:
     """Counts commands, events and transactions."""
 
     def __init__(self) -> None:
-        self.commands: Counter[tuple[type[Command], bool | type[Any]]] = Counter()
+        self.commands: Counter[tuple[type[AnyCommand], bool | type[Any]]] = Counter()
         """By command, and by its refusal; an outcome counts by whether it was replayed."""
         self.recorded: Counter[type[Any]] = Counter()
         """Events by fact."""
@@ -32,7 +32,7 @@ class LedgerCounts:
         """With the sync in them, also of transactions that failed."""
         self.transaction_commands = Tally(SIZES)
 
-    def answered(self, commands: Sequence[Command], answers: Sequence[Answer]) -> None:
+    def answered(self, commands: Sequence[AnyCommand], answers: Sequence[Answer]) -> None:
         self.commands.update(
             [
                 (type(command), answer.replayed if type(answer) is Outcome else type(answer))

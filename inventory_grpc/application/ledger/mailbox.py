@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from inventory_grpc.application.failures import Overloaded
+from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.tracing import Wait, begin_wait
-from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 
 MAX_WAITING: Final = 4_096
@@ -31,7 +31,7 @@ Answer = Outcome | Refusal | TimeoutError
 Answers = asyncio.Future[Sequence[Answer]]
 """The future answers to a group of commands, in order."""
 
-Count = Callable[[Sequence[Command], Sequence[Answer]], None]
+Count = Callable[[Sequence[AnyCommand], Sequence[Answer]], None]
 """Counts answered commands; with fewer answers than commands, the first commands."""
 
 

@@ -3,8 +3,8 @@
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
+from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ports import RequestKey
-from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 
 _NO_CAUSE: Final = Cause()
@@ -13,7 +13,7 @@ _NO_CAUSE: Final = Cause()
 class Submission(NamedTuple):
     """A command, and what the ledger needs to know of its request."""
 
-    command: Command
+    command: AnyCommand
     cause: Cause
     key: RequestKey | None
     """The key under which the answer is stored, if the request can be repeated."""
@@ -26,7 +26,7 @@ class Submission(NamedTuple):
     @classmethod
     def of(
         cls,
-        command: Command,
+        command: AnyCommand,
         cause: Cause = _NO_CAUSE,
         fingerprint: bytes = b"",
         scope: Scope = EVERYWHERE,

@@ -5,10 +5,13 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
+from inventory_grpc.application.failures import CommandTooLarge
+from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, new
@@ -96,18 +99,45 @@ class Workbook:
         forked._earlier = [*self._earlier, *self.recorded]  # noqa: SLF001  of the same class
         return forked
 
+    def adopt(self, fork: Self) -> None:
+        """Continue from *fork*, which was made of this workbook as it is."""
+        self.states, self.head = fork.states, fork.head
+        self.recorded += fork.recorded
+
     def record(self, command: Command, changes: Sequence[Change], cause: Cause) -> Outcome:
         """Append the *changes* that *command* was decided to make, if any."""
         return self.append(changes, cause) if changes else self._unchanged(command)
 
-    def append(self, changes: Sequence[Change], cause: Cause) -> Outcome:
-        """Append the facts to the log as events, and update the states."""
+    def record_together(self, parts: Sequence[Part]) -> Outcome:
+        """Decide each command on the states that the ones before it made, and append its changes.
+
+        After a refusal, discard this workbook, which then has some of the changes.
+        """
+        first, outcomes = self.head + 1, list[Outcome]()
+        for index, (command, cause) in enumerate(parts):
+            try:
+                changes = command.decide(self)
+            except Refusal as refusal:
+                refusal.command_index = index
+                raise
+            made = self.append(changes, cause, first) if changes else self._unchanged(command)
+            outcomes.append(made)
+        if len(self.recorded) > MAX_EVENTS:
+            raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
+        return Outcome(self.head, (), (), parts=tuple(outcomes))
+
+    def append(self, changes: Sequence[Change], cause: Cause, first: int | None = None) -> Outcome:
+        """Append the facts to the log as events, and update the states.
+
+        *first* is the position of the command's first event; by default that of *changes*.
+        """
         if len(changes) > 1:
             self.require([key for key, _ in changes])
-        states, recorded, now, first = self.states, self.recorded, self.now, self.head + 1
+        states, recorded, now = self.states, self.recorded, self.now
         streams: dict[Key, State] = {}
         about: dict[Key, list[Event]] = {}
         position = self.head
+        first = first or position + 1
         for key, fact in changes:
             after = (states.get(key) or self.get(key)).then(fact, now)
             position += 1
@@ -118,7 +148,7 @@ class Workbook:
                 about.setdefault(subject, []).append(event)
         self.head = position
         subjects = [self._evolve(*subject) for subject in about.items()] if about else []
-        return new(Outcome, (position, list(streams.values()), subjects, False))
+        return new(Outcome, (position, list(streams.values()), subjects, False, ()))
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])

@@ -31,15 +31,30 @@ def load_state(text: str) -> State:
 
 
 def dump_outcome(outcome: Outcome) -> str:
-    streams = [_dumped(state) for state in outcome.streams]
-    subjects = [_dumped(state) for state in outcome.subjects]
-    return _text({"position": outcome.position, "streams": streams, "subjects": subjects})
+    return _text(_dumped_outcome(outcome))
 
 
 def load_outcome(text: str) -> Outcome:
-    content = json.loads(text)
-    streams = [_loaded(state) for state in content["streams"]]
-    return Outcome(content["position"], streams, [_loaded(state) for state in content["subjects"]])
+    return _loaded_outcome(json.loads(text))
+
+
+def _dumped_outcome(outcome: Outcome) -> dict[str, Any]:
+    parts = [_dumped_outcome(part) for part in outcome.parts]
+    return {
+        "position": outcome.position,
+        "streams": [_dumped(state) for state in outcome.streams],
+        "subjects": [_dumped(state) for state in outcome.subjects],
+        **({"parts": parts} if parts else {}),
+    }
+
+
+def _loaded_outcome(content: dict[str, Any]) -> Outcome:
+    return Outcome(
+        content["position"],
+        [_loaded(state) for state in content["streams"]],
+        [_loaded(state) for state in content["subjects"]],
+        parts=tuple(_loaded_outcome(part) for part in content.get("parts", ())),
+    )
 
 
 def _text(content: object) -> str:

@@ -190,7 +190,8 @@ def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
         "FROM events JOIN reservation_lines AS line "
         "ON line.reservation = events.subject AND line.stream = events.stream "
         "JOIN streams ON streams.stream = events.stream "
-        "WHERE position >= ? AND position < ? AND position - ordinal = ? ORDER BY position",
+        "WHERE position >= ? AND position < ? AND position - ordinal = "
+        "(SELECT position - ordinal FROM events WHERE position = ?) ORDER BY position",
         (number, number + MAX_COMMAND_EVENTS, number),
     )
     lines = {

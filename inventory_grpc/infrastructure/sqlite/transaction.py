@@ -1,6 +1,7 @@
 """The writer's transaction in SQLite."""
 
 from collections.abc import Collection, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import apsw
@@ -126,6 +127,14 @@ class SqliteTransaction:
 
     def replay(self, position: int) -> Outcome:
         events = log.events_of_command(self._connection, position)
+        parts = [[*part] for _, part in groupby(events, key=lambda event: event.cause.part)]
+        outcomes = [self._outcome_of(part) for part in parts]
+        if not events[0].cause.part:
+            return outcomes[0]
+        return Outcome(events[-1].position, (), (), parts=tuple(outcomes))
+
+    def _outcome_of(self, events: Sequence[Event]) -> Outcome:
+        """Return the outcome of the command that recorded *events*."""
         last = events[-1].position
         streams = {event.key: event for event in events}
         about = dict.fromkeys(event.fact.subject for event in events)

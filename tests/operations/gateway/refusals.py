@@ -87,6 +87,11 @@ REFUSALS: Final[Mapping[str, Refused]] = {
              {"on_hand": 10**15 + 1, "expected_version": 4, "reason": "count"}),
         400, 9, "LEVEL_TOO_HIGH", {**THE_STOCK, "limit": f"{10**15}"},
     ),
+    "more events than a command has": Refused(
+        Call("POST", "/v1/commands:batchExecute",
+             {"atomic": True, "commands": [{"add_stock": {**THE_STOCK, "quantity": 1}}] * 501}),
+        400, 9, "COMMAND_TOO_LARGE", {"events": "501", "limit": "500"},
+    ),
     "a stock that has changed": Refused(
         Call("POST", f"{KETTLES}:add", {"quantity": 1, "expected_version": 7}),
         409, 10, "VERSION_CONFLICT", {**THE_STOCK, "expected_version": "7", "version": "4"},

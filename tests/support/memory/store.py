@@ -165,8 +165,18 @@ class MemoryTransaction:
         end = position
         while end < len(events) and events[end].command_position == position:
             end += 1
-        keys = dict.fromkeys(event.key for event in events[position - 1 : end])
-        name = events[end - 1].fact.subject
+        outcomes = [
+            self._outcome_of([*part])
+            for _, part in groupby(events[position - 1 : end], key=lambda event: event.cause.part)
+        ]
+        if not events[end - 1].cause.part:
+            return outcomes[0]
+        return Outcome(end, (), (), parts=tuple(outcomes))
+
+    def _outcome_of(self, events: Sequence[Event]) -> Outcome:
+        end = events[-1].position
+        keys = dict.fromkeys(event.key for event in events)
+        name = events[-1].fact.subject
         subjects = [] if name is None else [self._tables.reservation_at(name, end)]
         return Outcome(end, [self._tables.state_at(key, end) for key in keys], subjects)
 

@@ -60,8 +60,8 @@ class Tables:
         return self.events[position - 1].record_time if position else Instant(0)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Add one command's events; those of reservations are all of the same one."""
-        reservation: Reservation | None = None
+        """Add one command's events."""
+        changed: dict[ReservationId, Reservation] = {}
         for event, data in zip(events, encoded(self.log_id, events), strict=True):
             positions = self.streams.setdefault(event.key, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
@@ -71,11 +71,11 @@ class Tables:
             self.events.append(event)
             positions.append(event.position)
             if (name := event.fact.subject) is not None:
-                reservation = reservation or self.reservation(name) or Reservation.begin(event)
-                reservation = reservation.evolve([event])
+                before = changed.get(name) or self.reservation(name) or Reservation.begin(event)
+                changed[name] = before.evolve([event])
                 self.begun.setdefault(name, []).append(event.position)
-        if reservation:
-            self._show(reservation.reservation_id, reservation)
+        for name, reservation in changed.items():
+            self._show(name, reservation)
 
     def truncate(self, position: int) -> None:
         """Take back every event after *position*."""

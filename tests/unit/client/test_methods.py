@@ -22,7 +22,7 @@ METHODS: Final = {
     if not name.startswith("_")
 }
 CALLS: Final = {name: method for name, method in METHODS.items() if name != "close"}
-BULK: Final = {"execute_batch", "execute_stream"}
+BULK: Final = {"execute_batch", "execute_atomic", "execute_stream"}
 """Methods that take whole requests."""
 
 ITERABLES: Final = {Iterable, AsyncIterable}
@@ -30,7 +30,8 @@ SAMPLES: Final = {str: "kettle", int: 1}
 
 
 def rpc_of(method: str) -> str:
-    return {"events": "Subscribe"}.get(method, method.title().replace("_", ""))
+    others = {"events": "Subscribe", "execute_atomic": "ExecuteBatch"}
+    return others.get(method, method.title().replace("_", ""))
 
 
 def lists_of(method: Callable[..., Any]) -> list[str]:

@@ -11,8 +11,9 @@ from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Ttl
 from inventory_grpc.presentation.call import Call
-from inventory_grpc.presentation.commands import SERVICE, cause
+from inventory_grpc.presentation.commands import SERVICE
 from inventory_grpc.presentation.nouns import command_rows
+from inventory_grpc.presentation.submissions import cause
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.stock_pb2 import Line

@@ -8,7 +8,7 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.presentation import commands as presentation
+from inventory_grpc.presentation import submissions as presentation
 from inventory_grpc.presentation.errors import NOT_BEGUN
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.events_pb2 import Event

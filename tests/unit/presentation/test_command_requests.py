@@ -22,7 +22,7 @@ from inventory_grpc.domain.values import (
     Ttl,
     Until,
 )
-from inventory_grpc.presentation.commands import fingerprint
+from inventory_grpc.presentation.submissions import fingerprint
 from inventory_grpc.presentation.validation import MAX_VIOLATIONS
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES, stock
@@ -264,6 +264,10 @@ def test_the_order_of_a_map_does_not_change_the_fingerprint() -> None:
             request.attributes[name] = "red"
     assert requests[0].SerializeToString() != requests[1].SerializeToString()
     assert len({fingerprint("PutProduct", request) for request in requests}) == 1
+    batches = [
+        pb.ExecuteBatchRequest(commands=[pb.Command(put_product=request)]) for request in requests
+    ]
+    assert len({fingerprint("ExecuteBatch", batch) for batch in batches}) == 1
 
 
 def test_the_fingerprint_of_a_request_never_changes() -> None:

@@ -13,7 +13,8 @@ from inventory_grpc.application.ports import Outcome, RequestKey
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Span, Ttl
-from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands, fingerprint
+from inventory_grpc.presentation.commands import MAX_WAIT_SECONDS, Commands
+from inventory_grpc.presentation.submissions import fingerprint
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.engine import Engine
 from tests.support.world import MINUTE, NOON

@@ -38,6 +38,7 @@ EXAMPLES: list[Refusal] = [
     refusals.InsufficientStock([ShortLine(LONG, 10**9, 0)] * 500),
     refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)], R1),
     refusals.LevelTooHigh(LONG, 2 * 10**15),
+    failures.CommandTooLarge(501, 500),
     refusals.VersionConflict(2, Inventory(LONG, Levels(10**15, 10**15), 7, NOON)),
     failures.RequestIdReused("q" * 128),
     failures.PositionAhead(9, 5),

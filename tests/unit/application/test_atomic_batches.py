@@ -1,0 +1,89 @@
+"""An atomic batch is decided as a whole, on the states that its own commands make."""
+
+import pytest
+
+from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
+from inventory_grpc.application.ledger import batch as batch_module
+from inventory_grpc.application.ports import DryRun, Outcome
+from inventory_grpc.domain.product import PutProduct
+from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.reservation import ReservationExpired
+from inventory_grpc.domain.values import ProductId, Span, Ttl
+from tests.support.clock import ManualClock
+from tests.support.histories import Player, player
+from tests.support.scribe import events_of
+from tests.support.stores import Store, in_memory
+from tests.support.world import KETTLES, MINUTE, TOASTERS, add, remove, reserve
+
+
+async def with_overdue_holds(store: Store, clock: ManualClock) -> Player:
+    """Return a writer on five kettles and five toasters, all of them held and overdue."""
+    writer = player(store, clock)
+    await writer.play(add(5), add(5, TOASTERS))
+    for number in range(5):
+        soon = Ttl(Span(MINUTE))
+        await writer.play(reserve({KETTLES: 1, TOASTERS: 1}, f"old-{number}", expiration=soon))
+    clock.go_on(2 * MINUTE)
+    return writer
+
+
+async def test_overdue_holds_on_all_of_its_stocks_expire_first() -> None:
+    store, clock = in_memory(), ManualClock()
+    writer = await with_overdue_holds(store, clock)
+    known = PutProduct(ProductId("kettle"), "K-1", "Kettle", {})
+    done = await writer.play_together(
+        reserve({KETTLES: 3}, "r1"), known, remove(2), remove(1, TOASTERS)
+    )
+    assert isinstance(done, Outcome)
+    events = (await events_of(store))[12:]
+    assert [type(event.fact) for event in events[:10]] == [ReservationExpired] * 10
+    assert {event.command_position for event in events[10:]} == {23}
+    assert [event.cause.part for event in events[10:]] == [1, 2, 3, 4]
+
+
+async def test_it_is_decided_once_more_and_then_refused() -> None:
+    store, clock = in_memory(), ManualClock()
+    writer = await with_overdue_holds(store, clock)
+    refused = await writer.play_together(reserve({KETTLES: 3}, "r1"), remove(3))
+    assert isinstance(refused, InsufficientStock)
+    assert refused.command_index == 1
+    events = (await events_of(store))[12:]
+    assert {type(event.fact) for event in events} == {ReservationExpired}
+
+
+async def test_more_overdue_holds_than_one_step_ends_are_to_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_module, "MAX_EXPIRED", 2)
+    store, clock = in_memory(), ManualClock()
+    writer = await with_overdue_holds(store, clock)
+    asked = reserve({KETTLES: 3}, "r1"), remove(2)
+    assert isinstance(await writer.play_together(*asked), WritesRefused)
+    assert isinstance(await writer.play_together(*asked), WritesRefused)
+    assert isinstance(await writer.play_together(*asked), Outcome)
+
+
+async def test_its_events_are_those_of_one_command() -> None:
+    writer = player(in_memory(), ManualClock())
+    many = reserve({KETTLES: 1}, "r1")
+    refused = await writer.play_together(add(9), many, *[add(1)] * 499)
+    assert isinstance(refused, CommandTooLarge)
+    assert refused.facts() == {"events": "501", "limit": "500"}
+    assert isinstance(await writer.play_together(add(9), many, *[add(1)] * 498), Outcome)
+
+
+async def test_other_commands_of_the_transaction_see_all_of_it_or_nothing() -> None:
+    store = in_memory()
+    writer = player(store, ManualClock())
+    await writer.play_together(add(5), remove(6))
+    await writer.play(add(1))
+    assert [event.position for event in await events_of(store)] == [1]
+
+
+async def test_a_dry_run_of_it_leaves_nothing() -> None:
+    store = in_memory()
+    writer = player(store, ManualClock())
+    tried = await writer.play_together(add(5), remove(2), is_dry=True)
+    assert isinstance(tried, DryRun)
+    assert [part.streams[0].version for part in tried.parts] == [1, 2]
+    assert await events_of(store) == []
