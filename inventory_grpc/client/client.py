@@ -16,11 +16,19 @@ from inventory_grpc.client.reservation_commands import ReservationCommands
 from inventory_grpc.client.reservation_queries import ReservationQueries
 from inventory_grpc.client.stock_commands import StockCommands
 from inventory_grpc.client.stock_queries import StockQueries
+from inventory_grpc.client.stores import Stores
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest, GetServerInfoResponse
 
 
 class InventoryClient(
-    StockCommands, ReservationCommands, Products, Bulk, StockQueries, ReservationQueries, Events
+    StockCommands,
+    ReservationCommands,
+    Products,
+    Stores,
+    Bulk,
+    StockQueries,
+    ReservationQueries,
+    Events,
 ):
     """The inventory service at one *address*, such as `127.0.0.1:50051`.
 

@@ -4,7 +4,7 @@
       Refused                  the request was processed and refused
         InvalidValue             a field is invalid: `violations`
         StockNotFound            the stock has no history, or had none then
-        SubjectNotFound          there is no such product or event: `subject`, `position`
+        SubjectNotFound          there is no such product, store or event: `subject`, `position`
         ReservationNotFound      no reservation has this id
         ReservationExists        the reservation id has other content
         RequestIdReused          the request id was used for another request
@@ -52,7 +52,7 @@ from google.rpc.error_details_pb2 import BadRequest
 
 from inventory_grpc.client import details
 from inventory_grpc.client.details import Detail
-from inventory_grpc_protos.v1.catalogue_pb2 import Product
+from inventory_grpc_protos.v1.catalogue_pb2 import Product, Store
 from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 
@@ -145,7 +145,7 @@ class StockNotFound(Refused):
 
 
 class SubjectNotFound(Refused):
-    """The product was never put into the catalogue, or the caller may access no such event."""
+    """The product or store was never put, or the caller may access no such event."""
 
     @property
     def subject(self) -> str:
@@ -235,19 +235,16 @@ class OtherLog(Refused):
 
 
 class VersionConflict(Refused):
-    """The stock or product has another version, or the stock other units, than expected."""
+    """The stock, product or store has another version, or the stock other units, than expected."""
 
     @property
-    def current(self) -> Stock | Product:
-        """The current `Stock` or `Product`.
-
-        Raises:
-            LookupError: the server did not send it, because it is too large; read it.
-        """
-        found = details.first(Stock, self._carried) or details.first(Product, self._carried)
-        if found is None:
-            raise LookupError("the server did not send the current state; read it")
-        return found
+    def current(self) -> Stock | Product | Store:
+        """The current state; a `LookupError` if it was too large to be sent: read it then."""
+        kinds: Sequence[type[Stock | Product | Store]] = (Stock, Product, Store)
+        for kind in kinds:
+            if found := details.first(kind, self._carried):
+                return found
+        raise LookupError("the server did not send the current state")
 
 
 class PositionAhead(Refused):

@@ -27,7 +27,7 @@ SHOWN: Final = 80
 """The most characters of a wrong value in an error."""
 
 
-def made(kind: Callable[Fields, Made], *none: Fields.args, **fields: Fields.kwargs) -> Made:
+def made(kind: Callable[Fields, Made], /, *none: Fields.args, **fields: Fields.kwargs) -> Made:
     """Return a message with *fields*.
 
     Raises:

@@ -3,7 +3,7 @@
 Refusal
   InvalidValue           a value has the wrong type, or is out of bounds
   StockNotFound          the stock has no history
-  SubjectNotFound        the product or event does not exist
+  SubjectNotFound        the product, store or event does not exist
   ReservationNotFound    the reservation does not exist
   ReservationExists      the reservation exists with other content
   ReservationClosed      the reservation has ended, at least in part
@@ -95,7 +95,7 @@ class StockNotFound(Refusal):
 
 @dataclass(eq=False)
 class SubjectNotFound(Refusal):
-    """Nothing was ever recorded of this product, or the caller may access no such event."""
+    """Nothing was recorded of this product or store, or the caller may access no such event."""
 
     key: "SubjectKey | EventAt"
 

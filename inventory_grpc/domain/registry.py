@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from inventory_grpc.domain import product, reservation, stock
+from inventory_grpc.domain import product, reservation, stock, store
 from inventory_grpc.domain.book import Noun, StreamState, SubjectState
 from inventory_grpc.domain.event import Fact, SubjectKey
 from inventory_grpc.domain.reversal import Trail
@@ -13,6 +13,7 @@ NOUNS: Final[tuple[Noun, ...]] = (
     stock.NOUN,
     reservation.NOUN,
     product.NOUN,
+    store.NOUN,
 )
 
 STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {

@@ -90,6 +90,8 @@ def _choices(hint: Any) -> Sequence[Any]:  # noqa: ANN401  a type hint
 def _reader(name: str, kind: Any, none: type | None = None) -> Callable[[Any], Any]:  # noqa: ANN401  a type hint
     """Return a function that reads the field *name*; None for an absent optional field."""
     value_of = attrgetter(name)
+    if get_origin(kind) is tuple:
+        return lambda message: tuple(value_of(message))
     if get_origin(kind) is Mapping:
         return lambda message: dict(sorted(value_of(message).items()))
     convert = instant if kind is Instant else kind
@@ -174,6 +176,8 @@ def _set_fields(
             message.ClearField(name)
         elif isinstance(value, Instant):
             set_time(getattr(message, name), value)
+        elif isinstance(value, tuple):
+            getattr(message, name)[:] = value
         elif isinstance(value, Mapping):
             getattr(message, name).clear()
             getattr(message, name).update(value)

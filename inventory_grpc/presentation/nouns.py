@@ -7,15 +7,22 @@ from google.protobuf.message import Message
 
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.store import Store
 from inventory_grpc.domain.values import Expiration
-from inventory_grpc.presentation import product, reservation, reversal, stock
+from inventory_grpc.presentation import product, reservation, reversal, stock, store
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import stock_message
 
 
 def command_rows(default: Expiration) -> Sequence[CommandRow]:
     """Return all commands; *default* applies to requests without an expiration."""
-    rows = stock.COMMANDS, reservation.commands(default), product.COMMANDS, reversal.COMMANDS
+    rows = (
+        stock.COMMANDS,
+        reservation.commands(default),
+        product.COMMANDS,
+        store.COMMANDS,
+        reversal.COMMANDS,
+    )
     return [row for noun in rows for row in noun]
 
 
@@ -23,10 +30,12 @@ QUERY_ROWS: Final[Sequence[QueryRow]] = (
     *stock.QUERIES,
     *reservation.QUERIES,
     *product.QUERIES,
+    *store.QUERIES,
 )
 
 MESSAGES: Final[Mapping[type[Any], Callable[[Any], Message]]] = {
     Inventory: stock_message,
     Product: product.product_message,
+    Store: store.store_message,
 }
 """Makes the message of a stream's state, which `VERSION_CONFLICT` carries, by its class."""

@@ -35,7 +35,7 @@ from inventory_grpc.presentation.to_proto import (
     fill_reservation,
     fill_reservation_outcome,
 )
-from inventory_grpc.presentation.validation import MAX_VALUES, Validator, counted
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 
 _STATES: Final = {number: state for state, number in STATES.items()}
@@ -140,17 +140,10 @@ async def list_reservations(
 
 def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> ReservationQuery:
     before = page_tokens.last_key(check, request, request.page_token, page_tokens.position)
-    if len(request.states) > MAX_VALUES:
-        check.violation(
-            "states", f"{counted(len(request.states))}; must be at most {MAX_VALUES} values"
-        )
-    for index, number in enumerate(request.states[:MAX_VALUES]):
-        if number not in _STATES:
-            check.violation(f"states[{index}]", "must be a state of a reservation")
     return ReservationQuery(
         check.optional_value(CustomerId, "customer_id", request.customer_id) or "",
         check.optional_value(OrderId, "order_id", request.order_id) or "",
-        frozenset(_STATES[number] for number in request.states if number in _STATES),
+        check.choices("states", request.states, _STATES, "must be a state of a reservation"),
         check.optional_value(ProductId, "product_id", request.product_id) or "",
         check.optional_value(StoreId, "store_id", request.store_id) or "",
         int(before[0]) if before else None,

@@ -1,6 +1,6 @@
 """Validates requests, and reports all violations of a request together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inventory_grpc.application.access import Caller
 from inventory_grpc.application.failures import PermissionDenied
 from inventory_grpc.domain.refusals import InvalidValue, Violation
+from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
     MAX_LINES,
     MISSING,
@@ -116,8 +117,8 @@ class Validator:
         except Malformed as error:
             self.violation(field, str(error))
             return cast("T", value)
-        if self._stores is not None and isinstance(taken, StoreId):
-            self._check_store(taken)
+        if self._stores is not None and isinstance(taken, StoreId | StoreKey):
+            self._check_store(taken if isinstance(taken, StoreId) else taken.store_id)
         return taken
 
     def optional_value(self, kind: Callable[[str], T], field: str, value: str) -> T | None:
@@ -214,6 +215,17 @@ class Validator:
         return frozenset(
             self.value(kind, f"{field}[{index}]", value) for index, value in enumerate(values)
         )
+
+    def choices(
+        self, field: str, numbers: Sequence[int], known: Mapping[Any, T], problem: str
+    ) -> frozenset[T]:
+        """Return the values of a filter that are numbers of an enum."""
+        if len(numbers) > MAX_VALUES:
+            self.violation(field, f"{counted(len(numbers))}; must be at most {MAX_VALUES} values")
+        for index, number in enumerate(numbers[:MAX_VALUES]):
+            if number not in known:
+                self.violation(f"{field}[{index}]", problem)
+        return frozenset(known[number] for number in numbers if number in known)
 
     def stores(self, field: str, values: Sequence[str]) -> frozenset[StoreId]:
         """Return the stores of a filter; an empty filter means all stores of the caller."""

@@ -16,6 +16,7 @@ from tests.support.stores import Store
 from tests.support.world import (
     KETTLE,
     KETTLES,
+    LISBON,
     MINUTE,
     NOON,
     PORTO_KETTLES,
@@ -24,6 +25,7 @@ from tests.support.world import (
     count,
     later,
     put,
+    put_store,
     release,
     reserve,
 )
@@ -31,7 +33,7 @@ from tests.support.world import (
 PLENTY = 1_000_000
 TOASTER = ProductKey(ProductId("toaster"))
 NO_PRODUCT = ProductKey(ProductId("toast"))
-ENDS = (0, 1, 2, 4, 5, 8, 10, 11, 12, 13)
+ENDS = (0, 1, 2, 4, 5, 8, 10, 11, 12, 13, 14, 15)
 """The last positions of the commands of the history below."""
 
 FILTERS = {
@@ -52,7 +54,8 @@ FILTERS = {
     "no reservation": EventFilter(reservation_ids=frozenset({"nobody-made-it"})),
     "no such fact yet": EventFilter(event_types=frozenset({"StockRemoved"})),
     "a subject": EventFilter(subjects=frozenset({KETTLE})),
-    "subjects": EventFilter(subjects=frozenset({KETTLE, TOASTER, NO_PRODUCT})),
+    "subjects": EventFilter(subjects=frozenset({KETTLE, TOASTER, LISBON, NO_PRODUCT})),
+    "a store itself": EventFilter(subjects=frozenset({LISBON})),
     "no subject": EventFilter(subjects=frozenset({NO_PRODUCT})),
     "a subject that is no stock": EventFilter(
         subjects=frozenset({KETTLE}), product_ids=frozenset({"kettle"})
@@ -77,7 +80,7 @@ FILTERS = {
 
 @pytest.fixture
 async def log(store: Store) -> list[Event]:
-    """Nine commands, of up to three events each."""
+    """Eleven commands, of up to three events each."""
     await Scribe(store).record(
         add(10),
         add(10, TOASTERS),
@@ -88,6 +91,8 @@ async def log(store: Store) -> list[Event]:
         count(10, expected=4),
         put("kettle"),
         put("toaster"),
+        put_store("lisbon"),
+        put_store("porto"),
     )
     return [Event.FromString(data) for data in await log_of(store)]
 
@@ -108,6 +113,7 @@ def matches(event: Event, matching: EventFilter) -> bool:
             matching.stores is None
             or event.store_id in matching.stores
             or event.subject.startswith("product/")
+            or event.subject in {f"store/{store_id}" for store_id in matching.stores}
         )
     )
 
@@ -261,7 +267,7 @@ async def test_a_search_in_short_steps_finds_all_and_says_how_far_it_looked(
             assert list(found.rows) == passed, name
             seen, done, steps = seen + passed, found.done, steps + 1
         assert seen == (wanted[::-1] if newest_first else wanted), name
-        assert steps == 7 or name != "everything"
+        assert steps == 8 or name != "everything"
 
 
 async def test_where_there_is_nothing_to_look_at_a_search_is_over(store: Store) -> None:

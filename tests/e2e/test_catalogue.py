@@ -1,16 +1,18 @@
-"""The catalogue from outside: products have a history, versions and pages of their own."""
+"""The catalogue from outside: a product or store has a history, a version and a place in pages."""
 
 from typing import Final
 
 from grpc import StatusCode
 
-from inventory_grpc_protos.v1.catalogue_pb2 import Product
-from inventory_grpc_protos.v1.commands_pb2 import PutProductRequest
-from inventory_grpc_protos.v1.events_pb2 import EventFilter, ListEventsRequest
+from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_WAREHOUSE, Product, Store
+from inventory_grpc_protos.v1.commands_pb2 import PutProductRequest, PutStoreRequest
+from inventory_grpc_protos.v1.events_pb2 import EventFilter, ListEventsRequest, StoreChanged
 from inventory_grpc_protos.v1.queries_pb2 import (
     GetProductRequest,
+    GetStoreRequest,
     ListProductsRequest,
     ListStockRequest,
+    ListStoresRequest,
 )
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.support.caller import Caller, adding, batch, refusal_among, refused
@@ -159,3 +161,66 @@ async def test_its_events_are_found_by_its_subject(caller: Caller) -> None:
         seen = await refused(caller.events.ListEvents(request))
         assert seen.reason == "INVALID_VALUE"
         assert "filter.subjects[0]: " in seen.message
+
+
+async def test_a_store_is_put_changed_and_left_as_it_is(caller: Caller) -> None:
+    request = PutStoreRequest(
+        store_id="lisbon", name="Lisbon", kind=STORE_KIND_WAREHOUSE, groups=["north", "coast"]
+    )
+    put = await caller.commands.PutStore(request)
+    assert (put.position, put.store.version) == (1, 1)
+    assert (put.store.kind, [*put.store.groups]) == (STORE_KIND_WAREHOUSE, ["coast", "north"])
+    for groups in (["coast", "north"], ["north", "coast", "coast"]):
+        request.groups[:] = groups
+        same = await caller.commands.PutStore(request)
+        assert (same.position, same.store) == (1, put.store)
+    request.groups[:] = ["coast"]
+    request.expected_version = 1
+    changed = await caller.commands.PutStore(request)
+    assert (changed.position, changed.store.version) == (2, 2)
+    seen = await refused(caller.commands.PutStore(request))
+    assert seen.facts == {"subject": "store/lisbon", "expected_version": "1", "version": "2"}
+    assert seen.details == {Store: changed.store}
+    found = await caller.queries.GetStore(GetStoreRequest(store_id="lisbon"))
+    assert (found.as_of_position, found.store) == (2, changed.store)
+    by_group = ListStoresRequest(groups=["coast"], kinds=[STORE_KIND_WAREHOUSE])
+    assert [*(await caller.queries.ListStores(by_group)).stores] == [changed.store]
+    assert not (await caller.queries.ListStores(ListStoresRequest(groups=["north"]))).stores
+    event = (await caller.log())[1]
+    assert (event.subject, event.version) == ("store/lisbon", 2)
+    assert event.store_changed == StoreChanged(
+        store_id="lisbon", name="Lisbon", kind=STORE_KIND_WAREHOUSE, groups=["coast"]
+    )
+
+
+async def test_a_store_that_was_never_put_is_not_found(caller: Caller) -> None:
+    await caller.commands.AddStock(adding(5))
+    seen = await refused(caller.queries.GetStore(GetStoreRequest(store_id="lisbon")))
+    assert (seen.code, seen.reason) == (StatusCode.NOT_FOUND, "SUBJECT_NOT_FOUND")
+    assert seen.facts == {"subject": "store/lisbon"}
+
+
+async def test_limits_of_what_a_store_has(caller: Caller) -> None:
+    groups = [f"group-{number}" for number in range(21)]
+    bad = {
+        "kind: is missing": PutStoreRequest(store_id="a"),
+        "kind: must be a kind of store": PutStoreRequest(store_id="a", kind=9),  # type: ignore[arg-type]
+        "groups: has 21; must be at most 20": PutStoreRequest(
+            store_id="a", kind=STORE_KIND_WAREHOUSE, groups=groups
+        ),
+        "groups[1]: has ' '": PutStoreRequest(
+            store_id="a", kind=STORE_KIND_WAREHOUSE, groups=["ok", "the coast"]
+        ),
+        "name: must be at most 512": PutStoreRequest(
+            store_id="a", kind=STORE_KIND_WAREHOUSE, name="x" * 513
+        ),
+    }
+    for problem, request in bad.items():
+        seen = await refused(caller.commands.PutStore(request))
+        assert seen.reason == "INVALID_VALUE"
+        assert problem in seen.message
+    assert await caller.log() == []
+    most = PutStoreRequest(
+        store_id="a", kind=STORE_KIND_WAREHOUSE, name="x" * 512, groups=groups[:20]
+    )
+    assert (await caller.commands.PutStore(most)).position == 1

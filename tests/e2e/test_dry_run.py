@@ -28,9 +28,10 @@ def without_times(response: Any) -> Message:  # noqa: ANN401  the response to an
     left.ClearField("position")
     for stock in [*getattr(left, "stocks", ()), *([left.stock] if hasattr(left, "stock") else [])]:
         stock.ClearField("update_time")
-    if hasattr(left, "product"):
-        left.product.ClearField("create_time")
-        left.product.ClearField("update_time")
+    for entry in (getattr(left, name, None) for name in ("product", "store")):
+        if entry is not None:
+            entry.ClearField("create_time")
+            entry.ClearField("update_time")
     if hasattr(left, "reservation"):
         left.reservation.ClearField("create_time")
         left.reservation.ClearField("expire_time")

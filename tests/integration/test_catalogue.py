@@ -6,9 +6,9 @@ from pathlib import Path
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.replay import rebuild
 from tests.support.opened import checked, opened, table_of
-from tests.support.world import KETTLE, add, put
+from tests.support.world import KETTLE, LISBON, put, put_store
 
-TABLES = ("products",)
+TABLES = ("products", "stores")
 
 
 async def test_its_tables_are_made_again_from_the_log(path: Path) -> None:
@@ -16,15 +16,18 @@ async def test_its_tables_are_made_again_from_the_log(path: Path) -> None:
         for sku in ("K-1", "K-2", "K-3"):
             await shop.record(put(sku=sku, attributes={"weight": sku, "colour": "red"}))
             await shop.record(put("toaster", name=sku))
-            await shop.record(add(1))
+            await shop.record(put_store(groups=["coast", sku]))
         product = (await shop.parts.queries.latest().get(KETTLE)).value
+        store = (await shop.parts.queries.latest().get(LISBON)).value
     before = {table: table_of(path, table) for table in TABLES}
     assert all(before.values())
-    assert set(checked(path).catalogue) == {"product/kettle", "product/toaster"}
+    assert set(checked(path).catalogue) == {*("product/kettle", "product/toaster", "store/lisbon")}
     with closing(Database(path).writer()) as connection:
         rebuild(connection, 9, lambda _: None)
     assert {table: table_of(path, table) for table in TABLES} == before
     async with opened(path) as shop:
         assert (await shop.parts.queries.latest().get(KETTLE)).value == product
+        assert (await shop.parts.queries.latest().get(LISBON)).value == store
+        assert store.create_time < store.update_time
         changed = await shop.record(put(sku="K-4", expected=3))
         assert changed.streams[0].create_time == product.create_time < product.update_time

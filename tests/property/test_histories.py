@@ -8,17 +8,28 @@ from hypothesis import strategies as st
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.stock import StocksById
-from inventory_grpc.domain.product import Product, ProductKey
+from inventory_grpc.application.queries.store import StoreQuery
+from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.domain.reservation_commands import ReserveStock
-from inventory_grpc.domain.values import Instant, ProductId, ReservationId, Span, StockId, Ttl
+from inventory_grpc.domain.store import StoreKey
+from inventory_grpc.domain.values import (
+    Instant,
+    ProductId,
+    ReservationId,
+    Span,
+    StockId,
+    StoreId,
+    Ttl,
+)
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
 from tests.support.histories import (
     PRODUCTS,
     STOCKS,
+    STORES_PUT,
     Player,
     Step,
     assert_reached,
@@ -38,6 +49,10 @@ from tests.support.stores import Store
 from tests.support.world import KETTLES, SECOND, add, reserve
 
 FACTS = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
+CATALOGUE: tuple[ProductKey | StoreKey, ...] = (
+    *(ProductKey(ProductId(product_id)) for product_id in PRODUCTS),
+    *(StoreKey(StoreId(store_id)) for store_id in STORES_PUT),
+)
 OFTEN_REFUSED = (
     "InsufficientStock",
     "ReservationClosed",
@@ -81,17 +96,16 @@ def test_the_state_shown_is_that_of_the_log_now_and_at_every_position() -> None:
                 then = await store.views.at(position).get(stock_id)
                 assert_is_shown(then.value, model, stock_id)
                 reached["no stock" if then.value is None else "a stock"] += 1
-            for product_id in PRODUCTS:
-                key = ProductKey(ProductId(product_id))
+            for key in CATALOGUE:
                 known = (await store.views.at(position).get(key)).value
                 assert_is_in_the_catalogue(known, model, key)
-                reached["no product" if known is None else f"product {known.version}"] += 1
+                reached[f"{key.kind} {known.version if known else 0}"] += 1
         await assert_all_is_shown(store, model)
         reached.update(promise.state for promise in model.promises.values())
 
     for_all(histories, story)
     assert_reached(reached, "no stock", "a stock", "active", "committed", "released", "expired")
-    assert_reached(reached, "no product", "product 1", "product 2")
+    assert_reached(reached, "product 0", "product 1", "product 2", "store 0", "store 1", "store 2")
 
 
 async def assert_all_is_shown(store: Store, model: Model) -> None:
@@ -102,14 +116,16 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
         assert (await store.views.latest.get(stock_id)) == (stocks.get(stock_id), as_of)
     folded = await store.storage.observe(lambda t: [stock_in(t, name) for name in STOCKS])
     assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
-    keys = [ProductKey(ProductId(product_id)) for product_id in PRODUCTS]
-    products = await store.storage.observe(lambda t: t.states(keys))
-    listed = (await store.views.latest.read(ProductQuery())).value.rows
-    assert list(listed) == [product for product in products.values() if product.version]
-    for key in keys:
+    entries = await store.storage.observe(lambda t: t.states(CATALOGUE))
+    listed = [
+        *(await store.views.latest.read(ProductQuery())).value.rows,
+        *(await store.views.latest.read(StoreQuery())).value.rows,
+    ]
+    assert listed == [entries[key] for key in CATALOGUE if entries[key].version]
+    for key in CATALOGUE:
         shown = (await store.views.latest.get(key)).value
         assert_is_in_the_catalogue(shown, model, key)
-        assert products[key] == (shown or Product(key))
+        assert entries[key].version == (shown.version if shown else 0)
     for name, promise in model.promises.items():
         assert_is_kept((await store.views.latest.get(ReservationId(name))).value, promise)
     names = [ReservationId(name) for name in model.promises]

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from inventory_grpc.domain.store import StoreKind
 from inventory_grpc.domain.values import Never, Span, Ttl
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -31,6 +32,7 @@ from tests.support.world import (
     count,
     extend,
     put,
+    put_store,
     release,
     remove,
     reserve,
@@ -129,6 +131,9 @@ async def _write(path: Path) -> None:
             kettle = put("kettle", attributes={"colour": colour, "weight": "900 g"})
             await server.record(kettle, f"a {colour} kettle")
         await server.record(put("toaster"))
+        for groups in ({"coast", "north"}, {"coast"}, {"coast"}):
+            lisbon = put_store("lisbon", kind=StoreKind.WAREHOUSE, groups=groups)
+            await server.record(lisbon, f"lisbon in {len(groups)}")
 
 
 if __name__ == "__main__":

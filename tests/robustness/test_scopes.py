@@ -15,6 +15,7 @@ from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import events_pb2 as events
 from inventory_grpc_protos.v1 import queries_pb2 as queries
+from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_STORE
 from tests.robustness.bad_input import missing
 from tests.robustness.rpcs import BULK, OURS
 from tests.support.caller import (
@@ -261,6 +262,28 @@ async def test_events_of_products_are_sent_to_all(shop: Shop) -> None:
     only = events.EventFilter(store_ids=["lisbon"])
     listed = await shop.ask("ListEvents", events.ListEventsRequest(filter=only), shop.till)
     assert [event.position for event in listed.events] == [1, 3, 5]
+
+
+async def test_stores_are_those_of_the_caller(shop: Shop) -> None:
+    put = commands.PutStoreRequest(kind=STORE_KIND_STORE)
+    for store, caller in (("lisbon", shop.till), ("porto", shop.ana)):
+        put.store_id = store
+        await shop.ask("PutStore", put, caller)
+    listed = await shop.ask("ListStores", queries.ListStoresRequest(), shop.till)
+    assert [store.store_id for store in listed.stores] == ["lisbon"]
+    listed = await shop.ask("ListStores", queries.ListStoresRequest(), shop.ana)
+    assert [store.store_id for store in listed.stores] == ["lisbon", "porto"]
+    seen = await refused(shop.ask("GetStore", queries.GetStoreRequest(store_id="faro"), shop.till))
+    assert (seen.reason, seen.facts) == ("SUBJECT_NOT_FOUND", {"subject": "store/faro"})
+    found = await shop.ask("ListEvents", events.ListEventsRequest(after_position=6), shop.till)
+    assert [event.subject for event in found.events] == ["store/lisbon"]
+    for name, positions in {"store/lisbon": [7], "store/porto": None}.items():
+        only = events.ListEventsRequest(filter=events.EventFilter(subjects=[name]))
+        asked = shop.ask("ListEvents", only, shop.till)
+        if positions is None:
+            assert (await refused(asked)).facts == {"store_id": "porto"}
+        else:
+            assert [event.position for event in (await asked).events] == positions
 
 
 def _names_stores(message: Descriptor) -> bool:

@@ -43,6 +43,7 @@ DETAILS: Final[tuple[type[Message], ...]] = (
     ShortLines,
     stock_pb2.Stock,
     catalogue_pb2.Product,
+    catalogue_pb2.Store,
 )
 
 

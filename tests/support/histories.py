@@ -20,6 +20,7 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.store import StoreKind
 from inventory_grpc.domain.values import (
     CustomerId,
     Expiration,
@@ -46,6 +47,7 @@ from tests.support.world import (
     count,
     extend,
     put,
+    put_store,
     release,
     remove,
     reserve,
@@ -55,6 +57,7 @@ T = TypeVar("T")
 
 STOCKS: Final = (KETTLES, TOASTERS, PORTO_KETTLES)
 PRODUCTS: Final = ("kettle", "toaster")
+STORES_PUT: Final = ("lisbon", "porto")
 
 kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
 """A store to play it on; a file takes so much longer to make that it has fewer turns."""
@@ -75,6 +78,9 @@ _ends: st.SearchStrategy[Expiration] = st.sampled_from(
     [Ttl(Span(seconds * SECOND)) for seconds in (1, 30, 60, 90, 600, 3600)] + [Never()]
 )
 _products = st.sampled_from(PRODUCTS)
+_stores = st.sampled_from(STORES_PUT)
+_store_kinds = st.sampled_from(StoreKind)
+_groups = st.sets(st.sampled_from(["coast", "north"]))
 _skus = st.sampled_from(["", "K-1", "K-2"])
 _attributes = st.dictionaries(st.sampled_from(["colour", "weight"]), st.sampled_from(["", "red"]))
 _endless: st.SearchStrategy[Expiration] = st.just(Never())
@@ -96,6 +102,7 @@ def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]
         st.builds(release, _some_or_all, _names),
         st.builds(extend, ends, _names),
         st.builds(put, _products, sku=_skus, attributes=_attributes, expected=_versions),
+        st.builds(put_store, _stores, kind=_store_kinds, groups=_groups, expected=_versions),
     )
 
 

@@ -47,7 +47,7 @@ class Promise:
 
 @dataclass
 class Entry:
-    """The content of a product of the catalogue, with its version and times."""
+    """The content of a product or store of the catalogue, with its version and times."""
 
     content: Message
     version: int

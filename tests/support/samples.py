@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
+from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_STORE
 from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE, Line, StockKey
 
 METHODS: Final[Mapping[str, MethodDescriptor]] = {
@@ -59,6 +60,9 @@ _COMMANDS: Final[list[Message]] = [
     commands_pb2.PutProductRequest(
         product_id="kettle", sku="K-1", name="Kettle", attributes={"colour": "red"}
     ),
+    commands_pb2.PutStoreRequest(
+        store_id="lisbon", name="Lisbon", kind=STORE_KIND_STORE, groups=["coast"]
+    ),
 ]
 
 _OTHERS: Final[list[Message]] = [
@@ -77,6 +81,8 @@ _OTHERS: Final[list[Message]] = [
     ),
     queries_pb2.GetProductRequest(product_id="kettle"),
     queries_pb2.ListProductsRequest(skus=["K-1"]),
+    queries_pb2.GetStoreRequest(store_id="lisbon"),
+    queries_pb2.ListStoresRequest(groups=["coast"], kinds=[STORE_KIND_STORE]),
     events_pb2.SubscribeRequest(
         after_position=0,
         filter=_EVENTS,

@@ -1,10 +1,14 @@
 """Compares the answers of the service with the model."""
 
+from google.protobuf.message import Message
+
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.store import Store, StoreKey
 from inventory_grpc.domain.values import StockId
-from inventory_grpc_protos.v1.events_pb2 import ProductChanged
+from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
+from inventory_grpc_protos.v1.events_pb2 import ProductChanged, StoreChanged
 from tests.support.model import Model, Promise
 
 
@@ -17,16 +21,29 @@ def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) ->
         assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
 
 
-def assert_is_in_the_catalogue(product: Product | None, model: Model, key: ProductKey) -> None:
+def assert_is_in_the_catalogue(
+    shown: Product | Store | None, model: Model, key: ProductKey | StoreKey
+) -> None:
     entry = model.catalogue.get(key.subject)
-    assert (product is None) == (entry is None)
-    if product and entry:
-        assert product.key == key
-        assert entry.content == ProductChanged(
-            product_id=key.id, sku=product.sku, name=product.name, attributes=product.attributes
+    assert (shown is None) == (entry is None)
+    if shown and entry:
+        assert shown.key == key
+        assert entry.content == _content(shown)
+        times = shown.create_time, shown.update_time
+        assert (shown.version, *times) == (entry.version, entry.create_time, entry.update_time)
+
+
+def _content(shown: Product | Store) -> Message:
+    if isinstance(shown, Product):
+        return ProductChanged(
+            product_id=shown.key.id, sku=shown.sku, name=shown.name, attributes=shown.attributes
         )
-        times = product.create_time, product.update_time
-        assert (product.version, *times) == (entry.version, entry.create_time, entry.update_time)
+    return StoreChanged(
+        store_id=shown.key.id,
+        name=shown.name,
+        kind=StoreKind.ValueType(shown.kind),
+        groups=shown.groups,
+    )
 
 
 def assert_is_kept(reservation: Reservation | None, promise: Promise) -> None:

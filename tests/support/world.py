@@ -1,6 +1,6 @@
 """The example world: kettles in Lisbon, Ana, Ben, noon."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
@@ -12,6 +12,7 @@ from inventory_grpc.domain.reservation_commands import (
 )
 from inventory_grpc.domain.reversal import ReverseEvent
 from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
+from inventory_grpc.domain.store import PutStore, StoreKey, StoreKind
 from inventory_grpc.domain.values import (
     Cart,
     CustomerId,
@@ -44,6 +45,7 @@ def stock(product: str, store: str) -> StockId:
 
 
 KETTLE: Final = ProductKey(ProductId("kettle"))
+LISBON: Final = StoreKey(StoreId("lisbon"))
 KETTLES: Final = stock("kettle", "lisbon")
 TOASTERS: Final = stock("toaster", "lisbon")
 PORTO_KETTLES: Final = stock("kettle", "porto")
@@ -130,3 +132,14 @@ def put(
     expected: int | None = None,
 ) -> PutProduct:
     return PutProduct(ProductId(product), sku, name, attributes, expected)
+
+
+def put_store(
+    store: str = "lisbon",
+    *,
+    name: str = "Lisbon",
+    kind: StoreKind = StoreKind.STORE,
+    groups: Iterable[str] = (),
+    expected: int | None = None,
+) -> PutStore:
+    return PutStore(StoreId(store), name, kind, tuple(sorted(groups)), expected)

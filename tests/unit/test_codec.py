@@ -20,7 +20,8 @@ from inventory_grpc.domain.reservation import (
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import Instant, ProductId
+from inventory_grpc.domain.store import StoreChanged, StoreKind
+from inventory_grpc.domain.values import Instant, ProductId, StoreId
 from inventory_grpc.infrastructure.codec import UnknownFact, decode, encoded
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.opened import stored
@@ -60,6 +61,11 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
         f"c20230{CONTENT}220d0a06636f6c6f75721203726564220a0a067765696768741200",
     ),
     (ProductChanged(ProductId("kettle"), "", "", {}), "c202080a066b6574746c65"),
+    (
+        StoreChanged(StoreId("lisbon"), "Lisbon", StoreKind.WAREHOUSE, ("coast", "north")),
+        "ca02200a066c6973626f6e12064c6973626f6e18022205636f61737422056e6f727468",
+    ),
+    (StoreChanged(StoreId("lisbon"), "", StoreKind.STORE, ()), "ca020a0a066c6973626f6e1801"),
 )
 
 

@@ -10,18 +10,21 @@ from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.store import Store, StoreKind
 from inventory_grpc.infrastructure.log.states_json import (
     dump_outcome,
     dump_state,
     load_outcome,
     load_state,
 )
-from tests.support.world import ANA, KETTLE, KETTLES, NOON, ORDER, R1, TOASTERS
+from tests.support.world import ANA, KETTLE, KETTLES, LISBON, NOON, ORDER, R1, TOASTERS
 
 STATES: Final[tuple[State, ...]] = (
     Inventory(KETTLES),
     Inventory(KETTLES, Levels(9, 4), 7, NOON),
     Product(KETTLE),
+    Store(LISBON),
+    Store(LISBON, "Lisbon", StoreKind.WAREHOUSE, ("coast", "north"), 2, NOON, NOON),
     Product(KETTLE, "K-1", "Kettle", {"colour": "red", "weight": "900 g"}, 2, NOON, NOON),
     Reservation(
         reservation_id=R1,

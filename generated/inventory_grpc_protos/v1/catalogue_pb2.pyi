@@ -12,6 +12,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,6 +23,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _StoreKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StoreKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STORE_KIND_UNSPECIFIED: _StoreKind.ValueType  # 0
+    """Never sent."""
+    STORE_KIND_STORE: _StoreKind.ValueType  # 1
+    """A place where customers buy."""
+    STORE_KIND_WAREHOUSE: _StoreKind.ValueType  # 2
+    """A place from which goods are sent."""
+    STORE_KIND_VIRTUAL: _StoreKind.ValueType  # 3
+    """Not a place, such as the stock of a supplier."""
+
+class StoreKind(_StoreKind, metaclass=_StoreKindEnumTypeWrapper):
+    """The kinds of stores. The service treats all of them alike."""
+
+STORE_KIND_UNSPECIFIED: StoreKind.ValueType  # 0
+"""Never sent."""
+STORE_KIND_STORE: StoreKind.ValueType  # 1
+"""A place where customers buy."""
+STORE_KIND_WAREHOUSE: StoreKind.ValueType  # 2
+"""A place from which goods are sent."""
+STORE_KIND_VIRTUAL: StoreKind.ValueType  # 3
+"""Not a place, such as the stock of a supplier."""
+Global___StoreKind: _TypeAlias = StoreKind  # noqa: Y015
 
 @_typing.final
 class Product(_message.Message):
@@ -96,3 +125,57 @@ class Product(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
+
+@_typing.final
+class Store(_message.Message):
+    """A store, as it was last put."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    store_id: _builtins.str
+    """The store. It is its identity."""
+    name: _builtins.str
+    """Its name."""
+    kind: Global___StoreKind.ValueType
+    """The kind of store."""
+    version: _builtins.int
+    """The number of its events. Send it as `expected_version` to change the store only if
+    it has not changed since.
+    """
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The groups that it is in, in the order of their names."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of the first of these events, by the server's clock."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """The time of the last of these events, by the server's clock."""
+
+    def __init__(
+        self,
+        *,
+        store_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: Global___StoreKind.ValueType = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        version: _builtins.int = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "groups", b"groups", "kind", b"kind", "name", b"name", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Store: _TypeAlias = Store  # noqa: Y015

@@ -1095,6 +1095,122 @@ class PutProductResponse(_message.Message):
 Global___PutProductResponse: _TypeAlias = PutProductResponse  # noqa: Y015
 
 @_typing.final
+class PutStoreRequest(_message.Message):
+    """A request to replace the content of a store."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    store_id: _builtins.str
+    """The store. Required."""
+    name: _builtins.str
+    """Its name. At most 512 bytes of UTF-8."""
+    kind: _catalogue_pb2.StoreKind.ValueType
+    """The kind of store. Required."""
+    expected_version: _builtins.int
+    """The version that the store must have; otherwise the command is refused with
+    `VERSION_CONFLICT`. 0: it must not exist. Unset: any version.
+    """
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the events. At most 512 bytes of UTF-8."""
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The groups that it is in: at most 20, named as ids are. Their order has no meaning."""
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        store_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: _catalogue_pb2.StoreKind.ValueType = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        expected_version: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "groups", b"groups", "kind", b"kind", "name", b"name", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___PutStoreRequest: _TypeAlias = PutStoreRequest  # noqa: Y015
+
+@_typing.final
+class PutStoreResponse(_message.Message):
+    """The store with its content."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def store(self) -> _catalogue_pb2.Store:
+        """The store right after the command."""
+
+    def __init__(
+        self,
+        *,
+        store: _catalogue_pb2.Store | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["store", b"store"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "replayed", b"replayed", "store", b"store"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PutStoreResponse: _TypeAlias = PutStoreResponse  # noqa: Y015
+
+@_typing.final
 class Command(_message.Message):
     """One command of a batch."""
 
@@ -1108,6 +1224,7 @@ class Command(_message.Message):
     RELEASE_RESERVATION_FIELD_NUMBER: _builtins.int
     EXTEND_RESERVATION_FIELD_NUMBER: _builtins.int
     PUT_PRODUCT_FIELD_NUMBER: _builtins.int
+    PUT_STORE_FIELD_NUMBER: _builtins.int
     REVERSE_EVENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_stock(self) -> Global___AddStockRequest:
@@ -1142,6 +1259,10 @@ class Command(_message.Message):
         """As for `PutProduct`."""
 
     @_builtins.property
+    def put_store(self) -> Global___PutStoreRequest:
+        """As for `PutStore`."""
+
+    @_builtins.property
     def reverse_event(self) -> Global___ReverseEventRequest:
         """As for `ReverseEvent`."""
 
@@ -1156,13 +1277,14 @@ class Command(_message.Message):
         release_reservation: Global___ReleaseReservationRequest | None = ...,
         extend_reservation: Global___ExtendReservationRequest | None = ...,
         put_product: Global___PutProductRequest | None = ...,
+        put_store: Global___PutStoreRequest | None = ...,
         reverse_event: Global___ReverseEventRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product", "reverse_event"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product", "put_store", "reverse_event"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -1187,7 +1309,7 @@ class CommandResult(_message.Message):
     replayed: _builtins.bool
     """Whether this is the answer to an earlier request with the same `request_id`."""
     version: _builtins.int
-    """The version of the stock or product right after a command on one."""
+    """The version of the stock, product or store right after a command on one."""
     reservation_id: _builtins.str
     """The id of the reservation after a command on one, even if the server generated it."""
     @_builtins.property

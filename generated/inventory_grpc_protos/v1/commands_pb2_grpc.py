@@ -104,6 +104,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.FromString,
                 _registered_method=True)
+        self.PutStore = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/PutStore',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
+                _registered_method=True)
         self.ExecuteBatch = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ExecuteBatch',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.SerializeToString,
@@ -282,6 +287,17 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutStore(self, request, context):
+        """Makes a store of the catalogue, or replaces all of its content.
+
+        The same content again records nothing and succeeds. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExecuteBatch(self, request, context):
         """Executes up to 1,000 commands in the given order, each as if it had been sent
         alone; or, with `atomic`, all of them as one command.
@@ -374,6 +390,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.PutProduct,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.SerializeToString,
+            ),
+            'PutStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.PutStore,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.SerializeToString,
             ),
             'ExecuteBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ExecuteBatch,
@@ -654,6 +675,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/PutProduct',
             inventory_dot_v1_dot_commands__pb2.PutProductRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.PutProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/PutStore',
+            inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -143,6 +143,13 @@ class InventoryCommandsStub:
     - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
       at `expected_version`.
     """
+    PutStore: _aio.UnaryUnaryMultiCallable[_commands_pb2.PutStoreRequest, _commands_pb2.PutStoreResponse]
+    """Makes a store of the catalogue, or replaces all of its content.
+
+    The same content again records nothing and succeeds. Fails with
+    - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
+      at `expected_version`.
+    """
     ExecuteBatch: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteBatchRequest, _commands_pb2.ExecuteBatchResponse]
     """Executes up to 1,000 commands in the given order, each as if it had been sent
     alone; or, with `atomic`, all of them as one command.
@@ -362,6 +369,19 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         The same content again records nothing and succeeds. Fails with
         - `PERMISSION_DENIED` (`PERMISSION_DENIED`) when the caller has only some stores,
         - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+          at `expected_version`.
+        """
+
+    @_abc_1.abstractmethod
+    def PutStore(
+        self,
+        request: _commands_pb2.PutStoreRequest,
+        context: _aio.ServicerContext[_commands_pb2.PutStoreRequest, _abc.Awaitable[_commands_pb2.PutStoreResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.PutStoreResponse]:
+        """Makes a store of the catalogue, or replaces all of its content.
+
+        The same content again records nothing and succeeds. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
           at `expected_version`.
         """
 

@@ -136,12 +136,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
     """
     ERROR_REASON_VERSION_CONFLICT: _ErrorReason.ValueType  # 11
-    """The stock or product has another version than the command expects, or of
+    """The stock, product or store has another version than the command expects, or of
     `expected_on_hand` another number of units on hand. Decide again from its current
     state, then send the command again.
 
-    Code `ABORTED`. The current `Stock` or `Product` is one of the details; one that
-    does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
+    Code `ABORTED`. The current `Stock`, `Product` or `Store` is one of the details;
+    one that does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
     metadata has `expected_on_hand` and `on_hand` in place of the versions if the
     command named `expected_on_hand`, and `subject`, such as `product/kettle`, in place
     of `product_id` and `store_id` if it is of no stock.
@@ -251,8 +251,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
          "metadata": {"why": "storage failed: Input/output error"}}
     """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 23
-    """The product was never put into the catalogue; or of `ReverseEvent`, no event has
-    this position, or it is of a store that the caller may not use.
+    """The product or store was never put into the catalogue; or of `ReverseEvent`, no
+    event has this position, or it is of a store that the caller may not use.
 
     Code `NOT_FOUND`. The metadata has either `subject`, or `position` of an event.
 
@@ -389,12 +389,12 @@ Code `FAILED_PRECONDITION`. `log_id` is the server's log.
      "metadata": {"log_id": "k3v9x0q2m7ab", "asked_log_id": "a1b2c3d4e5f6"}}
 """
 ERROR_REASON_VERSION_CONFLICT: ErrorReason.ValueType  # 11
-"""The stock or product has another version than the command expects, or of
+"""The stock, product or store has another version than the command expects, or of
 `expected_on_hand` another number of units on hand. Decide again from its current
 state, then send the command again.
 
-Code `ABORTED`. The current `Stock` or `Product` is one of the details; one that
-does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
+Code `ABORTED`. The current `Stock`, `Product` or `Store` is one of the details;
+one that does not fit in 3 KiB, or 1 KiB in a result of bulk, is left out: read it. The
 metadata has `expected_on_hand` and `on_hand` in place of the versions if the
 command named `expected_on_hand`, and `subject`, such as `product/kettle`, in place
 of `product_id` and `store_id` if it is of no stock.
@@ -504,8 +504,8 @@ cause.
      "metadata": {"why": "storage failed: Input/output error"}}
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 23
-"""The product was never put into the catalogue; or of `ReverseEvent`, no event has
-this position, or it is of a store that the caller may not use.
+"""The product or store was never put into the catalogue; or of `ReverseEvent`, no
+event has this position, or it is of a store that the caller may not use.
 
 Code `NOT_FOUND`. The metadata has either `subject`, or `position` of an event.
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
 import sys
@@ -325,6 +326,7 @@ class Event(_message.Message):
     RESERVATION_EXPIRED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXTENDED_FIELD_NUMBER: _builtins.int
     PRODUCT_CHANGED_FIELD_NUMBER: _builtins.int
+    STORE_CHANGED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the log, from 1, without gaps."""
     event_id: _builtins.str
@@ -411,6 +413,10 @@ class Event(_message.Message):
     def product_changed(self) -> Global___ProductChanged:
         """A product of the catalogue was made, or its content was replaced."""
 
+    @_builtins.property
+    def store_changed(self) -> Global___StoreChanged:
+        """A store of the catalogue was made, or its content was replaced."""
+
     def __init__(
         self,
         *,
@@ -439,12 +445,13 @@ class Event(_message.Message):
         reservation_expired: Global___ReservationExpired | None = ...,
         reservation_extended: Global___ReservationExtended | None = ...,
         product_changed: Global___ProductChanged | None = ...,
+        store_changed: Global___StoreChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "product_changed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "product_changed", "store_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -741,3 +748,41 @@ class ProductChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProductChanged: _TypeAlias = ProductChanged  # noqa: Y015
+
+@_typing.final
+class StoreChanged(_message.Message):
+    """A store of the catalogue was made, or its content was replaced. The fact has all of
+    the content as from now on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    store_id: _builtins.str
+    """The store."""
+    name: _builtins.str
+    """The name."""
+    kind: _catalogue_pb2.StoreKind.ValueType
+    """The kind of store."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The groups that it is in, in the order of their names."""
+
+    def __init__(
+        self,
+        *,
+        store_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: _catalogue_pb2.StoreKind.ValueType = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "kind", b"kind", "name", b"name", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreChanged: _TypeAlias = StoreChanged  # noqa: Y015

@@ -96,6 +96,16 @@ class InventoryQueriesStub:
                 request_serializer=inventory_dot_v1_dot_queries__pb2.ListProductsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_queries__pb2.ListProductsResponse.FromString,
                 _registered_method=True)
+        self.GetStore = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/GetStore',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.GetStoreRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.GetStoreResponse.FromString,
+                _registered_method=True)
+        self.ListStores = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/ListStores',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.ListStoresRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.ListStoresResponse.FromString,
+                _registered_method=True)
 
 
 class InventoryQueriesServicer:
@@ -205,6 +215,26 @@ class InventoryQueriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStore(self, request, context):
+        """Returns one store of the catalogue.
+
+        Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+        are stocks in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStores(self, request, context):
+        """Lists the stores of the catalogue by id.
+
+        For a page at most 10,000 stores are scanned, however few of them match; so a page
+        may have few stores, or none, and not be the last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryQueriesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -252,6 +282,16 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
                     servicer.ListProducts,
                     request_deserializer=inventory_dot_v1_dot_queries__pb2.ListProductsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_queries__pb2.ListProductsResponse.SerializeToString,
+            ),
+            'GetStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStore,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.GetStoreRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.GetStoreResponse.SerializeToString,
+            ),
+            'ListStores': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStores,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.ListStoresRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.ListStoresResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -514,6 +554,60 @@ class InventoryQueries:
             '/inventory.v1.InventoryQueries/ListProducts',
             inventory_dot_v1_dot_queries__pb2.ListProductsRequest.SerializeToString,
             inventory_dot_v1_dot_queries__pb2.ListProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/GetStore',
+            inventory_dot_v1_dot_queries__pb2.GetStoreRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.GetStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/ListStores',
+            inventory_dot_v1_dot_queries__pb2.ListStoresRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.ListStoresResponse.FromString,
             options,
             channel_credentials,
             insecure,

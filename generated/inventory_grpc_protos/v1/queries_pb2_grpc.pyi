@@ -82,6 +82,18 @@ class InventoryQueriesStub:
     """
     ListProducts: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListProductsRequest, _queries_pb2.ListProductsResponse]
     """Lists the products of the catalogue by id."""
+    GetStore: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetStoreRequest, _queries_pb2.GetStoreResponse]
+    """Returns one store of the catalogue.
+
+    Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+    are stocks in it.
+    """
+    ListStores: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListStoresRequest, _queries_pb2.ListStoresResponse]
+    """Lists the stores of the catalogue by id.
+
+    For a page at most 10,000 stores are scanned, however few of them match; so a page
+    may have few stores, or none, and not be the last.
+    """
 
 class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
     """Reads stocks, reservations and the catalogue.
@@ -205,5 +217,29 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_queries_pb2.ListProductsRequest, _abc.Awaitable[_queries_pb2.ListProductsResponse]],
     ) -> _abc.Awaitable[_queries_pb2.ListProductsResponse]:
         """Lists the products of the catalogue by id."""
+
+    @_abc_1.abstractmethod
+    def GetStore(
+        self,
+        request: _queries_pb2.GetStoreRequest,
+        context: _aio.ServicerContext[_queries_pb2.GetStoreRequest, _abc.Awaitable[_queries_pb2.GetStoreResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.GetStoreResponse]:
+        """Returns one store of the catalogue.
+
+        Fails with `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when it was never put, even if there
+        are stocks in it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListStores(
+        self,
+        request: _queries_pb2.ListStoresRequest,
+        context: _aio.ServicerContext[_queries_pb2.ListStoresRequest, _abc.Awaitable[_queries_pb2.ListStoresResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.ListStoresResponse]:
+        """Lists the stores of the catalogue by id.
+
+        For a page at most 10,000 stores are scanned, however few of them match; so a page
+        may have few stores, or none, and not be the last.
+        """
 
 def add_InventoryQueriesServicer_to_server(servicer: InventoryQueriesServicer, server: _aio.Server) -> None: ...

@@ -97,6 +97,9 @@ def _reader(hint: Any) -> Callable[[Any], Any]:  # noqa: ANN401  the type of a f
     if isinstance(get_origin(hint), type) and issubclass(get_origin(hint), Mapping):
         key, part = map(_reader, parts)
         return lambda pairs: {key(name): part(value) for name, value in pairs}
+    if get_origin(hint) is tuple:  # of any length
+        part = _reader(parts[0])
+        return lambda values: tuple(map(part, values))
     if issubclass(hint, tuple):
         each = tuple(_readers(hint).values())
         return lambda values: hint(*(read(one) for read, one in zip(each, values, strict=False)))

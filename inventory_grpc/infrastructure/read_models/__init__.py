@@ -17,6 +17,7 @@ from inventory_grpc.infrastructure.read_models import (
     products,
     reservations,
     stocks,
+    stores,
     subject_snapshots,
 )
 from inventory_grpc.infrastructure.read_models.read_model import Find, ReadModel, StateOf
@@ -27,9 +28,10 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
     corrections.READ_MODEL,
     subject_snapshots.READ_MODEL,
     products.READ_MODEL,
+    stores.READ_MODEL,
 )
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Increment this with every change of a table or projection: older tables are then rebuilt."""
 
 TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)

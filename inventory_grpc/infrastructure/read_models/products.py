@@ -7,20 +7,19 @@ from typing import Any, Final
 import apsw
 from orjson import OPT_SORT_KEYS, dumps, loads
 
-from inventory_grpc.application.ports import Listing, Reading
+from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.domain.product import Product, ProductChanged, ProductKey
 from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
-from inventory_grpc.infrastructure.read_models.read_model import ReadModel
-from inventory_grpc.infrastructure.sqlite.connection import one_state
-from inventory_grpc.infrastructure.sqlite.events import read_head
+from inventory_grpc.infrastructure.read_models.read_model import (
+    MAX_LISTED_BYTES,
+    ReadModel,
+    newest_by,
+)
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 
 Row = tuple[Any, ...]
-
-MAX_LISTED_BYTES: Final = 768 * 1024
-"""A page with this much content takes no more products, so that its message is at most 1 MiB."""
 
 _DDL: Final = """
 CREATE TABLE products (
@@ -72,13 +71,6 @@ def find_products(
             yield key, stream, _product(columns)
 
 
-def _newest(connection: apsw.Connection, key: ProductKey) -> Reading[Product | None]:
-    """Return a product, and the head at the same time."""
-    with one_state(connection):
-        found = [product for _, _, product in find_products(connection, [key])]
-        return Reading(found[0] if found else None, read_head(connection))
-
-
 def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Product, str]:
     """Return a page of products; it reads only those, and the id of the next one."""
     listed: list[Product] = []
@@ -122,6 +114,6 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
     find={ProductKey: find_products},
-    states={ProductKey: _newest},
+    states={ProductKey: newest_by(find_products)},
     answers={ProductQuery: _list},
 )

@@ -3,13 +3,19 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.ports import Query, Reading
+from inventory_grpc.application.ports import Query, Reading, State
+from inventory_grpc.domain.event import Key
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.sqlite.connection import one_state
+from inventory_grpc.infrastructure.sqlite.events import read_head
+
+MAX_LISTED_BYTES: Final = 768 * 1024
+"""A page with this much text takes no more rows, so that its message is at most 1 MiB."""
 
 StateOf = Callable[[apsw.Connection, Any], Reading[Any]]
 """Reads the newest state of a key, and the position that it reflects."""
@@ -38,6 +44,17 @@ class ReadModel:
     @property
     def tables(self) -> Sequence[str]:
         return re.findall(r"CREATE TABLE (\w+)", self.ddl)
+
+
+def newest_by(find: Find) -> StateOf:
+    """Return a function that reads the state that *find* yields, and the head at the same time."""
+
+    def newest(connection: apsw.Connection, key: Key) -> Reading[State | None]:
+        with one_state(connection):
+            found = [state for _, _, state in find(connection, [key])]
+            return Reading(found[0] if found else None, read_head(connection))
+
+    return newest
 
 
 def in_scope(scope: Scope) -> tuple[str, list[str]]:

@@ -13,7 +13,7 @@ CREATE TABLE log (
 
 -- A stream orders and versions events; its number is the position of its first event.
 -- Kinds of keys: 1 a stock, named `<product>@<store>`; 2 a reservation, named by its id, as all that follow;
--- 3 a product.
+-- 3 a product; 4 a store.
 CREATE TABLE streams (
   stream     INTEGER PRIMARY KEY,
   kind       INTEGER NOT NULL,  -- the kind of its key

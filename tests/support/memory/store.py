@@ -24,7 +24,7 @@ from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import NOUNS, STREAMS
 from inventory_grpc.domain.reversal import Trail
-from inventory_grpc.domain.values import EventAt, Instant, ReservationId
+from inventory_grpc.domain.values import EventAt, Instant, ReservationId, StockId
 from tests.support.memory.tables import Due, Tables
 from tests.support.memory.views import MemoryViews
 
@@ -212,10 +212,11 @@ def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[Reservatio
 
 def _matches(event: Event, matching: EventFilter) -> bool:
     kinds, products, stores, reservations, subjects, own = matching
+    product_id, store_id = event.key if isinstance(event.key, StockId) else ("", "")
     return (
         (not kinds or type(event.fact).__name__ in kinds)
-        and (not products or getattr(event.key, "product_id", None) in products)
-        and (not stores or getattr(event.key, "store_id", None) in stores)
+        and (not products or product_id in products)
+        and (not stores or store_id in stores)
         and (not reservations or event.fact.subject in reservations)
         and (not subjects or event.key in subjects)
         and (own is None or _is_shown(event.key, own))

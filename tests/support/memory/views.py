@@ -18,10 +18,12 @@ from inventory_grpc.application.queries.stock import (
     Stocks,
     StocksById,
 )
+from inventory_grpc.application.queries.store import StoreQuery
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.store import Store, StoreKey
 from inventory_grpc.domain.values import ReservationId, StockId
 from tests.support.memory.tables import Numbered, Tables
 
@@ -121,6 +123,20 @@ def _list_products(tables: Tables, query: ProductQuery) -> Listing[Product, str]
     return _listing(products, query.limit, lambda product: product.key.id)
 
 
+def _list_stores(tables: Tables, query: StoreQuery) -> Listing[Store, str]:
+    keys = sorted(key.id for key in tables.streams if isinstance(key, StoreKey))
+    stores: Iterable[Store] = (
+        store
+        for store_id in keys
+        if store_id > query.after
+        and (store := tables.newest_of(StoreKey(store_id)))
+        and (not query.groups or query.groups.intersection(store.groups))
+        and (not query.kinds or store.kind in query.kinds)
+        and query.scope.covers([store.key])
+    )
+    return _listing(stores, query.limit, lambda store: store.key.id)
+
+
 def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
     moved: dict[StockId, Inventory] = {}
     for event in reversed(tables.events):
@@ -176,4 +192,5 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     ReservationQuery: _list_reservations,
     RecentlyMoved: _recently_moved,
     ProductQuery: _list_products,
+    StoreQuery: _list_stores,
 }

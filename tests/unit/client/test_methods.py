@@ -6,7 +6,7 @@ import re
 import typing
 from collections.abc import AsyncIterable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -45,14 +45,19 @@ def takes_a_list(kind: object) -> bool:
     return any(typing.get_origin(choice) in ITERABLES for choice in choices)
 
 
+def sample_of(kind: Any) -> object:  # noqa: ANN401  a type hint
+    if takes_a_list(kind):
+        return []
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is Literal else SAMPLES[kind]
+
+
 async def called(client: InventoryClient, name: str, **given: object) -> None:
     """Call a method with *given*, and a sample for whatever else it requires."""
     method = CALLS[name]
     kinds = typing.get_type_hints(method)
     for parameter in list(inspect.signature(method).parameters.values())[1:]:
         if parameter.default is parameter.empty:
-            sample = [] if takes_a_list(kinds[parameter.name]) else SAMPLES[kinds[parameter.name]]
-            given.setdefault(parameter.name, sample)
+            given.setdefault(parameter.name, sample_of(kinds[parameter.name]))
     positional = [given.pop(name) for name in ("requests", "batches") if name in given]
     answer = getattr(client, name)(*positional, **given)
     if inspect.isasyncgen(answer):

@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inventory_grpc.client import InventoryClient, Key, Line
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
+from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
 from tests.support.samples import INSTEAD, METHODS, SAMPLES, SHARED
@@ -67,6 +68,10 @@ def keywords(request: Message) -> dict[str, Any]:
             given |= keywords(value)
         elif field.name == "attributes":
             given["attributes"] = dict(value)
+        elif field.name == "kind":
+            given["kind"] = StoreKind.Name(value).split("_", 2)[2]
+        elif field.name == "kinds":
+            given["kinds"] = [StoreKind.Name(one).split("_", 2)[2] for one in value]
         elif field.name == "states":
             given["states"] = [ReservationState.Name(one).split("_", 2)[2] for one in value]
         elif field.is_repeated:
@@ -221,6 +226,14 @@ async def test_a_state_that_does_not_exist_is_named(client: InventoryClient) -> 
     for state in ("active", "UNSPECIFIED"):
         with pytest.raises(ValueError, match=f"'{state}' is not a state: ACTIVE, COMMITTED"):
             await client.list_reservations(states=[state])  # type: ignore[list-item]
+
+
+async def test_a_kind_that_does_not_exist_is_named(client: InventoryClient) -> None:
+    for kind in ("store", "UNSPECIFIED"):
+        with pytest.raises(ValueError, match=f"'{kind}' is not a kind: STORE, WAREHOUSE, VIRTUAL"):
+            await client.put_store(store_id="lisbon", kind=kind)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=f"'{kind}' is not a kind"):
+            await client.list_stores(kinds=[kind])  # type: ignore[list-item]
 
 
 async def test_rows_may_be_tuples_lists_or_named_ones(

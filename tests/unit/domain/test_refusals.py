@@ -27,7 +27,7 @@ from inventory_grpc.domain.refusals import (
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import EventAt, ProductId
-from tests.support.world import KETTLE, KETTLES, NOON, R1, TOASTERS
+from tests.support.world import KETTLE, KETTLES, LISBON, NOON, R1, TOASTERS
 
 ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     (
@@ -130,6 +130,11 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         VersionConflict(3, Product(KETTLE, "K-1", "Kettle", {}, 4, NOON, NOON)),
         "product/kettle is at version 4, not 3",
         {"subject": "product/kettle", "expected_version": "3", "version": "4"},
+    ),
+    (
+        SubjectNotFound(LISBON),
+        "store/lisbon does not exist",
+        {"subject": "store/lisbon"},
     ),
     (
         SubjectNotFound(KETTLE),

@@ -1,0 +1,124 @@
+"""Stores of the catalogue by id, after their last events."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import apsw
+from orjson import dumps, loads
+
+from inventory_grpc.application.ports import Listing
+from inventory_grpc.application.queries.store import StoreQuery
+from inventory_grpc.domain.store import Store, StoreChanged, StoreKey, StoreKind
+from inventory_grpc.domain.values import Instant, StoreId
+from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.read_models.read_model import (
+    MAX_LISTED_BYTES,
+    ReadModel,
+    in_scope,
+    newest_by,
+)
+from inventory_grpc.infrastructure.sqlite.multirow import execute_with
+
+Row = tuple[Any, ...]
+
+MAX_SCANNED: Final = 10_000
+"""Stores scanned for one page, which takes about ten milliseconds on a thread."""
+
+_DDL: Final = """
+CREATE TABLE stores (
+  stream      INTEGER PRIMARY KEY,
+  store_id    TEXT    NOT NULL,
+  name        TEXT    NOT NULL,
+  kind        INTEGER NOT NULL,
+  groups      TEXT    NOT NULL,
+  version     INTEGER NOT NULL,
+  create_time INTEGER NOT NULL,
+  update_time INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX stores_by_id ON stores (store_id);
+"""
+
+_UPSERT: Final = (
+    "INSERT INTO stores {} ON CONFLICT (stream) DO UPDATE SET "
+    "name = excluded.name, kind = excluded.kind, groups = excluded.groups, "
+    "version = excluded.version, update_time = excluded.update_time"
+)
+_SELECT: Final = (
+    "SELECT stream, store_id, name, kind, groups, version, create_time, update_time FROM stores"
+)
+
+
+def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
+    rows: dict[int, Row] = {}
+    create_times: dict[int, Instant] = {}  # of new stores: an update leaves them as they are
+    for event, stream, _ in recorded:
+        fact = event.fact
+        if type(fact) is StoreChanged:
+            create_time = create_times.setdefault(stream, event.record_time)
+            content = fact.store_id, fact.name, int(fact.kind), dumps(fact.groups).decode()
+            rows[stream] = (stream, *content, event.version, create_time, event.record_time)
+    execute_with(connection, _UPSERT, [*rows.values()])
+
+
+def find_stores(
+    connection: apsw.Connection, keys: Sequence[StoreKey]
+) -> Iterator[tuple[StoreKey, int, Store]]:
+    """Yield the stores that exist, each with its stream number."""
+    for key in keys:
+        row: Row | None = connection.execute(f"{_SELECT} WHERE store_id = ?", (key.id,)).get
+        if row is not None:
+            yield key, row[0], _store(row)
+
+
+def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Store, str]:
+    """Return a page of stores by id, with a bounded scan."""
+    edge: str | None = connection.execute(
+        "SELECT store_id FROM stores WHERE store_id > ? ORDER BY store_id LIMIT 1 OFFSET ?",
+        (query.after, MAX_SCANNED - 1),
+    ).get
+    visible, bindings = in_scope(query.scope)
+    terms, bound = ["store_id > ?", visible], [query.after, *bindings]
+    if edge is not None:
+        terms.append("store_id <= ?")
+        bound.append(edge)
+    if query.kinds:
+        terms.append(f"kind IN ({', '.join(str(int(kind)) for kind in query.kinds)})")
+    if query.groups:
+        wanted = ", ".join("?" * len(query.groups))
+        terms.append(f"EXISTS (SELECT 1 FROM json_each(groups) WHERE value IN ({wanted}))")  # noqa: S608  made of constants, values are bound
+        bound += sorted(query.groups)
+    rows = connection.execute(
+        f"{_SELECT} WHERE {' AND '.join(terms)} ORDER BY store_id LIMIT ?",
+        (*bound, query.limit + 1),
+    )
+    listed: list[Store] = []
+    size = 0
+    for row in rows:
+        if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
+            return Listing(listed, listed[-1].key.id)
+        _, store_id, name, _, groups, *_ = row
+        size += len(store_id) + len(name.encode()) + len(groups)
+        listed.append(_store(row))
+    return Listing(listed, edge)
+
+
+def _store(row: Sequence[Any]) -> Store:
+    _, store_id, name, kind, groups, version, create_time, update_time = row
+    return Store(
+        StoreKey(StoreId(store_id)),
+        name,
+        StoreKind(kind),
+        tuple(loads(groups)),
+        version,
+        Instant(create_time),
+        Instant(update_time),
+    )
+
+
+READ_MODEL: Final[ReadModel] = ReadModel(
+    _DDL,
+    _project,
+    find={StoreKey: find_stores},
+    states={StoreKey: newest_by(find_stores)},
+    answers={StoreQuery: _list},
+)
