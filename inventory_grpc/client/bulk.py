@@ -15,13 +15,13 @@ from inventory_grpc.client import messages
 from inventory_grpc.client.calls import Calls, closed
 from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.errors import (
-    InvalidValue,
     InventoryError,
     Refused,
     ShuttingDown,
     Untrusted,
 )
 from inventory_grpc.client.messages import listed, shown
+from inventory_grpc.client.refusals import InvalidValue
 from inventory_grpc.client.tracing import trace_context
 from inventory_grpc.client.translation import translated, translated_result
 from inventory_grpc_protos.v1 import commands_pb2 as pb

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from inventory_grpc.client import details, errors
+from inventory_grpc.client import details, errors, refusals
 from inventory_grpc.client.errors import InventoryError
 from inventory_grpc_protos.v1.commands_pb2 import CommandError
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
@@ -19,21 +19,21 @@ from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 DOMAIN: Final = "inventory.v1"
 
 BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
-    ErrorReason.ERROR_REASON_INVALID_VALUE: errors.InvalidValue,
-    ErrorReason.ERROR_REASON_STOCK_NOT_FOUND: errors.StockNotFound,
-    ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND: errors.ReservationNotFound,
-    ErrorReason.ERROR_REASON_RESERVATION_EXISTS: errors.ReservationExists,
-    ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: errors.RequestIdReused,
-    ErrorReason.ERROR_REASON_INSUFFICIENT_STOCK: errors.InsufficientStock,
-    ErrorReason.ERROR_REASON_EXCEEDS_RESERVATION: errors.ExceedsReservation,
-    ErrorReason.ERROR_REASON_RESERVATION_CLOSED: errors.ReservationClosed,
-    ErrorReason.ERROR_REASON_NOT_REVERSIBLE: errors.NotReversible,
-    ErrorReason.ERROR_REASON_ALREADY_REVERSED: errors.AlreadyReversed,
-    ErrorReason.ERROR_REASON_LEVEL_TOO_HIGH: errors.LevelTooHigh,
-    ErrorReason.ERROR_REASON_COMMAND_TOO_LARGE: errors.CommandTooLarge,
-    ErrorReason.ERROR_REASON_OTHER_LOG: errors.OtherLog,
-    ErrorReason.ERROR_REASON_VERSION_CONFLICT: errors.VersionConflict,
-    ErrorReason.ERROR_REASON_POSITION_AHEAD: errors.PositionAhead,
+    ErrorReason.ERROR_REASON_INVALID_VALUE: refusals.InvalidValue,
+    ErrorReason.ERROR_REASON_STOCK_NOT_FOUND: refusals.StockNotFound,
+    ErrorReason.ERROR_REASON_RESERVATION_NOT_FOUND: refusals.ReservationNotFound,
+    ErrorReason.ERROR_REASON_RESERVATION_EXISTS: refusals.ReservationExists,
+    ErrorReason.ERROR_REASON_REQUEST_ID_REUSED: refusals.RequestIdReused,
+    ErrorReason.ERROR_REASON_INSUFFICIENT_STOCK: refusals.InsufficientStock,
+    ErrorReason.ERROR_REASON_EXCEEDS_RESERVATION: refusals.ExceedsReservation,
+    ErrorReason.ERROR_REASON_RESERVATION_CLOSED: refusals.ReservationClosed,
+    ErrorReason.ERROR_REASON_NOT_REVERSIBLE: refusals.NotReversible,
+    ErrorReason.ERROR_REASON_ALREADY_REVERSED: refusals.AlreadyReversed,
+    ErrorReason.ERROR_REASON_LEVEL_TOO_HIGH: refusals.LevelTooHigh,
+    ErrorReason.ERROR_REASON_COMMAND_TOO_LARGE: refusals.CommandTooLarge,
+    ErrorReason.ERROR_REASON_OTHER_LOG: refusals.OtherLog,
+    ErrorReason.ERROR_REASON_VERSION_CONFLICT: refusals.VersionConflict,
+    ErrorReason.ERROR_REASON_POSITION_AHEAD: refusals.PositionAhead,
     ErrorReason.ERROR_REASON_OVERLOADED: errors.Overloaded,
     ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN: errors.OutcomeUnknown,
     ErrorReason.ERROR_REASON_WRITES_REFUSED: errors.WritesRefused,
@@ -44,7 +44,7 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_UNAUTHENTICATED: errors.Unauthenticated,
     ErrorReason.ERROR_REASON_PERMISSION_DENIED: errors.PermissionDenied,
     ErrorReason.ERROR_REASON_READS_REFUSED: errors.ReadsRefused,
-    ErrorReason.ERROR_REASON_SUBJECT_NOT_FOUND: errors.SubjectNotFound,
+    ErrorReason.ERROR_REASON_SUBJECT_NOT_FOUND: refusals.SubjectNotFound,
 }
 """The class of each reason."""
 
