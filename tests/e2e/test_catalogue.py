@@ -79,6 +79,24 @@ async def test_among_many_commands_it_answers_with_its_version(caller: Caller) -
     assert seen.details[Product].version == 2
 
 
+async def test_it_is_put_together_with_stock_or_not_at_all(caller: Caller) -> None:
+    lisbon = PutStoreRequest(store_id="lisbon", kind=STORE_KIND_WAREHOUSE)
+    request = batch(lisbon, KETTLE, kettle(name="K"), adding(5), kettle(expected_version=1))
+    request.atomic = True
+    seen = await refused(caller.commands.ExecuteBatch(request))
+    assert (seen.reason, seen.facts["command_index"]) == ("VERSION_CONFLICT", "4")
+    assert seen.facts["subject"] == "product/kettle"
+    assert await caller.log() == []
+    del request.commands[-1]
+    results = (await caller.commands.ExecuteBatch(request)).results
+    assert [(result.position, result.version) for result in results] == [
+        *((4, 1), (4, 1), (4, 2), (4, 1))
+    ]
+    assert [event.subject for event in await caller.log()] == [
+        *("store/lisbon", "product/kettle", "product/kettle", "")
+    ]
+
+
 async def test_a_product_that_was_never_put_is_not_found_even_if_there_is_stock(
     caller: Caller,
 ) -> None:
