@@ -51,6 +51,7 @@ from tests.support.world import (
     release,
     remove,
     reserve,
+    reverse,
 )
 
 T = TypeVar("T")
@@ -94,6 +95,7 @@ def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]
         st.builds(
             count, st.integers(0, 12), _stocks, expected=st.sampled_from([None, None, 1, 2, 3])
         ),
+        *[st.builds(reverse, st.sampled_from([1, 2, 5, 6, 7]))] * 2,
         *[
             st.builds(reserve, _carts, names, customer=_customers, order=_orders, expiration=ends)
             for names in (_names, _new_names, _new_names)

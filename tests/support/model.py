@@ -62,6 +62,9 @@ class Model:
         self.position = 0
         self.shelves: dict[Key, Shelf] = {}
         self.promises: dict[str, Promise] = {}
+        self.moves: dict[int, tuple[Key, int]] = {}
+        """The events that can be reversed, by position: their stocks and what they moved."""
+        self.reversed: set[int] = set()
         self.catalogue: dict[str, Entry] = {}
         """By subject, such as `product/kettle`."""
         self._last = Event()
@@ -86,9 +89,13 @@ class Model:
         match fact:
             case "stock_added" | "stock_adjusted":
                 shelf.on_hand += moved
+                self.moves[event.position] = key, moved
+                if event.reverses:
+                    self._check_reversal(event.reverses, key, moved)
             case "stock_removed":
                 assert moved <= shelf.on_hand - shelf.reserved, "promised units were removed"
                 shelf.on_hand -= moved
+                self.moves[event.position] = key, -moved
             case "stock_reserved":
                 shelf.reserved += moved
                 assert shelf.reserved <= shelf.on_hand, "oversold"
@@ -117,6 +124,11 @@ class Model:
         assert event.version == before.version + 1, "a version was left out, or is there twice"
         assert content != before.content, "it was recorded, but was so already"
         self.catalogue[event.subject] = Entry(content, event.version, before.create_time, time)
+
+    def _check_reversal(self, target: int, key: Key, moved: int) -> None:
+        assert self.moves[target] == (key, -moved), "it is not the opposite, or of another stock"
+        assert target not in self.reversed, "an event was reversed twice"
+        self.reversed.add(target)
 
     def _check_place(self, event: Event) -> None:
         last, self._last = self._last, event
