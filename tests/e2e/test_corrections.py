@@ -195,3 +195,20 @@ async def test_reversals_among_many_commands_see_those_before_them(caller: Calle
     assert [one.position for one in (first, undone, again, last)] == [1, 2, 3, 4]
     assert refusal_among(twice).reason == "ALREADY_REVERSED"
     assert (undone.version, again.version) == (2, 3)
+
+
+async def test_a_part_of_an_atomic_batch_reverses_what_a_part_before_it_recorded(
+    caller: Caller,
+) -> None:
+    await caller.commands.AddStock(adding(1))
+    asked = batch(adding(10), reversing(2), reversing(1), adding(7))
+    asked.atomic = True
+    answer = await caller.commands.ExecuteBatch(asked)
+    assert [one.position for one in answer.results] == [5] * 4
+    events = (await caller.log())[1:]
+    assert [(event.part, event.reverses) for event in events] == [(1, 0), (2, 2), (3, 1), (4, 0)]
+    asked = batch(adding(5), reversing(5), reversing(5))
+    asked.atomic = True
+    refusal = await refused(caller.commands.ExecuteBatch(asked))
+    assert refusal.facts == {"position": "5", "by_position": "7", "command_index": "2"}
+    assert len(await caller.log()) == 5

@@ -82,6 +82,14 @@ REFUSALS: Final[Mapping[str, Refused]] = {
         Call("POST", "/v1/reservations/cart-2:commit", {}),
         400, 9, "RESERVATION_CLOSED", {"reservation_id": "cart-2", "state": "RELEASED"},
     ),
+    "a promise that is reversed": Refused(
+        Call("POST", "/v1/events/2:reverse", {"reason": "a typo"}),
+        400, 9, "NOT_REVERSIBLE", {"position": "2", "why": "fact"},
+    ),
+    "an event that is reversed again": Refused(
+        Call("POST", "/v1/events/5:reverse", {"reason": "a typo"}),
+        400, 9, "ALREADY_REVERSED", {"position": "5", "by_position": "6"},
+    ),
     "more than can be counted": Refused(
         Call("POST", f"{KETTLES}:adjust",
              {"on_hand": 10**15 + 1, "expected_version": 4, "reason": "count"}),

@@ -190,7 +190,10 @@ def _one_look(config: Config) -> None:
 
 @asynccontextmanager
 async def open_shop(folder: Path) -> AsyncIterator[Shop]:
-    """Run it with a stock of two kettles, after four events; cart-1 holds two more."""
+    """Run it with a stock of two kettles, after four events; cart-1 holds two more.
+
+    Then a pan arrived, which the sixth event reversed.
+    """
     keyring = Keyring(folder / "callers.toml")
     tokens = {
         "shop": keyring.add("shop", "operator"),
@@ -242,6 +245,8 @@ async def _stock_up(shop: Shop) -> None:
         ("/v1/reservations", {"customer_id": "ana", "reservation_id": "cart-1", "lines": [line]}),
         ("/v1/reservations", {"customer_id": "ben", "reservation_id": "cart-2", "lines": [line]}),
         ("/v1/reservations/cart-2:release", {}),
+        ("/v1/products/pan/stocks/lisbon:add", {"quantity": 1}),
+        ("/v1/events/5:reverse", {"reason": "a typo"}),
     ):
         answer = await shop.ask(Call("POST", url, body))
         assert answer.is_success, answer.text
