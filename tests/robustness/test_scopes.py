@@ -219,6 +219,47 @@ async def test_an_event_of_another_store_cannot_be_told_from_one_that_is_not_the
     assert (await shop.ask("ReverseEvent", own, shop.till)).stock.store_id == "lisbon"
 
 
+async def test_a_part_of_an_atomic_batch_may_use_what_a_part_before_it_made(shop: Shop) -> None:
+    asked = batch(
+        reserving(line(1), name="new-cart"),
+        commands.CommitReservationRequest(reservation_id="new-cart"),
+        adding(3),
+        commands.ReverseEventRequest(reversed_position=9, reason="a typo"),
+    )
+    asked.atomic, asked.request_id = True, "batch-1"
+    first = await shop.ask("ExecuteBatch", asked, shop.till)
+    assert [result.position for result in first.results] == [10] * 4
+    again = await shop.ask("ExecuteBatch", asked, shop.till)
+    assert [result.replayed for result in again.results] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"),
+    [
+        (
+            commands.CommitReservationRequest(reservation_id="wide-cart"),
+            "RESERVATION_NOT_FOUND",
+        ),
+        (
+            commands.CommitReservationRequest(reservation_id="no-such-cart"),
+            "RESERVATION_NOT_FOUND",
+        ),
+        (commands.ReverseEventRequest(reversed_position=2, reason="a typo"), "SUBJECT_NOT_FOUND"),
+        (commands.ReverseEventRequest(reversed_position=99, reason="a typo"), "SUBJECT_NOT_FOUND"),
+    ],
+    ids=["cart elsewhere", "no cart", "event elsewhere", "no event"],
+)
+async def test_a_part_of_an_atomic_batch_finds_nothing_elsewhere(
+    shop: Shop, part: Message, reason: str
+) -> None:
+    asked = batch(adding(3), reserving(line(1), name="new-cart"), part)
+    asked.atomic = True
+    seen = await refused(shop.ask("ExecuteBatch", asked, shop.till))
+    assert (seen.reason, seen.facts["command_index"]) == (reason, "2")
+    log = await shop.ask("ListEvents", events.ListEventsRequest(), shop.ana)
+    assert log.head_position == 6
+
+
 async def test_what_was_not_allowed_is_not_allowed_a_second_time(shop: Shop) -> None:
     asked = commands.CommitReservationRequest(reservation_id="wide-cart", request_id="pay-1")
     for _ in range(2):

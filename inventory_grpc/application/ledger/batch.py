@@ -12,7 +12,7 @@ from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
-from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch
+from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Answered, DryRun, Outcome, RequestKey, State
@@ -20,7 +20,7 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import ABOUT, SUBJECTS
-from inventory_grpc.domain.values import Instant, new
+from inventory_grpc.domain.values import EventAt, Instant, new
 
 MAX_EVENTS: Final = 2_048
 """Events of a batch; its last command may exceed this."""
@@ -151,14 +151,28 @@ class Batch:
         Both come before the check of the request id, which would reveal the difference.
         """
         if isinstance(command, AtomicBatch):
-            for part in command.parts:
-                self._check_scope(part.command, scope)
-            return
-        about = command.about
-        if about is not None:
+            self._check_scope_of_parts(command.parts, scope)
+        elif (about := command.about) is not None:
             state = self.book.get(about)
             if state is None or not scope.covers(state.streams):
                 raise ABOUT[type(about)].not_found(about)
+
+    def _check_scope_of_parts(self, parts: Sequence[Part], scope: Scope) -> None:
+        """Check the scope of each part, except about what only a part before it can have made.
+
+        The decision finds that, or refuses the part.
+        """
+        touched = set[Key]()
+        for index, (command, _) in enumerate(parts):
+            about = command.about
+            may_be_made = about in touched or (index > 0 and type(about) is EventAt)
+            if not may_be_made or self.book.get(about) is not None:
+                try:
+                    self._check_scope(command, scope)
+                except Refusal as refusal:
+                    refusal.command_index = index
+                    raise
+            touched.update(command.touches)
 
     def _repeat(self, answered: Answered) -> Outcome:
         """Return the original answer."""
