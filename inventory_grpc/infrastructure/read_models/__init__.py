@@ -69,6 +69,8 @@ def drop(connection: apsw.Connection) -> None:
 
 def project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
     """Update all tables by the events of whole commands."""
+    facts = {type(event.fact) for event, _, _ in recorded}
     for model in READ_MODELS:
-        model.project(connection, recorded)
+        if model.facts is None or not facts.isdisjoint(model.facts):
+            model.project(connection, recorded)
         reach("projection_step")

@@ -77,4 +77,4 @@ def _corrections(connection: apsw.Connection, stream: int, after: int) -> tuple[
     return tuple(read)
 
 
-READ_MODEL: Final[ReadModel] = ReadModel(_DDL, _project)
+READ_MODEL: Final[ReadModel] = ReadModel(_DDL, _project, _CORRECTING)

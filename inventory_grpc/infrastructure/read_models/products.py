@@ -9,7 +9,7 @@ from orjson import OPT_SORT_KEYS, dumps, loads
 
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.product import ProductQuery
-from inventory_grpc.domain.product import Product, ProductChanged, ProductKey
+from inventory_grpc.domain.product import FACTS, Product, ProductChanged, ProductKey
 from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
@@ -113,6 +113,7 @@ def _product(row: Sequence[Any]) -> Product:
 READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
+    frozenset(FACTS),
     find={ProductKey: find_products},
     states={ProductKey: newest_by(find_products)},
     answers={ProductQuery: _list},

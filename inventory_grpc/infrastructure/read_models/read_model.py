@@ -9,7 +9,7 @@ import apsw
 
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import Query, Reading, State
-from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.event import Fact, Key
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
@@ -33,6 +33,8 @@ class ReadModel:
     ddl: str
     project: Callable[[apsw.Connection, Sequence[NumberedEvent]], None] = _no_projection
     """Updates the tables by the events of whole commands."""
+    facts: frozenset[type[Fact]] | None = None
+    """The facts without which `project` changes nothing, so that it need not look; None: all."""
     find: Mapping[type[Any], Find] = field(default_factory=dict)
     states: Mapping[type[Any], StateOf] = field(default_factory=dict)
     answers: Mapping[type[Query[Any]], Callable[[apsw.Connection, Any], Any]] = field(

@@ -8,6 +8,7 @@ import apsw
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.domain.reservation import (
+    FACTS,
     ReservationCommitted,
     ReservationExpired,
     ReservationExtended,
@@ -173,6 +174,7 @@ def due_on(
 READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
+    frozenset(FACTS),
     states={ReservationId: reservation_now},
     answers={ReservationQuery: list_reservations, StocksById: stocks_beside},
 )

@@ -8,7 +8,7 @@ from orjson import dumps, loads
 
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.store import StoreQuery
-from inventory_grpc.domain.store import Store, StoreChanged, StoreKey, StoreKind
+from inventory_grpc.domain.store import FACTS, Store, StoreChanged, StoreKey, StoreKind
 from inventory_grpc.domain.values import Instant, StoreId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
@@ -118,6 +118,7 @@ def _store(row: Sequence[Any]) -> Store:
 READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
+    frozenset(FACTS),
     find={StoreKey: find_stores},
     states={StoreKey: newest_by(find_stores)},
     answers={StoreQuery: _list},
