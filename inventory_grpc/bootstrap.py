@@ -28,6 +28,7 @@ from inventory_grpc.application.store import (
     Store,
     without_progress,
 )
+from inventory_grpc.choices import HealthAccess
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -47,7 +48,7 @@ from inventory_grpc.presentation.server import (
     build_server,
     call_controls,
 )
-from inventory_grpc.settings import HealthAccess, Settings
+from inventory_grpc.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,12 @@ def build_service(
         clock_difference=parts.clock.difference,
     )
     servicers = Servicers(
-        commands=Commands(parts.ledger, wall, Span(round(settings.hold_seconds * Instant.SECOND))),
+        commands=Commands(
+            parts.ledger,
+            wall,
+            Span(round(settings.hold_seconds * Instant.SECOND)),
+            settings.own_states,
+        ),
         queries=parts.queries,
         events=Events(parts.followers, parts.event_log, wall),
         admin=Admin(facts),

@@ -5,11 +5,19 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, NamedTuple, Self, get_args, get_type_hints
+from typing import Any, Final, NamedTuple, Self
 
 from inventory_grpc.application.store import Durability
-from inventory_grpc.domain.values import DEFAULT_TTL, MAX_TTL, MIN_TTL, Instant
+from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.domain.values import (
+    DEFAULT_TTL,
+    MAX_TTL,
+    MIN_TTL,
+    Instant,
+    Malformed,
+    UnitState,
+    own_states,
+)
 
 MAX_PORT: Final = 65_535
 MAX_COUNT: Final = 1_000_000_000
@@ -30,32 +38,6 @@ UNIX: Final = "unix:"  # before the path of a socket
 _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
-
-
-class LogFormat(Enum):
-    AUTO = "auto"
-    JSON = "json"
-    CONSOLE = "console"
-
-
-class EventLoop(Enum):
-    ASYNCIO = "asyncio"
-    UVLOOP = "uvloop"
-
-
-class Reflection(Enum):
-    """The setting for gRPC reflection, which describes the API to callers."""
-
-    LOOPBACK = "loopback"
-    ON = "on"
-    OFF = "off"
-
-
-class HealthAccess(Enum):
-    """The authentication of health checks, if callers are authenticated."""
-
-    OPEN = "open"
-    TOKEN = "token"  # noqa: S105  a word
 
 
 class Group(Enum):
@@ -178,6 +160,11 @@ class Settings:
     remember_days: float = _setting(
         7.0, "days for which a request id is remembered", Group.COMMANDS, (0, MAX_REMEMBER_DAYS)
     )
+    states: str = _setting(
+        "",
+        "states of units beside the built-in ones, separated by commas: `refurbished,on_display`",
+        Group.COMMANDS,
+    )
     max_commands: int = _setting(
         2_000, "most commands in progress in a worker; more are refused", Group.LIMITS, _COUNT
     )
@@ -240,6 +227,10 @@ class Settings:
                 f"trace_endpoint: {shown(self.trace_endpoint)} is not http://HOST:PORT or "
                 "https://HOST:PORT, such as http://127.0.0.1:4317"
             )
+        try:
+            own_states(self.states)
+        except Malformed as error:
+            raise BadSetting(f"states: {error}") from None
         if not self.is_loopback:
             self._check_openness("listen", "any caller could do anything")
         if self.metrics_address and not self.metrics_address.is_loopback:
@@ -278,20 +269,14 @@ class Settings:
         return Address.read("metrics_listen", text)
 
     @property
+    def own_states(self) -> frozenset[UnitState]:
+        return own_states(self.states)
+
+    @property
     def serves_reflection(self) -> bool:
         return self.reflection is Reflection.ON or (
             self.reflection is Reflection.LOOPBACK and self.is_loopback
         )
-
-
-def kinds_of_settings() -> dict[str, type[Any]]:
-    """Return the type of each setting; one that may also be None has the type of its value."""
-    return {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
-
-
-def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  a type hint
-    plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
-    return plain
 
 
 def shown(value: object) -> str:

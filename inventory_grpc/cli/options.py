@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 import typer
 
-from inventory_grpc.server.environment import written
-from inventory_grpc.settings import Settings, kinds_of_settings
+from inventory_grpc.server.environment import kinds_of_settings, written
+from inventory_grpc.settings import Settings
 
 C = TypeVar("C", bound=Callable[..., None])
 

@@ -19,6 +19,8 @@ class StockCommands:
       at most 512 bytes. No personal data: the log keeps them forever.
     - `occur_time`: the time in the real world, if not now; with a time zone. It is only stored.
     - `dry_run`: if true, the server answers as if it had recorded the command, and records nothing.
+    - `state`: `damaged`, `quarantine`, `quality_control`, `returned`, or one of the server's
+      settings; by default `sellable`. Only sellable units can be reserved.
     - `expected_version`: the version that the stock must have; 0 for one without history.
     - `timeout`: seconds for all attempts together, above 0 and at most 86,400.
 
@@ -43,6 +45,7 @@ class StockCommands:
         product_id: str,
         store_id: str,
         quantity: int,
+        state: str = "",
         expected_version: int | None = None,
         request_id: str = "",
         reason: str = "",
@@ -52,6 +55,8 @@ class StockCommands:
         timeout: float | None = None,  # noqa: ASYNC109  sent to the server as the deadline
     ) -> pb.AddStockResponse:
         """Add 1 to 1,000,000,000 received units; create the stock if it has no history.
+
+        They are sellable, or in another *state*.
 
         Raises:
             LevelTooHigh: on hand would rise above 10^15 units.
@@ -63,6 +68,7 @@ class StockCommands:
             product_id=product_id,
             store_id=store_id,
             quantity=quantity,
+            state=state,
             expected_version=expected_version,
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
@@ -74,6 +80,7 @@ class StockCommands:
         product_id: str,
         store_id: str,
         quantity: int,
+        state: str = "",
         expected_version: int | None = None,
         request_id: str = "",
         reason: str = "",
@@ -82,10 +89,10 @@ class StockCommands:
         dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.RemoveStockResponse:
-        """Remove 1 to 1,000,000,000 units that are not reserved.
+        """Remove 1 to 1,000,000,000 units that are not reserved, or units in another *state*.
 
         Raises:
-            InsufficientStock: fewer units are available; `lines` says how many.
+            InsufficientStock: fewer are available, or in *state*; `lines` says how many.
             VersionConflict: the stock is not at *expected_version*; `current` is the stock.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -94,6 +101,7 @@ class StockCommands:
             product_id=product_id,
             store_id=store_id,
             quantity=quantity,
+            state=state,
             expected_version=expected_version,
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
@@ -106,6 +114,7 @@ class StockCommands:
         store_id: str,
         delta: int | None = None,
         on_hand: int | None = None,
+        state: str = "",
         expected_version: int | None = None,
         expected_on_hand: int | None = None,
         unconditional: bool = False,
@@ -119,15 +128,17 @@ class StockCommands:
         """Correct the stock by *delta* units, or to the *on_hand* units that were counted.
 
         One of the two is required, and so is a *reason*. *delta* is -1,000,000,000 to
-        1,000,000,000 and not 0. On hand may fall below reserved; `shortfall` is the difference.
+        1,000,000,000 and not 0. With *state*, both are of the units in that state. Without it,
+        *delta* is of the sellable units, and *on_hand* of all, the difference being sellable. The
+        sellable units may fall below the reserved ones; `shortfall` is the difference.
 
         With *on_hand*, exactly one of these says what the count may overwrite:
         *expected_version*, the version that the stock must have; *expected_on_hand*, the units
-        that it must have on hand; or *unconditional*, which overwrites all changes, also those
-        made during the count, and is stored in the event.
+        that it must have of those counted; or *unconditional*, which overwrites all changes, also
+        those made during the count, and is stored in the event.
 
         Raises:
-            InsufficientStock: on hand would be negative.
+            InsufficientStock: the units of the state would be negative.
             LevelTooHigh: on hand would rise above 10^15 units.
             VersionConflict: the stock has another version or other units than expected;
                 `current` is the stock.
@@ -145,6 +156,7 @@ class StockCommands:
             pb.AdjustStockRequest,
             product_id=product_id,
             store_id=store_id,
+            state=state,
             expected_version=expected_version,
             expected_on_hand=expected_on_hand,
             unconditional=unconditional,
@@ -167,16 +179,17 @@ class StockCommands:
         dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.ReverseEventResponse:
-        """Undo one `StockAdded`, `StockRemoved` or `StockAdjusted`, once, by its opposite.
+        """Undo one change of a stock, once, by its opposite in the same states.
 
-        *reversed_position* is that of the event; a *reason* is required. On hand may fall below
-        reserved; `shortfall` is the difference. A reversal can be reversed like any event.
+        *reversed_position* is that of a `StockAdded`, `StockRemoved`, `StockAdjusted` or
+        `StockMoved`; a *reason* is required. The sellable units may fall below the reserved ones;
+        `shortfall` is the difference. A reversal can be reversed like any event.
 
         Raises:
             SubjectNotFound: no event has this position, or it is of a store of others.
             NotReversible: the event has another fact, or a later count has corrected it.
             AlreadyReversed: the event was reversed before; `by_position` is its reversal.
-            InsufficientStock: on hand would be negative.
+            InsufficientStock: the units of a state would be negative.
             LevelTooHigh: on hand would rise above 10^15 units.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -186,3 +199,40 @@ class StockCommands:
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.ReverseEvent, request, timeout)
+
+    async def move_stock(  # noqa: PLR0913  as above
+        self,
+        *,
+        product_id: str,
+        store_id: str,
+        quantity: int,
+        from_state: str = "",
+        to_state: str = "",
+        expected_version: int | None = None,
+        request_id: str = "",
+        reason: str = "",
+        reference: str = "",
+        occur_time: datetime | None = None,
+        dry_run: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.MoveStockResponse:
+        """Move 1 to 1,000,000,000 units from one state to another; no state means sellable.
+
+        Reserved units are moved too, and `shortfall` is then above 0. The two states differ.
+
+        Raises:
+            InsufficientStock: fewer units are in *from_state*; `lines` says how many.
+            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
+            InventoryError: one of those that every command may raise, see `StockCommands`.
+        """
+        request = messages.made(
+            pb.MoveStockRequest,
+            product_id=product_id,
+            store_id=store_id,
+            quantity=quantity,
+            from_state=from_state,
+            to_state=to_state,
+            expected_version=expected_version,
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
+        )
+        return await self._calls(lambda on: on.commands.MoveStock, request, timeout)

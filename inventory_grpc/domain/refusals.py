@@ -10,7 +10,7 @@ Refusal
   AlreadyReversed        the event was reversed
   NotReversible          the event cannot be reversed
   ExceedsReservation     the reservation holds fewer units
-  InsufficientStock      the stock has fewer units
+  InsufficientStock      the stock has fewer units that are available, or in a state
   LevelTooHigh           a level would exceed its maximum
   VersionConflict        the stock or subject has another version, or other units, than expected
 
@@ -29,6 +29,7 @@ from inventory_grpc.domain.values import (
     ProductId,
     ReservationId,
     StockId,
+    UnitState,
 )
 
 if TYPE_CHECKING:  # the commands of these nouns raise refusals
@@ -190,7 +191,7 @@ class NotReversible(Refusal):
 class ShortLine(NamedTuple):
     """One line of a cart that asks for too many units.
 
-    `available` is the largest quantity that would succeed: for a commit, the units on hand
+    `available` is the largest quantity that would succeed: for a commit, the sellable units
     or the units that the reservation holds.
     """
 
@@ -224,16 +225,16 @@ class ShortLines(Refusal):
 class InsufficientStock(ShortLines):
     """A stock has fewer units than requested."""
 
-    counted: Literal["available", "on hand"] = "available"
-    """The level that is too low: a commit or an adjustment needs units on hand."""
+    state: UnitState | None = None
+    """The state that has too few units; None if too few are available."""
 
     def shortage(self) -> Mapping[StockId, int]:
-        if self.counted == "on hand":
+        if self.state is not None:
             return {}
         return {line.stock_id: line.asked for line in self.lines}
 
     def __str__(self) -> str:
-        return self._message(self.counted)
+        return self._message(self.state or "available")
 
 
 @dataclass(eq=False)
@@ -276,9 +277,14 @@ class VersionConflict(Refusal):
     current: "StreamState"
     compared: Literal["version", "on_hand"] = "version"
     """The value of the state that differs from *expected*."""
+    state: UnitState | None = None
+    """The state whose units were compared; None if those on hand in all states were."""
 
     @property
     def found(self) -> int:
+        levels = self.current.levels
+        if self.state is not None and levels is not None:
+            return levels.units_in(self.state)
         return int(getattr(self.current, self.compared))
 
     def __str__(self) -> str:
@@ -286,7 +292,7 @@ class VersionConflict(Refusal):
         name = key if isinstance(key, StockId) else key.subject
         if self.compared == "version":
             return f"{name} is at version {self.found}, not {self.expected}"
-        return f"{name} has {self.found} on hand, not {self.expected}"
+        return f"{name} has {self.found} {self.state or 'on hand'}, not {self.expected}"
 
     def facts(self) -> Mapping[str, str]:
         key = self.current.key

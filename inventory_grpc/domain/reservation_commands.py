@@ -26,6 +26,7 @@ from inventory_grpc.domain.reservation import (
 from inventory_grpc.domain.values import (
     MAX_TTL,
     MIN_TTL,
+    SELLABLE,
     Cart,
     CustomerId,
     Expiration,
@@ -122,12 +123,12 @@ class CommitReservation(_OnReservation):
             return []
         taken = _taken(self.cart, reservation)
         short = [
-            ShortLine(stock_id, quantity, on_hand)
+            ShortLine(stock_id, quantity, sellable)
             for stock_id, quantity in taken.items()
-            if quantity > (on_hand := book.get(stock_id).levels.on_hand)
+            if quantity > (sellable := book.get(stock_id).levels.sellable)
         ]
         if short:
-            raise InsufficientStock(short, counted="on hand")
+            raise InsufficientStock(short, SELLABLE)
         name, order = self.reservation_id, self.order_id
         return [
             (stock_id, ReservationCommitted(name, order, quantity))

@@ -1,7 +1,8 @@
 """The reversal of one recorded event by the opposite fact, once.
 
-A count that stands corrects all earlier events of its stock: to undo one of them would correct it
-twice. A count that was reversed counts for nothing, unless that reversal was reversed as well.
+A count that stands corrects all earlier changes of the units that it counted, which are those in
+one state or all of the stock: to undo one of these would correct it twice. A count
+that was reversed counts for nothing, unless that reversal was reversed as well.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Event, Key
 from inventory_grpc.domain.refusals import AlreadyReversed, NotReversible, SubjectNotFound
-from inventory_grpc.domain.stock import check_difference
+from inventory_grpc.domain.stock import check_possible
 from inventory_grpc.domain.values import EventAt, immutable
 
 
@@ -57,13 +58,13 @@ class Trail(NamedTuple):
 
     def followed_by(self, events: Iterable[Event]) -> "Trail":
         """Return the trail after *events*, which are later than its corrections, in order."""
-        target, key = self.event.position, self.event.key
+        target, key, states = self.event.position, self.event.key, self.event.fact.states
         newer = [
             Correction(event.position, event.fact.reverses)
             for event in events
             if event.key == key
             and event.position > target
-            and (event.fact.reverses or event.fact.is_count)
+            and (event.fact.reverses or event.fact.is_count_of(states))
         ]
         if not newer:
             return self
@@ -102,5 +103,5 @@ class ReverseEvent:
             raise NotReversible(position)
         if counted_by := trail.counted_by:
             raise NotReversible(position, counted_by)
-        check_difference(book.get(key), fact.moves[0])
+        check_possible(book.get(key), fact)
         return [(key, fact)]

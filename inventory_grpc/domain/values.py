@@ -87,6 +87,40 @@ class OrderId(Name):
     __slots__ = ()
 
 
+class UnitState(Name):
+    """A state of units on hand. Only sellable units can be reserved."""
+
+    __slots__ = ()
+
+
+class UnknownState(UnitState):
+    """A state that the settings of the server do not name; units can only leave it."""
+
+    __slots__ = ()
+
+
+SELLABLE: Final = UnitState("sellable")
+
+BUILT_IN_STATES: Final = frozenset(
+    {SELLABLE, *map(UnitState, ("damaged", "quarantine", "quality_control", "returned"))}
+)
+"""The states of every server; its settings may name others."""
+
+MAX_OWN_STATES: Final = 15
+"""States that the settings may name."""
+
+
+def own_states(text: str) -> frozenset[UnitState]:
+    """Return the states that the settings name, separated by commas."""
+    names = [name.strip() for name in text.split(",")] if text.strip() else []
+    states = frozenset(map(UnitState, names))
+    if built_in := sorted(states & BUILT_IN_STATES):
+        raise Malformed(f"{built_in[0]} is built in")
+    if len(states) > MAX_OWN_STATES:
+        raise Malformed(f"has {len(states):,} states; at most {MAX_OWN_STATES} are allowed")
+    return states
+
+
 class Quantity(int):
     """The units of one change: at least one.
 

@@ -15,11 +15,19 @@ from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.event import Cause, Event, Fact, Key, Levels
+from inventory_grpc.domain.event import Cause, Event, Fact, Key, Levels, StateUnits
 from inventory_grpc.domain.registry import FACTS
-from inventory_grpc.domain.values import Instant, Malformed, ProductId, StockId, StoreId
+from inventory_grpc.domain.values import (
+    Instant,
+    Malformed,
+    ProductId,
+    StockId,
+    StoreId,
+    UnitState,
+)
 from inventory_grpc.infrastructure.log import ids
 from inventory_grpc_protos.v1 import events_pb2 as pb
+from inventory_grpc_protos.v1 import stock_pb2
 
 _FIELDS: Final = {
     field.message_type.name: field
@@ -106,7 +114,7 @@ _CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
 _CODEC_BY_FIELD: Final = {codec.field: codec for codec in _CODECS.values()}
 
 
-def encoded(  # noqa: C901  one step for each field; functions would take longer
+def encoded(  # noqa: C901, PLR0915  one step for each field; functions would take longer
     log_id: str, events: Iterable[Event]
 ) -> Iterator[bytes]:
     """Yield the bytes of *events* of one log, as they are stored and sent.
@@ -121,6 +129,7 @@ def encoded(  # noqa: C901  one step for each field; functions would take longer
     _, *rest_before = cause_before
     seldom_before = 0, 0
     reverses_before = 0
+    states_before: Sequence[StateUnits] = ()
     codec_before: _FactCodec | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after in events:
@@ -142,14 +151,17 @@ def encoded(  # noqa: C901  one step for each field; functions would take longer
         else:
             if levels is None:
                 message.ClearField("subject")
-                levels, seldom_before = message.after, (0, 0)
+                levels, seldom_before, states_before = message.after, (0, 0), ()
             message.product_id, message.store_id = key
-            on_hand, reserved = after
-            spare = on_hand - reserved
+            on_hand, reserved, states = after
+            spare = (after.sellable if states else on_hand) - reserved
             levels.on_hand, levels.available = on_hand, spare if spare > 0 else 0  # noqa: FURB136
             seldom = reserved, -spare if spare < 0 else 0
             if seldom != seldom_before:
                 levels.reserved, levels.shortfall = seldom_before = seldom
+            if states is not states_before:
+                _set_states(levels, states)
+                states_before = states
         codec = _CODECS[type(fact)]
         if codec is not codec_before:
             # to set another member of the oneof clears the last one
@@ -163,6 +175,12 @@ def encoded(  # noqa: C901  one step for each field; functions would take longer
         if reverses != reverses_before:
             message.reverses = reverses_before = reverses
         yield codec.serialize(message)
+
+
+def _set_states(message: stock_pb2.Levels, states: Sequence[StateUnits]) -> None:
+    message.ClearField("states")
+    for state, units in states:
+        message.states.add(state=state, units=units)
 
 
 def _set_fields(
@@ -235,11 +253,16 @@ def decode(data: bytes) -> Event:
 def _key_and_levels(message: pb.Event) -> tuple[Key, Levels | None]:
     if not (subject := message.subject):
         stock_id = StockId(ProductId(message.product_id), StoreId(message.store_id))
-        return stock_id, Levels(message.after.on_hand, message.after.reserved)
+        return stock_id, _levels(message.after)
     try:
         return ids.key_of(subject), None
     except KeyError:
         raise UnknownFact(f"event {message.position} is of {subject}, an unknown kind") from None
+
+
+def _levels(message: stock_pb2.Levels) -> Levels:
+    states = tuple(StateUnits(UnitState(each.state), each.units) for each in message.states)
+    return Levels(message.on_hand, message.reserved, states)
 
 
 class UnknownFact(Exception):

@@ -1,7 +1,7 @@
 """`InventoryCommands`: a method for each row of the command table, and two for many commands."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome, WallClock
-from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl
+from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl, UnitState
 from inventory_grpc.presentation.bulk import CommandCount, Submitted, check_size, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
@@ -51,11 +51,17 @@ class Ledger(Protocol):
 class Commands:
     """The handlers of `InventoryCommands`."""
 
-    def __init__(self, ledger: Ledger, now: WallClock, default_ttl: Span = DEFAULT_TTL) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        now: WallClock,
+        default_ttl: Span = DEFAULT_TTL,
+        own_states: Collection[UnitState] = (),
+    ) -> None:
         self._ledger = ledger
         self._now = now
         self._streams = CommandStreams()
-        rows = command_rows(Ttl(default_ttl))
+        rows = command_rows(Ttl(default_ttl), own_states)
         self._row_of = rows_by_kind(rows)
         self.methods: Mapping[str, Callable[[Any, Call], Any]] = {
             **{row.name: self._method(row) for row in rows},

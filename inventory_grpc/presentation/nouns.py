@@ -1,6 +1,6 @@
 """The tables of all commands, queries and states, collected from the modules of the nouns."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -8,16 +8,21 @@ from google.protobuf.message import Message
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store
-from inventory_grpc.domain.values import Expiration
-from inventory_grpc.presentation import product, reservation, reversal, stock, store
+from inventory_grpc.domain.values import Expiration, UnitState
+from inventory_grpc.presentation import product, reservation, reversal, stock, stock_commands, store
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import stock_message
 
 
-def command_rows(default: Expiration) -> Sequence[CommandRow]:
-    """Return all commands; *default* applies to requests without an expiration."""
+def command_rows(
+    default: Expiration, own_states: Collection[UnitState] = ()
+) -> Sequence[CommandRow]:
+    """Return all commands.
+
+    *default* applies to requests without an expiration; *own_states* are in the settings.
+    """
     rows = (
-        stock.COMMANDS,
+        stock_commands.commands(own_states),
         reservation.commands(default),
         product.COMMANDS,
         store.COMMANDS,

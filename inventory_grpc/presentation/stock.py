@@ -1,6 +1,6 @@
-"""Stocks over gRPC: the command readers, the queries, and their rows."""
+"""The queries of stocks over gRPC, and their rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from inventory_grpc.application.ports import PastSnapshot
@@ -13,88 +13,26 @@ from inventory_grpc.application.queries.stock import (
     find_product_inventory,
     find_stock,
 )
-from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
 from inventory_grpc.domain.values import (
-    MISSING,
     Instant,
     ProductId,
-    Quantity,
     ReservationId,
     StockId,
     StoreId,
 )
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.call import Call
-from inventory_grpc.presentation.rows import CommandRow, QueryRow
-from inventory_grpc.presentation.to_proto import fill_key, fill_stock, fill_stock_outcome
+from inventory_grpc.presentation.rows import QueryRow
+from inventory_grpc.presentation.to_proto import (
+    fill_key,
+    fill_states,
+    fill_stock,
+)
 from inventory_grpc.presentation.validation import Validator, counted
-from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
+from inventory_grpc_protos.v1 import queries_pb2
 
 MAX_KEYS: Final = 1_000
 """Stocks in one `BatchGetStock`."""
-
-_CONDITIONS: Final = {"expected_version", "expected_on_hand", "unconditional"}
-"""The fields of `AdjustStock` that say what a count may overwrite: it needs exactly one."""
-
-
-def add_stock(check: Validator, request: commands_pb2.AddStockRequest) -> AddStock:
-    return AddStock(
-        check.stock_id(request),
-        check.quantity("quantity", request.quantity),
-        check.expected_version(request),
-    )
-
-
-def remove_stock(check: Validator, request: commands_pb2.RemoveStockRequest) -> RemoveStock:
-    return RemoveStock(
-        check.stock_id(request),
-        check.quantity("quantity", request.quantity),
-        check.expected_version(request),
-    )
-
-
-def adjust_stock(check: Validator, request: commands_pb2.AdjustStockRequest) -> AdjustStock:
-    if not request.reason:
-        check.violation("reason", MISSING)
-    adjustment: ChangeBy | CountedAs
-    match request.WhichOneof("adjustment"):
-        case "on_hand":
-            adjustment = _counted(check, request)
-        case "delta" | None as which:
-            for field in _conditions(request):
-                if field != "expected_version":
-                    check.violation(field, "must be unset; it is for on_hand alone")
-            adjustment = ChangeBy(request.delta)
-            if which is None:
-                check.violation("adjustment", f"{MISSING}; must be delta or on_hand")
-            elif not 1 <= abs(request.delta) <= Quantity.MAX:
-                check.violation(
-                    "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
-                )
-        case other:
-            assert_never(other)
-    return AdjustStock(check.stock_id(request), adjustment, check.expected_version(request))
-
-
-def _counted(check: Validator, request: commands_pb2.AdjustStockRequest) -> CountedAs:
-    conditions = _conditions(request)
-    if not conditions:
-        problem = f"{MISSING}; on_hand requires it, expected_on_hand or unconditional"
-        check.violation("expected_version", problem)
-    elif len(conditions) > 1:
-        for field in conditions:
-            check.violation(field, f"must be the only one of {', '.join(conditions)}")
-    expected = None
-    if request.HasField("expected_on_hand"):
-        expected = check.number("expected_on_hand", request.expected_on_hand, 0)
-    on_hand = check.number("on_hand", request.on_hand, 0)
-    return CountedAs(on_hand, expected, request.unconditional)
-
-
-def _conditions(request: commands_pb2.AdjustStockRequest) -> Collection[str]:
-    """Return the fields that are set of those that say what a count may overwrite."""
-    fields = [field.name for field, _ in request.ListFields()]
-    return [name for name in fields if name in _CONDITIONS]
 
 
 async def get_stock(
@@ -197,6 +135,7 @@ async def get_product_inventory(
     total.reserved = product.reserved
     total.available = product.available
     total.shortfall = product.shortfall
+    fill_states(total, product.states)
     for stock in product.stocks.rows:
         fill_stock(response.stocks.add(), stock)
     if product.stocks.after is not None:
@@ -229,12 +168,6 @@ async def list_stock(
         response.next_page_token = page_tokens.token(request, *reading.value.after)
     return response
 
-
-COMMANDS: Final = (
-    CommandRow("AddStock", add_stock, fill_stock_outcome),
-    CommandRow("RemoveStock", remove_stock, fill_stock_outcome),
-    CommandRow("AdjustStock", adjust_stock, fill_stock_outcome),
-)
 
 QUERIES: Final = (
     QueryRow("GetStock", get_stock),

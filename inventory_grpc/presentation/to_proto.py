@@ -3,12 +3,14 @@
 Fields are assigned one by one, which was measured to take half the time of keyword arguments.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.ports import Outcome
+from inventory_grpc.domain.event import StateUnits
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
@@ -40,11 +42,18 @@ def fill_span(message: Duration, micros: int) -> None:
 
 def fill_stock(message: stock_pb2.Stock, stock: Inventory) -> None:
     (message.product_id, message.store_id), levels, message.version, update_time = stock
-    message.on_hand, message.reserved = levels
+    message.on_hand, message.reserved, states = levels
     message.available = levels.available
     message.shortfall = levels.shortfall
     if update_time is not None:
         fill_time(message.update_time, update_time)
+    if states:
+        fill_states(message, states)
+
+
+def fill_states(message: stock_pb2.Stock, states: Iterable[StateUnits]) -> None:
+    for state, units in states:
+        message.states.add(state=state, units=units)
 
 
 def stock_message(stock: Inventory) -> stock_pb2.Stock:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from enum import Enum
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, get_args, get_type_hints
 
-from inventory_grpc.settings import BadSetting, Settings, kinds_of_settings, shown
+from inventory_grpc.settings import BadSetting, Settings, shown
 
 PREFIX: Final = "INVENTORY_"
 
@@ -41,6 +42,16 @@ def load(environ: Mapping[str, str] = os.environ, **chosen: object) -> Settings:
             except ValueError as error:
                 raise BadSetting(f"{variable(name)}: {error}") from None
     return Settings(**values)
+
+
+def kinds_of_settings() -> dict[str, type[Any]]:
+    """Return the type of each setting; one that may also be None has the type of its value."""
+    return {name: _plain(kind) for name, kind in get_type_hints(Settings).items()}
+
+
+def _plain(kind: Any) -> type[Any]:  # noqa: ANN401  a type hint
+    plain: type[Any] = get_args(kind)[0] if isinstance(kind, UnionType) else kind
+    return plain
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

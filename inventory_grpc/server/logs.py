@@ -10,8 +10,8 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
+from inventory_grpc.choices import LogFormat
 from inventory_grpc.server.log_queue import LogQueue
-from inventory_grpc.settings import LogFormat
 
 Entry = dict[str, Any]
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from scripts.mutants.engine import ENGINE
 from scripts.mutants.reversals import REVERSALS
+from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES)

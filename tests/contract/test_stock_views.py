@@ -5,6 +5,7 @@ from itertools import chain
 
 import pytest
 
+from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.stock import (
     ProductInventory,
@@ -15,24 +16,30 @@ from inventory_grpc.application.queries.stock import (
     StocksById,
 )
 from inventory_grpc.domain import stock as stock_module
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Levels, StateUnits
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.read_models import stocks
+from tests.support.history import stock_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
+    DAMAGED,
     KETTLES,
     MINUTE,
     NOON,
     PORTO_KETTLES,
     R1,
     R2,
+    RETURNED,
     TOASTERS,
     add,
     commit,
     count,
     later,
+    move,
+    remove,
     reserve,
     stock,
 )
@@ -131,6 +138,59 @@ async def test_a_product_is_summed_over_all_stores_on_every_page(store: Store) -
     assert seen == [FARO_KETTLES, KETTLES, PORTO_KETTLES]
 
 
+async def test_states_of_a_product_are_summed_by_name(store: Store) -> None:
+    await Scribe(store).record(
+        add(7, KETTLES),
+        move(3, KETTLES, into=DAMAGED),
+        add(2, KETTLES, state=RETURNED),
+        add(5, PORTO_KETTLES),
+        move(4, PORTO_KETTLES, into=RETURNED),
+        reserve({PORTO_KETTLES: 1}),
+        move(1, PORTO_KETTLES, into=DAMAGED),
+        add(1, FARO_KETTLES),
+        add(9, TOASTERS, state=DAMAGED),
+    )
+    product = (await store.views.latest.read(ProductInventoryById("kettle", limit=10))).value
+    assert product[:4] == (15, 1, 5, 1)
+    assert product.states == (StateUnits(DAMAGED, 4), StateUnits(RETURNED, 6))
+    there = [stock.levels.states for stock in product.stocks.rows]
+    assert there == [
+        (),
+        (StateUnits(DAMAGED, 3), StateUnits(RETURNED, 2)),
+        (StateUnits(DAMAGED, 1), StateUnits(RETURNED, 4)),
+    ]
+    only = Scope(frozenset({FARO_KETTLES.store_id}))
+    query = ProductInventoryById("kettle", scope=only, limit=10)
+    assert (await store.views.latest.read(query)).value.states == ()
+
+
+async def test_states_are_those_of_any_position(store: Store) -> None:
+    """By the row of the stock, by its event, and by a fold."""
+    damaged = (StateUnits(DAMAGED, 2),)
+    expected = [
+        Inventory(KETTLES, Levels(5, 0), 1, NOON),
+        Inventory(KETTLES, Levels(5, 0, damaged), 2, NOON),
+        Inventory(KETTLES, Levels(4, 0, (StateUnits(DAMAGED, 1),)), 3, NOON),
+        Inventory(KETTLES, Levels(4, 0), 4, NOON),
+    ]
+    commands: list[Command] = [
+        add(5),
+        move(2, into=DAMAGED),
+        remove(1, state=DAMAGED),
+        move(1, out_of=DAMAGED),
+    ]
+    for command, shown in zip(commands, expected, strict=True):
+        assert (await Scribe(store).record(command)).streams == [shown]
+        assert (await store.views.latest.get(KETTLES)).value == shown
+        assert (await store.views.latest.read(RecentlyMoved(1))).value == [shown]
+        stocks, _ = (await store.views.latest.read(StocksById([KETTLES]))).value
+        assert stocks == {KETTLES: shown}
+        assert (await store.views.latest.read(StockQuery())).value.rows == [shown]
+        assert await store.storage.observe(lambda t: stock_in(t, KETTLES)) == shown
+    past = [(await store.views.at(position).get(KETTLES)).value for position in range(1, 5)]
+    assert past == expected
+
+
 async def test_sums_that_do_not_fit_into_64_bits_are_exact(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,14 +200,14 @@ async def test_sums_that_do_not_fit_into_64_bits_are_exact(
     for stock_id in (KETTLES, PORTO_KETTLES, FARO_KETTLES):
         await scribe.record(count(2**62, stock_id, expected=0))
     await scribe.record(reserve(5), count(2, expected=2))
-    (*sums, stocks), _ = await store.views.latest.read(ProductInventoryById("kettle", limit=10))
+    (*sums, _, stocks), _ = await store.views.latest.read(ProductInventoryById("kettle", limit=10))
     assert sums == [2**63 + 2, 5, 2**63, 3]
     assert len(stocks.rows) == 3
 
 
 async def test_a_product_that_nobody_has_is_an_empty_one(store: Store) -> None:
     await Scribe(store).record(add(1, TOASTERS))
-    nothing = ProductInventory(0, 0, 0, 0, Listing([], None))
+    nothing = ProductInventory(0, 0, 0, 0, (), Listing([], None))
     product = (await store.views.latest.read(ProductInventoryById("kettle", limit=10))).value
     assert product._replace(stocks=Listing(list(product.stocks.rows), product.stocks.after)) == (
         nothing
@@ -211,6 +271,16 @@ async def test_the_most_that_may_be_available_counts_what_is_promised(store: Sto
     listing = (await store.views.latest.read(StockQuery(max_available=2))).value
     assert [row.stock_id for row in listing.rows] == [KETTLES, TOASTERS]
     listing = (await store.views.latest.read(StockQuery(max_available=0))).value
+    assert [row.stock_id for row in listing.rows] == [TOASTERS]
+
+
+async def test_the_most_that_may_be_available_counts_sellable_units(store: Store) -> None:
+    await Scribe(store).record(
+        add(9), move(7, into=DAMAGED), add(3, TOASTERS, state=RETURNED), add(3, PORTO_KETTLES)
+    )
+    listing = (await store.views.latest.read(StockQuery(max_available=2))).value
+    assert [row.stock_id for row in listing.rows] == [KETTLES, TOASTERS]
+    listing = (await store.views.latest.read(StockQuery(max_available=1))).value
     assert [row.stock_id for row in listing.rows] == [TOASTERS]
 
 

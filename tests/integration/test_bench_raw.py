@@ -4,7 +4,7 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-from inventory_grpc.domain.stock import AddStock
+from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.domain.values import Quantity
 from inventory_grpc.infrastructure.log.chain import link
 from inventory_grpc.infrastructure.sqlite.backup import back_up

@@ -14,7 +14,8 @@ from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.stock import AddStock, StockAdded
+from inventory_grpc.domain.stock import StockAdded
+from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.infrastructure.log import chain as log
 from tests.support.opened import checked, events, opened, requests_of
 from tests.support.world import KETTLES, add, remove, reserve, stock

@@ -1,4 +1,4 @@
-"""A file of format 1 is upgraded when it is opened; events, hashes and answers stay."""
+"""A file of an earlier format is upgraded when it is opened; events, hashes and answers stay."""
 
 import re
 import threading
@@ -85,7 +85,9 @@ def _schema(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "kept", [KEPT, KEPT.with_name("format-1.db.gz")], ids=lambda kept: kept.name
+    "kept",
+    [KEPT, KEPT.with_name("format-1.db.gz"), KEPT.with_name("format-2.db.gz")],
+    ids=lambda kept: kept.name,
 )
 async def test_events_hashes_and_positions_stay(path: Path, kept: Path) -> None:
     unpack(kept, path)

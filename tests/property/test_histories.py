@@ -245,7 +245,7 @@ def test_a_cart_is_reserved_if_and_only_if_stock_suffices_without_overdue_holds(
 
 
 def available(model: Model, stock_id: StockId, now: Instant | None) -> int:
-    """Return what is on hand and not promised; at *now*, without what is over but not recorded."""
+    """Return what is sellable and not promised; at *now*, without what is over but not recorded."""
     if stock_id not in model.shelves:
         return 0
     held = sum(
@@ -254,7 +254,7 @@ def available(model: Model, stock_id: StockId, now: Instant | None) -> int:
         if stock_id in promise.parts
         and (now is None or promise.expire_time is None or promise.expire_time > now)
     )
-    return model.shelves[stock_id].on_hand - held
+    return model.shelves[stock_id].sellable - held
 
 
 def test_a_refused_command_records_nothing_but_what_time_has_done() -> None:

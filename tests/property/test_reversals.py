@@ -12,28 +12,42 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Fact, Levels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.reversal import ReverseEvent
-from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import Never, StockId
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, StockRemoved
+from inventory_grpc.domain.values import SELLABLE, Never, StockId
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
 from tests.support.histories import assert_reached, in_a_new, kinds, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
-from tests.support.world import KETTLES, TOASTERS, add, change_by, count, remove, reserve, reverse
+from tests.support.world import (
+    DAMAGED,
+    KETTLES,
+    TOASTERS,
+    add,
+    change_by,
+    count,
+    move,
+    remove,
+    reserve,
+    reverse,
+)
 
 _stocks = st.sampled_from([KETTLES, KETTLES, KETTLES, TOASTERS])
 _few = st.integers(1, 4)
+_states = st.sampled_from([None, None, None, DAMAGED])
 Step = Command | int
 """A command, or the reversal of the event so many positions before the end of the log."""
 
 _steps: st.SearchStrategy[Step] = st.one_of(
-    st.builds(add, st.integers(1, 9), _stocks),
-    st.builds(remove, _few, _stocks),
-    st.builds(change_by, st.sampled_from([-2, 3]), _stocks),
-    st.builds(count, st.integers(0, 9), _stocks),
+    st.builds(add, st.integers(1, 9), _stocks, state=_states),
+    st.builds(remove, _few, _stocks, state=_states),
+    st.builds(change_by, st.sampled_from([-2, 3]), _stocks, state=_states),
+    st.builds(count, st.integers(0, 9), _stocks, state=_states | st.just(SELLABLE)),
+    st.builds(lambda units, stock: move(units, stock, into=DAMAGED), _few, _stocks),
+    st.builds(lambda units, stock: move(units, stock, out_of=DAMAGED), _few, _stocks),
     st.builds(
         lambda stock, number: reserve({stock: 1}, f"r{number}", expiration=Never()),
         _stocks,
@@ -64,11 +78,7 @@ class Log:
 
     def reversal_of(self, position: int) -> int:
         return next(
-            (
-                event.position
-                for event in self.events
-                if isinstance(event.fact, StockAdjusted) and event.fact.reverses == position
-            ),
+            (event.position for event in self.events if event.fact.reverses == position),
             0,
         )
 
@@ -80,16 +90,20 @@ class Log:
             if event.key == self.events[position - 1].key
             and isinstance(event.fact, StockAdjusted)
             and event.fact.counted is not None
+            and (event.fact.state is None or event.fact.state in changes_of(self.at(position)))
             and self.stands(event.position)
         ]
 
-    def on_hand(self, stock_id: StockId) -> int:
-        """Return the sum of all changes that were not undone, as if the others had never been."""
-        return sum(
-            event.fact.moves[0]
-            for event in self.events
-            if event.key == stock_id and not event.fact.reverses and self.stands(event.position)
-        )
+    def at(self, position: int) -> Fact:
+        return self.events[position - 1].fact
+
+    def units(self, stock_id: StockId) -> Counter[str]:
+        """Return the sums of all changes that were not undone, as if the others had never been."""
+        units = Counter[str]()
+        for event in self.events:
+            if event.key == stock_id and not event.fact.reverses and self.stands(event.position):
+                units.update(changes_of(event.fact))
+        return units
 
     def answer(self, position: int) -> tuple[str, int]:
         """Return the name of the answer to a reversal, and a number in it."""
@@ -98,12 +112,24 @@ class Log:
         event = self.events[position - 1]
         if by := self.reversal_of(position):
             return "AlreadyReversed", by
-        if not isinstance(event.fact, StockAdded | StockRemoved | StockAdjusted):
+        if not isinstance(event.fact, StockAdded | StockRemoved | StockAdjusted | StockMoved):
             return "NotReversible", 0
         if counts := self.counts_after(position):
             return "NotReversible", counts[-1]
-        left = self.on_hand(event.key) - event.fact.moves[0]
-        return ("InsufficientStock", 1) if left < 0 else ("Outcome", left)
+        units = self.units(event.key)
+        units.subtract(changes_of(event.fact))
+        is_short = min(units.values(), default=0) < 0
+        return ("InsufficientStock", 1) if is_short else ("Outcome", units.total())
+
+
+def changes_of(fact: Fact) -> dict[str, int]:
+    """Return the changes of the units by state, those that are sellable included."""
+    match fact:
+        case StockMoved(quantity, from_state, to_state):
+            return {from_state or SELLABLE: -quantity, to_state or SELLABLE: quantity}
+        case StockAdded() | StockRemoved() | StockAdjusted():
+            return {fact.state or SELLABLE: fact.moves[0]}
+    return {SELLABLE: fact.moves[0]}
 
 
 async def commands_of(store: Store, steps: Sequence[Step]) -> list[Command]:
@@ -148,7 +174,9 @@ def test_an_event_is_reversed_once_and_not_behind_a_count_however_commands_are_b
         assert log.events == events
         for stock_id in (KETTLES, TOASTERS):
             stock = (await store.views.latest.get(stock_id)).value
-            assert log.on_hand(stock_id) == (stock.on_hand if stock else 0)
+            levels = stock.levels if stock else Levels(0, 0)
+            shown = Counter({SELLABLE: levels.sellable, **dict(levels.states)})
+            assert log.units(stock_id) == shown
 
     def note(log: Log, command: ReverseEvent, answer: Outcome | Refusal) -> None:
         name, number = log.answer(command.target.position)
@@ -159,6 +187,11 @@ def test_an_event_is_reversed_once_and_not_behind_a_count_however_commands_are_b
             undone = log.events[command.target.position - 1].fact
             reached["a reversal"] += undone.reverses > 0
             reached["a count"] += undone.is_count
+            reached["a move"] += isinstance(undone, StockMoved)
+            reached["behind a count of another state"] += any(
+                event.fact.is_count and event.key == log.events[command.target.position - 1].key
+                for event in log.events[command.target.position :]
+            )
             twice = undone.reverses and log.events[undone.reverses - 1].fact.is_count
             reached["a count again"] += bool(twice)
 
@@ -184,6 +217,8 @@ def test_an_event_is_reversed_once_and_not_behind_a_count_however_commands_are_b
         "InsufficientStock",
         "a reversal",
         "a count",
+        "a move",
+        "behind a count of another state",
         least=runs(least=1, ci=5, deep=20),
     )
     assert reached["a count again"], "no count stood again"

@@ -154,7 +154,8 @@ async def _story(
             for stock_id in (KETTLES, TOASTERS):
                 shelf = model.shelves.get(stock_id)
                 shown = (await engine.queries.latest(model.position).get(stock_id)).value
-                assert (shown and shown.levels) == (shelf and (shelf.on_hand, shelf.reserved))
+                expected = shelf and (shelf.on_hand, shelf.reserved, tuple(shelf.states()))
+                assert (shown and shown.levels) == expected
 
 
 def _check_answers(world: World, events: list[Event]) -> None:

@@ -69,6 +69,8 @@ IDS: Final[Values] = {
 OPTIONAL_ID: Final = Rule("a1", NO_IDS, {**IDS, 6: [""]})
 ID: Final = Rule("a1", {**NO_IDS, 6: [""]}, IDS, is_needed=True)
 
+STATE: Final = Rule("returned", {**NO_IDS, 5: ["no-such-state", "Damaged"]}, {6: [""]})
+
 TEXT: Final = Rule(
     None,
     {14: ["x" * 513, "\u00e9" * 257, "x" * NEARLY_A_MEBIBYTE]},
@@ -177,6 +179,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "AdjustStockRequest.reason": Rule(
         "count", {**TEXT.bad, 6: [""]}, {12: TEXT.fine[12]}, is_needed=True
     ),
+    "state": STATE,
+    "from_state": STATE,
+    "MoveStockRequest.to_state": Rule("damaged", {**STATE.bad, 6: [""]}, is_needed=True),
     "ReverseEventRequest.reason": Rule(
         "typo", {**TEXT.bad, 6: [""]}, {12: TEXT.fine[12]}, is_needed=True
     ),

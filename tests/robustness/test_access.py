@@ -14,11 +14,12 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from inventory_grpc.application.access import Role
+from inventory_grpc.choices import HealthAccess
 from inventory_grpc.infrastructure.callers_file import new_token
 from inventory_grpc.presentation.health import OPEN_METHODS
 from inventory_grpc.presentation.services import PERMISSIONS
 from inventory_grpc.server import serve
-from inventory_grpc.settings import HealthAccess, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.rpcs import BESIDE, OURS, Rpc

@@ -123,7 +123,7 @@ async def test_killed_at_any_moment_it_is_upgraded_in_the_end(path: Path, origin
     checked(path)
 
 
-@pytest.mark.parametrize(("point", "left"), [("rebuild_mid", 1), ("upgrade_end", 2)])
+@pytest.mark.parametrize(("point", "left"), [("rebuild_mid", 1), ("upgrade_end", FORMAT)])
 async def test_ended_right_before_and_right_after_the_commit(
     path: Path, point: str, left: int
 ) -> None:

@@ -11,8 +11,8 @@ import structlog
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from inventory_grpc.choices import LogFormat
 from inventory_grpc.server.logs import set_up_logging
-from inventory_grpc.settings import LogFormat
 from inventory_grpc_protos.v1 import commands_pb2
 from tests.robustness.bad_input import good, put
 from tests.robustness.harmless import ask

@@ -21,16 +21,19 @@ from tests.support.format_1 import unpack
 from tests.support.model import Model
 from tests.support.opened import change, checked, hash_of, opened, stored
 from tests.support.world import (
+    DAMAGED,
     HALF_AN_HOUR,
     KETTLES,
     PORTO_KETTLES,
     R1,
     R2,
+    RETURNED,
     TOASTERS,
     add,
     commit,
     count,
     extend,
+    move,
     put,
     put_store,
     release,
@@ -48,6 +51,8 @@ def _fold(model: Model) -> str:
     told = f"{sorted(model.shelves.items())} {sorted(model.promises.items())}"
     if model.catalogue:
         told += f" {sorted(model.catalogue.items())}"
+    if states := {key: shelf.states() for key, shelf in model.shelves.items() if shelf.states()}:
+        told += f" {states}"
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -134,6 +139,11 @@ async def _write(path: Path) -> None:
         for groups in ({"coast", "north"}, {"coast"}, {"coast"}):
             lisbon = put_store("lisbon", kind=StoreKind.WAREHOUSE, groups=groups)
             await server.record(lisbon, f"lisbon in {len(groups)}")
+        await server.record(add(3, KETTLES, state=RETURNED))
+        await server.record(move(2, KETTLES, out_of=RETURNED, into=DAMAGED))
+        await server.record(move(1, TOASTERS, into=DAMAGED), "fell down")
+        await server.record(remove(1, KETTLES, state=DAMAGED))
+        await server.record(count(1, TOASTERS, expected=None, state=DAMAGED))
 
 
 if __name__ == "__main__":

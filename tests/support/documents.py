@@ -11,6 +11,7 @@ CONTRIBUTING: Final = ROOT / ".github/CONTRIBUTING.md"
 CHANGELOG: Final = ROOT / ".github/CHANGELOG.md"
 API: Final = ROOT / "protos/README.md"
 CLIENTS: Final = ROOT / "protos/CLIENTS.md"
+STOCKS: Final = ROOT / "protos/STOCKS.md"
 HANDBOOK: Final = ROOT / "scripts/deploy/README.md"
 PROMISES: Final = ROOT / "tests/robustness/README.md"
 

@@ -20,7 +20,7 @@ _TABLES: Final = {
         "SELECT request, actor, request_id, fingerprint, position, by_noun(outcome), record_time "
         "FROM now.requests"
     ),
-    "stocks": "SELECT * FROM now.stocks",
+    "stocks": "SELECT stream, on_hand, reserved, version, update_time FROM now.stocks",
     "reservations": (
         "SELECT reservation, name, customer_id, order_id, reference, state, create_time, "
         "expire_time FROM now.reservations JOIN now.subjects ON subject = reservation"

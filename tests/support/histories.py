@@ -22,6 +22,7 @@ from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.store import StoreKind
 from inventory_grpc.domain.values import (
+    SELLABLE,
     CustomerId,
     Expiration,
     Never,
@@ -36,9 +37,11 @@ from tests.support.clock import ManualClock
 from tests.support.effort import runs
 from tests.support.stores import STORES, Store
 from tests.support.world import (
+    DAMAGED,
     KETTLES,
     MINUTE,
     PORTO_KETTLES,
+    RETURNED,
     SECOND,
     TOASTERS,
     add,
@@ -46,6 +49,7 @@ from tests.support.world import (
     commit,
     count,
     extend,
+    move,
     put,
     put_store,
     release,
@@ -84,16 +88,28 @@ _store_kinds = st.sampled_from(StoreKind)
 _groups = st.sets(st.sampled_from(["coast", "north"]))
 _skus = st.sampled_from(["", "K-1", "K-2"])
 _attributes = st.dictionaries(st.sampled_from(["colour", "weight"]), st.sampled_from(["", "red"]))
+_states = st.sampled_from([None, None, None, None, DAMAGED, RETURNED])
+_ways = st.permutations([None, DAMAGED, RETURNED])
 _endless: st.SearchStrategy[Expiration] = st.just(Never())
 
 
 def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]:
     return st.one_of(
-        st.builds(add, st.integers(1, 8), _stocks),
-        st.builds(remove, _few, _stocks),
-        st.builds(change_by, st.sampled_from([-6, -1, 1, 6]), _stocks),
+        st.builds(add, st.integers(1, 8), _stocks, state=_states),
+        st.builds(remove, _few, _stocks, state=_states),
+        st.builds(change_by, st.sampled_from([-6, -1, 1, 6]), _stocks, state=_states),
         st.builds(
-            count, st.integers(0, 12), _stocks, expected=st.sampled_from([None, None, 1, 2, 3])
+            count,
+            st.integers(0, 12),
+            _stocks,
+            expected=st.sampled_from([None, None, 1, 2, 3]),
+            state=_states | st.just(SELLABLE),
+        ),
+        st.builds(
+            lambda units, stock_id, ways: move(units, stock_id, out_of=ways[0], into=ways[1]),
+            _few,
+            _stocks,
+            _ways,
         ),
         *[st.builds(reverse, st.sampled_from([1, 2, 5, 6, 7]))] * 2,
         *[

@@ -6,12 +6,14 @@ and checks at every event the invariants that must hold at every moment.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.message import Message
 
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 Key = tuple[str, str]
+SELLABLE = "sellable"
 
 
 @dataclass
@@ -20,6 +22,22 @@ class Shelf:
     reserved: int = 0
     version: int = 0
     update_time: int = 0
+    units: dict[str, int] = field(default_factory=dict, repr=False)
+    """Units by state, `sellable` included: counted apart from those on hand."""
+
+    @property
+    def sellable(self) -> int:
+        return self.units.get(SELLABLE, 0)
+
+    def states(self) -> list[tuple[str, int]]:
+        """Return the other states that have units, by name."""
+        others = (each for each in self.units.items() if each[0] != SELLABLE)
+        return sorted((state, units) for state, units in others if units)
+
+    def move(self, by_state: list[tuple[str, int]]) -> None:
+        for state, units in by_state:
+            self.units[state] = self.units.get(state, 0) + units
+            assert self.units[state] >= 0, f"less than nothing is {state}"
 
 
 @dataclass
@@ -39,7 +57,7 @@ class Promise:
     order_id: str
     expire_time: int | None
     number: int
-    made: tuple[int, int]
+    made: tuple[int, int] = field(repr=False)
     """The command that made it, and its place in an atomic batch."""
     state: str = "active"
     parts: dict[Key, Part] = field(default_factory=dict)
@@ -62,7 +80,7 @@ class Model:
         self.position = 0
         self.shelves: dict[Key, Shelf] = {}
         self.promises: dict[str, Promise] = {}
-        self.moves: dict[int, tuple[Key, int]] = {}
+        self.moves: dict[int, tuple[Key, dict[str, int]]] = {}
         """The events that can be reversed, by position: their stocks and what they moved."""
         self.reversed: set[int] = set()
         self.catalogue: dict[str, Entry] = {}
@@ -86,30 +104,26 @@ class Model:
         key = event.product_id, event.store_id
         shelf = self.shelves.setdefault(key, Shelf())
         moved = content.delta if fact == "stock_adjusted" else content.quantity
+        by_state = _by_state(fact or "", content, moved)
+        shelf.move(by_state)
+        if fact and fact.startswith("stock_") and fact != "stock_reserved":
+            self._note_move(event, key, dict(by_state))
         match fact:
             case "stock_added" | "stock_adjusted":
                 shelf.on_hand += moved
-                self.moves[event.position] = key, moved
-                if event.reverses:
-                    self._check_reversal(event.reverses, key, moved)
             case "stock_removed":
-                assert moved <= shelf.on_hand - shelf.reserved, "promised units were removed"
+                is_free = shelf.reserved <= shelf.sellable
+                assert is_free or content.state, "promised units were removed"
                 shelf.on_hand -= moved
-                self.moves[event.position] = key, -moved
             case "stock_reserved":
                 shelf.reserved += moved
-                assert shelf.reserved <= shelf.on_hand, "oversold"
+                assert shelf.reserved <= shelf.sellable, "oversold"
             case "reservation_committed":
                 shelf.on_hand -= moved
                 shelf.reserved -= moved
             case "reservation_released" | "reservation_expired":
                 shelf.reserved -= moved
-        assert shelf.on_hand >= 0, "less than nothing on hand"
-        assert shelf.reserved >= 0, "less than nothing reserved"
-        after = event.after.on_hand, event.after.reserved
-        assert after == (shelf.on_hand, shelf.reserved), "the levels are not what was folded"
-        assert event.after.available == max(0, shelf.on_hand - shelf.reserved)
-        assert event.after.shortfall == max(0, shelf.reserved - shelf.on_hand)
+        _check_levels(event, shelf)
         assert event.version == shelf.version + 1, "a version was left out, or is there twice"
         shelf.version = event.version
         shelf.update_time = event.record_time.ToMicroseconds()
@@ -125,10 +139,13 @@ class Model:
         assert content != before.content, "it was recorded, but was so already"
         self.catalogue[event.subject] = Entry(content, event.version, before.create_time, time)
 
-    def _check_reversal(self, target: int, key: Key, moved: int) -> None:
-        assert self.moves[target] == (key, -moved), "it is not the opposite, or of another stock"
-        assert target not in self.reversed, "an event was reversed twice"
-        self.reversed.add(target)
+    def _note_move(self, event: Event, key: Key, units: dict[str, int]) -> None:
+        self.moves[event.position] = key, units
+        if target := event.reverses:
+            opposite = {state: -number for state, number in units.items()}
+            assert self.moves[target] == (key, opposite), "not the opposite, or of another stock"
+            assert target not in self.reversed, "an event was reversed twice"
+            self.reversed.add(target)
 
     def _check_place(self, event: Event) -> None:
         last, self._last = self._last, event
@@ -172,3 +189,31 @@ class Model:
             promise.order_id = promise.order_id or content.order_id
         if not any(part.held for part in promise.parts.values()):
             promise.state = how
+
+
+def _check_levels(event: Event, shelf: Shelf) -> None:
+    assert shelf.on_hand == sum(shelf.units.values()), "the states are not all of it"
+    assert shelf.reserved >= 0, "less than nothing reserved"
+    after = event.after.on_hand, event.after.reserved
+    assert after == (shelf.on_hand, shelf.reserved), "the levels are not what was folded"
+    shown = [(each.state, each.units) for each in event.after.states]
+    assert shown == shelf.states(), "the units by state are not what was folded"
+    assert event.after.available == max(0, shelf.sellable - shelf.reserved)
+    assert event.after.shortfall == max(0, shelf.reserved - shelf.sellable)
+
+
+def _by_state(fact: str, content: Any, moved: int) -> list[tuple[str, int]]:  # noqa: ANN401  of that fact
+    """Return how many units came into which state, or went out of it."""
+    match fact:
+        case "stock_moved":
+            return [
+                (content.from_state or SELLABLE, -moved),
+                (content.to_state or SELLABLE, moved),
+            ]
+        case "stock_removed":
+            return [(content.state or SELLABLE, -moved)]
+        case "stock_added" | "stock_adjusted":
+            return [(content.state or SELLABLE, moved)]
+        case "reservation_committed":
+            return [(SELLABLE, -moved)]
+    return []

@@ -41,10 +41,13 @@ def _line(quantity: int) -> Line:
 
 
 _COMMANDS: Final[list[Message]] = [
-    commands_pb2.AddStockRequest(**KETTLES, quantity=9),
-    commands_pb2.RemoveStockRequest(**KETTLES, quantity=1),
-    commands_pb2.AdjustStockRequest(**KETTLES, delta=-1, reason="broken"),
-    commands_pb2.ReverseEventRequest(reversed_position=3, reason="mended"),
+    commands_pb2.AddStockRequest(**KETTLES, quantity=19, state="sellable"),
+    commands_pb2.MoveStockRequest(
+        **KETTLES, quantity=8, from_state="sellable", to_state="returned"
+    ),
+    commands_pb2.RemoveStockRequest(**KETTLES, quantity=1, state="returned"),
+    commands_pb2.AdjustStockRequest(**KETTLES, delta=-1, state="returned", reason="broken"),
+    commands_pb2.ReverseEventRequest(reversed_position=4, reason="mended"),
     commands_pb2.ReserveStockRequest(
         lines=[_line(4)],
         customer_id="ana",

@@ -17,7 +17,7 @@ def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) ->
     assert (stock is None) == (shelf is None)
     if stock and shelf:
         assert stock.stock_id == stock_id
-        assert stock.levels == (shelf.on_hand, shelf.reserved)
+        assert tuple(stock.levels) == (shelf.on_hand, shelf.reserved, tuple(shelf.states()))
         assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
 
 

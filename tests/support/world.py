@@ -11,7 +11,14 @@ from inventory_grpc.domain.reservation_commands import (
     ReserveStock,
 )
 from inventory_grpc.domain.reversal import ReverseEvent
-from inventory_grpc.domain.stock import AddStock, AdjustStock, ChangeBy, CountedAs, RemoveStock
+from inventory_grpc.domain.stock_commands import (
+    AddStock,
+    AdjustStock,
+    ChangeBy,
+    CountedAs,
+    MoveStock,
+    RemoveStock,
+)
 from inventory_grpc.domain.store import PutStore, StoreKey, StoreKind
 from inventory_grpc.domain.values import (
     Cart,
@@ -27,6 +34,7 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
     Ttl,
+    UnitState,
     summed,
 )
 
@@ -70,16 +78,49 @@ def cart(wanted: Wanted) -> Cart:
     return summed((stock_id, Quantity(units)) for stock_id, units in lines.items())
 
 
-def add(units: int, to: StockId = KETTLES, *, expected: int | None = None) -> AddStock:
-    return AddStock(to, Quantity(units), expected)
+DAMAGED: Final = UnitState("damaged")
+RETURNED: Final = UnitState("returned")
 
 
-def remove(units: int, of: StockId = KETTLES, *, expected: int | None = None) -> RemoveStock:
-    return RemoveStock(of, Quantity(units), expected)
+def add(
+    units: int,
+    to: StockId = KETTLES,
+    *,
+    expected: int | None = None,
+    state: UnitState | None = None,
+) -> AddStock:
+    return AddStock(to, Quantity(units), expected, state)
 
 
-def change_by(delta: int, of: StockId = KETTLES, *, expected: int | None = None) -> AdjustStock:
-    return AdjustStock(of, ChangeBy(delta), expected)
+def move(
+    units: int,
+    of: StockId = KETTLES,
+    *,
+    out_of: UnitState | None = None,
+    into: UnitState | None = None,
+    expected: int | None = None,
+) -> MoveStock:
+    return MoveStock(of, Quantity(units), out_of, into, expected)
+
+
+def remove(
+    units: int,
+    of: StockId = KETTLES,
+    *,
+    expected: int | None = None,
+    state: UnitState | None = None,
+) -> RemoveStock:
+    return RemoveStock(of, Quantity(units), expected, state)
+
+
+def change_by(
+    delta: int,
+    of: StockId = KETTLES,
+    *,
+    expected: int | None = None,
+    state: UnitState | None = None,
+) -> AdjustStock:
+    return AdjustStock(of, ChangeBy(delta), expected, state)
 
 
 def count(
@@ -88,10 +129,11 @@ def count(
     *,
     expected: int | None = None,
     expected_on_hand: int | None = None,
+    state: UnitState | None = None,
 ) -> AdjustStock:
     """Return a count, which is unconditional if nothing is expected."""
     unconditional = expected is None and expected_on_hand is None
-    return AdjustStock(of, CountedAs(on_hand, expected_on_hand, unconditional), expected)
+    return AdjustStock(of, CountedAs(on_hand, expected_on_hand, unconditional), expected, state)
 
 
 def reverse(position: int) -> ReverseEvent:

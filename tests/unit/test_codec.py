@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.domain.event import Cause, Event, Fact, Levels
+from inventory_grpc.domain.event import Cause, Event, Fact, Levels, StateUnits
 from inventory_grpc.domain.product import ProductChanged
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.reservation import (
@@ -19,13 +19,13 @@ from inventory_grpc.domain.reservation import (
     ReservationReleased,
     StockReserved,
 )
-from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, StockRemoved
 from inventory_grpc.domain.store import StoreChanged, StoreKind
-from inventory_grpc.domain.values import Instant, ProductId, StoreId
+from inventory_grpc.domain.values import SELLABLE, Instant, ProductId, StoreId
 from inventory_grpc.infrastructure.codec import UnknownFact, decode, encoded
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from tests.support.opened import stored
-from tests.support.world import ANA, KETTLES, ORDER, R1, TOASTERS
+from tests.support.world import ANA, DAMAGED, KETTLES, ORDER, R1, RETURNED, TOASTERS
 
 TIME: Final = Instant(1_795_886_891_871_035)
 CAUSE: Final = Cause("request-1", "ana", "a gift", "order 7", Instant(1_795_886_000_000_000))
@@ -41,7 +41,12 @@ CONTENT: Final = "0a066b6574746c6512034b2d311a064b6574746c65"
 STORED: Final[tuple[tuple[Fact, str], ...]] = (
     (StockAdded(5), "a201020805"),
     (StockRemoved(3), "aa01020803"),
+    (StockAdded(5, RETURNED), "a2010c0805120872657475726e6564"),
+    (StockRemoved(3, DAMAGED), "aa010b0803120764616d61676564"),
     (StockAdjusted(0, 0), "b201021000"),
+    (StockAdjusted(-1, 4, state=SELLABLE), "b2011708ffffffffffffffffff011004220873656c6c61626c65"),
+    (StockMoved(2, None, DAMAGED), "e2010b08021a0764616d61676564"),
+    (StockMoved(2, RETURNED, DAMAGED), "e201150802120872657475726e65641a0764616d61676564"),
     (StockAdjusted(-3, None), "b2010b08fdffffffffffffffff01"),
     (StockAdjusted(2, 7, unconditional=True), "b20106080210071801"),
     (StockAdjusted(-5, None, reverses=3), "7803b2010b08fbffffffffffffffff01"),
@@ -69,6 +74,13 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
 )
 
 
+BY_STATE: Final = (
+    (),
+    (StateUnits(DAMAGED, 2),),
+    (StateUnits(DAMAGED, 1), StateUnits(RETURNED, 1)),
+)
+
+
 def _event(fact: Fact) -> Event:
     return Event(12, 11, KETTLES, 7, TIME, CAUSE, fact, Levels(9, 4))
 
@@ -93,7 +105,7 @@ _events = st.builds(
     st.sampled_from([TIME, Instant(TIME + 1)]),
     st.sampled_from([CAUSE, Cause(), Cause("request-2", "ben")]),
     st.sampled_from([fact for fact, _ in STORED]),
-    st.builds(Levels, st.integers(0, 2), st.integers(0, 2)),
+    st.builds(Levels, st.integers(2, 3), st.integers(0, 2), st.sampled_from(BY_STATE)),
 )
 
 
@@ -139,6 +151,15 @@ def test_what_any_release_has_stored_is_stored_the_same_today(kept: Path, tmp_pa
     for data in stored(path):
         log_id = pb.Event.FromString(data).event_id.rpartition("-")[0]
         assert _encoded(decode(data), log_id) == data
+
+
+def test_levels_by_state_have_the_bytes_that_they_always_had() -> None:
+    levels = Levels(9, 4, (StateUnits(DAMAGED, 6), StateUnits(RETURNED, 1)))
+    event = _event(StockAdded(5))._replace(after=levels)
+    assert pb.Event.FromString(_encoded(event)).after.SerializeToString().hex() == (
+        "0809100420022a0b0a0764616d6167656410062a0c0a0872657475726e65641001"
+    )
+    assert decode(_encoded(event)) == event
 
 
 def test_a_count_that_agrees_is_stored_as_a_fact() -> None:

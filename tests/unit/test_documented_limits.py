@@ -15,6 +15,7 @@ from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_LEVEL,
     MAX_LINES,
+    MAX_OWN_STATES,
     MAX_TOTAL,
     MAX_TTL,
     MIN_TTL,
@@ -47,6 +48,7 @@ from tests.support.documents import (
     MAX_README_LINES,
     README,
     ROOT,
+    STOCKS,
     name_of,
     prose_of,
     text_of,
@@ -100,6 +102,7 @@ TOLD: Final = [
     (API, f"after {DEFAULT_HEARTBEAT / Instant.SECOND:.0f} seconds of silence"),
     (API, f"nothing at all for {stalled_readers.MAX_SECONDS:.0f} seconds"),
     (API, f"was not read for {stalled_readers.MAX_SECONDS:.0f} seconds"),
+    (STOCKS, f"at most {MAX_OWN_STATES} more, which the setting `states` names"),
     (CLIENTS, f"at most {MAX_CALLS} calls under way"),
     (CLIENTS, f"{MAX_STREAMS} subscriptions and streams"),
     (HANDBOOK, f"{log_queue.MAX_WAITING // MEBIBYTE} MiB of lines wait"),
@@ -127,7 +130,7 @@ def test_a_document_has_the_number_of_the_code(document: Path, words: str) -> No
     assert words in " ".join(text_of(document).split()), name_of(document)
 
 
-@pytest.mark.parametrize("document", [README, API, CLIENTS, HANDBOOK], ids=name_of)
+@pytest.mark.parametrize("document", [README, API, CLIENTS, STOCKS, HANDBOOK], ids=name_of)
 def test_every_number_in_the_prose_of_a_document_is_held_by_a_test(document: Path) -> None:
     prose = re.sub(
         r"<!-- make bench.*<!-- end of make bench -->", "", prose_of(document), flags=re.DOTALL

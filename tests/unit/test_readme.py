@@ -13,6 +13,7 @@ from grpc import StatusCode
 
 from inventory_grpc.cli import app
 from inventory_grpc.client import InventoryClient
+from inventory_grpc.domain.values import BUILT_IN_STATES
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.server.environment import variable, written
 from inventory_grpc.settings import Settings
@@ -30,6 +31,7 @@ from tests.support.documents import (
     PROMISES,
     README,
     ROOT,
+    STOCKS,
     code_of,
     documents,
     links_of,
@@ -158,11 +160,12 @@ def test_every_code_reason_and_state_that_a_document_names_is_there() -> None:
     } == set()
 
 
-@pytest.mark.parametrize("document", [README, API, CLIENTS, HANDBOOK], ids=name_of)
+@pytest.mark.parametrize("document", [README, API, CLIENTS, STOCKS, HANDBOOK], ids=name_of)
 def test_every_setting_field_and_method_that_a_document_names_is_there(document: Path) -> None:
     messages = [one for file in FILES for one in file.message_types_by_name.values()]
     known = {field.name for message in messages for field in message.fields}
     known |= {setting.name for setting in fields(Settings)} | {*dir(InventoryClient)}
+    known |= BUILT_IN_STATES
     known |= {"by_position", "error_id", "in_doubt", "trace_id"}
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text_of(document)))
     assert {name for name in named - known if not name.startswith("test_")} == set()

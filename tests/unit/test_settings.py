@@ -10,17 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.store import Durability
-from inventory_grpc.server.environment import load, to_environment, unknown, variable
-from inventory_grpc.settings import (
-    MAX_SHOWN,
-    BadSetting,
-    EventLoop,
-    HealthAccess,
-    LogFormat,
-    Reflection,
-    Settings,
+from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.server.environment import (
     kinds_of_settings,
+    load,
+    to_environment,
+    unknown,
+    variable,
 )
+from inventory_grpc.settings import MAX_SHOWN, BadSetting, Settings
 
 _FILES = st.builds(Path, st.text("abc .-_/=ä", min_size=1))
 _COUNTS = st.integers(1, 10**9)
@@ -47,6 +45,7 @@ _CHOSEN = st.fixed_dictionaries(
         "cached_stocks": _COUNTS,
         "cached_reservations": _COUNTS,
         "warm_stocks": st.integers(0, 10**9),
+        "states": st.sampled_from(["", "refurbished", "refurbished,on_display"]),
         "max_commands": _COUNTS,
         "max_queries": _COUNTS,
         "max_streams": _COUNTS,
@@ -89,6 +88,23 @@ def test_every_number_has_bounds_and_what_is_beyond_is_refused_by_name(setting: 
             load({variable(name): text})
         assert name in str(refused.value).lower(), text
         assert len(str(refused.value)) < 100 + MAX_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("states", "problem"),
+    [
+        ("refurbished,", "is missing"),
+        ("on display", "has ' ' as character 3"),
+        ("refurbished,damaged", "damaged is built in"),
+        ("sellable", "sellable is built in"),
+        (",".join(f"grade-{number}" for number in range(16)), "has 16 states; at most 15"),
+    ],
+)
+def test_states_of_ones_own_are_15_names_that_are_not_built_in(states: str, problem: str) -> None:
+    with pytest.raises(BadSetting, match=f"states: {problem}"):
+        Settings(states=states)
+    assert Settings(states="refurbished, on_display").own_states == {"refurbished", "on_display"}
+    assert Settings().own_states == frozenset()
 
 
 @pytest.mark.parametrize("name", ["DURABILITY", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"])

@@ -5,23 +5,36 @@ from typing import Final
 import pytest
 
 from inventory_grpc.application.ports import Outcome, State
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.event import Levels, StateUnits
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store, StoreKind
+from inventory_grpc.domain.values import UnitState
 from inventory_grpc.infrastructure.log.states_json import (
     dump_outcome,
     dump_state,
     load_outcome,
     load_state,
 )
-from tests.support.world import ANA, KETTLE, KETTLES, LISBON, NOON, ORDER, R1, TOASTERS
+from tests.support.world import (
+    ANA,
+    DAMAGED,
+    KETTLE,
+    KETTLES,
+    LISBON,
+    NOON,
+    ORDER,
+    R1,
+    RETURNED,
+    TOASTERS,
+)
 
 STATES: Final[tuple[State, ...]] = (
     Inventory(KETTLES),
     Inventory(KETTLES, Levels(9, 4), 7, NOON),
+    Inventory(KETTLES, Levels(9, 4, (StateUnits(DAMAGED, 2), StateUnits(RETURNED, 1))), 8, NOON),
     Product(KETTLE),
     Store(LISBON),
     Store(LISBON, "Lisbon", StoreKind.WAREHOUSE, ("coast", "north"), 2, NOON, NOON),
@@ -59,6 +72,8 @@ def test_values_have_their_classes_again() -> None:
     assert type(next(iter(reservation.lines))) is type(KETTLES)
     assert type(reservation.customer_id) is type(ANA)
     assert reservation.lines[KETTLES].held == 3
+    stock: Inventory = load_state(dump_state(STATES[2]))
+    assert type(stock.levels.states[0].state) is UnitState
 
 
 def test_an_answer_is_read_as_it_was_written() -> None:

@@ -32,6 +32,7 @@ class AddStockRequest(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -44,6 +45,11 @@ class AddStockRequest(_message.Message):
     """The store."""
     quantity: _builtins.int
     """Units to add, 1 to 1,000,000,000."""
+    state: _builtins.str
+    """The state of the units: `sellable`, `damaged`, `quarantine`, `quality_control`,
+    `returned`, or a state of the server's settings; another is `INVALID_VALUE`.
+    Empty: `sellable`.
+    """
     expected_version: _builtins.int
     """The version that the stock must have; otherwise the command is refused with
     `VERSION_CONFLICT`. 0: it must have no history. Unset: any version.
@@ -80,6 +86,7 @@ class AddStockRequest(_message.Message):
         product_id: _builtins.str = ...,
         store_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        state: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
@@ -89,7 +96,7 @@ class AddStockRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "state", b"state", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -142,6 +149,7 @@ class RemoveStockRequest(_message.Message):
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -154,6 +162,10 @@ class RemoveStockRequest(_message.Message):
     """The store."""
     quantity: _builtins.int
     """Units to take out, 1 to 1,000,000,000."""
+    state: _builtins.str
+    """The state that the units are in, as in `AddStockRequest`, or any state that units
+    of the stock are in. Empty: `sellable`.
+    """
     expected_version: _builtins.int
     """The version that the stock must have; otherwise the command is refused with
     `VERSION_CONFLICT`. 0: it must have no history. Unset: any version.
@@ -190,6 +202,7 @@ class RemoveStockRequest(_message.Message):
         product_id: _builtins.str = ...,
         store_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        state: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
@@ -199,7 +212,7 @@ class RemoveStockRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "state", b"state", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -255,6 +268,7 @@ class AdjustStockRequest(_message.Message):
     ON_HAND_FIELD_NUMBER: _builtins.int
     EXPECTED_ON_HAND_FIELD_NUMBER: _builtins.int
     UNCONDITIONAL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -270,18 +284,24 @@ class AdjustStockRequest(_message.Message):
     not 0.
     """
     on_hand: _builtins.int
-    """Units counted on hand, 0 or more. Exactly one of `expected_version`,
+    """Units counted, 0 or more: in `state`, or all units on hand if that is empty; the
+    difference then goes to the sellable units. Exactly one of `expected_version`,
     `expected_on_hand` and `unconditional` is required with it, so that a count
     does not overwrite changes made during the count by mistake.
     """
     expected_on_hand: _builtins.int
-    """The units on hand that the stock must have, 0 or more; otherwise the command is
-    refused with `VERSION_CONFLICT`. Only with `on_hand`. Unset: any number.
+    """The units that the stock must have, 0 or more, of those that `on_hand` counts;
+    otherwise the command is refused with `VERSION_CONFLICT`. Only with `on_hand`.
+    Unset: any number.
     """
     unconditional: _builtins.bool
     """Whether `on_hand` is set whatever was recorded before, such as sales during the
     count, which it overwrites. Stored in the event. Only with `on_hand`. False is as
     unset.
+    """
+    state: _builtins.str
+    """The state whose units change, as in `RemoveStockRequest`. Empty: `sellable`; but
+    `on_hand` then counts the units in all states.
     """
     expected_version: _builtins.int
     """The version that the stock must have; otherwise the command is refused with
@@ -324,6 +344,7 @@ class AdjustStockRequest(_message.Message):
         on_hand: _builtins.int = ...,
         expected_on_hand: _builtins.int | None = ...,
         unconditional: _builtins.bool = ...,
+        state: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
@@ -333,7 +354,7 @@ class AdjustStockRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "dry_run", b"dry_run", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id", "unconditional", b"unconditional"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand", "_expected_version", b"_expected_version", "adjustment", b"adjustment", "delta", b"delta", "dry_run", b"dry_run", "expected_on_hand", b"expected_on_hand", "expected_version", b"expected_version", "occur_time", b"occur_time", "on_hand", b"on_hand", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "state", b"state", "store_id", b"store_id", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_on_hand: _TypeAlias = _typing.Literal["expected_on_hand"]  # noqa: Y015
     _WhichOneofArgType__expected_on_hand: _TypeAlias = _typing.Literal["_expected_on_hand", b"_expected_on_hand"]  # noqa: Y015
@@ -385,6 +406,126 @@ class AdjustStockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdjustStockResponse: _TypeAlias = AdjustStockResponse  # noqa: Y015
+
+@_typing.final
+class MoveStockRequest(_message.Message):
+    """A request to move units of one stock to another state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FROM_STATE_FIELD_NUMBER: _builtins.int
+    TO_STATE_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    store_id: _builtins.str
+    """The store."""
+    quantity: _builtins.int
+    """Units to move, 1 to 1,000,000,000."""
+    from_state: _builtins.str
+    """The state that the units are in, as in `RemoveStockRequest`. Empty: `sellable`."""
+    to_state: _builtins.str
+    """The state that the units get, as in `AddStockRequest`; not the same as `from_state`.
+    Empty: `sellable`.
+    """
+    expected_version: _builtins.int
+    """The version that the stock must have; otherwise the command is refused with
+    `VERSION_CONFLICT`. 0: it must have no history. Unset: any version.
+    """
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the events. At most 512 bytes of UTF-8."""
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        from_state: _builtins.str = ...,
+        to_state: _builtins.str = ...,
+        expected_version: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "from_state", b"from_state", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id", "to_state", b"to_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___MoveStockRequest: _TypeAlias = MoveStockRequest  # noqa: Y015
+
+@_typing.final
+class MoveStockResponse(_message.Message):
+    """The stock with the moved units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOCK_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def stock(self) -> _stock_pb2.Stock:
+        """The stock right after the command."""
+
+    def __init__(
+        self,
+        *,
+        stock: _stock_pb2.Stock | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "replayed", b"replayed", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveStockResponse: _TypeAlias = MoveStockResponse  # noqa: Y015
 
 @_typing.final
 class ReverseEventRequest(_message.Message):
@@ -1223,6 +1364,7 @@ class Command(_message.Message):
     COMMIT_RESERVATION_FIELD_NUMBER: _builtins.int
     RELEASE_RESERVATION_FIELD_NUMBER: _builtins.int
     EXTEND_RESERVATION_FIELD_NUMBER: _builtins.int
+    MOVE_STOCK_FIELD_NUMBER: _builtins.int
     PUT_PRODUCT_FIELD_NUMBER: _builtins.int
     PUT_STORE_FIELD_NUMBER: _builtins.int
     REVERSE_EVENT_FIELD_NUMBER: _builtins.int
@@ -1255,6 +1397,10 @@ class Command(_message.Message):
         """As for `ExtendReservation`."""
 
     @_builtins.property
+    def move_stock(self) -> Global___MoveStockRequest:
+        """As for `MoveStock`."""
+
+    @_builtins.property
     def put_product(self) -> Global___PutProductRequest:
         """As for `PutProduct`."""
 
@@ -1276,15 +1422,16 @@ class Command(_message.Message):
         commit_reservation: Global___CommitReservationRequest | None = ...,
         release_reservation: Global___ReleaseReservationRequest | None = ...,
         extend_reservation: Global___ExtendReservationRequest | None = ...,
+        move_stock: Global___MoveStockRequest | None = ...,
         put_product: Global___PutProductRequest | None = ...,
         put_store: Global___PutStoreRequest | None = ...,
         reverse_event: Global___ReverseEventRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "put_product", "put_store", "reverse_event"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "move_stock", "put_product", "put_store", "reverse_event"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

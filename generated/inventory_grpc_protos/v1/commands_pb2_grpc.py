@@ -74,6 +74,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.FromString,
                 _registered_method=True)
+        self.MoveStock = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/MoveStock',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.MoveStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.MoveStockResponse.FromString,
+                _registered_method=True)
         self.ReverseEvent = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ReverseEvent',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ReverseEventRequest.SerializeToString,
@@ -150,7 +155,7 @@ class InventoryCommandsServicer:
     """
 
     def AddStock(self, request, context):
-        """Adds received units.
+        """Adds received units, as sellable or in another state.
 
         Creates the stock if it has no history. Fails with
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
@@ -162,11 +167,11 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveStock(self, request, context):
-        """Removes units that are not reserved.
+        """Removes sellable units that are not reserved, or units in another state.
 
         Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available;
-        reserved units cannot be removed,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+        in the named state; reserved units cannot be removed,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`.
         """
@@ -177,10 +182,12 @@ class InventoryCommandsServicer:
     def AdjustStock(self, request, context):
         """Corrects the units on hand, by a difference or by a count.
 
-        On hand may fall below reserved; `shortfall` is then the difference. A count
-        without a difference is recorded too. Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
+        The units of one state change, by default the sellable ones. These may fall below
+        reserved; `shortfall` is then the difference. A count without a difference is
+        recorded too. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of the state would be
+        negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`, or does not have `expected_on_hand` units on hand.
         """
@@ -188,12 +195,28 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReverseEvent(self, request, context):
-        """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+    def MoveStock(self, request, context):
+        """Moves units from one state to another; on hand stays.
 
-        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
-        names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
-        difference. A reversal can be reversed as well, which does not make its event
+        Reserved units are moved as well: units that break are no longer sellable, whoever
+        they were reserved for, and `shortfall` is then above 0. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are in
+        `from_state`,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseEvent(self, request, context):
+        """Undoes one recorded event, once, by the opposite in the same states.
+
+        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
+        by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
+        names it in `reverses`. The sellable units may fall below the reserved ones;
+        `shortfall` is then the difference. The state may be one that the settings no longer
+        name. A reversal can be reversed as well, which does not make its event
         reversible again. A count that was reversed no longer counts, unless its reversal
         was reversed. Fails with
         - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -201,10 +224,11 @@ class InventoryCommandsServicer:
         - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
         was reversed before,
         - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
-        fact, or when the stock was counted after it, so that it is corrected already:
+        fact, or when its units were counted after it, so that it is corrected already:
         reverse that count first if it is the mistake,
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
+        negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -242,7 +266,7 @@ class InventoryCommandsServicer:
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
         requests more than is held,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-        store does not have the units on hand.
+        store does not have the units, or they are not sellable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -360,6 +384,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.AdjustStock,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.SerializeToString,
+            ),
+            'MoveStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveStock,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.MoveStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.MoveStockResponse.SerializeToString,
             ),
             'ReverseEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.ReverseEvent,
@@ -513,6 +542,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/AdjustStock',
             inventory_dot_v1_dot_commands__pb2.AdjustStockRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.AdjustStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/MoveStock',
+            inventory_dot_v1_dot_commands__pb2.MoveStockRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.MoveStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

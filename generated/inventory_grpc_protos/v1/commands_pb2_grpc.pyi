@@ -42,7 +42,7 @@ class InventoryCommandsStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AddStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.AddStockRequest, _commands_pb2.AddStockResponse]
-    """Adds received units.
+    """Adds received units, as sellable or in another state.
 
     Creates the stock if it has no history. Fails with
     - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
@@ -50,30 +50,44 @@ class InventoryCommandsStub:
       at `expected_version`.
     """
     RemoveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.RemoveStockRequest, _commands_pb2.RemoveStockResponse]
-    """Removes units that are not reserved.
+    """Removes sellable units that are not reserved, or units in another state.
 
     Fails with
-    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available;
-      reserved units cannot be removed,
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+      in the named state; reserved units cannot be removed,
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
       at `expected_version`.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.AdjustStockRequest, _commands_pb2.AdjustStockResponse]
     """Corrects the units on hand, by a difference or by a count.
 
-    On hand may fall below reserved; `shortfall` is then the difference. A count
-    without a difference is recorded too. Fails with
-    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
+    The units of one state change, by default the sellable ones. These may fall below
+    reserved; `shortfall` is then the difference. A count without a difference is
+    recorded too. Fails with
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of the state would be
+      negative,
+    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
       at `expected_version`, or does not have `expected_on_hand` units on hand.
     """
-    ReverseEvent: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReverseEventRequest, _commands_pb2.ReverseEventResponse]
-    """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+    MoveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.MoveStockRequest, _commands_pb2.MoveStockResponse]
+    """Moves units from one state to another; on hand stays.
 
-    The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
-    names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
-    difference. A reversal can be reversed as well, which does not make its event
+    Reserved units are moved as well: units that break are no longer sellable, whoever
+    they were reserved for, and `shortfall` is then above 0. Fails with
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are in
+      `from_state`,
+    - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+      at `expected_version`.
+    """
+    ReverseEvent: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReverseEventRequest, _commands_pb2.ReverseEventResponse]
+    """Undoes one recorded event, once, by the opposite in the same states.
+
+    The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
+    by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
+    names it in `reverses`. The sellable units may fall below the reserved ones;
+    `shortfall` is then the difference. The state may be one that the settings no longer
+    name. A reversal can be reversed as well, which does not make its event
     reversible again. A count that was reversed no longer counts, unless its reversal
     was reversed. Fails with
     - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -81,10 +95,11 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
       was reversed before,
     - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
-      fact, or when the stock was counted after it, so that it is corrected already:
+      fact, or when its units were counted after it, so that it is corrected already:
       reverse that count first if it is the mistake,
-    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
+      negative,
+    - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
     """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReserveStockRequest, _commands_pb2.ReserveStockResponse]
     """Reserves every line of a cart for a customer until an expiry time, or none of
@@ -114,7 +129,7 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
       requests more than is held,
     - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-      store does not have the units on hand.
+      store does not have the units, or they are not sellable.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReleaseReservationRequest, _commands_pb2.ReleaseReservationResponse]
     """Releases reserved units: all held units, or the named lines.
@@ -222,7 +237,7 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         request: _commands_pb2.AddStockRequest,
         context: _aio.ServicerContext[_commands_pb2.AddStockRequest, _abc.Awaitable[_commands_pb2.AddStockResponse]],
     ) -> _abc.Awaitable[_commands_pb2.AddStockResponse]:
-        """Adds received units.
+        """Adds received units, as sellable or in another state.
 
         Creates the stock if it has no history. Fails with
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
@@ -236,11 +251,11 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         request: _commands_pb2.RemoveStockRequest,
         context: _aio.ServicerContext[_commands_pb2.RemoveStockRequest, _abc.Awaitable[_commands_pb2.RemoveStockResponse]],
     ) -> _abc.Awaitable[_commands_pb2.RemoveStockResponse]:
-        """Removes units that are not reserved.
+        """Removes sellable units that are not reserved, or units in another state.
 
         Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available;
-          reserved units cannot be removed,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+          in the named state; reserved units cannot be removed,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
           at `expected_version`.
         """
@@ -253,12 +268,30 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_commands_pb2.AdjustStockResponse]:
         """Corrects the units on hand, by a difference or by a count.
 
-        On hand may fall below reserved; `shortfall` is then the difference. A count
-        without a difference is recorded too. Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15,
+        The units of one state change, by default the sellable ones. These may fall below
+        reserved; `shortfall` is then the difference. A count without a difference is
+        recorded too. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of the state would be
+          negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
           at `expected_version`, or does not have `expected_on_hand` units on hand.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveStock(
+        self,
+        request: _commands_pb2.MoveStockRequest,
+        context: _aio.ServicerContext[_commands_pb2.MoveStockRequest, _abc.Awaitable[_commands_pb2.MoveStockResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.MoveStockResponse]:
+        """Moves units from one state to another; on hand stays.
+
+        Reserved units are moved as well: units that break are no longer sellable, whoever
+        they were reserved for, and `shortfall` is then above 0. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are in
+          `from_state`,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+          at `expected_version`.
         """
 
     @_abc_1.abstractmethod
@@ -267,11 +300,13 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         request: _commands_pb2.ReverseEventRequest,
         context: _aio.ServicerContext[_commands_pb2.ReverseEventRequest, _abc.Awaitable[_commands_pb2.ReverseEventResponse]],
     ) -> _abc.Awaitable[_commands_pb2.ReverseEventResponse]:
-        """Undoes one recorded event, once, by a `StockAdjusted` of the opposite.
+        """Undoes one recorded event, once, by the opposite in the same states.
 
-        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`; the new one
-        names it in `reverses`. On hand may fall below reserved; `shortfall` is then the
-        difference. A reversal can be reversed as well, which does not make its event
+        The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
+        by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
+        names it in `reverses`. The sellable units may fall below the reserved ones;
+        `shortfall` is then the difference. The state may be one that the settings no longer
+        name. A reversal can be reversed as well, which does not make its event
         reversible again. A count that was reversed no longer counts, unless its reversal
         was reversed. Fails with
         - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -279,10 +314,11 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `FAILED_PRECONDITION` (`ALREADY_REVERSED`, naming the reversal) when the event
           was reversed before,
         - `FAILED_PRECONDITION` (`NOT_REVERSIBLE`, naming why) when the event has another
-          fact, or when the stock was counted after it, so that it is corrected already:
+          fact, or when its units were counted after it, so that it is corrected already:
           reverse that count first if it is the mistake,
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when on hand would be negative,
-        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when it would rise above 10^15.
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
+          negative,
+        - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
         """
 
     @_abc_1.abstractmethod
@@ -324,7 +360,7 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
           requests more than is held,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-          store does not have the units on hand.
+          store does not have the units, or they are not sellable.
         """
 
     @_abc_1.abstractmethod

@@ -325,6 +325,7 @@ class Event(_message.Message):
     RESERVATION_RELEASED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXPIRED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXTENDED_FIELD_NUMBER: _builtins.int
+    STOCK_MOVED_FIELD_NUMBER: _builtins.int
     PRODUCT_CHANGED_FIELD_NUMBER: _builtins.int
     STORE_CHANGED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
@@ -383,7 +384,9 @@ class Event(_message.Message):
 
     @_builtins.property
     def stock_removed(self) -> Global___StockRemoved:
-        """Units that were not reserved were removed."""
+        """Units were removed: sellable units that were not reserved, or units in another
+        state.
+        """
 
     @_builtins.property
     def stock_adjusted(self) -> Global___StockAdjusted:
@@ -408,6 +411,10 @@ class Event(_message.Message):
     @_builtins.property
     def reservation_extended(self) -> Global___ReservationExtended:
         """The expiry of a reservation was moved."""
+
+    @_builtins.property
+    def stock_moved(self) -> Global___StockMoved:
+        """Units were moved from one state to another."""
 
     @_builtins.property
     def product_changed(self) -> Global___ProductChanged:
@@ -444,14 +451,15 @@ class Event(_message.Message):
         reservation_released: Global___ReservationReleased | None = ...,
         reservation_expired: Global___ReservationExpired | None = ...,
         reservation_extended: Global___ReservationExtended | None = ...,
+        stock_moved: Global___StockMoved | None = ...,
         product_changed: Global___ProductChanged | None = ...,
         store_changed: Global___StoreChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "product_changed", "store_changed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "stock_moved", "product_changed", "store_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -464,16 +472,20 @@ class StockAdded(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUANTITY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     quantity: _builtins.int
     """Units added."""
+    state: _builtins.str
+    """The state of the added units. Empty: `sellable`."""
     def __init__(
         self,
         *,
         quantity: _builtins.int = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,21 +493,25 @@ Global___StockAdded: _TypeAlias = StockAdded  # noqa: Y015
 
 @_typing.final
 class StockRemoved(_message.Message):
-    """Units that were not reserved were removed: on hand fell."""
+    """Units were removed: on hand fell."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     QUANTITY_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     quantity: _builtins.int
-    """Units removed."""
+    """Units removed. If they were sellable, they were not reserved."""
+    state: _builtins.str
+    """The state that the units had. Empty: `sellable`."""
     def __init__(
         self,
         *,
         quantity: _builtins.int = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,13 +526,20 @@ class StockAdjusted(_message.Message):
     DELTA_FIELD_NUMBER: _builtins.int
     COUNTED_FIELD_NUMBER: _builtins.int
     UNCONDITIONAL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     delta: _builtins.int
     """Units added, or if negative, removed. 0 for a count without a difference."""
     counted: _builtins.int
-    """Units counted on hand. Unset if the command gave a difference."""
+    """Units counted: in `state`, or all units on hand if that is empty. Unset if the
+    command gave a difference.
+    """
     unconditional: _builtins.bool
     """Whether the count was `unconditional`: it may have overwritten changes that the
     caller had not seen.
+    """
+    state: _builtins.str
+    """The state whose units changed. Empty: `sellable`. `sellable` is named only if just
+    the sellable units were counted.
     """
     def __init__(
         self,
@@ -524,16 +547,47 @@ class StockAdjusted(_message.Message):
         delta: _builtins.int = ...,
         counted: _builtins.int | None = ...,
         unconditional: _builtins.bool = ...,
+        state: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "delta", b"delta", "unconditional", b"unconditional"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_counted", b"_counted", "counted", b"counted", "delta", b"delta", "state", b"state", "unconditional", b"unconditional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__counted: _TypeAlias = _typing.Literal["counted"]  # noqa: Y015
     _WhichOneofArgType__counted: _TypeAlias = _typing.Literal["_counted", b"_counted"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__counted) -> _WhichOneofReturnType__counted | None: ...
 
 Global___StockAdjusted: _TypeAlias = StockAdjusted  # noqa: Y015
+
+@_typing.final
+class StockMoved(_message.Message):
+    """Units were moved from one state to another: on hand stayed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FROM_STATE_FIELD_NUMBER: _builtins.int
+    TO_STATE_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.int
+    """Units moved."""
+    from_state: _builtins.str
+    """The state that the units had. Empty: `sellable`."""
+    to_state: _builtins.str
+    """The state that the units have now. Empty: `sellable`."""
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.int = ...,
+        from_state: _builtins.str = ...,
+        to_state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_state", b"from_state", "quantity", b"quantity", "to_state", b"to_state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockMoved: _TypeAlias = StockMoved  # noqa: Y015
 
 @_typing.final
 class StockReserved(_message.Message):

@@ -335,7 +335,7 @@ class GetProductInventoryResponse(_message.Message):
     @_builtins.property
     def total(self) -> _stock_pb2.Stock:
         """The sum of each level over all stores; the same on every page unless an event was
-        recorded in between. Only `product_id` and the four levels are set.
+        recorded in between. Only `product_id`, the four levels and `states` are set.
         """
 
     @_builtins.property

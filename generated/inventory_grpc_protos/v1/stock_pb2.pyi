@@ -74,6 +74,7 @@ class Stock(_message.Message):
     SHORTFALL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -85,12 +86,13 @@ class Stock(_message.Message):
     expired. Never negative.
     """
     available: _builtins.int
-    """Units that can be reserved now. Read it, do not compute it: later versions may
-    compute it from more than the levels here.
+    """Units that can be reserved now: those that are sellable and not reserved. Read it,
+    do not compute it: later versions may compute it from more than the levels here.
     """
     shortfall: _builtins.int
-    """Units that are reserved but not on hand. Above 0 only after an adjustment
-    brought `on_hand` below `reserved`. Read it, do not compute it.
+    """Units that are reserved but not sellable. Above 0 only after an adjustment or a
+    move to another state left fewer sellable units than `reserved`. Read it, do not
+    compute it.
     """
     version: _builtins.int
     """The number of events of this stock, including reservations and expiries. Send it
@@ -100,6 +102,12 @@ class Stock(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """The time when the last of these events was recorded, by the server's clock.
         Unset without history.
+        """
+
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateUnits]:
+        """The units on hand that are not sellable, by state, in the order of their names.
+        Empty if all units are sellable.
         """
 
     def __init__(
@@ -113,14 +121,43 @@ class Stock(_message.Message):
         shortfall: _builtins.int = ...,
         version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        states: _abc.Iterable[Global___StateUnits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "product_id", b"product_id", "reserved", b"reserved", "shortfall", b"shortfall", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "product_id", b"product_id", "reserved", b"reserved", "shortfall", b"shortfall", "states", b"states", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Stock: _TypeAlias = Stock  # noqa: Y015
+
+@_typing.final
+class StateUnits(_message.Message):
+    """The units of one stock that are in one state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """The state: `damaged`, `quarantine`, `quality_control`, `returned`, or a state of
+    the server's settings.
+    """
+    units: _builtins.int
+    """Units in this state, 1 or more. They count as on hand, and cannot be reserved."""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        units: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateUnits: _TypeAlias = StateUnits  # noqa: Y015
 
 @_typing.final
 class StockKey(_message.Message):
@@ -158,6 +195,7 @@ class Levels(_message.Message):
     RESERVED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     on_hand: _builtins.int
     """Units physically in the store."""
     reserved: _builtins.int
@@ -165,7 +203,11 @@ class Levels(_message.Message):
     available: _builtins.int
     """Units that can be reserved."""
     shortfall: _builtins.int
-    """Units that are reserved but not on hand."""
+    """Units that are reserved but not sellable."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateUnits]:
+        """The units on hand that are not sellable, by state."""
+
     def __init__(
         self,
         *,
@@ -173,10 +215,11 @@ class Levels(_message.Message):
         reserved: _builtins.int = ...,
         available: _builtins.int = ...,
         shortfall: _builtins.int = ...,
+        states: _abc.Iterable[Global___StateUnits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "reserved", b"reserved", "shortfall", b"shortfall"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "reserved", b"reserved", "shortfall", b"shortfall", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -124,7 +124,7 @@ class Workbook:
             outcomes.append(made)
         if len(self.recorded) > MAX_EVENTS:
             raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
-        return Outcome(self.head, (), (), parts=tuple(outcomes))
+        return Outcome(self.head, [], [], parts=tuple(outcomes))
 
     def append(self, changes: Sequence[Change], cause: Cause, first: int | None = None) -> Outcome:
         """Append the facts to the log as events, and update the states.

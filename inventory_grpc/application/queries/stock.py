@@ -7,6 +7,7 @@ from typing import NamedTuple
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, Query, Reading
 from inventory_grpc.application.queries.snapshot import Latest
+from inventory_grpc.domain.event import StateUnits
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -38,6 +39,8 @@ class ProductInventory(NamedTuple):
     reserved: int
     available: int
     shortfall: int
+    states: tuple[StateUnits, ...]
+    """The units by state, of states other than sellable."""
     stocks: Listing[Inventory, StockKey]
 
 
@@ -114,7 +117,7 @@ async def availability(
         available = 0
         if stock is not None:
             promised = stock.levels.reserved - held.get(stock_id, 0)
-            available = max(0, stock.levels.on_hand - promised)
+            available = max(0, stock.levels.sellable - promised)
         lines.append(Availability(stock_id, requested, available))
     return Reading(lines, as_of)
 

@@ -10,8 +10,11 @@ from typing import Final
 
 import apsw
 
+from inventory_grpc.domain.event import Event, Fact
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.reversal import Correction, Trail, standing_counts
+from inventory_grpc.domain.stock import StockAdjusted
+from inventory_grpc.domain.values import UnitState
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel
@@ -25,6 +28,7 @@ CREATE TABLE corrections (
   stream   INTEGER NOT NULL,
   position INTEGER NOT NULL,
   reverses INTEGER,  -- NULL for a count
+  state    TEXT,     -- of a count of one state
   PRIMARY KEY (stream, position)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX corrections_by_reversed ON corrections (reverses) WHERE reverses IS NOT NULL
@@ -38,11 +42,15 @@ _CORRECTING: Final = frozenset(
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
     rows = [
-        (stream, event.position, event.fact.reverses or None)
+        (stream, event.position, event.fact.reverses or None, _counted_state(event.fact))
         for event, stream, _ in recorded
         if type(event.fact) in _CORRECTING and (event.fact.reverses or event.fact.is_count)
     ]
     execute_with(connection, "INSERT INTO corrections {}", rows)
+
+
+def _counted_state(fact: Fact) -> UnitState | None:
+    return fact.state if isinstance(fact, StockAdjusted) and fact.is_count else None
 
 
 def find_trail(connection: apsw.Connection, position: int) -> Trail | None:
@@ -56,18 +64,24 @@ def find_trail(connection: apsw.Connection, position: int) -> Trail | None:
     reversed_by: int | None = connection.execute(
         "SELECT position FROM corrections WHERE reverses = ?", (position,)
     ).get
-    return Trail(decode(data), reversed_by or 0, _corrections(connection, stream, position))
+    event = decode(data)
+    return Trail(event, reversed_by or 0, _corrections(connection, stream, event))
 
 
-def _corrections(connection: apsw.Connection, stream: int, after: int) -> tuple[Correction, ...]:
-    """Return the corrections after a position, newest first, until enough counts stand."""
+def _corrections(connection: apsw.Connection, stream: int, event: Event) -> tuple[Correction, ...]:
+    """Return the corrections after *event*, newest first, until enough counts stand.
+
+    Counts of other states are left out.
+    """
+    states = [str(state) for state in event.fact.states]
     read: list[Correction] = []
 
     def rows() -> Iterator[Correction]:
         for position, reverses in connection.execute(
-            "SELECT position, reverses FROM corrections WHERE stream = ? AND position > ? "
+            "SELECT position, reverses FROM corrections WHERE stream = ? AND position > ? AND "  # noqa: S608  values are bound
+            f"(state IS NULL OR state IN ({', '.join('?' * len(states))})) "
             "ORDER BY position DESC",
-            (stream, after),
+            (stream, event.position, *states),
         ):
             read.append(Correction(position, reverses or 0))
             yield read[-1]

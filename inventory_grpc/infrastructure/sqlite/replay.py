@@ -6,10 +6,12 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.failpoints import reach
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
+from inventory_grpc.infrastructure.read_models import stocks
 from inventory_grpc.infrastructure.sqlite.events import broken_links
 
 Row = tuple[Any, ...]
@@ -82,21 +84,19 @@ class _Known:
 
     def __init__(self, target: apsw.Connection) -> None:
         self._target = target
-        self._stocks: dict[int, Row] = {}
+        self._stocks: dict[int, tuple[Levels, int]] = {}
 
-    def stock(self, stream: int) -> Row:
-        """Return on hand, reserved and version of a stock."""
+    def stock(self, stream: int) -> tuple[Levels, int]:
+        """Return the levels and the version of a stock."""
         stock = self._stocks.get(stream)
         if stock is None:
-            stock = self._stocks[stream] = self._target.execute(
-                "SELECT on_hand, reserved, version FROM stocks WHERE stream = ?", (stream,)
-            ).fetchone() or (0, 0, 0)
+            stock = self._stocks[stream] = stocks.levels_of(self._target, stream)
         return stock
 
     def move(self, recorded: NumberedEvent) -> None:
         event, stream, _ = recorded
         if event.after is not None:
-            self._stocks[stream] = (*event.after, event.version)
+            self._stocks[stream] = event.after, event.version
 
 
 def rebuild(connection: apsw.Connection, upto: int, progress: Progress) -> None:
@@ -134,8 +134,7 @@ def _misfits(known: _Known, recorded: NumberedEvent, keys: Sequence[Any]) -> Ite
         yield f"{at}: is about {about}, kept under {subject}, {second_subject} of {names[5:]}"
     if event.after is None:
         return
-    before = known.stock(stream)
-    on_hand, reserved = event.fact.moves
-    follows = (before[0] + on_hand, before[1] + reserved, before[2] + 1)
-    if follows != (*event.after, event.version):
-        yield f"{at}: levels and version after it should be {follows}"
+    levels, before = known.stock(stream)
+    follows = levels.after(event.fact), before + 1
+    if follows != (event.after, event.version):
+        yield f"{at}: levels and version after it should be {(*follows[0], follows[1])}"

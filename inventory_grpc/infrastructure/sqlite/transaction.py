@@ -131,7 +131,7 @@ class SqliteTransaction:
         outcomes = [self._outcome_of(part) for part in parts]
         if not events[0].cause.part:
             return outcomes[0]
-        return Outcome(events[-1].position, (), (), parts=tuple(outcomes))
+        return Outcome(events[-1].position, [], [], parts=tuple(outcomes))
 
     def _outcome_of(self, events: Sequence[Event]) -> Outcome:
         """Return the outcome of the command that recorded *events*."""

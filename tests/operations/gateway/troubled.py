@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from inventory_grpc.application.ledger import loop as ledger
-from inventory_grpc.domain.stock import AddStock
+from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.infrastructure import store
 from inventory_grpc.presentation import server
 from inventory_grpc.server.serve import serving

@@ -12,12 +12,12 @@ from inventory_grpc.domain.reservation_commands import (
     ReleaseReservation,
     ReserveStock,
 )
-from inventory_grpc.domain.stock import (
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.stock_commands import (
     AddStock,
     AdjustStock,
     ChangeBy,
     CountedAs,
-    Inventory,
     RemoveStock,
 )
 from inventory_grpc.domain.values import Ttl

@@ -8,7 +8,7 @@ from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound, VersionConflict
 from inventory_grpc.domain.reservation_commands import ReserveStock
-from inventory_grpc.domain.stock import AdjustStock
+from inventory_grpc.domain.stock_commands import AdjustStock
 from inventory_grpc.domain.values import StockId
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.robustness.simulation.disk import Commit

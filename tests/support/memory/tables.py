@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from inventory_grpc.application.ports import Answered, KeptTime, RequestKey, State
 from inventory_grpc.domain.book import apply_event
-from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.domain.event import Event, Key, Levels
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.reversal import Trail
@@ -66,7 +66,7 @@ class Tables:
             positions = self.streams.setdefault(event.key, [])
             assert event.position == self.head + 1, f"{event.position} after {self.head}"
             assert event.version == len(positions) + 1, f"{event.key}: {event.version}"
-            assert event.after is None or min(event.after) >= 0, f"{event.key}: {event.after}"
+            assert event.after is None or _is_possible(event.after), f"{event.key}: {event.after}"
             self.encoded.append(data)
             self.events.append(event)
             positions.append(event.position)
@@ -165,6 +165,11 @@ class Tables:
             entry = Due(reservation.expire_time, number, reservation.reservation_id)
             for stock_id in (None, *reservation.holds()):
                 yield self._due.setdefault(stock_id, []), entry
+
+
+def _is_possible(levels: Levels) -> bool:
+    """Return whether nothing is there less than never, in no state either."""
+    return min(levels.on_hand, levels.reserved, levels.sellable, *dict(levels.states).values()) >= 0
 
 
 def _shorten(positions: dict[K, list[int]], key: K) -> None:

@@ -1,6 +1,7 @@
 """State now or at a position, from the last events up to there."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -19,12 +20,12 @@ from inventory_grpc.application.queries.stock import (
     StocksById,
 )
 from inventory_grpc.application.queries.store import StoreQuery
-from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.event import Key, Levels, StateUnits
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store, StoreKey
-from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.domain.values import ReservationId, StockId, UnitState
 from tests.support.memory.tables import Numbered, Tables
 
 
@@ -91,8 +92,16 @@ def _product(tables: Tables, query: ProductInventoryById) -> ProductInventory:
         reserved=sum(level.reserved for level in levels),
         available=sum(level.available for level in levels),
         shortfall=sum(level.shortfall for level in levels),
+        states=_sums_of_states(levels),
         stocks=_listing(following, query.limit, _key),
     )
+
+
+def _sums_of_states(levels: Sequence[Levels]) -> tuple[StateUnits, ...]:
+    sums = Counter[UnitState]()
+    for level in levels:
+        sums.update(dict(level.states))
+    return tuple(StateUnits(*each) for each in sorted(sums.items()))
 
 
 def _list_stock(tables: Tables, query: StockQuery) -> Listing[Inventory, StockKey]:

@@ -22,7 +22,7 @@ from inventory_grpc.application.ports import Fault, Outcome, StorageError
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.stock import AddStock
+from inventory_grpc.domain.stock_commands import AddStock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until
 from tests.support.stores import Store, TroubledStore
 from tests.support.world import KETTLES, add, commit, remove, reserve

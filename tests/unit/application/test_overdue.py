@@ -7,6 +7,7 @@ from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
 from inventory_grpc.domain.reservation import ReservationExpired, ReservationState
 from inventory_grpc.domain.values import Never, ReservationId, Until
@@ -73,7 +74,7 @@ async def overdue(shop: Shop, *units: int) -> None:
 async def test_no_reserve_is_refused_for_holds_that_are_over(shop: Shop) -> None:
     await overdue(shop, 4, 4, 2)
     outcome = await shop.do(reserve(10, "new"))
-    assert outcome.streams[0].levels == (10, 10)
+    assert outcome.streams[0].levels == Levels(10, 10)
     assert await shop.expired() == ["r0", "r1", "r2"]
 
 
@@ -180,7 +181,7 @@ async def test_releasing_what_is_over_succeeds_and_records_only_the_expiry(shop:
     shop.clock.go_on(31 * MINUTE)
     outcome = await shop.do(release())
     assert outcome.position == 3
-    assert outcome.streams[0].levels == (5, 0)
+    assert outcome.streams[0].levels == Levels(5, 0)
     assert outcome.subjects
     assert outcome.subjects[0].state is ReservationState.EXPIRED
 

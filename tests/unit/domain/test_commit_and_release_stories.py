@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -20,7 +21,7 @@ from inventory_grpc.domain.reservation import (
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted
-from inventory_grpc.domain.values import Instant, Never, OrderId, Until
+from inventory_grpc.domain.values import SELLABLE, Instant, Never, OrderId, Until
 from tests.support.held import COMMITTED, EXPIRED, HELD, RELEASED, reservation
 from tests.support.stories import Happened, given
 from tests.support.world import (
@@ -49,8 +50,8 @@ def test_a_commit_without_lines_takes_all_that_is_held() -> None:
             (TOASTERS, ReservationCommitted(R1, ORDER, 2)),
         )
     )
-    assert book.inventory(KETTLES).levels == (4, 0)
-    assert book.inventory(TOASTERS).levels == (7, 0)
+    assert book.inventory(KETTLES).levels == Levels(4, 0)
+    assert book.inventory(TOASTERS).levels == Levels(7, 0)
     assert reservation(book).state is ReservationState.COMMITTED
 
 
@@ -78,7 +79,7 @@ def test_a_commit_is_in_the_order_of_its_own_lines() -> None:
 
 def test_what_is_not_on_hand_cannot_leave() -> None:
     given(*HELD, StockAdjusted(-6, counted=3)).when(commit()).then_refused(
-        InsufficientStock([ShortLine(KETTLES, asked=5, available=3)], counted="on hand")
+        InsufficientStock([ShortLine(KETTLES, asked=5, available=3)], SELLABLE)
     )
 
 
@@ -90,7 +91,7 @@ def test_a_shortfall_cancels_no_hold_and_a_part_can_be_committed() -> None:
     )
     assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=3)
     assert reservation(book).state is ReservationState.ACTIVE
-    assert book.inventory(KETTLES).levels == (0, 2)
+    assert book.inventory(KETTLES).levels == Levels(0, 2)
 
 
 def test_while_there_is_a_shortfall_who_comes_first_is_served() -> None:
@@ -121,7 +122,7 @@ def test_a_release_gives_back_what_is_held() -> None:
         .when(release())
         .then(ReservationReleased(R1, 3), (TOASTERS, ReservationReleased(R1, 2)))
     )
-    assert book.inventory(KETTLES).levels == (7, 0)
+    assert book.inventory(KETTLES).levels == Levels(7, 0)
     assert reservation(book).state is ReservationState.RELEASED
     assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=2, released=3)
 
@@ -138,7 +139,7 @@ def test_a_release_does_not_need_the_units_to_be_on_hand() -> None:
         .when(release({KETTLES: 5}))
         .then(ReservationReleased(R1, 5))
     )
-    assert book.inventory(KETTLES).levels == (0, 0)
+    assert book.inventory(KETTLES).levels == Levels(0, 0)
 
 
 @pytest.mark.parametrize("ask", [commit, release])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import (
     InvalidValue,
     Violation,
@@ -51,7 +51,7 @@ def test_extending_sets_the_time_asked_for_on_every_line_still_held() -> None:
             )
         )
         assert reservation(book).expire_time == at
-        assert book.inventory(KETTLES).levels == (7, 3)
+        assert book.inventory(KETTLES).levels == Levels(7, 3)
 
 
 def test_a_line_that_holds_nothing_is_left_out_of_an_extension() -> None:
@@ -104,7 +104,7 @@ def test_an_expiry_lets_go_of_all_that_is_still_held_and_of_nothing_else() -> No
     over = reservation(story.book)
     assert over.state is ReservationState.EXPIRED
     assert over.lines[KETTLES] == ReservedLine(5, committed=4, expired=1)
-    assert story.book.inventory(KETTLES).levels == (5, 0)
+    assert story.book.inventory(KETTLES).levels == Levels(5, 0)
     assert over.expire() == []
 
 

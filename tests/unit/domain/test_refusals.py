@@ -26,7 +26,7 @@ from inventory_grpc.domain.refusals import (
 )
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import EventAt, ProductId
+from inventory_grpc.domain.values import SELLABLE, EventAt, ProductId
 from tests.support.world import KETTLE, KETTLES, LISBON, NOON, R1, TOASTERS
 
 ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
@@ -83,8 +83,8 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
         {"short_lines": "1"},
     ),
     (
-        InsufficientStock([ShortLine(KETTLES, 6, 5)] * 3, counted="on hand"),
-        "kettle in lisbon: 6 requested, 5 on hand; and 2 more lines",
+        InsufficientStock([ShortLine(KETTLES, 6, 5)] * 3, SELLABLE),
+        "kettle in lisbon: 6 requested, 5 sellable; and 2 more lines",
         {"short_lines": "3"},
     ),
     (

@@ -13,10 +13,10 @@ from inventory_grpc.domain.refusals import (
 )
 from inventory_grpc.domain.reservation import ReservationReleased, StockReserved
 from inventory_grpc.domain.reversal import Correction, standing_counts
-from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import MAX_LEVEL, EventAt
+from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, StockRemoved
+from inventory_grpc.domain.values import MAX_LEVEL, SELLABLE, EventAt, UnitState
 from tests.support.stories import given
-from tests.support.world import ANA, KETTLES, PORTO_KETTLES, R1, reverse
+from tests.support.world import ANA, DAMAGED, KETTLES, PORTO_KETTLES, R1, RETURNED, reverse
 
 TEN_ADDED = StockAdded(10)
 FOUR_RESERVED = StockReserved(R1, ANA, None, 4, None)
@@ -87,7 +87,7 @@ def test_promises_are_not_undone_by_a_reversal(position: int) -> None:
 def test_units_that_have_left_stop_a_reversal() -> None:
     short = ShortLine(KETTLES, asked=10, available=7)
     given(TEN_ADDED, StockRemoved(3)).when(reverse(1)).then_refused(
-        InsufficientStock([short], counted="on hand")
+        InsufficientStock([short], SELLABLE)
     )
 
 
@@ -146,3 +146,61 @@ def test_older_counts_stand_behind_those_that_were_undone() -> None:
     newest_first = [Correction(9, 8), Correction(8, 5), Correction(6, 0), Correction(5, 0)]
     assert list(standing_counts(newest_first)) == [6, 5]
     assert list(standing_counts(newest_first[1:])) == [6]
+
+
+TWO_DAMAGED = StockMoved(2, None, DAMAGED)
+
+
+@pytest.mark.parametrize(
+    ("fact", "opposite"),
+    [
+        (TWO_DAMAGED, StockMoved(2, DAMAGED, None, reverses=2)),
+        (StockAdded(3, RETURNED), StockAdjusted(-3, None, state=RETURNED, reverses=2)),
+        (StockAdjusted(3, 3, state=DAMAGED), StockAdjusted(-3, None, state=DAMAGED, reverses=2)),
+        (StockAdjusted(3, 13, state=SELLABLE), undone(-3, 2)),
+    ],
+    ids=str,
+)
+def test_an_event_is_undone_in_its_states(fact: Fact, opposite: Fact) -> None:
+    book = given(TEN_ADDED, fact).when(reverse(2)).then(opposite)
+    assert book.inventory(KETTLES).levels == Levels(10, 0)
+
+
+def test_a_removal_from_a_state_is_put_back_into_it() -> None:
+    removed = StockRemoved(1, DAMAGED)
+    back = StockAdjusted(1, None, state=DAMAGED, reverses=3)
+    given(TEN_ADDED, TWO_DAMAGED, removed).when(reverse(3)).then(back)
+
+
+def test_units_that_are_no_longer_in_the_state_stop_a_reversal() -> None:
+    gone = InsufficientStock([ShortLine(KETTLES, 2, 1)], DAMAGED)
+    facts = TEN_ADDED, TWO_DAMAGED, StockRemoved(1, DAMAGED)
+    given(*facts).when(reverse(2)).then_refused(gone)
+    few = InsufficientStock([ShortLine(KETTLES, 10, 8)], SELLABLE)
+    given(*facts).when(reverse(1)).then_refused(few)
+
+
+@pytest.mark.parametrize(
+    ("fact", "count_of", "corrected"),
+    [
+        (StockAdded(3, DAMAGED), DAMAGED, 3),
+        (StockAdded(3, DAMAGED), None, 3),
+        (StockAdded(3, DAMAGED), SELLABLE, 0),
+        (StockAdded(3, DAMAGED), RETURNED, 0),
+        (StockAdded(3), SELLABLE, 3),
+        (StockAdded(3), DAMAGED, 0),
+        (TWO_DAMAGED, DAMAGED, 3),
+        (TWO_DAMAGED, SELLABLE, 3),
+        (TWO_DAMAGED, RETURNED, 0),
+    ],
+    ids=str,
+)
+def test_a_count_corrects_what_changed_the_units_that_it_counted(
+    fact: Fact, count_of: UnitState | None, corrected: int
+) -> None:
+    """The number is the position of the count that corrects; one without a state is of all."""
+    story = given(TEN_ADDED, fact, StockAdjusted(0, 0, state=count_of)).when(reverse(2))
+    if corrected:
+        story.then_refused(NotReversible(2, corrected))
+    else:
+        story.then(*[undoing for undoing in [fact.reversal(2)] if undoing])

@@ -12,7 +12,7 @@ from inventory_grpc.domain.refusals import (
 )
 from inventory_grpc.domain.reservation import StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded, StockAdjusted, StockRemoved
-from inventory_grpc.domain.values import MAX_LEVEL
+from inventory_grpc.domain.values import MAX_LEVEL, SELLABLE
 from tests.support.history import event_of
 from tests.support.stories import MemoryBook, given
 from tests.support.world import (
@@ -134,7 +134,7 @@ def test_physical_truth_may_fall_below_what_is_promised_and_the_shortfall_says_s
 
 
 def test_less_than_nothing_cannot_be_on_hand() -> None:
-    too_few = InsufficientStock([ShortLine(KETTLES, 6, 5)], counted="on hand")
+    too_few = InsufficientStock([ShortLine(KETTLES, 6, 5)], SELLABLE)
     given(FIVE_ADDED).when(change_by(-6)).then_refused(too_few)
     given(FIVE_ADDED, FOUR_RESERVED).when(change_by(-6)).then_refused(too_few)
 

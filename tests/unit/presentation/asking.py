@@ -67,6 +67,11 @@ def adjust(**changed: object) -> pb.AdjustStockRequest:
     return pb.AdjustStockRequest(**{**asked, "delta": 1, **changed})
 
 
+def move(**changed: object) -> pb.MoveStockRequest:
+    asked: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon", "quantity": 1}
+    return pb.MoveStockRequest(**{**asked, **changed})
+
+
 def count(on_hand: int, **changed: object) -> pb.AdjustStockRequest:
     asked: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon", "reason": "counted"}
     return pb.AdjustStockRequest(**{**asked, "on_hand": on_hand, "expected_version": 1, **changed})

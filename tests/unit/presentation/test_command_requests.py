@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.domain import reservation_commands as commands
-from inventory_grpc.domain import stock as stock_commands
+from inventory_grpc.domain import stock_commands
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import (
@@ -20,6 +20,7 @@ from inventory_grpc.domain.values import (
     Quantity,
     Span,
     Ttl,
+    UnitState,
     Until,
 )
 from inventory_grpc.presentation.submissions import fingerprint
@@ -33,6 +34,7 @@ from tests.unit.presentation.asking import (
     count,
     fields,
     line,
+    move,
     read,
     reserve,
 )
@@ -67,6 +69,11 @@ WRONG: list[tuple[Message, list[str]]] = [
     (add(occur_time=at(NOON_SECONDS, 1_000_000_000)), ["occur_time"]),
     (add(occur_time=at(10**18)), ["occur_time"]),
     (pb.RemoveStockRequest(), ["product_id", "quantity", "store_id"]),
+    (pb.MoveStockRequest(), ["product_id", "quantity", "store_id", "to_state"]),
+    (move(from_state="sellable", to_state=""), ["to_state"]),
+    (move(from_state="damaged", to_state="damaged"), ["to_state"]),
+    (move(from_state="dam aged", to_state="damaged"), ["from_state"]),
+    (add(state="naïve"), ["state"]),
     (adjust(delta=0), ["delta"]),
     (adjust(delta=Quantity.MAX + 1), ["delta"]),
     (adjust(delta=-Quantity.MAX - 1), ["delta"]),
@@ -160,6 +167,16 @@ def test_values_at_their_bounds_are_accepted() -> None:
     assert cause == Cause(
         "r" * 128, "", "é" * 256, "\x1b[31m", Instant((NOON_SECONDS + DAY_SECONDS) * 1_000_000)
     )
+
+
+def test_sellable_is_no_state_of_its_own_but_in_a_count_of_sellable_units() -> None:
+    """Without a state, a count is of all units on hand."""
+    for request in (add(state="sellable"), adjust(state="sellable"), adjust()):
+        assert read(request)[0].state is None  # type: ignore[attr-defined]
+    assert read(count(4, state="sellable"))[0].state == "sellable"  # type: ignore[attr-defined]
+    assert read(count(4))[0].state is None  # type: ignore[attr-defined]
+    command, _ = read(move(from_state="returned", to_state="sellable"))
+    assert command == stock_commands.MoveStock(KETTLES, Quantity(1), UnitState("returned"), None)
 
 
 def test_a_version_that_is_not_sent_is_not_expected() -> None:

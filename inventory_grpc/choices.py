@@ -1,0 +1,29 @@
+"""The choices that settings have, beside numbers and texts."""
+
+from enum import Enum
+
+
+class LogFormat(Enum):
+    AUTO = "auto"
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class EventLoop(Enum):
+    ASYNCIO = "asyncio"
+    UVLOOP = "uvloop"
+
+
+class Reflection(Enum):
+    """The setting for gRPC reflection, which describes the API to callers."""
+
+    LOOPBACK = "loopback"
+    ON = "on"
+    OFF = "off"
+
+
+class HealthAccess(Enum):
+    """The authentication of health checks, if callers are authenticated."""
+
+    OPEN = "open"
+    TOKEN = "token"  # noqa: S105  a word

@@ -1,0 +1,161 @@
+"""The commands on one stock: add, remove, move and adjust its units."""
+
+from collections.abc import Sequence
+
+from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.refusals import (
+    InsufficientStock,
+    InvalidValue,
+    ShortLine,
+    VersionConflict,
+    Violation,
+)
+from inventory_grpc.domain.stock import (
+    Inventory,
+    StockAdded,
+    StockAdjusted,
+    StockMoved,
+    StockRemoved,
+    check_level,
+    check_possible,
+)
+from inventory_grpc.domain.values import (
+    Quantity,
+    StockId,
+    UnitState,
+    UnknownState,
+    immutable,
+)
+
+
+@immutable
+class _StockCommand:
+    stock_id: StockId
+
+    @property
+    def touches(self) -> Sequence[StockId]:
+        return (self.stock_id,)
+
+    @property
+    def about(self) -> None:
+        """Return None: every stock exists, most of them without a history."""
+
+    def _expected(self, book: Book, version: int | None) -> Inventory:
+        """Return the stock if it has *version*; None matches every version."""
+        inventory: Inventory = book.get(self.stock_id)
+        if version is not None and version != inventory.version:
+            raise VersionConflict(version, inventory)
+        return inventory
+
+    def _check_source(self, book: Book, field: str, state: UnitState | None) -> None:
+        """Refuse an unknown state, unless units of the stock are in it."""
+        if isinstance(state, UnknownState) and not book.get(self.stock_id).levels.units_in(state):
+            raise _unknown(field, state)
+
+
+@immutable
+class AddStock(_StockCommand):
+    """Add units on hand, such as a delivery. In a command, no state means sellable."""
+
+    quantity: Quantity
+    expected_version: int | None = None
+    state: UnitState | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        if isinstance(self.state, UnknownState):
+            raise _unknown("state", self.state)
+        inventory = self._expected(book, self.expected_version)
+        check_level(inventory, self.quantity)
+        return [(self.stock_id, StockAdded(self.quantity, self.state))]
+
+
+@immutable
+class RemoveStock(_StockCommand):
+    """Take units off hand: sellable ones that are not reserved, or those in another state."""
+
+    quantity: Quantity
+    expected_version: int | None = None
+    state: UnitState | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        self._check_source(book, "state", self.state)
+        inventory = self._expected(book, self.expected_version)
+        removable = inventory.available
+        if self.state is not None:
+            removable = inventory.levels.units_in(self.state)
+        if self.quantity > removable:
+            short = ShortLine(self.stock_id, self.quantity, removable)
+            raise InsufficientStock([short], self.state)
+        return [(self.stock_id, StockRemoved(self.quantity, self.state))]
+
+
+@immutable
+class MoveStock(_StockCommand):
+    """Give units another state, also reserved ones, which causes a shortfall."""
+
+    quantity: Quantity
+    from_state: UnitState | None
+    to_state: UnitState | None
+    expected_version: int | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        if isinstance(self.to_state, UnknownState):
+            raise _unknown("to_state", self.to_state)
+        self._check_source(book, "from_state", self.from_state)
+        inventory = self._expected(book, self.expected_version)
+        fact = StockMoved(self.quantity, self.from_state, self.to_state)
+        check_possible(inventory, fact)
+        return [(self.stock_id, fact)]
+
+
+@immutable
+class ChangeBy:
+    """Add *delta* to the units on hand; it may be negative, and is not zero."""
+
+    delta: int
+
+
+@immutable
+class CountedAs:
+    """Set the units of the state, or without a state all on hand, to the number counted.
+
+    `expected` is the number of the same units before, if the caller names one.
+    """
+
+    units: int
+    expected: int | None = None
+    unconditional: bool = False
+
+
+@immutable
+class AdjustStock(_StockCommand):
+    """Correct the units of a state, even below the reserved units, which causes a shortfall.
+
+    A count that confirms the recorded number is recorded too, as proof of the count.
+    """
+
+    adjustment: ChangeBy | CountedAs
+    expected_version: int | None = None
+    state: UnitState | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        self._check_source(book, "state", self.state)
+        inventory = self._expected(book, self.expected_version)
+        units = inventory.levels.units_in(self.state)
+        match self.adjustment:
+            case ChangeBy(delta):
+                fact = StockAdjusted(delta, None, state=self.state)
+            case CountedAs(counted, expected, unconditional):
+                recorded = inventory.on_hand if self.state is None else units
+                if expected is not None and expected != recorded:
+                    raise VersionConflict(expected, inventory, "on_hand", self.state)
+                fact = StockAdjusted(counted - recorded, counted, unconditional, self.state)
+        if fact.delta > 0 and isinstance(self.state, UnknownState):
+            raise _unknown("state", self.state)
+        check_possible(inventory, fact)
+        return [(self.stock_id, fact)]
+
+
+def _unknown(field: str, state: UnitState) -> InvalidValue:
+    return InvalidValue([Violation(field, f"{state} is not a state of this server's settings")])

@@ -1,0 +1,24 @@
+"""Mutants of the states of units."""
+
+from typing import Final
+
+from scripts.mutants.mutant import Mutant
+
+STATES: Final = (
+    Mutant(
+        "M39",
+        "let a state have fewer units than none",
+        "domain/stock.py",
+        "        if after.units_in(state) < 0:\n",
+        "        if after.on_hand < 0:\n",
+        "tests/property/test_histories.py",
+    ),
+    Mutant(
+        "M40",
+        "make units available that are not sellable",
+        "domain/event.py",
+        "spare = (self.sellable if self.states else self.on_hand) - self.reserved",
+        "spare = self.on_hand - self.reserved",
+        "tests/property/test_histories.py",
+    ),
+)
