@@ -28,7 +28,7 @@ from inventory_grpc.application.store import (
     Store,
     without_progress,
 )
-from inventory_grpc.choices import HealthAccess
+from inventory_grpc.choices import Catalogue, HealthAccess
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.cache import TtlStockCache
@@ -103,6 +103,7 @@ async def engine(
             states=states,
             remember_seconds=settings.remember_days * 86_400,
             traces=settings.trace_endpoint is not None,
+            needs_catalogue=settings.catalogue is Catalogue.REQUIRED,
         )
         await ledger.start()
         if settings.warm_stocks:

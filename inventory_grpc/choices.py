@@ -27,3 +27,10 @@ class HealthAccess(Enum):
 
     OPEN = "open"
     TOKEN = "token"  # noqa: S105  a word
+
+
+class Catalogue(Enum):
+    """The setting for the catalogue: whether a new stock needs its product and store in it."""
+
+    OPEN = "open"
+    REQUIRED = "required"

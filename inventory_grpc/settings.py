@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
 from inventory_grpc.application.store import Durability
-from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_TTL,
@@ -163,6 +163,11 @@ class Settings:
     states: str = _setting(
         "",
         "states of units beside the built-in ones, separated by commas: `refurbished,on_display`",
+        Group.COMMANDS,
+    )
+    catalogue: Catalogue = _setting(
+        Catalogue.OPEN,
+        "`open`: any stock may begin; `required`: only one of a known product and store",
         Group.COMMANDS,
     )
     max_commands: int = _setting(

@@ -5,6 +5,7 @@
         InvalidValue             a field is invalid: `violations`
         StockNotFound            the stock has no history, or had none then
         SubjectNotFound          there is no such product, store or event: `subject`, `position`
+        NotInCatalogue           the product or store of a new stock was never put
         ReservationNotFound      no reservation has this id
         ReservationExists        the reservation id has other content
         RequestIdReused          the request id was used for another request

@@ -46,6 +46,10 @@ class SubjectNotFound(Refused):
         return int(self.facts.get("position", 0))
 
 
+class NotInCatalogue(Refused):
+    """The stock has no history, and its product or store was never put into the catalogue."""
+
+
 class ReservationNotFound(Refused):
     """No reservation has this id."""
 

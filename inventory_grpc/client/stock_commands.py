@@ -28,6 +28,8 @@ class StockCommands:
 
     - `InvalidValue` if a value is invalid, `RequestIdReused` if the `request_id` was used for
       other content, `Unauthenticated` or `PermissionDenied` if the caller may not do it,
+    - `NotInCatalogue` if a stock is new, its product or store was never put, and the server
+      requires a catalogue,
     - `Overloaded`, `WritesRefused`, `StorageFull` or `ShuttingDown` if the server cannot accept it,
     - `OutcomeUnknown`, `Unavailable`, `DeadlineExceeded`, `Cancelled` or `Internal`, after which
       it may or may not have been recorded: check `in_doubt`, and send the same `request_id`

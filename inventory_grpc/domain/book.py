@@ -15,6 +15,13 @@ class Book(Protocol):
     @property
     def now(self) -> Instant: ...
 
+    @property
+    def needs_catalogue(self) -> bool:
+        """Whether only stocks of known products and stores may get a history."""
+
+    def require(self, keys: Collection[Key]) -> None:
+        """Have the unknown states of *keys* read together, before a decision gets them."""
+
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
         """Return the state of a stream or subject; None for a subject without events.
 

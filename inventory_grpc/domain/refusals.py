@@ -12,6 +12,7 @@ Refusal
   ExceedsReservation     the reservation holds fewer units
   InsufficientStock      the stock has fewer units that are available, or in a state
   LevelTooHigh           a level would exceed its maximum
+  NotInCatalogue         the product or store is unknown (`catalogue.py`)
   VersionConflict        the stock or subject has another version, or other units, than expected
 
 A refusal is raised before anything is recorded. Its message is made from its fields. Programs

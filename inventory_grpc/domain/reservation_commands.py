@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
@@ -64,6 +65,7 @@ class ReserveStock:
         if reservation is not None:
             return self._accept_existing(reservation)
         time = _expire_time(self.expiration, book.now)
+        check_catalogue(book, self.cart)
         short = [
             ShortLine(stock_id, quantity, available)
             for stock_id, quantity in self.cart.items()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -48,6 +49,11 @@ class _StockCommand:
             raise VersionConflict(version, inventory)
         return inventory
 
+    def _check_catalogue(self, book: Book, inventory: Inventory) -> None:
+        """Refuse to begin the history of an unknown stock; a wrong version is refused before."""
+        if not inventory.version:
+            check_catalogue(book, [self.stock_id])
+
     def _check_source(self, book: Book, field: str, state: UnitState | None) -> None:
         """Refuse an unknown state, unless units of the stock are in it."""
         if isinstance(state, UnknownState) and not book.get(self.stock_id).levels.units_in(state):
@@ -66,6 +72,7 @@ class AddStock(_StockCommand):
         if isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)
         inventory = self._expected(book, self.expected_version)
+        self._check_catalogue(book, inventory)
         check_level(inventory, self.quantity)
         return [(self.stock_id, StockAdded(self.quantity, self.state))]
 
@@ -81,6 +88,7 @@ class RemoveStock(_StockCommand):
     def decide(self, book: Book) -> Sequence[Change]:
         self._check_source(book, "state", self.state)
         inventory = self._expected(book, self.expected_version)
+        self._check_catalogue(book, inventory)
         removable = inventory.available
         if self.state is not None:
             removable = inventory.levels.units_in(self.state)
@@ -104,6 +112,7 @@ class MoveStock(_StockCommand):
             raise _unknown("to_state", self.to_state)
         self._check_source(book, "from_state", self.from_state)
         inventory = self._expected(book, self.expected_version)
+        self._check_catalogue(book, inventory)
         fact = StockMoved(self.quantity, self.from_state, self.to_state)
         check_possible(inventory, fact)
         return [(self.stock_id, fact)]
@@ -153,6 +162,7 @@ class AdjustStock(_StockCommand):
                 fact = StockAdjusted(counted - recorded, counted, unconditional, self.state)
         if fact.delta > 0 and isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)
+        self._check_catalogue(book, inventory)
         check_possible(inventory, fact)
         return [(self.stock_id, fact)]
 

@@ -29,6 +29,7 @@ from inventory_grpc.application.failures import (
     Unavailable,
     WritesRefused,
 )
+from inventory_grpc.domain.catalogue import NotInCatalogue
 from inventory_grpc.domain.refusals import (
     AlreadyReversed,
     ExceedsReservation,
@@ -67,6 +68,7 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     ReservationClosed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_RESERVATION_CLOSED),
     NotReversible: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_REVERSIBLE),
     AlreadyReversed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_ALREADY_REVERSED),
+    NotInCatalogue: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_IN_CATALOGUE),
     LevelTooHigh: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_LEVEL_TOO_HIGH),
     CommandTooLarge: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_COMMAND_TOO_LARGE),
     OtherLog: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_OTHER_LOG),

@@ -54,9 +54,9 @@ ENGINE: Final = (
         "M5",
         "publish before the commit",
         "application/ledger/writer.py",
-        "drive(transaction, self._states, self._clock, work, prefetched)",
+        "self._drive(transaction, self._states, self._clock, work, prefetched)",
         "(lambda result: (self._head.advance(result.batch.head), result)[1])(\n"
-        "                drive(transaction, self._states, self._clock, work, prefetched))",
+        "                self._drive(transaction, self._states, self._clock, work, prefetched))",
         SIMULATION,
     ),
     Mutant(

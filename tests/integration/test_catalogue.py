@@ -3,10 +3,14 @@
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from inventory_grpc.choices import Catalogue
+from inventory_grpc.domain.catalogue import NotInCatalogue
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.replay import rebuild
 from tests.support.opened import checked, opened, table_of
-from tests.support.world import KETTLE, LISBON, put, put_store
+from tests.support.world import KETTLE, LISBON, add, put, put_store
 
 TABLES = ("products", "stores")
 
@@ -31,3 +35,12 @@ async def test_its_tables_are_made_again_from_the_log(path: Path) -> None:
         assert store.create_time < store.update_time
         changed = await shop.record(put(sku="K-4", expected=3))
         assert changed.streams[0].create_time == product.create_time < product.update_time
+
+
+async def test_what_another_process_puts_is_known_at_once(path: Path) -> None:
+    async with opened(path, catalogue=Catalogue.REQUIRED) as shop, opened(path) as office:
+        for put_it in (put(), put_store()):
+            with pytest.raises(NotInCatalogue):
+                await shop.record(add(5))
+            await office.record(put_it)
+        assert (await shop.record(add(5))).position == 3

@@ -46,7 +46,7 @@ from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
 from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown
 from tests.support.stores import Store
-from tests.support.world import KETTLES, SECOND, add, reserve
+from tests.support.world import KETTLES, SECOND, add, put, put_store, reserve
 
 FACTS = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 CATALOGUE: tuple[ProductKey | StoreKey, ...] = (
@@ -78,6 +78,27 @@ def test_every_prefix_of_the_log_keeps_the_promises_for_any_commands() -> None:
 
     for_all(histories, story)
     assert_reached(reached, *FACTS)
+
+
+def test_no_stock_begins_before_its_product_and_store_where_these_are_required() -> None:
+    reached = Counter[str]()
+
+    async def story(store: Store, history: list[Step]) -> None:
+        writer = player(store, ManualClock(), needs_catalogue=True)
+        known = set[str]()
+        await writer.play(put("kettle"), put_store("lisbon"))
+        for _, command in history:
+            reached.update(type(answer).__name__ for answer in await writer.play(command))
+        for event in map(Event.FromString, await log_of(store)):
+            needed = {f"product/{event.product_id}", f"store/{event.store_id}"}
+            if event.subject:
+                known.add(event.subject)
+            elif event.version == 1:
+                assert needed <= known
+                reached["a stock"] += 1
+
+    for_all(histories, story)
+    assert_reached(reached, "a stock", "NotInCatalogue", "Outcome", least=20)
 
 
 def test_the_state_shown_is_that_of_the_log_now_and_at_every_position() -> None:

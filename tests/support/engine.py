@@ -90,6 +90,7 @@ def assemble(
     remember_seconds: float = REMEMBER_SECONDS,
     jitter: Callable[[], float] = lambda: 0.0,
     traces: bool = False,
+    needs_catalogue: bool = False,
 ) -> Engine:
     """Return an engine of which nothing runs yet."""
     clock = clock or ManualClock()
@@ -108,6 +109,7 @@ def assemble(
         states=states,
         remember_seconds=remember_seconds,
         traces=traces,
+        needs_catalogue=needs_catalogue,
     )
     return Engine(
         store=store,

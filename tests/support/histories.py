@@ -191,10 +191,19 @@ class Player:
         await self.writer.expire_due()
 
 
-def player(store: Store, clock: ManualClock, *, at_hand: int = 100) -> Player:
+def player(
+    store: Store, clock: ManualClock, *, at_hand: int = 100, needs_catalogue: bool = False
+) -> Player:
     """Return a writer that keeps so many states at hand."""
     states = States({StockId: at_hand, ReservationId: at_hand})
-    writer = Writer(store.storage, InProcessBus(), Head(), clock.log_clock(), states)
+    writer = Writer(
+        store.storage,
+        InProcessBus(),
+        Head(),
+        clock.log_clock(),
+        states,
+        needs_catalogue=needs_catalogue,
+    )
     return Player(store, clock, writer)
 
 

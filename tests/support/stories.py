@@ -1,6 +1,6 @@
 """Stories of the pure domain: given facts, when a command, then facts or a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ class MemoryBook:
     """A `Book` of dicts."""
 
     now: Instant = NOON
+    needs_catalogue: bool = False
     streams: dict[Key, Any] = field(default_factory=dict)
     subjects: dict[Key, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
@@ -42,6 +43,9 @@ class MemoryBook:
         if position > self.position:
             return None
         return Trail(self.events[position - 1], 0, ()).followed_by(self.events)
+
+    def require(self, keys: Collection[Key]) -> None:
+        """Do nothing: everything is known."""
 
     def inventory(self, stock_id: StockId) -> Inventory:
         inventory: Inventory = self.get(stock_id)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.store import Durability
-from inventory_grpc.choices import EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
 from inventory_grpc.server.environment import (
     kinds_of_settings,
     load,
@@ -46,6 +46,7 @@ _CHOSEN = st.fixed_dictionaries(
         "cached_reservations": _COUNTS,
         "warm_stocks": st.integers(0, 10**9),
         "states": st.sampled_from(["", "refurbished", "refurbished,on_display"]),
+        "catalogue": st.sampled_from(Catalogue),
         "max_commands": _COUNTS,
         "max_queries": _COUNTS,
         "max_streams": _COUNTS,
@@ -107,7 +108,9 @@ def test_states_of_ones_own_are_15_names_that_are_not_built_in(states: str, prob
     assert Settings().own_states == frozenset()
 
 
-@pytest.mark.parametrize("name", ["DURABILITY", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"])
+@pytest.mark.parametrize(
+    "name", ["DURABILITY", "CATALOGUE", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"]
+)
 def test_a_choice_that_is_none_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(BadSetting, match=rf"INVENTORY_{name}: must be .*, and is 'perhaps'"):
         load({f"INVENTORY_{name}": "perhaps"})

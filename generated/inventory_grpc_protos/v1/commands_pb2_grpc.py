@@ -46,6 +46,8 @@ class InventoryCommandsStub:
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
+    - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
+    stock whose product or store is unknown, and the server requires a catalogue,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
     `SHUTTING_DOWN`) when the server cannot write now.
@@ -147,6 +149,8 @@ class InventoryCommandsServicer:
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
+    - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
+    stock whose product or store is unknown, and the server requires a catalogue,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
     `SHUTTING_DOWN`) when the server cannot write now.
@@ -464,6 +468,8 @@ class InventoryCommands:
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
+    - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
+    stock whose product or store is unknown, and the server requires a catalogue,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
     `SHUTTING_DOWN`) when the server cannot write now.

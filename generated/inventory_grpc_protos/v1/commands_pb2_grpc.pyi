@@ -33,6 +33,8 @@ class InventoryCommandsStub:
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
       another request,
+    - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
+      stock whose product or store is unknown, and the server requires a catalogue,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
       `SHUTTING_DOWN`) when the server cannot write now.
@@ -224,6 +226,8 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
     - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
       another request,
+    - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
+      stock whose product or store is unknown, and the server requires a catalogue,
     - `RESOURCE_EXHAUSTED` (`OVERLOADED`) when the server has too much to do,
     - `UNAVAILABLE` (`OUTCOME_UNKNOWN`, `WRITES_REFUSED`, `STORAGE_FULL`,
       `SHUTTING_DOWN`) when the server cannot write now.

@@ -259,6 +259,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
          "metadata": {"subject": "product/kettle"}}
     """
+    ERROR_REASON_NOT_IN_CATALOGUE: _ErrorReason.ValueType  # 24
+    """The stock has no history, and its product or store was never put into the
+    catalogue. Only servers with the setting `catalogue` = `required` refuse it.
+
+    Code `FAILED_PRECONDITION`. The metadata has either `product_id` or `store_id`,
+    the first that is unknown.
+
+        {"reason": "NOT_IN_CATALOGUE", "domain": "inventory.v1",
+         "metadata": {"product_id": "kettle"}}
+    """
     ERROR_REASON_NOT_REVERSIBLE: _ErrorReason.ValueType  # 25
     """The event cannot be reversed: its fact is none that is (`why` is `fact`), or a
     later count of the stock has corrected it already (`counted`). `by_position` is
@@ -511,6 +521,16 @@ Code `NOT_FOUND`. The metadata has either `subject`, or `position` of an event.
 
     {"reason": "SUBJECT_NOT_FOUND", "domain": "inventory.v1",
      "metadata": {"subject": "product/kettle"}}
+"""
+ERROR_REASON_NOT_IN_CATALOGUE: ErrorReason.ValueType  # 24
+"""The stock has no history, and its product or store was never put into the
+catalogue. Only servers with the setting `catalogue` = `required` refuse it.
+
+Code `FAILED_PRECONDITION`. The metadata has either `product_id` or `store_id`,
+the first that is unknown.
+
+    {"reason": "NOT_IN_CATALOGUE", "domain": "inventory.v1",
+     "metadata": {"product_id": "kettle"}}
 """
 ERROR_REASON_NOT_REVERSIBLE: ErrorReason.ValueType  # 25
 """The event cannot be reversed: its fact is none that is (`why` is `fact`), or a

@@ -48,12 +48,14 @@ def prefetch(submissions: Sequence[Submission], states: States) -> Prefetch:
     return Prefetch(cached, Expected(unread, requests))
 
 
-def drive(
+def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     transaction: Transaction,
     states: States,
     clock: LogClock,
     work: Work | None,
     prefetched: Prefetch | None = None,
+    *,
+    needs_catalogue: bool = False,
 ) -> Result:
     """Run *work* on a batch in *transaction*, and write the batch.
 
@@ -69,7 +71,7 @@ def drive(
     elif behind:
         foreign_events += transaction.events_after(states.position, behind)
     cached = prefetched.states if prefetched and not skipped else None
-    book = Workbook(head.position, now, states, cached)
+    book = Workbook(head.position, now, states, cached, needs_catalogue=needs_catalogue)
     book.follow(foreign_events)
     batch = Batch(book, transaction.earliest_expiry())
     if work is not None:

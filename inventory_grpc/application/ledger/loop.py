@@ -65,8 +65,9 @@ class Ledger:
         states: States,
         remember_seconds: float,
         traces: bool = False,
+        needs_catalogue: bool = False,
     ) -> None:
-        self._writer = Writer(storage, bus, head, clock, states)
+        self._writer = Writer(storage, bus, head, clock, states, needs_catalogue=needs_catalogue)
         self.counts = self._writer.counts
         self._breaker = breaker
         self._upkeep = Upkeep(self._writer, clock, breaker, remember_seconds)

@@ -34,9 +34,16 @@ class Workbook:
     """The `Book` of a batch: the states of the log and of the batch's own events."""
 
     def __init__(
-        self, position: int, now: Instant, cached: States, states: dict[Key, State] | None = None
+        self,
+        position: int,
+        now: Instant,
+        cached: States,
+        states: dict[Key, State] | None = None,
+        *,
+        needs_catalogue: bool = False,
     ) -> None:
         self.now = now
+        self.needs_catalogue = needs_catalogue
         self.head = position
         """The position of the last event."""
         self.states = {} if states is None else states

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import bug
@@ -38,8 +39,15 @@ class Writer:
     method may raise `StorageError`.
     """
 
-    def __init__(
-        self, storage: Storage, bus: EventBus, head: Head, clock: LogClock, states: States
+    def __init__(  # noqa: PLR0913  the parts of the engine
+        self,
+        storage: Storage,
+        bus: EventBus,
+        head: Head,
+        clock: LogClock,
+        states: States,
+        *,
+        needs_catalogue: bool = False,
     ) -> None:
         self.counts = LedgerCounts()
         self._storage = storage
@@ -47,6 +55,7 @@ class Writer:
         self._head = head
         self._clock = clock
         self._states = states
+        self._drive = partial(drive, needs_catalogue=needs_catalogue)
         self.next_expiry: Instant | None = None
         """The earliest expire time, as of the last transaction."""
 
@@ -93,7 +102,7 @@ class Writer:
             work = times.up_to_here(work)
 
         def run(transaction: Transaction) -> Result:
-            return drive(transaction, self._states, self._clock, work, prefetched)
+            return self._drive(transaction, self._states, self._clock, work, prefetched)
 
         result = await self._storage.transact(
             times.from_here(run) if times else run, prefetched.expected if prefetched else NOTHING

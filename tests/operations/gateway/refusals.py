@@ -56,6 +56,10 @@ REFUSALS: Final[Mapping[str, Refused]] = {
         Call("GET", "/v1/products/kettle"),
         404, 5, "SUBJECT_NOT_FOUND", {"subject": "product/kettle"},
     ),
+    "a stock of a product that was never put": Refused(
+        Call("POST", "/v1/products/toaster/stocks/lisbon:add", {"quantity": 1}),
+        400, 9, "NOT_IN_CATALOGUE", {"product_id": "toaster"}, trouble=troubled.strict,
+    ),
     "a reservation that never was": Refused(
         Call("POST", "/v1/reservations/nobody:commit", {}),
         404, 5, "RESERVATION_NOT_FOUND", {"reservation_id": "nobody"},

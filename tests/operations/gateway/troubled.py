@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from inventory_grpc.application.ledger import loop as ledger
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.infrastructure import store
 from inventory_grpc.presentation import server
@@ -102,6 +103,15 @@ async def crowded(shop: Shop) -> AsyncIterator[None]:
     async with shop.http.stream(call.method, call.url, headers=shop.headers(call)) as stream:
         received = stream.aiter_lines()
         assert await anext(received)
+        yield
+
+
+@asynccontextmanager
+async def strict(shop: Shop) -> AsyncIterator[None]:
+    """Have the server require a catalogue, as the setting does."""
+    with shop.patch.context() as patch:
+        always = property(lambda _: True, lambda *_: None)
+        patch.setattr(Workbook, "needs_catalogue", always, raising=False)
         yield
 
 

@@ -9,7 +9,8 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from inventory_grpc.application import failures
-from inventory_grpc.domain import refusals
+from inventory_grpc.domain import catalogue, refusals
+from inventory_grpc.domain.catalogue import NotInCatalogue
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
@@ -29,6 +30,7 @@ EXAMPLES: list[Refusal] = [
     refusals.InvalidValue([Violation("lines[2].quantity", "must be from 1")]),
     refusals.StockNotFound(LONG),
     refusals.SubjectNotFound(ProductKey(ProductId("p" * 128))),
+    NotInCatalogue(ProductKey(ProductId("p" * 128))),
     refusals.ReservationNotFound(R1),
     refusals.SubjectNotFound(EventAt(7)),
     refusals.AlreadyReversed(7, 9),
@@ -79,7 +81,7 @@ def test_every_refusal_has_a_status() -> None:
     of_both_layers = {
         kind
         for kind in concrete_subclasses(Refusal)
-        if kind.__module__ in {refusals.__name__, failures.__name__}
+        if kind.__module__ in {catalogue.__name__, refusals.__name__, failures.__name__}
     }
     assert set(STATUS) == of_both_layers
 
