@@ -41,7 +41,7 @@ class StockAdded(Fact):
 
     @property
     def state_moves(self) -> Sequence[StateUnits]:
-        return state_move(self.state, self.quantity)
+        return () if self.state is None else state_move(self.state, self.quantity)
 
     @property
     def states(self) -> Collection[UnitState]:

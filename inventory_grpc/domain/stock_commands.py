@@ -69,7 +69,7 @@ class AddStock(_StockCommand):
     state: UnitState | None = None
 
     def decide(self, book: Book) -> Sequence[Change]:
-        if isinstance(self.state, UnknownState):
+        if self.state is not None and isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)

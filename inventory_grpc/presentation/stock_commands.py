@@ -34,7 +34,7 @@ StateOf = Callable[[str], UnitState]
 
 
 def add_stock(
-    check: Validator, request: commands_pb2.AddStockRequest, *, state_of: StateOf
+    state_of: StateOf, check: Validator, request: commands_pb2.AddStockRequest
 ) -> AddStock:
     return AddStock(
         check.stock_id(request),
@@ -45,7 +45,7 @@ def add_stock(
 
 
 def remove_stock(
-    check: Validator, request: commands_pb2.RemoveStockRequest, *, state_of: StateOf
+    state_of: StateOf, check: Validator, request: commands_pb2.RemoveStockRequest
 ) -> RemoveStock:
     return RemoveStock(
         check.stock_id(request),
@@ -56,7 +56,7 @@ def remove_stock(
 
 
 def move_stock(
-    check: Validator, request: commands_pb2.MoveStockRequest, *, state_of: StateOf
+    state_of: StateOf, check: Validator, request: commands_pb2.MoveStockRequest
 ) -> MoveStock:
     from_state = _other_state(check, "from_state", request.from_state, state_of)
     to_state = _other_state(check, "to_state", request.to_state, state_of)
@@ -74,7 +74,7 @@ def move_stock(
 
 
 def adjust_stock(
-    check: Validator, request: commands_pb2.AdjustStockRequest, *, state_of: StateOf
+    state_of: StateOf, check: Validator, request: commands_pb2.AdjustStockRequest
 ) -> AdjustStock:
     if not request.reason:
         check.violation("reason", MISSING)
@@ -135,8 +135,8 @@ def commands(own_states: Collection[UnitState] = ()) -> Sequence[CommandRow]:
         return known.get(name) or UnknownState(name)
 
     return (
-        CommandRow("AddStock", partial(add_stock, state_of=state_of), fill_stock_outcome),
-        CommandRow("RemoveStock", partial(remove_stock, state_of=state_of), fill_stock_outcome),
-        CommandRow("AdjustStock", partial(adjust_stock, state_of=state_of), fill_stock_outcome),
-        CommandRow("MoveStock", partial(move_stock, state_of=state_of), fill_stock_outcome),
+        CommandRow("AddStock", partial(add_stock, state_of), fill_stock_outcome),
+        CommandRow("RemoveStock", partial(remove_stock, state_of), fill_stock_outcome),
+        CommandRow("AdjustStock", partial(adjust_stock, state_of), fill_stock_outcome),
+        CommandRow("MoveStock", partial(move_stock, state_of), fill_stock_outcome),
     )

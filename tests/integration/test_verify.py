@@ -23,7 +23,18 @@ from inventory_grpc.infrastructure.sqlite.read_only_files import readable
 from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.support.opened import change, checked, opened, rows, stored
-from tests.support.world import KETTLES, R2, TOASTERS, add, commit, release, remove, reserve
+from tests.support.world import (
+    DAMAGED,
+    KETTLES,
+    R2,
+    TOASTERS,
+    add,
+    commit,
+    move,
+    release,
+    remove,
+    reserve,
+)
 
 Damage = Callable[[Path], None]
 
@@ -39,6 +50,7 @@ async def _live(path: Path) -> None:
         await shop.record(reserve({KETTLES: 1}, R2))
         await shop.record(release(0, R2))
         await shop.record(release(0, R2), "nothing-to-do")
+        await shop.record(move(3, TOASTERS, into=DAMAGED))
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +142,17 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         _sql("UPDATE stocks SET on_hand = on_hand + 1 WHERE stream = 1"),
         r"stocks: unexpected row \(1, 251, .*",
     ),
+    "a wrong number of units in a state": (
+        _sql("""UPDATE stocks SET states = '{"damaged":2}' WHERE stream = 503"""),
+        r"""stocks: missing row \(503, .*'\{"damaged":3\}'\)""",
+    ),
+    "units in a state that no event moved there": (
+        _sql("""UPDATE stocks SET states = '{"damaged":2}' WHERE stream = 1"""),
+        r"stocks: missing row \(1, .*None\)",
+    ),
     "a stock that is missing": (
         _sql("DELETE FROM stocks WHERE stream = 503"),
-        r"stocks: missing row \(503, 9, 2, 2, .*",
+        r"stocks: missing row \(503, 9, 2, 3, .*",
     ),
     "a reservation line that is missing": (
         _sql("DELETE FROM reservation_lines WHERE reservation = 504 AND stream = 503"),
@@ -160,7 +180,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
 def test_a_sound_file_has_no_differences(path: Path) -> None:
     code, lines, summary = _told(path)
     assert (code, lines) == (0, [])
-    assert "0 differences in 508 events" in summary
+    assert "0 differences in 509 events" in summary
 
 
 def test_commands_that_read_leave_no_file_beside_a_backup(path: Path, tmp_path: Path) -> None:
@@ -227,7 +247,7 @@ def test_commands_across_the_pages_in_which_the_log_is_read_are_whole(
     monkeypatch.setattr(replay, "PAGE", 504)
     checked(path)
     with closing(Database(path).writer()) as connection:
-        replay.rebuild(connection, 508, lambda _: None)
+        replay.rebuild(connection, 509, lambda _: None)
     checked(path)
 
 

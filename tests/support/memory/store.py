@@ -171,7 +171,7 @@ class MemoryTransaction:
         ]
         if not events[end - 1].cause.part:
             return outcomes[0]
-        return Outcome(end, (), (), parts=tuple(outcomes))
+        return Outcome(end, [], [], parts=tuple(outcomes))
 
     def _outcome_of(self, events: Sequence[Event]) -> Outcome:
         end = events[-1].position
