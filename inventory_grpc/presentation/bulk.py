@@ -73,7 +73,7 @@ class Submitted:
         assert self._answered is not None, "a message is answered once"
         answers = iter(await self._answered)
         add, refused = response.results.add, 0
-        async for chunk in _in_chunks(self._refusals):
+        async for chunk in in_chunks(self._refusals):
             for refusal in chunk:
                 answer = next(answers) if refusal is None else refusal
                 if isinstance(answer, tuple):
@@ -98,7 +98,7 @@ async def submit(
     check_size(commands)
     submissions: list[Submission] = []
     refusals: list[Refusal | None] = []
-    async for chunk in _in_chunks(commands):
+    async for chunk in in_chunks(commands):
         refusals += [_read(command, read, submissions) for command in chunk]
     count.add(commands=len(commands))
     return Submitted(refusals, await record_all(submissions), count)
@@ -125,7 +125,7 @@ def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Ref
     return None
 
 
-async def _in_chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
+async def in_chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     """Yield *items* in chunks, and yield to the event loop every `TURN_SECONDS`."""
     begun = time.perf_counter()
     for first in range(0, len(items), CHUNK):

@@ -13,14 +13,16 @@ from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl, UnitState
+from inventory_grpc.presentation.atomic import in_its_place, read_atomic
 from inventory_grpc.presentation.bulk import CommandCount, Submitted, check_size, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.nouns import command_rows
 from inventory_grpc.presentation.rows import CommandRow
-from inventory_grpc.presentation.submissions import read_atomic, read_command
+from inventory_grpc.presentation.submissions import read_command
 from inventory_grpc.presentation.to_proto import fill_result
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
@@ -104,10 +106,13 @@ class Commands:
     ) -> pb.ExecuteBatchResponse:
         """Execute the commands of an atomic batch as one command."""
         check_size(request.commands)
-        submission = read_atomic(request, self._row_of, Validator(call.caller), self._now())
+        submission = await read_atomic(request, self._row_of, Validator(call.caller), self._now())
         call.note(commands=len(request.commands), atomic=True)
         _note_dry_run(call, submission)
-        outcome = await self._ledger.record(submission, _deadline(call))
+        try:
+            outcome = await self._ledger.record(submission, _deadline(call))
+        except InvalidValue as refusal:
+            raise in_its_place(refusal, request.commands) from None
         response = pb.ExecuteBatchResponse()
         for part in outcome.parts:
             fill_result(response.results.add(), part)

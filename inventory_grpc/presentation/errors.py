@@ -153,7 +153,8 @@ def _fill(status: Status | CommandError, refusal: Refusal, max_rows_bytes: int) 
     message, metadata = str(refusal), dict(refusal.facts())
     if refusal.command_index is not None:
         metadata["command_index"] = str(refusal.command_index)
-        message = f"commands[{refusal.command_index}]: {message}"
+        if not isinstance(refusal, InvalidValue):  # its paths have the index
+            message = f"commands[{refusal.command_index}]: {message}"
     status.message = _short(message)
     info = ErrorInfo(reason=reason_of(refusal), domain=DOMAIN, metadata=metadata)
     for detail in (info, *_details(refusal, max_rows_bytes)):

@@ -1,23 +1,19 @@
 """Reads commands from requests, with the cause, the key and the fingerprint of each request."""
 
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
+from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import RequestKey
 from inventory_grpc.domain.event import Cause
-from inventory_grpc.domain.values import MISSING, Instant, Name, is_name, new
+from inventory_grpc.domain.values import Instant, Name, is_name, new
 from inventory_grpc.presentation.rows import CommandRow
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
-
-Rows = Mapping[str, CommandRow]
-"""The rows of all commands, by the field of `Command` with the request of each."""
 
 EARLIEST: Final = Instant(946_684_800_000_000)
 """The year 2000, the lower bound of `occur_time`."""
@@ -56,10 +52,10 @@ def read_command(
     with check:
         command = row.read(check, request)
         reported = cause(check, request, now)
-    return _submission(row.name, command, reported, request, check)
+    return submission_of(row.name, command, reported, request, check)
 
 
-def _submission(
+def submission_of(
     rpc: str,
     command: AnyCommand,
     reported: Cause,
@@ -109,40 +105,3 @@ def fingerprint(rpc: str, request: Message) -> bytes:
     else:
         content = request.SerializeToString()
     return sha256(rpc.encode() + b"\0" + content).digest()
-
-
-def read_atomic(
-    request: pb.ExecuteBatchRequest, row_of: Rows, check: Validator, now: Instant
-) -> Submission:
-    """Read a batch whose commands are one command.
-
-    Raises:
-        InvalidValue, PermissionDenied: the request is invalid, or not allowed.
-    """
-    with check:
-        reported = cause(check, request, now)
-        parts = []
-        for index, command in enumerate(request.commands):
-            check.path = f"commands[{index}]."
-            kind = command.WhichOneof("command")
-            if kind is None:
-                check.violation("command", MISSING)
-                continue
-            check.path += f"{kind}."
-            part = _part_of(request, getattr(command, kind), check)
-            own = cause(check, part, now)._replace(request_id=request.request_id, part=index + 1)
-            parts.append(Part(row_of[kind].read(check, part), own))
-        check.path = ""
-    return _submission("ExecuteBatch", AtomicBatch(parts), reported, request, check)
-
-
-def _part_of(batch: pb.ExecuteBatchRequest, request: Any, check: Validator) -> Any:  # noqa: ANN401  of any command
-    """Return *request* with the reason, reference and time of its batch, where it has none."""
-    for field in ("request_id", "dry_run"):
-        if getattr(request, field):
-            check.violation(field, "must be unset in an atomic batch, which has its own")
-    part = type(request)(reason=batch.reason, reference=batch.reference)
-    if batch.HasField("occur_time") and not request.HasField("occur_time"):
-        part.occur_time.CopyFrom(batch.occur_time)
-    part.MergeFrom(request)
-    return part

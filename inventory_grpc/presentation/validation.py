@@ -75,7 +75,7 @@ class Validator:
         PermissionDenied: the request is outside the caller's scope.
     """
 
-    __slots__ = ("_denied", "_stores", "_violations", "caller", "path")
+    __slots__ = ("_denied", "_stores", "_violations", "caller", "command_index", "path")
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
@@ -84,6 +84,8 @@ class Validator:
         self._denied: PermissionDenied | None = None
         self.path = ""
         """The place of the fields in the request: what precedes their names in violations."""
+        self.command_index: int | None = None
+        """The index of the command in its atomic batch."""
 
     def __enter__(self) -> Self:
         return self
@@ -234,13 +236,19 @@ class Validator:
     def _check_store(self, store_id: StoreId) -> None:
         """Record *store_id* if it is outside the caller's restricted scope."""
         assert self._stores is not None
-        if store_id not in self._stores and self._denied is None:
-            self._denied = PermissionDenied(store_id=store_id)
+        if store_id not in self._stores:
+            self._deny(PermissionDenied(store_id=store_id))
 
     def all_stores(self, method: str) -> None:
         """Require a caller with all stores, for a *method* that names none."""
-        if self._stores is not None and self._denied is None:
-            self._denied = PermissionDenied(method, needs_all_stores=True)
+        if self._stores is not None:
+            self._deny(PermissionDenied(method, needs_all_stores=True))
+
+    def _deny(self, refusal: PermissionDenied) -> None:
+        """Record *refusal*, if it is the first one."""
+        if self._denied is None:
+            refusal.command_index = self.command_index
+            self._denied = refusal
 
     def instant(self, field: str, time: Timestamp) -> Instant:
         """Return *time*, truncated to microseconds."""

@@ -1,9 +1,10 @@
 """An atomic batch is recorded as one command, or not at all."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import BadRequest
 from grpc import StatusCode
 
@@ -11,6 +12,8 @@ from inventory_grpc.client import CommandTooLarge, InsufficientStock, InventoryC
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.queries_pb2 import GetReservationRequest, GetStockRequest
 from tests.support.caller import Caller, adding, line, refused, reserving
+
+LONG_AGO: Final = Timestamp(seconds=1)
 
 
 def batch(*commands: pb.Command, **fields: Any) -> pb.ExecuteBatchRequest:  # noqa: ANN401  fields of the request
@@ -137,6 +140,13 @@ async def test_a_dry_run_of_a_batch_records_nothing(caller: Caller) -> None:
         (batch(*[add(1)] * 1_001), {"commands"}),
         (batch(pb.Command()), {"commands[0].command"}),
         (batch(add(1), add(0)), {"commands[1].add_stock.quantity"}),
+        (batch(add(1), add(1), reason="x" * 513, reference="x" * 513), {"reason", "reference"}),
+        (batch(add(1), add(1), occur_time=LONG_AGO), {"occur_time"}),
+        (batch(add(1), add(1, occur_time=LONG_AGO)), {"commands[1].add_stock.occur_time"}),
+        (
+            batch(add(1), reserve(1, expire_time=LONG_AGO)),
+            {"commands[1].reserve_stock.expire_time"},
+        ),
         (batch(add(1, request_id="own")), {"commands[0].add_stock.request_id"}),
         (batch(add(1, dry_run=True)), {"commands[0].add_stock.dry_run"}),
         (batch(add(1), request_id="two words"), {"request_id"}),

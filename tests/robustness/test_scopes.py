@@ -165,6 +165,30 @@ async def test_a_request_id_of_ones_own_does_not_tell_whether_it_is_there(
     assert told[0][:2] == (StatusCode.NOT_FOUND, "RESERVATION_NOT_FOUND")
 
 
+async def test_in_an_atomic_batch_what_is_of_others_is_refused_by_its_place(shop: Shop) -> None:
+    release = commands.ReleaseReservationRequest(reservation_id="wide-cart")
+    told = []
+    for name in ("porto-cart", "wide-cart", "no-such-cart"):
+        release.reservation_id = name
+        for request_id in ("", "delivery-1"):
+            asked = together(adding(1), release, request_id=request_id)
+            seen = await refused(shop.ask("ExecuteBatch", asked, shop.till))
+            assert seen.facts == {"reservation_id": name, "command_index": "1"}
+            told.append((seen.code, seen.reason, seen.message.replace(name, "*")))
+        await shop.ask("AddStock", adding(1, request_id="delivery-1"), shop.till)
+    assert told == [told[0]] * 6
+    for denied in (adding(1, store="porto"), commands.PutProductRequest(product_id="kettle")):
+        asked = together(adding(1), denied, adding(2, store="porto"))
+        seen = await refused(shop.ask("ExecuteBatch", asked, shop.till))
+        assert (seen.reason, seen.facts["command_index"]) == ("PERMISSION_DENIED", "1")
+
+
+def together(*requests: Message, **fields: Any) -> commands.ExecuteBatchRequest:  # noqa: ANN401
+    request = batch(*requests)
+    request.MergeFrom(commands.ExecuteBatchRequest(atomic=True, **fields))
+    return request
+
+
 async def test_holds_of_a_reservation_elsewhere_are_not_ones_own(shop: Shop) -> None:
     asked = queries.CheckAvailabilityRequest(lines=[line(9)], reservation_id="wide-cart")
     seen = await refused(shop.ask("CheckAvailability", asked, shop.till))

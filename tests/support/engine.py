@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from inventory_grpc.application.following import Followers
+from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
@@ -56,6 +57,11 @@ class Engine:
         """
         asked = Submission.of(command, Cause(request_id), repr(command).encode())
         return asyncio.ensure_future(self.ledger.record(asked, deadline))
+
+    def ask_together(self, *commands: Command) -> "asyncio.Task[Outcome]":
+        """Put *commands* into the mailbox as an atomic batch."""
+        parts = [Part(command, Cause(part=part)) for part, command in enumerate(commands, 1)]
+        return asyncio.ensure_future(self.ledger.record(Submission.of(AtomicBatch(parts))))
 
     def ask_all(
         self, *commands: Command, request_ids: Sequence[str] = (), deadline: float | None = None

@@ -15,7 +15,9 @@ metadata with scalar values. All details together stay under 4 KiB. Match on the
 reason and the metadata; the message is for people and may change.
 
 Where one command of an atomic batch is refused, the metadata also has
-`command_index`, the place of that command in the batch, from 0.
+`command_index`, the place of that command in the batch, from 0. Invalid fields have it
+in their paths, such as `commands[0].add_stock.quantity`, as several commands may have
+some.
 """
 
 from collections import abc as _abc

@@ -19,8 +19,11 @@ MAX_TOGETHER: Final = 256
 class Group:
     """Commands that are submitted together; each has its own answer."""
 
-    def __init__(self, submissions: Sequence[Submission], deadline: float | None) -> None:
+    def __init__(
+        self, submissions: Sequence[Submission], deadline: float | None, parts: int = 0
+    ) -> None:
         self._submissions = submissions
+        self._parts = parts
         self._deadline = deadline
         self._answers: list[Answer | None] = [None] * len(submissions)
         self._unanswered = len(submissions)
@@ -33,7 +36,7 @@ class Group:
     def entry(self, first: int) -> Entry:
         """Return the next commands, from *first* on."""
         some = self._submissions[first : first + MAX_TOGETHER]
-        return Entry(some, self, self._deadline, first)
+        return Entry(some, self, self._deadline, first, self._parts)
 
     def done(self) -> bool:
         return self.answered.done()
@@ -59,9 +62,14 @@ class Groups:
         self._arrived = arrived
         self._lock = asyncio.Lock()
 
-    async def submit(self, submissions: Sequence[Submission], deadline: float | None) -> Answers:
-        """Return the future of the answers, once all commands are enqueued or refused."""
-        group = Group(submissions, deadline)
+    async def submit(
+        self, submissions: Sequence[Submission], deadline: float | None, parts: int = 0
+    ) -> Answers:
+        """Return the future of the answers, once all commands are enqueued or refused.
+
+        An atomic batch is a group of its own, with the number of its *parts*.
+        """
+        group = Group(submissions, deadline, parts)
         try:
             async with self._lock:
                 await self._enqueue(group, submissions)

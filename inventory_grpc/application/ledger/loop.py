@@ -15,6 +15,7 @@ from typing import Final
 
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import ShuttingDown, bug
+from inventory_grpc.application.ledger.atomic import AtomicBatch
 from inventory_grpc.application.ledger.bulk import Groups
 from inventory_grpc.application.ledger.circuit_breaker import (
     BreakerState,
@@ -96,6 +97,8 @@ class Ledger:
             TimeoutError: the *deadline*, on the event loop's clock, passed before the command
                 was started.
         """
+        if isinstance(submission.command, AtomicBatch):
+            return await self._record_together(submission, len(submission.command.parts), deadline)
         try:
             await self._admit()
             answer = self._mailbox.put(submission, deadline)
@@ -107,6 +110,18 @@ class Ledger:
             return await answer
         finally:
             del answer  # breaks the cycle of a refusal, its traceback and this frame
+
+    async def _record_together(
+        self, submission: Submission, parts: int, deadline: float | None
+    ) -> Outcome:
+        """Record an atomic batch, which waits for space in the mailbox as other bulk does."""
+        [answer] = await (await self._groups.submit([submission], deadline, parts))
+        if isinstance(answer, Outcome):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer  # as in `record`
 
     async def record_all(
         self, submissions: Sequence[Submission], deadline: float | None = None

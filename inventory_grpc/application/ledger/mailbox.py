@@ -58,6 +58,13 @@ class Entry(NamedTuple):
     """On the event loop's clock; commands not started by then are refused."""
     first: int = 0
     """The index of the first command among that caller's."""
+    parts: int = 0
+    """The commands of an atomic batch, which is then the only submission."""
+
+    @property
+    def size(self) -> int:
+        """The number of commands, also of those in an atomic batch."""
+        return self.parts or len(self.submissions)
 
     def answer(self, answers: Sequence[Answer]) -> None:
         self.caller.answer(self.first, answers)
@@ -153,7 +160,7 @@ class Mailbox:
     def put_bulk(self, entry: Entry) -> None:
         """Enqueue commands; call `wait_for_bulk_room` first."""
         self._entries.append(entry)
-        self._size += len(entry.submissions)
+        self._size += entry.size
 
     async def fill(self, limit: int) -> None:
         """Yield to the event loop, so that calls that have arrived can enqueue their commands.
@@ -172,12 +179,13 @@ class Mailbox:
     def take(self, limit: int) -> list[Entry]:
         """Remove and return the next entries, without those whose callers no longer wait.
 
-        They have at most *limit* commands together.
+        They have at most *limit* commands together; an atomic batch, which is never divided, may
+        exceed it.
         """
         now = asyncio.get_running_loop().time()
         taken: list[Entry] = []
         room = limit
-        while self._entries and room:
+        while self._entries and room > 0:
             entry = self._pop()
             if entry.caller.done():
                 continue
@@ -188,7 +196,7 @@ class Mailbox:
             some, rest = divided([entry], room)
             self.put_back(rest)
             taken += some
-            room -= sum(len(one.submissions) for one in some)
+            room -= sum(one.size for one in some)
         self._has_bulk_room.set()
         self._last_taken = max(1, limit - room)
         return taken
@@ -207,7 +215,7 @@ class Mailbox:
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Put *entries* back at the front of the queue."""
         self._entries.extendleft(reversed(entries))
-        self._size += sum(len(entry.submissions) for entry in entries)
+        self._size += sum(entry.size for entry in entries)
 
     def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
         """Refuse all commands, each with a separate refusal, since it will be raised."""
@@ -218,5 +226,5 @@ class Mailbox:
 
     def _pop(self) -> Entry:
         entry = self._entries.popleft()
-        self._size -= len(entry.submissions)
+        self._size -= entry.size
         return entry

@@ -173,6 +173,32 @@ async def test_a_group_waits_for_room_and_single_commands_need_not(idle: Engine)
 
 
 @little_room
+async def test_an_atomic_batch_waits_for_room_as_many_commands_do(idle: Engine) -> None:
+    batches = [idle.ask_together(*[add(1)] * 3) for _ in range(4)]
+    await settle()
+    alone = idle.ask(add(100))
+    await settle()
+    assert idle.ledger.commands_waiting() == 3 + 3 + 1
+    batches[2].cancel()
+    await settle()
+    async with running(idle):
+        assert (await alone).position == 7
+        assert [(await batches[one]).position for one in (0, 1, 3)] == [3, 6, 10]
+    assert idle.ledger.commands_waiting() == 0
+
+
+@little_room
+async def test_a_transaction_takes_atomic_batches_by_their_commands(
+    idle: Engine, troubled: TroubledStore
+) -> None:
+    batches = [idle.ask_together(add(1), add(1)) for _ in range(2)]
+    await settle()
+    async with running(idle):
+        assert [(await one).position for one in batches] == [2, 4]
+    assert troubled.batches == [2, 2]
+
+
+@little_room
 async def test_groups_come_in_in_the_order_they_came(idle: Engine) -> None:
     groups = [idle.ask_all(*[add(1)] * 5) for _ in range(4)]
     await settle()
