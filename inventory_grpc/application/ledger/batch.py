@@ -65,6 +65,11 @@ class Batch:
         self._is_any_due = earliest_expiry is not None and earliest_expiry <= book.now
         self._expired = 0
         """Subjects expired for the current command."""
+        self._wanted: Mapping[Key, int] = {}
+        """The stocks on which they expire, once the current atomic batch was short of one.
+
+        It is kept for when missing data was read, so that what expires does not depend on that.
+        """
         self._first_event = 0
         """Events recorded before the current command."""
 
@@ -85,7 +90,7 @@ class Batch:
                 # batch, until the next garbage collection: megabytes for each message.
                 answer = refusal.with_traceback(None)
             self.answers.append(answer)
-            self._expired, self._first_event = 0, len(self.book.recorded)
+            self._expired, self._wanted, self._first_event = 0, {}, len(self.book.recorded)
 
     def _answer(self, submission: Submission) -> Outcome:
         command, cause, key, fingerprint, scope, is_dry = submission
@@ -131,16 +136,18 @@ class Batch:
 
         If stock is short, expire overdue reservations on all of its stocks and try once more.
         """
-        trial = self.book.fork()
-        try:
-            return trial, trial.record_together(batch.parts)
-        except Refusal as refusal:
-            shortage = refusal.shortage()
-            if not shortage or not self._is_any_due:
-                raise
-        kinds = {type(key) for key in shortage}
-        others = [key for key in batch.touches if type(key) in kinds]
-        if not self._free(dict.fromkeys([*shortage, *others], ALL)):
+        if not self._wanted:
+            trial = self.book.fork()
+            try:
+                return trial, trial.record_together(batch.parts)
+            except Refusal as refusal:
+                shortage = refusal.shortage()
+                if not shortage or not self._is_any_due:
+                    raise
+            kinds = {type(key) for key in shortage}
+            others = [key for key in batch.touches if type(key) in kinds]
+            self._wanted = dict.fromkeys([*shortage, *others], ALL)
+        if not self._free(self._wanted):
             raise WritesRefused(0.1, _EXPIRING)
         trial = self.book.fork()
         return trial, trial.record_together(batch.parts)

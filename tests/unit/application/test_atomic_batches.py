@@ -87,3 +87,18 @@ async def test_a_dry_run_of_it_leaves_nothing() -> None:
     assert isinstance(tried, DryRun)
     assert [part.streams[0].version for part in tried.parts] == [1, 2]
     assert await events_of(store) == []
+
+
+async def test_what_expires_does_not_depend_on_what_had_to_be_read() -> None:
+    for at_hand in (100, 1):
+        store, clock = in_memory(), ManualClock()
+        writer = player(store, clock, at_hand=at_hand)
+        await writer.play(add(5), add(5, TOASTERS))
+        for stock_id in (TOASTERS, KETTLES):
+            soon = Ttl(Span(MINUTE))
+            await writer.play(reserve({stock_id: 5}, stock_id.product_id, expiration=soon))
+        clock.go_on(2 * MINUTE)
+        done = await writer.play_together(remove(1), add(1, TOASTERS))
+        assert isinstance(done, Outcome)
+        expired = [event.fact for event in (await events_of(store))[4:6]]
+        assert [type(fact) for fact in expired] == [ReservationExpired] * 2
