@@ -20,7 +20,7 @@ from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
-from tests.support.world import KETTLES, TOASTERS, add, reserve, stock
+from tests.support.world import DAMAGED, KETTLES, TOASTERS, add, move, reserve, stock
 
 SCANNED: Final = 20
 SHORT: Final = 2 * MAX_STEPS * SCANNED
@@ -143,6 +143,7 @@ async def shop(path: Path, counted: Counted) -> AsyncIterator[Opened]:
         cold = [add(5, stock(f"p{number}", "porto")) for number in range(50)]
         await shop.answers(*(shop.ask(command) for command in (add(5, TOASTERS), *cold)))
         await shop.record(add(10_000))
+        await shop.record(move(1, into=DAMAGED))
         await _go_on(shop, 0, SHORT)
         yield shop
 
@@ -181,4 +182,6 @@ async def test_no_read_scans_a_table_or_sorts_what_it_found(
                 plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
                 how = [str(step[3]) for step in plan]
                 assert not [step for step in how if "TEMP B-TREE" in step], (sql, how)
-                assert not [step for step in how if step.startswith("SCAN")], (sql, how)
+                scans = [step for step in how if step.startswith("SCAN")]
+                # the units by state of one stock, which has few
+                assert set(scans) <= {"SCAN json_each VIRTUAL TABLE INDEX 1:"}, (sql, how)

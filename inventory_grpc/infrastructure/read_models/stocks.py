@@ -5,6 +5,7 @@ event. If a row were behind, the next event would reuse a version, which the log
 levels were wrong, `verify` would report them.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -90,8 +91,7 @@ _HALVES: Final = ", ".join(
 )
 _SELECT_SUMS: Final = f"SELECT count(states), {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
 _SELECT_STATES: Final = (
-    f"SELECT key, sum(value >> {_HALF}), sum(value & {2**_HALF - 1}) "  # noqa: S608  as above
-    "FROM streams JOIN stocks USING (stream), json_each(states)"
+    "SELECT states FROM streams JOIN stocks USING (stream) WHERE states IS NOT NULL"
 )
 
 _Source = tuple[str, list[int | str], str]
@@ -166,8 +166,10 @@ def _product(connection: apsw.Connection, query: ProductInventoryById) -> Produc
 def _sums_of_states(
     connection: apsw.Connection, where: str, bindings: Sequence[str]
 ) -> tuple[StateUnits, ...]:
-    rows = connection.execute(f"{_SELECT_STATES} WHERE {where} GROUP BY key ORDER BY key", bindings)
-    return tuple(StateUnits(UnitState(state), (high << _HALF) + low) for state, high, low in rows)
+    sums = Counter[str]()
+    for (states,) in connection.execute(f"{_SELECT_STATES} AND {where}", bindings):
+        sums.update(loads(states))
+    return tuple(StateUnits(UnitState(state), units) for state, units in sorted(sums.items()))
 
 
 def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
