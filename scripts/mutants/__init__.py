@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES)

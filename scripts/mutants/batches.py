@@ -1,0 +1,48 @@
+"""Mutants of dry runs and of atomic batches."""
+
+from typing import Final
+
+from scripts.mutants.mutant import Edit, Mutant
+
+LAW: Final = "tests/property/test_histories.py"
+
+BATCHES: Final = (
+    Mutant(
+        "M41",
+        "record a dry run",
+        "application/ledger/batch.py",
+        "            if is_dry:\n",
+        "            if is_dry:\n                book.adopt(trial)\n",
+        LAW,
+    ),
+    Mutant(
+        "M42",
+        "keep the commands before the refused one of an atomic batch",
+        "application/ledger/batch.py",
+        "        trial = self.book.fork()\n        try:\n",
+        "        trial = self.book\n        try:\n",
+        LAW,
+    ),
+    Mutant(
+        "M43",
+        "decide the commands of an atomic batch on the states before it",
+        "application/ledger/workbook.py",
+        "                changes = command.decide(self)\n",
+        "                changes = command.decide(before)\n",
+        LAW,
+        Edit(
+            "application/ledger/workbook.py",
+            "        first, outcomes = self.head + 1, list[Outcome]()\n",
+            "        before = self.fork()\n"
+            "        first, outcomes = self.head + 1, list[Outcome]()\n",
+        ),
+    ),
+    Mutant(
+        "M44",
+        "count a dry run as another request",
+        "presentation/submissions.py",
+        "_to_record(request) if is_dry else request",
+        "request",
+        "tests/e2e/test_dry_run.py",
+    ),
+)
