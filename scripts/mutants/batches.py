@@ -4,7 +4,7 @@ from typing import Final
 
 from scripts.mutants.mutant import Edit, Mutant
 
-LAW: Final = "tests/property/test_histories.py"
+TOGETHER: Final = "tests/unit/application/test_atomic_batches.py"
 
 BATCHES: Final = (
     Mutant(
@@ -13,15 +13,15 @@ BATCHES: Final = (
         "application/ledger/batch.py",
         "            if is_dry:\n",
         "            if is_dry:\n                book.adopt(trial)\n",
-        LAW,
+        "tests/unit/application/test_batch.py",
     ),
     Mutant(
         "M42",
         "keep the commands before the refused one of an atomic batch",
         "application/ledger/batch.py",
-        "        trial = self.book.fork()\n        try:\n",
-        "        trial = self.book\n        try:\n",
-        LAW,
+        "            trial = self.book.fork()\n            try:\n",
+        "            trial = self.book\n            try:\n",
+        TOGETHER,
     ),
     Mutant(
         "M43",
@@ -29,7 +29,7 @@ BATCHES: Final = (
         "application/ledger/workbook.py",
         "                changes = command.decide(self)\n",
         "                changes = command.decide(before)\n",
-        LAW,
+        TOGETHER,
         Edit(
             "application/ledger/workbook.py",
             "        first, outcomes = self.head + 1, list[Outcome]()\n",
