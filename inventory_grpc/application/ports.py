@@ -6,7 +6,7 @@ The contract tests check these promises against every implementation.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.reversal import Trail
@@ -26,6 +26,28 @@ State = Any
 """The state of a stream or subject; `domain.registry` maps the class of its key to its class."""
 
 
+class PartOutcome(NamedTuple):
+    """The answer to one command of an atomic batch.
+
+    It has no states: a thousand commands on one large reservation would have all of it, and of
+    its stocks, a thousand times.
+    """
+
+    version: int = 0
+    """The version of the first stream that it changed, or that already was as requested."""
+    subject: Key | None = None
+    """The subject of a command on one, in place of a version."""
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Self:
+        """Return the answer to the command that recorded *events*."""
+        for event in events:
+            if (subject := event.fact.subject) is not None:
+                return cls(subject=subject)
+        first = events[0].key
+        return cls(max(event.version for event in events if event.key == first))
+
+
 class Outcome(NamedTuple):
     """The answer to a command; a repeated request gets the same one."""
 
@@ -35,8 +57,8 @@ class Outcome(NamedTuple):
     """The states of the streams that it changed, or that already were as requested."""
     subjects: Sequence[State]
     replayed: bool = False
-    parts: "Sequence[Outcome]" = ()
-    """The outcomes of the commands of an atomic batch; the batch itself has no states then."""
+    parts: Sequence[PartOutcome] = ()
+    """The answers to the commands of an atomic batch; the batch itself has no states then."""
 
 
 class DryRun(Outcome):

@@ -23,7 +23,6 @@ from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.nouns import command_rows
 from inventory_grpc.presentation.rows import CommandRow
 from inventory_grpc.presentation.submissions import read_command
-from inventory_grpc.presentation.to_proto import fill_result
 from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
@@ -115,9 +114,9 @@ class Commands:
             raise in_its_place(refusal, request.commands) from None
         response = pb.ExecuteBatchResponse()
         for part in outcome.parts:
-            fill_result(response.results.add(), part)
-        for result in response.results:
+            result = response.results.add()
             result.position, result.replayed = outcome.position, outcome.replayed
+            result.version, result.reservation_id = part.version, str(part.subject or "")
         return response
 
     async def _execute_stream(

@@ -8,7 +8,7 @@ from typing import Self
 from inventory_grpc.application.failures import CommandTooLarge
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Outcome, RequestKey, State
+from inventory_grpc.application.ports import Outcome, PartOutcome, RequestKey, State
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
@@ -120,18 +120,21 @@ class Workbook:
 
         After a refusal, discard this workbook, which then has some of the changes.
         """
-        first, outcomes = self.head + 1, list[Outcome]()
+        first, made = self.head + 1, list[PartOutcome]()
         for index, (command, cause) in enumerate(parts):
             try:
                 changes = command.decide(self)
             except Refusal as refusal:
                 refusal.command_index = index
                 raise
-            made = self.append(changes, cause, first) if changes else self._unchanged(command)
-            outcomes.append(made)
-        if len(self.recorded) > MAX_EVENTS:
-            raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
-        return Outcome(self.head, [], [], parts=tuple(outcomes))
+            if changes:
+                self.append(changes, cause, first)
+                made.append(PartOutcome.of(self.recorded[-len(changes) :]))
+            else:
+                made.append(self._part_unchanged(command))
+            if len(self.recorded) > MAX_EVENTS:  # each of the rest may have as many again
+                raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
+        return Outcome(self.head, [], [], parts=tuple(made))
 
     def append(self, changes: Sequence[Change], cause: Cause, first: int | None = None) -> Outcome:
         """Append the facts to the log as events, and update the states.
@@ -161,6 +164,13 @@ class Workbook:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])
         state = self.states[key] = before.evolve(events)
         return state
+
+    def _part_unchanged(self, command: Command) -> PartOutcome:
+        """Return the answer to a command of an atomic batch that has nothing to record."""
+        for key in command.touches:
+            if type(key) in SUBJECTS:
+                return PartOutcome(subject=key)
+        return PartOutcome(next(self.get(key).version for key in command.touches))
 
     def _unchanged(self, command: Command) -> Outcome:
         """Return the answer to a command that has nothing to record."""

@@ -12,13 +12,14 @@ from functools import cache
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from inventory_grpc.application.ports import Outcome, State
+from inventory_grpc.application.ports import Outcome, PartOutcome, State
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
-from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
+from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY, kind_and_name
 
 _CLASS_OF_KIND: Final[Mapping[int, Any]] = {
     KIND_OF_KEY[key]: state for key, state in (*STREAMS.items(), *SUBJECTS.items())
 }
+_KEY_OF_KIND: Final = {kind: key for key, kind in KIND_OF_KEY.items()}
 _KIND_OF_CLASS: Final = {state: kind for kind, state in _CLASS_OF_KIND.items()}
 
 
@@ -40,7 +41,7 @@ def load_outcome(text: str) -> Outcome:
 
 
 def _dumped_outcome(outcome: Outcome) -> dict[str, Any]:
-    parts = [_dumped_outcome(part) for part in outcome.parts]
+    parts = [_dumped_part(part) for part in outcome.parts]
     return {
         "position": outcome.position,
         "streams": [_dumped(state) for state in outcome.streams],
@@ -54,8 +55,16 @@ def _loaded_outcome(content: dict[str, Any]) -> Outcome:
         content["position"],
         [_loaded(state) for state in content["streams"]],
         [_loaded(state) for state in content["subjects"]],
-        parts=tuple(_loaded_outcome(part) for part in content.get("parts", ())),
+        parts=tuple(_loaded_part(*part) for part in content.get("parts", ())),
     )
+
+
+def _dumped_part(part: PartOutcome) -> tuple[int | str, ...]:
+    return part.version, *(kind_and_name(part.subject) if part.subject else ())
+
+
+def _loaded_part(version: int, kind: int = 0, name: str = "") -> PartOutcome:
+    return PartOutcome(version, _KEY_OF_KIND[kind](name) if kind else None)
 
 
 def _text(content: object) -> str:

@@ -6,7 +6,15 @@ from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.ports import Answered, Head, KeptTime, Outcome, RequestKey, State
+from inventory_grpc.application.ports import (
+    Answered,
+    Head,
+    KeptTime,
+    Outcome,
+    PartOutcome,
+    RequestKey,
+    State,
+)
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
@@ -127,11 +135,11 @@ class SqliteTransaction:
 
     def replay(self, position: int) -> Outcome:
         events = log.events_of_command(self._connection, position)
-        parts = [[*part] for _, part in groupby(events, key=lambda event: event.cause.part)]
-        outcomes = [self._outcome_of(part) for part in parts]
         if not events[0].cause.part:
-            return outcomes[0]
-        return Outcome(events[-1].position, [], [], parts=tuple(outcomes))
+            return self._outcome_of(events)
+        parts = groupby(events, key=lambda event: event.cause.part)
+        outcomes = tuple(PartOutcome.of([*part]) for _, part in parts)
+        return Outcome(events[-1].position, [], [], parts=outcomes)
 
     def _outcome_of(self, events: Sequence[Event]) -> Outcome:
         """Return the outcome of the command that recorded *events*."""

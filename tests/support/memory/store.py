@@ -14,6 +14,7 @@ from inventory_grpc.application.ports import (
     Head,
     KeptTime,
     Outcome,
+    PartOutcome,
     RequestKey,
     State,
     T,
@@ -165,13 +166,11 @@ class MemoryTransaction:
         end = position
         while end < len(events) and events[end].command_position == position:
             end += 1
-        outcomes = [
-            self._outcome_of([*part])
-            for _, part in groupby(events[position - 1 : end], key=lambda event: event.cause.part)
-        ]
-        if not events[end - 1].cause.part:
-            return outcomes[0]
-        return Outcome(end, [], [], parts=tuple(outcomes))
+        own = events[position - 1 : end]
+        if not own[0].cause.part:
+            return self._outcome_of(own)
+        parts = groupby(own, key=lambda event: event.cause.part)
+        return Outcome(end, [], [], parts=tuple(PartOutcome.of([*part]) for _, part in parts))
 
     def _outcome_of(self, events: Sequence[Event]) -> Outcome:
         end = events[-1].position

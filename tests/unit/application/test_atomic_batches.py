@@ -8,12 +8,13 @@ from inventory_grpc.application.ports import DryRun, Outcome
 from inventory_grpc.domain.product import PutProduct
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import ReservationExpired
-from inventory_grpc.domain.values import ProductId, Span, Ttl
+from inventory_grpc.domain.values import Never, ProductId, Span, Ttl
+from inventory_grpc.infrastructure.log.states_json import dump_outcome, load_outcome
 from tests.support.clock import ManualClock
 from tests.support.histories import Player, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store, in_memory
-from tests.support.world import KETTLES, MINUTE, TOASTERS, add, remove, reserve
+from tests.support.world import KETTLES, MINUTE, TOASTERS, add, extend, remove, reserve, stock
 
 
 async def with_overdue_holds(store: Store, clock: ManualClock) -> Player:
@@ -85,7 +86,7 @@ async def test_a_dry_run_of_it_leaves_nothing() -> None:
     writer = player(store, ManualClock())
     tried = await writer.play_together(add(5), remove(2), is_dry=True)
     assert isinstance(tried, DryRun)
-    assert [part.streams[0].version for part in tried.parts] == [1, 2]
+    assert [part.version for part in tried.parts] == [1, 2]
     assert await events_of(store) == []
 
 
@@ -102,3 +103,30 @@ async def test_what_expires_does_not_depend_on_what_had_to_be_read() -> None:
         assert isinstance(done, Outcome)
         expired = [event.fact for event in (await events_of(store))[4:6]]
         assert [type(fact) for fact in expired] == [ReservationExpired] * 2
+
+
+async def with_a_large_reservation(lines: int) -> Player:
+    """Return a writer on a reservation of one unit of each of many products."""
+    writer = player(in_memory(), ManualClock(), at_hand=lines)
+    stocks = [stock(f"p{number}", "lisbon") for number in range(lines)]
+    await writer.play(*(add(1, stock_id) for stock_id in stocks))
+    await writer.play(reserve(dict.fromkeys(stocks, 1), "r1", expiration=Never()))
+    return writer
+
+
+async def test_its_answer_is_small_however_large_the_reservation_is() -> None:
+    writer = await with_a_large_reservation(50)
+    done = await writer.play_together(*[extend(Never())] * 200, request_id="batch-1")
+    assert isinstance(done, Outcome)
+    assert len(dump_outcome(done)) < 200 * 20
+    assert load_outcome(dump_outcome(done)) == done
+    again = await writer.play_together(*[extend(Never())] * 200, request_id="batch-1")
+    assert again == done._replace(replayed=True)
+
+
+async def test_it_ends_at_the_command_with_which_it_is_too_large() -> None:
+    writer = await with_a_large_reservation(300)
+    later = [extend(Ttl(Span(minutes * MINUTE))) for minutes in range(1, 9)]
+    refused = await writer.play_together(*later)
+    assert isinstance(refused, CommandTooLarge)
+    assert refused.facts()["events"] == "600"
