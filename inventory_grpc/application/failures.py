@@ -21,6 +21,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from inventory_grpc.domain.refusals import Refusal
 
@@ -62,18 +63,18 @@ class OtherLog(Refusal):
 
 @dataclass(eq=False)
 class CommandTooLarge(Refusal):
-    """The command would record more events than one command may."""
+    """The command would record more events than one command may, or more bytes of them."""
 
-    events: int
+    size: int
     limit: int
+    unit: Literal["events", "bytes"] = "events"
 
     def __str__(self) -> str:
-        return (
-            f"the command has {self.events:,} events, and may have {self.limit:,}; send it in parts"
-        )
+        has = f"{self.size:,} {self.unit}" + (" of events" if self.unit == "bytes" else "")
+        return f"the command has {has}, or more, and may have {self.limit:,}; send it in parts"
 
     def facts(self) -> Mapping[str, str]:
-        return {"events": str(self.events), "limit": str(self.limit)}
+        return {self.unit: str(self.size), "limit": str(self.limit)}
 
 
 @dataclass(eq=False)

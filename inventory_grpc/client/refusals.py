@@ -114,7 +114,10 @@ class LevelTooHigh(Refused):
 
 
 class CommandTooLarge(Refused):
-    """The commands of an atomic batch have more events together than one command may have."""
+    """The commands of an atomic batch have more events together than one command may have.
+
+    That is 500 events, or 1.5 MiB of them.
+    """
 
 
 class OtherLog(Refused):

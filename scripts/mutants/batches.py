@@ -32,9 +32,9 @@ BATCHES: Final = (
         TOGETHER,
         Edit(
             "application/ledger/workbook.py",
-            "        first, outcomes = self.head + 1, list[Outcome]()\n",
+            "        first, outcomes = self.head + 1, list[PartOutcome]()\n",
             "        before = self.fork()\n"
-            "        first, outcomes = self.head + 1, list[Outcome]()\n",
+            "        first, outcomes = self.head + 1, list[PartOutcome]()\n",
         ),
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """An atomic batch is recorded as one command, or not at all."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -163,6 +164,26 @@ async def test_all_that_is_wrong_is_named_by_its_path(
     assert answer.reason == "INVALID_VALUE"
     assert {found.field for found in answer.details[BadRequest].field_violations} == fields
     assert await caller.log() == []
+
+
+async def test_more_bytes_than_a_command_has_are_refused_to_it_alone(caller: Caller) -> None:
+    """They are in the message of a follower; the largest request has more with a long reason."""
+    large = pb.PutProductRequest(name="n" * 500, attributes={str(n): "v" * 500 for n in range(3)})
+    puts = []
+    for number in range(499):
+        large.product_id = f"p{number}"
+        puts.append(pb.Command(put_product=large))
+    asked = batch(*puts, request_id="r" * 128, reason="x" * 512, reference="y" * 512)
+    assert asked.ByteSize() < 1024**2 * 1.01
+    answer, *_ = await asyncio.gather(
+        refused(caller.commands.ExecuteBatch(asked)), caller.commands.AddStock(adding(1))
+    )
+    assert (answer.code, answer.reason) == (StatusCode.FAILED_PRECONDITION, "COMMAND_TOO_LARGE")
+    assert answer.facts["limit"] == "1572864"
+    assert int(answer.facts["bytes"]) > 1_572_864
+    assert len(await caller.log()) == 1
+    asked.reason = ""
+    await caller.commands.ExecuteBatch(asked)
 
 
 async def test_more_events_than_a_command_has_are_refused(address: str) -> None:

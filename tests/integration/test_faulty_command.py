@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application.failures import Internal
+from inventory_grpc.application.failures import CommandTooLarge, Internal
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ports import Outcome
 from inventory_grpc.domain.book import Book
@@ -69,7 +69,7 @@ async def test_a_faulty_command_among_good_ones_fails_alone(
 
 # two of these events take less than 230 bytes, three take more
 @pytest.mark.parametrize("limit", [("MAX_COMMAND_EVENTS", 2), ("MAX_COMMAND_BYTES", 230)])
-async def test_a_command_that_is_too_large_for_followers_fails_alone(
+async def test_a_command_that_is_too_large_for_followers_is_refused_alone(
     path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
 ) -> None:
     monkeypatch.setattr(log, *limit)
@@ -84,7 +84,7 @@ async def test_a_command_that_is_too_large_for_followers_fails_alone(
             shop.ask(reserve(dict.fromkeys(shelves, 1), "large")),
             shop.ask(add(1)),
         )
-        assert isinstance(large, Internal)
+        assert isinstance(large, CommandTooLarge)
         assert isinstance(before, Outcome)
         assert isinstance(after, Outcome)
     times = [event.record_time.ToNanoseconds() for event in events(path)]

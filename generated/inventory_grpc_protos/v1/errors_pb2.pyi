@@ -292,7 +292,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_COMMAND_TOO_LARGE: _ErrorReason.ValueType  # 27
     """The commands of an atomic batch would record more events together than one command
-    may. Nothing was recorded; send them in several batches.
+    may: 500, or 1.5 MiB of them, which the metadata tells as `bytes` in place of
+    `events`. Nothing was recorded; send them in several batches. A dry run does not
+    count the bytes.
 
     Code `FAILED_PRECONDITION`.
 
@@ -555,7 +557,9 @@ Code `FAILED_PRECONDITION`.
 """
 ERROR_REASON_COMMAND_TOO_LARGE: ErrorReason.ValueType  # 27
 """The commands of an atomic batch would record more events together than one command
-may. Nothing was recorded; send them in several batches.
+may: 500, or 1.5 MiB of them, which the metadata tells as `bytes` in place of
+`events`. Nothing was recorded; send them in several batches. A dry run does not
+count the bytes.
 
 Code `FAILED_PRECONDITION`.
 

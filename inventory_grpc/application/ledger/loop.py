@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import ShuttingDown, bug
+from inventory_grpc.application.failures import CommandTooLarge, ShuttingDown, bug
 from inventory_grpc.application.ledger.atomic import AtomicBatch
 from inventory_grpc.application.ledger.bulk import Groups
 from inventory_grpc.application.ledger.circuit_breaker import (
@@ -203,7 +203,9 @@ class Ledger:
             if len(submissions_of(entries)) > 1:
                 await self._answer_singly(entries)
             else:
-                self._mailbox.give(entries, [bug(_log, error)])
+                # only storage knows the bytes of a command, and refuses too many
+                answer = error if isinstance(error, CommandTooLarge) else bug(_log, error)
+                self._mailbox.give(entries, [answer])
         else:
             await pause("before_ack")
             self._mailbox.give(entries, answers)

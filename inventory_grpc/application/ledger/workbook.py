@@ -120,7 +120,7 @@ class Workbook:
 
         After a refusal, discard this workbook, which then has some of the changes.
         """
-        first, made = self.head + 1, list[PartOutcome]()
+        first, outcomes = self.head + 1, list[PartOutcome]()
         for index, (command, cause) in enumerate(parts):
             try:
                 changes = command.decide(self)
@@ -129,12 +129,12 @@ class Workbook:
                 raise
             if changes:
                 self.append(changes, cause, first)
-                made.append(PartOutcome.of(self.recorded[-len(changes) :]))
+                outcomes.append(PartOutcome.of(self.recorded[-len(changes) :]))
             else:
-                made.append(self._part_unchanged(command))
+                outcomes.append(self._part_unchanged(command))
             if len(self.recorded) > MAX_EVENTS:  # each of the rest may have as many again
                 raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
-        return Outcome(self.head, [], [], parts=tuple(made))
+        return Outcome(self.head, [], [], parts=tuple(outcomes))
 
     def append(self, changes: Sequence[Change], cause: Cause, first: int | None = None) -> Outcome:
         """Append the facts to the log as events, and update the states.

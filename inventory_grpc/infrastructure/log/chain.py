@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from inventory_grpc.application.failures import CommandTooLarge
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import KIND, encoded
@@ -23,10 +24,6 @@ class Tail(NamedTuple):
 
 NumberedEvent: TypeAlias = tuple[Event, int, int | None]
 """An event with the numbers of its stream and of its subject."""
-
-
-class CommandTooLarge(Exception):
-    """A command exceeds the limits of its events, which an earlier check should have refused."""
 
 
 def link(previous: bytes, event: bytes) -> bytes:
@@ -49,8 +46,10 @@ def chained(
         digest = sha256(digest + data).digest()
         ordinal = position - first
         size = len(data) + (size if ordinal else 0)
-        if ordinal >= MAX_COMMAND_EVENTS or size > MAX_COMMAND_BYTES:
-            raise CommandTooLarge(f"{ordinal + 1} events of {size} bytes, or more")
+        if ordinal >= MAX_COMMAND_EVENTS:
+            raise CommandTooLarge(ordinal + 1, MAX_COMMAND_EVENTS)
+        if size > MAX_COMMAND_BYTES:
+            raise CommandTooLarge(size, MAX_COMMAND_BYTES, "bytes")
         rows.append((position, stream, version, ordinal, KIND[type(fact)], subject, data, digest))
     last, _, _ = recorded[-1]
     return Tail(last.position, digest, last.record_time), rows
