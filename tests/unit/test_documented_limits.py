@@ -21,6 +21,7 @@ from inventory_grpc.domain.values import (
     MIN_TTL,
     Instant,
     Quantity,
+    Text,
 )
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
 from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
@@ -33,7 +34,9 @@ from inventory_grpc.presentation.events import DEFAULT_HEARTBEAT
 from inventory_grpc.presentation.interceptors import deadline
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.page_tokens import DEFAULT_SIZE, MAX_SIZE
+from inventory_grpc.presentation.product import MAX_ATTRIBUTE_KEY_BYTES, MAX_ATTRIBUTES
 from inventory_grpc.presentation.server import OPTIONS
+from inventory_grpc.presentation.store import MAX_GROUPS
 from inventory_grpc.presentation.validation import MAX_VALUES, MAX_VIOLATIONS
 from inventory_grpc.server import log_queue, supervisor
 from inventory_grpc.server.supervisor import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
@@ -41,6 +44,7 @@ from inventory_grpc.server.worker_link import BEAT_SECONDS
 from inventory_grpc.settings import Settings
 from tests.support.documents import (
     API,
+    CATALOGUE,
     CLIENTS,
     CONTRIBUTING,
     HANDBOOK,
@@ -111,6 +115,9 @@ TOLD: Final = [
     (HANDBOOK, f"after {QUIET_SECONDS:.0f} s without a sign"),
     (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
     (HANDBOOK, f"log its name after {REPORT_SECONDS:.0f} s"),
+    (CATALOGUE, f"`sku`, `name`: {Text.MAX_BYTES} bytes each; `attributes`: {MAX_ATTRIBUTES},"),
+    (CATALOGUE, f"keys of {MAX_ATTRIBUTE_KEY_BYTES} bytes and values of {Text.MAX_BYTES} |"),
+    (CATALOGUE, f"`name`: {Text.MAX_BYTES} bytes; `kind`; `groups`: {MAX_GROUPS} |"),
     (HANDBOOK, f"This release has format {FORMAT} "),
 ]
 
