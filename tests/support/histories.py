@@ -67,7 +67,7 @@ STORES_PUT: Final = ("lisbon", "porto")
 kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
 """A store to play it on; a file takes so much longer to make that it has fewer turns."""
 
-many_examples: Final = settings(max_examples=runs(least=40, ci=80, deep=80), deadline=None)
+many_examples: Final = settings(max_examples=runs(least=50, ci=80, deep=80), deadline=None)
 
 _stocks = st.sampled_from(STOCKS)
 _versions = st.sampled_from([None, None, None, 1, 2])
@@ -88,6 +88,10 @@ _store_kinds = st.sampled_from(StoreKind)
 _groups = st.sets(st.sampled_from(["coast", "north"]))
 _skus = st.sampled_from(["", "K-1", "K-2"])
 _attributes = st.dictionaries(st.sampled_from(["colour", "weight"]), st.sampled_from(["", "red"]))
+_puts: st.SearchStrategy[Command] = st.one_of(
+    st.builds(put, _products, sku=_skus, attributes=_attributes, expected=_versions),
+    st.builds(put_store, _stores, kind=_store_kinds, groups=_groups, expected=_versions),
+)
 _states = st.sampled_from([None, None, None, None, DAMAGED, RETURNED])
 _ways = st.permutations([None, DAMAGED, RETURNED])
 _endless: st.SearchStrategy[Expiration] = st.just(Never())
@@ -116,11 +120,10 @@ def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]
             st.builds(reserve, _carts, names, customer=_customers, order=_orders, expiration=ends)
             for names in (_names, _new_names, _new_names)
         ],
-        *[st.builds(commit, _some_or_all, _names, order=_orders)] * 2,
-        st.builds(release, _some_or_all, _names),
+        *[st.builds(commit, _some_or_all, _names, order=_orders)] * 3,
+        *[st.builds(release, _some_or_all, _names)] * 2,
         st.builds(extend, ends, _names),
-        st.builds(put, _products, sku=_skus, attributes=_attributes, expected=_versions),
-        st.builds(put_store, _stores, kind=_store_kinds, groups=_groups, expected=_versions),
+        _puts.map(lambda command: command),  # as rare as one other kind of command
     )
 
 
@@ -146,7 +149,7 @@ def _histories(
     pauses: st.SearchStrategy[int], ends: st.SearchStrategy[Expiration]
 ) -> st.SearchStrategy[list[Step]]:
     steps = st.builds(Step, pauses, _commands(ends))
-    return st.lists(steps, min_size=12, max_size=40).map(lambda later: [*_begun, *later])
+    return st.lists(steps, min_size=24, max_size=60).map(lambda later: [*_begun, *later])
 
 
 histories: Final = _histories(_pauses, _ends)
