@@ -7,8 +7,8 @@ Refusal
   ReservationNotFound    the reservation does not exist
   ReservationExists      the reservation exists with other content
   ReservationClosed      the reservation has ended, at least in part
-  AlreadyReversed        the event was reversed
-  NotReversible          the event cannot be reversed
+  AlreadyReversed        the event was reversed (`reversal.py`)
+  NotReversible          the event cannot be reversed (`reversal.py`)
   ExceedsReservation     the reservation holds fewer units
   InsufficientStock      the stock has fewer units that are available, or in a state
   LevelTooHigh           a level would exceed its maximum
@@ -150,43 +150,6 @@ class ReservationClosed(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id, "state": self.state.name}
-
-
-@dataclass(eq=False)
-class AlreadyReversed(Refusal):
-    """The event was reversed before, even if that reversal was reversed since."""
-
-    position: int
-    by_position: int
-    """The position of the reversal."""
-
-    def __str__(self) -> str:
-        return f"event {self.position} was reversed by event {self.by_position}"
-
-    def facts(self) -> Mapping[str, str]:
-        return {"position": str(self.position), "by_position": str(self.by_position)}
-
-
-@dataclass(eq=False)
-class NotReversible(Refusal):
-    """The fact of the event cannot be undone, or a later count has corrected it."""
-
-    position: int
-    by_position: int = 0
-    """The position of the newest later count that stands; 0 if the fact is the reason."""
-
-    @property
-    def why(self) -> Literal["fact", "counted"]:
-        return "counted" if self.by_position else "fact"
-
-    def __str__(self) -> str:
-        if self.by_position:
-            return f"event {self.position} was corrected by the count in event {self.by_position}"
-        return f"event {self.position} has a fact that cannot be reversed"
-
-    def facts(self) -> Mapping[str, str]:
-        facts = {"position": str(self.position), "why": self.why}
-        return facts | ({"by_position": str(self.by_position)} if self.by_position else {})
 
 
 class ShortLine(NamedTuple):

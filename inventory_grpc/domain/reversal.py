@@ -5,14 +5,52 @@ one state or all of the stock: to undo one of these would correct it twice. A co
 that was reversed counts for nothing, unless that reversal was reversed as well.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Event, Key
-from inventory_grpc.domain.refusals import AlreadyReversed, NotReversible, SubjectNotFound
+from inventory_grpc.domain.refusals import Refusal, SubjectNotFound
 from inventory_grpc.domain.stock import check_possible
 from inventory_grpc.domain.values import EventAt, immutable
+
+
+@dataclass(eq=False)
+class AlreadyReversed(Refusal):
+    """The event was reversed before, even if that reversal was reversed since."""
+
+    position: int
+    by_position: int
+    """The position of the reversal."""
+
+    def __str__(self) -> str:
+        return f"event {self.position} was reversed by event {self.by_position}"
+
+    def facts(self) -> Mapping[str, str]:
+        return {"position": str(self.position), "by_position": str(self.by_position)}
+
+
+@dataclass(eq=False)
+class NotReversible(Refusal):
+    """The fact of the event cannot be undone, or a later count has corrected it."""
+
+    position: int
+    by_position: int = 0
+    """The position of the newest later count that stands; 0 if the fact is the reason."""
+
+    @property
+    def why(self) -> Literal["fact", "counted"]:
+        return "counted" if self.by_position else "fact"
+
+    def __str__(self) -> str:
+        if self.by_position:
+            return f"event {self.position} was corrected by the count in event {self.by_position}"
+        return f"event {self.position} has a fact that cannot be reversed"
+
+    def facts(self) -> Mapping[str, str]:
+        facts = {"position": str(self.position), "why": self.why}
+        return facts | ({"by_position": str(self.by_position)} if self.by_position else {})
 
 
 class Correction(NamedTuple):

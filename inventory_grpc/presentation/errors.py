@@ -31,12 +31,10 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.domain.catalogue import NotInCatalogue
 from inventory_grpc.domain.refusals import (
-    AlreadyReversed,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,
     LevelTooHigh,
-    NotReversible,
     Refusal,
     ReservationClosed,
     ReservationExists,
@@ -47,6 +45,7 @@ from inventory_grpc.domain.refusals import (
     SubjectNotFound,
     VersionConflict,
 )
+from inventory_grpc.domain.reversal import AlreadyReversed, NotReversible
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.nouns import MESSAGES
 from inventory_grpc.presentation.to_proto import fill_span

@@ -11,8 +11,8 @@ from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.ports import Outcome, Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
-from inventory_grpc.domain.refusals import AlreadyReversed, NotReversible, Refusal, SubjectNotFound
-from inventory_grpc.domain.reversal import Trail
+from inventory_grpc.domain.refusals import Refusal, SubjectNotFound
+from inventory_grpc.domain.reversal import AlreadyReversed, NotReversible, Trail
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import EventAt, StoreId
 from tests.support.clock import ManualClock

@@ -3,16 +3,14 @@
 import pytest
 
 from inventory_grpc.application import failures
-from inventory_grpc.domain import refusals
+from inventory_grpc.domain import refusals, reversal
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.refusals import (
-    AlreadyReversed,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,
     LevelTooHigh,
-    NotReversible,
     Refusal,
     ReservationClosed,
     ReservationExists,
@@ -25,6 +23,7 @@ from inventory_grpc.domain.refusals import (
     Violation,
 )
 from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.reversal import AlreadyReversed, NotReversible
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import SELLABLE, EventAt, ProductId
 from tests.support.world import KETTLE, KETTLES, LISBON, NOON, R1, TOASTERS
@@ -157,7 +156,7 @@ def test_a_refusal_is_told_in_words_and_in_facts(
 def test_every_refusal_of_the_domain_is_told_here() -> None:
     kinds = {
         kind
-        for kind in vars(refusals).values()
+        for kind in (*vars(refusals).values(), *vars(reversal).values())
         if isinstance(kind, type) and issubclass(kind, Refusal)
     }
     assert {type(refusal) for refusal, _, _ in ONE_OF_EACH} == kinds - {Refusal, ShortLines}

@@ -4,15 +4,18 @@ import pytest
 
 from inventory_grpc.domain.event import Fact, Levels
 from inventory_grpc.domain.refusals import (
-    AlreadyReversed,
     InsufficientStock,
     LevelTooHigh,
-    NotReversible,
     ShortLine,
     SubjectNotFound,
 )
 from inventory_grpc.domain.reservation import ReservationReleased, StockReserved
-from inventory_grpc.domain.reversal import Correction, standing_counts
+from inventory_grpc.domain.reversal import (
+    AlreadyReversed,
+    Correction,
+    NotReversible,
+    standing_counts,
+)
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, StockRemoved
 from inventory_grpc.domain.values import MAX_LEVEL, SELLABLE, EventAt, UnitState
 from tests.support.stories import given
