@@ -72,8 +72,9 @@ def _text(content: object) -> str:
 
 
 def _dumped(state: State) -> list[Any]:
-    names = get_type_hints(type(state))
-    return [_KIND_OF_CLASS[type(state)], {name: _plain(getattr(state, name)) for name in names}]
+    kind: Any = type(state)
+    names = _readers(kind)
+    return [_KIND_OF_CLASS[kind], {name: _plain(getattr(state, name)) for name in names}]
 
 
 def _loaded(stored: list[Any]) -> State:
