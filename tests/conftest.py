@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from tests.slow import SLOW
+from tests.support.effort import DEEP
 from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
 from tests.support.stores import STORES, Store
@@ -23,8 +24,9 @@ for proxy in ("grpc_proxy", "https_proxy", "http_proxy", "GRPC_ADDRESS_HTTP_PROX
     # The servers of the tests are on this machine, and gRPC would ask a proxy for them.
     os.environ.pop(proxy, None)
 
-# how long an example takes says more of the machine than of the code
-hypothesis.settings.register_profile("here", deadline=None)
+# How long an example takes says more of the machine than of the code. Only the deep run tries new
+# examples each time: a law also checks that it came to its rare cases, which chance may leave out.
+hypothesis.settings.register_profile("here", deadline=None, derandomize=not DEEP)
 hypothesis.settings.load_profile("here")
 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:

@@ -144,12 +144,20 @@ _begun: Final = [
 ]
 """The start of every history, so that there is stock to sell and a reservation to commit."""
 
+_begun_names = st.sampled_from(["r1", "r2"])
+
 
 def _histories(
     pauses: st.SearchStrategy[int], ends: st.SearchStrategy[Expiration]
 ) -> st.SearchStrategy[list[Step]]:
     steps = st.builds(Step, pauses, _commands(ends))
-    return st.lists(steps, min_size=24, max_size=60).map(lambda later: [*_begun, *later])
+    commits = st.builds(Step, pauses, st.builds(commit, _some_or_all, _begun_names, order=_orders))
+    return st.builds(
+        lambda before, committed, later: [*_begun, *before, committed, *later],
+        st.lists(steps, max_size=12),
+        commits,
+        st.lists(steps, min_size=16, max_size=48),
+    )
 
 
 histories: Final = _histories(_pauses, _ends)
