@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import pytest
 from google.protobuf.message import Message
@@ -21,7 +21,7 @@ from tests.support.caller import Caller, adding, calling, line, refused, reservi
 from tests.support.effort import SEED, campaign, runs
 from tests.support.model import Key, Model
 from tests.support.opened import stored
-from tests.support.samples import CART, QUERIES
+from tests.support.samples import CART, COMMANDS, QUERIES
 from tests.support.server_process import server_process
 
 PRODUCT, STORE, OTHER = "kettle", "lisbon", "porto"
@@ -118,6 +118,19 @@ def _are_promised(model: Model, reservations: Any) -> None:  # noqa: ANN401  a r
     assert found == set(newest[: len(found)])
 
 
+def _is_in_catalogue(model: Model, entry: Any) -> None:  # noqa: ANN401  of the contract
+    product = entry.DESCRIPTOR.name == "Product"
+    key = f"product/{entry.product_id}" if product else f"store/{entry.store_id}"
+    kept, content = model.catalogue[key], cast("Any", model.catalogue[key].content)
+    assert (entry.version, entry.name) == (kept.version, content.name)
+
+
+async def _put(writer: Caller) -> None:
+    """Put the product and the store of the samples into the catalogue."""
+    for name in ("PutProduct", "PutStore"):
+        await getattr(writer.commands, name)(COMMANDS[name])
+
+
 SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
     "stock": lambda model, stock: _shows(model, [stock]),
     "stocks": _shows,
@@ -125,6 +138,10 @@ SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
     "total": _sums_up,
     "reservation": _is_held,
     "reservations": _are_promised,
+    "product": _is_in_catalogue,
+    "products": lambda model, products: _is_in_catalogue(model, *products),
+    "store": _is_in_catalogue,
+    "stores": lambda model, stores: _is_in_catalogue(model, *stores),
 }
 """The check of each part of an answer, by its name."""
 
@@ -148,6 +165,7 @@ async def test_every_query_answers_with_the_state_at_the_position_it_names(
     processes: Processes, path: Path
 ) -> None:
     writer, reader = processes
+    await _put(writer)
     await writer.commands.AddStock(adding(1_000_000))
     await writer.commands.AddStock(adding(1_000_000, PRODUCT, OTHER))
     await writer.commands.ReserveStock(_cart(CART))
@@ -174,6 +192,7 @@ async def test_a_position_that_nobody_has_written_is_refused_at_once(
     processes: Processes,
 ) -> None:
     writer, reader = processes
+    await _put(writer)
     await writer.commands.AddStock(adding(9))
     head = (await writer.commands.ReserveStock(reserving(line(1), name=CART))).position
     for name, request in QUERIES.items():
