@@ -77,6 +77,9 @@ async def _call(folder: Path) -> None:
             )
             await refused(caller.commands.RemoveStock(too_many, metadata=token))
             await caller.commands.ExecuteBatch(batch(adding(1), too_many), metadata=token)
+            tried = batch(adding(1))
+            tried.atomic = tried.dry_run = True
+            await caller.commands.ExecuteBatch(tried, metadata=token)
             following = caller.events.Subscribe(SubscribeRequest(stop_at_head=True), metadata=token)
             assert [message async for message in following]
         server.terminate()
