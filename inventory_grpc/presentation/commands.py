@@ -12,7 +12,8 @@ from google.protobuf.message_factory import GetMessageClass
 from inventory_grpc.application.access import Role
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import WallClock
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl, UnitState
 from inventory_grpc.presentation.atomic import in_its_place, read_atomic

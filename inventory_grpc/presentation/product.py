@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.product import ProductQuery, find_product
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.product import Product, ProductKey, PutProduct

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from inventory_grpc.application.access import Role
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
 from inventory_grpc.presentation.call import Call

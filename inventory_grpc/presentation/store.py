@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.store import StoreQuery, find_store
 from inventory_grpc.domain.store import PutStore, Store, StoreKey, StoreKind

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import RequestKey
+from inventory_grpc.application.outcomes import RequestKey
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import Instant, Name, is_name, new
 from inventory_grpc.presentation.rows import CommandRow

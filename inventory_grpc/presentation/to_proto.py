@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.event import StateUnits
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.stock import Inventory

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
-from inventory_grpc.application.ports import DryRun
+from inventory_grpc.application.outcomes import DryRun
 from inventory_grpc.bootstrap import Engine, Service
 from inventory_grpc.presentation import services
 from inventory_grpc.presentation.errors import STATUS, reason_of_kind

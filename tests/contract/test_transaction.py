@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ports import Head, KeptTime, Outcome, RequestKey, Transaction
+from inventory_grpc.application.outcomes import Outcome, RequestKey
+from inventory_grpc.application.ports import Head, KeptTime, Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

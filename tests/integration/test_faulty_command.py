@@ -10,7 +10,7 @@ import pytest
 
 from inventory_grpc.application.failures import CommandTooLarge, Internal
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

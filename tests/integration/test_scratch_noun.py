@@ -13,7 +13,8 @@ from typing import Final, NamedTuple, Self
 import pytest
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.ports import Outcome, Reading
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
 from inventory_grpc.domain.registry import STREAMS

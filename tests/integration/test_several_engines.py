@@ -11,7 +11,7 @@ import pytest
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ledger import driver
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock

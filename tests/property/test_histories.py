@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.application.queries.store import StoreQuery

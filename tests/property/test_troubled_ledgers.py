@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.failures import OutcomeUnknown, StorageFull, WritesRefused
 from inventory_grpc.application.ledger import circuit_breaker
-from inventory_grpc.application.ports import Fault, Outcome, StorageError
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Span, Ttl

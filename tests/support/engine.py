@@ -13,7 +13,7 @@ from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.mailbox import Answer
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause

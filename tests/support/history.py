@@ -9,7 +9,8 @@ from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import drive
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Answered, RequestKey, Transaction
+from inventory_grpc.application.outcomes import Answered, RequestKey
+from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
 from inventory_grpc.domain.refusals import Refusal

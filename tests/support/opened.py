@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from inventory_grpc import bootstrap
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome, WallClock
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels

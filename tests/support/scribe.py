@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome, Storage
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Storage
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event

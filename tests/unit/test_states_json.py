@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from inventory_grpc.application.ports import Outcome, State
+from inventory_grpc.application.outcomes import Outcome, State
 from inventory_grpc.domain.event import Levels, StateUnits
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS

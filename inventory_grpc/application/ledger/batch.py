@@ -15,7 +15,7 @@ from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import Answered, DryRun, Outcome, RequestKey, State
+from inventory_grpc.application.outcomes import Answered, DryRun, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal

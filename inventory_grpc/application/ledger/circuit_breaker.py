@@ -20,7 +20,8 @@ from inventory_grpc.application.failures import (
     WritesRefused,
     bug,
 )
-from inventory_grpc.application.ports import Fault, MonotonicClock, RequestKey, StorageError
+from inventory_grpc.application.outcomes import RequestKey
+from inventory_grpc.application.ports import Fault, MonotonicClock, StorageError
 from inventory_grpc.domain.refusals import Refusal
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any
 
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tally import SIZES, Tally
 from inventory_grpc.domain.event import Event
 

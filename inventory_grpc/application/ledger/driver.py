@@ -9,7 +9,8 @@ from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import Expected, State, Transaction
+from inventory_grpc.application.outcomes import State
+from inventory_grpc.application.ports import Expected, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import EventAt, Instant
 

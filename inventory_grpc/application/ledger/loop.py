@@ -37,7 +37,8 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import execute
 from inventory_grpc.application.ledger.upkeep import Upkeep
 from inventory_grpc.application.ledger.writer import Writer, watched
-from inventory_grpc.application.ports import EventBus, Outcome, Storage, StorageError
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import EventBus, Storage, StorageError
 from inventory_grpc.domain.refusals import Refusal
 
 _log = logging.getLogger(__name__)

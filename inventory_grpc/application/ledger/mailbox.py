@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tracing import Wait, begin_wait
 from inventory_grpc.domain.refusals import Refusal
 

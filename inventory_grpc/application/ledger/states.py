@@ -4,7 +4,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from inventory_grpc.application.ports import State
+from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.event import Key
 
 MAX_STATES: Final = 10_000

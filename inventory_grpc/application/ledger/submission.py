@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ledger.atomic import AnyCommand
-from inventory_grpc.application.ports import RequestKey
+from inventory_grpc.application.outcomes import RequestKey
 from inventory_grpc.domain.event import Cause
 
 _NO_CAUSE: Final = Cause()

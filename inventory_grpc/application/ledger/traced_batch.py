@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.mailbox import Entry, divided, submissions_of
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tracing import Wait
 from inventory_grpc.domain.refusals import Refusal
 

@@ -8,7 +8,7 @@ from typing import Self
 from inventory_grpc.application.failures import CommandTooLarge
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.outcomes import Outcome, PartOutcome, RequestKey, State
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal

@@ -17,14 +17,8 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import BatchTimes
-from inventory_grpc.application.ports import (
-    NOTHING,
-    EventBus,
-    Outcome,
-    Storage,
-    StorageError,
-    Transaction,
-)
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import NOTHING, EventBus, Storage, StorageError, Transaction
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant

@@ -12,7 +12,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-from inventory_grpc.application.ports import Outcome, PartOutcome, State
+from inventory_grpc.application.outcomes import Outcome, PartOutcome, State
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY, kind_and_name
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.ports import Query, Reading, State
+from inventory_grpc.application.outcomes import State
+from inventory_grpc.application.ports import Query, Reading
 from inventory_grpc.domain.event import Fact, Key
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.sqlite.connection import one_state

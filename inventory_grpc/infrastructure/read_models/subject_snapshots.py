@@ -5,7 +5,7 @@ from typing import Final
 
 import apsw
 
-from inventory_grpc.application.ports import State
+from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.registry import SUBJECTS
 from inventory_grpc.infrastructure.codec import UNREADABLE
 from inventory_grpc.infrastructure.log.states_json import dump_state, load_state

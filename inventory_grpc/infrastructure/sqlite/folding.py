@@ -5,7 +5,8 @@ from typing import Any
 
 import apsw
 
-from inventory_grpc.application.ports import Reading, State
+from inventory_grpc.application.outcomes import State
+from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS

@@ -6,15 +6,8 @@ from typing import Any, Final
 
 import apsw
 
-from inventory_grpc.application.ports import (
-    Answered,
-    Head,
-    KeptTime,
-    Outcome,
-    PartOutcome,
-    RequestKey,
-    State,
-)
+from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.ports import Head, KeptTime
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail

@@ -7,7 +7,7 @@ from functools import partial
 from inventory_grpc.application.failures import Internal, OutcomeUnknown, Unavailable
 from inventory_grpc.application.ledger.mailbox import submissions_of
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal

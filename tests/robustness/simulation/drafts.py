@@ -5,7 +5,8 @@ from itertools import chain, groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from inventory_grpc.application.ports import Answered, RequestKey, StorageError
+from inventory_grpc.application.outcomes import Answered, RequestKey
+from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.event import Event
 from tests.support.memory.store import MemoryTransaction
 from tests.support.memory.tables import Tables

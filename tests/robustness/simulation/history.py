@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 

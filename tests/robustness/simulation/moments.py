@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.queries.stock import (
     ProductInventoryById,

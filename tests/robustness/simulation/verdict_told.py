@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.refusals import InsufficientStock, ReservationNotFound, VersionConflict
 from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.stock_commands import AdjustStock

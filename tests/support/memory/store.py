@@ -7,19 +7,8 @@ from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final
 
-from inventory_grpc.application.ports import (
-    NOTHING,
-    Answered,
-    Expected,
-    Head,
-    KeptTime,
-    Outcome,
-    PartOutcome,
-    RequestKey,
-    State,
-    T,
-    Transaction,
-)
+from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.ports import NOTHING, Expected, Head, KeptTime, T, Transaction
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key

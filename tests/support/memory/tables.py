@@ -7,7 +7,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from inventory_grpc.application.ports import Answered, KeptTime, RequestKey, State
+from inventory_grpc.application.outcomes import Answered, RequestKey, State
+from inventory_grpc.application.ports import KeptTime
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key, Levels
 from inventory_grpc.domain.registry import STREAMS

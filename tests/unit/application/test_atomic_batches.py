@@ -4,7 +4,7 @@ import pytest
 
 from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
 from inventory_grpc.application.ledger import batch as batch_module
-from inventory_grpc.application.ports import DryRun, Outcome
+from inventory_grpc.application.outcomes import DryRun, Outcome
 from inventory_grpc.domain.product import PutProduct
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import ReservationExpired

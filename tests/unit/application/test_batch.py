@@ -9,7 +9,7 @@ from inventory_grpc.application.ledger.driver import UnknownKey, prefetch
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import DryRun, Outcome, RequestKey
+from inventory_grpc.application.outcomes import DryRun, Outcome, RequestKey
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

@@ -8,7 +8,7 @@ import pytest
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ledger import upkeep
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

@@ -18,7 +18,8 @@ from inventory_grpc.application.ledger import bulk as group
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ports import Fault, Outcome, StorageError
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Levels
 from inventory_grpc.domain.refusals import InsufficientStock

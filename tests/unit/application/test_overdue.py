@@ -5,7 +5,7 @@ import pytest
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome
+from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed

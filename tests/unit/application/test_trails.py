@@ -8,7 +8,8 @@ from inventory_grpc.application.ledger.driver import drive, prefetch
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import Outcome, Transaction
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Levels
 from inventory_grpc.domain.refusals import Refusal, SubjectNotFound

@@ -6,7 +6,7 @@ import pytest
 
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
-from inventory_grpc.application.ports import State
+from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.catalogue import NotInCatalogue
 from inventory_grpc.domain.event import Key

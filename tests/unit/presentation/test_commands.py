@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from inventory_grpc.application.failures import RequestIdReused
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ports import Outcome, RequestKey
+from inventory_grpc.application.outcomes import Outcome, RequestKey
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.values import Span, Ttl
