@@ -40,6 +40,15 @@ class KeptTime(NamedTuple):
     """The log's time less the monotonic clock, in microseconds."""
 
 
+class Pending(NamedTuple):
+    """The work of the server itself that the log calls for."""
+
+    expiry: Instant | None = None
+    """The earliest expire time of all holds, including overdue ones."""
+    fills: bool = False
+    """Whether goods have come in for units that are recorded as waiting."""
+
+
 class Expected(NamedTuple):
     """The reads of a transaction that are known before it begins.
 
@@ -87,11 +96,16 @@ class Transaction(Protocol):
     def replay(self, position: int) -> Outcome:
         """Return the original answer to the command whose first event is at *position*."""
 
-    def earliest_expiry(self) -> Instant | None:
-        """Return the earliest expire time of all holds, including overdue ones."""
+    def pending(self) -> Pending: ...
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         """Return subjects that are overdue at *now*, oldest first, of all streams or of one."""
+
+    def waiting(self, stream: Key, limit: int) -> Sequence[Key]:
+        """Return the subjects that wait for goods of a stock, in the order of the queue."""
+
+    def fills_due(self, limit: int) -> Sequence[Key]:
+        """Return stocks for which goods have come in, and whose fills are not recorded."""
 
     def write(
         self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]

@@ -6,6 +6,7 @@
         StockNotFound            the stock has no history, or had none then
         SubjectNotFound          there is no such product, store or event: `subject`, `position`
         NotInCatalogue           the product or store of a new stock was never put
+        Retired                  the product or store is retired
         ReservationNotFound      no reservation has this id
         ReservationExists        the reservation id has other content
         RequestIdReused          the request id was used for another request

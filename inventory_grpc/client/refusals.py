@@ -50,6 +50,10 @@ class NotInCatalogue(Refused):
     """The stock has no history, and its product or store was never put into the catalogue."""
 
 
+class Retired(Refused):
+    """The product or the store is retired: nothing new comes in or is promised."""
+
+
 class ReservationNotFound(Refused):
     """No reservation has this id."""
 

@@ -46,6 +46,7 @@ BY_REASON: Final[Mapping[ErrorReason.ValueType, type[InventoryError]]] = {
     ErrorReason.ERROR_REASON_READS_REFUSED: errors.ReadsRefused,
     ErrorReason.ERROR_REASON_SUBJECT_NOT_FOUND: refusals.SubjectNotFound,
     ErrorReason.ERROR_REASON_NOT_IN_CATALOGUE: refusals.NotInCatalogue,
+    ErrorReason.ERROR_REASON_RETIRED: refusals.Retired,
 }
 """The class of each reason."""
 

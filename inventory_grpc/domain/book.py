@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, Self
 
-from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Key, Levels
+from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Key
+from inventory_grpc.domain.levels import Levels, ShownLevels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
 
@@ -21,6 +22,24 @@ class Book(Protocol):
 
     def require(self, keys: Collection[Key]) -> None:
         """Have the unknown states of *keys* read together, before a decision gets them."""
+
+    def version_before(self, key: Key) -> int:
+        """Return the version of a stream without the server's own events before this command.
+
+        It is the version that a caller can have read, and so the one to compare.
+        """
+
+    def let_go_overdue(self, wanted: Mapping[Key, int]) -> None:
+        """Have overdue holds expire until *wanted* is available, before units are refused.
+
+        The command is decided once more then, and the second call does nothing.
+        """
+
+    def fill_due(self, stock_ids: Collection[Key]) -> None:
+        """Have the fills recorded that are due on stocks; the command is decided once more then.
+
+        So no promise loses goods that came in for it because its fill was a moment late.
+        """
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
         """Return the state of a stream or subject; None for a subject without events.
@@ -66,7 +85,7 @@ class StreamState(Protocol):
     def version(self) -> int: ...
 
     @property
-    def levels(self) -> Levels | None: ...
+    def levels(self) -> Levels | ShownLevels | None: ...
 
     def then(self, fact: Fact, time: Instant) -> Self:
         """Return the state after *fact*, recorded at *time*."""
@@ -108,6 +127,12 @@ class SubjectState(Protocol):
 
     def expire(self) -> Sequence[Change]:
         """Return the changes that expire it."""
+
+    def waiting(self, stream: Key) -> tuple[int, int]:
+        """Return the units that wait for goods of a stock, and the position since when."""
+
+    def fill(self, stream: Key, units: int) -> Sequence[Change]:
+        """Return the changes by which *units* of the stock *stream* wait no longer."""
 
     @staticmethod
     def not_found(key: Any) -> Refusal:  # noqa: ANN401  a key of this kind

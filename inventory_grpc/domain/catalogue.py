@@ -1,9 +1,10 @@
-"""The rule that only stocks of known products and stores may get a history."""
+"""The rules on stocks of unknown and of retired products and stores."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from inventory_grpc.domain.book import Book
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.store import StoreKey
@@ -21,6 +22,26 @@ class NotInCatalogue(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {f"{self.key.kind}_id": self.key.id}
+
+
+@dataclass(eq=False)
+class Retired(Refusal):
+    """The product or store is retired: nothing new comes in, and nothing new is promised."""
+
+    key: ProductKey | StoreKey
+
+    def __str__(self) -> str:
+        return f"{self.key.subject} is retired"
+
+    def facts(self) -> Mapping[str, str]:
+        return {f"{self.key.kind}_id": self.key.id}
+
+
+def check_not_retired(stock_id: StockId, levels: Levels) -> None:
+    if levels.retired:
+        product_id, store_id = stock_id
+        is_product = levels.terms.product_retired
+        raise Retired(ProductKey(product_id) if is_product else StoreKey(store_id))
 
 
 def check_catalogue(book: Book, stock_ids: Iterable[StockId]) -> None:

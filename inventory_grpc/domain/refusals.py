@@ -13,6 +13,7 @@ Refusal
   InsufficientStock      the stock has fewer units that are available, or in a state
   LevelTooHigh           a level would exceed its maximum
   NotInCatalogue         the product or store is unknown (`catalogue.py`)
+  Retired                the product or store is retired (`catalogue.py`)
   VersionConflict        the stock or subject has another version, or other units, than expected
 
 A refusal is raised before anything is recorded. Its message is made from its fields. Programs
@@ -23,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.values import (
     MAX_LEVEL,
     MAX_TOTAL,
@@ -47,13 +49,6 @@ class Refusal(Exception):
 
     def facts(self) -> Mapping[str, str]:
         """Return the scalar values for programs, by name."""
-        return {}
-
-    def shortage(self) -> Mapping[StockId, int]:
-        """Return the units that must be available, by stock, for the command to succeed.
-
-        The engine expires overdue reservations on these stocks, and then tries once more.
-        """
         return {}
 
 
@@ -189,16 +184,11 @@ class ShortLines(Refusal):
 class InsufficientStock(ShortLines):
     """A stock has fewer units than requested."""
 
-    state: UnitState | None = None
-    """The state that has too few units; None if too few are available."""
-
-    def shortage(self) -> Mapping[StockId, int]:
-        if self.state is not None:
-            return {}
-        return {line.stock_id: line.asked for line in self.lines}
+    level: str = "available"
+    """The level that is too low; if it is a state, its name."""
 
     def __str__(self) -> str:
-        return self._message(self.state or "available")
+        return self._message(self.level)
 
 
 @dataclass(eq=False)
@@ -220,13 +210,14 @@ class LevelTooHigh(Refusal):
 
     what: StockId | ProductId
     level: int
+    which: Literal["on hand", "reserved"] = "on hand"
 
     @property
     def limit(self) -> int:
         return MAX_LEVEL if isinstance(self.what, StockId) else MAX_TOTAL
 
     def __str__(self) -> str:
-        return f"{self.what} would have {self.level:,} on hand; the maximum is {self.limit:,}"
+        return f"{self.what} would have {self.level:,} {self.which}; the maximum is {self.limit:,}"
 
     def facts(self) -> Mapping[str, str]:
         names = self.what._asdict() if isinstance(self.what, StockId) else {"product_id": self.what}
@@ -247,9 +238,10 @@ class VersionConflict(Refusal):
     @property
     def found(self) -> int:
         levels = self.current.levels
-        if self.state is not None and levels is not None:
+        if self.state is not None and isinstance(levels, Levels):
             return levels.units_in(self.state)
-        return int(getattr(self.current, self.compared))
+        found: int = getattr(self.current, self.compared)
+        return found
 
     def __str__(self) -> str:
         key = self.current.key

@@ -1,4 +1,4 @@
-"""A reservation, which keeps a cart for a customer: its facts and its state.
+"""A reservation, which keeps a cart for a customer: its state.
 
 A reservation has no stream. Its state is folded from the stock events that have its id.
 """
@@ -8,86 +8,28 @@ from enum import Enum
 from typing import Any, Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Noun
-from inventory_grpc.domain.event import Change, Event, Fact, Moves
+from inventory_grpc.domain.event import Change, Event
 from inventory_grpc.domain.refusals import ReservationNotFound
+from inventory_grpc.domain.reservation_facts import (
+    FACTS,
+    BackorderFilled,
+    GivenBack,
+    ReservationCommitted,
+    ReservationExpired,
+    ReservationExtended,
+    ReservationFact,
+    ReservationReacquired,
+    ReservationReleased,
+    StockReserved,
+)
 from inventory_grpc.domain.values import (
+    Channel,
     CustomerId,
     Instant,
     OrderId,
     ReservationId,
     StockId,
-    immutable,
     new,
-)
-
-
-@immutable
-class ReservationFact(Fact):
-    """A fact about one line of a reservation."""
-
-    reservation_id: ReservationId
-
-    @property
-    def subject(self) -> ReservationId:
-        return self.reservation_id
-
-
-@immutable
-class StockReserved(ReservationFact):
-    """`expire_time` is the first moment at which the hold no longer counts."""
-
-    customer_id: CustomerId
-    order_id: OrderId | None
-    quantity: int
-    expire_time: Instant | None
-
-    @property
-    def moves(self) -> Moves:
-        return 0, self.quantity
-
-
-@immutable
-class ReservationCommitted(ReservationFact):
-    order_id: OrderId | None
-    quantity: int
-
-    @property
-    def moves(self) -> Moves:
-        return -self.quantity, -self.quantity
-
-
-@immutable
-class ReservationReleased(ReservationFact):
-    quantity: int
-
-    @property
-    def moves(self) -> Moves:
-        return 0, -self.quantity
-
-
-@immutable
-class ReservationExpired(ReservationFact):
-    quantity: int
-
-    @property
-    def moves(self) -> Moves:
-        return 0, -self.quantity
-
-
-@immutable
-class ReservationExtended(ReservationFact):
-    """`quantity` is the number of units that the line still held."""
-
-    quantity: int
-    expire_time: Instant | None
-
-
-FACTS: Final = (
-    StockReserved,
-    ReservationCommitted,
-    ReservationReleased,
-    ReservationExpired,
-    ReservationExtended,
 )
 
 
@@ -107,21 +49,55 @@ class ReservedLine(NamedTuple):
     committed: int = 0
     released: int = 0
     expired: int = 0
+    backordered: int = 0
+    """The held units that are recorded as waiting for goods."""
+    fenced: int = 0
+    """The held units that came out of the fence of the channel; none of them waits."""
+    since: int = 0
+    """The position of its last `StockReserved`: the older line is served first."""
 
     @property
     def held(self) -> int:
         return self.quantity - self.committed - self.released - self.expired
 
-    def end(self, units: int, how: type[ReservationFact]) -> Self:
-        """Return the line after *units* of it were committed, released or expired."""
-        quantity, committed, released, expired = self
-        if how is ReservationCommitted:
-            committed += units
-        elif how is ReservationReleased:
-            released += units
-        else:
-            expired += units
-        return new(type(self), (quantity, committed, released, expired))
+    def after(self, fact: ReservationFact, position: int) -> Self:
+        """Return the line after *fact*, which has a meaning for it."""
+        quantity, committed, released, expired, backordered, fenced, since = self
+        match fact:
+            case StockReserved():
+                quantity += fact.quantity
+                backordered += fact.backordered
+                fenced += fact.fenced
+                since = position
+            case ReservationCommitted():
+                committed += fact.quantity
+                fenced -= fact.fenced
+            case ReservationReacquired():
+                committed += fact.quantity
+                expired -= fact.quantity
+            case ReservationReleased():
+                released += fact.quantity
+                backordered -= fact.backordered
+                fenced -= fact.fenced
+            case ReservationExpired():
+                expired += fact.quantity
+                backordered -= fact.backordered
+                fenced -= fact.fenced
+            case BackorderFilled():
+                backordered -= fact.quantity
+            case _:
+                raise AssertionError(f"{fact} has no meaning for a line")
+        values = (quantity, committed, released, expired, backordered, fenced, since)
+        return new(type(self), values)
+
+    def given_back(self, units: int) -> tuple[int, int]:
+        """Return how many of *units* given back waited for goods, and how many were fenced.
+
+        Those that wait go first, then the free ones, then the fenced ones.
+        """
+        backordered = min(units, self.backordered)
+        free = self.held - self.backordered - self.fenced
+        return backordered, max(0, units - backordered - free)
 
 
 class Reservation(NamedTuple):
@@ -142,6 +118,8 @@ class Reservation(NamedTuple):
     """The held units of all lines."""
     position: int
     """The position of the last event folded in."""
+    channel: Channel | None = None
+    """The channel for which the units were reserved, and whose fence they come from first."""
 
     @classmethod
     def begin(cls, first: Event) -> Self:
@@ -159,6 +137,7 @@ class Reservation(NamedTuple):
             lines={},
             held=0,
             position=0,
+            channel=first.fact.channel,
         )
 
     @property
@@ -187,9 +166,24 @@ class Reservation(NamedTuple):
 
     def expire(self) -> Sequence[Change]:
         return [
-            (stock_id, ReservationExpired(self.reservation_id, held))
-            for stock_id, held in self.holds().items()
+            (stock_id, self.give_back(ReservationExpired, line, line.held))
+            for stock_id, line in self.lines.items()
+            if line.held
         ]
+
+    def waiting(self, stream: StockId) -> tuple[int, int]:
+        line = self.lines.get(stream)
+        return (line.backordered, line.since) if line else (0, 0)
+
+    def fill(self, stream: StockId, units: int) -> Sequence[Change]:
+        return [(stream, BackorderFilled(self.reservation_id, units))]
+
+    def give_back(self, kind: type[GivenBack], line: ReservedLine, units: int) -> GivenBack:
+        """Return the fact that gives back *units* of *line*."""
+        if line.backordered or self.channel is not None:
+            backordered, fenced = line.given_back(units)
+            return kind(self.reservation_id, units, backordered, self.channel, fenced)
+        return kind(self.reservation_id, units)
 
     def evolve(self, events: Sequence[Event]) -> Self:
         lines = dict(self.lines)
@@ -199,19 +193,26 @@ class Reservation(NamedTuple):
             key = event.key
             fact: Any = event.fact  # one of `FACTS`
             kind = type(fact)
-            if kind is StockReserved:
-                lines[key] = new(ReservedLine, (fact.quantity, 0, 0, 0))
-                held += fact.quantity
-            elif kind is ReservationExtended:
+            if kind is ReservationExtended:
                 expire_time = fact.expire_time
-            elif kind in _ENDS:
-                if kind is ReservationCommitted:
-                    committed_for = committed_for or fact.order_id
-                lines[key] = lines[key].end(fact.quantity, kind)
-                held -= fact.quantity
-                state = state if held else _ENDS[kind]
+                continue
+            line = lines.get(key)
+            if kind is StockReserved:
+                if line is None:
+                    units, waiting, fenced = fact.quantity, fact.backordered, fact.fenced
+                    line = new(ReservedLine, (units, 0, 0, 0, waiting, fenced, event.position))
+                else:
+                    line = line.after(fact, event.position)
+                held += fact.quantity
             else:
-                raise AssertionError(f"{fact} has no meaning for a reservation")
+                assert line is not None, f"{fact} is of no line"
+                line = line.after(fact, event.position)
+                if kind is ReservationCommitted or kind is ReservationReacquired:
+                    committed_for = committed_for or fact.order_id
+                if kind in _ENDS:
+                    held -= 0 if kind is ReservationReacquired else fact.quantity
+                    state = state if held else _ENDS[kind]
+            lines[key] = line
         return type(self)(
             self.reservation_id,
             self.customer_id,
@@ -224,6 +225,7 @@ class Reservation(NamedTuple):
             lines,
             held,
             events[-1].position,
+            self.channel,
         )
 
 
@@ -231,6 +233,7 @@ NOUN: Final = Noun(2, "reservation", ReservationId, FACTS, subject=Reservation)
 
 _ENDS: Final = {
     ReservationCommitted: ReservationState.COMMITTED,
+    ReservationReacquired: ReservationState.COMMITTED,
     ReservationReleased: ReservationState.RELEASED,
     ReservationExpired: ReservationState.EXPIRED,
 }

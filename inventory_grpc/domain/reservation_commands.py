@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.catalogue import check_catalogue
+from inventory_grpc.domain.catalogue import check_catalogue, check_not_retired
 from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.promises import PLAINLY, Asked, Mode, promises
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -16,12 +17,12 @@ from inventory_grpc.domain.refusals import (
     ShortLine,
     Violation,
 )
-from inventory_grpc.domain.reservation import (
-    Reservation,
+from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationExtended,
+    ReservationReacquired,
     ReservationReleased,
-    ReservationState,
     StockReserved,
 )
 from inventory_grpc.domain.values import (
@@ -51,6 +52,7 @@ class ReserveStock:
     order_id: OrderId | None
     cart: Cart
     expiration: Expiration
+    asked: Asked = PLAINLY
 
     @property
     def touches(self) -> Sequence[ReservationId | StockId]:
@@ -66,24 +68,37 @@ class ReserveStock:
             return self._accept_existing(reservation)
         time = _expire_time(self.expiration, book.now)
         check_catalogue(book, self.cart)
-        short = [
-            ShortLine(stock_id, quantity, available)
-            for stock_id, quantity in self.cart.items()
-            if quantity > (available := book.get(stock_id).levels.available)
-        ]
-        if short:
-            raise InsufficientStock(short)
-        name, customer, order = self.reservation_id, self.customer_id, self.order_id
+        name, customer, order, channel = (
+            self.reservation_id,
+            self.customer_id,
+            self.order_id,
+            self.asked.channel,
+        )
         return [
-            (stock_id, StockReserved(name, customer, order, quantity, time))
-            for stock_id, quantity in self.cart.items()
+            (
+                stock_id,
+                StockReserved(name, customer, order, units, time, backordered, channel, fenced),
+            )
+            for stock_id, (units, backordered, fenced) in promises(
+                book, self.cart, self.asked, {}
+            ).items()
         ]
 
     def _accept_existing(self, reservation: Reservation) -> Sequence[Change]:
-        """Succeed without facts if *reservation* equals the requested one, and holds all of it."""
+        """Succeed without facts if *reservation* equals the requested one, and holds all of it.
+
+        One that was promised in part equals the requested one if no line has more.
+        """
         reserved = {stock_id: line.quantity for stock_id, line in reservation.lines.items()}
-        existing = reservation.customer_id, reservation.reserved_for, reserved
-        if existing != (self.customer_id, self.order_id, dict(self.cart)):
+        existing = reservation.customer_id, reservation.reserved_for, reservation.channel
+        same = existing == (self.customer_id, self.order_id, self.asked.channel)
+        if self.asked.mode is Mode.ALL_OR_NOTHING:
+            same = same and reserved == dict(self.cart)
+        else:
+            same = same and all(
+                units <= self.cart.get(stock_id, 0) for stock_id, units in reserved.items()
+            )
+        if not same:
             raise ReservationExists(self.reservation_id)
         if not reservation.is_untouched():
             raise ReservationClosed(self.reservation_id, reservation.state)
@@ -91,7 +106,7 @@ class ReserveStock:
 
 
 @immutable
-class _OnReservation:
+class OnReservation:
     reservation_id: ReservationId
 
     @property
@@ -102,7 +117,7 @@ class _OnReservation:
     def about(self) -> ReservationId:
         return self.reservation_id
 
-    def _reservation(self, book: Book) -> Reservation:
+    def reservation(self, book: Book) -> Reservation:
         reservation: Reservation | None = book.get(self.reservation_id)
         if reservation is None:
             raise ReservationNotFound(self.reservation_id)
@@ -110,61 +125,108 @@ class _OnReservation:
 
 
 @immutable
-class CommitReservation(_OnReservation):
+class CommitReservation(OnReservation):
     """Take paid units off hand. An empty cart means all held units.
 
-    Commits are served in the order of arrival, even during a shortfall.
+    Units that wait for goods cannot be taken. Others are served in the order of arrival, even
+    during a shortfall. With `reacquire`, units that have expired are taken if they can still be
+    had, and nothing is held.
     """
 
     cart: Cart
     order_id: OrderId | None
+    reacquire: bool = False
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._reservation(book)
+        reservation = self.reservation(book)
         if not self.cart and reservation.state is ReservationState.COMMITTED:
             return []
+        if self.reacquire and not reservation.held:
+            return self._reacquire(book, reservation)
         taken = _taken(self.cart, reservation)
+        book.fill_due(taken)
         short = [
-            ShortLine(stock_id, quantity, sellable)
+            ShortLine(stock_id, quantity, there)
             for stock_id, quantity in taken.items()
-            if quantity > (sellable := book.get(stock_id).levels.sellable)
+            if quantity > (there := _committable(book, reservation, stock_id))
         ]
         if short:
+            book.let_go_overdue(
+                {line.stock_id: line.asked for line in short if _waits(reservation, line.stock_id)}
+            )
             raise InsufficientStock(short, SELLABLE)
-        name, order = self.reservation_id, self.order_id
+        name, order, channel = self.reservation_id, self.order_id, reservation.channel
+        if channel is None:
+            return [
+                (stock_id, ReservationCommitted(name, order, quantity))
+                for stock_id, quantity in taken.items()
+            ]
+        fenced = {stock_id: line.fenced for stock_id, line in reservation.lines.items()}
         return [
-            (stock_id, ReservationCommitted(name, order, quantity))
-            for stock_id, quantity in taken.items()
+            (
+                stock_id,
+                ReservationCommitted(name, order, units, channel, min(units, fenced[stock_id])),
+            )
+            for stock_id, units in taken.items()
         ]
+
+    def _reacquire(self, book: Book, reservation: Reservation) -> Sequence[Change]:
+        lines = reservation.lines.items()
+        expired = {stock_id: line.expired for stock_id, line in lines if line.expired}
+        if not expired:
+            raise ReservationClosed(self.reservation_id, reservation.state)
+        _check_held(self.cart, expired, self.reservation_id)
+        wanted = self.cart or expired
+        for stock_id in wanted:
+            check_not_retired(stock_id, book.get(stock_id).levels)
+        book.fill_due(wanted)
+        name, order, channel = self.reservation_id, self.order_id, reservation.channel
+        found = promises(book, wanted, Asked(channel, in_stock_only=True), {})
+        return [
+            (stock_id, ReservationReacquired(name, order, units, channel, fenced))
+            for stock_id, (units, _, fenced) in found.items()
+        ]
+
+
+def _committable(book: Book, reservation: Reservation, stock_id: StockId) -> int:
+    """Return the held units that can be committed: sellable ones that do not wait."""
+    sellable: int = book.get(stock_id).levels.sellable
+    line = reservation.lines[stock_id]
+    return min(line.held - line.backordered, sellable) if line.backordered else sellable
+
+
+def _waits(reservation: Reservation, stock_id: StockId) -> bool:
+    return reservation.lines[stock_id].backordered > 0
 
 
 @immutable
-class ReleaseReservation(_OnReservation):
+class ReleaseReservation(OnReservation):
     """Make the units of an abandoned cart available again. An empty cart means all held units."""
 
     cart: Cart
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._reservation(book)
+        reservation = self.reservation(book)
         if not self.cart and reservation.state in {
             ReservationState.RELEASED,
             ReservationState.EXPIRED,
         }:
             return []
+        lines = reservation.lines
         return [
-            (stock_id, ReservationReleased(self.reservation_id, quantity))
+            (stock_id, reservation.give_back(ReservationReleased, lines[stock_id], quantity))
             for stock_id, quantity in _taken(self.cart, reservation).items()
         ]
 
 
 @immutable
-class ExtendReservation(_OnReservation):
+class ExtendReservation(OnReservation):
     """Move the expire time of the held units, to an earlier or a later time."""
 
     expiration: Expiration
 
     def decide(self, book: Book) -> Sequence[Change]:
-        reservation = self._reservation(book)
+        reservation = self.reservation(book)
         if not reservation.held:
             raise ReservationClosed(self.reservation_id, reservation.state)
         time = _expire_time(self.expiration, book.now)
@@ -181,14 +243,19 @@ def _taken(cart: Cart, reservation: Reservation) -> Mapping[StockId, int]:
     held = reservation.holds()
     if not held:
         raise ReservationClosed(reservation.reservation_id, reservation.state)
+    _check_held(cart, held, reservation.reservation_id)
+    return cart or held
+
+
+def _check_held(cart: Cart, held: Mapping[StockId, int], name: ReservationId) -> None:
+    """Refuse a *cart* with more units than are *held*."""
     exceeding = [
         ShortLine(stock_id, quantity, held.get(stock_id, 0))
         for stock_id, quantity in cart.items()
         if quantity > held.get(stock_id, 0)
     ]
     if exceeding:
-        raise ExceedsReservation(exceeding, reservation.reservation_id)
-    return cart or held
+        raise ExceedsReservation(exceeding, name)
 
 
 def _expire_time(expiration: Expiration, now: Instant) -> Instant | None:

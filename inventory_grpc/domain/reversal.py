@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal, SubjectNotFound
-from inventory_grpc.domain.stock import check_possible
+from inventory_grpc.domain.stock import StockFenced, check_fence, check_possible
 from inventory_grpc.domain.values import EventAt, immutable
 
 
@@ -141,5 +141,8 @@ class ReverseEvent:
             raise NotReversible(position)
         if counted_by := trail.counted_by:
             raise NotReversible(position, counted_by)
-        check_possible(book.get(key), fact)
+        if isinstance(fact, StockFenced):
+            check_fence(book, book.get(key), fact)
+        else:
+            check_possible(book, book.get(key), fact)
         return [(key, fact)]

@@ -1,16 +1,18 @@
 """A stock, which is one product in one store: its facts and its state."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.domain.book import Audience, Noun
-from inventory_grpc.domain.event import (
-    Event,
-    Fact,
+from inventory_grpc.domain.book import Audience, Book, Noun
+from inventory_grpc.domain.event import Event, Fact, SubjectKey
+from inventory_grpc.domain.levels import (
+    FenceUnits,
     Levels,
     Moves,
+    OtherMoves,
     StateUnits,
-    state_move,
+    Terms,
+    state_moves,
 )
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -20,6 +22,7 @@ from inventory_grpc.domain.refusals import (
 from inventory_grpc.domain.values import (
     MAX_LEVEL,
     SELLABLE,
+    Channel,
     Instant,
     StockId,
     UnitState,
@@ -37,11 +40,8 @@ class StockAdded(Fact):
 
     @property
     def moves(self) -> Moves:
-        return self.quantity, 0
-
-    @property
-    def state_moves(self) -> Sequence[StateUnits]:
-        return () if self.state is None else state_move(self.state, self.quantity)
+        units = self.quantity
+        return units, 0, None if self.state is None else state_moves(self.state, units)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -53,16 +53,18 @@ class StockAdded(Fact):
 
 @immutable
 class StockRemoved(Fact):
+    """`fenced` of the units came out of the fence of the channel."""
+
     quantity: int
     state: UnitState | None = None
+    channel: Channel | None = None
+    fenced: int = 0
 
     @property
     def moves(self) -> Moves:
-        return -self.quantity, 0
-
-    @property
-    def state_moves(self) -> Sequence[StateUnits]:
-        return state_move(self.state, -self.quantity)
+        if self.channel is not None and self.fenced:
+            return -self.quantity, 0, OtherMoves(fences=(FenceUnits(self.channel, -self.fenced),))
+        return -self.quantity, 0, state_moves(self.state, -self.quantity)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -89,11 +91,7 @@ class StockAdjusted(Fact):
 
     @property
     def moves(self) -> Moves:
-        return self.delta, 0
-
-    @property
-    def state_moves(self) -> Sequence[StateUnits]:
-        return state_move(self.state, self.delta)
+        return self.delta, 0, state_moves(self.state, self.delta)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -121,11 +119,10 @@ class StockMoved(Fact):
     reverses: int = 0
 
     @property
-    def state_moves(self) -> Sequence[StateUnits]:
-        return (
-            *state_move(self.from_state, -self.quantity),
-            *state_move(self.to_state, self.quantity),
-        )
+    def moves(self) -> Moves:
+        moves = [(self.from_state, -self.quantity), (self.to_state, self.quantity)]
+        states = [StateUnits(state, units) for state, units in moves if state != SELLABLE and state]
+        return 0, 0, OtherMoves(states=states)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -135,7 +132,66 @@ class StockMoved(Fact):
         return StockMoved(self.quantity, self.to_state, self.from_state, position)
 
 
-FACTS: Final = (StockAdded, StockRemoved, StockAdjusted, StockMoved)
+@immutable
+class StockFenced(Fact):
+    """Units were set aside for a channel, or taken back, if *delta* is negative."""
+
+    channel: Channel
+    delta: int
+    reverses: int = 0
+
+    @property
+    def moves(self) -> Moves:
+        return 0, 0, OtherMoves(fences=(FenceUnits(self.channel, self.delta),))
+
+    def reversal(self, position: int) -> "StockFenced":
+        return StockFenced(self.channel, -self.delta, position)
+
+
+@immutable
+class StockTermsChanged(Fact):
+    """All of the terms, as from now on.
+
+    `subject` is the policy, product or store whose change the stock follows; None if the terms
+    are recorded because an event of the stock is next.
+    """
+
+    safety_stock: int
+    backorder_limit: int
+    low_stock_at: int | None
+    alert_hysteresis: int
+    product_retired: bool
+    store_retired: bool
+    subject: SubjectKey | None = None
+
+    @classmethod
+    def to(cls, terms: Terms, subject: SubjectKey | None = None) -> Self:
+        return cls(*terms, subject)
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(
+            self.safety_stock,
+            self.backorder_limit,
+            self.low_stock_at,
+            self.alert_hysteresis,
+            self.product_retired,
+            self.store_retired,
+        )
+
+    @property
+    def moves(self) -> Moves:
+        return 0, 0, OtherMoves(terms=self.terms)
+
+
+FACTS: Final = (
+    StockAdded,
+    StockRemoved,
+    StockAdjusted,
+    StockMoved,
+    StockFenced,
+    StockTermsChanged,
+)
 
 
 class Inventory(NamedTuple):
@@ -164,15 +220,18 @@ class Inventory(NamedTuple):
 
     @classmethod
     def at(cls, event: Event) -> Self:
-        """Return the stock after *event*, which has the levels."""
+        """Return the stock after *event*, which has the levels; they are as it shows them."""
         return cls(event.key, event.after, event.version, event.record_time)
 
 
 NOUN: Final = Noun(1, "stock", StockId, FACTS, stream=Inventory, audience=Audience.ITS_STORE)
 
 
-def check_possible(inventory: Inventory, fact: Fact) -> None:
-    """Refuse *fact* if it left fewer than no units in a state, or too many on hand."""
+def check_possible(book: Book, inventory: Inventory, fact: Fact) -> None:
+    """Refuse *fact* if it left fewer than no units in a state, or too many on hand.
+
+    If it lowers the sellable units, the fills that are due come before it.
+    """
     levels, after = inventory.levels, inventory.levels.after(fact)
     for state in fact.states:
         if after.units_in(state) < 0:
@@ -180,6 +239,18 @@ def check_possible(inventory: Inventory, fact: Fact) -> None:
             short = ShortLine(inventory.stock_id, there - after.units_in(state), there)
             raise InsufficientStock([short], state)
     check_level(inventory, after.on_hand - levels.on_hand)
+    if after.sellable < levels.sellable:
+        book.fill_due([inventory.stock_id])
+
+
+def check_fence(book: Book, inventory: Inventory, fact: StockFenced) -> None:
+    """Refuse to set aside more than is available, or to take back more than is left."""
+    levels, key = inventory.levels, inventory.stock_id
+    if fact.delta > (available := levels.available):
+        book.let_go_overdue({key: fact.delta})
+        raise InsufficientStock([ShortLine(key, fact.delta, available)])
+    if -fact.delta > (left := levels.fence(fact.channel)):
+        raise InsufficientStock([ShortLine(key, -fact.delta, left)], "left in the fence")
 
 
 def check_level(inventory: Inventory, delta: int) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.catalogue import check_catalogue
+from inventory_grpc.domain.catalogue import check_catalogue, check_not_retired
 from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,
@@ -16,12 +17,16 @@ from inventory_grpc.domain.stock import (
     Inventory,
     StockAdded,
     StockAdjusted,
+    StockFenced,
     StockMoved,
     StockRemoved,
+    check_fence,
     check_level,
     check_possible,
 )
 from inventory_grpc.domain.values import (
+    MAX_FENCES,
+    Channel,
     Quantity,
     StockId,
     UnitState,
@@ -45,7 +50,7 @@ class _StockCommand:
     def _expected(self, book: Book, version: int | None) -> Inventory:
         """Return the stock if it has *version*; None matches every version."""
         inventory: Inventory = book.get(self.stock_id)
-        if version is not None and version != inventory.version:
+        if version is not None and version != book.version_before(self.stock_id):
             raise VersionConflict(version, inventory)
         return inventory
 
@@ -73,29 +78,40 @@ class AddStock(_StockCommand):
             raise _unknown("state", self.state)
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)
+        if self.state is None:
+            check_not_retired(self.stock_id, inventory.levels)
         check_level(inventory, self.quantity)
         return [(self.stock_id, StockAdded(self.quantity, self.state))]
 
 
 @immutable
 class RemoveStock(_StockCommand):
-    """Take units off hand: sellable ones that are not reserved, or those in another state."""
+    """Take units off hand: free sellable ones, or those in another state.
+
+    Units are free if they are neither promised nor set aside for another channel than *channel*,
+    whose own ones are taken first.
+    """
 
     quantity: Quantity
     expected_version: int | None = None
     state: UnitState | None = None
+    channel: Channel | None = None
 
     def decide(self, book: Book) -> Sequence[Change]:
         self._check_source(book, "state", self.state)
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)
-        removable = inventory.available
+        levels, units, channel = inventory.levels, self.quantity, self.channel
         if self.state is not None:
-            removable = inventory.levels.units_in(self.state)
-        if self.quantity > removable:
-            short = ShortLine(self.stock_id, self.quantity, removable)
-            raise InsufficientStock([short], self.state)
-        return [(self.stock_id, StockRemoved(self.quantity, self.state))]
+            if units > (there := levels.units_in(self.state)):
+                raise InsufficientStock([ShortLine(self.stock_id, units, there)], self.state)
+            return [(self.stock_id, StockRemoved(units, self.state))]
+        if units > (free := levels.free(channel)):
+            book.let_go_overdue({self.stock_id: units})
+            raise InsufficientStock([ShortLine(self.stock_id, units, free)])
+        book.fill_due(self.touches)
+        fenced = min(units, levels.fence(channel))
+        return [(self.stock_id, StockRemoved(units, None, channel, fenced))]
 
 
 @immutable
@@ -114,7 +130,7 @@ class MoveStock(_StockCommand):
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)
         fact = StockMoved(self.quantity, self.from_state, self.to_state)
-        check_possible(inventory, fact)
+        check_possible(book, inventory, fact)
         return [(self.stock_id, fact)]
 
 
@@ -163,8 +179,35 @@ class AdjustStock(_StockCommand):
         if fact.delta > 0 and isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)
         self._check_catalogue(book, inventory)
-        check_possible(inventory, fact)
+        check_possible(book, inventory, fact)
         return [(self.stock_id, fact)]
+
+
+@immutable
+class FenceStock(_StockCommand):
+    """Set available units aside for a channel, or take back what is left of them."""
+
+    channel: Channel
+    delta: int
+    expected_version: int | None = None
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        inventory = self._expected(book, self.expected_version)
+        self._check_catalogue(book, inventory)
+        levels = inventory.levels
+        if self.delta > 0:
+            check_not_retired(self.stock_id, levels)
+            self._check_count(levels)
+        fact = StockFenced(self.channel, self.delta)
+        check_fence(book, inventory, fact)
+        return [(self.stock_id, fact)]
+
+    def _check_count(self, levels: Levels) -> None:
+        if len(levels.fences) >= MAX_FENCES and not levels.fence(self.channel):
+            problem = f"would be the {MAX_FENCES + 1}th channel with a fence of this stock"
+            raise InvalidValue(
+                [Violation("channel", f"{problem}; at most {MAX_FENCES} are allowed")]
+            )
 
 
 def _unknown(field: str, state: UnitState) -> InvalidValue:

@@ -20,6 +20,9 @@ MAX_TOTAL: Final = 2**63 - 1
 """The maximum of a sum over stores, an int64. The sum of 9,223 stores at `MAX_LEVEL` fits; a
 larger one is refused, never rounded."""
 
+MAX_FENCES: Final = 20
+"""Channels for which units of one stock can be set aside."""
+
 MAX_LINES: Final = 500
 """Lines of a cart. Every line is one event, and a command is recorded as a whole."""
 
@@ -84,6 +87,12 @@ class CustomerId(Name):
 
 
 class OrderId(Name):
+    __slots__ = ()
+
+
+class Channel(Name):
+    """A way of selling, such as `web`, for which units can be set aside."""
+
     __slots__ = ()
 
 

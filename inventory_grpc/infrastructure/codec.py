@@ -15,9 +15,12 @@ from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.event import Cause, Event, Fact, Key, Levels, StateUnits
+from inventory_grpc.domain.alerts import NO_ALERTS, Alert
+from inventory_grpc.domain.event import Cause, Event, Fact, Key
+from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, ShownLevels, StateUnits
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.values import (
+    Channel,
     Instant,
     Malformed,
     ProductId,
@@ -67,11 +70,14 @@ class _FactCodec(NamedTuple):
     serialize: Callable[[pb.Event], bytes]
     may_reverse: bool
     """Whether the fact has the field `reverses`, which is stored in the event."""
+    may_follow: bool
+    """Whether the fact has the field `subject`, which is stored in the event."""
 
 
 def _fact_codec(fact: type[Fact]) -> _FactCodec:
     types = {name: _choices(hint) for name, hint in get_type_hints(fact).items()}
     may_reverse = types.pop("reverses", None) is not None
+    may_follow = types.pop("subject", None) is not None
     get = attrgetter(*types)
     has_map = any(get_origin(kind) is Mapping for kind, *_ in types.values())
     return _FactCodec(
@@ -83,6 +89,7 @@ def _fact_codec(fact: type[Fact]) -> _FactCodec:
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
         _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
         may_reverse,
+        may_follow,
     )
 
 
@@ -114,7 +121,7 @@ _CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
 _CODEC_BY_FIELD: Final = {codec.field: codec for codec in _CODECS.values()}
 
 
-def encoded(  # noqa: C901, PLR0915  one step for each field; functions would take longer
+def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions would take longer
     log_id: str, events: Iterable[Event]
 ) -> Iterator[bytes]:
     """Yield the bytes of *events* of one log, as they are stored and sent.
@@ -129,10 +136,12 @@ def encoded(  # noqa: C901, PLR0915  one step for each field; functions would ta
     _, *rest_before = cause_before
     seldom_before = 0, 0
     reverses_before = 0
-    states_before: Sequence[StateUnits] = ()
+    particulars_before: Particulars | None = None
+    alerts_before: tuple[Alert, ...] = ()
+    subject_before = ""
     codec_before: _FactCodec | None = None
     values_before: tuple[Any, ...] = ()
-    for position, command, key, version, record_time, cause, fact, after in events:
+    for position, command, key, version, record_time, cause, fact, after, alerts in events:
         message.position, message.command_position = position, command
         message.event_id = f"{log_id}-{position}"
         message.version = version
@@ -148,20 +157,22 @@ def encoded(  # noqa: C901, PLR0915  one step for each field; functions would ta
         if after is None:
             _set_subject(message, key)
             levels = None
+            subject_before = ""
         else:
             if levels is None:
                 message.ClearField("subject")
-                levels, seldom_before, states_before = message.after, (0, 0), ()
+                levels, seldom_before, particulars_before = message.after, (0, 0), None
             message.product_id, message.store_id = key
-            on_hand, reserved, states = after
-            spare = (after.sellable if states else on_hand) - reserved
-            levels.on_hand, levels.available = on_hand, spare if spare > 0 else 0  # noqa: FURB136
-            seldom = reserved, -spare if spare < 0 else 0
-            if seldom != seldom_before:
-                levels.reserved, levels.shortfall = seldom_before = seldom
-            if states is not states_before:
-                _set_states(levels, states)
-                states_before = states
+            on_hand, reserved, particulars = after
+            if particulars is not None or particulars_before is not None:
+                _set_shown(levels, after.shown)
+                seldom_before, particulars_before = (reserved, after.shortfall), particulars
+            else:
+                spare = on_hand - reserved
+                levels.on_hand, levels.available = on_hand, spare if spare > 0 else 0  # noqa: FURB136
+                seldom = reserved, -spare if spare < 0 else 0
+                if seldom != seldom_before:
+                    levels.reserved, levels.shortfall = seldom_before = seldom
         codec = _CODECS[type(fact)]
         if codec is not codec_before:
             # to set another member of the oneof clears the last one
@@ -174,13 +185,31 @@ def encoded(  # noqa: C901, PLR0915  one step for each field; functions would ta
         reverses = fact.reverses if codec.may_reverse else 0
         if reverses != reverses_before:
             message.reverses = reverses_before = reverses
+        if after is not None:
+            subject = ids.subject_name(fact.subject) if codec.may_follow and fact.subject else ""
+            if subject != subject_before:
+                message.subject = subject_before = subject
+        if alerts != alerts_before:
+            message.ClearField("alerts")
+            message.alerts.extend(_ALERTS[alert] for alert in alerts)
+            alerts_before = alerts
         yield codec.serialize(message)
 
 
-def _set_states(message: stock_pb2.Levels, states: Sequence[StateUnits]) -> None:
-    message.ClearField("states")
-    for state, units in states:
+def _set_shown(message: stock_pb2.Levels, shown: ShownLevels) -> None:
+    message.Clear()
+    for name, value in zip(_SHOWN, shown, strict=True):
+        if value and name not in _REPEATED:
+            setattr(message, name, value)
+    for state, units in shown.states:
         message.states.add(state=state, units=units)
+    for channel, units in shown.fences:
+        message.fences.add(channel=channel, units=units)
+
+
+_SHOWN: Final = ShownLevels._fields
+_REPEATED: Final = {"states", "fences"}
+_ALERTS: Final = {alert: pb.Alert.Value(f"ALERT_{alert.name}") for alert in Alert}
 
 
 def _set_fields(
@@ -234,7 +263,7 @@ def decode(data: bytes) -> Event:
         instant(message.occur_time) if message.HasField("occur_time") else None,
         message.part,
     )
-    values = [read(source) for read in codec.read]
+    values = {} if not (codec.may_reverse or codec.may_follow) else _of_event(codec, message)
     key, after = _key_and_levels(message)
     return Event(
         message.position,
@@ -243,26 +272,57 @@ def decode(data: bytes) -> Event:
         message.version,
         instant(message.record_time),
         cause,
-        codec.make(*values, reverses=message.reverses)
-        if codec.may_reverse
-        else codec.make(*values),
+        codec.make(*[read(source) for read in codec.read], **values),
         after,
+        tuple(map(Alert, message.alerts)) if message.alerts else NO_ALERTS,
     )
 
 
-def _key_and_levels(message: pb.Event) -> tuple[Key, Levels | None]:
-    if not (subject := message.subject):
+def _of_event(codec: _FactCodec, message: pb.Event) -> dict[str, Any]:
+    """Return the fields of a fact that are stored in the event."""
+    values: dict[str, Any] = {"reverses": message.reverses} if codec.may_reverse else {}
+    if codec.may_follow:
+        values["subject"] = _key(message) if message.subject else None
+    return values
+
+
+def _key_and_levels(message: pb.Event) -> tuple[Key, Levels | ShownLevels | None]:
+    if message.product_id:
         stock_id = StockId(ProductId(message.product_id), StoreId(message.store_id))
         return stock_id, _levels(message.after)
+    return _key(message), None
+
+
+def _key(message: pb.Event) -> Key:
     try:
-        return ids.key_of(subject), None
+        return ids.key_of(message.subject)
     except KeyError:
-        raise UnknownFact(f"event {message.position} is of {subject}, an unknown kind") from None
+        kind = f"{message.subject}, an unknown kind"
+        raise UnknownFact(f"event {message.position} is of {kind}") from None
 
 
-def _levels(message: stock_pb2.Levels) -> Levels:
-    states = tuple(StateUnits(UnitState(each.state), each.units) for each in message.states)
-    return Levels(message.on_hand, message.reserved, states)
+def _levels(message: stock_pb2.Levels) -> Levels | ShownLevels:
+    fields = [field.number for field, _ in message.ListFields()]
+    if not fields or fields[-1] <= _LAST_PLAIN:
+        return Levels(message.on_hand, message.reserved)
+    return ShownLevels(
+        message.on_hand,
+        message.reserved,
+        message.available,
+        message.shortfall,
+        tuple(StateUnits(UnitState(each.state), each.units) for each in message.states),
+        message.backordered,
+        message.backorderable,
+        message.ring_fenced,
+        message.safety_stock,
+        message.low_stock,
+        message.retired,
+        tuple(FenceUnits(Channel(each.channel), each.units) for each in message.fences),
+    )
+
+
+_LAST_PLAIN: Final = stock_pb2.Levels.SHORTFALL_FIELD_NUMBER
+"""The fields up to this one are all that a stock without particulars has."""
 
 
 class UnknownFact(Exception):

@@ -29,7 +29,7 @@ from inventory_grpc.application.failures import (
     Unavailable,
     WritesRefused,
 )
-from inventory_grpc.domain.catalogue import NotInCatalogue
+from inventory_grpc.domain.catalogue import NotInCatalogue, Retired
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -67,6 +67,7 @@ STATUS: Final[Mapping[type[Refusal], tuple[StatusCode, pb.ErrorReason.ValueType]
     ReservationClosed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_RESERVATION_CLOSED),
     NotReversible: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_REVERSIBLE),
     AlreadyReversed: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_ALREADY_REVERSED),
+    Retired: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_RETIRED),
     NotInCatalogue: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_NOT_IN_CATALOGUE),
     LevelTooHigh: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_LEVEL_TOO_HIGH),
     CommandTooLarge: (StatusCode.FAILED_PRECONDITION, pb.ERROR_REASON_COMMAND_TOO_LARGE),

@@ -25,7 +25,7 @@ from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.rows import QueryRow
 from inventory_grpc.presentation.to_proto import (
     fill_key,
-    fill_states,
+    fill_levels,
     fill_stock,
 )
 from inventory_grpc.presentation.validation import Validator, counted
@@ -131,11 +131,7 @@ async def get_product_inventory(
     response = queries_pb2.GetProductInventoryResponse(as_of_position=reading.as_of)
     total = response.total
     total.product_id = request.product_id
-    total.on_hand = product.on_hand
-    total.reserved = product.reserved
-    total.available = product.available
-    total.shortfall = product.shortfall
-    fill_states(total, product.states)
+    fill_levels(total, product.total)
     for stock in product.stocks.rows:
         fill_stock(response.stocks.add(), stock)
     if product.stocks.after is not None:

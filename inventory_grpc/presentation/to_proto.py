@@ -3,14 +3,13 @@
 Fields are assigned one by one, which was measured to take half the time of keyword arguments.
 """
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.domain.event import StateUnits
+from inventory_grpc.domain.levels import Levels, ShownLevels
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
@@ -42,18 +41,34 @@ def fill_span(message: Duration, micros: int) -> None:
 
 def fill_stock(message: stock_pb2.Stock, stock: Inventory) -> None:
     (message.product_id, message.store_id), levels, message.version, update_time = stock
-    message.on_hand, message.reserved, states = levels
-    message.available = levels.available
-    message.shortfall = levels.shortfall
     if update_time is not None:
         fill_time(message.update_time, update_time)
-    if states:
-        fill_states(message, states)
+    if type(levels) is Levels and levels.particulars is None:
+        message.on_hand, message.reserved, _ = levels
+        message.available, message.shortfall = levels.available, levels.shortfall
+    else:
+        fill_levels(message, levels.shown)
 
 
-def fill_states(message: stock_pb2.Stock, states: Iterable[StateUnits]) -> None:
+def fill_levels(message: stock_pb2.Stock, shown: ShownLevels) -> None:
+    (
+        message.on_hand,
+        message.reserved,
+        message.available,
+        message.shortfall,
+        states,
+        message.backordered,
+        message.backorderable,
+        message.ring_fenced,
+        message.safety_stock,
+        message.low_stock,
+        message.retired,
+        fences,
+    ) = shown
     for state, units in states:
         message.states.add(state=state, units=units)
+    for channel, units in fences:
+        message.fences.add(channel=channel, units=units)
 
 
 def stock_message(stock: Inventory) -> stock_pb2.Stock:
@@ -72,6 +87,8 @@ def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -
     message.order_id = reservation.order_id or ""
     message.state = STATES[reservation.state]
     message.reference = reservation.reference
+    if reservation.channel is not None:
+        message.channel = reservation.channel
     fill_time(message.create_time, reservation.create_time)
     if reservation.expire_time is not None:
         fill_time(message.expire_time, reservation.expire_time)
@@ -79,8 +96,10 @@ def fill_reservation(message: stock_pb2.Reservation, reservation: Reservation) -
         added = message.lines.add()
         added.product_id = product_id
         added.store_id = store_id
-        added.quantity, added.committed, added.released, added.expired = line
+        added.quantity, added.committed, added.released, added.expired, backordered, *_ = line
         added.held = line.held
+        if backordered:
+            added.backordered = backordered
 
 
 def fill_stock_outcome(response: Any, outcome: Outcome) -> None:  # noqa: ANN401  several types

@@ -19,8 +19,8 @@ BATCHES: Final = (
         "M42",
         "keep the commands before the refused one of an atomic batch",
         "application/ledger/batch.py",
-        "            trial = self.book.fork()\n            try:\n",
-        "            trial = self.book\n            try:\n",
+        "            trial = self.book.fork()\n            trial.may_let_go",
+        "            trial = self.book\n            trial.may_let_go",
         TOGETHER,
     ),
     Mutant(

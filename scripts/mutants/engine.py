@@ -43,11 +43,11 @@ ENGINE: Final = (
         "M4",
         "decide by the state read when the batch began",
         "application/ledger/batch.py",
-        "            return command.decide(self.book)\n        except",
-        "            from copy import copy\n"
-        "            stale, read = copy(self.book), self.__dict__.setdefault('stale', {})\n"
-        "            stale.get = lambda key: read.setdefault(key, self.book.get(key))\n"
-        "            return command.decide(stale)\n        except",
+        "                return book, command.decide(book)\n",
+        "                from copy import copy\n"
+        "                stale, read = copy(book), self.__dict__.setdefault('stale', {})\n"
+        "                stale.get = lambda key: read.setdefault(key, book.get(key))\n"
+        "                return book, command.decide(stale)\n",
         "tests/e2e/test_hot_product.py",
     ),
     Mutant(

@@ -16,9 +16,9 @@ STATES: Final = (
     Mutant(
         "M40",
         "make units available that are not sellable",
-        "domain/event.py",
-        "spare = (self.sellable if self.states else self.on_hand) - self.reserved",
-        "spare = self.on_hand - self.reserved",
+        "domain/levels.py",
+        "            spare = self._promisable - self.reserved\n",
+        "            spare = self.on_hand - self.reserved\n",
         "tests/property/test_histories.py",
     ),
 )

@@ -41,8 +41,8 @@ SURROUNDINGS: Final = (
         "M22",
         "refuse a cart because of an overdue hold",
         "application/ledger/batch.py",
-        "        if not self._free(shortage):\n",
-        "        if False:\n",
+        "                if not self._free(overdue.wanted):\n",
+        "                if False:\n",
         "tests/property/test_histories.py",
     ),
     Mutant(

@@ -46,7 +46,7 @@ async def due_on(
 
 
 async def earliest(store: Store) -> Instant | None:
-    return await store.storage.observe(lambda t: t.earliest_expiry())
+    return await store.storage.observe(lambda t: t.pending().expiry)
 
 
 async def test_nothing_is_due_in_an_empty_log(store: Store) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from inventory_grpc.application.outcomes import Answered, Outcome, RequestKey
 from inventory_grpc.application.ports import Transaction
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant
 from tests.support.history import answer_in, reservation_in

@@ -7,7 +7,8 @@ import pytest
 from inventory_grpc.application.outcomes import Outcome, RequestKey
 from inventory_grpc.application.ports import Head, KeptTime, Transaction
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Levels
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.stock import Inventory, StockAdded
@@ -98,7 +99,7 @@ async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
         assert reservation_in(transaction, R2) is None
         held = reservation_in(transaction, R1)
         assert held is not None
-        assert held.lines == {KETTLES: ReservedLine(2)}
+        assert held.lines == {KETTLES: ReservedLine(2, since=2)}
         assert answer_in(transaction, RequestKey("", "within")) is None
         assert answer_in(transaction, RequestKey("", "before")) is not None
         assert transaction.due(later(60 * MINUTE), 10) == [R1]
@@ -144,7 +145,7 @@ async def test_what_a_failed_transaction_has_begun_begins_anew(store: Store) -> 
     assert (stock.levels, stock.version) == (Levels(4, 3), 4)
     held = (await store.views.latest.get(R1)).value
     assert held is not None
-    assert held.lines == {TOASTERS: ReservedLine(4, committed=1)}
+    assert held.lines == {TOASTERS: ReservedLine(4, committed=1, since=3)}
     assert (await store.views.latest.get(KETTLES)).value is None
 
 
@@ -246,8 +247,8 @@ async def test_a_reservation_is_folded_up_to_any_command(store: Store) -> None:
     assert last == await store.storage.observe(lambda t: reservation_in(t, R1))
     assert last.state is ReservationState.COMMITTED
     assert last.lines == {
-        KETTLES: ReservedLine(3, committed=2, released=1),
-        TOASTERS: ReservedLine(2, committed=2),
+        KETTLES: ReservedLine(3, committed=2, released=1, since=3),
+        TOASTERS: ReservedLine(2, committed=2, since=4),
     }
     assert [state.position for state in states if state] == [4, 5, 6, 8]
 

@@ -9,7 +9,7 @@ import pytest
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger import mailbox
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.waiting import eventually
 from tests.support.world import KETTLES, TOASTERS, add, reserve, stock

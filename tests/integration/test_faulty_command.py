@@ -12,7 +12,8 @@ from inventory_grpc.application.failures import CommandTooLarge, Internal
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.event import Change, Levels
+from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.domain.stock_commands import AddStock

@@ -18,7 +18,7 @@ from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli import app
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure.sqlite.causes import SQLITE_COMPANIONS
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Span, Ttl
 from inventory_grpc.infrastructure import read_models

@@ -16,7 +16,8 @@ from inventory_grpc.application.access import Scope
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
+from inventory_grpc.domain.event import Cause, Change, Event, Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted
 from inventory_grpc.domain.values import Instant, StoreId

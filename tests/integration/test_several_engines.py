@@ -13,7 +13,7 @@ from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ledger import driver
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl
 from inventory_grpc.infrastructure.sqlite import head_poll

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.failures import Internal
-from inventory_grpc.domain.event import Event, Levels
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY

@@ -18,7 +18,7 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import MAX_COMMANDS, LedgerBroken
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Never
 from inventory_grpc.infrastructure import store

@@ -143,11 +143,11 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         r"stocks: unexpected row \(1, 251, .*",
     ),
     "a wrong number of units in a state": (
-        _sql("""UPDATE stocks SET states = '{"damaged":2}' WHERE stream = 503"""),
-        r"""stocks: missing row \(503, .*'\{"damaged":3\}'\)""",
+        _sql("""UPDATE stocks SET particulars = '[[["damaged",2]]]' WHERE stream = 503"""),
+        r"""stocks: missing row \(503, .*'\[\[\["damaged",3\]\],.*\]'\)""",
     ),
     "units in a state that no event moved there": (
-        _sql("""UPDATE stocks SET states = '{"damaged":2}' WHERE stream = 1"""),
+        _sql("""UPDATE stocks SET particulars = '[[["damaged",2]]]' WHERE stream = 1"""),
         r"stocks: missing row \(1, .*None\)",
     ),
     "a stock that is missing": (
@@ -159,7 +159,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
         r"reservation_lines: missing row \(504, 503, 2, 2, 0, 0, 0, .*",
     ),
     "a reservation that never was": (
-        _sql("INSERT INTO reservations VALUES (9, 'ana', NULL, '', 'active', 1, NULL)"),
+        _sql("INSERT INTO reservations VALUES (9, 'ana', NULL, '', 'active', 1, NULL, NULL)"),
         r"reservations: unexpected row \(9, 'ana', .*",
     ),
     "a wrong snapshot of a reservation": (

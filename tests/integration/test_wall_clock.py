@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from inventory_grpc.application.ports import KeptTime
 from inventory_grpc.cli import app
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.values import Instant, Span, Ttl
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite import opening

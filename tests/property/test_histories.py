@@ -1,6 +1,7 @@
 """Properties of any history: the promises hold for all commands at all times."""
 
 from collections import Counter
+from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +12,8 @@ from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.application.queries.store import StoreQuery
 from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
-from inventory_grpc.domain.reservation import ReservationExpired
 from inventory_grpc.domain.reservation_commands import ReserveStock
+from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
     Instant,
@@ -44,7 +45,7 @@ from tests.support.histories import (
 from tests.support.history import reservation_in, stock_in
 from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
-from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown
+from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown, shown
 from tests.support.stores import Store
 from tests.support.world import KETTLES, SECOND, add, put, put_store, reserve
 
@@ -60,6 +61,14 @@ OFTEN_REFUSED = (
     "ReservationNotFound",
     "VersionConflict",
 )
+
+UNSENT: Final = {
+    "reservation_reacquired",
+    "backorder_filled",
+    "stock_fenced",
+    "stock_terms_changed",
+}
+"""Facts of commands that the histories do not have."""
 
 
 def test_every_prefix_of_the_log_keeps_the_promises_for_any_commands() -> None:
@@ -77,7 +86,7 @@ def test_every_prefix_of_the_log_keeps_the_promises_for_any_commands() -> None:
         reached.update(Event.FromString(data).WhichOneof("fact") or "" for data in log)
 
     for_all(histories, story)
-    assert_reached(reached, *FACTS)
+    assert_reached(reached, *{*FACTS} - UNSENT)
 
 
 def test_no_stock_begins_before_its_product_and_store_where_these_are_required() -> None:
@@ -219,8 +228,9 @@ def test_every_request_that_was_answered_is_answered_the_same_later() -> None:
             request_id = f"request-{number}"
             if isinstance(answer, Outcome):
                 command = history[number].command
-                again = await restarted.play(command, request_ids=[request_id])
-                assert again == [answer._replace(replayed=True)]
+                (again,) = await restarted.play(command, request_ids=[request_id])
+                assert isinstance(again, Outcome)
+                assert shown(again) == shown(answer._replace(replayed=True))
             else:
                 assert request_id not in recorded
             reached["answered" if isinstance(answer, Outcome) else "refused"] += 1

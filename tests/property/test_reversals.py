@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Event, Fact, Levels
+from inventory_grpc.domain.event import Event, Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.reversal import ReverseEvent
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, StockRemoved

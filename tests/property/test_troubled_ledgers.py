@@ -21,6 +21,7 @@ from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.engine import Engine, assemble, running, settle
 from tests.support.histories import assert_reached
 from tests.support.model import Model
+from tests.support.shown import assert_is_shown
 from tests.support.stores import TroubledStore, in_memory
 from tests.support.world import (
     KETTLES,
@@ -153,10 +154,8 @@ async def _story(
         _check_answers(world, [Event.FromString(data) for data in await one.log()])
         for engine in world.engines:
             for stock_id in (KETTLES, TOASTERS):
-                shelf = model.shelves.get(stock_id)
-                shown = (await engine.queries.latest(model.position).get(stock_id)).value
-                expected = shelf and (shelf.on_hand, shelf.reserved, tuple(shelf.states()))
-                assert (shown and shown.levels) == expected
+                stock = (await engine.queries.latest(model.position).get(stock_id)).value
+                assert_is_shown(stock, model, stock_id)
 
 
 def _check_answers(world: World, events: list[Event]) -> None:

@@ -25,7 +25,10 @@ _TABLES: Final = {
         "SELECT reservation, name, customer_id, order_id, reference, state, create_time, "
         "expire_time FROM now.reservations JOIN now.subjects ON subject = reservation"
     ),
-    "reservation_lines": "SELECT * FROM now.reservation_lines",
+    "reservation_lines": (
+        "SELECT reservation, stream, quantity, held, committed, released, expired, expire_time "
+        "FROM now.reservation_lines"
+    ),
     "clock": "SELECT * FROM now.clock",
 }
 
@@ -75,5 +78,6 @@ def _by_noun(*outcome: Any) -> str | None:  # noqa: ANN401  as apsw has it
 
 
 def _reservation(own: dict[str, Any]) -> dict[str, Any]:
-    lines = [[*stock_id, *units] for stock_id, units in own["lines"]]
-    return {name: value for name, value in {**own, "lines": lines}.items() if name != "held"}
+    lines = [[*stock_id, *units[:4]] for stock_id, units in own["lines"]]
+    later = {"held", "channel"}
+    return {name: value for name, value in {**own, "lines": lines}.items() if name not in later}

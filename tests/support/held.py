@@ -1,7 +1,7 @@
 """A reservation for Ana in the middle of its life, and its possible ends."""
 
-from inventory_grpc.domain.reservation import (
-    Reservation,
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationExpired,
     ReservationReleased,

@@ -12,9 +12,11 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Answered, RequestKey
 from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.book import Book, Command
-from inventory_grpc.domain.event import Cause, Change, Event, Fact, Levels
+from inventory_grpc.domain.event import Cause, Change, Event, Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.reservation import Reservation, ReservationExpired
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
 from tests.support.clock import ManualClock

@@ -14,7 +14,9 @@ from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Levels
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.promises import PLAINLY
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure import clocks
@@ -34,7 +36,13 @@ def _fingerprint(command: Command) -> bytes:
 
     Fields that came later are left out where they are not set, as on the wire.
     """
-    return repr(command).replace(", state=None", "").encode()
+    text = repr(command)
+    for unset in _CAME_LATER:
+        text = text.replace(f", {unset}", "")
+    return text.encode()
+
+
+_CAME_LATER: Final = ("state=None", "channel=None", "reacquire=False", f"asked={PLAINLY}")
 
 
 @dataclass(frozen=True)

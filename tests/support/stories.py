@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inventory_grpc.domain.alerts import alerts_between
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Fact, Key
 from inventory_grpc.domain.refusals import Refusal
@@ -47,6 +48,16 @@ class MemoryBook:
     def require(self, keys: Collection[Key]) -> None:
         """Do nothing: everything is known."""
 
+    def version_before(self, key: Key) -> int:
+        version: int = self.get(key).version
+        return version
+
+    def let_go_overdue(self, wanted: Mapping[Key, int]) -> None:
+        """Do nothing: nothing expires here."""
+
+    def fill_due(self, stock_ids: Collection[Key]) -> None:
+        """Do nothing: fills are facts of a story."""
+
     def inventory(self, stock_id: StockId) -> Inventory:
         inventory: Inventory = self.get(stock_id)
         return inventory
@@ -58,7 +69,8 @@ class MemoryBook:
     def record(self, movement: Change, cause: Cause = Cause()) -> None:  # noqa: B008  it is immutable
         """Have a fact happen, as a command of its own."""
         key, fact = movement
-        after = self.get(key).then(fact, self.now)
+        before = self.get(key)
+        after = before.then(fact, self.now)
         position = self.position + 1
         event = Event(
             position=position,
@@ -69,10 +81,13 @@ class MemoryBook:
             cause=cause,
             fact=fact,
             after=after.levels,
+            alerts=alerts_between(before.levels, after.levels, after.version)
+            if after.levels
+            else (),
         )
         self.events.append(event)
         self.streams[key] = after
-        if (name := fact.subject) is not None:
+        if (name := fact.subject) is not None and type(name) in SUBJECTS:
             state = self.subjects.get(name) or SUBJECTS[type(name)].begin(event)
             self.subjects[name] = state.evolve([event])
 

@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from inventory_grpc.application.outcomes import Outcome, State
-from inventory_grpc.domain.event import Levels, StateUnits
+from inventory_grpc.domain.levels import Levels, Particulars, StateUnits
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
@@ -34,7 +34,12 @@ from tests.support.world import (
 STATES: Final[tuple[State, ...]] = (
     Inventory(KETTLES),
     Inventory(KETTLES, Levels(9, 4), 7, NOON),
-    Inventory(KETTLES, Levels(9, 4, (StateUnits(DAMAGED, 2), StateUnits(RETURNED, 1))), 8, NOON),
+    Inventory(
+        KETTLES,
+        Levels(9, 4, Particulars((StateUnits(DAMAGED, 2), StateUnits(RETURNED, 1)))),
+        8,
+        NOON,
+    ),
     Product(KETTLE),
     Store(LISBON),
     Store(LISBON, "Lisbon", StoreKind.WAREHOUSE, ("coast", "north"), 2, NOON, NOON),

@@ -301,6 +301,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "COMMAND_TOO_LARGE", "domain": "inventory.v1",
          "metadata": {"events": "612", "limit": "500"}}
     """
+    ERROR_REASON_RETIRED: _ErrorReason.ValueType  # 28
+    """The product or the store is retired: nothing new comes in, and nothing new is
+    promised. Units that are there can leave, and promises that stand can be kept.
+
+    Code `FAILED_PRECONDITION`. The metadata has either `product_id` or `store_id`.
+
+        {"reason": "RETIRED", "domain": "inventory.v1",
+         "metadata": {"product_id": "kettle"}}
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reasons of `google.rpc.ErrorInfo`, where they have no prefix `ERROR_REASON_`.
@@ -565,6 +574,15 @@ Code `FAILED_PRECONDITION`.
 
     {"reason": "COMMAND_TOO_LARGE", "domain": "inventory.v1",
      "metadata": {"events": "612", "limit": "500"}}
+"""
+ERROR_REASON_RETIRED: ErrorReason.ValueType  # 28
+"""The product or the store is retired: nothing new comes in, and nothing new is
+promised. Units that are there can leave, and promises that stand can be kept.
+
+Code `FAILED_PRECONDITION`. The metadata has either `product_id` or `store_id`.
+
+    {"reason": "RETIRED", "domain": "inventory.v1",
+     "metadata": {"product_id": "kettle"}}
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
@@ -21,6 +22,50 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Alert:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AlertEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Alert.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ALERT_UNSPECIFIED: _Alert.ValueType  # 0
+    """Never sent."""
+    ALERT_STOCK_LOW: _Alert.ValueType  # 1
+    """`available` has fallen to the low-stock mark."""
+    ALERT_STOCK_RECOVERED: _Alert.ValueType  # 2
+    """`available` has risen above the low-stock mark and the hysteresis, or there is no
+    mark any more.
+    """
+    ALERT_OUT_OF_STOCK: _Alert.ValueType  # 3
+    """`available` has fallen to 0."""
+    ALERT_BACK_IN_STOCK: _Alert.ValueType  # 4
+    """`available` has risen from 0, and above the hysteresis."""
+    ALERT_PROMISES_AT_RISK: _Alert.ValueType  # 5
+    """`shortfall` rose: more units are promised from stock than are sellable."""
+    ALERT_PROMISES_SAFE: _Alert.ValueType  # 6
+    """`shortfall` fell to 0."""
+
+class Alert(_Alert, metaclass=_AlertEnumTypeWrapper):
+    """A crossing that somebody should know of. It is told once, and again after it ended."""
+
+ALERT_UNSPECIFIED: Alert.ValueType  # 0
+"""Never sent."""
+ALERT_STOCK_LOW: Alert.ValueType  # 1
+"""`available` has fallen to the low-stock mark."""
+ALERT_STOCK_RECOVERED: Alert.ValueType  # 2
+"""`available` has risen above the low-stock mark and the hysteresis, or there is no
+mark any more.
+"""
+ALERT_OUT_OF_STOCK: Alert.ValueType  # 3
+"""`available` has fallen to 0."""
+ALERT_BACK_IN_STOCK: Alert.ValueType  # 4
+"""`available` has risen from 0, and above the hysteresis."""
+ALERT_PROMISES_AT_RISK: Alert.ValueType  # 5
+"""`shortfall` rose: more units are promised from stock than are sellable."""
+ALERT_PROMISES_SAFE: Alert.ValueType  # 6
+"""`shortfall` fell to 0."""
+Global___Alert: _TypeAlias = Alert  # noqa: Y015
 
 @_typing.final
 class SubscribeRequest(_message.Message):
@@ -317,6 +362,7 @@ class Event(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     REVERSES_FIELD_NUMBER: _builtins.int
     PART_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     STOCK_ADDED_FIELD_NUMBER: _builtins.int
     STOCK_REMOVED_FIELD_NUMBER: _builtins.int
     STOCK_ADJUSTED_FIELD_NUMBER: _builtins.int
@@ -326,6 +372,10 @@ class Event(_message.Message):
     RESERVATION_EXPIRED_FIELD_NUMBER: _builtins.int
     RESERVATION_EXTENDED_FIELD_NUMBER: _builtins.int
     STOCK_MOVED_FIELD_NUMBER: _builtins.int
+    RESERVATION_REACQUIRED_FIELD_NUMBER: _builtins.int
+    BACKORDER_FILLED_FIELD_NUMBER: _builtins.int
+    STOCK_FENCED_FIELD_NUMBER: _builtins.int
+    STOCK_TERMS_CHANGED_FIELD_NUMBER: _builtins.int
     PRODUCT_CHANGED_FIELD_NUMBER: _builtins.int
     STORE_CHANGED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
@@ -354,7 +404,8 @@ class Event(_message.Message):
     """The `reference` of the command. Empty if it had none, and for an expiry."""
     subject: _builtins.str
     """The subject of a fact that is not about a stock, as `<kind>/<id>`, such as
-    `product/kettle`. Empty in facts that are about a stock.
+    `product/kettle`. In a fact that is about a stock, the subject that was the cause,
+    such as the policy whose change the stock follows; mostly empty.
     """
     reverses: _builtins.int
     """Position of the event that this one undoes. 0: none."""
@@ -376,6 +427,12 @@ class Event(_message.Message):
     def occur_time(self) -> _timestamp_pb2.Timestamp:
         """The `occur_time` of the command; for an expiry, the expiry time of the reservation.
         Unset if the command had none.
+        """
+
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedScalarFieldContainer[Global___Alert.ValueType]:
+        """The alerts that this event raised or ended. They compare the levels right before and
+        after it, so each crossing is told once, with its cause.
         """
 
     @_builtins.property
@@ -417,6 +474,22 @@ class Event(_message.Message):
         """Units were moved from one state to another."""
 
     @_builtins.property
+    def reservation_reacquired(self) -> Global___ReservationReacquired:
+        """Units that had expired were committed after all."""
+
+    @_builtins.property
+    def backorder_filled(self) -> Global___BackorderFilled:
+        """Goods came in for units that waited."""
+
+    @_builtins.property
+    def stock_fenced(self) -> Global___StockFenced:
+        """Units were set aside for a channel, or taken back."""
+
+    @_builtins.property
+    def stock_terms_changed(self) -> Global___StockTermsChanged:
+        """The terms of a stock changed: its policy, or whether it is retired."""
+
+    @_builtins.property
     def product_changed(self) -> Global___ProductChanged:
         """A product of the catalogue was made, or its content was replaced."""
 
@@ -443,6 +516,7 @@ class Event(_message.Message):
         subject: _builtins.str = ...,
         reverses: _builtins.int = ...,
         part: _builtins.int = ...,
+        alerts: _abc.Iterable[Global___Alert.ValueType] | None = ...,
         stock_added: Global___StockAdded | None = ...,
         stock_removed: Global___StockRemoved | None = ...,
         stock_adjusted: Global___StockAdjusted | None = ...,
@@ -452,14 +526,18 @@ class Event(_message.Message):
         reservation_expired: Global___ReservationExpired | None = ...,
         reservation_extended: Global___ReservationExtended | None = ...,
         stock_moved: Global___StockMoved | None = ...,
+        reservation_reacquired: Global___ReservationReacquired | None = ...,
+        backorder_filled: Global___BackorderFilled | None = ...,
+        stock_fenced: Global___StockFenced | None = ...,
+        stock_terms_changed: Global___StockTermsChanged | None = ...,
         product_changed: Global___ProductChanged | None = ...,
         store_changed: Global___StoreChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "backorder_filled", b"backorder_filled", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "alerts", b"alerts", "backorder_filled", b"backorder_filled", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "stock_moved", "product_changed", "store_changed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "stock_moved", "reservation_reacquired", "backorder_filled", "stock_fenced", "stock_terms_changed", "product_changed", "store_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -499,19 +577,27 @@ class StockRemoved(_message.Message):
 
     QUANTITY_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     quantity: _builtins.int
     """Units removed. If they were sellable, they were not reserved."""
     state: _builtins.str
     """The state that the units had. Empty: `sellable`."""
+    channel: _builtins.str
+    """The channel whose ring-fenced units were removed first. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units came out of the fence of the channel."""
     def __init__(
         self,
         *,
         quantity: _builtins.int = ...,
         state: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "fenced", b"fenced", "quantity", b"quantity", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -591,7 +677,9 @@ Global___StockMoved: _TypeAlias = StockMoved  # noqa: Y015
 
 @_typing.final
 class StockReserved(_message.Message):
-    """Units were reserved for a customer: reserved rose."""
+    """Units were reserved for a customer: reserved rose. An amendment that adds units to a
+    line records it again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -600,6 +688,9 @@ class StockReserved(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     customer_id: _builtins.str
@@ -608,6 +699,12 @@ class StockReserved(_message.Message):
     """The order. Empty if there was none."""
     quantity: _builtins.int
     """Units reserved of this stock."""
+    backordered: _builtins.int
+    """How many of the units wait for goods."""
+    channel: _builtins.str
+    """The channel for which they were reserved. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units came out of the fence of the channel."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """The units are held strictly before this time. Unset: it never expires."""
@@ -620,10 +717,13 @@ class StockReserved(_message.Message):
         order_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        backordered: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "expire_time", b"expire_time", "order_id", b"order_id", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backordered", b"backordered", "channel", b"channel", "customer_id", b"customer_id", "expire_time", b"expire_time", "fenced", b"fenced", "order_id", b"order_id", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,26 +738,74 @@ class ReservationCommitted(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     order_id: _builtins.str
     """The order that this commit named. Empty if there was none."""
     quantity: _builtins.int
     """Units committed from this stock."""
+    channel: _builtins.str
+    """The channel of the reservation. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units had come out of the fence of the channel: they are used up."""
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         order_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "fenced", b"fenced", "order_id", b"order_id", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReservationCommitted: _TypeAlias = ReservationCommitted  # noqa: Y015
+
+@_typing.final
+class ReservationReacquired(_message.Message):
+    """Units that had expired were committed after all, since they could still be had: on
+    hand fell.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """The reservation."""
+    order_id: _builtins.str
+    """The order that this commit named. Empty if there was none."""
+    quantity: _builtins.int
+    """Units committed from this stock."""
+    channel: _builtins.str
+    """The channel of the reservation. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units came out of the fence of the channel."""
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "fenced", b"fenced", "order_id", b"order_id", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReservationReacquired: _TypeAlias = ReservationReacquired  # noqa: Y015
 
 @_typing.final
 class ReservationReleased(_message.Message):
@@ -667,19 +815,31 @@ class ReservationReleased(_message.Message):
 
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     quantity: _builtins.int
     """Units released to this stock."""
+    backordered: _builtins.int
+    """How many of the units had waited for goods."""
+    channel: _builtins.str
+    """The channel of the reservation. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units returned to the fence of the channel."""
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        backordered: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backordered", b"backordered", "channel", b"channel", "fenced", b"fenced", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -693,19 +853,31 @@ class ReservationExpired(_message.Message):
 
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """The reservation."""
     quantity: _builtins.int
     """Units released to this stock: all that the reservation still held of it."""
+    backordered: _builtins.int
+    """How many of the units had waited for goods."""
+    channel: _builtins.str
+    """The channel of the reservation. Empty: none."""
+    fenced: _builtins.int
+    """How many of the units returned to the fence of the channel."""
     def __init__(
         self,
         *,
         reservation_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
+        backordered: _builtins.int = ...,
+        channel: _builtins.str = ...,
+        fenced: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backordered", b"backordered", "channel", b"channel", "fenced", b"fenced", "quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -744,6 +916,108 @@ class ReservationExtended(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReservationExtended: _TypeAlias = ReservationExtended  # noqa: Y015
+
+@_typing.final
+class BackorderFilled(_message.Message):
+    """Goods came in for units that waited: they are backordered no longer. No level changed,
+    because the levels count goods as theirs from the moment they come in. The server
+    records it, the oldest waiting line first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """The reservation."""
+    quantity: _builtins.int
+    """Units that wait no longer."""
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quantity", b"quantity", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackorderFilled: _TypeAlias = BackorderFilled  # noqa: Y015
+
+@_typing.final
+class StockFenced(_message.Message):
+    """Units were set aside for a channel, or taken back: `ring_fenced` changed by `delta`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel."""
+    delta: _builtins.int
+    """Units set aside, or if negative, taken back."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        delta: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "delta", b"delta"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StockFenced: _TypeAlias = StockFenced  # noqa: Y015
+
+@_typing.final
+class StockTermsChanged(_message.Message):
+    """The terms of a stock changed, because a policy changed, or its product or store was
+    retired or restored. The fact has all of the terms as from now on. The server records
+    it, at the latest right before the next event of the stock.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    BACKORDER_LIMIT_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_AT_FIELD_NUMBER: _builtins.int
+    ALERT_HYSTERESIS_FIELD_NUMBER: _builtins.int
+    PRODUCT_RETIRED_FIELD_NUMBER: _builtins.int
+    STORE_RETIRED_FIELD_NUMBER: _builtins.int
+    safety_stock: _builtins.int
+    """Units that are never promised."""
+    backorder_limit: _builtins.int
+    """The most units that may wait for goods."""
+    low_stock_at: _builtins.int
+    """The stock is low when `available` falls to this. Unset: it is never low."""
+    alert_hysteresis: _builtins.int
+    """How far `available` must rise above a mark until it has recovered."""
+    product_retired: _builtins.bool
+    """Whether its product is retired."""
+    store_retired: _builtins.bool
+    """Whether its store is retired."""
+    def __init__(
+        self,
+        *,
+        safety_stock: _builtins.int = ...,
+        backorder_limit: _builtins.int = ...,
+        low_stock_at: _builtins.int | None = ...,
+        alert_hysteresis: _builtins.int = ...,
+        product_retired: _builtins.bool = ...,
+        store_retired: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_low_stock_at", b"_low_stock_at", "low_stock_at", b"low_stock_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_low_stock_at", b"_low_stock_at", "alert_hysteresis", b"alert_hysteresis", "backorder_limit", b"backorder_limit", "low_stock_at", b"low_stock_at", "product_retired", b"product_retired", "safety_stock", b"safety_stock", "store_retired", b"store_retired"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__low_stock_at: _TypeAlias = _typing.Literal["low_stock_at"]  # noqa: Y015
+    _WhichOneofArgType__low_stock_at: _TypeAlias = _typing.Literal["_low_stock_at", b"_low_stock_at"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low_stock_at) -> _WhichOneofReturnType__low_stock_at | None: ...
+
+Global___StockTermsChanged: _TypeAlias = StockTermsChanged  # noqa: Y015
 
 @_typing.final
 class ProductChanged(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/stock.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07on_hand\x18\x03 \x01(\x03\x12\x10\n\x08reserved\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x11\n\tshortfall\x18\x06 \x01(\x03\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06states\x18\t \x03(\x0b\x32\x18.inventory.v1.StateUnits\"*\n\nStateUnits\x12\r\n\x05state\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\x03\"0\n\x08StockKey\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\"{\n\x06Levels\x12\x0f\n\x07on_hand\x18\x01 \x01(\x03\x12\x10\n\x08reserved\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x11\n\tshortfall\x18\x04 \x01(\x03\x12(\n\x06states\x18\x05 \x03(\x0b\x32\x18.inventory.v1.StateUnits\">\n\x04Line\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\x9e\x02\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.inventory.v1.ReservationState\x12,\n\x05lines\x18\x05 \x03(\x0b\x32\x1d.inventory.v1.ReservationLine\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x08 \x01(\t\"\x8d\x01\n\x0fReservationLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0c\n\x04held\x18\x04 \x01(\x03\x12\x11\n\tcommitted\x18\x05 \x01(\x03\x12\x10\n\x08released\x18\x06 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x07 \x01(\x03*\xb3\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESERVATION_STATE_ACTIVE\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x03\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x04\x42*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/stock.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x03\n\x05Stock\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x0f\n\x07on_hand\x18\x03 \x01(\x03\x12\x10\n\x08reserved\x18\x04 \x01(\x03\x12\x11\n\tavailable\x18\x05 \x01(\x03\x12\x11\n\tshortfall\x18\x06 \x01(\x03\x12\x0f\n\x07version\x18\x07 \x01(\x03\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06states\x18\t \x03(\x0b\x32\x18.inventory.v1.StateUnits\x12\x13\n\x0b\x62\x61\x63kordered\x18\n \x01(\x03\x12\x15\n\rbackorderable\x18\x0b \x01(\x03\x12\x13\n\x0bring_fenced\x18\x0c \x01(\x03\x12\x14\n\x0csafety_stock\x18\r \x01(\x03\x12\x11\n\tlow_stock\x18\x0e \x01(\x08\x12\x0f\n\x07retired\x18\x0f \x01(\x08\x12(\n\x06\x66\x65nces\x18\x10 \x03(\x0b\x32\x18.inventory.v1.FenceUnits\",\n\nFenceUnits\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\x03\"*\n\nStateUnits\x12\r\n\x05state\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x01(\x03\"0\n\x08StockKey\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\"\xa0\x02\n\x06Levels\x12\x0f\n\x07on_hand\x18\x01 \x01(\x03\x12\x10\n\x08reserved\x18\x02 \x01(\x03\x12\x11\n\tavailable\x18\x03 \x01(\x03\x12\x11\n\tshortfall\x18\x04 \x01(\x03\x12(\n\x06states\x18\x05 \x03(\x0b\x32\x18.inventory.v1.StateUnits\x12\x13\n\x0b\x62\x61\x63kordered\x18\x06 \x01(\x03\x12\x15\n\rbackorderable\x18\x07 \x01(\x03\x12\x13\n\x0bring_fenced\x18\x08 \x01(\x03\x12\x14\n\x0csafety_stock\x18\t \x01(\x03\x12\x11\n\tlow_stock\x18\n \x01(\x08\x12\x0f\n\x07retired\x18\x0b \x01(\x08\x12(\n\x06\x66\x65nces\x18\x0c \x03(\x0b\x32\x18.inventory.v1.FenceUnits\">\n\x04Line\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\"\xaf\x02\n\x0bReservation\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12-\n\x05state\x18\x04 \x01(\x0e\x32\x1e.inventory.v1.ReservationState\x12,\n\x05lines\x18\x05 \x03(\x0b\x32\x1d.inventory.v1.ReservationLine\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\x08 \x01(\t\x12\x0f\n\x07\x63hannel\x18\t \x01(\t\"\xa2\x01\n\x0fReservationLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0c\n\x04held\x18\x04 \x01(\x03\x12\x11\n\tcommitted\x18\x05 \x01(\x03\x12\x10\n\x08released\x18\x06 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x07 \x01(\x03\x12\x13\n\x0b\x62\x61\x63kordered\x18\x08 \x01(\x03*\xb3\x01\n\x10ReservationState\x12!\n\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18RESERVATION_STATE_ACTIVE\x10\x01\x12\x1f\n\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n\x1aRESERVATION_STATE_RELEASED\x10\x03\x12\x1d\n\x19RESERVATION_STATE_EXPIRED\x10\x04\x42*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,20 +33,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.stock_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1P\001Z\030inventory/v1;inventoryv1'
-  _globals['_RESERVATIONSTATE']._serialized_start=1021
-  _globals['_RESERVATIONSTATE']._serialized_end=1200
+  _globals['_RESERVATIONSTATE']._serialized_start=1436
+  _globals['_RESERVATIONSTATE']._serialized_end=1615
   _globals['_STOCK']._serialized_start=76
-  _globals['_STOCK']._serialized_end=302
-  _globals['_STATEUNITS']._serialized_start=304
-  _globals['_STATEUNITS']._serialized_end=346
-  _globals['_STOCKKEY']._serialized_start=348
-  _globals['_STOCKKEY']._serialized_end=396
-  _globals['_LEVELS']._serialized_start=398
-  _globals['_LEVELS']._serialized_end=521
-  _globals['_LINE']._serialized_start=523
-  _globals['_LINE']._serialized_end=585
-  _globals['_RESERVATION']._serialized_start=588
-  _globals['_RESERVATION']._serialized_end=874
-  _globals['_RESERVATIONLINE']._serialized_start=877
-  _globals['_RESERVATIONLINE']._serialized_end=1018
+  _globals['_STOCK']._serialized_end=467
+  _globals['_FENCEUNITS']._serialized_start=469
+  _globals['_FENCEUNITS']._serialized_end=513
+  _globals['_STATEUNITS']._serialized_start=515
+  _globals['_STATEUNITS']._serialized_end=557
+  _globals['_STOCKKEY']._serialized_start=559
+  _globals['_STOCKKEY']._serialized_end=607
+  _globals['_LEVELS']._serialized_start=610
+  _globals['_LEVELS']._serialized_end=898
+  _globals['_LINE']._serialized_start=900
+  _globals['_LINE']._serialized_end=962
+  _globals['_RESERVATION']._serialized_start=965
+  _globals['_RESERVATION']._serialized_end=1268
+  _globals['_RESERVATIONLINE']._serialized_start=1271
+  _globals['_RESERVATIONLINE']._serialized_end=1433
 # @@protoc_insertion_point(module_scope)

@@ -75,6 +75,13 @@ class Stock(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
+    BACKORDERABLE_FIELD_NUMBER: _builtins.int
+    RING_FENCED_FIELD_NUMBER: _builtins.int
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    FENCES_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -86,18 +93,31 @@ class Stock(_message.Message):
     expired. Never negative.
     """
     available: _builtins.int
-    """Units that can be reserved now: those that are sellable and not reserved. Read it,
-    do not compute it: later versions may compute it from more than the levels here.
+    """Units that can be reserved now from stock: the sellable ones without those that are
+    reserved, ring-fenced or kept as safety stock. 0 while it is retired. Read it, do
+    not compute it: later versions may compute it from more than the levels here.
     """
     shortfall: _builtins.int
-    """Units that are reserved but not sellable. Above 0 only after an adjustment or a
-    move to another state left fewer sellable units than `reserved`. Read it, do not
+    """Units that are promised from stock but not sellable. Above 0 only after an
+    adjustment or a move to another state left too few sellable units. Read it, do not
     compute it.
     """
     version: _builtins.int
     """The number of events of this stock, including reservations and expiries. Send it
     as `expected_version` to change the stock only if it has not changed since.
     """
+    backordered: _builtins.int
+    """Reserved units that wait for goods: backordered, and not covered by what has come in."""
+    backorderable: _builtins.int
+    """Units that can be reserved beyond `available`, as backordered. 0 while it is retired."""
+    ring_fenced: _builtins.int
+    """Units set aside for channels: the sum of `fences`."""
+    safety_stock: _builtins.int
+    """Units that are never promised, by the policy of this stock."""
+    low_stock: _builtins.bool
+    """Whether `available` has fallen to the low-stock mark, and has not recovered."""
+    retired: _builtins.bool
+    """Whether its product or its store is retired: nothing new comes in or is promised."""
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """The time when the last of these events was recorded, by the server's clock.
@@ -109,6 +129,10 @@ class Stock(_message.Message):
         """The units on hand that are not sellable, by state, in the order of their names.
         Empty if all units are sellable.
         """
+
+    @_builtins.property
+    def fences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FenceUnits]:
+        """The units left in the ring-fence of each channel, in the order of their names."""
 
     def __init__(
         self,
@@ -122,14 +146,49 @@ class Stock(_message.Message):
         version: _builtins.int = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         states: _abc.Iterable[Global___StateUnits] | None = ...,
+        backordered: _builtins.int = ...,
+        backorderable: _builtins.int = ...,
+        ring_fenced: _builtins.int = ...,
+        safety_stock: _builtins.int = ...,
+        low_stock: _builtins.bool = ...,
+        retired: _builtins.bool = ...,
+        fences: _abc.Iterable[Global___FenceUnits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "product_id", b"product_id", "reserved", b"reserved", "shortfall", b"shortfall", "states", b"states", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backorderable", b"backorderable", "backordered", b"backordered", "fences", b"fences", "low_stock", b"low_stock", "on_hand", b"on_hand", "product_id", b"product_id", "reserved", b"reserved", "retired", b"retired", "ring_fenced", b"ring_fenced", "safety_stock", b"safety_stock", "shortfall", b"shortfall", "states", b"states", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Stock: _TypeAlias = Stock  # noqa: Y015
+
+@_typing.final
+class FenceUnits(_message.Message):
+    """The units of one stock that are set aside for one channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel."""
+    units: _builtins.int
+    """Units left in its fence, 1 or more. They count as on hand; other channels cannot
+    reserve them.
+    """
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        units: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FenceUnits: _TypeAlias = FenceUnits  # noqa: Y015
 
 @_typing.final
 class StateUnits(_message.Message):
@@ -196,17 +255,40 @@ class Levels(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
+    BACKORDERABLE_FIELD_NUMBER: _builtins.int
+    RING_FENCED_FIELD_NUMBER: _builtins.int
+    SAFETY_STOCK_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_FIELD_NUMBER: _builtins.int
+    RETIRED_FIELD_NUMBER: _builtins.int
+    FENCES_FIELD_NUMBER: _builtins.int
     on_hand: _builtins.int
     """Units physically in the store."""
     reserved: _builtins.int
     """Units reserved for customers."""
     available: _builtins.int
-    """Units that can be reserved."""
+    """Units that can be reserved from stock."""
     shortfall: _builtins.int
-    """Units that are reserved but not sellable."""
+    """Units that are promised from stock but not sellable."""
+    backordered: _builtins.int
+    """Reserved units that wait for goods."""
+    backorderable: _builtins.int
+    """Units that can be reserved beyond `available`, as backordered."""
+    ring_fenced: _builtins.int
+    """Units set aside for channels."""
+    safety_stock: _builtins.int
+    """Units that are never promised."""
+    low_stock: _builtins.bool
+    """Whether `available` has fallen to the low-stock mark, and has not recovered."""
+    retired: _builtins.bool
+    """Whether the product or the store is retired."""
     @_builtins.property
     def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateUnits]:
         """The units on hand that are not sellable, by state."""
+
+    @_builtins.property
+    def fences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FenceUnits]:
+        """The units left in the ring-fence of each channel."""
 
     def __init__(
         self,
@@ -216,10 +298,17 @@ class Levels(_message.Message):
         available: _builtins.int = ...,
         shortfall: _builtins.int = ...,
         states: _abc.Iterable[Global___StateUnits] | None = ...,
+        backordered: _builtins.int = ...,
+        backorderable: _builtins.int = ...,
+        ring_fenced: _builtins.int = ...,
+        safety_stock: _builtins.int = ...,
+        low_stock: _builtins.bool = ...,
+        retired: _builtins.bool = ...,
+        fences: _abc.Iterable[Global___FenceUnits] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "on_hand", b"on_hand", "reserved", b"reserved", "shortfall", b"shortfall", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backorderable", b"backorderable", "backordered", b"backordered", "fences", b"fences", "low_stock", b"low_stock", "on_hand", b"on_hand", "reserved", b"reserved", "retired", b"retired", "ring_fenced", b"ring_fenced", "safety_stock", b"safety_stock", "shortfall", b"shortfall", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -273,6 +362,7 @@ class Reservation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     """Its id, chosen by the caller or generated by the server."""
     customer_id: _builtins.str
@@ -285,6 +375,8 @@ class Reservation(_message.Message):
     """Whether units are still held and, if not, how the last of them ended."""
     reference: _builtins.str
     """The `reference` of the request that created it. Empty if it had none."""
+    channel: _builtins.str
+    """The channel for which the units were reserved. Empty: none."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationLine]:
         """One line for each stock, in the order of first mention in the request that
@@ -310,10 +402,11 @@ class Reservation(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         reference: _builtins.str = ...,
+        channel: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "customer_id", b"customer_id", "expire_time", b"expire_time", "lines", b"lines", "order_id", b"order_id", "reference", b"reference", "reservation_id", b"reservation_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "create_time", b"create_time", "customer_id", b"customer_id", "expire_time", b"expire_time", "lines", b"lines", "order_id", b"order_id", "reference", b"reference", "reservation_id", b"reservation_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,12 +428,13 @@ class ReservationLine(_message.Message):
     COMMITTED_FIELD_NUMBER: _builtins.int
     RELEASED_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
     """The store."""
     quantity: _builtins.int
-    """Units reserved at first. Never changes."""
+    """Units reserved: at first, and by amendments since. Never falls."""
     held: _builtins.int
     """Units still held."""
     committed: _builtins.int
@@ -349,6 +443,8 @@ class ReservationLine(_message.Message):
     """Units released by a caller."""
     expired: _builtins.int
     """Units released because the reservation expired."""
+    backordered: _builtins.int
+    """The held units that wait for goods, and cannot be committed yet."""
     def __init__(
         self,
         *,
@@ -359,10 +455,11 @@ class ReservationLine(_message.Message):
         committed: _builtins.int = ...,
         released: _builtins.int = ...,
         expired: _builtins.int = ...,
+        backordered: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed", b"committed", "expired", b"expired", "held", b"held", "product_id", b"product_id", "quantity", b"quantity", "released", b"released", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backordered", b"backordered", "committed", b"committed", "expired", b"expired", "held", b"held", "product_id", b"product_id", "quantity", b"quantity", "released", b"released", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

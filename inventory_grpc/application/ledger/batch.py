@@ -8,13 +8,14 @@ resumes at the same command once the driver has read it. The driver writes the e
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.workbook import NotRead, Workbook
+from inventory_grpc.application.ledger.workbook import FillsFirst, NotRead, OverdueFirst, Workbook
 from inventory_grpc.application.outcomes import Answered, DryRun, Outcome, RequestKey, State
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Change, Event, Key
@@ -31,6 +32,12 @@ MAX_EXPIRED: Final = 256
 MAX_EXPIRED_EVENTS: Final = 2_048
 """Events of one expiry step; its last subject may exceed this."""
 
+MAX_FILLS: Final = 256
+"""Fills recorded in one step."""
+
+MAX_WAITING: Final = 2 * MAX_FILLS
+"""Waiting subjects read of a stock; the batch itself may have ended some of them."""
+
 MAX_DUE: Final = 2 * MAX_EXPIRED
 """Keys of overdue subjects per read; the batch itself may have expired some of them."""
 
@@ -42,6 +49,7 @@ ALL: Final = 2**63
 """More units than any stock has, so that all overdue reservations on it expire."""
 
 _EXPIRING: Final = "overdue reservations are being expired; try again"
+_FILLING: Final = "goods that came in are being given to backorders; try again"
 
 
 @dataclass(slots=True)
@@ -51,6 +59,10 @@ class ReadData:
     answered: dict[RequestKey, Answered | None] = field(default_factory=dict)
     replays: dict[int, Outcome] = field(default_factory=dict)
     due: dict[Key | None, Sequence[Key]] = field(default_factory=dict)
+    waiting: dict[Key, Sequence[Key]] = field(default_factory=dict)
+    """The subjects that wait for goods of a stock, in their order, up to `MAX_WAITING`."""
+    filled: Sequence[Key] | None = None
+    """Stocks on which fills are due."""
 
 
 class Batch:
@@ -91,66 +103,56 @@ class Batch:
                 answer = refusal.with_traceback(None)
             self.answers.append(answer)
             self._expired, self._wanted, self._first_event = 0, {}, len(self.book.recorded)
+            if self.book.own:
+                self.book.own.clear()
 
     def _answer(self, submission: Submission) -> Outcome:
         command, cause, key, fingerprint, scope, is_dry = submission
         if scope is not EVERYWHERE:
             self._check_scope(command, scope)
-        if key is not None:
-            try:
-                answered = self.read.answered[key]
-            except KeyError:
-                raise NotRead(requests=[key]) from None
-            if answered is not None:
-                if answered.fingerprint != fingerprint:
-                    raise RequestIdReused(key.request_id)
-                return self._repeat(answered)
+        if key is not None and (former := self._former(key, fingerprint)) is not None:
+            return former
         if self._is_any_due:
             self._expire_touched(command)
-        book = self.book
-        if is_dry or isinstance(command, AtomicBatch):
-            trial, outcome = self._try(command, cause)
-            if is_dry:
-                return DryRun(*outcome._replace(position=book.head))
-            events, is_told = len(trial.recorded), _tells(outcome, trial.recorded)
-            book.adopt(trial)
+        if isinstance(command, AtomicBatch):
+            book, outcome = self._record_together(command)
+            recorded = [event for event in book.recorded if event.cause.part]
+            events, is_told = len(recorded), _tells(outcome, recorded)
         else:
-            changes = self._decide(command)
+            book, changes = self._decide(command)
+            if is_dry:
+                book = book.fork()
             outcome = book.record(command, changes, cause)
             events, is_told = len(changes), bool(changes)
+        if is_dry:
+            return DryRun(*outcome._replace(position=self.book.head))
+        if book is not self.book:
+            self.book.adopt(book)
         if key is not None:
             first = outcome.position - events + 1
             self._remember(key, fingerprint, outcome, first if is_told else None)
         return outcome
 
-    def _try(self, command: AnyCommand, cause: Cause) -> tuple[Workbook, Outcome]:
-        """Record *command* in a fork of the book."""
-        if isinstance(command, AtomicBatch):
-            return self._try_together(command)
-        changes = self._decide(command)
-        trial = self.book.fork()
-        return trial, trial.record(command, changes, cause)
-
-    def _try_together(self, batch: AtomicBatch) -> tuple[Workbook, Outcome]:
+    def _record_together(self, batch: AtomicBatch) -> tuple[Workbook, Outcome]:
         """Record *batch* in a fork of the book.
 
         If stock is short, expire overdue reservations on all of its stocks and try once more.
         """
-        if not self._wanted:
+        fills: list[Key] = []
+        while True:
+            if self._wanted and not self._free(self._wanted):
+                raise WritesRefused(0.1, _EXPIRING)
             trial = self.book.fork()
+            trial.may_let_go = self._is_any_due and not self._wanted
             try:
+                self._fill(trial, fills)
                 return trial, trial.record_together(batch.parts)
-            except Refusal as refusal:
-                shortage = refusal.shortage()
-                if not shortage or not self._is_any_due:
-                    raise
-            kinds = {type(key) for key in shortage}
-            others = [key for key in batch.touches if type(key) in kinds]
-            self._wanted = dict.fromkeys([*shortage, *others], ALL)
-        if not self._free(self._wanted):
-            raise WritesRefused(0.1, _EXPIRING)
-        trial = self.book.fork()
-        return trial, trial.record_together(batch.parts)
+            except OverdueFirst as overdue:
+                kinds = {type(key) for key in overdue.wanted}
+                others = [key for key in batch.touches if type(key) in kinds]
+                self._wanted = dict.fromkeys([*overdue.wanted, *others], ALL)
+            except FillsFirst as due:
+                fills += due.streams
 
     def _check_scope(self, command: AnyCommand, scope: Scope) -> None:
         """Refuse a command about what is outside *scope*, or does not exist, in the same way.
@@ -181,8 +183,16 @@ class Batch:
                     raise
             touched.update(command.touches)
 
-    def _repeat(self, answered: Answered) -> Outcome:
-        """Return the original answer."""
+    def _former(self, key: RequestKey, fingerprint: bytes) -> Outcome | None:
+        """Return the original answer to a request; None for a new one."""
+        try:
+            answered = self.read.answered[key]
+        except KeyError:
+            raise NotRead(requests=[key]) from None
+        if answered is None:
+            return None
+        if answered.fingerprint != fingerprint:
+            raise RequestIdReused(key.request_id)
         outcome = answered.outcome or self.read.replays.get(answered.position)
         if outcome is None:
             raise NotRead(replay=answered.position)
@@ -211,17 +221,26 @@ class Batch:
                 if state is not None and state.is_due(self.book.now):
                     self._expire(state)
 
-    def _decide(self, command: Command) -> Sequence[Change]:
-        """Decide; if stock is short, expire overdue reservations on it and decide once more."""
-        try:
-            return command.decide(self.book)
-        except Refusal as refusal:
-            shortage = refusal.shortage()
-            if not shortage or not self._is_any_due:
-                raise
-        if not self._free(shortage):
-            raise WritesRefused(0.1, _EXPIRING)
-        return command.decide(self.book)
+    def _decide(self, command: Command) -> tuple[Workbook, Sequence[Change]]:
+        """Decide; return the changes, and the book to record them in.
+
+        If stock is short, expire overdue reservations on it and decide once more. If fills are
+        due on stocks that it lowers, record them before it, in a fork: with a refusal, they are
+        discarded.
+        """
+        book = self.book
+        book.may_let_go = self._is_any_due
+        while True:
+            try:
+                return book, command.decide(book)
+            except OverdueFirst as overdue:
+                book = self.book
+                if not self._free(overdue.wanted):
+                    raise WritesRefused(0.1, _EXPIRING) from None
+                book.may_let_go = False
+            except FillsFirst as due:
+                book = book.fork() if book is self.book else book
+                self._fill(book, due.streams)
 
     def _free(self, wanted: Mapping[Key, int]) -> bool:
         """Expire overdue subjects, oldest first, until *wanted* is available.
@@ -255,6 +274,61 @@ class Batch:
                 break
             self._expire(state)
 
+    def fill_due(self) -> None:
+        """Record one step of the fills that are due.
+
+        Raises:
+            NotRead: data is missing; see `answer_all`.
+        """
+        if self.read.filled is None:
+            raise NotRead(fills=True)
+        self.book.require(self.read.filled)
+        left = MAX_FILLS - len(self.book.recorded)
+        for stream in self.read.filled:
+            left -= self._fill_one(self.book, stream, left)
+
+    def _fill(self, book: Workbook, streams: Sequence[Key]) -> None:
+        """Record in *book* all fills that are due on *streams*."""
+        left = MAX_FILLS
+        for stream in streams:
+            left -= self._fill_one(book, stream, left)
+            if book.get(stream).levels.fills_due:
+                raise WritesRefused(0.1, _FILLING)
+
+    def _fill_one(self, book: Workbook, stream: Key, limit: int) -> int:
+        """Record up to *limit* of the fills that are due on *stream*; return their number."""
+        due: int = book.get(stream).levels.fills_due
+        if not due:
+            return 0
+        if stream not in self.read.waiting:
+            raise NotRead(waiting=[stream])
+        filled = 0
+        for _, waiting, state in self._waiting(book, stream):
+            if not due or filled == limit:
+                break
+            units = min(due, waiting)
+            book.append_own(state.fill(stream, units), Cause())
+            due, filled = due - units, filled + 1
+        return filled
+
+    def _waiting(self, book: Workbook, stream: Key) -> Sequence[tuple[int, int, State]]:
+        """Return since when and for how many units subjects wait for goods of *stream*, in order.
+
+        Those that came to wait in this batch are the last ones, so they are left out if not all
+        of the others were read.
+        """
+        keys = dict.fromkeys(self.read.waiting[stream])
+        if len(keys) < MAX_WAITING:
+            keys |= dict.fromkeys(book.recorded_about(stream))
+        book.require(keys)
+        queue: list[tuple[int, int, State]] = []
+        for key in keys:
+            state = book.get(key)
+            units, since = state.waiting(stream)
+            if units:
+                queue.append((since, units, state))
+        return sorted(queue, key=itemgetter(0))
+
     def _has_expired_enough(self) -> bool:
         events = len(self.book.recorded) - self._first_event
         return self._expired == MAX_EXPIRED or events >= MAX_EXPIRED_EVENTS
@@ -273,7 +347,7 @@ class Batch:
     def _expire(self, state: State) -> None:
         changes = state.expire()
         self.book.require([key for key, _ in changes])
-        self.book.append(changes, Cause(occur_time=state.expire_time))
+        self.book.append_own(changes, Cause(occur_time=state.expire_time))
         self._expired += 1
 
 

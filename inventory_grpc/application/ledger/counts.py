@@ -17,6 +17,7 @@ class Work(Enum):
 
     COMMANDS = "commands"
     EXPIRY = "expiry"
+    FILLS = "fills"
     FORGETTING = "forgetting"
 
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ledger.batch import MAX_DUE, Batch
+from inventory_grpc.application.ledger.batch import MAX_DUE, MAX_FILLS, MAX_WAITING, Batch
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.outcomes import State
-from inventory_grpc.application.ports import Expected, Transaction
+from inventory_grpc.application.ports import Expected, Pending, Transaction
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.values import EventAt, Instant
+from inventory_grpc.domain.values import EventAt
 
 MAX_BEHIND: Final = 5_000
 """Events of other processes that update cached states; with more, all states are evicted."""
@@ -32,7 +32,7 @@ class Result:
     foreign_events: Sequence[Event]
     skipped: bool
     """Whether there were too many events of other processes to read them."""
-    next_expiry: Instant | None
+    pending: Pending
 
 
 class Prefetch(NamedTuple):
@@ -74,13 +74,13 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     cached = prefetched.states if prefetched and not skipped else None
     book = Workbook(head.position, now, states, cached, needs_catalogue=needs_catalogue)
     book.follow(foreign_events)
-    batch = Batch(book, transaction.earliest_expiry())
+    batch = Batch(book, transaction.pending().expiry)
     if work is not None:
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
         _run(transaction, batch, work)
         transaction.write(batch.book.recorded, batch.remembered)
-    return Result(batch, foreign_events, skipped, transaction.earliest_expiry())
+    return Result(batch, foreign_events, skipped, transaction.pending())
 
 
 def _run(transaction: Transaction, batch: Batch, work: Work) -> None:
@@ -109,3 +109,7 @@ def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
         batch.read.replays[missing.replay] = transaction.replay(missing.replay)
     for stream in missing.due:
         batch.read.due[stream] = transaction.due(batch.book.now, MAX_DUE, stream)
+    for stream in missing.waiting:
+        batch.read.waiting[stream] = transaction.waiting(stream, MAX_WAITING)
+    if missing.fills:
+        batch.read.filled = transaction.fills_due(MAX_FILLS)

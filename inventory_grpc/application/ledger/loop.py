@@ -182,8 +182,8 @@ class Ledger:
             elif self._mailbox and upkeep.lets_commands_pass():
                 await self._mailbox.fill(MAX_COMMANDS)
                 await self._answer(self._mailbox.take(MAX_COMMANDS))
-            elif upkeep.is_expiry_due():
-                await upkeep.expire()
+            elif upkeep.is_step_due():
+                await upkeep.step()
             elif upkeep.is_behind():
                 await upkeep.catch_up()
             else:
@@ -191,7 +191,7 @@ class Ledger:
 
     async def _answer(self, entries: Sequence[Entry]) -> None:
         """Execute *entries* in one transaction, and answer every caller."""
-        self._upkeep.just_expired = False
+        self._upkeep.just_stepped = False
         if not entries:
             return
         try:

@@ -1,11 +1,11 @@
-"""The work of the writer that no caller waits for: expiry, forgetting, following.
+"""The work of the writer that no caller waits for: expiry, fills, forgetting, following.
 
 None of it may starve the commands, and the commands may not starve it.
 """
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from inventory_grpc.application.failpoints import pause
@@ -34,7 +34,7 @@ FOLLOW_AGAIN_SECONDS: Final = 1.0
 
 
 class Upkeep:
-    """Expires overdue reservations, deletes old requests, and reads events of other processes."""
+    """Expires overdue reservations, fills backorders, deletes old requests, follows others."""
 
     def __init__(
         self, writer: Writer, clock: LogClock, breaker: CircuitBreaker, remember_seconds: float
@@ -42,9 +42,10 @@ class Upkeep:
         self._writer, self._clock, self._breaker = writer, clock, breaker
         self._remember_micros = round(remember_seconds * 1e6)
         self._moved_elsewhere = True
-        self.just_expired = False
-        """Whether the last transaction was a step of expiry."""
-        self._expire_at = 0.0
+        self.just_stepped = False
+        """Whether the last transaction was a step of this work."""
+        self._last_step = Work.FILLS
+        self._step_at = 0.0
         self._follow_at = 0.0
         self._forget_at = _monotonic()
 
@@ -55,24 +56,27 @@ class Upkeep:
 
     def expiry_lag(self) -> int:
         """Return how long the oldest overdue hold has been overdue, in microseconds."""
-        expiry = self._writer.next_expiry
+        expiry = self._writer.pending.expiry
         return 0 if expiry is None else max(0, self._clock.now() - expiry)
 
-    def is_expiry_due(self) -> bool:
-        return self._overdue() is not None
-
     def lets_commands_pass(self) -> bool:
-        """Return whether waiting commands come before overdue holds."""
-        overdue = self._overdue()
-        return overdue is None or self.just_expired or overdue < EXPIRY_PATIENCE_MICROS
+        """Return whether waiting commands come before the next step."""
+        if self.just_stepped or not self.is_step_due():
+            return True
+        return not self._writer.pending.fills and self.expiry_lag() < EXPIRY_PATIENCE_MICROS
 
-    def _overdue(self) -> int | None:
-        """Return `expiry_lag` if holds are to be expired now, else None."""
-        expiry = self._writer.next_expiry
-        if expiry is None or _monotonic() < self._expire_at:
-            return None
-        overdue = self._clock.now() - expiry
-        return overdue if overdue >= 0 else None
+    def is_step_due(self) -> bool:
+        return bool(self._due())
+
+    def _due(self) -> Sequence[Work]:
+        """Return the kinds of work of which a step is due."""
+        if _monotonic() < self._step_at:
+            return []
+        expiry, fills = self._writer.pending
+        due = [Work.FILLS] if fills else []
+        if expiry is not None and expiry <= self._clock.now():
+            due.append(Work.EXPIRY)
+        return due
 
     def is_forgetting_due(self, *, commands_wait: bool) -> bool:
         patience = FORGET_PATIENCE_SECONDS if commands_wait else 0.0
@@ -87,18 +91,24 @@ class Upkeep:
         seconds = self._forget_at - _monotonic()
         if self._moved_elsewhere:  # and the events could not be read
             seconds = min(seconds, self._follow_at - _monotonic())
-        if self._writer.next_expiry is not None:
-            until_expiry = (self._writer.next_expiry - self._clock.now()) / 1e6
-            # a failed expiry is not retried before `_expire_at`
-            seconds = min(seconds, max(until_expiry, self._expire_at - _monotonic()))
+        expiry, fills = self._writer.pending
+        until_step = self._step_at - _monotonic()  # a failed one is not retried before
+        if fills:
+            seconds = min(seconds, until_step)
+        if expiry is not None:
+            until_expiry = (expiry - self._clock.now()) / 1e6
+            seconds = min(seconds, max(until_expiry, until_step))
         return max(0.0, seconds)
 
-    async def expire(self) -> None:
-        """Expire one step of overdue reservations."""
-        self.just_expired = True
+    async def step(self) -> None:
+        """Do one step: of the kind that had no turn last, if several are due."""
+        due = self._due()
+        self._last_step = next((kind for kind in due if kind is not self._last_step), due[0])
+        self.just_stepped = True
         await pause("before_expire")
-        if not await self._in_background(self._writer.expire_due(), Work.EXPIRY):
-            self._expire_at = _monotonic() + 1.0
+        work = self._writer.fill_due if self._last_step is Work.FILLS else self._writer.expire_due
+        if not await self._in_background(work(), self._last_step):
+            self._step_at = _monotonic() + 1.0
 
     async def forget(self) -> None:
         """Delete one step of requests that are too old to be repeated."""

@@ -1,6 +1,7 @@
 """The states of a batch, which decisions read, and the events that it adds."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Self
@@ -9,6 +10,7 @@ from inventory_grpc.application.failures import CommandTooLarge
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.outcomes import Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.domain.alerts import NO_ALERTS, alerts_between
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
@@ -28,6 +30,24 @@ class NotRead(Exception):
     """The position of the first event of a command whose answer is repeated."""
     due: Collection[Key | None] = ()
     """Streams whose overdue subjects are needed; None stands for all streams."""
+    waiting: Collection[Key] = ()
+    """Stocks whose waiting subjects are needed."""
+    fills: bool = False
+    """Whether the stocks are needed on which fills are due."""
+
+
+@dataclass(eq=False)
+class OverdueFirst(Exception):
+    """Overdue holds on these stocks are to expire, until so many units are available."""
+
+    wanted: Mapping[Key, int]
+
+
+@dataclass(eq=False)
+class FillsFirst(Exception):
+    """The fills that are due on these stocks are to be recorded before the command."""
+
+    streams: Sequence[Key]
 
 
 class Workbook:
@@ -51,6 +71,10 @@ class Workbook:
         self.recorded: list[Event] = []
         self.trails: dict[EventAt, Trail | None] = {}
         """Trails read in this transaction, as of its start."""
+        self.may_let_go = False
+        """Whether overdue holds expire for the current command, if it lacks units."""
+        self.own = Counter[Key]()
+        """The server's own events for the current command, by stream."""
         self._start = position
         self._earlier: Sequence[Event] = ()
         """Events of this batch that were recorded before a fork."""
@@ -99,10 +123,24 @@ class Workbook:
         if unread := [key for key in keys if key not in self.states and key not in self._cached]:
             raise NotRead(keys=unread)
 
+    def version_before(self, key: Key) -> int:
+        version: int = self.get(key).version
+        return version - self.own[key] if self.own else version
+
+    def let_go_overdue(self, wanted: Mapping[Key, int]) -> None:
+        if self.may_let_go and wanted:
+            raise OverdueFirst(wanted)
+
+    def fill_due(self, stock_ids: Collection[Key]) -> None:
+        self.require(stock_ids)
+        if due := [key for key in stock_ids if self.get(key).levels.fills_due]:
+            raise FillsFirst(due)
+
     def fork(self) -> Self:
         """Return a workbook that continues from here, and leaves this one as it is."""
         forked = copy(self)
         forked.states, forked.recorded = dict(self.states), []
+        forked.own = Counter(self.own)
         forked._earlier = [*self._earlier, *self.recorded]  # noqa: SLF001  of the same class
         return forked
 
@@ -149,9 +187,12 @@ class Workbook:
         position = self.head
         first = first or position + 1
         for key, fact in changes:
-            after = (states.get(key) or self.get(key)).then(fact, now)
+            before = states.get(key) or self.get(key)
+            after = before.then(fact, now)
             position += 1
-            values = (position, first, key, after.version, now, cause, fact, after.levels)
+            levels, version = after.levels, after.version
+            alerts = alerts_between(before.levels, levels, version) if levels else NO_ALERTS
+            values = (position, first, key, version, now, cause, fact, levels, alerts)
             states[key] = streams[key] = after
             recorded.append(event := new(Event, values))
             if (subject := fact.subject) is not None:
@@ -159,6 +200,16 @@ class Workbook:
         self.head = position
         subjects = [self._evolve(*subject) for subject in about.items()] if about else []
         return new(Outcome, (position, list(streams.values()), subjects, False, ()))
+
+    def append_own(self, changes: Sequence[Change], cause: Cause) -> None:
+        """Append the facts of a command of the server itself, which comes before a caller's."""
+        self.append(changes, cause)
+        self.own.update(key for key, _ in changes)
+
+    def recorded_about(self, stream: Key) -> Collection[Key]:
+        """Return the subjects of this batch's events of *stream*."""
+        events = [event for event in (*self._earlier, *self.recorded) if event.key == stream]
+        return dict.fromkeys(key for event in events if (key := event.fact.subject) is not None)
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])

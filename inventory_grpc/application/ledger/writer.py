@@ -18,7 +18,14 @@ from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import BatchTimes
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import NOTHING, EventBus, Storage, StorageError, Transaction
+from inventory_grpc.application.ports import (
+    NOTHING,
+    EventBus,
+    Pending,
+    Storage,
+    StorageError,
+    Transaction,
+)
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
@@ -50,8 +57,8 @@ class Writer:
         self._clock = clock
         self._states = states
         self._drive = partial(drive, needs_catalogue=needs_catalogue)
-        self.next_expiry: Instant | None = None
-        """The earliest expire time, as of the last transaction."""
+        self.pending = Pending()
+        """As of the last transaction."""
 
     async def start(self) -> None:
         """Read the end of the log, and discard all cached states."""
@@ -84,6 +91,10 @@ class Writer:
     async def expire_due(self) -> None:
         """Expire one step of overdue subjects."""
         await self._transact(Batch.expire_due)
+
+    async def fill_due(self) -> None:
+        """Record one step of the fills that are due."""
+        await self._transact(Batch.fill_due)
 
     async def forget(self, before: Instant, limit: int) -> int:
         """Delete up to *limit* requests answered before a time; return their number."""
@@ -123,7 +134,7 @@ class Writer:
 
     def _keep(self, result: Result) -> None:
         self._states.keep(result.batch.book.head, result.batch.book.states)
-        self.next_expiry = result.next_expiry
+        self.pending = result.pending
 
     def _publish(self, result: Result) -> None:
         """Notify this process; an error here must not become the answer to committed commands."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, Query, Reading
 from inventory_grpc.application.queries.snapshot import Latest
-from inventory_grpc.domain.event import StateUnits
+from inventory_grpc.domain.levels import ShownLevels
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -35,12 +35,8 @@ class StocksById(Query[Stocks]):
 class ProductInventory(NamedTuple):
     """The sums of a product over all stores, and some of its stocks; the sums are exact."""
 
-    on_hand: int
-    reserved: int
-    available: int
-    shortfall: int
-    states: tuple[StateUnits, ...]
-    """The units by state, of states other than sellable."""
+    total: ShownLevels
+    """Its flags have no meaning."""
     stocks: Listing[Inventory, StockKey]
 
 
@@ -116,8 +112,7 @@ async def availability(
         stock = stocks.get(stock_id)
         available = 0
         if stock is not None:
-            promised = stock.levels.reserved - held.get(stock_id, 0)
-            available = max(0, stock.levels.sellable - promised)
+            available = stock.levels.available + held.get(stock_id, 0)
         lines.append(Availability(stock_id, requested, available))
     return Reading(lines, as_of)
 
@@ -131,7 +126,7 @@ async def find_product_inventory(
         LevelTooHigh: a sum does not fit into the response.
     """
     reading = await snapshot.read(query)
-    highest = max(reading.value[:4])
+    highest = max(value for value in reading.value.total if isinstance(value, int))
     if highest > MAX_TOTAL:
         raise LevelTooHigh(ProductId(query.product_id), highest)
     return reading

@@ -1,10 +1,11 @@
 """The hash chain of the log, and the limits of one command's events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from inventory_grpc.application.failures import CommandTooLarge
+from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import KIND, encoded
@@ -26,6 +27,11 @@ NumberedEvent: TypeAlias = tuple[Event, int, int | None]
 """An event with the numbers of its stream and of its subject."""
 
 
+def bits(alerts: Collection[Alert]) -> int:
+    """Return *alerts* as they are stored in a column: a bit for each."""
+    return sum(1 << alert.value for alert in alerts)
+
+
 def link(previous: bytes, event: bytes) -> bytes:
     """Return the hash over *event* and, by *previous*, all earlier events."""
     return sha256(previous + event).digest()
@@ -42,7 +48,7 @@ def chained(
     digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
     encoding = encoded(log_id, [event for event, _, _ in recorded])
     for (event, stream, subject), data in zip(recorded, encoding, strict=True):
-        position, first, _, version, _, _, fact, _ = event
+        position, first, _, version, _, _, fact, _, alerts = event
         digest = sha256(digest + data).digest()
         ordinal = position - first
         size = len(data) + (size if ordinal else 0)
@@ -50,6 +56,7 @@ def chained(
             raise CommandTooLarge(ordinal + 1, MAX_COMMAND_EVENTS)
         if size > MAX_COMMAND_BYTES:
             raise CommandTooLarge(size, MAX_COMMAND_BYTES, "bytes")
-        rows.append((position, stream, version, ordinal, KIND[type(fact)], subject, data, digest))
+        keys = stream, version, ordinal, KIND[type(fact)], subject
+        rows.append((position, *keys, data, digest, bits(alerts) if alerts else None))
     last, _, _ = recorded[-1]
     return Tail(last.position, digest, last.record_time), rows

@@ -1,8 +1,8 @@
 """Encodes folded states as JSON, for snapshots and for stored answers without events.
 
 A state is an array of its kind and an object of its fields, so a new noun needs no change here.
-Tuples are arrays, and mappings are arrays of pairs. An empty tuple at the end of a tuple is left
-out, so stocks without units by state have the text that they always had.
+Tuples are arrays, and mappings are arrays of pairs. An empty tuple or None at the end of a
+tuple is left out, so stocks without particulars have the text that they always had.
 """
 
 import json
@@ -83,11 +83,14 @@ def _loaded(stored: list[Any]) -> State:
     return _CLASS_OF_KIND[kind](**{name: readers[name](value) for name, value in fields.items()})
 
 
+_LEFT_OUT: Final = (((),), (None,))
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401  the value of any field
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return [_plain(part) for part in (value[:-1] if value[-1:] == ((),) else value)]
+        return [_plain(part) for part in (value[:-1] if value[-1:] in _LEFT_OUT else value)]
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(part)] for key, part in value.items()]
     return str(value) if type(value) in KIND_OF_KEY else value

@@ -31,7 +31,7 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
     stores.READ_MODEL,
 )
 
-VERSION: Final = 7
+VERSION: Final = 8
 """Increment this with every change of a table or projection: older tables are then rebuilt."""
 
 TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)

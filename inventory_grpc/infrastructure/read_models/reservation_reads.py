@@ -11,6 +11,7 @@ from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import Stocks, StocksById
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.values import (
+    Channel,
     CustomerId,
     Instant,
     OrderId,
@@ -19,7 +20,6 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
-from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
 from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.read_models.read_model import in_scope
 from inventory_grpc.infrastructure.read_models.stocks import find_stocks
@@ -42,7 +42,7 @@ Bindings = list[int | str]
 _COLUMNS: Final = (
     "reservations.reservation, "
     "(SELECT name FROM subjects WHERE subject = reservations.reservation), "
-    "customer_id, order_id, reference, state, create_time, reservations.expire_time"
+    "customer_id, order_id, reference, state, create_time, reservations.expire_time, channel"
 )
 
 _OWN_LINES: Final = (
@@ -183,16 +183,13 @@ def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
 
 
 def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
-    number, reservation_id, customer_id, order_id, reference, state, create_time, expire_time = row
-    # in the order of the cart, which is the order of its events
+    number, reservation_id, customer_id, order_id, reference, state, *others = row
+    create_time, expire_time, channel = others
     rows = connection.execute(
-        "SELECT product_id, store_id, quantity, committed, released, expired "
-        "FROM events JOIN reservation_lines AS line "
-        "ON line.reservation = events.subject AND line.stream = events.stream "
-        "JOIN streams ON streams.stream = events.stream "
-        "WHERE position >= ? AND position < ? AND position - ordinal = "
-        "(SELECT position - ordinal FROM events WHERE position = ?) ORDER BY position",
-        (number, number + MAX_COMMAND_EVENTS, number),
+        "SELECT product_id, store_id, quantity, committed, released, expired, "
+        "backordered, fenced, ifnull(amended, first) "
+        "FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ? ORDER BY first",
+        (number,),
     )
     lines = {
         StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)
@@ -210,4 +207,5 @@ def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
         lines=lines,
         held=sum(line.held for line in lines.values()),
         position=number,
+        channel=Channel(channel) if channel else None,
     )

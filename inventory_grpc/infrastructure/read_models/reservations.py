@@ -7,14 +7,16 @@ import apsw
 
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StocksById
-from inventory_grpc.domain.reservation import (
+from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.reservation_facts import (
     FACTS,
+    BackorderFilled,
     ReservationCommitted,
     ReservationExpired,
     ReservationExtended,
     ReservationFact,
+    ReservationReacquired,
     ReservationReleased,
-    ReservationState,
     StockReserved,
 )
 from inventory_grpc.domain.values import Instant, OrderId, ReservationId
@@ -37,7 +39,8 @@ CREATE TABLE reservations (
   reference   TEXT    NOT NULL,
   state       TEXT    NOT NULL,
   create_time INTEGER NOT NULL,
-  expire_time INTEGER
+  expire_time INTEGER,
+  channel     TEXT
 ) STRICT;
 CREATE INDEX reservations_of_customer ON reservations (customer_id);
 CREATE INDEX reservations_for_order ON reservations (order_id) WHERE order_id IS NOT NULL;
@@ -52,6 +55,10 @@ CREATE TABLE reservation_lines (
   committed   INTEGER NOT NULL DEFAULT 0,
   released    INTEGER NOT NULL DEFAULT 0,
   expired     INTEGER NOT NULL DEFAULT 0,
+  backordered INTEGER NOT NULL DEFAULT 0 CHECK (backordered >= 0),
+  fenced      INTEGER NOT NULL DEFAULT 0 CHECK (fenced >= 0),
+  first       INTEGER NOT NULL,  -- the position of its first `StockReserved`
+  amended     INTEGER,           -- that of its last one, if it has several
   expire_time INTEGER,
   PRIMARY KEY (reservation, stream),
   CHECK (quantity = held + committed + released + expired)
@@ -59,18 +66,25 @@ CREATE TABLE reservation_lines (
 CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
+CREATE INDEX lines_waiting ON reservation_lines (stream, ifnull(amended, first))
+  WHERE backordered > 0;
 """
 
 _INSERT_RESERVATIONS: Final = "INSERT INTO reservations {}"
-_INSERT_LINES: Final = (
-    "INSERT INTO reservation_lines (reservation, stream, quantity, held, expire_time) {}"
+_ADD_TO_LINES: Final = (
+    "INSERT INTO reservation_lines "
+    "(reservation, stream, quantity, held, backordered, fenced, first, amended, expire_time) {} "
+    "ON CONFLICT (reservation, stream) DO UPDATE SET "
+    "quantity = quantity + excluded.quantity, held = held + excluded.held, "
+    "backordered = backordered + excluded.backordered, fenced = fenced + excluded.fenced, "
+    "amended = ifnull(excluded.amended, excluded.first)"
 )
 _UPDATE_LINES: Final = (
-    "WITH moved (reservation, stream, committed, released, expired) AS ({}) "
-    "UPDATE reservation_lines AS line SET "
-    "held = held - moved.committed - moved.released - moved.expired, "
-    "committed = line.committed + moved.committed, released = line.released + moved.released, "
-    "expired = line.expired + moved.expired "
+    "WITH moved (reservation, stream, held, committed, released, expired, backordered, fenced) "
+    "AS ({}) UPDATE reservation_lines AS line SET "
+    "held = line.held + moved.held, committed = line.committed + moved.committed, "
+    "released = line.released + moved.released, expired = line.expired + moved.expired, "
+    "backordered = line.backordered + moved.backordered, fenced = line.fenced + moved.fenced "
     "FROM moved WHERE line.reservation = moved.reservation AND line.stream = moved.stream"
 )
 _UPDATE_RESERVATIONS: Final = (
@@ -83,16 +97,18 @@ _UPDATE_RESERVATIONS: Final = (
 
 _ACTIVE: Final = ReservationState.ACTIVE.value
 _ENDS: Final = {
-    ReservationCommitted: (0, ReservationState.COMMITTED.value),
-    ReservationReleased: (1, ReservationState.RELEASED.value),
-    ReservationExpired: (2, ReservationState.EXPIRED.value),
+    ReservationCommitted: ReservationState.COMMITTED.value,
+    ReservationReacquired: ReservationState.COMMITTED.value,
+    ReservationReleased: ReservationState.RELEASED.value,
+    ReservationExpired: ReservationState.EXPIRED.value,
 }
-"""The index of the units in `_UPDATE_LINES`, and the state of a reservation that holds none."""
+"""The state of a reservation that holds nothing after the fact."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    new_reservations, new_lines = list[Row](), list[Row]()
-    ended_units: dict[tuple[int, int], list[int]] = {}
+    new_reservations = list[Row]()
+    added: dict[tuple[int, int], Row] = {}
+    moved: dict[tuple[int, int], list[int]] = {}
     ended_reservations: dict[int, tuple[str, OrderId | None]] = {}
     new_times: dict[int, Instant | None] = {}
     new_line_times: dict[tuple[int, int], Instant | None] = {}
@@ -102,27 +118,26 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
         fact: Any = event.fact  # looked up by class: `match` takes twice as long
         kind = type(fact)
         if kind is StockReserved:
-            units, time = fact.quantity, fact.expire_time
-            new_lines.append((number, stream, units, units, time))
+            line = number, stream
+            added[line] = _added(added.get(line), fact, event.position)
             if event.position == number:
                 about = fact.customer_id, fact.order_id, event.cause.reference
-                new_reservations.append((number, *about, _ACTIVE, event.record_time, time))
-        elif kind in _ENDS:
-            place, state = _ENDS[kind]
-            ended_units.setdefault((number, stream), [0, 0, 0])[place] += fact.quantity
-            _, order_id = ended_reservations.get(number, (state, None))
-            if kind is ReservationCommitted:
-                order_id = order_id or fact.order_id
-            ended_reservations[number] = state, order_id
+                times = event.record_time, fact.expire_time
+                new_reservations.append((number, *about, _ACTIVE, *times, fact.channel))
         elif kind is ReservationExtended:
             new_times[number] = new_line_times[number, stream] = fact.expire_time
         elif isinstance(fact, ReservationFact):
-            raise AssertionError(f"{fact} has no projection")
+            units = moved.setdefault((number, stream), [0, 0, 0, 0, 0, 0])
+            for place, change in enumerate(_moves(fact)):
+                units[place] += change
+            if kind in _ENDS:
+                _, order_id = ended_reservations.get(number, (None, None))
+                if isinstance(fact, ReservationCommitted | ReservationReacquired):
+                    order_id = order_id or fact.order_id
+                ended_reservations[number] = _ENDS[kind], order_id
     execute_with(connection, _INSERT_RESERVATIONS, new_reservations)
-    execute_with(connection, _INSERT_LINES, new_lines)
-    execute_with(
-        connection, _UPDATE_LINES, [(*line, *units) for line, units in ended_units.items()]
-    )
+    execute_with(connection, _ADD_TO_LINES, [(*line, *row) for line, row in added.items()])
+    execute_with(connection, _UPDATE_LINES, [(*line, *units) for line, units in moved.items()])
     execute_with(
         connection,
         _UPDATE_RESERVATIONS,
@@ -138,13 +153,36 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
     )
 
 
-def earliest_expiry(connection: apsw.Connection) -> Instant | None:
-    """Return the earliest expire time of all holds, including overdue ones."""
-    time: int | None = connection.execute(
-        "SELECT min(expire_time) FROM reservations "
-        "WHERE state = 'active' AND expire_time IS NOT NULL"
-    ).get
-    return None if time is None else Instant(time)
+def _added(before: Row | None, fact: StockReserved, position: int) -> Row:
+    """Return the values of a line in `_ADD_TO_LINES`, with *fact* added to those *before*."""
+    units, waiting, fenced = fact.quantity, fact.backordered, fact.fenced
+    if before is None:
+        return units, units, waiting, fenced, position, None, fact.expire_time
+    quantity, held, backordered, taken, first, _, expire_time = before
+    sums = quantity + units, held + units, backordered + waiting, taken + fenced
+    return *sums, first, position, expire_time
+
+
+def _moves(fact: ReservationFact) -> Sequence[int]:
+    """Return the changes of a line: held, committed, released, expired, backordered, fenced."""
+    match fact:
+        case ReservationCommitted(_, _, units, _, fenced):
+            return -units, units, 0, 0, 0, -fenced
+        case ReservationReacquired(_, _, units):
+            return 0, units, 0, -units, 0, 0
+        case ReservationReleased(_, units, waiting, _, fenced):
+            return -units, 0, units, 0, -waiting, -fenced
+        case ReservationExpired(_, units, waiting, _, fenced):
+            return -units, 0, 0, units, -waiting, -fenced
+        case BackorderFilled(_, units):
+            return 0, 0, 0, 0, -units, 0
+    raise AssertionError(f"{fact} has no projection")
+
+
+EARLIEST_EXPIRY: Final = (
+    "SELECT min(expire_time) FROM reservations WHERE state = 'active' AND expire_time IS NOT NULL"
+)
+"""Selects the earliest expire time of all holds, including overdue ones."""
 
 
 def due(connection: apsw.Connection, now: Instant, limit: int) -> Sequence[ReservationId]:
@@ -167,6 +205,16 @@ def due_on(
         "WHERE stream = ? AND held > 0 AND expire_time IS NOT NULL AND expire_time <= ? "
         "ORDER BY expire_time, reservation LIMIT ?",
         (stream, now, limit),
+    )
+    return [ReservationId(name) for (name,) in rows]
+
+
+def waiting_on(connection: apsw.Connection, stream: int, limit: int) -> Sequence[ReservationId]:
+    """Return the reservations that wait for goods of a stock, in the order of their lines."""
+    rows = connection.execute(
+        "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
+        "WHERE stream = ? AND backordered > 0 ORDER BY ifnull(amended, first) LIMIT ?",
+        (stream, limit),
     )
     return [ReservationId(name) for (name,) in rows]
 

@@ -7,6 +7,7 @@ levels were wrong, `verify` would report them.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import starmap
 from typing import Any, Final
 
 import apsw
@@ -20,9 +21,17 @@ from inventory_grpc.application.queries.stock import (
     StockKey,
     StockQuery,
 )
-from inventory_grpc.domain.event import Levels, StateUnits
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import (
+    FenceUnits,
+    Levels,
+    Particulars,
+    ShownLevels,
+    StateUnits,
+    Terms,
+)
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId, UnitState
+from inventory_grpc.domain.values import Channel, Instant, ProductId, StockId, StoreId, UnitState
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.log.ids import STOCK, kind_and_name
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel, in_scope
@@ -44,41 +53,48 @@ CREATE TABLE stocks (
   reserved    INTEGER NOT NULL CHECK (reserved >= 0),
   version     INTEGER NOT NULL,
   update_time INTEGER NOT NULL,
-  states      TEXT  -- an object of units by state, of those other than sellable; seldom not NULL
-) STRICT
+  available   INTEGER NOT NULL,  -- this and the next three follow from the others
+  shortfall   INTEGER,  -- NULL if there is none, as in the next ones
+  low_stock   INTEGER,
+  fills_due   INTEGER,
+  particulars TEXT      -- as `Particulars` has them; seldom not NULL
+) STRICT;
+CREATE INDEX stocks_short ON stocks (stream) WHERE shortfall IS NOT NULL;
+CREATE INDEX stocks_low ON stocks (stream) WHERE low_stock IS NOT NULL;
+CREATE INDEX stocks_filled ON stocks (stream) WHERE fills_due IS NOT NULL
 """
 
 _UPSERT: Final = (
     "INSERT INTO stocks {} ON CONFLICT (stream) DO UPDATE SET "
     "on_hand = excluded.on_hand, reserved = excluded.reserved, "
-    "version = excluded.version, update_time = excluded.update_time, states = excluded.states"
+    "version = excluded.version, update_time = excluded.update_time, "
+    "available = excluded.available, shortfall = excluded.shortfall, "
+    "low_stock = excluded.low_stock, fills_due = excluded.fills_due, "
+    "particulars = excluded.particulars"
 )
 
 # in one row, because each fetch of a row releases the GIL, see multirow.py
 _SELECT_BY_NAME: Final = (
     "WITH wanted (place, name) AS ({}) SELECT json_group_array(json_array("  # noqa: S608  made of constants, values are bound
-    "place, stream, on_hand, reserved, version, update_time, states)) "
+    "place, stream, on_hand, reserved, version, update_time, particulars)) "
     f"FROM wanted CROSS JOIN streams ON kind = {STOCK} AND streams.name = wanted.name "
     "JOIN stocks USING (stream)"
 )
 
 _SELECT: Final = (
-    "SELECT product_id, store_id, on_hand, reserved, version, update_time, states "
+    "SELECT product_id, store_id, on_hand, reserved, version, update_time, particulars "
     "FROM streams JOIN stocks USING (stream)"
 )
 _HEAD: Final = "(SELECT max(position) FROM events)"
 _IS_NAMED: Final = "kind = ? AND name = ?"
 _SELECT_ONE: Final = (
-    f"SELECT {_HEAD}, on_hand, reserved, version, update_time, states "  # noqa: S608  as above
+    f"SELECT {_HEAD}, on_hand, reserved, version, update_time, particulars "  # noqa: S608  as above
     f"FROM streams JOIN stocks USING (stream) WHERE {_IS_NAMED}"
 )
 _SELECT_MISSING: Final = f"SELECT {_HEAD}, NOT EXISTS (SELECT 1 FROM streams WHERE {_IS_NAMED})"  # noqa: S608  as above
 
-_SELECT_LEVELS: Final = "SELECT on_hand, reserved, states, version FROM stocks WHERE stream = ?"
-
-_AVAILABLE: Final = (
-    "max(0, on_hand - reserved - CASE WHEN states IS NULL THEN 0 "
-    "ELSE (SELECT sum(value) FROM json_each(states)) END)"
+_SELECT_LEVELS: Final = (
+    "SELECT on_hand, reserved, particulars, version FROM stocks WHERE stream = ?"
 )
 
 _HALF: Final = 32
@@ -87,11 +103,14 @@ of the halves always fit."""
 
 _HALVES: Final = ", ".join(
     f"ifnull(sum({level} >> {_HALF}), 0), ifnull(sum({level} & {2**_HALF - 1}), 0)"
-    for level in ("on_hand", "reserved", _AVAILABLE)
+    for level in ("on_hand", "reserved", "available", "ifnull(shortfall, 0)")
 )
-_SELECT_SUMS: Final = f"SELECT count(states), {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
-_SELECT_STATES: Final = (
-    "SELECT states FROM streams JOIN stocks USING (stream) WHERE states IS NOT NULL"
+_SELECT_SUMS: Final = (
+    f"SELECT count(particulars), {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
+)
+_SELECT_PARTICULARS: Final = (
+    "SELECT on_hand, reserved, particulars FROM streams JOIN stocks USING (stream) "
+    "WHERE particulars IS NOT NULL"
 )
 
 _Source = tuple[str, list[int | str], str]
@@ -102,14 +121,24 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
     rows: dict[int, Row] = {}
     for event, stream, _ in recorded:
         if event.after is not None:
-            on_hand, reserved, states = event.after
-            stored = _stored(states) if states else None
-            rows[stream] = (stream, on_hand, reserved, event.version, event.record_time, stored)
+            rows[stream] = _row(stream, event)
     execute_with(connection, _UPSERT, [*rows.values()])
 
 
-def _stored(states: Sequence[StateUnits]) -> str:
-    return dumps({str(state): units for state, units in states}).decode()
+def _row(stream: int, event: Event) -> Row:
+    on_hand, reserved, particulars = after = event.after
+    version, time = event.version, event.record_time
+    if particulars is None:
+        spare = on_hand - reserved
+        available, shortfall = (spare, None) if spare >= 0 else (0, -spare)
+        return stream, on_hand, reserved, version, time, available, shortfall, None, None, None
+    seldom = after.shortfall or None, after.low_stock or None, after.fills_due or None
+    stored = _stored(particulars)
+    return stream, on_hand, reserved, version, time, after.available, *seldom, stored
+
+
+def _stored(particulars: Particulars) -> str:
+    return dumps(particulars, default=list).decode()
 
 
 def find_stocks(
@@ -140,36 +169,49 @@ def levels_of(connection: apsw.Connection, stream: int) -> tuple[Levels, int]:
     row = connection.execute(_SELECT_LEVELS, (stream,)).fetchone()
     if row is None:
         return Levels(0, 0), 0
-    on_hand, reserved, states, version = row
-    return _levels(on_hand, reserved, states), version
+    on_hand, reserved, particulars, version = row
+    return _levels(on_hand, reserved, particulars), version
 
 
 def _product(connection: apsw.Connection, query: ProductInventoryById) -> ProductInventory:
     visible, stores = in_scope(query.scope)
     where, bindings = f"product_id = ? AND {visible}", (query.product_id, *stores)
-    has_states, *halves = connection.execute(f"{_SELECT_SUMS} WHERE {where}", bindings).get
-    states = _sums_of_states(connection, where, bindings) if has_states else ()
+    has_particulars, *halves = connection.execute(f"{_SELECT_SUMS} WHERE {where}", bindings).get
+    sums = [(high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)]
+    others = _other_sums(connection, where, bindings) if has_particulars else ()
     rows = connection.execute(
         f"{_SELECT} WHERE product_id = ? AND {visible} AND store_id > ? ORDER BY store_id LIMIT ?",
         (query.product_id, *stores, query.after_store, query.limit + 1),
     ).fetchall()
-    on_hand, reserved, available = (
-        (high << _HALF) + low for high, low in zip(halves[::2], halves[1::2], strict=True)
-    )
-    # for each stock, available less shortfall is sellable less reserved
-    shortfall = available + reserved - Levels(on_hand, reserved, states).sellable
     stocks = [_stock_of(row) for row in rows[: query.limit]]
     after = stocks[-1].stock_id if len(rows) > query.limit else None
-    return ProductInventory(on_hand, reserved, available, shortfall, states, Listing(stocks, after))
+    return ProductInventory(ShownLevels(*sums, *others), Listing(stocks, after))
 
 
-def _sums_of_states(
+def _other_sums(
     connection: apsw.Connection, where: str, bindings: Sequence[str]
-) -> tuple[StateUnits, ...]:
-    sums = Counter[str]()
-    for (states,) in connection.execute(f"{_SELECT_STATES} AND {where}", bindings):
-        sums.update(loads(states))
-    return tuple(StateUnits(UnitState(state), units) for state, units in sorted(sums.items()))
+) -> tuple[tuple[StateUnits, ...], int, int, int, int, bool, bool, tuple[FenceUnits, ...]]:
+    """Return the sums of what few stocks have, in the order of `ShownLevels`; it has no flags."""
+    states, fences, numbers = Counter[UnitState](), Counter[Channel](), [0, 0, 0, 0]
+    for row in connection.execute(f"{_SELECT_PARTICULARS} AND {where}", bindings):
+        levels = _levels(*row)
+        states.update(dict(levels.states))
+        fences.update(dict(levels.fences))
+        added = levels.backordered, levels.backorderable, levels.ring_fenced, levels.safety_stock
+        numbers = [total + units for total, units in zip(numbers, added, strict=True)]
+    backordered, backorderable, ring_fenced, safety_stock = numbers
+    by_state = tuple(starmap(StateUnits, sorted(states.items())))
+    by_channel = tuple(starmap(FenceUnits, sorted(fences.items())))
+    return (
+        by_state,
+        backordered,
+        backorderable,
+        ring_fenced,
+        safety_stock,
+        False,
+        False,
+        by_channel,
+    )
 
 
 def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
@@ -236,7 +278,7 @@ def _scan(
         terms.append(f"store_id IN ({', '.join('?' * len(query.store_ids))})")
         bound += sorted(query.store_ids)
     if query.max_available is not None:
-        terms.append(f"{_AVAILABLE} <= ?")
+        terms.append("available <= ?")
         bound.append(query.max_available)
     rows = connection.execute(
         f"{_SELECT} WHERE {' AND '.join(terms)} ORDER BY {order} LIMIT ?", (*bound, limit)
@@ -258,17 +300,35 @@ def _stock(  # noqa: PLR0913, PLR0917  the columns
     reserved: int,
     version: int,
     update_time: int,
-    states: str | None,
+    particulars: str | None,
 ) -> Inventory:
-    levels = _levels(on_hand, reserved, states)
+    levels = _levels(on_hand, reserved, particulars)
     return Inventory(stock_id, levels, version, Instant(update_time))
 
 
-def _levels(on_hand: int, reserved: int, states: str | None) -> Levels:
-    if states is None:
+def _levels(on_hand: int, reserved: int, particulars: str | None) -> Levels:
+    if particulars is None:
         return Levels(on_hand, reserved)
-    units = loads(states).items()
-    return Levels(on_hand, reserved, tuple(StateUnits(UnitState(name), n) for name, n in units))
+    states, fences, waiting, terms, is_low, is_still_out = loads(particulars)
+    read = Particulars(
+        tuple(StateUnits(UnitState(state), units) for state, units in states),
+        tuple(FenceUnits(Channel(channel), units) for channel, units in fences),
+        waiting,
+        Terms(*terms),
+        is_low,
+        is_still_out,
+    )
+    return Levels(on_hand, reserved, read)
+
+
+def filled(connection: apsw.Connection, limit: int) -> Sequence[StockId]:
+    """Return stocks for which goods have come in, and whose fills are not recorded."""
+    rows = connection.execute(
+        "SELECT product_id, store_id FROM stocks CROSS JOIN streams USING (stream) "
+        "WHERE fills_due IS NOT NULL LIMIT ?",
+        (limit,),
+    )
+    return [StockId(ProductId(product_id), StoreId(store_id)) for product_id, store_id in rows]
 
 
 READ_MODEL: Final[ReadModel] = ReadModel(

@@ -46,11 +46,14 @@ CREATE TABLE events (
   event          BLOB    NOT NULL,  -- inventory.v1.Event, as followers receive it
   hash           BLOB    NOT NULL,  -- SHA-256 over the previous hash and `event`
   second_subject INTEGER,           -- if an event is about two subjects
+  alerts         INTEGER,           -- if it has alerts: a bit for each, 1 << its number in the message
   UNIQUE (stream, version)
 ) STRICT;
 CREATE INDEX events_of_subject ON events (subject) WHERE subject IS NOT NULL;
 CREATE INDEX events_of_second_subject ON events (second_subject)
   WHERE second_subject IS NOT NULL;
+
+CREATE INDEX events_with_alerts ON events (position, alerts) WHERE alerts IS NOT NULL;
 
 CREATE TABLE requests (
   request     INTEGER PRIMARY KEY,  -- in the order of time; the oldest are deleted first

@@ -6,10 +6,11 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.failpoints import reach
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
-from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.log.chain import NumberedEvent, bits
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 from inventory_grpc.infrastructure.read_models import stocks
 from inventory_grpc.infrastructure.sqlite.events import broken_links
@@ -35,7 +36,7 @@ def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[R
             "WHERE before.stream = events.stream AND before.version = events.version - 1 "
             "AND before.position < events.position), "
             "stream, version, ordinal, events.kind, subject, "
-            "second_subject, streams.kind, id, product_id, store_id, streams.name, "
+            "second_subject, alerts, streams.kind, id, product_id, store_id, streams.name, "
             "subjects.kind, subjects.name "
             "FROM events LEFT JOIN streams USING (stream) LEFT JOIN subjects USING (subject) "
             "WHERE position > ? AND position <= ? ORDER BY position",
@@ -68,8 +69,8 @@ def play(
             if command and command[0][0].command_position != event.command_position:
                 whole += command
                 command = []
-            recorded = event, keys[0], keys[4]
-            yield from _misfits(known, recorded, keys)
+            recorded = known.whole(event, keys[0]), keys[0], keys[4]
+            yield from _misfits(known, event, keys)
             if event.after is None and not follows:
                 yield f"event {position}: is not the next one of {event.key}"
             known.move(recorded)
@@ -92,6 +93,21 @@ class _Known:
         if stock is None:
             stock = self._stocks[stream] = stocks.levels_of(self._target, stream)
         return stock
+
+    def after(self, event: Event, stream: int) -> tuple[Levels, int]:
+        """Return the levels and the version that must follow *event*."""
+        levels, version = self.stock(stream)
+        return levels.after(event.fact), version + 1
+
+    def whole(self, event: Event, stream: int) -> Event:
+        """Return *event* with all of the levels after it, of which it shows some."""
+        if event.after is None:
+            return event
+        levels, _ = self.after(event, stream)
+        shown = event.after.on_hand, event.after.reserved
+        if shown != levels[:2]:
+            levels = levels._replace(on_hand=shown[0], reserved=shown[1])
+        return event._replace(after=levels)
 
     def move(self, recorded: NumberedEvent) -> None:
         event, stream, _ = recorded
@@ -116,11 +132,10 @@ class LogInconsistent(Exception):
     """The log contradicts itself; `inventory-grpc verify` lists every inconsistency."""
 
 
-def _misfits(known: _Known, recorded: NumberedEvent, keys: Sequence[Any]) -> Iterator[str]:
-    """Yield each contradiction of *recorded* to its stored keys, or to the events before it."""
-    event, stream, _ = recorded
+def _misfits(known: _Known, event: Event, keys: Sequence[Any]) -> Iterator[str]:
+    """Yield each contradiction of *event* to its stored keys, or to the events before it."""
     at = f"event {event.position}"
-    _, version, ordinal, kind, subject, second_subject, *names = keys
+    stream, version, ordinal, kind, subject, second_subject, alerts, *names = keys
     named = [*stream_row(event.key), kind_and_name(event.key)[1]]
     if names[:5] != named or (event.version == 1 and stream != event.position):
         yield f"{at}: is of {event.key}, kept in stream {stream} of {names[:5]}"
@@ -132,9 +147,10 @@ def _misfits(known: _Known, recorded: NumberedEvent, keys: Sequence[Any]) -> Ite
     is_later = subject is not None and subject > event.position
     if names[5:] != about or is_later or second_subject is not None:
         yield f"{at}: is about {about}, kept under {subject}, {second_subject} of {names[5:]}"
+    if (alerts or 0) != bits(event.alerts):
+        yield f"{at}: has the alerts {bits(event.alerts)}, kept as {alerts}"
     if event.after is None:
         return
-    levels, before = known.stock(stream)
-    follows = levels.after(event.fact), before + 1
-    if follows != (event.after, event.version):
-        yield f"{at}: levels and version after it should be {(*follows[0], follows[1])}"
+    after, expected_version = known.after(event, stream)
+    if (after.shown, expected_version) != (event.after.shown, event.version):
+        yield f"{at}: levels and version after it should be {(*after.shown, expected_version)}"

@@ -18,7 +18,7 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 APPLICATION_ID: Final = 0x496E7674
 """`Invt`, in the header of every inventory database."""
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The format of the log, see log.sql. A file of a newer format is not changed."""
 
 LOG_ID_LENGTH: Final = 12

@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
-from inventory_grpc.application.ports import Head, KeptTime
+from inventory_grpc.application.ports import Head, KeptTime, Pending
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
@@ -16,7 +16,7 @@ from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
-from inventory_grpc.infrastructure.read_models import reservations
+from inventory_grpc.infrastructure.read_models import reservations, stocks
 from inventory_grpc.infrastructure.read_models.corrections import find_trail
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -34,10 +34,14 @@ _ANSWERED: Final = (
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
     "FROM wanted CROSS JOIN requests USING (actor, request_id)"
 )
+_PENDING: Final = (
+    f"SELECT ({reservations.EARLIEST_EXPIRY}), "  # noqa: S608  constants
+    "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL)"
+)
 _STREAMS: Final = "INSERT INTO streams {}"
 _SUBJECTS: Final = "INSERT INTO subjects {}"
 _EVENTS: Final = (
-    "INSERT INTO events (position, stream, version, ordinal, kind, subject, event, hash) {}"
+    "INSERT INTO events (position, stream, version, ordinal, kind, subject, event, hash, alerts) {}"
 )
 _REQUESTS: Final = (
     "INSERT INTO requests (actor, request_id, fingerprint, position, outcome, record_time) {}"
@@ -183,11 +187,19 @@ class SqliteTransaction:
         )
         return self._connection.changes()
 
-    def earliest_expiry(self) -> Instant | None:
-        return reservations.earliest_expiry(self._connection)
+    def pending(self) -> Pending:
+        expiry, fills = self._connection.execute(_PENDING).get
+        return Pending(None if expiry is None else Instant(expiry), bool(fills))
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         if stream is None:
             return reservations.due(self._connection, now, limit)
         number = self._ids.stream(self._connection, stream)
         return reservations.due_on(self._connection, number, now, limit) if number else []
+
+    def waiting(self, stream: Key, limit: int) -> Sequence[Key]:
+        number = self._ids.stream(self._connection, stream)
+        return reservations.waiting_on(self._connection, number, limit) if number else []
+
+    def fills_due(self, limit: int) -> Sequence[Key]:
+        return stocks.filled(self._connection, limit)

@@ -44,8 +44,10 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
                 before,
                 schema.FORMAT,
             )
-            if before == 1:
-                _upgrade(connection)
+            if before < 2:  # noqa: PLR2004  the formats that changed tables
+                _upgrade_to_2(connection)
+            if before < 4:  # noqa: PLR2004  as above
+                _upgrade_to_4(connection)
             connection.pragma("user_version", schema.FORMAT)
         rebuild(connection, head, lambda position: progress(position, head))
     reach("upgrade_end")
@@ -57,11 +59,33 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
     return head
 
 
-def _upgrade(connection: apsw.Connection) -> None:
-    connection.execute(schema.sql("upgrade.sql"))
+def _upgrade_to_2(connection: apsw.Connection) -> None:
+    connection.execute(schema.sql("upgrade_to_2.sql"))
     _name_subjects(connection)
     connection.create_scalar_function("by_kind", _by_kind, 1)
     connection.execute("UPDATE requests SET outcome = by_kind(outcome) WHERE outcome IS NOT NULL")
+
+
+def _upgrade_to_4(connection: apsw.Connection) -> None:
+    connection.execute(schema.sql("upgrade_to_4.sql"))
+    connection.create_scalar_function("with_particulars", _with_particulars, 1)
+    connection.execute(
+        "UPDATE requests SET outcome = with_particulars(outcome) WHERE outcome IS NOT NULL"
+    )
+
+
+def _with_particulars(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it
+    """Convert a stored answer to format 4, where the units by state are one of the particulars."""
+    content: dict[str, Any] = json.loads(*outcome)
+    for kind, state in content["streams"]:
+        if kind == STOCK and len(state["levels"]) == _WITH_STATES:
+            *levels, states = state["levels"]
+            state["levels"] = [*levels, [states]]
+    return json.dumps(content, separators=(",", ":"))
+
+
+_WITH_STATES: Final = 3
+"""The length of the levels of a stock with units by state in format 3."""
 
 
 def _name_subjects(connection: apsw.Connection) -> None:

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from inventory_grpc.application.ports import Fault, StorageError, T, Transaction
-from inventory_grpc.domain.reservation import ReservationExpired
+from inventory_grpc.domain.reservation_facts import ReservationExpired
 from tests.robustness.simulation.chance import Chance
 from tests.robustness.simulation.drafts import Change, Draft
 from tests.robustness.simulation.loop import SeededLoop

@@ -47,7 +47,7 @@ class Port(MemoryStore):
         expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs nothing here
     ) -> T:
         try:
-            unasked = self.ledger is not None and self.ledger._upkeep.just_expired
+            unasked = self.ledger is not None and self.ledger._upkeep.just_stepped
             return await self._disk.transact(self._who, self.base, work, unasked=unasked)
         except StorageError as error:
             self._note(error)

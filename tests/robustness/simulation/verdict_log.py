@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,

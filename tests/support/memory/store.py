@@ -8,7 +8,15 @@ from operator import attrgetter
 from typing import Final
 
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
-from inventory_grpc.application.ports import NOTHING, Expected, Head, KeptTime, T, Transaction
+from inventory_grpc.application.ports import (
+    NOTHING,
+    Expected,
+    Head,
+    KeptTime,
+    Pending,
+    T,
+    Transaction,
+)
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
@@ -186,9 +194,20 @@ class MemoryTransaction:
             self._forgotten[key] = requests.pop(key)
         return len(old)
 
-    def earliest_expiry(self) -> Instant | None:
+    def pending(self) -> Pending:
         due = self._tables.due(None)
-        return due[0].expire_time if due else None
+        return Pending(due[0].expire_time if due else None, bool(self._tables.filled))
+
+    def waiting(self, stream: Key, limit: int) -> Sequence[Key]:
+        queue = sorted(
+            (reservation.waiting(stream)[1], reservation.reservation_id)
+            for _, reservation in self._tables.newest()
+            if reservation.waiting(stream)[0]
+        )
+        return [name for _, name in queue[:limit]]
+
+    def fills_due(self, limit: int) -> Sequence[Key]:
+        return [*self._tables.filled][:limit]
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         return _over(self._tables.due(stream), now, limit)

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from inventory_grpc.application.outcomes import Answered, RequestKey, State
 from inventory_grpc.application.ports import KeptTime
 from inventory_grpc.domain.book import apply_event
-from inventory_grpc.domain.event import Event, Key, Levels
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.reversal import Trail
@@ -49,6 +50,8 @@ class Tables:
         self.requests: dict[RequestKey, Answered] = {}
         """In the order in which they were answered."""
         self.kept_time: KeptTime | None = None
+        self.filled: dict[Key, None] = {}
+        """The stocks for which goods have come in, and whose fills are not recorded."""
         self._reservations: dict[ReservationId, Numbered] = {}
         self._due: dict[StockId | None, list[Due]] = {}
 
@@ -71,6 +74,7 @@ class Tables:
             self.encoded.append(data)
             self.events.append(event)
             positions.append(event.position)
+            self._note_fills(event.key)
             if (name := event.fact.subject) is not None:
                 before = changed.get(name) or self.reservation(name) or Reservation.begin(event)
                 changed[name] = before.evolve([event])
@@ -88,8 +92,15 @@ class Tables:
             if (name := event.fact.subject) is not None:
                 _shorten(self.begun, name)
                 touched.add(name)
+        for event in gone:
+            self._note_fills(event.key)
         for reservation_id in touched:
             self._show(reservation_id, self.reservation_at(reservation_id, position))
+
+    def _note_fills(self, key: Key) -> None:
+        self.filled.pop(key, None)
+        if isinstance(key, StockId) and self.stream(key).levels.fills_due:
+            self.filled[key] = None
 
     def stock_ids(self) -> Iterator[StockId]:
         """Yield the stocks that have a history."""

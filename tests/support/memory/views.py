@@ -20,12 +20,13 @@ from inventory_grpc.application.queries.stock import (
     StocksById,
 )
 from inventory_grpc.application.queries.store import StoreQuery
-from inventory_grpc.domain.event import Key, Levels, StateUnits
+from inventory_grpc.domain.event import Key
+from inventory_grpc.domain.levels import FenceUnits, Levels, ShownLevels, StateUnits
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store, StoreKey
-from inventory_grpc.domain.values import ReservationId, StockId, UnitState
+from inventory_grpc.domain.values import Channel, ReservationId, StockId, UnitState
 from tests.support.memory.tables import Numbered, Tables
 
 
@@ -87,21 +88,29 @@ def _product(tables: Tables, query: ProductInventoryById) -> ProductInventory:
     ]
     levels = [stock.levels for stock in stocks]
     following = [stock for stock in stocks if stock.stock_id.store_id > query.after_store]
-    return ProductInventory(
-        on_hand=sum(level.on_hand for level in levels),
-        reserved=sum(level.reserved for level in levels),
-        available=sum(level.available for level in levels),
-        shortfall=sum(level.shortfall for level in levels),
-        states=_sums_of_states(levels),
-        stocks=_listing(following, query.limit, _key),
-    )
+    return ProductInventory(_total(levels), _listing(following, query.limit, _key))
 
 
-def _sums_of_states(levels: Sequence[Levels]) -> tuple[StateUnits, ...]:
-    sums = Counter[UnitState]()
+def _total(levels: Sequence[Levels]) -> ShownLevels:
+    """Return the sums of numbers, and of states and fences by name; there are no flags."""
+    states, fences, numbers = Counter[UnitState](), Counter[Channel](), Counter[str]()
     for level in levels:
-        sums.update(dict(level.states))
-    return tuple(StateUnits(*each) for each in sorted(sums.items()))
+        states.update(dict(level.states))
+        fences.update(dict(level.fences))
+        shown = level.shown._asdict()
+        numbers.update({name: units for name, units in shown.items() if type(units) is int})
+    return ShownLevels(
+        on_hand=numbers["on_hand"],
+        reserved=numbers["reserved"],
+        available=numbers["available"],
+        shortfall=numbers["shortfall"],
+        states=tuple(StateUnits(*each) for each in sorted(states.items())),
+        backordered=numbers["backordered"],
+        backorderable=numbers["backorderable"],
+        ring_fenced=numbers["ring_fenced"],
+        safety_stock=numbers["safety_stock"],
+        fences=tuple(FenceUnits(*each) for each in sorted(fences.items())),
+    )
 
 
 def _list_stock(tables: Tables, query: StockQuery) -> Listing[Inventory, StockKey]:

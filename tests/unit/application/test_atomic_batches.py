@@ -7,7 +7,7 @@ from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.outcomes import DryRun, Outcome
 from inventory_grpc.domain.product import PutProduct
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.reservation import ReservationExpired
+from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.values import Never, ProductId, Span, Ttl
 from inventory_grpc.infrastructure.log.states_json import dump_outcome, load_outcome
 from tests.support.clock import ManualClock

@@ -11,9 +11,11 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.outcomes import DryRun, Outcome, RequestKey
 from inventory_grpc.domain.book import Book, Command
-from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder, Levels
+from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.reservation import Reservation, ReservationCommitted, StockReserved
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reservation_facts import ReservationCommitted, StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from tests.support.history import doing, event_of
 from tests.support.stores import in_memory

@@ -6,7 +6,8 @@ import pytest
 
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ports import Reading
-from inventory_grpc.domain.event import Fact, Levels
+from inventory_grpc.domain.event import Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import StockId

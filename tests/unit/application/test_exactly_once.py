@@ -10,7 +10,8 @@ from inventory_grpc.application.ledger import upkeep
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Levels
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Never

@@ -21,7 +21,8 @@ from inventory_grpc.application.ledger.mailbox import Answer
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.event import Change, Levels
+from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.stock_commands import AddStock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until

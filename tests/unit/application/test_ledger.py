@@ -11,7 +11,8 @@ from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger import mailbox
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Event, Levels
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.infrastructure.codec import encoded
 from tests.support.engine import PATIENCE_SECONDS, Engine, running, settle

@@ -150,7 +150,7 @@ async def test_nobody_waits_long_while_very_many_holds_are_let_go_of(
 
 
 async def is_done(engine: Engine) -> bool:
-    earliest = await engine.store.storage.observe(lambda t: t.earliest_expiry())
+    earliest = await engine.store.storage.observe(lambda t: t.pending().expiry)
     return earliest is None
 
 

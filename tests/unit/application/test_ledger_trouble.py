@@ -18,7 +18,8 @@ from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ledger.mailbox import Entry
 from inventory_grpc.application.ports import Expected, Fault, KeptTime, StorageError, Transaction
-from inventory_grpc.domain.event import Event, Levels
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.clock import ManualClock
 from tests.support.engine import PATIENCE_SECONDS, Engine, assemble, running, settle, until

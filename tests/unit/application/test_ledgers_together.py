@@ -7,7 +7,8 @@ import pytest
 
 from inventory_grpc.application.ledger import driver
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.event import Event, Levels
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.clock import ManualClock
 from tests.support.engine import Engine, assemble, running, settle
@@ -180,9 +181,9 @@ async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
     assert (await other.queries.latest().get(KETTLES)).value.levels == Levels(5, 0)
     await one.record(remove(2))
     troubles = [StorageError(Fault.BUSY)]
-    original = MemoryTransaction.earliest_expiry
+    original = MemoryTransaction.pending
 
-    def earliest_expiry(self: MemoryTransaction) -> object:
+    def pending(self: MemoryTransaction) -> object:
         # the second time it is asked is when the events have been looked at
         troubles.append(StorageError(Fault.BUSY))
         if len(troubles) == 3:
@@ -190,7 +191,7 @@ async def test_what_others_recorded_is_not_lost_with_a_look_that_failed(
         return original(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(MemoryTransaction, "earliest_expiry", earliest_expiry)
+        patched.setattr(MemoryTransaction, "pending", pending)
         other.ledger.follow()
         await settle()
     other.ledger.follow()

@@ -7,9 +7,10 @@ from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
-from inventory_grpc.domain.reservation import ReservationExpired, ReservationState
+from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.values import Never, ReservationId, Until
 from tests.support.clock import ManualClock
 from tests.support.history import appending, doing, expired_in

@@ -1,7 +1,7 @@
 """The state cache stays within its size and agrees with the log."""
 
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from tests.support.world import KETTLES, R1, TOASTERS

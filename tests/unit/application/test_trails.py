@@ -11,7 +11,8 @@ from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Cause, Levels
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import Refusal, SubjectNotFound
 from inventory_grpc.domain.reversal import AlreadyReversed, NotReversible, Trail
 from inventory_grpc.domain.stock import Inventory, StockAdded

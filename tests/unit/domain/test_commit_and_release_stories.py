@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -13,11 +13,10 @@ from inventory_grpc.domain.refusals import (
     ReservationNotFound,
     ShortLine,
 )
-from inventory_grpc.domain.reservation import (
+from inventory_grpc.domain.reservation import ReservationState, ReservedLine
+from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationReleased,
-    ReservationState,
-    ReservedLine,
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted
@@ -57,7 +56,7 @@ def test_a_commit_without_lines_takes_all_that_is_held() -> None:
 
 def test_a_commit_with_lines_takes_so_many_more() -> None:
     book = given(*HELD).when(commit({KETTLES: 2})).then(ReservationCommitted(R1, None, 2))
-    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=2)
+    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=2, since=3)
     assert reservation(book).state is ReservationState.ACTIVE
     given(*HELD, ReservationCommitted(R1, None, 2)).when(commit({KETTLES: 2})).then(
         ReservationCommitted(R1, None, 2)
@@ -89,7 +88,7 @@ def test_a_shortfall_cancels_no_hold_and_a_part_can_be_committed() -> None:
         .when(commit({KETTLES: 3}))
         .then(ReservationCommitted(R1, None, 3))
     )
-    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=3)
+    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=3, since=3)
     assert reservation(book).state is ReservationState.ACTIVE
     assert book.inventory(KETTLES).levels == Levels(0, 2)
 
@@ -124,7 +123,7 @@ def test_a_release_gives_back_what_is_held() -> None:
     )
     assert book.inventory(KETTLES).levels == Levels(7, 0)
     assert reservation(book).state is ReservationState.RELEASED
-    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=2, released=3)
+    assert reservation(book).lines[KETTLES] == ReservedLine(5, committed=2, released=3, since=3)
 
 
 def test_a_release_with_lines_gives_back_so_many_more() -> None:

@@ -2,18 +2,18 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Cause, Levels
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     InvalidValue,
     Violation,
 )
-from inventory_grpc.domain.reservation import (
+from inventory_grpc.domain.reservation import ReservationState, ReservedLine
+from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationExpired,
     ReservationExtended,
     ReservationReleased,
-    ReservationState,
-    ReservedLine,
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded
@@ -103,7 +103,7 @@ def test_an_expiry_lets_go_of_all_that_is_still_held_and_of_nothing_else() -> No
         story.book.record(movement)
     over = reservation(story.book)
     assert over.state is ReservationState.EXPIRED
-    assert over.lines[KETTLES] == ReservedLine(5, committed=4, expired=1)
+    assert over.lines[KETTLES] == ReservedLine(5, committed=4, expired=1, since=3)
     assert story.book.inventory(KETTLES).levels == Levels(5, 0)
     assert over.expire() == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals, reversal
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,

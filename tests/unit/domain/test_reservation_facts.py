@@ -2,8 +2,9 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Levels
-from inventory_grpc.domain.reservation import Reservation, ReservationFact, StockReserved
+from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.reservation import Reservation
+from inventory_grpc.domain.reservation_facts import ReservationFact, StockReserved
 from inventory_grpc.domain.values import CustomerId, immutable
 from tests.support.history import event_of
 from tests.support.world import ANA, BEN, KETTLES, NOON, R1

@@ -10,11 +10,11 @@ from inventory_grpc.domain.refusals import (
     ShortLine,
     Violation,
 )
-from inventory_grpc.domain.reservation import (
+from inventory_grpc.domain.reservation import ReservationState
+from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationExpired,
     ReservationReleased,
-    ReservationState,
     StockReserved,
 )
 from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockRemoved

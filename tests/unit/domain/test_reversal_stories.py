@@ -2,14 +2,15 @@
 
 import pytest
 
-from inventory_grpc.domain.event import Fact, Levels
+from inventory_grpc.domain.event import Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     LevelTooHigh,
     ShortLine,
     SubjectNotFound,
 )
-from inventory_grpc.domain.reservation import ReservationReleased, StockReserved
+from inventory_grpc.domain.reservation_facts import ReservationReleased, StockReserved
 from inventory_grpc.domain.reversal import (
     AlreadyReversed,
     Correction,

@@ -5,7 +5,8 @@ from typing import Final
 import pytest
 
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.event import Fact, Levels, StateUnits
+from inventory_grpc.domain.event import Fact
+from inventory_grpc.domain.levels import Levels, Particulars, StateUnits
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,
@@ -14,7 +15,7 @@ from inventory_grpc.domain.refusals import (
     VersionConflict,
     Violation,
 )
-from inventory_grpc.domain.reservation import ReservationCommitted, StockReserved
+from inventory_grpc.domain.reservation_facts import ReservationCommitted, StockReserved
 from inventory_grpc.domain.stock import (
     Inventory,
     StockAdded,
@@ -57,7 +58,7 @@ def units(**by_state: int) -> tuple[StateUnits, ...]:
 
 
 def short(asked: int, there: int, state: UnitState | None) -> InsufficientStock:
-    return InsufficientStock([ShortLine(KETTLES, asked, there)], state)
+    return InsufficientStock([ShortLine(KETTLES, asked, there)], state or "available")
 
 
 def unknown(field: str, state: str = "on_display") -> InvalidValue:
@@ -67,7 +68,7 @@ def unknown(field: str, state: str = "on_display") -> InvalidValue:
 
 def test_units_in_another_state_are_on_hand_and_not_available() -> None:
     levels = levels_after(FIVE, TWO_DAMAGED)
-    assert levels == Levels(5, 0, units(damaged=2))
+    assert levels == Levels(5, 0, Particulars(units(damaged=2)))
     assert (levels.sellable, levels.available, levels.shortfall) == (3, 3, 0)
     assert (levels.units_in(DAMAGED), levels.units_in(None), levels.units_in(RETURNED)) == (2, 3, 0)
 
@@ -86,7 +87,7 @@ def test_a_stock_of_which_all_is_sellable_again_is_as_small_as_any() -> None:
 
 def test_goods_can_arrive_in_a_state() -> None:
     book = given(FIVE).when(add(3, state=RETURNED)).then(StockAdded(3, RETURNED))
-    assert book.inventory(KETTLES).levels == Levels(8, 0, units(returned=3))
+    assert book.inventory(KETTLES).levels == Levels(8, 0, Particulars(units(returned=3)))
 
 
 def test_a_level_counts_all_states() -> None:
@@ -103,13 +104,13 @@ def test_only_sellable_units_can_be_reserved_and_committed() -> None:
         .when(commit({KETTLES: 3}))
         .then(ReservationCommitted(R1, None, 3))
     )
-    assert book.inventory(KETTLES).levels == Levels(2, 1, units(damaged=2))
+    assert book.inventory(KETTLES).levels == Levels(2, 1, Particulars(units(damaged=2)))
 
 
 def test_what_breaks_is_moved_also_if_it_is_reserved_and_the_shortfall_says_so() -> None:
     book = given(FIVE, FOUR_RESERVED).when(move(3, into=DAMAGED)).then(StockMoved(3, None, DAMAGED))
     levels = book.inventory(KETTLES).levels
-    assert levels == Levels(5, 4, units(damaged=3))
+    assert levels == Levels(5, 4, Particulars(units(damaged=3)))
     assert (levels.available, levels.shortfall) == (0, 2)
 
 
@@ -136,7 +137,7 @@ def test_a_correction_is_of_one_state() -> None:
     book = (
         given(*stock).when(change_by(2, state=DAMAGED)).then(StockAdjusted(2, None, state=DAMAGED))
     )
-    assert book.inventory(KETTLES).levels == Levels(7, 0, units(damaged=4))
+    assert book.inventory(KETTLES).levels == Levels(7, 0, Particulars(units(damaged=4)))
 
 
 @pytest.mark.parametrize(
@@ -145,14 +146,22 @@ def test_a_correction_is_of_one_state() -> None:
         (
             count(1, state=DAMAGED),
             StockAdjusted(-1, 1, unconditional=True, state=DAMAGED),
-            Levels(4, 0, units(damaged=1)),
+            Levels(4, 0, Particulars(units(damaged=1))),
         ),
-        (count(9), StockAdjusted(4, 9, unconditional=True), Levels(9, 0, units(damaged=2))),
-        (count(2), StockAdjusted(-3, 2, unconditional=True), Levels(2, 0, units(damaged=2))),
+        (
+            count(9),
+            StockAdjusted(4, 9, unconditional=True),
+            Levels(9, 0, Particulars(units(damaged=2))),
+        ),
+        (
+            count(2),
+            StockAdjusted(-3, 2, unconditional=True),
+            Levels(2, 0, Particulars(units(damaged=2))),
+        ),
         (
             count(9, state=SELLABLE),
             StockAdjusted(6, 9, unconditional=True, state=SELLABLE),
-            Levels(11, 0, units(damaged=2)),
+            Levels(11, 0, Particulars(units(damaged=2))),
         ),
     ],
     ids=["one state", "all on hand", "all but one state is gone", "sellable alone"],
@@ -175,7 +184,7 @@ def test_what_a_count_expects_is_of_the_units_that_it_counts() -> None:
         StockAdjusted(-1, 1, state=DAMAGED)
     )
     given(*stock).when(count(9, expected_on_hand=5)).then(StockAdjusted(4, 9))
-    shown = Inventory(KETTLES, Levels(5, 0, units(damaged=2)), 2, NOON)
+    shown = Inventory(KETTLES, Levels(5, 0, Particulars(units(damaged=2))), 2, NOON)
     given(*stock).when(count(1, expected_on_hand=5, state=DAMAGED)).then_refused(
         VersionConflict(5, shown, "on_hand", DAMAGED)
     )

@@ -3,14 +3,15 @@
 import pytest
 
 from inventory_grpc.domain.book import apply_event
-from inventory_grpc.domain.event import EventOutOfOrder, Fact, Levels
+from inventory_grpc.domain.event import EventOutOfOrder, Fact
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     LevelTooHigh,
     ShortLine,
     VersionConflict,
 )
-from inventory_grpc.domain.reservation import StockReserved
+from inventory_grpc.domain.reservation_facts import StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded, StockAdjusted, StockRemoved
 from inventory_grpc.domain.values import MAX_LEVEL, SELLABLE
 from tests.support.history import event_of

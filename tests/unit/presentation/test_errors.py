@@ -10,8 +10,8 @@ from grpc import StatusCode
 
 from inventory_grpc.application import failures
 from inventory_grpc.domain import refusals, reversal
-from inventory_grpc.domain.catalogue import NotInCatalogue
-from inventory_grpc.domain.event import Levels
+from inventory_grpc.domain.catalogue import NotInCatalogue, Retired
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.refusals import Refusal, ShortLine, Violation
 from inventory_grpc.domain.reservation import ReservationState
@@ -38,6 +38,7 @@ EXAMPLES: list[Refusal] = [
     refusals.ReservationExists(R1),
     refusals.ReservationClosed(R1, ReservationState.EXPIRED),
     refusals.InsufficientStock([ShortLine(LONG, 10**9, 0)] * 500),
+    Retired(ProductKey(LONG.product_id)),
     refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)], R1),
     refusals.LevelTooHigh(LONG, 2 * 10**15),
     failures.CommandTooLarge(501, 500),
