@@ -35,10 +35,12 @@ class Book(Protocol):
         The command is decided once more then, and the second call does nothing.
         """
 
-    def fill_due(self, stock_ids: Collection[Key]) -> None:
+    def fill_due(self, stock_ids: Collection[Key], needed: Collection[Key] | None = None) -> None:
         """Have the fills recorded that are due on stocks; the command is decided once more then.
 
-        So no promise loses goods that came in for it because its fill was a moment late.
+        So no promise loses goods that came in for it because its fill was a moment late. If more
+        are due than one command may record, it is refused for now; but not if all are recorded
+        on the *needed* stocks, which by default are all of them.
         """
 
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it

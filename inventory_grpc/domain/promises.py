@@ -77,15 +77,17 @@ def promises(
         if granted:
             waiting = max(0, granted - own)
             found[stock_id] = Promise(granted, waiting, min(granted, own, levels.fence(channel)))
-            _check_reserved(stock_id, levels.reserved + granted)
     if lacking:
         book.let_go_overdue(lacking)
-    if short and (mode is Mode.ALL_OR_NOTHING or not found):
-        raise InsufficientStock(short)
+        if short and (mode is Mode.ALL_OR_NOTHING or not found):
+            raise InsufficientStock(short)
+        _check_reserved(book, {key: found[key].quantity for key in lacking if key in found})
     return found
 
 
-def _check_reserved(stock_id: StockId, reserved: int) -> None:
+def _check_reserved(book: Book, added: Mapping[StockId, int]) -> None:
     """Refuse too many reserved units; only backordered ones can be more than are on hand."""
-    if reserved > MAX_LEVEL:
-        raise LevelTooHigh(stock_id, reserved, "reserved")
+    for stock_id, units in added.items():
+        reserved = book.get(stock_id).levels.reserved + units
+        if reserved > MAX_LEVEL:
+            raise LevelTooHigh(stock_id, reserved, "reserved")

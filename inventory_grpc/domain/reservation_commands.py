@@ -144,7 +144,13 @@ class CommitReservation(OnReservation):
         if self.reacquire and not reservation.held:
             return self._reacquire(book, reservation)
         taken = _taken(self.cart, reservation)
-        book.fill_due(taken)
+        lines = reservation.lines
+        waiting = [
+            stock_id
+            for stock_id, quantity in taken.items()
+            if quantity > (line := lines[stock_id]).held - line.backordered
+        ]
+        book.fill_due(taken, waiting)
         short = [
             ShortLine(stock_id, quantity, there)
             for stock_id, quantity in taken.items()

@@ -41,7 +41,7 @@ SURROUNDINGS: Final = (
         "M22",
         "refuse a cart because of an overdue hold",
         "application/ledger/batch.py",
-        "                if not self._free(overdue.wanted):\n",
+        "                if not self.expiry.free(overdue.wanted):\n",
         "                if False:\n",
         "tests/property/test_histories.py",
     ),

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from inventory_grpc.application.ledger.batch import MAX_EXPIRED_EVENTS
+from inventory_grpc.application.ledger.expiry import MAX_EXPIRED_EVENTS
 from inventory_grpc.domain.values import MAX_LINES, Instant, StockId, Until
 from inventory_grpc.infrastructure import clocks
 from tests.support.opened import Opened, events, opened, rows

@@ -50,7 +50,10 @@ class Scribe:
         return answer
 
     async def expire_due(self) -> None:
-        await self._do(Batch.expire_due)
+        await self._do(lambda batch: batch.expiry.expire_due())
+
+    async def fill_due(self) -> None:
+        await self._do(lambda batch: batch.fills.fill_due())
 
     async def _do(self, work: Callable[[Batch], None]) -> Batch:
         return await self.store.storage.transact(doing(work, self.clock))

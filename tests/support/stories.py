@@ -55,7 +55,7 @@ class MemoryBook:
     def let_go_overdue(self, wanted: Mapping[Key, int]) -> None:
         """Do nothing: nothing expires here."""
 
-    def fill_due(self, stock_ids: Collection[Key]) -> None:
+    def fill_due(self, stock_ids: Collection[Key], needed: Collection[Key] | None = None) -> None:
         """Do nothing: fills are facts of a story."""
 
     def inventory(self, stock_id: StockId) -> Inventory:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from inventory_grpc.application.ledger.batch import MAX_DUE, MAX_FILLS, MAX_WAITING, Batch
+from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ledger.expiry import MAX_DUE
+from inventory_grpc.application.ledger.fills import MAX_FILLS, MAX_WAITING
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import Final, Self
 
-from inventory_grpc.application.failures import CommandTooLarge
+from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.outcomes import Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
 from inventory_grpc.domain.alerts import NO_ALERTS, alerts_between
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key
@@ -17,6 +17,8 @@ from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, new
+
+_FILLING: Final = "goods that came in are being given to backorders; try again"
 
 
 @dataclass(eq=False)
@@ -34,6 +36,19 @@ class NotRead(Exception):
     """Stocks whose waiting subjects are needed."""
     fills: bool = False
     """Whether the stocks are needed on which fills are due."""
+
+
+@dataclass(slots=True)
+class ReadData:
+    """Data that a batch has read, beside states; as of the start of its transaction."""
+
+    answered: dict[RequestKey, Answered | None] = field(default_factory=dict)
+    replays: dict[int, Outcome] = field(default_factory=dict)
+    due: dict[Key | None, Sequence[Key]] = field(default_factory=dict)
+    waiting: dict[Key, Sequence[Key]] = field(default_factory=dict)
+    """The subjects that wait for goods of a stock, in their order, up to a limit."""
+    filled: Sequence[Key] | None = None
+    """Stocks on which fills are due."""
 
 
 @dataclass(eq=False)
@@ -75,7 +90,12 @@ class Workbook:
         """Whether overdue holds expire for the current command, if it lacks units."""
         self.own = Counter[Key]()
         """The server's own events for the current command, by stream."""
-        self._start = position
+        self.filled = frozenset[Key]()
+        """Stocks on which fills were recorded for the current command, in a fork."""
+        self.unreached = frozenset[Key]()
+        """Those of them on which more fills are due than one command may record."""
+        self.begun_at = position
+        """The position of the last event before this batch."""
         self._earlier: Sequence[Event] = ()
         """Events of this batch that were recorded before a fork."""
         self._cached = cached
@@ -97,7 +117,7 @@ class Workbook:
 
         It scans the events of the batch, so that nothing has to be kept for the next command.
         """
-        place = key.position - self._start - 1
+        place = key.position - self.begun_at - 1
         if place < 0 and key not in self.trails:
             raise NotRead(keys=[key])
         events = [*self._earlier, *self.recorded]
@@ -131,10 +151,13 @@ class Workbook:
         if self.may_let_go and wanted:
             raise OverdueFirst(wanted)
 
-    def fill_due(self, stock_ids: Collection[Key]) -> None:
+    def fill_due(self, stock_ids: Collection[Key], needed: Collection[Key] | None = None) -> None:
         self.require(stock_ids)
-        if due := [key for key in stock_ids if self.get(key).levels.fills_due]:
-            raise FillsFirst(due)
+        due = [key for key in stock_ids if self.get(key).levels.fills_due]
+        if unfilled := [key for key in due if key not in self.filled]:
+            raise FillsFirst(unfilled)
+        if not self.unreached.isdisjoint(due if needed is None else needed):
+            raise WritesRefused(0.1, _FILLING)
 
     def fork(self) -> Self:
         """Return a workbook that continues from here, and leaves this one as it is."""

@@ -90,11 +90,11 @@ class Writer:
 
     async def expire_due(self) -> None:
         """Expire one step of overdue subjects."""
-        await self._transact(Batch.expire_due)
+        await self._transact(lambda batch: batch.expiry.expire_due())
 
     async def fill_due(self) -> None:
         """Record one step of the fills that are due."""
-        await self._transact(Batch.fill_due)
+        await self._transact(lambda batch: batch.fills.fill_due())
 
     async def forget(self, before: Instant, limit: int) -> int:
         """Delete up to *limit* requests answered before a time; return their number."""

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from inventory_grpc.application import following
-from inventory_grpc.application.ledger import batch, driver, mailbox, upkeep
+from inventory_grpc.application.ledger import batch, driver, expiry, fills, mailbox, upkeep
 from inventory_grpc.application.ledger import loop as ledger
 from tests.robustness.simulation.chance import Chance
 
@@ -21,8 +21,9 @@ LIMITS: Final[Mapping[tuple[ModuleType, str], tuple[int, ...]]] = {
     (upkeep, "EXPIRY_PATIENCE_MICROS"): (0, 20_000, 5_000_000),
     (mailbox, "MAX_TURNS"): (1, 64),
     (driver, "MAX_BEHIND"): (1, 2, 4),
-    (batch, "MAX_EXPIRED"): (1, 2),
-    (batch, "MAX_EXPIRED_EVENTS"): (1, 2),
+    (expiry, "MAX_EXPIRED"): (1, 2),
+    (expiry, "MAX_EXPIRED_EVENTS"): (1, 2),
+    (fills, "MAX_FILLS"): (1, 2),
     (mailbox, "MAX_WAITING"): (1, 2, 3),
     (following, "WINDOW"): (3, 7),
     (following, "MAX_BYTES"): (1, 300),

@@ -3,7 +3,7 @@
 import pytest
 
 from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
-from inventory_grpc.application.ledger import batch as batch_module
+from inventory_grpc.application.ledger import expiry
 from inventory_grpc.application.outcomes import DryRun, Outcome
 from inventory_grpc.domain.product import PutProduct
 from inventory_grpc.domain.refusals import InsufficientStock
@@ -55,7 +55,7 @@ async def test_it_is_decided_once_more_and_then_refused() -> None:
 async def test_more_overdue_holds_than_one_step_ends_are_to_be_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batch_module, "MAX_EXPIRED", 2)
+    monkeypatch.setattr(expiry, "MAX_EXPIRED", 2)
     store, clock = in_memory(), ManualClock()
     writer = await with_overdue_holds(store, clock)
     asked = reserve({KETTLES: 3}, "r1"), remove(2)

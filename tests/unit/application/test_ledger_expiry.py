@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from inventory_grpc.application.ledger import batch, upkeep
+from inventory_grpc.application.ledger import expiry, upkeep
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import Never, ReservationId, Span, Ttl, Until
@@ -96,7 +96,7 @@ async def test_wide_carts_end_a_step_earlier(idle: Engine, troubled: TroubledSto
     async with running(idle):
         await settle(100)
     assert troubled.batches == [7 * 300, 3 * 300]
-    assert max(troubled.batches) < batch.MAX_EXPIRED_EVENTS + 500
+    assert max(troubled.batches) < expiry.MAX_EXPIRED_EVENTS + 500
 
 
 async def test_commands_and_overdue_holds_take_turns(

@@ -3,7 +3,7 @@
 import pytest
 
 from inventory_grpc.application.failures import WritesRefused
-from inventory_grpc.application.ledger import batch
+from inventory_grpc.application.ledger import expiry
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
@@ -131,7 +131,7 @@ async def test_a_cart_that_is_short_of_several_stocks_gets_them_all_freed(shop: 
 async def test_a_step_that_did_not_free_enough_asks_to_come_again_and_then_it_works(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MAX_EXPIRED", 2)
+    monkeypatch.setattr(expiry, "MAX_EXPIRED", 2)
     await overdue(shop, 2, 2, 2, 2, 2)
     for _ in range(2):
         with pytest.raises(WritesRefused) as refused:
@@ -144,13 +144,13 @@ async def test_a_step_that_did_not_free_enough_asks_to_come_again_and_then_it_wo
 async def test_a_step_that_freed_just_enough_is_enough(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "MAX_EXPIRED", 2)
+    monkeypatch.setattr(expiry, "MAX_EXPIRED", 2)
     await overdue(shop, 5, 5)
     await shop.do(reserve(10, "new"))
 
 
 async def test_wide_carts_end_a_step_earlier(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MAX_EXPIRED_EVENTS", 3)
+    monkeypatch.setattr(expiry, "MAX_EXPIRED_EVENTS", 3)
     both = {KETTLES: 1, TOASTERS: 1}
     await shop.past(add(3), add(3, TOASTERS), *(reserve(both, f"r{n}") for n in range(3)))
     shop.clock.go_on(60 * MINUTE)
