@@ -1,9 +1,9 @@
 """Events: subscriptions to the log, and lists of it."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,13 +16,26 @@ from inventory_grpc_protos.v1 import events_pb2 as pb
 HEARTBEAT: Final = timedelta(seconds=10)
 MAX_MISSED_HEARTBEATS: Final = 3
 
+Alert = Literal[
+    "STOCK_LOW",
+    "STOCK_RECOVERED",
+    "OUT_OF_STOCK",
+    "BACK_IN_STOCK",
+    "PROMISES_AT_RISK",
+    "PROMISES_SAFE",
+]
+
+_ALERTS: Final = {name.removeprefix("ALERT_"): value for name, value in pb.Alert.items() if value}
+
 
 class Events:
     """Reads events.
 
-    Every method takes five filters: `event_types` (such as `StockReserved`), `product_ids`,
-    `store_ids`, `reservation_ids` and `subjects` (such as `product/kettle`). Each is a list of at
-    most 100 strings, of which an event has to match one; an empty list matches all.
+    Every method takes six filters: `event_types` (such as `StockReserved`), `product_ids`,
+    `store_ids`, `reservation_ids`, `subjects` (such as `product/kettle`) and `alerts`
+    (`STOCK_LOW`, `STOCK_RECOVERED`, `OUT_OF_STOCK`, `BACK_IN_STOCK`, `PROMISES_AT_RISK`,
+    `PROMISES_SAFE`). Each is a list of at most 100 strings, of which an event has to match one; an
+    empty list matches all.
     """
 
     _calls: Calls
@@ -36,6 +49,7 @@ class Events:
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
         subjects: Iterable[str] = (),
+        alerts: Iterable[Alert] = (),
         after_position: int | None = None,
         after_time: datetime | None = None,
         from_now: bool = False,
@@ -69,7 +83,7 @@ class Events:
             LogDamaged: an event is damaged; those before it are intact.
             Unauthenticated: the caller could not be authenticated.
             PermissionDenied: the caller may not read these events.
-            ValueError: two starts are given, or *heartbeat* is not above 0.
+            ValueError: two starts are given, an alert is unknown, or *heartbeat* is not above 0.
             InventoryError: another error that a retry cannot fix, such as too many
                 subscriptions of this client. After `Overloaded`, `ReadsRefused`, `ShuttingDown`
                 and `Unavailable` it retries.
@@ -80,7 +94,7 @@ class Events:
         request = messages.made(
             pb.SubscribeRequest,
             log_id=log_id,
-            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects),
+            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects, alerts),
             max_batch=max_batch,
             heartbeat=silence,
             stop_at_head=stop_at_head,
@@ -97,6 +111,7 @@ class Events:
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
         subjects: Iterable[str] = (),
+        alerts: Iterable[Alert] = (),
         after_position: int | None = None,
         after_time: datetime | None = None,
         from_now: bool = False,
@@ -114,6 +129,7 @@ class Events:
             PositionAhead: *after_position* is beyond the end of the log.
             InvalidValue: a value is invalid.
             LogDamaged: an event is damaged; those before it are intact.
+            ValueError: a value is unknown or excludes another, as for `subscribe`.
             InventoryError: another one of those that `subscribe` raises. After `Overloaded`,
                 `ReadsRefused` and `ShuttingDown` it retries.
         """
@@ -123,6 +139,7 @@ class Events:
             store_ids=store_ids,
             reservation_ids=reservation_ids,
             subjects=subjects,
+            alerts=alerts,
             after_position=after_position,
             after_time=after_time,
             from_now=from_now,
@@ -144,6 +161,7 @@ class Events:
         store_ids: Iterable[str] = (),
         reservation_ids: Iterable[str] = (),
         subjects: Iterable[str] = (),
+        alerts: Iterable[Alert] = (),
         after_position: int = 0,
         before_position: int = 0,
         newest_first: bool = False,
@@ -165,11 +183,12 @@ class Events:
             ReadsRefused: storage cannot be read for now.
             ShuttingDown: the server is shutting down.
             LogDamaged: an event is damaged.
+            ValueError: an alert is unknown.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
         request = messages.made(
             pb.ListEventsRequest,
-            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects),
+            filter=_filter(event_types, product_ids, store_ids, reservation_ids, subjects, alerts),
             after_position=after_position,
             before_position=before_position,
             newest_first=newest_first,
@@ -193,12 +212,13 @@ def _start(position: int | None, moment: datetime | None, *, from_now: bool) -> 
     return {"from_now": True} if from_now else {"after_position": position or 0}
 
 
-def _filter(
+def _filter(  # noqa: PLR0913, PLR0917  the filters
     event_types: Iterable[str],
     product_ids: Iterable[str],
     store_ids: Iterable[str],
     reservation_ids: Iterable[str],
     subjects: Iterable[str],
+    alerts: Iterable[Alert],
 ) -> pb.EventFilter:
     return pb.EventFilter(
         event_types=messages.strings("event_types", event_types),
@@ -206,4 +226,13 @@ def _filter(
         store_ids=messages.strings("store_ids", store_ids),
         reservation_ids=messages.strings("reservation_ids", reservation_ids),
         subjects=messages.strings("subjects", subjects),
+        alerts=_alerts(alerts),
     )
+
+
+def _alerts(given: Iterable[Alert]) -> Sequence[pb.Alert.ValueType]:
+    names = messages.strings("alerts", given)
+    for name in names:
+        if name not in _ALERTS:
+            raise ValueError(f"{messages.shown(name)} is not an alert: {', '.join(_ALERTS)}")
+    return [_ALERTS[name] for name in names]

@@ -83,6 +83,7 @@ class StockCommands:
         store_id: str,
         quantity: int,
         state: str = "",
+        channel: str = "",
         expected_version: int | None = None,
         request_id: str = "",
         reason: str = "",
@@ -91,10 +92,13 @@ class StockCommands:
         dry_run: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.RemoveStockResponse:
-        """Remove 1 to 1,000,000,000 units that are not reserved, or units in another *state*.
+        """Remove 1 to 1,000,000,000 free units, or units in another *state*.
+
+        Units are free if they are neither promised from stock nor set aside for another *channel*;
+        those set aside for it are taken first.
 
         Raises:
-            InsufficientStock: fewer are available, or in *state*; `lines` says how many.
+            InsufficientStock: fewer are free, or in *state*; `lines` says how many.
             VersionConflict: the stock is not at *expected_version*; `current` is the stock.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -104,6 +108,7 @@ class StockCommands:
             store_id=store_id,
             quantity=quantity,
             state=state,
+            channel=channel,
             expected_version=expected_version,
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
@@ -183,15 +188,16 @@ class StockCommands:
     ) -> pb.ReverseEventResponse:
         """Undo one change of a stock, once, by its opposite in the same states.
 
-        *reversed_position* is that of a `StockAdded`, `StockRemoved`, `StockAdjusted` or
-        `StockMoved`; a *reason* is required. The sellable units may fall below the reserved ones;
-        `shortfall` is the difference. A reversal can be reversed like any event.
+        *reversed_position* is that of a `StockAdded`, `StockRemoved`, `StockAdjusted`,
+        `StockMoved` or `StockFenced`; a *reason* is required. The sellable units may fall below
+        the reserved ones; `shortfall` is the difference. A reversal can be reversed like any event.
 
         Raises:
             SubjectNotFound: no event has this position, or it is of a store of others.
             NotReversible: the event has another fact, or a later count has corrected it.
             AlreadyReversed: the event was reversed before; `by_position` is its reversal.
-            InsufficientStock: the units of a state would be negative.
+            InsufficientStock: the units of a state would be negative, or those of a fence are not
+                available or no longer in it.
             LevelTooHigh: on hand would rise above 10^15 units.
             InventoryError: one of those that every command may raise, see `StockCommands`.
         """
@@ -238,3 +244,42 @@ class StockCommands:
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
         return await self._calls(lambda on: on.commands.MoveStock, request, timeout)
+
+    async def fence_stock(  # noqa: PLR0913  as above
+        self,
+        *,
+        product_id: str,
+        store_id: str,
+        channel: str,
+        delta: int,
+        expected_version: int | None = None,
+        request_id: str = "",
+        reason: str = "",
+        reference: str = "",
+        occur_time: datetime | None = None,
+        dry_run: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.FenceStockResponse:
+        """Set *delta* available units aside for a *channel*, or take back what is left of them.
+
+        Only a reserve or a removal by the channel gets them. *delta* is -1,000,000,000 to
+        1,000,000,000 and not 0; if negative, units are taken back. At most 20 channels have units
+        left in a fence of one stock.
+
+        Raises:
+            InsufficientStock: fewer units are available, or left in the fence; `lines` says how
+                many.
+            Retired: units are set aside, and the product or store is retired.
+            VersionConflict: the stock is not at *expected_version*; `current` is the stock.
+            InventoryError: one of those that every command may raise, see `StockCommands`.
+        """
+        request = messages.made(
+            pb.FenceStockRequest,
+            product_id=product_id,
+            store_id=store_id,
+            channel=channel,
+            delta=delta,
+            expected_version=expected_version,
+            **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
+        )
+        return await self._calls(lambda on: on.commands.FenceStock, request, timeout)

@@ -83,26 +83,34 @@ class StockQueries:
         )
         return await self._calls(lambda on: on.queries.BatchGetStock, request, timeout)
 
-    async def check_availability(
+    async def check_availability(  # noqa: PLR0913  as above
         self,
         *,
         lines: Iterable[tuple[str, str, int]],
         reservation_id: str = "",
+        channel: str = "",
+        in_stock_only: bool = False,
         min_position: int = 0,
         timeout: float | None = None,  # noqa: ASYNC109  as above
     ) -> pb.CheckAvailabilityResponse:
         """Return for each of 1 to 500 *lines* whether it could be reserved now; reserve nothing.
 
-        The units that *reservation_id* holds count as available.
+        Of a line, `available` is what can be had from stock, by the *channel* if there is one, and
+        `backorderable` what can be had beyond it, which waits for goods; 0 with *in_stock_only*.
+        The units that *reservation_id* holds count as available, and its channel counts; then
+        there is no *channel*.
 
         Raises:
             ReservationNotFound: *reservation_id* is given, and there is no such reservation.
             InventoryError: one of those that every query may raise, see `StockQueries`.
         """
+        messages.flag("in_stock_only", in_stock_only)
         request = messages.made(
             pb.CheckAvailabilityRequest,
             lines=messages.lines(lines),
             reservation_id=reservation_id,
+            channel=channel,
+            in_stock_only=in_stock_only,
             min_position=min_position,
         )
         return await self._calls(lambda on: on.queries.CheckAvailability, request, timeout)

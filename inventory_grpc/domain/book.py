@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from inventory_grpc.domain.event import Change, Event, EventOutOfOrder, Fact, Key
 from inventory_grpc.domain.levels import Levels, ShownLevels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
+
+ALL_UNITS: Final = 2**63
+"""More units than any stock has; where so many are wanted, all overdue holds on it expire."""
 
 
 class Book(Protocol):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal, SubjectNotFound
-from inventory_grpc.domain.stock import StockFenced, check_fence, check_possible
+from inventory_grpc.domain.stock import StockFenced, check_channels, check_fence, check_possible
 from inventory_grpc.domain.values import EventAt, immutable
 
 
@@ -91,7 +91,12 @@ class Trail(NamedTuple):
 
     @property
     def counted_by(self) -> int:
-        """The position of the newest later count that stands; 0 if none does."""
+        """The position of the newest later count that stands; 0 if none does.
+
+        A count corrects units, and no fences: those are not physical.
+        """
+        if not self.event.fact.states:
+            return 0
         return next(standing_counts(self.corrections), 0)
 
     def followed_by(self, events: Iterable[Event]) -> "Trail":
@@ -142,6 +147,7 @@ class ReverseEvent:
         if counted_by := trail.counted_by:
             raise NotReversible(position, counted_by)
         if isinstance(fact, StockFenced):
+            check_channels(book.get(key), fact, "reversed_position")
             check_fence(book, book.get(key), fact)
         else:
             check_possible(book, book.get(key), fact)

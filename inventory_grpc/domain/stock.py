@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Final, NamedTuple, Self
 
-from inventory_grpc.domain.book import Audience, Book, Noun
+from inventory_grpc.domain.book import ALL_UNITS, Audience, Book, Noun
 from inventory_grpc.domain.event import Event, Fact, SubjectKey
 from inventory_grpc.domain.levels import (
     FenceUnits,
@@ -16,10 +16,13 @@ from inventory_grpc.domain.levels import (
 )
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
+    InvalidValue,
     LevelTooHigh,
     ShortLine,
+    Violation,
 )
 from inventory_grpc.domain.values import (
+    MAX_FENCES,
     MAX_LEVEL,
     SELLABLE,
     Channel,
@@ -243,13 +246,26 @@ def check_possible(book: Book, inventory: Inventory, fact: Fact) -> None:
         book.fill_due([inventory.stock_id])
 
 
+def check_channels(inventory: Inventory, fact: StockFenced, field: str) -> None:
+    """Refuse a fence of one channel too many; the *field* of the request names it."""
+    levels = inventory.levels
+    is_new = fact.delta > 0 and not levels.fence(fact.channel)
+    if is_new and len(levels.fences) >= MAX_FENCES:
+        problem = f"would have a fence beside {len(levels.fences)} other channels of the stock"
+        raise InvalidValue([Violation(field, f"{problem}; at most {MAX_FENCES} can have one")])
+
+
 def check_fence(book: Book, inventory: Inventory, fact: StockFenced) -> None:
-    """Refuse to set aside more than is available, or to take back more than is left."""
+    """Refuse to set aside more than is available, or to take back more than is left.
+
+    Overdue holds are let go before: what they took out of the fence returns to it.
+    """
     levels, key = inventory.levels, inventory.stock_id
     if fact.delta > (available := levels.available):
         book.let_go_overdue({key: fact.delta})
         raise InsufficientStock([ShortLine(key, fact.delta, available)])
     if -fact.delta > (left := levels.fence(fact.channel)):
+        book.let_go_overdue({key: ALL_UNITS})
         raise InsufficientStock([ShortLine(key, -fact.delta, left)], "left in the fence")
 
 

@@ -1,11 +1,10 @@
-"""The commands on one stock: add, remove, move and adjust its units."""
+"""The commands on one stock: add, remove, move, adjust and fence its units."""
 
 from collections.abc import Sequence
 
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.catalogue import check_catalogue, check_not_retired
 from inventory_grpc.domain.event import Change
-from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
     InvalidValue,
@@ -20,12 +19,12 @@ from inventory_grpc.domain.stock import (
     StockFenced,
     StockMoved,
     StockRemoved,
+    check_channels,
     check_fence,
     check_level,
     check_possible,
 )
 from inventory_grpc.domain.values import (
-    MAX_FENCES,
     Channel,
     Quantity,
     StockId,
@@ -192,22 +191,14 @@ class FenceStock(_StockCommand):
     expected_version: int | None = None
 
     def decide(self, book: Book) -> Sequence[Change]:
+        fact = StockFenced(self.channel, self.delta)
+        check_channels(book.get(self.stock_id), fact, "channel")
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)
-        levels = inventory.levels
         if self.delta > 0:
-            check_not_retired(self.stock_id, levels)
-            self._check_count(levels)
-        fact = StockFenced(self.channel, self.delta)
+            check_not_retired(self.stock_id, inventory.levels)
         check_fence(book, inventory, fact)
         return [(self.stock_id, fact)]
-
-    def _check_count(self, levels: Levels) -> None:
-        if len(levels.fences) >= MAX_FENCES and not levels.fence(self.channel):
-            problem = f"would be the {MAX_FENCES + 1}th channel with a fence of this stock"
-            raise InvalidValue(
-                [Violation("channel", f"{problem}; at most {MAX_FENCES} are allowed")]
-            )
 
 
 def _unknown(field: str, state: UnitState) -> InvalidValue:

@@ -11,6 +11,7 @@ from inventory_grpc.application.access import Role
 from inventory_grpc.application.following import Followers, Progress, Start
 from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.events import EventFilter, EventLog, find_page
+from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.registry import SUBJECT_KEYS
 from inventory_grpc.domain.values import (
@@ -46,6 +47,9 @@ FACTS: Final = frozenset(
     if field.message_type
 )
 """The names of all facts."""
+
+ALERTS: Final = {pb.Alert.Value(f"ALERT_{alert.name}"): alert for alert in Alert}
+"""All alerts, by the number of the enum."""
 
 
 class Events:
@@ -181,6 +185,7 @@ def _filter(check: Validator, message: pb.EventFilter) -> EventFilter:
         check.values(StoreId, "filter.store_ids", message.store_ids),
         check.values(ReservationId, "filter.reservation_ids", message.reservation_ids),
         check.values(_subject, "filter.subjects", message.subjects),
+        check.choices("filter.alerts", message.alerts, ALERTS, "must be an alert"),
         check.caller.scope.stores,
     )
 

@@ -13,7 +13,9 @@ from inventory_grpc.application.queries.stock import (
     find_product_inventory,
     find_stock,
 )
+from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.values import (
+    Channel,
     Instant,
     ProductId,
     ReservationId,
@@ -100,8 +102,12 @@ async def check_availability(
     with Validator(call.caller) as check:
         cart = check.cart(request.lines, at_least=1)
         own = check.optional_value(ReservationId, "reservation_id", request.reservation_id)
+        channel = check.optional_value(Channel, "channel", request.channel)
+        if own and channel:
+            check.violation("channel", "must be unset; that of the reservation counts")
+        asked = Asked(channel, request.in_stock_only)
         at_least = check.number("min_position", request.min_position, 0)
-    reading = await availability(queries.latest(at_least), cart, own, call.caller.scope)
+    reading = await availability(queries.latest(at_least), cart, own, call.caller.scope, asked)
     response = queries_pb2.CheckAvailabilityResponse(
         available=not any(line.shortfall for line in reading.value), as_of_position=reading.as_of
     )
@@ -112,6 +118,7 @@ async def check_availability(
             requested=line.requested,
             available=line.available,
             shortfall=line.shortfall,
+            backorderable=line.backorderable,
         )
     return response
 

@@ -9,6 +9,7 @@ from inventory_grpc.domain.stock_commands import (
     AdjustStock,
     ChangeBy,
     CountedAs,
+    FenceStock,
     MoveStock,
     RemoveStock,
 )
@@ -16,6 +17,7 @@ from inventory_grpc.domain.values import (
     BUILT_IN_STATES,
     MISSING,
     SELLABLE,
+    Channel,
     Quantity,
     UnitState,
     UnknownState,
@@ -47,11 +49,25 @@ def add_stock(
 def remove_stock(
     state_of: StateOf, check: Validator, request: commands_pb2.RemoveStockRequest
 ) -> RemoveStock:
+    state = _other_state(check, "state", request.state, state_of)
+    channel = check.optional_value(Channel, "channel", request.channel)
+    if state and channel:
+        check.violation("channel", "must be unset; only sellable units are set aside for one")
     return RemoveStock(
         check.stock_id(request),
         check.quantity("quantity", request.quantity),
         check.expected_version(request),
-        _other_state(check, "state", request.state, state_of),
+        state,
+        channel,
+    )
+
+
+def fence_stock(check: Validator, request: commands_pb2.FenceStockRequest) -> FenceStock:
+    return FenceStock(
+        check.stock_id(request),
+        check.value(Channel, "channel", request.channel),
+        _delta(check, request.delta),
+        check.expected_version(request),
     )
 
 
@@ -91,13 +107,19 @@ def adjust_stock(
             state = None if state == SELLABLE else state
             if which is None:
                 check.violation("adjustment", f"{MISSING}; must be delta or on_hand")
-            elif not 1 <= abs(request.delta) <= Quantity.MAX:
-                check.violation(
-                    "delta", f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
-                )
+            else:
+                _delta(check, request.delta)
         case other:
             assert_never(other)
     return AdjustStock(check.stock_id(request), adjustment, check.expected_version(request), state)
+
+
+def _delta(check: Validator, units: int) -> int:
+    if not 1 <= abs(units) <= Quantity.MAX:
+        found = "" if units else f"{MISSING} or 0; "
+        bounds = f"must be from -{Quantity.MAX:,} to {Quantity.MAX:,}, and not 0"
+        check.violation("delta", found + bounds)
+    return units
 
 
 def _other_state(check: Validator, field: str, name: str, state_of: StateOf) -> UnitState | None:
@@ -139,4 +161,5 @@ def commands(own_states: Collection[UnitState] = ()) -> Sequence[CommandRow]:
         CommandRow("RemoveStock", partial(remove_stock, state_of), fill_stock_outcome),
         CommandRow("AdjustStock", partial(adjust_stock, state_of), fill_stock_outcome),
         CommandRow("MoveStock", partial(move_stock, state_of), fill_stock_outcome),
+        CommandRow("FenceStock", fence_stock, fill_stock_outcome),
     )

@@ -63,8 +63,8 @@ ENGINE: Final = (
         "M6",
         "resume with the last event again",
         "infrastructure/sqlite/event_log.py",
-        "FROM events WHERE position > ? AND position <= ? ",
-        "FROM events WHERE position >= ? AND position <= ? ",
+        "FROM {events} WHERE position > ? AND position <= ? ",
+        "FROM {events} WHERE position >= ? AND position <= ? ",
         "tests/contract/test_event_log.py",
     ),
     Mutant(

@@ -17,7 +17,8 @@ from inventory_grpc.application.queries.stock import (
 )
 from inventory_grpc.domain import stock as stock_module
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.levels import Levels, Particulars, ShownLevels, StateUnits
+from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, ShownLevels, StateUnits
+from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.read_models import stocks
@@ -34,11 +35,15 @@ from tests.support.world import (
     R2,
     RETURNED,
     TOASTERS,
+    VIP,
+    WEB,
     add,
     commit,
     count,
+    fence,
     later,
     move,
+    release,
     remove,
     reserve,
     stock,
@@ -193,6 +198,57 @@ async def test_states_are_those_of_any_position(store: Store) -> None:
 
 def _shown(stock: Inventory | None) -> object:
     return stock and stock._replace(levels=stock.levels.shown)  # type: ignore[arg-type]
+
+
+async def test_fences_of_a_product_are_summed_by_channel(store: Store) -> None:
+    await Scribe(store).record(
+        add(7, KETTLES),
+        fence(3, KETTLES),
+        fence(1, KETTLES, channel=WEB),
+        reserve({KETTLES: 2}, asked=Asked(VIP)),
+        add(5, PORTO_KETTLES),
+        fence(4, PORTO_KETTLES),
+        add(1, FARO_KETTLES),
+        add(9, TOASTERS),
+        fence(9, TOASTERS),
+    )
+    product = (await store.views.latest.read(ProductInventoryById("kettle", limit=10))).value
+    assert product.total == ShownLevels(
+        on_hand=13,
+        reserved=2,
+        available=5,
+        shortfall=0,
+        ring_fenced=6,
+        fences=(FenceUnits(VIP, 5), FenceUnits(WEB, 1)),
+    )
+    only = Scope(frozenset({FARO_KETTLES.store_id}))
+    query = ProductInventoryById("kettle", scope=only, limit=10)
+    assert (await store.views.latest.read(query)).value.total == ShownLevels(1, 0, 1, 0)
+
+
+async def test_fences_are_those_of_any_position(store: Store) -> None:
+    """By the row of the stock, by its event, and by a fold."""
+    expected = [
+        ShownLevels(5, 0, 5, 0),
+        ShownLevels(5, 0, 2, 0, ring_fenced=3, fences=(FenceUnits(VIP, 3),)),
+        ShownLevels(5, 2, 2, 0, ring_fenced=1, fences=(FenceUnits(VIP, 1),)),
+        ShownLevels(5, 0, 2, 0, ring_fenced=3, fences=(FenceUnits(VIP, 3),)),
+        ShownLevels(1, 0, 1, 0),
+    ]
+    commands: list[Command] = [
+        add(5),
+        fence(3),
+        reserve(2, asked=Asked(VIP)),
+        release(),
+        remove(4, channel=VIP),
+    ]
+    for command, shown in zip(commands, expected, strict=True):
+        assert (await Scribe(store).record(command)).streams[0].levels.shown == shown
+        [stock] = (await store.views.latest.read(StockQuery())).value.rows
+        assert stock.levels.shown == shown
+        assert await store.storage.observe(lambda t: stock_in(t, KETTLES)) == stock
+    past = [(await store.views.at(position).get(KETTLES)).value for position in range(1, 6)]
+    assert [stock.levels.shown for stock in past if stock] == expected
 
 
 async def test_sums_that_do_not_fit_into_64_bits_are_exact(

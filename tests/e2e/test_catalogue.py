@@ -161,15 +161,17 @@ async def test_its_events_are_found_by_its_subject(caller: Caller) -> None:
     await caller.commands.PutProduct(KETTLE)
     await caller.commands.PutProduct(PutProductRequest(product_id="toaster"))
 
-    async def found(**only: list[str]) -> list[int]:
-        request = ListEventsRequest(filter=EventFilter(**only))
+    async def found(only: EventFilter) -> list[int]:
+        request = ListEventsRequest(filter=only)
         return [event.position for event in (await caller.events.ListEvents(request)).events]
 
-    assert await found(subjects=["product/kettle"]) == [2]
-    assert await found(subjects=["product/kettle", "product/toaster", "product/x"]) == [2, 3]
-    assert await found(event_types=["ProductChanged"]) == [2, 3]
-    assert await found(product_ids=["kettle"]) == [1]
-    assert await found(subjects=["product/kettle"], product_ids=["kettle"]) == []
+    assert await found(EventFilter(subjects=["product/kettle"])) == [2]
+    assert await found(
+        EventFilter(subjects=["product/kettle", "product/toaster", "product/x"])
+    ) == [2, 3]
+    assert await found(EventFilter(event_types=["ProductChanged"])) == [2, 3]
+    assert await found(EventFilter(product_ids=["kettle"])) == [1]
+    assert await found(EventFilter(subjects=["product/kettle"], product_ids=["kettle"])) == []
     _, event, _ = await caller.log()
     assert (event.subject, event.version) == ("product/kettle", 1)
     assert event.product_changed.name == "Kettle"

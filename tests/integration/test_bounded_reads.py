@@ -14,6 +14,7 @@ from inventory_grpc.application.access import Scope
 from inventory_grpc.application.queries.events import MAX_STEPS, EventFilter, find_page
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StockQuery
+from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Instant, StoreId
 from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
@@ -55,6 +56,7 @@ def _reservations(query: ReservationQuery) -> Read:
 HOT: Final = EventFilter(product_ids=frozenset({"kettle"}), store_ids=frozenset({"lisbon"}))
 EXPIRED: Final = frozenset({ReservationState.EXPIRED})
 REMOVED: Final = frozenset({"StockRemoved"})
+BACK: Final = frozenset({Alert.BACK_IN_STOCK})
 
 READS: Final[Mapping[str, Read]] = {
     "newest of a hot stock": _page(HOT),
@@ -69,6 +71,14 @@ READS: Final[Mapping[str, Read]] = {
     "a stock that nobody has": _page(EventFilter(product_ids=frozenset({"pan"}))),
     "a reservation": _page(EventFilter(reservation_ids=frozenset({"r1"}))),
     "many cold products": _page(EventFilter(product_ids=frozenset(f"p{n}" for n in range(40)))),
+    "an alert": _page(EventFilter(alerts=BACK)),
+    "an alert, oldest first": _page(EventFilter(alerts=BACK), newest_first=False),
+    "an alert that never was": _page(EventFilter(alerts=frozenset({Alert.STOCK_LOW}))),
+    "an alert in a hot store": _page(EventFilter(store_ids=HOT.store_ids, alerts=BACK)),
+    "an alert of a hot stock": _page(HOT._replace(alerts=BACK)),
+    "a page of alerts": lambda shop: shop.parts.event_log.page(
+        0, 200, EventFilter(alerts=BACK), 256, 2**20
+    ),
     "all stocks": _stocks(StockQuery()),
     "stocks of a product": _stocks(StockQuery(HOT.product_ids)),
     "stocks in a store": _stocks(StockQuery(store_ids=HOT.store_ids)),

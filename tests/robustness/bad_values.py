@@ -186,6 +186,9 @@ RULES: Final[Mapping[str, Rule]] = {
         "typo", {**TEXT.bad, 6: [""]}, {12: TEXT.fine[12]}, is_needed=True
     ),
     "reversed_position": replace(_whole(36, least=1), good=1, is_needed=True),
+    "channel": OPTIONAL_ID,
+    "FenceStockRequest.channel": _needed(ID, "web"),
+    "in_stock_only": ANY_FLAG,
     "quantity": Rule(
         1, {1: [0, -1, INT64_MIN], 2: [MOST + 1, INT64_MAX]}, {2: [MOST]}, is_needed=True
     ),
@@ -227,6 +230,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "product_ids": replace(ID, is_needed=False, most=100),
     "store_ids": replace(ID, is_needed=False, most=100),
     "reservation_ids": replace(ID, is_needed=False, most=100),
+    "alerts": Rule(3, {5: [0, 99, -1, INT32_MAX]}, {5: [4, 5, 6]}, most=100),
     "subjects": Rule(
         "product/kettle",
         {5: ["kettle", "", "product", "product/", "stock/kettle", "product/kettle\n", "\0/x"]},

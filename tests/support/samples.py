@@ -33,6 +33,7 @@ _EVENTS: Final = events_pb2.EventFilter(
     store_ids=["lisbon"],
     reservation_ids=[CART],
     subjects=["product/kettle"],
+    alerts=[events_pb2.ALERT_BACK_IN_STOCK],
 )
 
 
@@ -45,9 +46,10 @@ _COMMANDS: Final[list[Message]] = [
     commands_pb2.MoveStockRequest(
         **KETTLES, quantity=8, from_state="sellable", to_state="returned"
     ),
-    commands_pb2.RemoveStockRequest(**KETTLES, quantity=1, state="returned"),
+    commands_pb2.FenceStockRequest(**KETTLES, channel="web", delta=2),
+    commands_pb2.RemoveStockRequest(**KETTLES, quantity=1, state="sellable", channel="web"),
     commands_pb2.AdjustStockRequest(**KETTLES, delta=-1, state="returned", reason="broken"),
-    commands_pb2.ReverseEventRequest(reversed_position=4, reason="mended"),
+    commands_pb2.ReverseEventRequest(reversed_position=5, reason="mended"),
     commands_pb2.ReserveStockRequest(
         lines=[_line(4)],
         customer_id="ana",
@@ -73,7 +75,7 @@ _OTHERS: Final[list[Message]] = [
     commands_pb2.ExecuteStreamRequest(),
     queries_pb2.GetStockRequest(**KETTLES),
     queries_pb2.BatchGetStockRequest(keys=[StockKey(**KETTLES)]),
-    queries_pb2.CheckAvailabilityRequest(lines=[_line(4)], reservation_id=CART),
+    queries_pb2.CheckAvailabilityRequest(lines=[_line(4)], reservation_id=CART, in_stock_only=True),
     queries_pb2.GetProductInventoryRequest(product_id="kettle"),
     queries_pb2.ListStockRequest(
         product_ids=["kettle"], store_ids=["lisbon"], max_available=1_000_000_000
@@ -118,8 +120,12 @@ QUERIES: Final[Mapping[str, Message]] = {
     if METHODS[name].containing_service.name == "InventoryQueries"
 }
 
-INSTEAD: Final = {"expected_on_hand", "unconditional"}
-"""Fields that stand in place of `expected_version`, and exclude it."""
+INSTEAD: Final[Mapping[str, str]] = {
+    "AdjustStockRequest.expected_on_hand": "expected_version",
+    "AdjustStockRequest.unconditional": "expected_version",
+    "CheckAvailabilityRequest.channel": "reservation_id",
+}
+"""Fields that stand in place of another one, and exclude it."""
 
 SHARED: Final[Mapping[str, Any]] = {
     "request_id": "request-1",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
+from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,
@@ -16,12 +17,14 @@ from inventory_grpc.domain.stock_commands import (
     AdjustStock,
     ChangeBy,
     CountedAs,
+    FenceStock,
     MoveStock,
     RemoveStock,
 )
 from inventory_grpc.domain.store import PutStore, StoreKey, StoreKind
 from inventory_grpc.domain.values import (
     Cart,
+    Channel,
     CustomerId,
     EventAt,
     Expiration,
@@ -81,6 +84,9 @@ def cart(wanted: Wanted) -> Cart:
 DAMAGED: Final = UnitState("damaged")
 RETURNED: Final = UnitState("returned")
 
+VIP: Final = Channel("vip")
+WEB: Final = Channel("web")
+
 
 def add(
     units: int,
@@ -109,8 +115,19 @@ def remove(
     *,
     expected: int | None = None,
     state: UnitState | None = None,
+    channel: Channel | None = None,
 ) -> RemoveStock:
-    return RemoveStock(of, Quantity(units), expected, state)
+    return RemoveStock(of, Quantity(units), expected, state, channel)
+
+
+def fence(
+    delta: int,
+    of: StockId = KETTLES,
+    *,
+    channel: Channel = VIP,
+    expected: int | None = None,
+) -> FenceStock:
+    return FenceStock(of, channel, delta, expected)
 
 
 def change_by(
@@ -147,8 +164,9 @@ def reserve(
     customer: CustomerId = ANA,
     order: OrderId | None = None,
     expiration: Expiration = HALF_AN_HOUR,
+    asked: Asked = PLAINLY,
 ) -> ReserveStock:
-    return ReserveStock(ReservationId(name), customer, order, cart(wanted), expiration)
+    return ReserveStock(ReservationId(name), customer, order, cart(wanted), expiration, asked)
 
 
 def commit(

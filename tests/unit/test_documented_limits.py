@@ -13,6 +13,7 @@ from inventory_grpc.client.calls import FIRST_WAIT, LONGEST_WAIT
 from inventory_grpc.client.connections import MAX_CALLS, MAX_STREAMS
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
+    MAX_FENCES,
     MAX_LEVEL,
     MAX_LINES,
     MAX_OWN_STATES,
@@ -80,6 +81,7 @@ TOLD: Final = [
         README,
         f"up to {FIRST_WAIT} s, double this bound after each attempt up to {LONGEST_WAIT:.0f} s,",
     ),
+    (STOCKS, f"**At most {MAX_FENCES} channels** have units left"),
     (API, f"a cart of up to {MAX_LINES} lines"),
     (API, "1 to 128 characters out of letters, digits and `. _ : - /`"),
     (API, f"whole units, 1 to {Quantity.MAX:,}."),

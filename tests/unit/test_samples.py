@@ -32,11 +32,15 @@ def _unset(request: Message) -> set[str]:
         for field in oneof.fields
         if len(oneof.fields) > 1
     }
+    kind = request.DESCRIPTOR.name
+    instead = {
+        field.name for field in request.DESCRIPTOR.fields if f"{kind}.{field.name}" in INSTEAD
+    }
     return (
         {field.name for field in request.DESCRIPTOR.fields}
         - told
         - chosen
         - {"commands"}
-        - INSTEAD
+        - instead
         - set(SHARED)
     )

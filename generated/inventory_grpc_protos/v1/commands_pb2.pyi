@@ -150,6 +150,7 @@ class RemoveStockRequest(_message.Message):
     STORE_ID_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
@@ -165,6 +166,10 @@ class RemoveStockRequest(_message.Message):
     state: _builtins.str
     """The state that the units are in, as in `AddStockRequest`, or any state that units
     of the stock are in. Empty: `sellable`.
+    """
+    channel: _builtins.str
+    """The channel whose fence the units come from first, if they are sellable; it must be
+    empty if they are not. Empty: from no fence.
     """
     expected_version: _builtins.int
     """The version that the stock must have; otherwise the command is refused with
@@ -203,6 +208,7 @@ class RemoveStockRequest(_message.Message):
         store_id: _builtins.str = ...,
         quantity: _builtins.int = ...,
         state: _builtins.str = ...,
+        channel: _builtins.str = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
@@ -212,7 +218,7 @@ class RemoveStockRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "state", b"state", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "channel", b"channel", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "quantity", b"quantity", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "state", b"state", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -526,6 +532,122 @@ class MoveStockResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MoveStockResponse: _TypeAlias = MoveStockResponse  # noqa: Y015
+
+@_typing.final
+class FenceStockRequest(_message.Message):
+    """A request to set units of one stock aside for a channel, or to take them back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product."""
+    store_id: _builtins.str
+    """The store."""
+    channel: _builtins.str
+    """The channel, such as `web` or `vip`: an id that you choose."""
+    delta: _builtins.int
+    """Units to set aside, or if negative, to take back: -1,000,000,000 to 1,000,000,000,
+    not 0.
+    """
+    expected_version: _builtins.int
+    """The version that the stock must have; otherwise the command is refused with
+    `VERSION_CONFLICT`. 0: it must have no history. Unset: any version.
+    """
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the events. At most 512 bytes of UTF-8."""
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        delta: _builtins.int = ...,
+        expected_version: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "channel", b"channel", "delta", b"delta", "dry_run", b"dry_run", "expected_version", b"expected_version", "occur_time", b"occur_time", "product_id", b"product_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
+    _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_version) -> _WhichOneofReturnType__expected_version | None: ...
+
+Global___FenceStockRequest: _TypeAlias = FenceStockRequest  # noqa: Y015
+
+@_typing.final
+class FenceStockResponse(_message.Message):
+    """The stock with the fence as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STOCK_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def stock(self) -> _stock_pb2.Stock:
+        """The stock right after the command."""
+
+    def __init__(
+        self,
+        *,
+        stock: _stock_pb2.Stock | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stock", b"stock"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "replayed", b"replayed", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FenceStockResponse: _TypeAlias = FenceStockResponse  # noqa: Y015
 
 @_typing.final
 class ReverseEventRequest(_message.Message):
@@ -1368,6 +1490,7 @@ class Command(_message.Message):
     PUT_PRODUCT_FIELD_NUMBER: _builtins.int
     PUT_STORE_FIELD_NUMBER: _builtins.int
     REVERSE_EVENT_FIELD_NUMBER: _builtins.int
+    FENCE_STOCK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_stock(self) -> Global___AddStockRequest:
         """As for `AddStock`."""
@@ -1412,6 +1535,10 @@ class Command(_message.Message):
     def reverse_event(self) -> Global___ReverseEventRequest:
         """As for `ReverseEvent`."""
 
+    @_builtins.property
+    def fence_stock(self) -> Global___FenceStockRequest:
+        """As for `FenceStock`."""
+
     def __init__(
         self,
         *,
@@ -1426,12 +1553,13 @@ class Command(_message.Message):
         put_product: Global___PutProductRequest | None = ...,
         put_store: Global___PutStoreRequest | None = ...,
         reverse_event: Global___ReverseEventRequest | None = ...,
+        fence_stock: Global___FenceStockRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "reverse_event", b"reverse_event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "move_stock", "put_product", "put_store", "reverse_event"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "move_stock", "put_product", "put_store", "reverse_event", "fence_stock"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

@@ -81,6 +81,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.MoveStockRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.MoveStockResponse.FromString,
                 _registered_method=True)
+        self.FenceStock = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/FenceStock',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.FenceStockRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.FenceStockResponse.FromString,
+                _registered_method=True)
         self.ReverseEvent = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ReverseEvent',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ReverseEventRequest.SerializeToString,
@@ -171,11 +176,13 @@ class InventoryCommandsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveStock(self, request, context):
-        """Removes sellable units that are not reserved, or units in another state.
+        """Removes free sellable units, or units in another state.
 
-        Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
-        in the named state; reserved units cannot be removed,
+        Units are free if they are neither promised from stock nor set aside for another
+        channel; those set aside for `channel` are taken first. Safety stock is no
+        obstacle: it guards promises, and the units are leaving. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are free, or in the
+        named state,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
         at `expected_version`.
         """
@@ -213,14 +220,36 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FenceStock(self, request, context):
+        """Sets available units aside for a channel, its ring-fence, or takes back what is
+        left of them.
+
+        Only a reserve or a removal by the channel gets the units in its fence; on hand and
+        reserved stay. What a reservation took from a fence and gives back returns to it,
+        so a cart that expires does not drain it. To move units from one fence to another,
+        send both commands in an atomic batch. At most 20 channels have units left in a
+        fence of one stock; one more is `INVALID_VALUE`. Fails with
+        - `FAILED_PRECONDITION` (`RETIRED`) when units are set aside, and the product or
+        store is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+        if they are taken back, left in the fence,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReverseEvent(self, request, context):
         """Undoes one recorded event, once, by the opposite in the same states.
 
         The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
-        by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
-        names it in `reverses`. The sellable units may fall below the reserved ones;
-        `shortfall` is then the difference. The state may be one that the settings no longer
-        name. A reversal can be reversed as well, which does not make its event
+        by a `StockAdjusted`, or a `StockMoved` or a `StockFenced`, which is undone by
+        another; the new event names it in `reverses`. The sellable units may fall below
+        the reserved ones; `shortfall` is then the difference. The state may be one that
+        the settings no longer name. A fence that was used up stays so: a removal that took
+        units out of it brings them back as units for everybody. A reversal can be
+        reversed as well, which does not make its event
         reversible again. A count that was reversed no longer counts, unless its reversal
         was reversed. Fails with
         - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -231,7 +260,7 @@ class InventoryCommandsServicer:
         fact, or when its units were counted after it, so that it is corrected already:
         reverse that count first if it is the mistake,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
-        negative,
+        negative, or units of a fence are not available or no longer in it,
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -393,6 +422,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.MoveStock,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.MoveStockRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.MoveStockResponse.SerializeToString,
+            ),
+            'FenceStock': grpc.unary_unary_rpc_method_handler(
+                    servicer.FenceStock,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.FenceStockRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.FenceStockResponse.SerializeToString,
             ),
             'ReverseEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.ReverseEvent,
@@ -575,6 +609,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/MoveStock',
             inventory_dot_v1_dot_commands__pb2.MoveStockRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.MoveStockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FenceStock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/FenceStock',
+            inventory_dot_v1_dot_commands__pb2.FenceStockRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.FenceStockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,11 +52,13 @@ class InventoryCommandsStub:
       at `expected_version`.
     """
     RemoveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.RemoveStockRequest, _commands_pb2.RemoveStockResponse]
-    """Removes sellable units that are not reserved, or units in another state.
+    """Removes free sellable units, or units in another state.
 
-    Fails with
-    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
-      in the named state; reserved units cannot be removed,
+    Units are free if they are neither promised from stock nor set aside for another
+    channel; those set aside for `channel` are taken first. Safety stock is no
+    obstacle: it guards promises, and the units are leaving. Fails with
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are free, or in the
+      named state,
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
       at `expected_version`.
     """
@@ -82,14 +84,32 @@ class InventoryCommandsStub:
     - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
       at `expected_version`.
     """
+    FenceStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.FenceStockRequest, _commands_pb2.FenceStockResponse]
+    """Sets available units aside for a channel, its ring-fence, or takes back what is
+    left of them.
+
+    Only a reserve or a removal by the channel gets the units in its fence; on hand and
+    reserved stay. What a reservation took from a fence and gives back returns to it,
+    so a cart that expires does not drain it. To move units from one fence to another,
+    send both commands in an atomic batch. At most 20 channels have units left in a
+    fence of one stock; one more is `INVALID_VALUE`. Fails with
+    - `FAILED_PRECONDITION` (`RETIRED`) when units are set aside, and the product or
+      store is retired,
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+      if they are taken back, left in the fence,
+    - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+      at `expected_version`.
+    """
     ReverseEvent: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReverseEventRequest, _commands_pb2.ReverseEventResponse]
     """Undoes one recorded event, once, by the opposite in the same states.
 
     The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
-    by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
-    names it in `reverses`. The sellable units may fall below the reserved ones;
-    `shortfall` is then the difference. The state may be one that the settings no longer
-    name. A reversal can be reversed as well, which does not make its event
+    by a `StockAdjusted`, or a `StockMoved` or a `StockFenced`, which is undone by
+    another; the new event names it in `reverses`. The sellable units may fall below
+    the reserved ones; `shortfall` is then the difference. The state may be one that
+    the settings no longer name. A fence that was used up stays so: a removal that took
+    units out of it brings them back as units for everybody. A reversal can be
+    reversed as well, which does not make its event
     reversible again. A count that was reversed no longer counts, unless its reversal
     was reversed. Fails with
     - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -100,7 +120,7 @@ class InventoryCommandsStub:
       fact, or when its units were counted after it, so that it is corrected already:
       reverse that count first if it is the mistake,
     - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
-      negative,
+      negative, or units of a fence are not available or no longer in it,
     - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
     """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReserveStockRequest, _commands_pb2.ReserveStockResponse]
@@ -255,11 +275,13 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         request: _commands_pb2.RemoveStockRequest,
         context: _aio.ServicerContext[_commands_pb2.RemoveStockRequest, _abc.Awaitable[_commands_pb2.RemoveStockResponse]],
     ) -> _abc.Awaitable[_commands_pb2.RemoveStockResponse]:
-        """Removes sellable units that are not reserved, or units in another state.
+        """Removes free sellable units, or units in another state.
 
-        Fails with
-        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
-          in the named state; reserved units cannot be removed,
+        Units are free if they are neither promised from stock nor set aside for another
+        channel; those set aside for `channel` are taken first. Safety stock is no
+        obstacle: it guards promises, and the units are leaving. Fails with
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are free, or in the
+          named state,
         - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
           at `expected_version`.
         """
@@ -299,6 +321,28 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def FenceStock(
+        self,
+        request: _commands_pb2.FenceStockRequest,
+        context: _aio.ServicerContext[_commands_pb2.FenceStockRequest, _abc.Awaitable[_commands_pb2.FenceStockResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.FenceStockResponse]:
+        """Sets available units aside for a channel, its ring-fence, or takes back what is
+        left of them.
+
+        Only a reserve or a removal by the channel gets the units in its fence; on hand and
+        reserved stay. What a reservation took from a fence and gives back returns to it,
+        so a cart that expires does not drain it. To move units from one fence to another,
+        send both commands in an atomic batch. At most 20 channels have units left in a
+        fence of one stock; one more is `INVALID_VALUE`. Fails with
+        - `FAILED_PRECONDITION` (`RETIRED`) when units are set aside, and the product or
+          store is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available, or
+          if they are taken back, left in the fence,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current stock) when the stock is not
+          at `expected_version`.
+        """
+
+    @_abc_1.abstractmethod
     def ReverseEvent(
         self,
         request: _commands_pb2.ReverseEventRequest,
@@ -307,10 +351,12 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         """Undoes one recorded event, once, by the opposite in the same states.
 
         The event is a `StockAdded`, a `StockRemoved` or a `StockAdjusted`, which are undone
-        by a `StockAdjusted`, or a `StockMoved`, which is undone by another; the new event
-        names it in `reverses`. The sellable units may fall below the reserved ones;
-        `shortfall` is then the difference. The state may be one that the settings no longer
-        name. A reversal can be reversed as well, which does not make its event
+        by a `StockAdjusted`, or a `StockMoved` or a `StockFenced`, which is undone by
+        another; the new event names it in `reverses`. The sellable units may fall below
+        the reserved ones; `shortfall` is then the difference. The state may be one that
+        the settings no longer name. A fence that was used up stays so: a removal that took
+        units out of it brings them back as units for everybody. A reversal can be
+        reversed as well, which does not make its event
         reversible again. A count that was reversed no longer counts, unless its reversal
         was reversed. Fails with
         - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when no event has this position, or for a
@@ -321,7 +367,7 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
           fact, or when its units were counted after it, so that it is corrected already:
           reverse that count first if it is the mistake,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when the units of a state would be
-          negative,
+          negative, or units of a fence are not available or no longer in it,
         - `FAILED_PRECONDITION` (`LEVEL_TOO_HIGH`) when on hand would rise above 10^15.
         """
 

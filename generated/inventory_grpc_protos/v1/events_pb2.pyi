@@ -296,6 +296,7 @@ class EventFilter(_message.Message):
     STORE_IDS_FIELD_NUMBER: _builtins.int
     RESERVATION_IDS_FIELD_NUMBER: _builtins.int
     SUBJECTS_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def event_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of facts, such as `StockReserved`. Any other name is `INVALID_VALUE`."""
@@ -318,6 +319,10 @@ class EventFilter(_message.Message):
         subject do not match.
         """
 
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedScalarFieldContainer[Global___Alert.ValueType]:
+        """Alerts, as `Event.alerts` has them: an event matches if it has one of these."""
+
     def __init__(
         self,
         *,
@@ -326,10 +331,11 @@ class EventFilter(_message.Message):
         store_ids: _abc.Iterable[_builtins.str] | None = ...,
         reservation_ids: _abc.Iterable[_builtins.str] | None = ...,
         subjects: _abc.Iterable[_builtins.str] | None = ...,
+        alerts: _abc.Iterable[Global___Alert.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_types", b"event_types", "product_ids", b"product_ids", "reservation_ids", b"reservation_ids", "store_ids", b"store_ids", "subjects", b"subjects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "event_types", b"event_types", "product_ids", b"product_ids", "reservation_ids", b"reservation_ids", "store_ids", b"store_ids", "subjects", b"subjects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from inventory_grpc_protos.v1 import catalogue_pb2 as inventory_dot_v1_dot_catal
 from inventory_grpc_protos.v1 import stock_pb2 as inventory_dot_v1_dot_stock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/queries.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x18inventory/v1/stock.proto\"\xa2\x01\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x18\n\x0e\x61s_of_position\x18\x03 \x01(\x03H\x00\x12\x30\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x07\n\x05\x61s_of\"N\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"R\n\x14\x42\x61tchGetStockRequest\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"}\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\'\n\x07missing\x18\x02 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"k\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"u\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.AvailabilityLine\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"q\n\x10\x41vailabilityLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x11\n\trequested\x18\x03 \x01(\x03\x12\x11\n\tavailable\x18\x04 \x01(\x03\x12\x11\n\tshortfall\x18\x05 \x01(\x03\"m\n\x1aGetProductInventoryRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"\x97\x01\n\x1bGetProductInventoryResponse\x12\"\n\x05total\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xa5\x01\n\x10ListStockRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x11\n\tstore_ids\x18\x02 \x03(\t\x12\x1a\n\rmax_available\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x10\n\x0e_max_available\"i\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"E\n\x15GetReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"`\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xd3\x01\n\x17ListReservationsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0e\x32\x1e.inventory.v1.ReservationState\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\x10\n\x08store_id\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"|\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"=\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"T\n\x12GetProductResponse\x12&\n\x07product\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Product\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"`\n\x13ListProductsRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"p\n\x14ListProductsResponse\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"9\n\x0fGetStoreRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"N\n\x10GetStoreResponse\x12\"\n\x05store\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Store\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x11ListStoresRequest\x12\x0e\n\x06groups\x18\x01 \x03(\t\x12&\n\x05kinds\x18\x02 \x03(\x0e\x32\x17.inventory.v1.StoreKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"j\n\x12ListStoresResponse\x12#\n\x06stores\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Store\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\x32\xdb\x07\n\x10InventoryQueries\x12I\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\x12X\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\x12\x64\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\x12j\n\x13GetProductInventory\x12(.inventory.v1.GetProductInventoryRequest\x1a).inventory.v1.GetProductInventoryResponse\x12L\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\x12[\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\x12\x61\n\x10ListReservations\x12%.inventory.v1.ListReservationsRequest\x1a&.inventory.v1.ListReservationsResponse\x12O\n\nGetProduct\x12\x1f.inventory.v1.GetProductRequest\x1a .inventory.v1.GetProductResponse\x12U\n\x0cListProducts\x12!.inventory.v1.ListProductsRequest\x1a\".inventory.v1.ListProductsResponse\x12I\n\x08GetStore\x12\x1d.inventory.v1.GetStoreRequest\x1a\x1e.inventory.v1.GetStoreResponse\x12O\n\nListStores\x12\x1f.inventory.v1.ListStoresRequest\x1a .inventory.v1.ListStoresResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/queries.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x18inventory/v1/stock.proto\"\xa2\x01\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x18\n\x0e\x61s_of_position\x18\x03 \x01(\x03H\x00\x12\x30\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x07\n\x05\x61s_of\"N\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"R\n\x14\x42\x61tchGetStockRequest\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"}\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\'\n\x07missing\x18\x02 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x93\x01\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x15\n\rin_stock_only\x18\x04 \x01(\x08\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"u\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.AvailabilityLine\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x10\x41vailabilityLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x11\n\trequested\x18\x03 \x01(\x03\x12\x11\n\tavailable\x18\x04 \x01(\x03\x12\x11\n\tshortfall\x18\x05 \x01(\x03\x12\x15\n\rbackorderable\x18\x06 \x01(\x03\"m\n\x1aGetProductInventoryRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"\x97\x01\n\x1bGetProductInventoryResponse\x12\"\n\x05total\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xa5\x01\n\x10ListStockRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x11\n\tstore_ids\x18\x02 \x03(\t\x12\x1a\n\rmax_available\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x10\n\x0e_max_available\"i\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"E\n\x15GetReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"`\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xd3\x01\n\x17ListReservationsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0e\x32\x1e.inventory.v1.ReservationState\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\x10\n\x08store_id\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"|\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"=\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"T\n\x12GetProductResponse\x12&\n\x07product\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Product\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"`\n\x13ListProductsRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"p\n\x14ListProductsResponse\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"9\n\x0fGetStoreRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"N\n\x10GetStoreResponse\x12\"\n\x05store\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Store\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x11ListStoresRequest\x12\x0e\n\x06groups\x18\x01 \x03(\t\x12&\n\x05kinds\x18\x02 \x03(\x0e\x32\x17.inventory.v1.StoreKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"j\n\x12ListStoresResponse\x12#\n\x06stores\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Store\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\x32\xdb\x07\n\x10InventoryQueries\x12I\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\x12X\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\x12\x64\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\x12j\n\x13GetProductInventory\x12(.inventory.v1.GetProductInventoryRequest\x1a).inventory.v1.GetProductInventoryResponse\x12L\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\x12[\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\x12\x61\n\x10ListReservations\x12%.inventory.v1.ListReservationsRequest\x1a&.inventory.v1.ListReservationsResponse\x12O\n\nGetProduct\x12\x1f.inventory.v1.GetProductRequest\x1a .inventory.v1.GetProductResponse\x12U\n\x0cListProducts\x12!.inventory.v1.ListProductsRequest\x1a\".inventory.v1.ListProductsResponse\x12I\n\x08GetStore\x12\x1d.inventory.v1.GetStoreRequest\x1a\x1e.inventory.v1.GetStoreResponse\x12O\n\nListStores\x12\x1f.inventory.v1.ListStoresRequest\x1a .inventory.v1.ListStoresResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,44 +43,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETSTOCKREQUEST']._serialized_end=460
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=462
   _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=587
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=589
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=696
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=698
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=815
-  _globals['_AVAILABILITYLINE']._serialized_start=817
-  _globals['_AVAILABILITYLINE']._serialized_end=930
-  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_start=932
-  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_end=1041
-  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_start=1044
-  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_end=1195
-  _globals['_LISTSTOCKREQUEST']._serialized_start=1198
-  _globals['_LISTSTOCKREQUEST']._serialized_end=1363
-  _globals['_LISTSTOCKRESPONSE']._serialized_start=1365
-  _globals['_LISTSTOCKRESPONSE']._serialized_end=1470
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=1472
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=1541
-  _globals['_GETRESERVATIONRESPONSE']._serialized_start=1543
-  _globals['_GETRESERVATIONRESPONSE']._serialized_end=1639
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1642
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1853
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1855
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=1979
-  _globals['_GETPRODUCTREQUEST']._serialized_start=1981
-  _globals['_GETPRODUCTREQUEST']._serialized_end=2042
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=2044
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=2128
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2130
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2226
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2228
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2340
-  _globals['_GETSTOREREQUEST']._serialized_start=2342
-  _globals['_GETSTOREREQUEST']._serialized_end=2399
-  _globals['_GETSTORERESPONSE']._serialized_start=2401
-  _globals['_GETSTORERESPONSE']._serialized_end=2479
-  _globals['_LISTSTORESREQUEST']._serialized_start=2482
-  _globals['_LISTSTORESREQUEST']._serialized_end=2618
-  _globals['_LISTSTORESRESPONSE']._serialized_start=2620
-  _globals['_LISTSTORESRESPONSE']._serialized_end=2726
-  _globals['_INVENTORYQUERIES']._serialized_start=2729
-  _globals['_INVENTORYQUERIES']._serialized_end=3716
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=590
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=737
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=739
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=856
+  _globals['_AVAILABILITYLINE']._serialized_start=859
+  _globals['_AVAILABILITYLINE']._serialized_end=995
+  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_start=997
+  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_end=1106
+  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_start=1109
+  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_end=1260
+  _globals['_LISTSTOCKREQUEST']._serialized_start=1263
+  _globals['_LISTSTOCKREQUEST']._serialized_end=1428
+  _globals['_LISTSTOCKRESPONSE']._serialized_start=1430
+  _globals['_LISTSTOCKRESPONSE']._serialized_end=1535
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=1537
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=1606
+  _globals['_GETRESERVATIONRESPONSE']._serialized_start=1608
+  _globals['_GETRESERVATIONRESPONSE']._serialized_end=1704
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1707
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1918
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1920
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2044
+  _globals['_GETPRODUCTREQUEST']._serialized_start=2046
+  _globals['_GETPRODUCTREQUEST']._serialized_end=2107
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=2109
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=2193
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2195
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2291
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2293
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2405
+  _globals['_GETSTOREREQUEST']._serialized_start=2407
+  _globals['_GETSTOREREQUEST']._serialized_end=2464
+  _globals['_GETSTORERESPONSE']._serialized_start=2466
+  _globals['_GETSTORERESPONSE']._serialized_end=2544
+  _globals['_LISTSTORESREQUEST']._serialized_start=2547
+  _globals['_LISTSTORESREQUEST']._serialized_end=2683
+  _globals['_LISTSTORESRESPONSE']._serialized_start=2685
+  _globals['_LISTSTORESRESPONSE']._serialized_end=2791
+  _globals['_INVENTORYQUERIES']._serialized_start=2794
+  _globals['_INVENTORYQUERIES']._serialized_end=3781
 # @@protoc_insertion_point(module_scope)

@@ -171,12 +171,20 @@ class CheckAvailabilityRequest(_message.Message):
 
     LINES_FIELD_NUMBER: _builtins.int
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    IN_STOCK_ONLY_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
-    """A reservation whose held units count as available, to check whether it could be
-    replaced by this cart. A closed reservation has no effect; an unknown one is
+    """A reservation whose held units count as available, to check whether it could hold
+    this cart instead. A closed reservation holds nothing; an unknown one is
     `NOT_FOUND` (`RESERVATION_NOT_FOUND`). Empty: none.
     """
+    channel: _builtins.str
+    """The channel that would reserve: what is left in its fence can be had too. It must be
+    empty with `reservation_id`, whose channel counts. Empty: none.
+    """
+    in_stock_only: _builtins.bool
+    """Whether nothing may be backordered."""
     min_position: _builtins.int
     """The answer is at least as new as this position. A position beyond the log fails
     at once with `POSITION_AHEAD`. 0 or unset: any.
@@ -190,11 +198,13 @@ class CheckAvailabilityRequest(_message.Message):
         *,
         lines: _abc.Iterable[_stock_pb2.Line] | None = ...,
         reservation_id: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        in_stock_only: _builtins.bool = ...,
         min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "min_position", b"min_position", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "in_stock_only", b"in_stock_only", "lines", b"lines", "min_position", b"min_position", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -210,7 +220,7 @@ class CheckAvailabilityResponse(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     AS_OF_POSITION_FIELD_NUMBER: _builtins.int
     available: _builtins.bool
-    """Whether all of it could be reserved."""
+    """Whether all of it could be reserved, some of it perhaps as backordered."""
     as_of_position: _builtins.int
     """The position of the log that the answer reflects. Send it as `min_position` to get
     no older answer.
@@ -245,6 +255,7 @@ class AvailabilityLine(_message.Message):
     REQUESTED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     SHORTFALL_FIELD_NUMBER: _builtins.int
+    BACKORDERABLE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     store_id: _builtins.str
@@ -252,9 +263,15 @@ class AvailabilityLine(_message.Message):
     requested: _builtins.int
     """Units of this stock in the cart, summed."""
     available: _builtins.int
-    """Units that can be reserved now, which may be more than requested."""
+    """Units that can be reserved from stock now, by the channel if there is one, and those
+    that the reservation holds. It may be more than requested.
+    """
     shortfall: _builtins.int
-    """Requested units that are not available. 0 if the line could be reserved."""
+    """Requested units beyond `available` and `backorderable`. 0 if the line could be
+    reserved.
+    """
+    backorderable: _builtins.int
+    """Units that can be reserved beyond `available`, as backordered: they wait for goods."""
     def __init__(
         self,
         *,
@@ -263,10 +280,11 @@ class AvailabilityLine(_message.Message):
         requested: _builtins.int = ...,
         available: _builtins.int = ...,
         shortfall: _builtins.int = ...,
+        backorderable: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "product_id", b"product_id", "requested", b"requested", "shortfall", b"shortfall", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "backorderable", b"backorderable", "product_id", b"product_id", "requested", b"requested", "shortfall", b"shortfall", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -335,7 +353,8 @@ class GetProductInventoryResponse(_message.Message):
     @_builtins.property
     def total(self) -> _stock_pb2.Stock:
         """The sum of each level over all stores; the same on every page unless an event was
-        recorded in between. Only `product_id`, the four levels and `states` are set.
+        recorded in between. All numbers are sums; `states` and `fences` are summed by name,
+        and the flags are unset.
         """
 
     @_builtins.property

@@ -150,6 +150,8 @@ class InventoryQueriesServicer:
         """Returns for every line of a cart whether it could be reserved now.
 
         It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
+        Each line is judged on what is recorded; holds that are overdue count until they
+        have expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

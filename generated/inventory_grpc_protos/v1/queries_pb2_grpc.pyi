@@ -46,6 +46,8 @@ class InventoryQueriesStub:
     """Returns for every line of a cart whether it could be reserved now.
 
     It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
+    Each line is judged on what is recorded; holds that are overdue count until they
+    have expired.
     """
     GetProductInventory: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductInventoryRequest, _queries_pb2.GetProductInventoryResponse]
     """Returns the sum of one product over all stores, and its stocks.
@@ -145,6 +147,8 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         """Returns for every line of a cart whether it could be reserved now.
 
         It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
+        Each line is judged on what is recorded; holds that are overdue count until they
+        have expired.
         """
 
     @_abc_1.abstractmethod

@@ -23,7 +23,7 @@ from inventory_grpc.application.ledger.workbook import (
     Workbook,
 )
 from inventory_grpc.application.outcomes import Answered, DryRun, Outcome, RequestKey
-from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.book import ALL_UNITS, Command
 from inventory_grpc.domain.event import Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import ABOUT
@@ -31,9 +31,6 @@ from inventory_grpc.domain.values import EventAt, Instant, new
 
 MAX_EVENTS: Final = 2_048
 """Events of a batch; its last command may exceed this."""
-
-ALL: Final = 2**63
-"""More units than any stock has, so that all overdue reservations on it expire."""
 
 _EXPIRING: Final = "overdue reservations are being expired; try again"
 
@@ -121,7 +118,7 @@ class Batch:
             except OverdueFirst as overdue:
                 kinds = {type(key) for key in overdue.wanted}
                 others = [key for key in batch.touches if type(key) in kinds]
-                self._wanted = dict.fromkeys([*overdue.wanted, *others], ALL)
+                self._wanted = dict.fromkeys([*overdue.wanted, *others], ALL_UNITS)
             except FillsFirst as due:
                 fills += due.streams
 

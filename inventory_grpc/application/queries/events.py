@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
+from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.values import Instant
 
@@ -19,6 +20,7 @@ class EventFilter(NamedTuple):
     store_ids: frozenset[str] = frozenset()
     reservation_ids: frozenset[str] = frozenset()
     subjects: frozenset[SubjectKey] = frozenset()
+    alerts: frozenset[Alert] = frozenset()
     stores: frozenset[str] | None = None
     """The stores of a caller with only some; `Noun.audience` says which events it sees."""
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, Query, Reading
 from inventory_grpc.application.queries.snapshot import Latest
-from inventory_grpc.domain.levels import ShownLevels
+from inventory_grpc.domain.levels import Levels, ShownLevels
+from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -74,10 +75,13 @@ class Availability(NamedTuple):
     stock_id: StockId
     requested: int
     available: int
+    """The units that can be had from stock, with those that the reservation holds."""
+    backorderable: int = 0
+    """The units that can be had beyond these, as backordered."""
 
     @property
     def shortfall(self) -> int:
-        return max(0, self.requested - self.available)
+        return max(0, self.requested - self.available - self.backorderable)
 
 
 async def find_stock(snapshot: Latest | PastSnapshot, stock_id: StockId) -> Reading[Inventory]:
@@ -97,8 +101,12 @@ async def availability(
     cart: Cart,
     reservation_id: ReservationId | None = None,
     scope: Scope = EVERYWHERE,
+    asked: Asked = PLAINLY,
 ) -> Reading[Sequence[Availability]]:
-    """Return the availability of each line of *cart*, including what *reservation_id* holds.
+    """Return the availability of each line of *cart*, judged as a reserve would be.
+
+    With a reservation it is judged as an amendment: what that holds can be had, and its channel
+    counts.
 
     Raises:
         ReservationNotFound: there is no such reservation in *scope*.
@@ -107,13 +115,14 @@ async def availability(
     if reservation_id is not None and (own is None or not scope.covers(own.lines)):
         raise ReservationNotFound(reservation_id)
     held = own.holds() if own else {}
+    channel = own.channel if own else asked.channel
     lines = []
     for stock_id, requested in cart.items():
         stock = stocks.get(stock_id)
-        available = 0
-        if stock is not None:
-            available = stock.levels.available + held.get(stock_id, 0)
-        lines.append(Availability(stock_id, requested, available))
+        levels = stock.levels if stock else Levels(0, 0)
+        available = levels.own(channel) + held.get(stock_id, 0)
+        backorderable = 0 if asked.in_stock_only else levels.backorderable
+        lines.append(Availability(stock_id, requested, available, backorderable))
     return Reading(lines, as_of)
 
 

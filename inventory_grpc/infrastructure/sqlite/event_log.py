@@ -5,7 +5,7 @@ import apsw
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.event_search import search, where_matching
+from inventory_grpc.infrastructure.sqlite.event_search import ALERTING, search, where_matching
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 
@@ -58,10 +58,14 @@ def _end_of_command(connection: apsw.Connection, upto: int) -> int:
 def _in_window(
     connection: apsw.Connection, after: int, upto: int, matching: EventFilter
 ) -> "apsw.Cursor":
-    """Return the matching events between two positions, by a scan of all events between."""
+    """Return the matching events between two positions, by a scan of all events between.
+
+    If alerts are wanted, only the events that have some are scanned.
+    """
     where, bindings = where_matching(matching)
+    events = ALERTING if matching.alerts else "events"
     return connection.execute(
-        "SELECT position, ordinal, event FROM events WHERE position > ? AND position <= ? "  # noqa: S608  built from constants, values are bound
+        f"SELECT position, ordinal, event FROM {events} WHERE position > ? AND position <= ? "  # noqa: S608  built from constants, values are bound
         f"{where} ORDER BY position",
         (after, upto, *bindings),
     )

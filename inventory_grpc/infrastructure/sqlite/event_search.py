@@ -1,7 +1,8 @@
 """Searches the log for matching events, in steps that scan a bounded number of them.
 
 If a filter names few reservations or stocks, an index yields their events in the order of the
-log. With any other filter, every event in a window of positions is scanned.
+log. If it names alerts, another index yields the events that have some. With any other filter,
+every event in a window of positions is scanned.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from inventory_grpc.application.queries.events import EventFilter, Found
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.log.chain import bits
 from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
@@ -26,6 +28,9 @@ MAX_SOURCES: Final = 100
 
 Reservations always use the index: a filter names no more of them than this.
 """
+
+ALERTING: Final = "events INDEXED BY events_with_alerts"
+"""The source of events with alerts, which are few; the statement needs `alerts IS NOT NULL`."""
 
 Bindings = list[int | str]
 
@@ -90,7 +95,6 @@ def search(  # noqa: PLR0913  the parts of the query
 
 
 def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_Source]:
-    kinds = matching.event_types
     if matching.reservation_ids:
         rest = matching._replace(reservation_ids=frozenset())
         query, ids = _reservations(matching.reservation_ids)
@@ -105,8 +109,9 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
             MAX_SOURCES + 1,
         )
         if len(streams) <= MAX_SOURCES:
-            return [_of_stream(stream, kinds) for stream in streams]
-    return [_of_window(matching)]
+            rest = EventFilter(event_types=matching.event_types, alerts=matching.alerts)
+            return [_of_stream(stream, rest) for stream in streams]
+    return [_of_alerts(matching) if matching.alerts else _of_window(matching)]
 
 
 def _numbers(
@@ -131,9 +136,9 @@ def _of_window(matching: EventFilter) -> _Source:
     return scan
 
 
-def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
+def _of_stream(stream: int, matching: EventFilter) -> _Source:
     """Scan the events of a stream, whose versions have no gaps and rise with positions."""
-    where, bindings = where_matching(EventFilter(event_types=kinds))
+    where, bindings = where_matching(matching)
 
     def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
         first = log.version_at(connection, stream, step.first - 1) + 1
@@ -153,21 +158,30 @@ def _of_stream(stream: int, kinds: frozenset[str]) -> _Source:
 
 
 def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
+    return _of_index("events WHERE subject = ?", [reservation], matching)
+
+
+def _of_alerts(matching: EventFilter) -> _Source:
+    return _of_index(f"{ALERTING} WHERE alerts IS NOT NULL", [], matching)
+
+
+def _of_index(events: str, numbers: Sequence[int], matching: EventFilter) -> _Source:
+    """Scan the *events* that an index yields in the order of their positions."""
     where, bindings = where_matching(matching)
 
     def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
         edge: int | None = connection.execute(
-            "SELECT position FROM events WHERE subject = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            f"SELECT position FROM {events} AND position BETWEEN ? AND ? "  # noqa: S608  as above
             f"ORDER BY position {step.order} LIMIT 1 OFFSET ?",
-            (reservation, step.first, step.last, step.max_scanned - 1),
+            (*numbers, step.first, step.last, step.max_scanned - 1),
         ).get
         low, high = step.first, step.last
         if edge is not None:
             low, high = (edge, high) if step.newest_first else (low, edge)
         rows = connection.execute(
-            "SELECT position, event FROM events WHERE subject = ? AND position BETWEEN ? AND ? "  # noqa: S608  as above
+            f"SELECT position, event FROM {events} AND position BETWEEN ? AND ? "  # noqa: S608  as above
             f"{where} ORDER BY position {step.order} LIMIT ?",
-            (reservation, low, high, *bindings, step.limit),
+            (*numbers, low, high, *bindings, step.limit),
         ).fetchall()
         return step.result(rows, edge)
 
@@ -185,6 +199,9 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
     if matching.event_types:
         terms.append(_among("+kind", matching.event_types))
         bindings += [KIND_BY_NAME[name] for name in sorted(matching.event_types)]
+    if matching.alerts:
+        terms.append("alerts IS NOT NULL AND alerts & ?")
+        bindings.append(bits(matching.alerts))
     inner, ids = _of_streams(matching)
     if inner:
         terms.append(

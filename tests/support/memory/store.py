@@ -218,7 +218,7 @@ def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[Reservatio
 
 
 def _matches(event: Event, matching: EventFilter) -> bool:
-    kinds, products, stores, reservations, subjects, own = matching
+    kinds, products, stores, reservations, subjects, alerts, own = matching
     product_id, store_id = event.key if isinstance(event.key, StockId) else ("", "")
     return (
         (not kinds or type(event.fact).__name__ in kinds)
@@ -226,6 +226,7 @@ def _matches(event: Event, matching: EventFilter) -> bool:
         and (not stores or store_id in stores)
         and (not reservations or event.fact.subject in reservations)
         and (not subjects or event.key in subjects)
+        and (not alerts or not alerts.isdisjoint(event.alerts))
         and (own is None or _is_shown(event.key, own))
     )
 

@@ -7,7 +7,8 @@ from inventory_grpc.application.ledger import expiry
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.levels import FenceUnits, Levels
+from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal, ReservationClosed
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.reservation_facts import ReservationExpired
@@ -23,10 +24,12 @@ from tests.support.world import (
     PORTO_KETTLES,
     R1,
     TOASTERS,
+    VIP,
     add,
     commit,
     count,
     extend,
+    fence,
     later,
     release,
     remove,
@@ -83,6 +86,35 @@ async def test_no_removal_is_refused_for_holds_that_are_over(shop: Shop) -> None
     await overdue(shop, 4, 4, 2)
     await shop.do(remove(8))
     assert await shop.expired() == ["r0", "r1"]
+
+
+async def test_no_fence_is_refused_for_holds_that_are_over(shop: Shop) -> None:
+    await overdue(shop, 4, 4, 2)
+    outcome = await shop.do(fence(5))
+    assert outcome.streams[0].levels.fences == (FenceUnits(VIP, 5),)
+    assert await shop.expired() == ["r0", "r1"]
+
+
+async def test_a_fence_is_taken_back_with_what_overdue_holds_took_out_of_it(shop: Shop) -> None:
+    await shop.past(
+        add(10),
+        fence(4),
+        reserve(1, "public"),
+        reserve(3, "vip", asked=Asked(VIP)),
+    )
+    shop.clock.go_on(60 * MINUTE)
+    outcome = await shop.do(fence(-4))
+    assert outcome.streams[0].levels == Levels(10, 0)
+    assert await shop.expired() == ["public", "vip"]
+
+
+async def test_a_channel_that_finds_enough_in_its_fence_lets_nothing_go(shop: Shop) -> None:
+    await shop.past(add(10), fence(4), reserve(6))
+    shop.clock.go_on(60 * MINUTE)
+    await shop.do(reserve(4, "vip", asked=Asked(VIP)))
+    assert await shop.expired() == []
+    await shop.do(remove(1, channel=VIP))
+    assert await shop.expired() == ["r1"]
 
 
 async def test_no_more_is_let_go_of_than_is_needed_oldest_first(shop: Shop) -> None:

@@ -15,11 +15,13 @@ from inventory_grpc.application.queries.stock import (
 )
 from inventory_grpc.domain import stock as stock_module
 from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import MAX_TOTAL, Instant
+from inventory_grpc.domain.values import MAX_TOTAL, Instant, ReservationId
 from tests.support.engine import Engine
 from tests.support.scribe import Scribe
+from tests.support.terms import terms
 from tests.support.world import (
     KETTLES,
     MINUTE,
@@ -28,10 +30,13 @@ from tests.support.world import (
     R1,
     R2,
     TOASTERS,
+    VIP,
     add,
     cart,
     count,
+    fence,
     later,
+    release,
     reserve,
 )
 
@@ -180,6 +185,44 @@ async def test_every_line_of_a_cart_is_told_in_order(shop: Engine) -> None:
         Availability(TOASTERS, requested=4, available=4),
     ]
     assert [line.shortfall for line in lines] == [1, 1, 0]
+
+
+async def test_a_channel_can_have_what_is_left_in_its_fence(shop: Engine) -> None:
+    await shop.record(fence(1))
+    asked = Asked(VIP)
+    (line,) = (await availability(shop.queries.latest(), cart(3), asked=asked)).value
+    assert (line.available, line.shortfall) == (2, 1)
+    (line,) = (await availability(shop.queries.latest(), cart(3))).value
+    assert (line.available, line.shortfall) == (1, 2)
+    (line,) = (await availability(shop.queries.latest(), cart(5), R1, asked=asked)).value
+    assert (line.available, line.shortfall) == (4, 1), "the reservation has no channel"
+    await shop.record(reserve(2, R2, asked=asked))
+    (line,) = (await availability(shop.queries.latest(), cart(2), R2)).value
+    assert (line.available, line.shortfall) == (2, 0)
+    await shop.record(release(name=R2))
+    await shop.record(reserve(1, "r3", asked=asked))
+    (line,) = (await availability(shop.queries.latest(), cart(2), ReservationId("r3"))).value
+    assert (line.available, line.shortfall) == (2, 0)
+
+
+async def test_what_can_be_backordered_is_told_beside_what_is_there(shop: Engine) -> None:
+    await shop.record(terms(safety=1, limit=4))
+    (line,) = (await availability(shop.queries.latest(), cart(6))).value
+    assert line == Availability(KETTLES, requested=6, available=1, backorderable=4)
+    assert line.shortfall == 1
+    there = Asked(in_stock_only=True)
+    (line,) = (await availability(shop.queries.latest(), cart(6), asked=there)).value
+    assert line == Availability(KETTLES, requested=6, available=1)
+    (line,) = (await availability(shop.queries.latest(), cart(8), R1)).value
+    assert line == Availability(KETTLES, requested=8, available=4, backorderable=4)
+
+
+async def test_of_what_is_retired_a_reservation_keeps_what_it_holds(shop: Engine) -> None:
+    await shop.record(terms(limit=4, product_retired=True))
+    (line,) = (await availability(shop.queries.latest(), cart(1))).value
+    assert line == Availability(KETTLES, requested=1, available=0)
+    (line,) = (await availability(shop.queries.latest(), cart(4), R1)).value
+    assert line == Availability(KETTLES, requested=4, available=3)
 
 
 async def test_the_holds_of_ones_own_reservation_do_not_count_against_it(shop: Engine) -> None:

@@ -14,6 +14,7 @@ from inventory_grpc.client import InventoryClient, Key, Line
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
+from inventory_grpc_protos.v1.events_pb2 import Alert
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
 from tests.support.samples import INSTEAD, METHODS, SAMPLES, SHARED
@@ -33,16 +34,19 @@ BULK: Final = {"ExecuteBatch", "ExecuteStream"}
 def chosen(request: Message) -> Iterator[Message]:
     """Yield *request*, and one for each thing that may be chosen in it, or may be 0."""
     yield request
-    fields = request.DESCRIPTOR.fields
-    for field in (one for one in fields if one.containing_oneof or one.name in INSTEAD):
+    for field in request.DESCRIPTOR.fields:
+        replaced = INSTEAD.get(f"{request.DESCRIPTOR.name}.{field.name}")
+        if not field.containing_oneof and replaced is None:
+            continue
         other = type(request)()
         other.CopyFrom(request)
-        if field.name in INSTEAD:
-            other.ClearField("expected_version")
+        if replaced is not None:
+            other.ClearField(replaced)
         if field.message_type:
             getattr(other, field.name).seconds = 60
         else:
-            setattr(other, field.name, True if field.type == field.TYPE_BOOL else 0)
+            values = {field.TYPE_BOOL: True, field.TYPE_STRING: "web"}
+            setattr(other, field.name, values.get(field.type, 0))
         yield other
 
 
@@ -72,6 +76,8 @@ def keywords(request: Message) -> dict[str, Any]:
             given["kind"] = StoreKind.Name(value).split("_", 2)[2]
         elif field.name == "kinds":
             given["kinds"] = [StoreKind.Name(one).split("_", 2)[2] for one in value]
+        elif field.name == "alerts":
+            given["alerts"] = [Alert.Name(one).removeprefix("ALERT_") for one in value]
         elif field.name == "states":
             given["states"] = [ReservationState.Name(one).split("_", 2)[2] for one in value]
         elif field.is_repeated:

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
@@ -97,7 +98,7 @@ async def test_a_follower_may_begin_at_a_time(
 async def test_all_that_is_given_arrives(
     client: InventoryClient, server: ScriptedServer, name: str
 ) -> None:
-    lists = {
+    lists: dict[str, Any] = {
         "event_types": ["StockAdded"],
         "product_ids": ["kettle"],
         "store_ids": ["lisbon", "porto"],
