@@ -1,12 +1,14 @@
 """Laws of ring-fences over random histories: none loses a unit, and each keeps its own."""
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any, Final
 
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.queries.stock import StocksById
+from inventory_grpc.application.queries.stock import Availability, StocksById, availability
+from inventory_grpc.domain.amending import AmendReservation
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.levels import Levels
@@ -21,6 +23,7 @@ from inventory_grpc.domain.stock import StockFenced, StockRemoved
 from inventory_grpc.domain.values import Channel, Expiration, Never, ReservationId, Span, Ttl
 from tests.support.clock import ManualClock
 from tests.support.effort import SEED, runs
+from tests.support.engine import assemble
 from tests.support.histories import Player, assert_reached, in_a_new, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
@@ -32,6 +35,7 @@ from tests.support.world import (
     VIP,
     WEB,
     add,
+    cart,
     change_by,
     commit,
     fence,
@@ -59,7 +63,7 @@ def command(chance: Random, limit: int) -> Command:
     asked = Asked(anyone, in_stock_only=chance.random() < 0.3)
     end: Expiration = Never() if chance.random() < 0.5 else Ttl(Span(MINUTE))
     commands: list[Command] = [
-        add(units),
+        add(units + 3),
         fence(units, channel=channel),
         fence(units, channel=channel),
         fence(-units, channel=channel),
@@ -70,7 +74,7 @@ def command(chance: Random, limit: int) -> Command:
         *[commit(chance.randint(0, 3), name)] * 2,
         *[release(chance.randint(0, 3), name)] * 2,
         terms(safety=chance.randint(0, 2), limit=limit),
-        reverse(chance.randint(2, 20)),
+        *[reverse(chance.randint(2, 12))] * 2,
     ]
     return chance.choice(commands)
 
@@ -153,6 +157,41 @@ def trying(units: int, channel: Channel) -> Any:  # noqa: ANN401  a command
     return reserve(units, "try", expiration=Never(), asked=Asked(channel))
 
 
+async def check_told(store: Store, writer: Player, chance: Random, reached: Counter[str]) -> None:
+    """Check that availability is told as a reserve or an amendment would be judged."""
+    snapshot = assemble(store).queries.latest()
+    in_stock_only = chance.random() < 0.5
+    asked = Asked(chance.choice([None, *CHANNELS]), in_stock_only)
+    [line] = (await availability(snapshot, cart(1), asked=asked)).value
+    await check_room(
+        writer, line, lambda units: reserve(units, "try", expiration=Never(), asked=asked)
+    )
+    for name in NAMES:
+        own = (await snapshot.get(name)).value
+        if own is not None and own.held:
+            told = await availability(snapshot, cart(1), name, asked=Asked(None, in_stock_only))
+            [line] = told.value
+            amended = partial(_amended, name, in_stock_only=in_stock_only)
+            await check_room(writer, line, amended)
+            reached["amended"] += own.channel is not None
+
+
+def _amended(name: ReservationId, units: int, *, in_stock_only: bool) -> AmendReservation:
+    return AmendReservation(name, cart(units), in_stock_only)
+
+
+async def check_room(
+    writer: Player, line: Availability, command_of: Callable[[int], Command]
+) -> None:
+    room = line.available + line.backorderable
+    if room:
+        [answer] = await writer.play(command_of(room), is_dry=True)
+        assert isinstance(answer, Outcome), answer
+    [answer] = await writer.play(command_of(room + 1), is_dry=True)
+    assert isinstance(answer, InsufficientStock), answer
+    assert [line.available for line in answer.lines] == [room]
+
+
 def test_no_fence_loses_a_unit_and_each_keeps_what_is_its_own() -> None:
     reached = Counter[str]()
 
@@ -169,6 +208,7 @@ def test_no_fence_loses_a_unit_and_each_keeps_what_is_its_own() -> None:
             await writer.play(*(command(chance, limit) for _ in range(min(size, left))))
             await writer.expire_due()
             await check(store, writer, reached)
+            await check_told(store, writer, chance, reached)
             left -= size
         for event in await events_of(store):
             fact: Any = event.fact
@@ -179,4 +219,5 @@ def test_no_fence_loses_a_unit_and_each_keeps_what_is_its_own() -> None:
         chance = Random(f"{SEED} fences {number}")
         kind = "sqlite" if number % 8 == 0 else "memory"
         in_a_new(kind, partial(story, chance=chance))
-    assert_reached(reached, "held", "used", "own", "hollow", "waiting", "given back", "undone")
+    assert_reached(reached, "held", "used", "own", "hollow", "waiting")
+    assert_reached(reached, "given back", "undone", "amended")
