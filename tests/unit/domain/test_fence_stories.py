@@ -179,6 +179,15 @@ def test_units_that_wait_take_nothing_from_a_fence() -> None:
     ).then_refused(short(5, 4))
 
 
+def test_units_that_are_taken_back_go_first_to_those_that_wait() -> None:
+    stock = StockAdded(4), VIP_4, terms(backorder_limit=5), StockReserved(R1, ANA, None, 3, None, 3)
+    assert levels_after(*stock).backordered == 3
+    book = given(*stock).when(fence(-4)).then(StockFenced(VIP, -4))
+    levels = book.inventory(KETTLES).levels
+    assert (levels.available, levels.backordered, levels.fills_due) == (1, 0, 3)
+    given(*stock, StockFenced(VIP, -4)).when(fence(4, channel=WEB)).then_refused(short(4, 1))
+
+
 def test_what_is_beyond_the_fence_and_the_stock_waits() -> None:
     stock = StockAdded(5), VIP_4, terms(backorder_limit=3)
     book = given(*stock).when(by_vip(7)).then(held(7, fenced=4, backordered=2))

@@ -54,6 +54,16 @@ SUBSCRIBE_WRONG: list[tuple[pb.SubscribeRequest, list[str]]] = [
     (pb.SubscribeRequest(filter=pb.EventFilter(product_ids=[""])), ["filter.product_ids[0]"]),
     (pb.SubscribeRequest(filter=pb.EventFilter(store_ids=["a"] * 101)), ["filter.store_ids"]),
     (
+        pb.SubscribeRequest(
+            filter=pb.EventFilter(alerts=[pb.ALERT_STOCK_LOW, pb.ALERT_UNSPECIFIED])
+        ),
+        ["filter.alerts[1]"],
+    ),
+    (
+        pb.SubscribeRequest(filter=pb.EventFilter(alerts=[pb.ALERT_STOCK_LOW] * 101)),
+        ["filter.alerts"],
+    ),
+    (
         pb.SubscribeRequest(max_batch=-1, filter=pb.EventFilter(reservation_ids=["%"])),
         ["filter.reservation_ids[0]", "max_batch"],
     ),
