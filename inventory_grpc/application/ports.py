@@ -3,7 +3,7 @@
 The contract tests check these promises against every implementation.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from inventory_grpc.application.outcomes import Answered, Outcome, RequestKey, State
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.reversal import Trail
-from inventory_grpc.domain.values import EventAt, Instant
+from inventory_grpc.domain.values import EventAt, Instant, StockId
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -47,6 +47,24 @@ class Pending(NamedTuple):
     """The earliest expire time of all holds, including overdue ones."""
     fills: bool = False
     """Whether goods have come in for units that are recorded as waiting."""
+    walks: bool = False
+    """Whether a change of terms has not reached all of its stocks."""
+    has_terms: bool = False
+    """Whether a stock can have terms, so that one without history has to look them up."""
+
+
+class Walk(NamedTuple):
+    """The way of a change of terms to the stocks that it covers."""
+
+    subject: Any
+    """The policy that changed."""
+    since: int
+    """The position of the change. The oldest walk goes on first."""
+    after: StockId | None
+    """The last stock that it has looked at, in the order of product and store."""
+
+
+NO_WALKS: Final[Mapping[Key, Walk | None]] = {}
 
 
 class Expected(NamedTuple):
@@ -107,10 +125,22 @@ class Transaction(Protocol):
     def fills_due(self, limit: int) -> Sequence[Key]:
         """Return stocks for which goods have come in, and whose fills are not recorded."""
 
+    def walks(self, limit: int) -> Sequence[Walk]:
+        """Return the walks that have not ended, oldest first."""
+
+    def stocks_of(self, walk: Walk, limit: int) -> Sequence[StockId]:
+        """Return the next stocks with a history that the change covers, by product and store."""
+
     def write(
-        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
+        self,
+        events: Sequence[Event],
+        answered: Sequence[tuple[RequestKey, Answered]],
+        walks: Mapping[Key, Walk | None] = NO_WALKS,
     ) -> None:
-        """Append the events of whole commands, update the read models, and store the answers."""
+        """Append the events of whole commands, update the read models, and store the answers.
+
+        Also store how far the *walks* by their subjects are; None ends one.
+        """
 
     def forget(self, before: Instant, limit: int) -> int:
         """Delete up to *limit* requests answered before a time; return their number."""

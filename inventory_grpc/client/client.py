@@ -11,6 +11,7 @@ from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.channels import channels
 from inventory_grpc.client.connections import Connections
 from inventory_grpc.client.events import Events
+from inventory_grpc.client.policies import Policies
 from inventory_grpc.client.products import Products
 from inventory_grpc.client.reservation_commands import ReservationCommands
 from inventory_grpc.client.reservation_queries import ReservationQueries
@@ -25,6 +26,7 @@ class InventoryClient(
     ReservationCommands,
     Products,
     Stores,
+    Policies,
     Bulk,
     StockQueries,
     ReservationQueries,

@@ -9,6 +9,7 @@ from inventory_grpc.client import details
 from inventory_grpc.client.errors import Refused
 from inventory_grpc_protos.v1.catalogue_pb2 import Product, Store
 from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
+from inventory_grpc_protos.v1.policies_pb2 import ScopedPolicy
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 
 
@@ -137,9 +138,14 @@ class VersionConflict(Refused):
     """The stock, product or store has another version, or the stock other units, than expected."""
 
     @property
-    def current(self) -> Stock | Product | Store:
+    def current(self) -> Stock | Product | Store | ScopedPolicy:
         """The current state; a `LookupError` if it was too large to be sent: read it then."""
-        kinds: Sequence[type[Stock | Product | Store]] = (Stock, Product, Store)
+        kinds: Sequence[type[Stock | Product | Store | ScopedPolicy]] = (
+            Stock,
+            Product,
+            Store,
+            ScopedPolicy,
+        )
         for kind in kinds:
             if found := details.first(kind, self._carried):
                 return found

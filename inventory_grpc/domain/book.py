@@ -149,6 +149,7 @@ class Audience(Enum):
 
     ALL_STORES = "nobody: only callers with all stores see them"
     ITS_STORE = "callers with the store that the key names"
+    NO_OTHER_STORE = "callers with the store that the key names, and all if it names none"
     EVERYBODY = "every caller"
 
 

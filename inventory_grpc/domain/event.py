@@ -5,7 +5,7 @@ are only ever added, and a new meaning needs a new fact.
 """
 
 from collections.abc import Collection
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.levels import Moves
@@ -24,10 +24,29 @@ class SubjectKey:
     """The key of a stream that is not a stock: an id, and `<kind>/<id>` in events and filters."""
 
     kind: ClassVar[str]
-    id: Name
+    id: str
+    """A `Name`, or for a scope of stocks two of them."""
+
+    @classmethod
+    def named(cls, text: str) -> Self:
+        """Return the key that a caller names.
+
+        Raises:
+            Malformed: *text* is no name.
+        """
+        return cls(Name(text))
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def covers(self) -> tuple[str, str] | None:
+        """The product and the store of the stocks whose terms it sets; an empty one has all.
+
+        None if it sets no terms. The state of one that does has `imposes`, which differs if the
+        terms do.
+        """
+        return None
 
     @property
     def subject(self) -> str:

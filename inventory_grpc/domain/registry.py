@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from inventory_grpc.domain import product, reservation, stock, store
+from inventory_grpc.domain import policy, product, reservation, stock, store
 from inventory_grpc.domain.book import Noun, StreamState, SubjectState
 from inventory_grpc.domain.event import Fact, SubjectKey
 from inventory_grpc.domain.reversal import Trail
@@ -14,6 +14,7 @@ NOUNS: Final[tuple[Noun, ...]] = (
     reservation.NOUN,
     product.NOUN,
     store.NOUN,
+    policy.NOUN,
 )
 
 STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {

@@ -109,12 +109,21 @@ def _reader(name: str, kind: Any, none: type | None = None) -> Callable[[Any], A
         return lambda message: tuple(value_of(message))
     if get_origin(kind) is Mapping:
         return lambda message: dict(sorted(value_of(message).items()))
+    if hasattr(kind, "_fields"):
+        return _part_reader(name, kind)
     convert = instant if kind is Instant else kind
     if none is None:
         return value_of if kind is int else lambda message: convert(value_of(message))
     if issubclass(kind, str):
         return lambda message: convert(value) if (value := value_of(message)) else None
     return lambda message: convert(value_of(message)) if message.HasField(name) else None
+
+
+def _part_reader(name: str, kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401  a type hint
+    """Return a function that reads a group of values, which is the message in the field *name*."""
+    readers = [_reader(part, *_choices(hint)) for part, hint in get_type_hints(kind).items()]
+    value_of = attrgetter(name)
+    return lambda message: kind(*(read(value_of(message)) for read in readers))
 
 
 _CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
@@ -224,11 +233,23 @@ def _set_fields(
         elif isinstance(value, Instant):
             set_time(getattr(message, name), value)
         elif isinstance(value, tuple):
-            getattr(message, name)[:] = value
+            if hasattr(value, "_fields"):
+                _set_part(getattr(message, name), value)
+            else:
+                getattr(message, name)[:] = value
         elif isinstance(value, Mapping):
             getattr(message, name).clear()
             getattr(message, name).update(value)
         else:
+            setattr(message, name, value)
+
+
+def _set_part(message: Message, part: Any) -> None:  # noqa: ANN401  any named tuple
+    """Set the fields of *message* to those of *part*, a group of values within a fact."""
+    message.Clear()
+    message.SetInParent()
+    for name, value in zip(part._fields, part, strict=True):
+        if value is not None:
             setattr(message, name, value)
 
 

@@ -195,7 +195,7 @@ def _subject(text: str) -> SubjectKey:
     if kind not in SUBJECT_KEYS:
         kinds = ", ".join(SUBJECT_KEYS)
         raise Malformed(f"must be <kind>/<id>, such as product/kettle; the kinds are {kinds}")
-    return SUBJECT_KEYS[kind](Name(name))
+    return SUBJECT_KEYS[kind].named(name)
 
 
 def _fact(name: str) -> str:

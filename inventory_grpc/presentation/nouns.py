@@ -5,11 +5,20 @@ from typing import Any, Final
 
 from google.protobuf.message import Message
 
+from inventory_grpc.domain.policy import ScopedPolicy
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store
 from inventory_grpc.domain.values import Expiration, UnitState
-from inventory_grpc.presentation import product, reservation, reversal, stock, stock_commands, store
+from inventory_grpc.presentation import (
+    policy,
+    product,
+    reservation,
+    reversal,
+    stock,
+    stock_commands,
+    store,
+)
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import stock_message
 
@@ -26,6 +35,7 @@ def command_rows(
         reservation.commands(default),
         product.COMMANDS,
         store.COMMANDS,
+        policy.COMMANDS,
         reversal.COMMANDS,
     )
     return [row for noun in rows for row in noun]
@@ -36,11 +46,13 @@ QUERY_ROWS: Final[Sequence[QueryRow]] = (
     *reservation.QUERIES,
     *product.QUERIES,
     *store.QUERIES,
+    *policy.QUERIES,
 )
 
 MESSAGES: Final[Mapping[type[Any], Callable[[Any], Message]]] = {
     Inventory: stock_message,
     Product: product.product_message,
     Store: store.store_message,
+    ScopedPolicy: policy.policy_message,
 }
 """Makes the message of a stream's state, which `VERSION_CONFLICT` carries, by its class."""

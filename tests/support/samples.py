@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
 from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_STORE
+from inventory_grpc_protos.v1.policies_pb2 import Policy
 from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE, Line, StockKey
 
 METHODS: Final[Mapping[str, MethodDescriptor]] = {
@@ -41,6 +42,8 @@ def _line(quantity: int) -> Line:
     return Line(**KETTLES, quantity=quantity)
 
 
+_POLICY: Final = Policy(safety_stock=2, backorder_limit=5, low_stock_at=3, alert_hysteresis=1)
+
 _COMMANDS: Final[list[Message]] = [
     commands_pb2.AddStockRequest(**KETTLES, quantity=19, state="sellable"),
     commands_pb2.MoveStockRequest(
@@ -68,6 +71,7 @@ _COMMANDS: Final[list[Message]] = [
     commands_pb2.PutStoreRequest(
         store_id="lisbon", name="Lisbon", kind=STORE_KIND_STORE, groups=["coast"]
     ),
+    commands_pb2.SetPolicyRequest(**KETTLES, policy=_POLICY),
 ]
 
 _OTHERS: Final[list[Message]] = [
@@ -87,6 +91,8 @@ _OTHERS: Final[list[Message]] = [
     queries_pb2.GetProductRequest(product_id="kettle"),
     queries_pb2.ListProductsRequest(skus=["K-1"]),
     queries_pb2.GetStoreRequest(store_id="lisbon"),
+    queries_pb2.GetPolicyRequest(**KETTLES),
+    queries_pb2.ListPoliciesRequest(**KETTLES),
     queries_pb2.ListStoresRequest(groups=["coast"], kinds=[STORE_KIND_STORE]),
     events_pb2.SubscribeRequest(
         after_position=0,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from inventory_grpc.domain.policy import Policy, PolicyScope, SetPolicy
 from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
 from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.reservation_commands import (
@@ -203,3 +204,13 @@ def put_store(
     expected: int | None = None,
 ) -> PutStore:
     return PutStore(StoreId(store), name, kind, tuple(sorted(groups)), expected)
+
+
+def policy(
+    product: str | None = None,
+    store: str | None = None,
+    *,
+    expected: int | None = None,
+    **values: int,
+) -> SetPolicy:
+    return SetPolicy(PolicyScope.of(product, store), Policy(**values), expected)

@@ -18,6 +18,7 @@ from inventory_grpc.domain.levels import (
     StateUnits,
     Terms,
 )
+from inventory_grpc.domain.policy import Policy, PolicyChanged
 from inventory_grpc.domain.product import ProductChanged
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.reservation_facts import (
@@ -107,6 +108,11 @@ STORED: Final[tuple[tuple[Fact, str], ...]] = (
         f"c20230{CONTENT}220d0a06636f6c6f75721203726564220a0a067765696768741200",
     ),
     (ProductChanged(ProductId("kettle"), "", "", {}), "c202080a066b6574746c65"),
+    (
+        PolicyChanged(None, StoreId("lisbon"), Policy(2, 0, None, 1)),
+        "d2021012066c6973626f6e1a06080210002001",
+    ),
+    (PolicyChanged(None, None, Policy()), "d202021a00"),
     (
         StoreChanged(StoreId("lisbon"), "Lisbon", StoreKind.WAREHOUSE, ("coast", "north")),
         "ca02200a066c6973626f6e12064c6973626f6e18022205636f61737422056e6f727468",

@@ -6,6 +6,7 @@ import pytest
 
 from inventory_grpc.application.outcomes import Outcome, State
 from inventory_grpc.domain.levels import Levels, Particulars, StateUnits
+from inventory_grpc.domain.policy import Policy, PolicyScope, ScopedPolicy
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
@@ -41,6 +42,8 @@ STATES: Final[tuple[State, ...]] = (
         NOON,
     ),
     Product(KETTLE),
+    ScopedPolicy(PolicyScope.of(None, "lisbon")),
+    ScopedPolicy(PolicyScope.of("kettle", "lisbon"), Policy(2, 0, None, 1), 3, NOON),
     Store(LISBON),
     Store(LISBON, "Lisbon", StoreKind.WAREHOUSE, ("coast", "north"), 2, NOON, NOON),
     Product(KETTLE, "K-1", "Kettle", {"colour": "red", "weight": "900 g"}, 2, NOON, NOON),

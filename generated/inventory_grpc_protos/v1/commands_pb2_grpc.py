@@ -121,6 +121,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
                 _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/SetPolicy',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
         self.ExecuteBatch = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ExecuteBatch',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExecuteBatchRequest.SerializeToString,
@@ -355,6 +360,20 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPolicy(self, request, context):
+        """Sets the policy of a scope: one stock, the stocks of a store, those of a product, or
+        all of them. The same policy again records nothing and succeeds.
+
+        Every command after it is decided on the new values. The stocks of the scope show
+        them step by step, each by a `StockTermsChanged` of its own; `settled` of
+        `GetPolicy` says when all of them do. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current policy) when the policy is not at
+        `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExecuteBatch(self, request, context):
         """Executes up to 1,000 commands in the given order, each as if it had been sent
         alone; or, with `atomic`, all of them as one command.
@@ -462,6 +481,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.PutStore,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.SetPolicyRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.SetPolicyResponse.SerializeToString,
             ),
             'ExecuteBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.ExecuteBatch,
@@ -825,6 +849,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/PutStore',
             inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/SetPolicy',
+            inventory_dot_v1_dot_commands__pb2.SetPolicyRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.SetPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

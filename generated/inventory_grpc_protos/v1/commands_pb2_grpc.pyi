@@ -187,6 +187,16 @@ class InventoryCommandsStub:
     - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
       at `expected_version`.
     """
+    SetPolicy: _aio.UnaryUnaryMultiCallable[_commands_pb2.SetPolicyRequest, _commands_pb2.SetPolicyResponse]
+    """Sets the policy of a scope: one stock, the stocks of a store, those of a product, or
+    all of them. The same policy again records nothing and succeeds.
+
+    Every command after it is decided on the new values. The stocks of the scope show
+    them step by step, each by a `StockTermsChanged` of its own; `settled` of
+    `GetPolicy` says when all of them do. Fails with
+    - `ABORTED` (`VERSION_CONFLICT`, with the current policy) when the policy is not at
+      `expected_version`.
+    """
     ExecuteBatch: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExecuteBatchRequest, _commands_pb2.ExecuteBatchResponse]
     """Executes up to 1,000 commands in the given order, each as if it had been sent
     alone; or, with `atomic`, all of them as one command.
@@ -469,6 +479,22 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         The same content again records nothing and succeeds. Fails with
         - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
           at `expected_version`.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPolicy(
+        self,
+        request: _commands_pb2.SetPolicyRequest,
+        context: _aio.ServicerContext[_commands_pb2.SetPolicyRequest, _abc.Awaitable[_commands_pb2.SetPolicyResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.SetPolicyResponse]:
+        """Sets the policy of a scope: one stock, the stocks of a store, those of a product, or
+        all of them. The same policy again records nothing and succeeds.
+
+        Every command after it is decided on the new values. The stocks of the scope show
+        them step by step, each by a `StockTermsChanged` of its own; `settled` of
+        `GetPolicy` says when all of them do. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current policy) when the policy is not at
+          `expected_version`.
         """
 
     @_abc_1.abstractmethod

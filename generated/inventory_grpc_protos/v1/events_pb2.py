@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory_grpc_protos.v1 import catalogue_pb2 as inventory_dot_v1_dot_catalogue__pb2
+from inventory_grpc_protos.v1 import policies_pb2 as inventory_dot_v1_dot_policies__pb2
 from inventory_grpc_protos.v1 import stock_pb2 as inventory_dot_v1_dot_stock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inventory/v1/events.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x18inventory/v1/stock.proto\"\x8d\x02\n\x10SubscribeRequest\x12\x18\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03H\x00\x12\x30\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x12\n\x08\x66rom_now\x18\x03 \x01(\x08H\x00\x12\x0e\n\x06log_id\x18\x04 \x01(\t\x12)\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x19.inventory.v1.EventFilter\x12\x11\n\tmax_batch\x18\x06 \x01(\x05\x12,\n\theartbeat\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cstop_at_head\x18\x08 \x01(\x08\x42\x07\n\x05start\"\xb5\x01\n\x11SubscribeResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Event\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\x12\x0e\n\x06log_id\x18\x05 \x01(\t\x12/\n\x0bserver_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x11ListEventsRequest\x12)\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x19.inventory.v1.EventFilter\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x12\x17\n\x0f\x62\x65\x66ore_position\x18\x03 \x01(\x03\x12\x14\n\x0cnewest_first\x18\x04 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x84\x01\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12\x19\n\x11searched_position\x18\x04 \x01(\x03\"\x9a\x01\n\x0b\x45ventFilter\x12\x13\n\x0b\x65vent_types\x18\x01 \x03(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tstore_ids\x18\x03 \x03(\t\x12\x17\n\x0freservation_ids\x18\x04 \x03(\t\x12\x10\n\x08subjects\x18\x05 \x03(\t\x12#\n\x06\x61lerts\x18\x06 \x03(\x0e\x32\x13.inventory.v1.Alert\"\x9a\n\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ommand_position\x18\x07 \x01(\x03\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12#\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x14.inventory.v1.Levels\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x11\n\treference\x18\x0c \x01(\t\x12.\n\noccur_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x0e \x01(\t\x12\x10\n\x08reverses\x18\x0f \x01(\x03\x12\x0c\n\x04part\x18\x10 \x01(\x05\x12#\n\x06\x61lerts\x18\x11 \x03(\x0e\x32\x13.inventory.v1.Alert\x12/\n\x0bstock_added\x18\x14 \x01(\x0b\x32\x18.inventory.v1.StockAddedH\x00\x12\x33\n\rstock_removed\x18\x15 \x01(\x0b\x32\x1a.inventory.v1.StockRemovedH\x00\x12\x35\n\x0estock_adjusted\x18\x16 \x01(\x0b\x32\x1b.inventory.v1.StockAdjustedH\x00\x12\x35\n\x0estock_reserved\x18\x17 \x01(\x0b\x32\x1b.inventory.v1.StockReservedH\x00\x12\x43\n\x15reservation_committed\x18\x18 \x01(\x0b\x32\".inventory.v1.ReservationCommittedH\x00\x12\x41\n\x14reservation_released\x18\x19 \x01(\x0b\x32!.inventory.v1.ReservationReleasedH\x00\x12?\n\x13reservation_expired\x18\x1a \x01(\x0b\x32 .inventory.v1.ReservationExpiredH\x00\x12\x41\n\x14reservation_extended\x18\x1b \x01(\x0b\x32!.inventory.v1.ReservationExtendedH\x00\x12/\n\x0bstock_moved\x18\x1c \x01(\x0b\x32\x18.inventory.v1.StockMovedH\x00\x12\x45\n\x16reservation_reacquired\x18\x1d \x01(\x0b\x32#.inventory.v1.ReservationReacquiredH\x00\x12\x39\n\x10\x62\x61\x63korder_filled\x18\x1e \x01(\x0b\x32\x1d.inventory.v1.BackorderFilledH\x00\x12\x31\n\x0cstock_fenced\x18\x1f \x01(\x0b\x32\x19.inventory.v1.StockFencedH\x00\x12>\n\x13stock_terms_changed\x18  \x01(\x0b\x32\x1f.inventory.v1.StockTermsChangedH\x00\x12\x37\n\x0fproduct_changed\x18( \x01(\x0b\x32\x1c.inventory.v1.ProductChangedH\x00\x12\x33\n\rstore_changed\x18) \x01(\x0b\x32\x1a.inventory.v1.StoreChangedH\x00\x42\x06\n\x04\x66\x61\x63t\"-\n\nStockAdded\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\"P\n\x0cStockRemoved\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x04 \x01(\x03\"f\n\rStockAdjusted\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\x03\x12\x14\n\x07\x63ounted\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\runconditional\x18\x03 \x01(\x08\x12\r\n\x05state\x18\x04 \x01(\tB\n\n\x08_counted\"D\n\nStockMoved\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\x12\n\nfrom_state\x18\x02 \x01(\t\x12\x10\n\x08to_state\x18\x03 \x01(\t\"\xc7\x01\n\rStockReserved\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x62\x61\x63kordered\x18\x06 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x03\"s\n\x14ReservationCommitted\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"t\n\x15ReservationReacquired\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"u\n\x13ReservationReleased\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x13\n\x0b\x62\x61\x63kordered\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"t\n\x12ReservationExpired\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x13\n\x0b\x62\x61\x63kordered\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"p\n\x13ReservationExtended\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x0f\x42\x61\x63korderFilled\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"-\n\x0bStockFenced\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x03\"\xb8\x01\n\x11StockTermsChanged\x12\x14\n\x0csafety_stock\x18\x01 \x01(\x03\x12\x17\n\x0f\x62\x61\x63korder_limit\x18\x02 \x01(\x03\x12\x19\n\x0clow_stock_at\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10\x61lert_hysteresis\x18\x04 \x01(\x03\x12\x17\n\x0fproduct_retired\x18\x05 \x01(\x08\x12\x15\n\rstore_retired\x18\x06 \x01(\x08\x42\x0f\n\r_low_stock_at\"\xb4\x01\n\x0eProductChanged\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12@\n\nattributes\x18\x04 \x03(\x0b\x32,.inventory.v1.ProductChanged.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"e\n\x0cStoreChanged\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.inventory.v1.StoreKind\x12\x0e\n\x06groups\x18\x04 \x03(\t*\xb4\x01\n\x05\x41lert\x12\x15\n\x11\x41LERT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41LERT_STOCK_LOW\x10\x01\x12\x19\n\x15\x41LERT_STOCK_RECOVERED\x10\x02\x12\x16\n\x12\x41LERT_OUT_OF_STOCK\x10\x03\x12\x17\n\x13\x41LERT_BACK_IN_STOCK\x10\x04\x12\x1a\n\x16\x41LERT_PROMISES_AT_RISK\x10\x05\x12\x17\n\x13\x41LERT_PROMISES_SAFE\x10\x06\x32\xb2\x01\n\x0fInventoryEvents\x12N\n\tSubscribe\x12\x1e.inventory.v1.SubscribeRequest\x1a\x1f.inventory.v1.SubscribeResponse0\x01\x12O\n\nListEvents\x12\x1f.inventory.v1.ListEventsRequest\x1a .inventory.v1.ListEventsResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19inventory/v1/events.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x1binventory/v1/policies.proto\x1a\x18inventory/v1/stock.proto\"\x8d\x02\n\x10SubscribeRequest\x12\x18\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03H\x00\x12\x30\n\nafter_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x12\n\x08\x66rom_now\x18\x03 \x01(\x08H\x00\x12\x0e\n\x06log_id\x18\x04 \x01(\t\x12)\n\x06\x66ilter\x18\x05 \x01(\x0b\x32\x19.inventory.v1.EventFilter\x12\x11\n\tmax_batch\x18\x06 \x01(\x05\x12,\n\theartbeat\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cstop_at_head\x18\x08 \x01(\x08\x42\x07\n\x05start\"\xb5\x01\n\x11SubscribeResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Event\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12\x11\n\tcaught_up\x18\x04 \x01(\x08\x12\x0e\n\x06log_id\x18\x05 \x01(\t\x12/\n\x0bserver_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xac\x01\n\x11ListEventsRequest\x12)\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x19.inventory.v1.EventFilter\x12\x16\n\x0e\x61\x66ter_position\x18\x02 \x01(\x03\x12\x17\n\x0f\x62\x65\x66ore_position\x18\x03 \x01(\x03\x12\x14\n\x0cnewest_first\x18\x04 \x01(\x08\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x84\x01\n\x12ListEventsResponse\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12\x19\n\x11searched_position\x18\x04 \x01(\x03\"\x9a\x01\n\x0b\x45ventFilter\x12\x13\n\x0b\x65vent_types\x18\x01 \x03(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x11\n\tstore_ids\x18\x03 \x03(\t\x12\x17\n\x0freservation_ids\x18\x04 \x03(\t\x12\x10\n\x08subjects\x18\x05 \x03(\t\x12#\n\x06\x61lerts\x18\x06 \x03(\x0e\x32\x13.inventory.v1.Alert\"\xd1\n\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x12\n\nproduct_id\x18\x03 \x01(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0brecord_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ommand_position\x18\x07 \x01(\x03\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12#\n\x05\x61\x66ter\x18\t \x01(\x0b\x32\x14.inventory.v1.Levels\x12\r\n\x05\x61\x63tor\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x11\n\treference\x18\x0c \x01(\t\x12.\n\noccur_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x0e \x01(\t\x12\x10\n\x08reverses\x18\x0f \x01(\x03\x12\x0c\n\x04part\x18\x10 \x01(\x05\x12#\n\x06\x61lerts\x18\x11 \x03(\x0e\x32\x13.inventory.v1.Alert\x12/\n\x0bstock_added\x18\x14 \x01(\x0b\x32\x18.inventory.v1.StockAddedH\x00\x12\x33\n\rstock_removed\x18\x15 \x01(\x0b\x32\x1a.inventory.v1.StockRemovedH\x00\x12\x35\n\x0estock_adjusted\x18\x16 \x01(\x0b\x32\x1b.inventory.v1.StockAdjustedH\x00\x12\x35\n\x0estock_reserved\x18\x17 \x01(\x0b\x32\x1b.inventory.v1.StockReservedH\x00\x12\x43\n\x15reservation_committed\x18\x18 \x01(\x0b\x32\".inventory.v1.ReservationCommittedH\x00\x12\x41\n\x14reservation_released\x18\x19 \x01(\x0b\x32!.inventory.v1.ReservationReleasedH\x00\x12?\n\x13reservation_expired\x18\x1a \x01(\x0b\x32 .inventory.v1.ReservationExpiredH\x00\x12\x41\n\x14reservation_extended\x18\x1b \x01(\x0b\x32!.inventory.v1.ReservationExtendedH\x00\x12/\n\x0bstock_moved\x18\x1c \x01(\x0b\x32\x18.inventory.v1.StockMovedH\x00\x12\x45\n\x16reservation_reacquired\x18\x1d \x01(\x0b\x32#.inventory.v1.ReservationReacquiredH\x00\x12\x39\n\x10\x62\x61\x63korder_filled\x18\x1e \x01(\x0b\x32\x1d.inventory.v1.BackorderFilledH\x00\x12\x31\n\x0cstock_fenced\x18\x1f \x01(\x0b\x32\x19.inventory.v1.StockFencedH\x00\x12>\n\x13stock_terms_changed\x18  \x01(\x0b\x32\x1f.inventory.v1.StockTermsChangedH\x00\x12\x37\n\x0fproduct_changed\x18( \x01(\x0b\x32\x1c.inventory.v1.ProductChangedH\x00\x12\x33\n\rstore_changed\x18) \x01(\x0b\x32\x1a.inventory.v1.StoreChangedH\x00\x12\x35\n\x0epolicy_changed\x18* \x01(\x0b\x32\x1b.inventory.v1.PolicyChangedH\x00\x42\x06\n\x04\x66\x61\x63t\"-\n\nStockAdded\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\"P\n\x0cStockRemoved\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x04 \x01(\x03\"f\n\rStockAdjusted\x12\r\n\x05\x64\x65lta\x18\x01 \x01(\x03\x12\x14\n\x07\x63ounted\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\runconditional\x18\x03 \x01(\x08\x12\r\n\x05state\x18\x04 \x01(\tB\n\n\x08_counted\"D\n\nStockMoved\x12\x10\n\x08quantity\x18\x01 \x01(\x03\x12\x12\n\nfrom_state\x18\x02 \x01(\t\x12\x10\n\x08to_state\x18\x03 \x01(\t\"\xc7\x01\n\rStockReserved\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x62\x61\x63kordered\x18\x06 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x08 \x01(\x03\"s\n\x14ReservationCommitted\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"t\n\x15ReservationReacquired\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"u\n\x13ReservationReleased\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x13\n\x0b\x62\x61\x63kordered\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"t\n\x12ReservationExpired\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x13\n\x0b\x62\x61\x63kordered\x18\x03 \x01(\x03\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06\x66\x65nced\x18\x05 \x01(\x03\"p\n\x13ReservationExtended\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\";\n\x0f\x42\x61\x63korderFilled\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\"-\n\x0bStockFenced\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x03\"\xb8\x01\n\x11StockTermsChanged\x12\x14\n\x0csafety_stock\x18\x01 \x01(\x03\x12\x17\n\x0f\x62\x61\x63korder_limit\x18\x02 \x01(\x03\x12\x19\n\x0clow_stock_at\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10\x61lert_hysteresis\x18\x04 \x01(\x03\x12\x17\n\x0fproduct_retired\x18\x05 \x01(\x08\x12\x15\n\rstore_retired\x18\x06 \x01(\x08\x42\x0f\n\r_low_stock_at\"\xb4\x01\n\x0eProductChanged\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12@\n\nattributes\x18\x04 \x03(\x0b\x32,.inventory.v1.ProductChanged.AttributesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"e\n\x0cStoreChanged\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.inventory.v1.StoreKind\x12\x0e\n\x06groups\x18\x04 \x03(\t\"[\n\rPolicyChanged\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12$\n\x06policy\x18\x03 \x01(\x0b\x32\x14.inventory.v1.Policy*\xb4\x01\n\x05\x41lert\x12\x15\n\x11\x41LERT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41LERT_STOCK_LOW\x10\x01\x12\x19\n\x15\x41LERT_STOCK_RECOVERED\x10\x02\x12\x16\n\x12\x41LERT_OUT_OF_STOCK\x10\x03\x12\x17\n\x13\x41LERT_BACK_IN_STOCK\x10\x04\x12\x1a\n\x16\x41LERT_PROMISES_AT_RISK\x10\x05\x12\x17\n\x13\x41LERT_PROMISES_SAFE\x10\x06\x32\xb2\x01\n\x0fInventoryEvents\x12N\n\tSubscribe\x12\x1e.inventory.v1.SubscribeRequest\x1a\x1f.inventory.v1.SubscribeResponse0\x01\x12O\n\nListEvents\x12\x1f.inventory.v1.ListEventsRequest\x1a .inventory.v1.ListEventsResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,52 +39,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1P\001Z\030inventory/v1;inventoryv1'
   _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_ALERT']._serialized_start=4069
-  _globals['_ALERT']._serialized_end=4249
-  _globals['_SUBSCRIBEREQUEST']._serialized_start=165
-  _globals['_SUBSCRIBEREQUEST']._serialized_end=434
-  _globals['_SUBSCRIBERESPONSE']._serialized_start=437
-  _globals['_SUBSCRIBERESPONSE']._serialized_end=618
-  _globals['_LISTEVENTSREQUEST']._serialized_start=621
-  _globals['_LISTEVENTSREQUEST']._serialized_end=793
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=796
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=928
-  _globals['_EVENTFILTER']._serialized_start=931
-  _globals['_EVENTFILTER']._serialized_end=1085
-  _globals['_EVENT']._serialized_start=1088
-  _globals['_EVENT']._serialized_end=2394
-  _globals['_STOCKADDED']._serialized_start=2396
-  _globals['_STOCKADDED']._serialized_end=2441
-  _globals['_STOCKREMOVED']._serialized_start=2443
-  _globals['_STOCKREMOVED']._serialized_end=2523
-  _globals['_STOCKADJUSTED']._serialized_start=2525
-  _globals['_STOCKADJUSTED']._serialized_end=2627
-  _globals['_STOCKMOVED']._serialized_start=2629
-  _globals['_STOCKMOVED']._serialized_end=2697
-  _globals['_STOCKRESERVED']._serialized_start=2700
-  _globals['_STOCKRESERVED']._serialized_end=2899
-  _globals['_RESERVATIONCOMMITTED']._serialized_start=2901
-  _globals['_RESERVATIONCOMMITTED']._serialized_end=3016
-  _globals['_RESERVATIONREACQUIRED']._serialized_start=3018
-  _globals['_RESERVATIONREACQUIRED']._serialized_end=3134
-  _globals['_RESERVATIONRELEASED']._serialized_start=3136
-  _globals['_RESERVATIONRELEASED']._serialized_end=3253
-  _globals['_RESERVATIONEXPIRED']._serialized_start=3255
-  _globals['_RESERVATIONEXPIRED']._serialized_end=3371
-  _globals['_RESERVATIONEXTENDED']._serialized_start=3373
-  _globals['_RESERVATIONEXTENDED']._serialized_end=3485
-  _globals['_BACKORDERFILLED']._serialized_start=3487
-  _globals['_BACKORDERFILLED']._serialized_end=3546
-  _globals['_STOCKFENCED']._serialized_start=3548
-  _globals['_STOCKFENCED']._serialized_end=3593
-  _globals['_STOCKTERMSCHANGED']._serialized_start=3596
-  _globals['_STOCKTERMSCHANGED']._serialized_end=3780
-  _globals['_PRODUCTCHANGED']._serialized_start=3783
-  _globals['_PRODUCTCHANGED']._serialized_end=3963
-  _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._serialized_start=3914
-  _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._serialized_end=3963
-  _globals['_STORECHANGED']._serialized_start=3965
-  _globals['_STORECHANGED']._serialized_end=4066
-  _globals['_INVENTORYEVENTS']._serialized_start=4252
-  _globals['_INVENTORYEVENTS']._serialized_end=4430
+  _globals['_ALERT']._serialized_start=4246
+  _globals['_ALERT']._serialized_end=4426
+  _globals['_SUBSCRIBEREQUEST']._serialized_start=194
+  _globals['_SUBSCRIBEREQUEST']._serialized_end=463
+  _globals['_SUBSCRIBERESPONSE']._serialized_start=466
+  _globals['_SUBSCRIBERESPONSE']._serialized_end=647
+  _globals['_LISTEVENTSREQUEST']._serialized_start=650
+  _globals['_LISTEVENTSREQUEST']._serialized_end=822
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=825
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=957
+  _globals['_EVENTFILTER']._serialized_start=960
+  _globals['_EVENTFILTER']._serialized_end=1114
+  _globals['_EVENT']._serialized_start=1117
+  _globals['_EVENT']._serialized_end=2478
+  _globals['_STOCKADDED']._serialized_start=2480
+  _globals['_STOCKADDED']._serialized_end=2525
+  _globals['_STOCKREMOVED']._serialized_start=2527
+  _globals['_STOCKREMOVED']._serialized_end=2607
+  _globals['_STOCKADJUSTED']._serialized_start=2609
+  _globals['_STOCKADJUSTED']._serialized_end=2711
+  _globals['_STOCKMOVED']._serialized_start=2713
+  _globals['_STOCKMOVED']._serialized_end=2781
+  _globals['_STOCKRESERVED']._serialized_start=2784
+  _globals['_STOCKRESERVED']._serialized_end=2983
+  _globals['_RESERVATIONCOMMITTED']._serialized_start=2985
+  _globals['_RESERVATIONCOMMITTED']._serialized_end=3100
+  _globals['_RESERVATIONREACQUIRED']._serialized_start=3102
+  _globals['_RESERVATIONREACQUIRED']._serialized_end=3218
+  _globals['_RESERVATIONRELEASED']._serialized_start=3220
+  _globals['_RESERVATIONRELEASED']._serialized_end=3337
+  _globals['_RESERVATIONEXPIRED']._serialized_start=3339
+  _globals['_RESERVATIONEXPIRED']._serialized_end=3455
+  _globals['_RESERVATIONEXTENDED']._serialized_start=3457
+  _globals['_RESERVATIONEXTENDED']._serialized_end=3569
+  _globals['_BACKORDERFILLED']._serialized_start=3571
+  _globals['_BACKORDERFILLED']._serialized_end=3630
+  _globals['_STOCKFENCED']._serialized_start=3632
+  _globals['_STOCKFENCED']._serialized_end=3677
+  _globals['_STOCKTERMSCHANGED']._serialized_start=3680
+  _globals['_STOCKTERMSCHANGED']._serialized_end=3864
+  _globals['_PRODUCTCHANGED']._serialized_start=3867
+  _globals['_PRODUCTCHANGED']._serialized_end=4047
+  _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._serialized_start=3998
+  _globals['_PRODUCTCHANGED_ATTRIBUTESENTRY']._serialized_end=4047
+  _globals['_STORECHANGED']._serialized_start=4049
+  _globals['_STORECHANGED']._serialized_end=4150
+  _globals['_POLICYCHANGED']._serialized_start=4152
+  _globals['_POLICYCHANGED']._serialized_end=4243
+  _globals['_INVENTORYEVENTS']._serialized_start=4429
+  _globals['_INVENTORYEVENTS']._serialized_end=4607
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
+from inventory_grpc_protos.v1 import policies_pb2 as _policies_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
 import sys
@@ -384,6 +385,7 @@ class Event(_message.Message):
     STOCK_TERMS_CHANGED_FIELD_NUMBER: _builtins.int
     PRODUCT_CHANGED_FIELD_NUMBER: _builtins.int
     STORE_CHANGED_FIELD_NUMBER: _builtins.int
+    POLICY_CHANGED_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the log, from 1, without gaps."""
     event_id: _builtins.str
@@ -503,6 +505,10 @@ class Event(_message.Message):
     def store_changed(self) -> Global___StoreChanged:
         """A store of the catalogue was made, or its content was replaced."""
 
+    @_builtins.property
+    def policy_changed(self) -> Global___PolicyChanged:
+        """The policy of a scope was set."""
+
     def __init__(
         self,
         *,
@@ -538,12 +544,13 @@ class Event(_message.Message):
         stock_terms_changed: Global___StockTermsChanged | None = ...,
         product_changed: Global___ProductChanged | None = ...,
         store_changed: Global___StoreChanged | None = ...,
+        policy_changed: Global___PolicyChanged | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "backorder_filled", b"backorder_filled", "fact", b"fact", "occur_time", b"occur_time", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "backorder_filled", b"backorder_filled", "fact", b"fact", "occur_time", b"occur_time", "policy_changed", b"policy_changed", "product_changed", b"product_changed", "record_time", b"record_time", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "alerts", b"alerts", "backorder_filled", b"backorder_filled", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "after", b"after", "alerts", b"alerts", "backorder_filled", b"backorder_filled", "command_position", b"command_position", "event_id", b"event_id", "fact", b"fact", "occur_time", b"occur_time", "part", b"part", "policy_changed", b"policy_changed", "position", b"position", "product_changed", b"product_changed", "product_id", b"product_id", "reason", b"reason", "record_time", b"record_time", "reference", b"reference", "request_id", b"request_id", "reservation_committed", b"reservation_committed", "reservation_expired", b"reservation_expired", "reservation_extended", b"reservation_extended", "reservation_reacquired", b"reservation_reacquired", "reservation_released", b"reservation_released", "reverses", b"reverses", "stock_added", b"stock_added", "stock_adjusted", b"stock_adjusted", "stock_fenced", b"stock_fenced", "stock_moved", b"stock_moved", "stock_removed", b"stock_removed", "stock_reserved", b"stock_reserved", "stock_terms_changed", b"stock_terms_changed", "store_changed", b"store_changed", "store_id", b"store_id", "subject", b"subject", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "stock_moved", "reservation_reacquired", "backorder_filled", "stock_fenced", "stock_terms_changed", "product_changed", "store_changed"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["stock_added", "stock_removed", "stock_adjusted", "stock_reserved", "reservation_committed", "reservation_released", "reservation_expired", "reservation_extended", "stock_moved", "reservation_reacquired", "backorder_filled", "stock_fenced", "stock_terms_changed", "product_changed", "store_changed", "policy_changed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -1120,3 +1127,35 @@ class StoreChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StoreChanged: _TypeAlias = StoreChanged  # noqa: Y015
+
+@_typing.final
+class PolicyChanged(_message.Message):
+    """The policy of a scope was set. The fact has all values as from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product of the scope. Empty: the scope has all products."""
+    store_id: _builtins.str
+    """The store of the scope. Empty: the scope has all stores."""
+    @_builtins.property
+    def policy(self) -> _policies_pb2.Policy:
+        """The values that it sets."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        policy: _policies_pb2.Policy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "product_id", b"product_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyChanged: _TypeAlias = PolicyChanged  # noqa: Y015

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from inventory_grpc_protos.v1 import catalogue_pb2 as inventory_dot_v1_dot_catalogue__pb2
+from inventory_grpc_protos.v1 import policies_pb2 as inventory_dot_v1_dot_policies__pb2
 from inventory_grpc_protos.v1 import stock_pb2 as inventory_dot_v1_dot_stock__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/queries.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x18inventory/v1/stock.proto\"\xa2\x01\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x18\n\x0e\x61s_of_position\x18\x03 \x01(\x03H\x00\x12\x30\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x07\n\x05\x61s_of\"N\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"R\n\x14\x42\x61tchGetStockRequest\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"}\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\'\n\x07missing\x18\x02 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x93\x01\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x15\n\rin_stock_only\x18\x04 \x01(\x08\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"u\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.AvailabilityLine\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x10\x41vailabilityLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x11\n\trequested\x18\x03 \x01(\x03\x12\x11\n\tavailable\x18\x04 \x01(\x03\x12\x11\n\tshortfall\x18\x05 \x01(\x03\x12\x15\n\rbackorderable\x18\x06 \x01(\x03\"m\n\x1aGetProductInventoryRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"\x97\x01\n\x1bGetProductInventoryResponse\x12\"\n\x05total\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xa5\x01\n\x10ListStockRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x11\n\tstore_ids\x18\x02 \x03(\t\x12\x1a\n\rmax_available\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x10\n\x0e_max_available\"i\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"E\n\x15GetReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"`\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xd3\x01\n\x17ListReservationsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0e\x32\x1e.inventory.v1.ReservationState\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\x10\n\x08store_id\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"|\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"=\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"T\n\x12GetProductResponse\x12&\n\x07product\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Product\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"`\n\x13ListProductsRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"p\n\x14ListProductsResponse\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"9\n\x0fGetStoreRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"N\n\x10GetStoreResponse\x12\"\n\x05store\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Store\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x11ListStoresRequest\x12\x0e\n\x06groups\x18\x01 \x03(\t\x12&\n\x05kinds\x18\x02 \x03(\x0e\x32\x17.inventory.v1.StoreKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"j\n\x12ListStoresResponse\x12#\n\x06stores\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Store\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\x32\xdb\x07\n\x10InventoryQueries\x12I\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\x12X\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\x12\x64\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\x12j\n\x13GetProductInventory\x12(.inventory.v1.GetProductInventoryRequest\x1a).inventory.v1.GetProductInventoryResponse\x12L\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\x12[\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\x12\x61\n\x10ListReservations\x12%.inventory.v1.ListReservationsRequest\x1a&.inventory.v1.ListReservationsResponse\x12O\n\nGetProduct\x12\x1f.inventory.v1.GetProductRequest\x1a .inventory.v1.GetProductResponse\x12U\n\x0cListProducts\x12!.inventory.v1.ListProductsRequest\x1a\".inventory.v1.ListProductsResponse\x12I\n\x08GetStore\x12\x1d.inventory.v1.GetStoreRequest\x1a\x1e.inventory.v1.GetStoreResponse\x12O\n\nListStores\x12\x1f.inventory.v1.ListStoresRequest\x1a .inventory.v1.ListStoresResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainventory/v1/queries.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cinventory/v1/catalogue.proto\x1a\x1binventory/v1/policies.proto\x1a\x18inventory/v1/stock.proto\"\xa2\x01\n\x0fGetStockRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x18\n\x0e\x61s_of_position\x18\x03 \x01(\x03H\x00\x12\x30\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x07\n\x05\x61s_of\"N\n\x10GetStockResponse\x12\"\n\x05stock\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"R\n\x14\x42\x61tchGetStockRequest\x12$\n\x04keys\x18\x01 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"}\n\x15\x42\x61tchGetStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\'\n\x07missing\x18\x02 \x03(\x0b\x32\x16.inventory.v1.StockKey\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x93\x01\n\x18\x43heckAvailabilityRequest\x12!\n\x05lines\x18\x01 \x03(\x0b\x32\x12.inventory.v1.Line\x12\x16\n\x0ereservation_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\t\x12\x15\n\rin_stock_only\x18\x04 \x01(\x08\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"u\n\x19\x43heckAvailabilityResponse\x12\x11\n\tavailable\x18\x01 \x01(\x08\x12-\n\x05lines\x18\x02 \x03(\x0b\x32\x1e.inventory.v1.AvailabilityLine\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x10\x41vailabilityLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x11\n\trequested\x18\x03 \x01(\x03\x12\x11\n\tavailable\x18\x04 \x01(\x03\x12\x11\n\tshortfall\x18\x05 \x01(\x03\x12\x15\n\rbackorderable\x18\x06 \x01(\x03\"m\n\x1aGetProductInventoryRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"\x97\x01\n\x1bGetProductInventoryResponse\x12\"\n\x05total\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Stock\x12#\n\x06stocks\x18\x02 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xa5\x01\n\x10ListStockRequest\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x11\n\tstore_ids\x18\x02 \x03(\t\x12\x1a\n\rmax_available\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\x42\x10\n\x0e_max_available\"i\n\x11ListStockResponse\x12#\n\x06stocks\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Stock\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"E\n\x15GetReservationRequest\x12\x16\n\x0ereservation_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"`\n\x16GetReservationResponse\x12.\n\x0breservation\x18\x01 \x01(\x0b\x32\x19.inventory.v1.Reservation\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\xd3\x01\n\x17ListReservationsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x10\n\x08order_id\x18\x02 \x01(\t\x12.\n\x06states\x18\x03 \x03(\x0e\x32\x1e.inventory.v1.ReservationState\x12\x12\n\nproduct_id\x18\x04 \x01(\t\x12\x10\n\x08store_id\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"|\n\x18ListReservationsResponse\x12/\n\x0creservations\x18\x01 \x03(\x0b\x32\x19.inventory.v1.Reservation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"=\n\x11GetProductRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"T\n\x12GetProductResponse\x12&\n\x07product\x18\x01 \x01(\x0b\x32\x15.inventory.v1.Product\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"`\n\x13ListProductsRequest\x12\x0c\n\x04skus\x18\x01 \x03(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"p\n\x14ListProductsResponse\x12\'\n\x08products\x18\x01 \x03(\x0b\x32\x15.inventory.v1.Product\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"9\n\x0fGetStoreRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"N\n\x10GetStoreResponse\x12\"\n\x05store\x18\x01 \x01(\x0b\x32\x13.inventory.v1.Store\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"\x88\x01\n\x11ListStoresRequest\x12\x0e\n\x06groups\x18\x01 \x03(\t\x12&\n\x05kinds\x18\x02 \x03(\x0e\x32\x17.inventory.v1.StoreKind\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"j\n\x12ListStoresResponse\x12#\n\x06stores\x18\x01 \x03(\x0b\x32\x13.inventory.v1.Store\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"N\n\x10GetPolicyRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"\x80\x01\n\x11GetPolicyResponse\x12*\n\x06policy\x18\x01 \x01(\x0b\x32\x1a.inventory.v1.ScopedPolicy\x12\'\n\teffective\x18\x02 \x01(\x0b\x32\x14.inventory.v1.Policy\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\"x\n\x13ListPoliciesRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x10\n\x08store_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x0f \x01(\x03\"u\n\x14ListPoliciesResponse\x12,\n\x08policies\x18\x01 \x03(\x0b\x32\x1a.inventory.v1.ScopedPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0e\x61s_of_position\x18\x0f \x01(\x03\x32\x80\t\n\x10InventoryQueries\x12I\n\x08GetStock\x12\x1d.inventory.v1.GetStockRequest\x1a\x1e.inventory.v1.GetStockResponse\x12X\n\rBatchGetStock\x12\".inventory.v1.BatchGetStockRequest\x1a#.inventory.v1.BatchGetStockResponse\x12\x64\n\x11\x43heckAvailability\x12&.inventory.v1.CheckAvailabilityRequest\x1a\'.inventory.v1.CheckAvailabilityResponse\x12j\n\x13GetProductInventory\x12(.inventory.v1.GetProductInventoryRequest\x1a).inventory.v1.GetProductInventoryResponse\x12L\n\tListStock\x12\x1e.inventory.v1.ListStockRequest\x1a\x1f.inventory.v1.ListStockResponse\x12[\n\x0eGetReservation\x12#.inventory.v1.GetReservationRequest\x1a$.inventory.v1.GetReservationResponse\x12\x61\n\x10ListReservations\x12%.inventory.v1.ListReservationsRequest\x1a&.inventory.v1.ListReservationsResponse\x12O\n\nGetProduct\x12\x1f.inventory.v1.GetProductRequest\x1a .inventory.v1.GetProductResponse\x12U\n\x0cListProducts\x12!.inventory.v1.ListProductsRequest\x1a\".inventory.v1.ListProductsResponse\x12I\n\x08GetStore\x12\x1d.inventory.v1.GetStoreRequest\x1a\x1e.inventory.v1.GetStoreResponse\x12O\n\nListStores\x12\x1f.inventory.v1.ListStoresRequest\x1a .inventory.v1.ListStoresResponse\x12L\n\tGetPolicy\x12\x1e.inventory.v1.GetPolicyRequest\x1a\x1f.inventory.v1.GetPolicyResponse\x12U\n\x0cListPolicies\x12!.inventory.v1.ListPoliciesRequest\x1a\".inventory.v1.ListPoliciesResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,52 +36,60 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.queries_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1P\001Z\030inventory/v1;inventoryv1'
-  _globals['_GETSTOCKREQUEST']._serialized_start=134
-  _globals['_GETSTOCKREQUEST']._serialized_end=296
-  _globals['_GETSTOCKRESPONSE']._serialized_start=298
-  _globals['_GETSTOCKRESPONSE']._serialized_end=376
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=378
-  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=460
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=462
-  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=587
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=590
-  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=737
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=739
-  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=856
-  _globals['_AVAILABILITYLINE']._serialized_start=859
-  _globals['_AVAILABILITYLINE']._serialized_end=995
-  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_start=997
-  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_end=1106
-  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_start=1109
-  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_end=1260
-  _globals['_LISTSTOCKREQUEST']._serialized_start=1263
-  _globals['_LISTSTOCKREQUEST']._serialized_end=1428
-  _globals['_LISTSTOCKRESPONSE']._serialized_start=1430
-  _globals['_LISTSTOCKRESPONSE']._serialized_end=1535
-  _globals['_GETRESERVATIONREQUEST']._serialized_start=1537
-  _globals['_GETRESERVATIONREQUEST']._serialized_end=1606
-  _globals['_GETRESERVATIONRESPONSE']._serialized_start=1608
-  _globals['_GETRESERVATIONRESPONSE']._serialized_end=1704
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1707
-  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1918
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1920
-  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2044
-  _globals['_GETPRODUCTREQUEST']._serialized_start=2046
-  _globals['_GETPRODUCTREQUEST']._serialized_end=2107
-  _globals['_GETPRODUCTRESPONSE']._serialized_start=2109
-  _globals['_GETPRODUCTRESPONSE']._serialized_end=2193
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2195
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2291
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2293
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2405
-  _globals['_GETSTOREREQUEST']._serialized_start=2407
-  _globals['_GETSTOREREQUEST']._serialized_end=2464
-  _globals['_GETSTORERESPONSE']._serialized_start=2466
-  _globals['_GETSTORERESPONSE']._serialized_end=2544
-  _globals['_LISTSTORESREQUEST']._serialized_start=2547
-  _globals['_LISTSTORESREQUEST']._serialized_end=2683
-  _globals['_LISTSTORESRESPONSE']._serialized_start=2685
-  _globals['_LISTSTORESRESPONSE']._serialized_end=2791
-  _globals['_INVENTORYQUERIES']._serialized_start=2794
-  _globals['_INVENTORYQUERIES']._serialized_end=3781
+  _globals['_GETSTOCKREQUEST']._serialized_start=163
+  _globals['_GETSTOCKREQUEST']._serialized_end=325
+  _globals['_GETSTOCKRESPONSE']._serialized_start=327
+  _globals['_GETSTOCKRESPONSE']._serialized_end=405
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_start=407
+  _globals['_BATCHGETSTOCKREQUEST']._serialized_end=489
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_start=491
+  _globals['_BATCHGETSTOCKRESPONSE']._serialized_end=616
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_start=619
+  _globals['_CHECKAVAILABILITYREQUEST']._serialized_end=766
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_start=768
+  _globals['_CHECKAVAILABILITYRESPONSE']._serialized_end=885
+  _globals['_AVAILABILITYLINE']._serialized_start=888
+  _globals['_AVAILABILITYLINE']._serialized_end=1024
+  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_start=1026
+  _globals['_GETPRODUCTINVENTORYREQUEST']._serialized_end=1135
+  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_start=1138
+  _globals['_GETPRODUCTINVENTORYRESPONSE']._serialized_end=1289
+  _globals['_LISTSTOCKREQUEST']._serialized_start=1292
+  _globals['_LISTSTOCKREQUEST']._serialized_end=1457
+  _globals['_LISTSTOCKRESPONSE']._serialized_start=1459
+  _globals['_LISTSTOCKRESPONSE']._serialized_end=1564
+  _globals['_GETRESERVATIONREQUEST']._serialized_start=1566
+  _globals['_GETRESERVATIONREQUEST']._serialized_end=1635
+  _globals['_GETRESERVATIONRESPONSE']._serialized_start=1637
+  _globals['_GETRESERVATIONRESPONSE']._serialized_end=1733
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_start=1736
+  _globals['_LISTRESERVATIONSREQUEST']._serialized_end=1947
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_start=1949
+  _globals['_LISTRESERVATIONSRESPONSE']._serialized_end=2073
+  _globals['_GETPRODUCTREQUEST']._serialized_start=2075
+  _globals['_GETPRODUCTREQUEST']._serialized_end=2136
+  _globals['_GETPRODUCTRESPONSE']._serialized_start=2138
+  _globals['_GETPRODUCTRESPONSE']._serialized_end=2222
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2224
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2320
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2322
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2434
+  _globals['_GETSTOREREQUEST']._serialized_start=2436
+  _globals['_GETSTOREREQUEST']._serialized_end=2493
+  _globals['_GETSTORERESPONSE']._serialized_start=2495
+  _globals['_GETSTORERESPONSE']._serialized_end=2573
+  _globals['_LISTSTORESREQUEST']._serialized_start=2576
+  _globals['_LISTSTORESREQUEST']._serialized_end=2712
+  _globals['_LISTSTORESRESPONSE']._serialized_start=2714
+  _globals['_LISTSTORESRESPONSE']._serialized_end=2820
+  _globals['_GETPOLICYREQUEST']._serialized_start=2822
+  _globals['_GETPOLICYREQUEST']._serialized_end=2900
+  _globals['_GETPOLICYRESPONSE']._serialized_start=2903
+  _globals['_GETPOLICYRESPONSE']._serialized_end=3031
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=3033
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=3153
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=3155
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=3272
+  _globals['_INVENTORYQUERIES']._serialized_start=3275
+  _globals['_INVENTORYQUERIES']._serialized_end=4427
 # @@protoc_insertion_point(module_scope)

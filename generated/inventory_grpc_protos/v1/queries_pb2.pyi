@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
+from inventory_grpc_protos.v1 import policies_pb2 as _policies_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
 import builtins as _builtins
 import sys
@@ -906,3 +907,155 @@ class ListStoresResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListStoresResponse: _TypeAlias = ListStoresResponse  # noqa: Y015
+
+@_typing.final
+class GetPolicyRequest(_message.Message):
+    """The scope of a policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """The product of the scope. Empty: the scope has all products."""
+    store_id: _builtins.str
+    """The store of the scope. Empty: the scope has all stores."""
+    min_position: _builtins.int
+    """The answer is at least as new as this position. A position beyond the log fails
+    at once with `POSITION_AHEAD`. 0 or unset: any.
+    """
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        min_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "product_id", b"product_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyRequest: _TypeAlias = GetPolicyRequest  # noqa: Y015
+
+@_typing.final
+class GetPolicyResponse(_message.Message):
+    """One policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    as_of_position: _builtins.int
+    """The position of the log that the answer reflects. Send it as `min_position` to get
+    no older answer.
+    """
+    @_builtins.property
+    def policy(self) -> _policies_pb2.ScopedPolicy:
+        """The policy of the scope."""
+
+    @_builtins.property
+    def effective(self) -> _policies_pb2.Policy:
+        """The values in force for the stock, each from the first scope that sets it. Set only
+        if the request has both ids.
+        """
+
+    def __init__(
+        self,
+        *,
+        policy: _policies_pb2.ScopedPolicy | None = ...,
+        effective: _policies_pb2.Policy | None = ...,
+        as_of_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective", b"effective", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "effective", b"effective", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPolicyResponse: _TypeAlias = GetPolicyResponse  # noqa: Y015
+
+@_typing.final
+class ListPoliciesRequest(_message.Message):
+    """A filter of policies. A policy must match both; an empty one matches all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """Only those of scopes that name this product."""
+    store_id: _builtins.str
+    """Only those of scopes that name this store."""
+    page_size: _builtins.int
+    """The most rows of a page. 0 or unset: 100; more than 1,000 counts as 1,000;
+    negative is `INVALID_VALUE`. A page also ends at 1 MiB, but never before its first
+    row.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page; all fields but `page_size` and
+    `min_position` must be as in that request. Empty: the first page. A token of
+    another request is `INVALID_VALUE`.
+    """
+    min_position: _builtins.int
+    """The answer is at least as new as this position. A position beyond the log fails
+    at once with `POSITION_AHEAD`. 0 or unset: any.
+    """
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoliciesRequest: _TypeAlias = ListPoliciesRequest  # noqa: Y015
+
+@_typing.final
+class ListPoliciesResponse(_message.Message):
+    """A page of policies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Send it as `page_token` to get the next page. Only an empty token means the end;
+    a page that is not full does not.
+    """
+    as_of_position: _builtins.int
+    """The position of the log that the answer reflects. Send it as `min_position` to get
+    no older answer.
+    """
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[_policies_pb2.ScopedPolicy]:
+        """The policies, by product, then by store; an empty id comes first."""
+
+    def __init__(
+        self,
+        *,
+        policies: _abc.Iterable[_policies_pb2.ScopedPolicy] | None = ...,
+        next_page_token: _builtins.str = ...,
+        as_of_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "next_page_token", b"next_page_token", "policies", b"policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPoliciesResponse: _TypeAlias = ListPoliciesResponse  # noqa: Y015

@@ -106,6 +106,16 @@ class InventoryQueriesStub:
                 request_serializer=inventory_dot_v1_dot_queries__pb2.ListStoresRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_queries__pb2.ListStoresResponse.FromString,
                 _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/GetPolicy',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/ListPolicies',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
 
 
 class InventoryQueriesServicer:
@@ -237,6 +247,24 @@ class InventoryQueriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPolicy(self, request, context):
+        """Returns the policy of one scope, even if it was never set; for the scope of one stock
+        also the values that are in force there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Lists the policies that set something, by product, then by store.
+
+        For a page at most 10,000 policies are scanned, however few of them match; so a page
+        may have few policies, or none, and not be the last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InventoryQueriesServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -294,6 +322,16 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
                     servicer.ListStores,
                     request_deserializer=inventory_dot_v1_dot_queries__pb2.ListStoresRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_queries__pb2.ListStoresResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.GetPolicyRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.ListPoliciesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -610,6 +648,60 @@ class InventoryQueries:
             '/inventory.v1.InventoryQueries/ListStores',
             inventory_dot_v1_dot_queries__pb2.ListStoresRequest.SerializeToString,
             inventory_dot_v1_dot_queries__pb2.ListStoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/GetPolicy',
+            inventory_dot_v1_dot_queries__pb2.GetPolicyRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/ListPolicies',
+            inventory_dot_v1_dot_queries__pb2.ListPoliciesRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.ListPoliciesResponse.FromString,
             options,
             channel_credentials,
             insecure,

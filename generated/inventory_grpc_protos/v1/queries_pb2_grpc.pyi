@@ -96,6 +96,16 @@ class InventoryQueriesStub:
     For a page at most 10,000 stores are scanned, however few of them match; so a page
     may have few stores, or none, and not be the last.
     """
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetPolicyRequest, _queries_pb2.GetPolicyResponse]
+    """Returns the policy of one scope, even if it was never set; for the scope of one stock
+    also the values that are in force there.
+    """
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListPoliciesRequest, _queries_pb2.ListPoliciesResponse]
+    """Lists the policies that set something, by product, then by store.
+
+    For a page at most 10,000 policies are scanned, however few of them match; so a page
+    may have few policies, or none, and not be the last.
+    """
 
 class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
     """Reads stocks, reservations and the catalogue.
@@ -244,6 +254,28 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
 
         For a page at most 10,000 stores are scanned, however few of them match; so a page
         may have few stores, or none, and not be the last.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _queries_pb2.GetPolicyRequest,
+        context: _aio.ServicerContext[_queries_pb2.GetPolicyRequest, _abc.Awaitable[_queries_pb2.GetPolicyResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.GetPolicyResponse]:
+        """Returns the policy of one scope, even if it was never set; for the scope of one stock
+        also the values that are in force there.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _queries_pb2.ListPoliciesRequest,
+        context: _aio.ServicerContext[_queries_pb2.ListPoliciesRequest, _abc.Awaitable[_queries_pb2.ListPoliciesResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.ListPoliciesResponse]:
+        """Lists the policies that set something, by product, then by store.
+
+        For a page at most 10,000 policies are scanned, however few of them match; so a page
+        may have few policies, or none, and not be the last.
         """
 
 def add_InventoryQueriesServicer_to_server(servicer: InventoryQueriesServicer, server: _aio.Server) -> None: ...

@@ -15,6 +15,7 @@ from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Pa
 from inventory_grpc.application.ledger.expiry import Expiry
 from inventory_grpc.application.ledger.fills import Fills
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.terms import changed_before_terms, record_terms, walk
 from inventory_grpc.application.ledger.workbook import (
     FillsFirst,
     NotRead,
@@ -23,11 +24,12 @@ from inventory_grpc.application.ledger.workbook import (
     Workbook,
 )
 from inventory_grpc.application.outcomes import Answered, DryRun, Outcome, RequestKey
+from inventory_grpc.application.ports import Walk
 from inventory_grpc.domain.book import ALL_UNITS, Command
 from inventory_grpc.domain.event import Change, Event, Key
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import ABOUT
-from inventory_grpc.domain.values import EventAt, Instant, new
+from inventory_grpc.domain.values import EventAt, Instant, StockId, new
 
 MAX_EVENTS: Final = 2_048
 """Events of a batch; its last command may exceed this."""
@@ -106,21 +108,28 @@ class Batch:
 
         If stock is short, expire overdue reservations on all of its stocks and try once more.
         """
+        terms: dict[Key, None] = {}
         fills: list[Key] = []
+        self._require_terms(batch)
         while True:
             if self._wanted and not self.expiry.free(self._wanted):
                 raise WritesRefused(0.1, _EXPIRING)
             trial = self.book.fork()
             trial.may_let_go = self.expiry.is_any_due and not self._wanted
+            record_terms(trial, terms)
             self.fills.fill_before(trial, fills)
             try:
-                return trial, trial.record_together(batch.parts)
+                outcome = trial.record_together(batch.parts)
             except OverdueFirst as overdue:
                 kinds = {type(key) for key in overdue.wanted}
                 others = [key for key in batch.touches if type(key) in kinds]
                 self._wanted = dict.fromkeys([*overdue.wanted, *others], ALL_UNITS)
             except FillsFirst as due:
                 fills += due.streams
+            else:
+                if not (differing := changed_before_terms(trial)):
+                    return trial, outcome
+                terms |= dict.fromkeys(differing)
 
     def _check_scope(self, command: AnyCommand, scope: Scope) -> None:
         """Refuse a command about what is outside *scope*, or does not exist, in the same way.
@@ -189,6 +198,7 @@ class Batch:
         discarded.
         """
         book, fills = self.book, list[Key]()
+        self._require_terms(command)
         book.may_let_go = self.expiry.is_any_due
         while True:
             try:
@@ -202,6 +212,30 @@ class Batch:
                 fills += due.streams
                 book = self.book.fork()
                 self.fills.fill_before(book, fills)
+
+    def _require_terms(self, command: AnyCommand) -> None:
+        """Have all terms read together of the stocks that *command* may be about."""
+        if self.book.terms is None:
+            return
+        keys = [*command.touches]
+        self.book.require([key for key in keys if type(key) is not EventAt])
+        for key in command.touches:
+            if type(key) in ABOUT and (state := self.book.recorded_state(key)) is not None:
+                keys += state.streams
+        self.book.terms.require(keys, self.book)
+
+    def walk(self) -> None:
+        """Do one step of the walks.
+
+        Raises:
+            NotRead: data is missing; see `answer_all`.
+        """
+        walk(self.book, self._next_stocks)
+
+    def _next_stocks(self, one: Walk) -> Sequence[StockId]:
+        if one not in self.read.walked:
+            raise NotRead(walk=one)
+        return self.read.walked[one]
 
 
 def _tells(outcome: Outcome, events: Sequence[Event]) -> bool:

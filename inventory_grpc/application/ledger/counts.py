@@ -18,6 +18,7 @@ class Work(Enum):
     COMMANDS = "commands"
     EXPIRY = "expiry"
     FILLS = "fills"
+    WALKS = "walks"
     FORGETTING = "forgetting"
 
 

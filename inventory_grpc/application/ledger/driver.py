@@ -1,6 +1,6 @@
 """Drives a batch: reads the data that it needs, and writes its events and answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -10,9 +10,10 @@ from inventory_grpc.application.ledger.expiry import MAX_DUE
 from inventory_grpc.application.ledger.fills import MAX_FILLS, MAX_WAITING
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.terms import MAX_LOOKED_AT, TermsInForce
 from inventory_grpc.application.ledger.workbook import NotRead, Workbook
 from inventory_grpc.application.outcomes import State
-from inventory_grpc.application.ports import Expected, Pending, Transaction
+from inventory_grpc.application.ports import NO_WALKS, Expected, Pending, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import EventAt
 
@@ -76,12 +77,16 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     cached = prefetched.states if prefetched and not skipped else None
     book = Workbook(head.position, now, states, cached, needs_catalogue=needs_catalogue)
     book.follow(foreign_events)
-    batch = Batch(book, transaction.pending().expiry)
+    pending = transaction.pending()
+    book.terms = TermsInForce.of(pending, transaction.walks)
+    batch = Batch(book, pending.expiry)
     if work is not None:
         if prefetched:
             _read(transaction, batch, NotRead(*prefetched.expected))
         _run(transaction, batch, work)
-        transaction.write(batch.book.recorded, batch.remembered)
+        terms = batch.book.terms
+        moved = terms.moved if terms else NO_WALKS
+        transaction.write(batch.book.recorded, batch.remembered, moved)
     return Result(batch, foreign_events, skipped, transaction.pending())
 
 
@@ -95,16 +100,7 @@ def _run(transaction: Transaction, batch: Batch, work: Work) -> None:
 
 def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
     if missing.keys:
-        keys = missing.keys
-        if events := [key for key in keys if type(key) is EventAt]:
-            keys = [*(key for key in keys if type(key) is not EventAt)]
-            for at, trail in transaction.trails(events).items():
-                batch.book.trails[at] = trail
-                keys += trail.streams if trail else ()
-        # the batch may already have changed some streams of a subject, whose states win
-        batch.book.states = transaction.states(keys) | batch.book.states
-        if unknown := [key for key in keys if key not in batch.book.states]:
-            raise UnknownKey(f"{unknown[0]!r} is neither of a stream nor of a subject")
+        _read_states(transaction, batch, missing.keys)
     if missing.requests:
         batch.read.answered |= transaction.answered(missing.requests)
     if missing.replay is not None:
@@ -113,5 +109,19 @@ def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
         batch.read.due[stream] = transaction.due(batch.book.now, MAX_DUE, stream)
     for stream in missing.waiting:
         batch.read.waiting[stream] = transaction.waiting(stream, MAX_WAITING)
+    if missing.walk is not None:
+        batch.read.walked[missing.walk] = transaction.stocks_of(missing.walk, MAX_LOOKED_AT)
     if missing.fills:
         batch.read.filled = transaction.fills_due(MAX_FILLS)
+
+
+def _read_states(transaction: Transaction, batch: Batch, keys: Collection[Key]) -> None:
+    if events := [key for key in keys if type(key) is EventAt]:
+        keys = [*(key for key in keys if type(key) is not EventAt)]
+        for at, trail in transaction.trails(events).items():
+            batch.book.trails[at] = trail
+            keys += trail.streams if trail else ()
+    # the batch may already have changed some streams of a subject, whose states win
+    batch.book.states = transaction.states(keys) | batch.book.states
+    if unknown := [key for key in keys if key not in batch.book.states]:
+        raise UnknownKey(f"{unknown[0]!r} is neither of a stream nor of a subject")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from operator import itemgetter
 from typing import Final
 
+from inventory_grpc.application.ledger.terms import record_terms
 from inventory_grpc.application.ledger.workbook import NotRead, ReadData, Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.event import Cause, Key
@@ -55,6 +56,7 @@ class Fills:
 
     def _fill(self, book: Workbook, stream: Key, limit: int) -> int:
         """Record up to *limit* of the fills that are due on *stream*; return their number."""
+        record_terms(book, [stream])
         due: int = book.get(stream).levels.fills_due
         filled = 0
         if not due or not limit:

@@ -1,4 +1,4 @@
-"""The work of the writer that no caller waits for: expiry, fills, forgetting, following.
+"""The work of the writer that no caller waits for: expiry, fills, walks, forgetting, following.
 
 None of it may starve the commands, and the commands may not starve it.
 """
@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for this long, then take every other batch."""
 
+_STEPS: Final = (Work.FILLS, Work.WALKS, Work.EXPIRY)
+"""The kinds of steps in the order of their turns."""
+
 FORGOTTEN_AT_ONCE: Final = 1_000
 """Old requests deleted in one step."""
 
@@ -34,7 +37,10 @@ FOLLOW_AGAIN_SECONDS: Final = 1.0
 
 
 class Upkeep:
-    """Expires overdue reservations, fills backorders, deletes old requests, follows others."""
+    """Expires overdue reservations, fills backorders, has changed terms reach their stocks.
+
+    It also deletes old requests, and follows the events of other processes.
+    """
 
     def __init__(
         self, writer: Writer, clock: LogClock, breaker: CircuitBreaker, remember_seconds: float
@@ -63,7 +69,8 @@ class Upkeep:
         """Return whether waiting commands come before the next step."""
         if self.just_stepped or not self.is_step_due():
             return True
-        return not self._writer.pending.fills and self.expiry_lag() < EXPIRY_PATIENCE_MICROS
+        pending = self._writer.pending
+        return not (pending.fills or pending.walks) and self.expiry_lag() < EXPIRY_PATIENCE_MICROS
 
     def is_step_due(self) -> bool:
         return bool(self._due())
@@ -72,9 +79,11 @@ class Upkeep:
         """Return the kinds of work of which a step is due."""
         if _monotonic() < self._step_at:
             return []
-        expiry, fills = self._writer.pending
-        due = [Work.FILLS] if fills else []
-        if expiry is not None and expiry <= self._clock.now():
+        pending = self._writer.pending
+        due = [Work.FILLS] if pending.fills else []
+        if pending.walks:
+            due.append(Work.WALKS)
+        if pending.expiry is not None and pending.expiry <= self._clock.now():
             due.append(Work.EXPIRY)
         return due
 
@@ -91,23 +100,29 @@ class Upkeep:
         seconds = self._forget_at - _monotonic()
         if self._moved_elsewhere:  # and the events could not be read
             seconds = min(seconds, self._follow_at - _monotonic())
-        expiry, fills = self._writer.pending
+        pending = self._writer.pending
         until_step = self._step_at - _monotonic()  # a failed one is not retried before
-        if fills:
+        if pending.fills or pending.walks:
             seconds = min(seconds, until_step)
-        if expiry is not None:
-            until_expiry = (expiry - self._clock.now()) / 1e6
+        if pending.expiry is not None:
+            until_expiry = (pending.expiry - self._clock.now()) / 1e6
             seconds = min(seconds, max(until_expiry, until_step))
         return max(0.0, seconds)
 
     async def step(self) -> None:
-        """Do one step: of the kind that had no turn last, if several are due."""
+        """Do one step: of the kind whose turn is next, if several are due."""
         due = self._due()
-        self._last_step = next((kind for kind in due if kind is not self._last_step), due[0])
+        turn = _STEPS.index(self._last_step) + 1
+        self._last_step = next(kind for kind in (*_STEPS[turn:], *_STEPS) if kind in due)
         self.just_stepped = True
         await pause("before_expire")
-        work = self._writer.fill_due if self._last_step is Work.FILLS else self._writer.expire_due
-        if not await self._in_background(work(), self._last_step):
+        writer = self._writer
+        works = {
+            Work.FILLS: writer.fill_due,
+            Work.WALKS: writer.walk,
+            Work.EXPIRY: writer.expire_due,
+        }
+        if not await self._in_background(works[self._last_step](), self._last_step):
             self._step_at = _monotonic() + 1.0
 
     async def forget(self) -> None:

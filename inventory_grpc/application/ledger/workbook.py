@@ -9,14 +9,17 @@ from typing import Final, Self
 from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
+from inventory_grpc.application.ledger.terms import TermsInForce, record_terms
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.ports import Walk
 from inventory_grpc.domain.alerts import NO_ALERTS, alerts_between
 from inventory_grpc.domain.book import Command, apply_event
-from inventory_grpc.domain.event import Cause, Change, Event, Key
+from inventory_grpc.domain.event import Cause, Change, Event, Key, SubjectKey
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
-from inventory_grpc.domain.values import EventAt, Instant, new
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import EventAt, Instant, StockId, new
 
 _FILLING: Final = "goods that came in are being given to backorders; try again"
 
@@ -36,6 +39,8 @@ class NotRead(Exception):
     """Stocks whose waiting subjects are needed."""
     fills: bool = False
     """Whether the stocks are needed on which fills are due."""
+    walk: Walk | None = None
+    """A walk whose next stocks are needed."""
 
 
 @dataclass(slots=True)
@@ -49,6 +54,8 @@ class ReadData:
     """The subjects that wait for goods of a stock, in their order, up to a limit."""
     filled: Sequence[Key] | None = None
     """Stocks on which fills are due."""
+    walked: dict[Walk, Sequence[StockId]] = field(default_factory=dict)
+    """The next stocks of walks, up to a limit."""
 
 
 @dataclass(eq=False)
@@ -86,6 +93,8 @@ class Workbook:
         self.recorded: list[Event] = []
         self.trails: dict[EventAt, Trail | None] = {}
         """Trails read in this transaction, as of its start."""
+        self.terms: TermsInForce | None = None
+        """Set if stocks may have other terms recorded than those in force."""
         self.may_let_go = False
         """Whether overdue holds expire for the current command, if it lacks units."""
         self.own = Counter[Key]()
@@ -102,6 +111,16 @@ class Workbook:
 
     def get(self, key: Key) -> State:
         try:
+            state = self.states[key]
+        except KeyError:
+            state = self.recorded_state(key)
+        if self.terms is not None and type(key) is StockId:
+            return self._with_terms(state)
+        return state
+
+    def recorded_state(self, key: Key) -> State:
+        """Return the state as it is recorded; a stock may have other terms in force."""
+        try:
             return self.states[key]
         except KeyError:
             state = self._cached.get(key)
@@ -111,6 +130,11 @@ class Workbook:
                 raise NotRead(keys=[key]) from None
             self.states[key] = state
             return state
+
+    def _with_terms(self, stock: Inventory) -> Inventory:
+        """Return *stock* as it will be when the terms in force are recorded, at this version."""
+        change = self.terms.change(stock, self) if self.terms else None
+        return stock._replace(levels=stock.levels.after(change)) if change else stock
 
     def _trail(self, key: EventAt) -> Trail | None:
         """Return the trail of an event, up to the last event of this batch.
@@ -132,7 +156,8 @@ class Workbook:
             if (stream := self._known_state(event.key)) is not None:
                 self.states[event.key] = apply_event(stream, event)
             subject = event.fact.subject
-            if (state := self._known_state(subject)) is not None:
+            state = self._known_state(subject) if type(subject) in SUBJECTS else None
+            if state is not None:
                 self.states[subject] = state.evolve([event])
 
     def _known_state(self, key: Key | None) -> State | None:
@@ -164,17 +189,25 @@ class Workbook:
         forked = copy(self)
         forked.states, forked.recorded = dict(self.states), []
         forked.own = Counter(self.own)
+        forked.terms = self.terms and self.terms.copy()
         forked._earlier = [*self._earlier, *self.recorded]  # noqa: SLF001  of the same class
         return forked
 
     def adopt(self, fork: Self) -> None:
         """Continue from *fork*, which was made of this workbook as it is."""
-        self.states, self.head = fork.states, fork.head
+        self.states, self.head, self.terms = fork.states, fork.head, fork.terms
         self.recorded += fork.recorded
 
     def record(self, command: Command, changes: Sequence[Change], cause: Cause) -> Outcome:
-        """Append the *changes* that *command* was decided to make, if any."""
-        return self.append(changes, cause) if changes else self._unchanged(command)
+        """Append the *changes* that *command* was decided to make, if any.
+
+        If the stocks that they change have other terms in force, these come first.
+        """
+        if not changes:
+            return self._unchanged(command)
+        if self.terms is not None:
+            record_terms(self, [key for key, _ in changes])
+        return self.append(changes, cause)
 
     def record_together(self, parts: Sequence[Part]) -> Outcome:
         """Decide each command on the states that the ones before it made, and append its changes.
@@ -193,8 +226,8 @@ class Workbook:
                 outcomes.append(PartOutcome.of(self.recorded[-len(changes) :]))
             else:
                 outcomes.append(self._part_unchanged(command))
-            if len(self.recorded) > MAX_EVENTS:  # each of the rest may have as many again
-                raise CommandTooLarge(len(self.recorded), MAX_EVENTS)
+            if (events := self.head - first + 1) > MAX_EVENTS:  # each of the rest may have as many
+                raise CommandTooLarge(events, MAX_EVENTS)
         return Outcome(self.head, [], [], parts=tuple(outcomes))
 
     def append(self, changes: Sequence[Change], cause: Cause, first: int | None = None) -> Outcome:
@@ -210,19 +243,30 @@ class Workbook:
         position = self.head
         first = first or position + 1
         for key, fact in changes:
-            before = states.get(key) or self.get(key)
+            before = states.get(key) or self.recorded_state(key)
             after = before.then(fact, now)
             position += 1
             levels, version = after.levels, after.version
-            alerts = alerts_between(before.levels, levels, version) if levels else NO_ALERTS
+            if levels is None:
+                alerts = NO_ALERTS
+                self._begin_walk(before, after, position)
+            else:
+                alerts = alerts_between(before.levels, levels, version)
             values = (position, first, key, version, now, cause, fact, levels, alerts)
             states[key] = streams[key] = after
             recorded.append(event := new(Event, values))
-            if (subject := fact.subject) is not None:
+            if (subject := fact.subject) is not None and type(subject) in SUBJECTS:
                 about.setdefault(subject, []).append(event)
         self.head = position
         subjects = [self._evolve(*subject) for subject in about.items()] if about else []
         return new(Outcome, (position, list(streams.values()), subjects, False, ()))
+
+    def _begin_walk(self, before: State, after: State, position: int) -> None:
+        """Have the change at *position* walk to its stocks, if it changes terms."""
+        key = after.key
+        if isinstance(key, SubjectKey) and key.covers and before.imposes != after.imposes:
+            self.terms = self.terms or TermsInForce()
+            self.terms.begin(key, position)
 
     def append_own(self, changes: Sequence[Change], cause: Cause) -> None:
         """Append the facts of a command of the server itself, which comes before a caller's."""
@@ -232,7 +276,8 @@ class Workbook:
     def recorded_about(self, stream: Key) -> Collection[Key]:
         """Return the subjects of this batch's events of *stream*."""
         events = [event for event in (*self._earlier, *self.recorded) if event.key == stream]
-        return dict.fromkeys(key for event in events if (key := event.fact.subject) is not None)
+        about = (event.fact.subject for event in events)
+        return dict.fromkeys(key for key in about if type(key) in SUBJECTS)
 
     def _evolve(self, key: Key, events: Sequence[Event]) -> State:
         before = self.states[key] or SUBJECTS[type(key)].begin(events[0])
@@ -244,7 +289,7 @@ class Workbook:
         for key in command.touches:
             if type(key) in SUBJECTS:
                 return PartOutcome(subject=key)
-        return PartOutcome(next(self.get(key).version for key in command.touches))
+        return PartOutcome(next(self.recorded_state(key).version for key in command.touches))
 
     def _unchanged(self, command: Command) -> Outcome:
         """Return the answer to a command that has nothing to record."""
@@ -252,4 +297,4 @@ class Workbook:
         streams = dict.fromkeys(key for subject in subjects for key in subject.streams)
         streams |= dict.fromkeys(key for key in command.touches if type(key) in STREAMS)
         self.require(streams)
-        return Outcome(self.head, [self.get(key) for key in streams], subjects)
+        return Outcome(self.head, [self.recorded_state(key) for key in streams], subjects)

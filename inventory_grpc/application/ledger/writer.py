@@ -96,6 +96,10 @@ class Writer:
         """Record one step of the fills that are due."""
         await self._transact(lambda batch: batch.fills.fill_due())
 
+    async def walk(self) -> None:
+        """Do one step of the walks of changed terms."""
+        await self._transact(Batch.walk)
+
     async def forget(self, before: Instant, limit: int) -> int:
         """Delete up to *limit* requests answered before a time; return their number."""
         return await self._storage.transact(lambda transaction: transaction.forget(before, limit))

@@ -8,6 +8,7 @@ from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.domain.values import ReservationId, StockId
 
 KIND_OF_KEY: Final[Mapping[type[Any], int]] = {noun.key: noun.kind for noun in NOUNS}
+KEY_OF_KIND: Final[Mapping[int, type[Any]]] = {noun.kind: noun.key for noun in NOUNS}
 NAME_OF_KIND: Final[Mapping[type[Any], str]] = {noun.key: noun.name for noun in NOUNS}
 KEY_OF_NAME: Final[Mapping[str, type[Any]]] = {noun.name: noun.key for noun in NOUNS}
 

@@ -14,6 +14,7 @@ from inventory_grpc.application.ports import Query
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models import (
     corrections,
+    policies,
     products,
     reservations,
     stocks,
@@ -29,6 +30,7 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
     subject_snapshots.READ_MODEL,
     products.READ_MODEL,
     stores.READ_MODEL,
+    policies.READ_MODEL,
 )
 
 VERSION: Final = 8

@@ -41,6 +41,8 @@ def _kinds(audience: Audience) -> str:
 
 _SHOWN_TO_ALL: Final = _kinds(Audience.EVERYBODY)
 _SHOWN_IN_STORE: Final = _kinds(Audience.ITS_STORE)
+_SHOWN_IN_NO_OTHER: Final = _kinds(Audience.NO_OTHER_STORE)
+_STORE_IN_NAME: Final = "substr(name, instr(name, '@') + 1)"
 
 
 class _Step(NamedTuple):
@@ -237,9 +239,11 @@ def _of_streams(matching: EventFilter) -> tuple[str, Bindings]:
         own = _among("{}", matching.stores)
         terms.append(
             f"({own.format('store_id')} OR kind IN ({_SHOWN_TO_ALL}) "
-            f"OR (kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}))"
+            f"OR (kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}) "
+            f"OR (kind IN ({_SHOWN_IN_NO_OTHER}) "
+            f"AND (name LIKE '%@' OR {own.format(_STORE_IN_NAME)})))"
         )
-        bindings += 2 * sorted(matching.stores)
+        bindings += 3 * sorted(matching.stores)
     return " AND ".join(terms), bindings
 
 

@@ -13,7 +13,7 @@ CREATE TABLE log (
 
 -- A stream orders and versions events; its number is the position of its first event.
 -- Kinds of keys: 1 a stock, named `<product>@<store>`; 2 a reservation, named by its id, as all that follow;
--- 3 a product; 4 a store.
+-- 3 a product; 4 a store; 5 a policy, named `<product>@<store>` by its scope.
 CREATE TABLE streams (
   stream     INTEGER PRIMARY KEY,
   kind       INTEGER NOT NULL,  -- the kind of its key
@@ -54,6 +54,17 @@ CREATE INDEX events_of_second_subject ON events (second_subject)
   WHERE second_subject IS NOT NULL;
 
 CREATE INDEX events_with_alerts ON events (position, alerts) WHERE alerts IS NOT NULL;
+
+-- The changes of terms that have not reached all of their stocks. They walk to them by product and
+-- store, the oldest change first.
+CREATE TABLE unsettled (
+  since      INTEGER PRIMARY KEY,  -- the position of the change
+  kind       INTEGER NOT NULL,     -- the kind and name of its stream, as in streams
+  name       TEXT    NOT NULL,
+  product_id TEXT,                 -- the last stock that the walk has looked at
+  store_id   TEXT,
+  UNIQUE (kind, name)
+) STRICT;
 
 CREATE TABLE requests (
   request     INTEGER PRIMARY KEY,  -- in the order of time; the oldest are deleted first

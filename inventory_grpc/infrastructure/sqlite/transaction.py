@@ -1,26 +1,26 @@
 """The writer's transaction in SQLite."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
 import apsw
 
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
-from inventory_grpc.application.ports import Head, KeptTime, Pending
+from inventory_grpc.application.ports import NO_WALKS, Head, KeptTime, Pending, Walk
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
-from inventory_grpc.domain.values import EventAt, Instant
+from inventory_grpc.domain.values import EventAt, Instant, StockId
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
-from inventory_grpc.infrastructure.read_models import reservations, stocks
+from inventory_grpc.infrastructure.read_models import policies, reservations, stocks
 from inventory_grpc.infrastructure.read_models.corrections import find_trail
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite import kept_time
+from inventory_grpc.infrastructure.sqlite import kept_time, unsettled
 from inventory_grpc.infrastructure.sqlite.folding import find_folded, state_after
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
@@ -36,7 +36,8 @@ _ANSWERED: Final = (
 )
 _PENDING: Final = (
     f"SELECT ({reservations.EARLIEST_EXPIRY}), "  # noqa: S608  constants
-    "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL)"
+    "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
+    f"EXISTS (SELECT 1 FROM unsettled), {policies.ANY_SETS}"
 )
 _STREAMS: Final = "INSERT INTO streams {}"
 _SUBJECTS: Final = "INSERT INTO subjects {}"
@@ -143,17 +144,28 @@ class SqliteTransaction:
         last = events[-1].position
         streams = {event.key: event for event in events}
         about = dict.fromkeys(event.fact.subject for event in events)
-        keys = [key for key in about if key is not None]
+        keys = [key for key in about if type(key) in SUBJECTS]
         numbers = self._ids.find_subjects(self._connection, keys)
         subjects = [self._fold(key, numbers[key], last) for key in keys]
         states = [state_after(self._connection, event) for event in streams.values()]
         return Outcome(last, states, subjects)
 
+    def walks(self, limit: int) -> Sequence[Walk]:
+        return unsettled.walks(self._connection, limit)
+
+    def stocks_of(self, walk: Walk, limit: int) -> Sequence[StockId]:
+        return unsettled.stocks_of(self._connection, walk, limit)
+
     def write(
-        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
+        self,
+        events: Sequence[Event],
+        answered: Sequence[tuple[RequestKey, Answered]],
+        walks: Mapping[Key, Walk | None] = NO_WALKS,
     ) -> None:
         if events:
             self._append(events)
+        if walks:
+            unsettled.keep(self._connection, walks)
         rows = [
             (
                 *request,
@@ -188,8 +200,9 @@ class SqliteTransaction:
         return self._connection.changes()
 
     def pending(self) -> Pending:
-        expiry, fills = self._connection.execute(_PENDING).get
-        return Pending(None if expiry is None else Instant(expiry), bool(fills))
+        expiry, fills, walks, has_terms = self._connection.execute(_PENDING).get
+        expires = None if expiry is None else Instant(expiry)
+        return Pending(expires, bool(fills), bool(walks), bool(has_terms))
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         if stream is None:

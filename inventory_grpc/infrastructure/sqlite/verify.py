@@ -67,6 +67,7 @@ def verify(database: Database, progress: Progress) -> Iterator[str]:
                         yield from _differences(source, table)
             yield from _names(source, "stream")
             yield from _names(source, "subject")
+            yield from _walks(source)
             yield from _requests(source)
 
 
@@ -105,6 +106,17 @@ def _names(source: apsw.Connection, number: str) -> Iterator[str]:
         f"WHERE events.{number} IS NOT named.{number} LIMIT {SHOWN}"
     ):
         yield f"{number}s: no event begins {row}"
+
+
+def _walks(source: apsw.Connection) -> Iterator[str]:
+    """Yield the walks that no event of their stream has begun."""
+    for row in source.execute(
+        "SELECT unsettled.* FROM unsettled LEFT JOIN events ON position = since "
+        "LEFT JOIN streams USING (stream) "
+        "WHERE (streams.kind, streams.name) IS NOT (unsettled.kind, unsettled.name) LIMIT ?",
+        (SHOWN,),
+    ):
+        yield f"unsettled: no event begins {row}"
 
 
 def _read(data: bytes | None) -> Event | None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby, islice
 from operator import attrgetter
 from typing import Final
 
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
 from inventory_grpc.application.ports import (
+    NO_WALKS,
     NOTHING,
     Expected,
     Head,
@@ -16,11 +17,13 @@ from inventory_grpc.application.ports import (
     Pending,
     T,
     Transaction,
+    Walk,
 )
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.registry import NOUNS, STREAMS
+from inventory_grpc.domain.policy import NOTHING as NOTHING_SET
+from inventory_grpc.domain.registry import NOUNS, STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, ReservationId, StockId
 from tests.support.memory.tables import Due, Tables
@@ -116,6 +119,7 @@ class MemoryTransaction:
         self._tables = tables
         self._writable = writable
         self._kept_before = tables.kept_time
+        self._walks_before = tables.walks
         self._begun_at = tables.head
         self._remembered: list[RequestKey] = []
         self._forgotten: dict[RequestKey, Answered] = {}
@@ -128,6 +132,7 @@ class MemoryTransaction:
             del self._tables.requests[key]
         self._tables.truncate(self._begun_at)
         self._tables.kept_time = self._kept_before
+        self._tables.walks = self._walks_before
 
     def head(self) -> Head:
         head = self._tables.head
@@ -172,13 +177,33 @@ class MemoryTransaction:
     def _outcome_of(self, events: Sequence[Event]) -> Outcome:
         end = events[-1].position
         keys = dict.fromkeys(event.key for event in events)
-        name = events[-1].fact.subject
+        name = next((e.fact.subject for e in events if type(e.fact.subject) in SUBJECTS), None)
         subjects = [] if name is None else [self._tables.reservation_at(name, end)]
         return Outcome(end, [self._tables.state_at(key, end) for key in keys], subjects)
 
+    def walks(self, limit: int) -> Sequence[Walk]:
+        return sorted(self._tables.walks.values(), key=attrgetter("since"))[:limit]
+
+    def stocks_of(self, walk: Walk, limit: int) -> Sequence[StockId]:
+        product_id, store_id = walk.subject.covers
+        stocks = (
+            key
+            for key in sorted(self._tables.stock_ids())
+            if product_id in {"", key.product_id}
+            and store_id in {"", key.store_id}
+            and (walk.after is None or key > walk.after)
+        )
+        return list(islice(stocks, limit))
+
     def write(
-        self, events: Sequence[Event], answered: Sequence[tuple[RequestKey, Answered]]
+        self,
+        events: Sequence[Event],
+        answered: Sequence[tuple[RequestKey, Answered]],
+        walks: Mapping[Key, Walk | None] = NO_WALKS,
     ) -> None:
+        if walks:
+            moved = {**self._tables.walks, **walks}
+            self._tables.walks = {key: walk for key, walk in moved.items() if walk is not None}
         for _, command in groupby(events, key=attrgetter("command_position")):
             self._tables.append(list(command))
         for request, answer in answered:
@@ -196,7 +221,12 @@ class MemoryTransaction:
 
     def pending(self) -> Pending:
         due = self._tables.due(None)
-        return Pending(due[0].expire_time if due else None, bool(self._tables.filled))
+        return Pending(
+            due[0].expire_time if due else None,
+            bool(self._tables.filled),
+            bool(self._tables.walks),
+            any(scoped.policy != NOTHING_SET for scoped in self._tables.policies()),
+        )
 
     def waiting(self, stream: Key, limit: int) -> Sequence[Key]:
         queue = sorted(
@@ -234,6 +264,8 @@ def _matches(event: Event, matching: EventFilter) -> bool:
 def _is_shown(key: Key, stores: Collection[str]) -> bool:
     """Return whether a caller with only some *stores* sees the events of a stream."""
     audience = next(noun.audience for noun in NOUNS if noun.key is type(key))
-    return audience is Audience.EVERYBODY or (
-        audience is Audience.ITS_STORE and key.store_id in stores
+    return (
+        audience is Audience.EVERYBODY
+        or (audience is Audience.ITS_STORE and key.store_id in stores)
+        or (audience is Audience.NO_OTHER_STORE and key.store_id in {None, *stores})
     )

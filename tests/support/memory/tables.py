@@ -4,15 +4,16 @@ Everything here is derived from the log, except the requests, which are stored.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from inventory_grpc.application.outcomes import Answered, RequestKey, State
-from inventory_grpc.application.ports import KeptTime
+from inventory_grpc.application.ports import KeptTime, Walk
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.registry import STREAMS
+from inventory_grpc.domain.policy import PolicyScope, ScopedPolicy
+from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import Instant, ReservationId, StockId
@@ -50,6 +51,8 @@ class Tables:
         self.requests: dict[RequestKey, Answered] = {}
         """In the order in which they were answered."""
         self.kept_time: KeptTime | None = None
+        self.walks: Mapping[Key, Walk] = {}
+        """The walks of changed terms by their subjects, as they are stored."""
         self.filled: dict[Key, None] = {}
         """The stocks for which goods have come in, and whose fills are not recorded."""
         self._reservations: dict[ReservationId, Numbered] = {}
@@ -75,7 +78,7 @@ class Tables:
             self.events.append(event)
             positions.append(event.position)
             self._note_fills(event.key)
-            if (name := event.fact.subject) is not None:
+            if (name := event.fact.subject) is not None and type(name) in SUBJECTS:
                 before = changed.get(name) or self.reservation(name) or Reservation.begin(event)
                 changed[name] = before.evolve([event])
                 self.begun.setdefault(name, []).append(event.position)
@@ -89,7 +92,7 @@ class Tables:
         touched: set[ReservationId] = set()
         for event in gone:
             _shorten(self.streams, event.key)
-            if (name := event.fact.subject) is not None:
+            if (name := event.fact.subject) is not None and type(name) in SUBJECTS:
                 _shorten(self.begun, name)
                 touched.add(name)
         for event in gone:
@@ -105,6 +108,9 @@ class Tables:
     def stock_ids(self) -> Iterator[StockId]:
         """Yield the stocks that have a history."""
         return (key for key in self.streams if isinstance(key, StockId))
+
+    def policies(self) -> Iterator[ScopedPolicy]:
+        return (self.stream(key) for key in self.streams if isinstance(key, PolicyScope))
 
     def state_at(self, key: Key, upto: int) -> State | None:
         """Return a stream as its events up to a position say, if there are any."""

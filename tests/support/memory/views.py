@@ -8,6 +8,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 from inventory_grpc.application.ports import K, Listing, PastSnapshot, Query, Reading, T
+from inventory_grpc.application.queries.policy import (
+    FoundPolicy,
+    PolicyByScope,
+    PolicyQuery,
+    ShownPolicy,
+)
 from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import (
@@ -22,6 +28,7 @@ from inventory_grpc.application.queries.stock import (
 from inventory_grpc.application.queries.store import StoreQuery
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.levels import FenceUnits, Levels, ShownLevels, StateUnits
+from inventory_grpc.domain.policy import NOTHING, effective, scopes_of
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -155,6 +162,30 @@ def _list_stores(tables: Tables, query: StoreQuery) -> Listing[Store, str]:
     return _listing(stores, query.limit, lambda store: store.key.id)
 
 
+def _find_policy(tables: Tables, query: PolicyByScope) -> FoundPolicy:
+    scope = query.scope
+    scoped = tables.stream(scope)
+    shown = ShownPolicy(scoped, scope not in tables.walks)
+    if scope.product_id is None or scope.store_id is None:
+        return FoundPolicy(shown, None)
+    scopes = scopes_of(StockId(scope.product_id, scope.store_id))
+    return FoundPolicy(shown, effective([tables.stream(key).policy for key in scopes]))
+
+
+def _list_policies(tables: Tables, query: PolicyQuery) -> Listing[ShownPolicy, tuple[str, str]]:
+    stores = query.scope.stores
+    rows = (
+        ShownPolicy(scoped, scoped.key not in tables.walks)
+        for scoped in sorted(tables.policies(), key=lambda scoped: scoped.key.covers)
+        if scoped.policy != NOTHING
+        and query.product_id in {"", scoped.key.product_id}
+        and query.store_id in {"", scoped.key.store_id}
+        and (stores is None or scoped.key.store_id in {None, *stores})
+        and (query.after is None or scoped.key.covers > query.after)
+    )
+    return _listing(rows, query.limit, lambda shown: shown.scoped.key.covers)
+
+
 def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
     moved: dict[StockId, Inventory] = {}
     for event in reversed(tables.events):
@@ -211,4 +242,6 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     RecentlyMoved: _recently_moved,
     ProductQuery: _list_products,
     StoreQuery: _list_stores,
+    PolicyByScope: _find_policy,
+    PolicyQuery: _list_policies,
 }

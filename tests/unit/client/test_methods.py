@@ -89,10 +89,10 @@ def test_its_keywords_are_the_fields_of_the_request(name: str) -> None:
 
 
 def fields(request: Descriptor | None) -> Iterable[str]:
-    """Return the names of the fields; those of a filter stand beside the others."""
+    """Return the names of the fields; those of a filter or policy stand beside the others."""
     assert request
     for field in request.fields:
-        if field.name == "filter" and field.type == FieldDescriptor.TYPE_MESSAGE:
+        if field.name in {"filter", "policy"} and field.type == FieldDescriptor.TYPE_MESSAGE:
             yield from fields(field.message_type)
         else:
             yield field.name

@@ -65,10 +65,10 @@ def filled(request: Message) -> Message:
 
 
 def keywords(request: Message) -> dict[str, Any]:
-    """Return what a caller gives for *request*; a filter stands beside the others."""
+    """Return what a caller gives for *request*; a filter or policy stands beside the others."""
     given: dict[str, Any] = {}
     for field, value in request.ListFields():
-        if field.name == "filter":
+        if field.name in {"filter", "policy"}:
             given |= keywords(value)
         elif field.name == "attributes":
             given["attributes"] = dict(value)

@@ -1,0 +1,155 @@
+"""Policies, which set terms for the stocks of a scope: key, fact, state, command and resolution."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple, Self
+
+from inventory_grpc.domain.book import Audience, Book, Noun
+from inventory_grpc.domain.event import Change, Fact, SubjectKey
+from inventory_grpc.domain.levels import Terms
+from inventory_grpc.domain.refusals import VersionConflict
+from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId, immutable
+
+MAX_SAFETY_STOCK: Final = 1_000_000_000
+
+
+@immutable
+class PolicyScope(SubjectKey):
+    """The key of a policy, named `<product>@<store>`; an empty part has all of them."""
+
+    kind: ClassVar[str] = "policy"
+
+    @classmethod
+    def of(cls, product_id: str | None, store_id: str | None) -> Self:
+        return cls(f"{product_id or ''}@{store_id or ''}")
+
+    @classmethod
+    def named(cls, text: str) -> Self:
+        product_id, _, store_id = text.partition("@")
+        return cls.of(product_id and ProductId(product_id), store_id and StoreId(store_id))
+
+    @property
+    def covers(self) -> tuple[str, str]:
+        product_id, _, store_id = self.id.partition("@")
+        return product_id, store_id
+
+    @property
+    def product_id(self) -> ProductId | None:
+        return ProductId(self.covers[0]) if self.covers[0] else None
+
+    @property
+    def store_id(self) -> StoreId | None:
+        return StoreId(self.covers[1]) if self.covers[1] else None
+
+
+class Policy(NamedTuple):
+    """Values for stocks; None leaves a value to the next scope."""
+
+    safety_stock: int | None = None
+    backorder_limit: int | None = None
+    low_stock_at: int | None = None
+    alert_hysteresis: int | None = None
+
+
+NOTHING: Final = Policy()
+
+
+@immutable
+class PolicyChanged(Fact):
+    """All of the policy of a scope, as from now on."""
+
+    product_id: ProductId | None
+    store_id: StoreId | None
+    policy: Policy
+
+
+FACTS: Final = (PolicyChanged,)
+
+
+class ScopedPolicy(NamedTuple):
+    """The policy of a scope after its last event; version 0 was never set."""
+
+    key: PolicyScope
+    policy: Policy = NOTHING
+    version: int = 0
+    update_time: Instant | None = None
+
+    @property
+    def levels(self) -> None:
+        """Return None: a policy has no levels."""
+
+    @property
+    def imposes(self) -> Policy:
+        return self.policy
+
+    def then(self, fact: Fact, time: Instant) -> Self:
+        assert isinstance(fact, PolicyChanged)
+        return type(self)(self.key, fact.policy, self.version + 1, time)
+
+
+NOUN: Final = Noun(
+    5,
+    PolicyScope.kind,
+    PolicyScope,
+    FACTS,
+    stream=ScopedPolicy,
+    audience=Audience.NO_OTHER_STORE,
+)
+
+
+@immutable
+class SetPolicy:
+    """Replace the values that a scope sets; the same values record nothing."""
+
+    key: PolicyScope
+    policy: Policy
+    expected_version: int | None = None
+
+    @property
+    def touches(self) -> Sequence[PolicyScope]:
+        return (self.key,)
+
+    @property
+    def about(self) -> None:
+        """Return None: every scope exists, most of them without a policy."""
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        scoped: ScopedPolicy = book.get(self.key)
+        expected = self.expected_version
+        if expected is not None and expected != scoped.version:
+            raise VersionConflict(expected, scoped)
+        if self.policy == scoped.policy:
+            return []
+        return [(self.key, PolicyChanged(self.key.product_id, self.key.store_id, self.policy))]
+
+
+def scopes_of(stock_id: StockId) -> Sequence[PolicyScope]:
+    """Return the scopes that a stock is in; the first one that sets a value wins."""
+    product_id, store_id = stock_id
+    return (
+        PolicyScope.of(product_id, store_id),
+        PolicyScope.of(None, store_id),
+        PolicyScope.of(product_id, None),
+        PolicyScope.of(None, None),
+    )
+
+
+def sources_of(stock_id: StockId) -> Sequence[SubjectKey]:
+    """Return the keys whose states `terms_in_force` reads."""
+    return scopes_of(stock_id)
+
+
+def terms_in_force(stock_id: StockId, state_of: Callable[[SubjectKey], Any]) -> Terms:
+    """Return the terms of a stock as policies have them now."""
+    safety_stock, backorder_limit, low_stock_at, hysteresis = effective(
+        [state_of(key).policy for key in scopes_of(stock_id)]
+    )
+    return Terms(safety_stock or 0, backorder_limit or 0, low_stock_at, hysteresis or 0)
+
+
+def effective(policies: Sequence[Policy]) -> Policy:
+    """Return each value from the first of *policies* that sets it."""
+    return Policy(*map(_first, zip(*policies, strict=True)))
+
+
+def _first(values: Iterable[int | None]) -> int | None:
+    return next((value for value in values if value is not None), None)
