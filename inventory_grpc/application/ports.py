@@ -57,7 +57,7 @@ class Walk(NamedTuple):
     """The way of a change of terms to the stocks that it covers."""
 
     subject: Any
-    """The policy that changed."""
+    """The policy, product or store that changed."""
     since: int
     """The position of the change. The oldest walk goes on first."""
     after: StockId | None

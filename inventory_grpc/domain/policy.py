@@ -6,8 +6,10 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 from inventory_grpc.domain.book import Audience, Book, Noun
 from inventory_grpc.domain.event import Change, Fact, SubjectKey
 from inventory_grpc.domain.levels import Terms
+from inventory_grpc.domain.product import ProductKey, PutProduct, RetireProduct
 from inventory_grpc.domain.refusals import VersionConflict
-from inventory_grpc.domain.values import Instant, ProductId, StockId, StoreId, immutable
+from inventory_grpc.domain.store import PutStore, RetireStore, StoreKey
+from inventory_grpc.domain.values import EntryState, Instant, ProductId, StockId, StoreId, immutable
 
 MAX_SAFETY_STOCK: Final = 1_000_000_000
 
@@ -122,6 +124,13 @@ class SetPolicy:
         return [(self.key, PolicyChanged(self.key.product_id, self.key.store_id, self.policy))]
 
 
+CHANGES_TERMS: Final = (SetPolicy, RetireProduct, RetireStore)
+"""The commands that may change the terms of stocks."""
+
+OF_THE_CATALOGUE: Final = (*CHANGES_TERMS, PutProduct, PutStore)
+"""The commands that are on no stock."""
+
+
 def scopes_of(stock_id: StockId) -> Sequence[PolicyScope]:
     """Return the scopes that a stock is in; the first one that sets a value wins."""
     product_id, store_id = stock_id
@@ -135,15 +144,24 @@ def scopes_of(stock_id: StockId) -> Sequence[PolicyScope]:
 
 def sources_of(stock_id: StockId) -> Sequence[SubjectKey]:
     """Return the keys whose states `terms_in_force` reads."""
-    return scopes_of(stock_id)
+    product_id, store_id = stock_id
+    return *scopes_of(stock_id), ProductKey(product_id), StoreKey(store_id)
 
 
 def terms_in_force(stock_id: StockId, state_of: Callable[[SubjectKey], Any]) -> Terms:
-    """Return the terms of a stock as policies have them now."""
+    """Return the terms of a stock as policies and the catalogue have them now."""
     safety_stock, backorder_limit, low_stock_at, hysteresis = effective(
         [state_of(key).policy for key in scopes_of(stock_id)]
     )
-    return Terms(safety_stock or 0, backorder_limit or 0, low_stock_at, hysteresis or 0)
+    product_id, store_id = stock_id
+    return Terms(
+        safety_stock or 0,
+        backorder_limit or 0,
+        low_stock_at,
+        hysteresis or 0,
+        product_retired=state_of(ProductKey(product_id)).state is EntryState.RETIRED,
+        store_retired=state_of(StoreKey(store_id)).state is EntryState.RETIRED,
+    )
 
 
 def effective(policies: Sequence[Policy]) -> Policy:

@@ -5,8 +5,8 @@ from typing import ClassVar, Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Audience, Book, Noun
 from inventory_grpc.domain.event import Change, Fact, SubjectKey
-from inventory_grpc.domain.refusals import VersionConflict
-from inventory_grpc.domain.values import Instant, ProductId, immutable
+from inventory_grpc.domain.refusals import SubjectNotFound, VersionConflict
+from inventory_grpc.domain.values import EntryState, Instant, ProductId, immutable
 
 NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 
@@ -14,6 +14,10 @@ NO_ATTRIBUTES: Final[Mapping[str, str]] = {}
 @immutable
 class ProductKey(SubjectKey):
     kind: ClassVar[str] = "product"
+
+    @property
+    def covers(self) -> tuple[str, str]:
+        return self.id, ""
 
 
 @immutable
@@ -24,6 +28,7 @@ class ProductChanged(Fact):
     sku: str
     name: str
     attributes: Mapping[str, str]
+    state: EntryState = EntryState.ACTIVE
 
 
 FACTS: Final = (ProductChanged,)
@@ -39,10 +44,15 @@ class Product(NamedTuple):
     version: int = 0
     create_time: Instant | None = None
     update_time: Instant | None = None
+    state: EntryState = EntryState.ACTIVE
 
     @property
     def levels(self) -> None:
         """Return None: a product has no levels."""
+
+    @property
+    def imposes(self) -> EntryState:
+        return self.state
 
     def then(self, fact: Fact, time: Instant) -> Self:
         assert isinstance(fact, ProductChanged)
@@ -54,6 +64,7 @@ class Product(NamedTuple):
             self.version + 1,
             self.create_time or time,
             time,
+            fact.state,
         )
 
 
@@ -64,7 +75,10 @@ NOUN: Final = Noun(
 
 @immutable
 class PutProduct:
-    """Replace the content of a product, or make the product; the same content records nothing."""
+    """Replace the content of a product, or make the product; the same content records nothing.
+
+    It leaves the state alone: a nightly import must not bring back what was retired.
+    """
 
     product_id: ProductId
     sku: str
@@ -92,4 +106,38 @@ class PutProduct:
         content = self.sku, self.name, self.attributes
         if product.version and content == (product.sku, product.name, product.attributes):
             return []
-        return [(self.key, ProductChanged(self.product_id, *content))]
+        return [(self.key, ProductChanged(self.product_id, *content, product.state))]
+
+
+@immutable
+class RetireProduct:
+    """Retire a product, or restore it; if it is so already, nothing is recorded."""
+
+    product_id: ProductId
+    restore: bool
+    expected_version: int | None = None
+
+    @property
+    def key(self) -> ProductKey:
+        return ProductKey(self.product_id)
+
+    @property
+    def touches(self) -> Sequence[ProductKey]:
+        return (self.key,)
+
+    @property
+    def about(self) -> None:
+        """Return None: only who may change the product can ask."""
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        product: Product = book.get(self.key)
+        if not product.version:
+            raise SubjectNotFound(self.key)
+        expected = self.expected_version
+        if expected is not None and expected != product.version:
+            raise VersionConflict(expected, product)
+        state = EntryState.ACTIVE if self.restore else EntryState.RETIRED
+        if state is product.state:
+            return []
+        content = product.sku, product.name, product.attributes
+        return [(self.key, ProductChanged(self.product_id, *content, state))]

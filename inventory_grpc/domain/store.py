@@ -6,13 +6,17 @@ from typing import ClassVar, Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Audience, Book, Noun
 from inventory_grpc.domain.event import Change, Fact, SubjectKey
-from inventory_grpc.domain.refusals import VersionConflict
-from inventory_grpc.domain.values import Instant, StoreId, immutable
+from inventory_grpc.domain.refusals import SubjectNotFound, VersionConflict
+from inventory_grpc.domain.values import EntryState, Instant, StoreId, immutable
 
 
 @immutable
 class StoreKey(SubjectKey):
     kind: ClassVar[str] = "store"
+
+    @property
+    def covers(self) -> tuple[str, str]:
+        return "", self.id
 
     @property
     def store_id(self) -> StoreId:
@@ -35,6 +39,7 @@ class StoreChanged(Fact):
     name: str
     kind: StoreKind
     groups: tuple[str, ...]
+    state: EntryState = EntryState.ACTIVE
 
 
 FACTS: Final = (StoreChanged,)
@@ -50,10 +55,15 @@ class Store(NamedTuple):
     version: int = 0
     create_time: Instant | None = None
     update_time: Instant | None = None
+    state: EntryState = EntryState.ACTIVE
 
     @property
     def levels(self) -> None:
         """Return None: a store has no levels."""
+
+    @property
+    def imposes(self) -> EntryState:
+        return self.state
 
     def then(self, fact: Fact, time: Instant) -> Self:
         assert isinstance(fact, StoreChanged)
@@ -65,6 +75,7 @@ class Store(NamedTuple):
             self.version + 1,
             self.create_time or time,
             time,
+            fact.state,
         )
 
 
@@ -74,6 +85,8 @@ NOUN: Final = Noun(4, StoreKey.kind, StoreKey, FACTS, stream=Store, audience=Aud
 @immutable
 class PutStore:
     """Replace the content of a store, or make the store; the same content records nothing.
+
+    It leaves the state alone: a nightly import must not bring back what was retired.
 
     The groups are in order, and each of them is there once.
     """
@@ -104,4 +117,38 @@ class PutStore:
         content = self.name, self.kind, self.groups
         if store.version and content == (store.name, store.kind, store.groups):
             return []
-        return [(self.key, StoreChanged(self.store_id, *content))]
+        return [(self.key, StoreChanged(self.store_id, *content, store.state))]
+
+
+@immutable
+class RetireStore:
+    """Retire a store, or restore it; if it is so already, nothing is recorded."""
+
+    store_id: StoreId
+    restore: bool
+    expected_version: int | None = None
+
+    @property
+    def key(self) -> StoreKey:
+        return StoreKey(self.store_id)
+
+    @property
+    def touches(self) -> Sequence[StoreKey]:
+        return (self.key,)
+
+    @property
+    def about(self) -> None:
+        """Return None: only who may change the store can ask."""
+
+    def decide(self, book: Book) -> Sequence[Change]:
+        store: Store = book.get(self.key)
+        if not store.version:
+            raise SubjectNotFound(self.key)
+        expected = self.expected_version
+        if expected is not None and expected != store.version:
+            raise VersionConflict(expected, store)
+        state = EntryState.ACTIVE if self.restore else EntryState.RETIRED
+        if state is store.state:
+            return []
+        content = store.name, store.kind, store.groups
+        return [(self.key, StoreChanged(self.store_id, *content, state))]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import ClassVar, Final, NamedTuple, Self, TypeVar, dataclass_transform
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +107,14 @@ class UnknownState(UnitState):
     """A state that the settings of the server do not name; units can only leave it."""
 
     __slots__ = ()
+
+
+class EntryState(IntEnum):
+    """The state of a product or store of the catalogue; the numbers are stored."""
+
+    ACTIVE = 0
+    RETIRED = 2
+    """Nothing new comes in, and nothing new is promised."""
 
 
 SELLABLE: Final = UnitState("sellable")

@@ -6,6 +6,7 @@ from typing import Any
 from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.policy import CHANGES_TERMS, OF_THE_CATALOGUE
 from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import MISSING, Instant
 from inventory_grpc.presentation.bulk import in_chunks
@@ -32,6 +33,7 @@ async def read_atomic(
         async for chunk in in_chunks(request.commands):
             for command in chunk:
                 parts.append(_part(command, len(parts), whole, row_of, check, now=now))
+        _check_terms(check, request.commands, parts)
         check.path, check.command_index = "", None
     batch = AtomicBatch([part for part in parts if part is not None])
     return submission_of("ExecuteBatch", batch, whole, request, check)
@@ -60,6 +62,22 @@ def _part(  # noqa: PLR0913  what a command is read with, and its place
         part=index + 1,
     )
     return Part(row_of[kind].read(check, _with_reason(request, reason)), reported)
+
+
+def _check_terms(
+    check: Validator, commands: Sequence[pb.Command], parts: Sequence[Part | None]
+) -> None:
+    """Refuse commands that change terms beside those on stocks.
+
+    The terms of a stock come before the whole batch, and a part of it cannot be decided on others.
+    """
+    kinds = [type(part.command) for part in parts if part is not None]
+    if all(kind in OF_THE_CATALOGUE for kind in kinds):
+        return
+    for index, part in enumerate(parts):
+        if part is not None and type(part.command) in CHANGES_TERMS:
+            check.path = _path(commands[index], index).removesuffix(".")
+            check.violation("", "must not be in an atomic batch with commands on stocks")
 
 
 def _with_reason(request: Any, reason: str) -> Any:  # noqa: ANN401  of any command

@@ -12,7 +12,7 @@ from inventory_grpc.domain.policy import (
     ScopedPolicy,
     SetPolicy,
 )
-from inventory_grpc.domain.values import MAX_LEVEL, MISSING, ProductId, StoreId
+from inventory_grpc.domain.values import MAX_LEVEL, MISSING, Name, ProductId, StoreId
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
@@ -41,6 +41,12 @@ def _scope(check: Validator, request: Any) -> PolicyScope:  # noqa: ANN401  with
         check.optional_value(ProductId, "product_id", request.product_id),
         check.optional_value(StoreId, "store_id", request.store_id),
     )
+
+
+def _part(text: str) -> None:
+    """Check a part of a scope, which may be empty."""
+    if text:
+        Name(text)
 
 
 def fill_policy(message: policies_pb2.ScopedPolicy, scoped: ScopedPolicy) -> None:
@@ -90,7 +96,7 @@ async def list_policies(
     queries: Queries, request: queries_pb2.ListPoliciesRequest, call: Call
 ) -> queries_pb2.ListPoliciesResponse:
     with Validator(call.caller) as check:
-        after = page_tokens.last_key(check, request, request.page_token, str, str)
+        after = page_tokens.last_key(check, request, request.page_token, _part, _part)
         query = PolicyQuery(
             check.optional_value(ProductId, "product_id", request.product_id) or "",
             check.optional_value(StoreId, "store_id", request.store_id) or "",

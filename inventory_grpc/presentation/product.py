@@ -5,11 +5,13 @@ from typing import Final
 
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.product import ProductQuery, find_product
+from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.application.queries.snapshot import Queries
-from inventory_grpc.domain.product import Product, ProductKey, PutProduct
+from inventory_grpc.domain.product import Product, ProductKey, PutProduct, RetireProduct
 from inventory_grpc.domain.values import ProductId, Text
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.entry_states import STATES, STATES_BY_NUMBER
 from inventory_grpc.presentation.rows import CommandRow, QueryRow
 from inventory_grpc.presentation.to_proto import fill_time
 from inventory_grpc.presentation.validation import Validator, counted
@@ -26,6 +28,15 @@ def put_product(check: Validator, request: commands_pb2.PutProductRequest) -> Pu
         check.text("sku", request.sku),
         check.text("name", request.name),
         _attributes(check, request.attributes),
+        check.expected_version(request),
+    )
+
+
+def retire_product(check: Validator, request: commands_pb2.RetireProductRequest) -> RetireProduct:
+    check.all_stores("RetireProduct")
+    return RetireProduct(
+        check.value(ProductId, "product_id", request.product_id),
+        request.restore,
         check.expected_version(request),
     )
 
@@ -56,6 +67,7 @@ def fill_product(message: catalogue_pb2.Product, product: Product) -> None:
     message.name = product.name
     message.attributes.update(product.attributes)
     message.version = product.version
+    message.state = STATES[product.state]
     if product.create_time is not None and product.update_time is not None:
         fill_time(message.create_time, product.create_time)
         fill_time(message.update_time, product.update_time)
@@ -67,7 +79,14 @@ def product_message(product: Product) -> catalogue_pb2.Product:
     return message
 
 
-def _fill_outcome(response: commands_pb2.PutProductResponse, outcome: Outcome) -> None:
+def _fill_shown(message: catalogue_pb2.Product, shown: Shown[Product]) -> None:
+    fill_product(message, shown.entry)
+    message.settled = shown.settled
+
+
+def _fill_outcome(
+    response: commands_pb2.PutProductResponse | commands_pb2.RetireProductResponse, outcome: Outcome
+) -> None:
     fill_product(response.product, outcome.streams[0])
     response.position = outcome.position
     response.replayed = outcome.replayed
@@ -81,7 +100,7 @@ async def get_product(
         at_least = check.number("min_position", request.min_position, 0)
     reading = await find_product(queries.latest(at_least), ProductKey(product_id))
     response = queries_pb2.GetProductResponse(as_of_position=reading.as_of)
-    fill_product(response.product, reading.value)
+    _fill_shown(response.product, reading.value)
     return response
 
 
@@ -92,6 +111,7 @@ async def list_products(
         after = page_tokens.last_key(check, request, request.page_token, ProductId)
         query = ProductQuery(
             check.values(Text, "skus", request.skus),
+            check.choices("states", request.states, STATES_BY_NUMBER, "must be a state"),
             after[0] if after else "",
             limit=page_tokens.size(check, request.page_size),
         )
@@ -99,13 +119,16 @@ async def list_products(
     reading = await queries.latest(at_least).read(query)
     response = queries_pb2.ListProductsResponse(as_of_position=reading.as_of)
     for product in reading.value.rows:
-        fill_product(response.products.add(), product)
+        _fill_shown(response.products.add(), product)
     if reading.value.after is not None:
         response.next_page_token = page_tokens.token(request, reading.value.after)
     return response
 
 
-COMMANDS: Final = (CommandRow("PutProduct", put_product, _fill_outcome),)
+COMMANDS: Final = (
+    CommandRow("PutProduct", put_product, _fill_outcome),
+    CommandRow("RetireProduct", retire_product, _fill_outcome),
+)
 
 QUERIES: Final = (
     QueryRow("GetProduct", get_product),

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.application.access import Caller
 from inventory_grpc.application.failures import PermissionDenied
+from inventory_grpc.domain.policy import PolicyScope
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
@@ -119,8 +120,10 @@ class Validator:
         except Malformed as error:
             self.violation(field, str(error))
             return cast("T", value)
-        if self._stores is not None and isinstance(taken, StoreId | StoreKey):
-            self._check_store(taken if isinstance(taken, StoreId) else taken.store_id)
+        if self._stores is not None and isinstance(taken, StoreId | StoreKey | PolicyScope):
+            store_id = taken if isinstance(taken, StoreId) else taken.store_id
+            if store_id is not None:
+                self._check_store(store_id)
         return taken
 
     def optional_value(self, kind: Callable[[str], T], field: str, value: str) -> T | None:

@@ -1,5 +1,7 @@
 """Contract of stores of the log on stores of the catalogue."""
 
+from dataclasses import replace
+
 import pytest
 
 from inventory_grpc.application.access import Scope
@@ -28,9 +30,9 @@ async def four(store: Store) -> None:
 async def pages(store: Store, query: StoreQuery) -> list[list[str]]:
     found, after = list[list[str]](), query.after
     while True:
-        turned = StoreQuery(query.groups, query.kinds, after, query.scope, query.limit)
+        turned = replace(query, after=after)
         listing, _ = await store.views.latest.read(turned)
-        found.append([shop.key.id for shop in listing.rows])
+        found.append([shop.entry.key.id for shop in listing.rows])
         if listing.after is None:
             return found
         assert listing.after > after

@@ -16,7 +16,7 @@ from tests.support.world import KETTLE, MINUTE, NOON, add, later, put
 
 async def ids(store: Store, query: ProductQuery) -> list[str]:
     listing, _ = await store.views.latest.read(query)
-    return [product.key.id for product in listing.rows]
+    return [product.entry.key.id for product in listing.rows]
 
 
 async def test_a_product_is_shown_as_after_its_last_event(store: Store) -> None:
@@ -53,7 +53,7 @@ async def test_products_are_listed_by_id_in_pages(store: Store) -> None:
         seen, after = list[str](), ""
         while True:
             listing, _ = await store.views.latest.read(ProductQuery(after=after, limit=limit))
-            seen += [product.key.id for product in listing.rows]
+            seen += [product.entry.key.id for product in listing.rows]
             if listing.after is None:
                 break
             assert len(listing.rows) == limit
@@ -85,7 +85,7 @@ async def test_a_page_of_large_products_is_cut_short(
     seen, after, pages = list[str](), "", 0
     while True:
         listing, _ = await store.views.latest.read(ProductQuery(after=after))
-        seen += [product.key.id for product in listing.rows]
+        seen += [product.entry.key.id for product in listing.rows]
         pages += 1
         if listing.after is None:
             break

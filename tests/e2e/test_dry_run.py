@@ -26,6 +26,8 @@ def without_times(response: Any) -> Message:  # noqa: ANN401  the response to an
     left: Any = type(response)()
     left.CopyFrom(response)
     left.ClearField("position")
+    if hasattr(left, "policy"):
+        left.policy.ClearField("update_time")
     for stock in [*getattr(left, "stocks", ()), *([left.stock] if hasattr(left, "stock") else [])]:
         stock.ClearField("update_time")
     for entry in (getattr(left, name, None) for name in ("product", "store")):

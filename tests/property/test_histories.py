@@ -151,7 +151,9 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
         *(await store.views.latest.read(ProductQuery())).value.rows,
         *(await store.views.latest.read(StoreQuery())).value.rows,
     ]
-    assert listed == [entries[key] for key in CATALOGUE if entries[key].version]
+    assert [entry for entry, _ in listed] == [
+        entries[key] for key in CATALOGUE if entries[key].version
+    ]
     for key in CATALOGUE:
         shown = (await store.views.latest.get(key)).value
         assert_is_in_the_catalogue(shown, model, key)

@@ -17,11 +17,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inventory_grpc.presentation import page_tokens
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.commands_pb2 import Command
+from inventory_grpc_protos.v1.policies_pb2 import Policy
 
 INT64_MAX: Final = 2**63 - 1
 INT64_MIN: Final = -(2**63)
 INT32_MAX: Final = 2**31 - 1
 MOST: Final = 10**9
+HIGHEST: Final = 10**15
 NEARLY_A_MEBIBYTE: Final = 1_000_000
 DAYS: Final = 86_400
 
@@ -143,20 +145,27 @@ def _forged(key: bytes) -> Callable[[Message], str]:
     ).decode()
 
 
-PAGE_TOKEN: Final = Rule(
-    None,
-    {
-        37: [
-            *("x", "AAAA", "=", "\u00fc", "\0", "A" * NEARLY_A_MEBIBYTE),
-            *(page_tokens.token(GetServerInfoRequest(), *key) for key in ("1", "12")),
-            *map(_forged, (b"%", b"%\0%", b"1\x002\x003", b"\0", b"\xff", b"\x001", b"'\0a")),
-        ]
-    },
-    {6: [""]},
-)
+def _page_token(*forged: bytes) -> Rule:
+    """Return the rule of a token whose key is none of *forged*."""
+    return Rule(
+        None,
+        {
+            37: [
+                *("x", "AAAA", "=", "\u00fc", "\0", "A" * NEARLY_A_MEBIBYTE),
+                *(page_tokens.token(GetServerInfoRequest(), *key) for key in ("1", "12")),
+                *map(_forged, (b"%", b"%\0%", b"1\x002\x003", b"\xff", b"'\0a", *forged)),
+            ]
+        },
+        {6: [""]},
+    )
+
+
+PAGE_TOKEN: Final = _page_token(b"\0", b"\x001")
 PAGE_SIZE: Final = Rule(None, {38: [-1, -(2**31)]}, {38: [0, 1, 1_000, 1_001, INT32_MAX]})
 TRUE: Final = Rule(None, {9: [False]}, {9: [True]})
 ANY_FLAG: Final = Rule(None, {}, {9: [False, True]})
+
+ENTRY_STATES: Final = Rule(1, {5: [0, 3, -1, INT32_MAX]}, {5: [2]}, most=100)
 
 ADJUSTMENT: Final = "adjustment"
 """The one oneof of which something has to be chosen."""
@@ -174,6 +183,17 @@ RULES: Final[Mapping[str, Rule]] = {
     "ListReservationsRequest.customer_id": OPTIONAL_ID,
     "ListReservationsRequest.product_id": OPTIONAL_ID,
     "ListReservationsRequest.store_id": OPTIONAL_ID,
+    **{
+        f"{request}.{part}": OPTIONAL_ID
+        for request in ("SetPolicyRequest", "GetPolicyRequest", "ListPoliciesRequest")
+        for part in ("product_id", "store_id")
+    },
+    "policy": Rule(Policy(safety_stock=1), {}, is_needed=True),
+    "safety_stock": _whole(2, most=MOST),
+    "backorder_limit": _whole(2, most=HIGHEST),
+    "low_stock_at": _whole(2, most=HIGHEST),
+    "alert_hysteresis": _whole(2, most=HIGHEST),
+    "restore": ANY_FLAG,
     "reason": TEXT,
     "reference": TEXT,
     "AdjustStockRequest.reason": Rule(
@@ -198,6 +218,9 @@ RULES: Final[Mapping[str, Rule]] = {
         {1: [-1], 2: [MOST, -MOST]},
         is_usual=True,
     ),
+    "FenceStockRequest.delta": Rule(
+        1, {1: [0], 2: [MOST + 1, INT64_MIN]}, {1: [-1], 2: [MOST, -MOST]}, is_needed=True
+    ),
     "on_hand": _whole(2),
     "expected_version": _whole(36),
     "AdjustStockRequest.expected_version": _whole(36, usual=True),
@@ -211,6 +234,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "max_batch": Rule(None, {38: [-1, 513, INT32_MAX, -(2**31)]}, {38: [0, 1, 512]}),
     "page_size": PAGE_SIZE,
     "page_token": PAGE_TOKEN,
+    "ListPoliciesRequest.page_token": _page_token(),  # a part of a scope may be empty
     "occur_time": OCCURRED,
     "expire_time": EXPIRES,
     "as_of_time": PAST,
@@ -224,6 +248,8 @@ RULES: Final[Mapping[str, Rule]] = {
     "atomic": Rule(good=True, bad={}, is_usual=True),
     "stop_at_head": Rule(good=True, bad={}, is_usual=True),
     "states": Rule(1, {5: [0, 99, -1, INT32_MAX]}, {5: [2, 3, 4]}, most=100),
+    "ListProductsRequest.states": ENTRY_STATES,
+    "ListStoresRequest.states": ENTRY_STATES,
     "event_types": Rule(
         "StockAdded", {5: ["StockSold", "", "stock_added", "\0"]}, {5: ["StockRemoved"]}, most=100
     ),

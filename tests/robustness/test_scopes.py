@@ -16,6 +16,7 @@ from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import events_pb2 as events
 from inventory_grpc_protos.v1 import queries_pb2 as queries
 from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_STORE
+from inventory_grpc_protos.v1.policies_pb2 import Policy
 from tests.robustness.bad_input import missing
 from tests.robustness.rpcs import BULK, OURS
 from tests.support.caller import (
@@ -312,9 +313,11 @@ async def test_the_catalogue_is_read_by_all_and_put_by_callers_with_all_stores(s
     put = await shop.ask("PutProduct", kettle, shop.ana)
     for caller in (shop.till, shop.ana):
         found = await shop.ask("GetProduct", unknown, caller)
-        assert found.product == put.product
+        assert found.product.settled
         listed = await shop.ask("ListProducts", queries.ListProductsRequest(), caller)
-        assert list(listed.products) == [put.product]
+        assert list(listed.products) == [found.product]
+        found.product.ClearField("settled")
+        assert found.product == put.product
 
 
 async def test_events_of_products_are_sent_to_all(shop: Shop) -> None:
@@ -349,6 +352,35 @@ async def test_stores_are_those_of_the_caller(shop: Shop) -> None:
             assert (await refused(asked)).facts == {"store_id": "porto"}
         else:
             assert [event.position for event in (await asked).events] == positions
+
+
+async def test_policies_are_those_that_name_no_other_store(shop: Shop) -> None:
+    def setting(product: str = "", store: str = "") -> commands.SetPolicyRequest:
+        policy = Policy(low_stock_at=1)
+        return commands.SetPolicyRequest(product_id=product, store_id=store, policy=policy)
+
+    for scope in ((), ("kettle",), ("", "porto"), ("kettle", "porto")):
+        seen = await refused(shop.ask("SetPolicy", setting(*scope), shop.till))
+        assert seen.reason == "PERMISSION_DENIED", scope
+        await shop.ask("SetPolicy", setting(*scope), shop.ana)
+    for scope in (("", "lisbon"), ("kettle", "lisbon")):
+        await shop.ask("SetPolicy", setting(*scope), shop.till)
+    own = [("", ""), ("", "lisbon"), ("kettle", ""), ("kettle", "lisbon")]
+    listed = await shop.ask("ListPolicies", queries.ListPoliciesRequest(), shop.till)
+    assert [(one.product_id, one.store_id) for one in listed.policies] == own
+    for product, store in own:
+        asked = queries.GetPolicyRequest(product_id=product, store_id=store)
+        assert (await shop.ask("GetPolicy", asked, shop.till)).policy.version == 1
+    asked = queries.GetPolicyRequest(store_id="porto")
+    assert (await refused(shop.ask("GetPolicy", asked, shop.till))).facts == {"store_id": "porto"}
+    only = events.EventFilter(event_types=["PolicyChanged"])
+    found = await shop.ask("ListEvents", events.ListEventsRequest(filter=only), shop.till)
+    assert [
+        (one.policy_changed.product_id, one.policy_changed.store_id) for one in found.events
+    ] == [*(("", ""), ("kettle", ""), ("", "lisbon"), ("kettle", "lisbon"))]
+    only = events.EventFilter(subjects=["policy/kettle@porto"])
+    hidden = shop.ask("ListEvents", events.ListEventsRequest(filter=only), shop.till)
+    assert (await refused(hidden)).facts == {"store_id": "porto"}
 
 
 def _names_stores(message: Descriptor) -> bool:

@@ -15,7 +15,7 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from inventory_grpc_protos.v1 import catalogue_pb2, stock_pb2
+from inventory_grpc_protos.v1 import catalogue_pb2, policies_pb2, stock_pb2
 from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory_grpc_protos.v1.commands_pb2 import (
     AddStockRequest,
@@ -44,6 +44,7 @@ DETAILS: Final[tuple[type[Message], ...]] = (
     stock_pb2.Stock,
     catalogue_pb2.Product,
     catalogue_pb2.Store,
+    policies_pb2.ScopedPolicy,
 )
 
 

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2
-from inventory_grpc_protos.v1.catalogue_pb2 import STORE_KIND_STORE
+from inventory_grpc_protos.v1.catalogue_pb2 import ENTRY_STATE_ACTIVE, STORE_KIND_STORE
 from inventory_grpc_protos.v1.policies_pb2 import Policy
 from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE, Line, StockKey
 
@@ -71,6 +71,8 @@ _COMMANDS: Final[list[Message]] = [
     commands_pb2.PutStoreRequest(
         store_id="lisbon", name="Lisbon", kind=STORE_KIND_STORE, groups=["coast"]
     ),
+    commands_pb2.RetireProductRequest(product_id="kettle", restore=True),
+    commands_pb2.RetireStoreRequest(store_id="lisbon", restore=True),
     commands_pb2.SetPolicyRequest(**KETTLES, policy=_POLICY),
 ]
 
@@ -89,11 +91,13 @@ _OTHERS: Final[list[Message]] = [
         **KETTLES, customer_id="ana", order_id="order-1", states=[RESERVATION_STATE_ACTIVE]
     ),
     queries_pb2.GetProductRequest(product_id="kettle"),
-    queries_pb2.ListProductsRequest(skus=["K-1"]),
+    queries_pb2.ListProductsRequest(skus=["K-1"], states=[ENTRY_STATE_ACTIVE]),
     queries_pb2.GetStoreRequest(store_id="lisbon"),
     queries_pb2.GetPolicyRequest(**KETTLES),
     queries_pb2.ListPoliciesRequest(**KETTLES),
-    queries_pb2.ListStoresRequest(groups=["coast"], kinds=[STORE_KIND_STORE]),
+    queries_pb2.ListStoresRequest(
+        groups=["coast"], kinds=[STORE_KIND_STORE], states=[ENTRY_STATE_ACTIVE]
+    ),
     events_pb2.SubscribeRequest(
         after_position=0,
         filter=_EVENTS,

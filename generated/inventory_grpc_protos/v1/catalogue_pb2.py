@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/catalogue.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x02\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x39\n\nattributes\x18\x04 \x03(\x0b\x32%.inventory.v1.Product.AttributesEntry\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd1\x01\n\x05Store\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.inventory.v1.StoreKind\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*o\n\tStoreKind\x12\x1a\n\x16STORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STORE_KIND_STORE\x10\x01\x12\x18\n\x14STORE_KIND_WAREHOUSE\x10\x02\x12\x16\n\x12STORE_KIND_VIRTUAL\x10\x03\x42*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinventory/v1/catalogue.proto\x12\x0cinventory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe4\x02\n\x07Product\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x39\n\nattributes\x18\x04 \x03(\x0b\x32%.inventory.v1.Product.AttributesEntry\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\x08 \x01(\x0e\x32\x18.inventory.v1.EntryState\x12\x14\n\x07settled\x18\t \x01(\x08H\x00\x88\x01\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\n\n\x08_settled\"\x9c\x02\n\x05Store\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.inventory.v1.StoreKind\x12\x0e\n\x06groups\x18\x04 \x03(\t\x12\x0f\n\x07version\x18\x05 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05state\x18\x08 \x01(\x0e\x32\x18.inventory.v1.EntryState\x12\x14\n\x07settled\x18\t \x01(\x08H\x00\x88\x01\x01\x42\n\n\x08_settled*o\n\tStoreKind\x12\x1a\n\x16STORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STORE_KIND_STORE\x10\x01\x12\x18\n\x14STORE_KIND_WAREHOUSE\x10\x02\x12\x16\n\x12STORE_KIND_VIRTUAL\x10\x03*Z\n\nEntryState\x12\x1b\n\x17\x45NTRY_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NTRY_STATE_ACTIVE\x10\x01\x12\x17\n\x13\x45NTRY_STATE_RETIRED\x10\x02\x42*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,12 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1P\001Z\030inventory/v1;inventoryv1'
   _globals['_PRODUCT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_STOREKIND']._serialized_start=575
-  _globals['_STOREKIND']._serialized_end=686
+  _globals['_STOREKIND']._serialized_start=725
+  _globals['_STOREKIND']._serialized_end=836
+  _globals['_ENTRYSTATE']._serialized_start=838
+  _globals['_ENTRYSTATE']._serialized_end=928
   _globals['_PRODUCT']._serialized_start=80
-  _globals['_PRODUCT']._serialized_end=361
-  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_start=312
-  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_end=361
-  _globals['_STORE']._serialized_start=364
-  _globals['_STORE']._serialized_end=573
+  _globals['_PRODUCT']._serialized_end=436
+  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_start=375
+  _globals['_PRODUCT_ATTRIBUTESENTRY']._serialized_end=424
+  _globals['_STORE']._serialized_start=439
+  _globals['_STORE']._serialized_end=723
 # @@protoc_insertion_point(module_scope)

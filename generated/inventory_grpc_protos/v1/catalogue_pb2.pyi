@@ -52,6 +52,30 @@ STORE_KIND_VIRTUAL: StoreKind.ValueType  # 3
 """Not a place, such as the stock of a supplier."""
 Global___StoreKind: _TypeAlias = StoreKind  # noqa: Y015
 
+class _EntryState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EntryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENTRY_STATE_UNSPECIFIED: _EntryState.ValueType  # 0
+    """In an event: active. Never sent otherwise."""
+    ENTRY_STATE_ACTIVE: _EntryState.ValueType  # 1
+    """It is in use."""
+    ENTRY_STATE_RETIRED: _EntryState.ValueType  # 2
+    """Nothing new comes in, and nothing new is promised; what is there can leave."""
+
+class EntryState(_EntryState, metaclass=_EntryStateEnumTypeWrapper):
+    """Whether a product or store is in use."""
+
+ENTRY_STATE_UNSPECIFIED: EntryState.ValueType  # 0
+"""In an event: active. Never sent otherwise."""
+ENTRY_STATE_ACTIVE: EntryState.ValueType  # 1
+"""It is in use."""
+ENTRY_STATE_RETIRED: EntryState.ValueType  # 2
+"""Nothing new comes in, and nothing new is promised; what is there can leave."""
+Global___EntryState: _TypeAlias = EntryState  # noqa: Y015
+
 @_typing.final
 class Product(_message.Message):
     """A product, as it was last put."""
@@ -85,6 +109,8 @@ class Product(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product. It is its identity."""
     sku: _builtins.str
@@ -94,6 +120,12 @@ class Product(_message.Message):
     version: _builtins.int
     """The number of its events. Send it as `expected_version` to change the product only
     if it has not changed since.
+    """
+    state: Global___EntryState.ValueType
+    """Whether it is active or retired."""
+    settled: _builtins.bool
+    """Whether all stocks of the product show its state. Until then some are shown as they were,
+    but every command is decided on the new state. Set in answers to queries only.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -117,12 +149,16 @@ class Product(_message.Message):
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___EntryState.ValueType = ...,
+        settled: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_settled", b"_settled", "create_time", b"create_time", "settled", b"settled", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "create_time", b"create_time", "name", b"name", "product_id", b"product_id", "sku", b"sku", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_settled", b"_settled", "attributes", b"attributes", "create_time", b"create_time", "name", b"name", "product_id", b"product_id", "settled", b"settled", "sku", b"sku", "state", b"state", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__settled: _TypeAlias = _typing.Literal["settled"]  # noqa: Y015
+    _WhichOneofArgType__settled: _TypeAlias = _typing.Literal["_settled", b"_settled"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled) -> _WhichOneofReturnType__settled | None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
 
@@ -139,6 +175,8 @@ class Store(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     store_id: _builtins.str
     """The store. It is its identity."""
     name: _builtins.str
@@ -148,6 +186,12 @@ class Store(_message.Message):
     version: _builtins.int
     """The number of its events. Send it as `expected_version` to change the store only if
     it has not changed since.
+    """
+    state: Global___EntryState.ValueType
+    """Whether it is active or retired."""
+    settled: _builtins.bool
+    """Whether all stocks of the store show its state. Until then some are shown as they were,
+    but every command is decided on the new state. Set in answers to queries only.
     """
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -171,11 +215,15 @@ class Store(_message.Message):
         version: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___EntryState.ValueType = ...,
+        settled: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_settled", b"_settled", "create_time", b"create_time", "settled", b"settled", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "groups", b"groups", "kind", b"kind", "name", b"name", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_settled", b"_settled", "create_time", b"create_time", "groups", b"groups", "kind", b"kind", "name", b"name", "settled", b"settled", "state", b"state", "store_id", b"store_id", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__settled: _TypeAlias = _typing.Literal["settled"]  # noqa: Y015
+    _WhichOneofArgType__settled: _TypeAlias = _typing.Literal["_settled", b"_settled"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__settled) -> _WhichOneofReturnType__settled | None: ...
 
 Global___Store: _TypeAlias = Store  # noqa: Y015

@@ -116,10 +116,20 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.FromString,
                 _registered_method=True)
+        self.RetireProduct = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/RetireProduct',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.RetireProductRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.RetireProductResponse.FromString,
+                _registered_method=True)
         self.PutStore = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/PutStore',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
+                _registered_method=True)
+        self.RetireStore = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/RetireStore',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.RetireStoreRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.RetireStoreResponse.FromString,
                 _registered_method=True)
         self.SetPolicy = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/SetPolicy',
@@ -349,10 +359,40 @@ class InventoryCommandsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetireProduct(self, request, context):
+        """Retires a product, or restores it: nothing new comes in, and nothing new is promised;
+        what is there can leave. If it is so already, nothing is recorded.
+
+        `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+        `RETIRED` from now on. The stocks of the product show it step by step, each by a
+        `StockTermsChanged` of its own: `available` becomes 0. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the product was never put,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PutStore(self, request, context):
         """Makes a store of the catalogue, or replaces all of its content.
 
         The same content again records nothing and succeeds. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
+        at `expected_version`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetireStore(self, request, context):
+        """Retires a store, or restores it: nothing new comes in, and nothing new is promised;
+        what is there can leave. If it is so already, nothing is recorded.
+
+        `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+        `RETIRED` from now on. The stocks of the store show it step by step, each by a
+        `StockTermsChanged` of its own: `available` becomes 0. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the store was never put,
         - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
         at `expected_version`.
         """
@@ -477,10 +517,20 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.PutProductRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.PutProductResponse.SerializeToString,
             ),
+            'RetireProduct': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireProduct,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.RetireProductRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.RetireProductResponse.SerializeToString,
+            ),
             'PutStore': grpc.unary_unary_rpc_method_handler(
                     servicer.PutStore,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.PutStoreRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.PutStoreResponse.SerializeToString,
+            ),
+            'RetireStore': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetireStore,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.RetireStoreRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.RetireStoreResponse.SerializeToString,
             ),
             'SetPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPolicy,
@@ -833,6 +883,33 @@ class InventoryCommands:
             _registered_method=True)
 
     @staticmethod
+    def RetireProduct(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/RetireProduct',
+            inventory_dot_v1_dot_commands__pb2.RetireProductRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.RetireProductResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def PutStore(request,
             target,
             options=(),
@@ -849,6 +926,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/PutStore',
             inventory_dot_v1_dot_commands__pb2.PutStoreRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.PutStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetireStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/RetireStore',
+            inventory_dot_v1_dot_commands__pb2.RetireStoreRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.RetireStoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -180,10 +180,32 @@ class InventoryCommandsStub:
     - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
       at `expected_version`.
     """
+    RetireProduct: _aio.UnaryUnaryMultiCallable[_commands_pb2.RetireProductRequest, _commands_pb2.RetireProductResponse]
+    """Retires a product, or restores it: nothing new comes in, and nothing new is promised;
+    what is there can leave. If it is so already, nothing is recorded.
+
+    `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+    `RETIRED` from now on. The stocks of the product show it step by step, each by a
+    `StockTermsChanged` of its own: `available` becomes 0. Fails with
+    - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the product was never put,
+    - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+      at `expected_version`.
+    """
     PutStore: _aio.UnaryUnaryMultiCallable[_commands_pb2.PutStoreRequest, _commands_pb2.PutStoreResponse]
     """Makes a store of the catalogue, or replaces all of its content.
 
     The same content again records nothing and succeeds. Fails with
+    - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
+      at `expected_version`.
+    """
+    RetireStore: _aio.UnaryUnaryMultiCallable[_commands_pb2.RetireStoreRequest, _commands_pb2.RetireStoreResponse]
+    """Retires a store, or restores it: nothing new comes in, and nothing new is promised;
+    what is there can leave. If it is so already, nothing is recorded.
+
+    `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+    `RETIRED` from now on. The stocks of the store show it step by step, each by a
+    `StockTermsChanged` of its own: `available` becomes 0. Fails with
+    - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the store was never put,
     - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
       at `expected_version`.
     """
@@ -469,6 +491,23 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RetireProduct(
+        self,
+        request: _commands_pb2.RetireProductRequest,
+        context: _aio.ServicerContext[_commands_pb2.RetireProductRequest, _abc.Awaitable[_commands_pb2.RetireProductResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.RetireProductResponse]:
+        """Retires a product, or restores it: nothing new comes in, and nothing new is promised;
+        what is there can leave. If it is so already, nothing is recorded.
+
+        `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+        `RETIRED` from now on. The stocks of the product show it step by step, each by a
+        `StockTermsChanged` of its own: `available` becomes 0. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the product was never put,
+        - `ABORTED` (`VERSION_CONFLICT`, with the current product) when the product is not
+          at `expected_version`.
+        """
+
+    @_abc_1.abstractmethod
     def PutStore(
         self,
         request: _commands_pb2.PutStoreRequest,
@@ -477,6 +516,23 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         """Makes a store of the catalogue, or replaces all of its content.
 
         The same content again records nothing and succeeds. Fails with
+        - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
+          at `expected_version`.
+        """
+
+    @_abc_1.abstractmethod
+    def RetireStore(
+        self,
+        request: _commands_pb2.RetireStoreRequest,
+        context: _aio.ServicerContext[_commands_pb2.RetireStoreRequest, _abc.Awaitable[_commands_pb2.RetireStoreResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.RetireStoreResponse]:
+        """Retires a store, or restores it: nothing new comes in, and nothing new is promised;
+        what is there can leave. If it is so already, nothing is recorded.
+
+        `AddStock` of sellable units, `ReserveStock` and `FenceStock` of more are refused with
+        `RETIRED` from now on. The stocks of the store show it step by step, each by a
+        `StockTermsChanged` of its own: `available` becomes 0. Fails with
+        - `NOT_FOUND` (`SUBJECT_NOT_FOUND`) when the store was never put,
         - `ABORTED` (`VERSION_CONFLICT`, with the current store) when the store is not
           at `expected_version`.
         """

@@ -1064,12 +1064,15 @@ class ProductChanged(_message.Message):
     SKU_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     sku: _builtins.str
     """The label."""
     name: _builtins.str
     """The name."""
+    state: _catalogue_pb2.EntryState.ValueType
+    """The state. Unset: active."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The attributes."""
@@ -1081,10 +1084,11 @@ class ProductChanged(_message.Message):
         sku: _builtins.str = ...,
         name: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        state: _catalogue_pb2.EntryState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "name", b"name", "product_id", b"product_id", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "name", b"name", "product_id", b"product_id", "sku", b"sku", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1102,12 +1106,15 @@ class StoreChanged(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     store_id: _builtins.str
     """The store."""
     name: _builtins.str
     """The name."""
     kind: _catalogue_pb2.StoreKind.ValueType
     """The kind of store."""
+    state: _catalogue_pb2.EntryState.ValueType
+    """The state. Unset: active."""
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The groups that it is in, in the order of their names."""
@@ -1119,10 +1126,11 @@ class StoreChanged(_message.Message):
         name: _builtins.str = ...,
         kind: _catalogue_pb2.StoreKind.ValueType = ...,
         groups: _abc.Iterable[_builtins.str] | None = ...,
+        state: _catalogue_pb2.EntryState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "kind", b"kind", "name", b"name", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "kind", b"kind", "name", b"name", "state", b"state", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -690,6 +690,7 @@ class ListProductsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    STATES_FIELD_NUMBER: _builtins.int
     SKUS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
@@ -709,12 +710,17 @@ class ListProductsRequest(_message.Message):
     at once with `POSITION_AHEAD`. 0 or unset: any.
     """
     @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_catalogue_pb2.EntryState.ValueType]:
+        """Only those in one of these states, at most 100."""
+
+    @_builtins.property
     def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only those with one of these labels, at most 100."""
 
     def __init__(
         self,
         *,
+        states: _abc.Iterable[_catalogue_pb2.EntryState.ValueType] | None = ...,
         skus: _abc.Iterable[_builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
@@ -722,7 +728,7 @@ class ListProductsRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "skus", b"skus"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "skus", b"skus", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -828,6 +834,7 @@ class ListStoresRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    STATES_FIELD_NUMBER: _builtins.int
     GROUPS_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
@@ -848,6 +855,10 @@ class ListStoresRequest(_message.Message):
     at once with `POSITION_AHEAD`. 0 or unset: any.
     """
     @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[_catalogue_pb2.EntryState.ValueType]:
+        """Only those in one of these states, at most 100."""
+
+    @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only those in one of these groups, at most 100."""
 
@@ -858,6 +869,7 @@ class ListStoresRequest(_message.Message):
     def __init__(
         self,
         *,
+        states: _abc.Iterable[_catalogue_pb2.EntryState.ValueType] | None = ...,
         groups: _abc.Iterable[_builtins.str] | None = ...,
         kinds: _abc.Iterable[_catalogue_pb2.StoreKind.ValueType] | None = ...,
         page_size: _builtins.int = ...,
@@ -866,7 +878,7 @@ class ListStoresRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "kinds", b"kinds", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "kinds", b"kinds", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,20 +5,14 @@ from typing import NamedTuple
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.ports import PAGE_LIMIT, Listing, Query
+from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.domain.policy import Policy, PolicyScope, ScopedPolicy
-
-
-class ShownPolicy(NamedTuple):
-    """A policy, and whether all stocks of its scope show it."""
-
-    scoped: ScopedPolicy
-    settled: bool
 
 
 class FoundPolicy(NamedTuple):
     """The policy of a scope; for that of one stock also the values in force there."""
 
-    shown: ShownPolicy
+    shown: Shown[ScopedPolicy]
     effective: Policy | None
 
 
@@ -28,7 +22,7 @@ class PolicyByScope(Query[FoundPolicy]):
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyQuery(Query[Listing[ShownPolicy, tuple[str, str]]]):
+class PolicyQuery(Query[Listing[Shown[ScopedPolicy], tuple[str, str]]]):
     """A list of policies that set something, in the order of product and store.
 
     An empty product or store matches all.

@@ -10,8 +10,8 @@ from inventory_grpc.application.queries.policy import (
     FoundPolicy,
     PolicyByScope,
     PolicyQuery,
-    ShownPolicy,
 )
+from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.domain.policy import (
     FACTS,
     NOTHING,
@@ -24,8 +24,7 @@ from inventory_grpc.domain.policy import (
 )
 from inventory_grpc.domain.values import Instant, StockId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
-from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
-from inventory_grpc.infrastructure.read_models.read_model import ReadModel, newest_by
+from inventory_grpc.infrastructure.read_models.read_model import ReadModel, is_settled, newest_by
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 
 Row = tuple[Any, ...]
@@ -66,10 +65,6 @@ _SELECT: Final = (
     "WITH wanted (place, product_id, store_id) AS ({}) "  # noqa: S608  made of constants, values are bound
     f"SELECT place, stream, {_VALUES} FROM wanted CROSS JOIN policies USING (product_id, store_id)"
 )
-_IS_SETTLED: Final = (
-    f"NOT EXISTS (SELECT 1 FROM unsettled WHERE kind = {KIND_OF_KEY[PolicyScope]} "  # noqa: S608  as above
-    "AND name = {})"
-)
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
@@ -105,12 +100,14 @@ def _find(connection: apsw.Connection, query: PolicyByScope) -> FoundPolicy:
         scopes = [*scopes_of(StockId(scope.product_id, scope.store_id))]
     found = {key: scoped for key, _, scoped in find_policies(connection, scopes)}
     scoped = [found.get(key, ScopedPolicy(key)) for key in scopes]
-    settled = connection.execute(f"SELECT {_IS_SETTLED.format('?')}", (scope.id,)).get
+    settled = connection.execute(f"SELECT {is_settled(PolicyScope, '?')}", (scope.id,)).get
     in_force = effective([each.policy for each in scoped]) if len(scoped) > 1 else None
-    return FoundPolicy(ShownPolicy(scoped[0], bool(settled)), in_force)
+    return FoundPolicy(Shown(scoped[0], bool(settled)), in_force)
 
 
-def _list(connection: apsw.Connection, query: PolicyQuery) -> Listing[ShownPolicy, tuple[str, str]]:
+def _list(
+    connection: apsw.Connection, query: PolicyQuery
+) -> Listing[Shown[ScopedPolicy], tuple[str, str]]:
     """Return a page of policies by product and store, with a bounded scan."""
     terms, bindings = ["sets IS NOT NULL"], list[str]()
     if query.product_id:
@@ -131,20 +128,20 @@ def _list(connection: apsw.Connection, query: PolicyQuery) -> Listing[ShownPolic
         terms.append(f"store_id IN ('', {', '.join('?' * len(query.scope.stores))})")
         bindings += sorted(query.scope.stores)
     rows: Sequence[Any] = connection.execute(
-        f"SELECT product_id, store_id, {_IS_SETTLED.format(_NAME)}, {_VALUES} FROM policies "  # noqa: S608  as above
+        f"SELECT product_id, store_id, {is_settled(PolicyScope, _NAME)}, {_VALUES} FROM policies "  # noqa: S608  as above
         f"WHERE {' AND '.join(terms)} ORDER BY product_id, store_id LIMIT ?",
         (*bindings, query.limit + 1),
     ).fetchall()
     shown = [
-        ShownPolicy(_policy(PolicyScope.of(product_id, store_id), *values), bool(settled))
+        Shown(_policy(PolicyScope.of(product_id, store_id), *values), bool(settled))
         for product_id, store_id, settled, *values in rows[: query.limit]
     ]
     if len(rows) > query.limit:
-        edge = shown[-1].scoped.key.covers
+        edge = shown[-1].entry.key.covers
     return Listing(shown, edge)
 
 
-_NAME: Final = "product_id || '@' || store_id"
+_NAME: Final = "policies.product_id || '@' || policies.store_id"
 
 READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,

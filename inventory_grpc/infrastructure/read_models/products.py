@@ -8,13 +8,15 @@ import apsw
 from orjson import OPT_SORT_KEYS, dumps, loads
 
 from inventory_grpc.application.ports import Listing
-from inventory_grpc.application.queries.product import ProductQuery
+from inventory_grpc.application.queries.product import ProductByKey, ProductQuery
+from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.domain.product import FACTS, Product, ProductChanged, ProductKey
-from inventory_grpc.domain.values import Instant, ProductId
+from inventory_grpc.domain.values import EntryState, Instant, ProductId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
     MAX_LISTED_BYTES,
     ReadModel,
+    is_settled,
     newest_by,
 )
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
@@ -30,21 +32,28 @@ CREATE TABLE products (
   attributes  TEXT    NOT NULL,
   version     INTEGER NOT NULL,
   create_time INTEGER NOT NULL,
-  update_time INTEGER NOT NULL
+  update_time INTEGER NOT NULL,
+  state       INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX products_by_id ON products (product_id);
-CREATE INDEX products_by_sku ON products (sku, product_id);
+CREATE INDEX products_by_state ON products (state, product_id);
+CREATE INDEX products_by_sku ON products (sku, state, product_id);
 """
 
 _UPSERT: Final = (
     "INSERT INTO products {} ON CONFLICT (stream) DO UPDATE SET "
     "sku = excluded.sku, name = excluded.name, attributes = excluded.attributes, "
-    "version = excluded.version, update_time = excluded.update_time"
+    "version = excluded.version, update_time = excluded.update_time, state = excluded.state"
 )
-_SELECT: Final = (
-    "SELECT stream, product_id, sku, name, attributes, version, create_time, update_time "
+_COLUMNS: Final = "product_id, sku, name, attributes, version, create_time, update_time, state"
+_SELECT: Final = f"SELECT stream, {_COLUMNS} FROM products WHERE product_id = ?"  # noqa: S608  made of constants
+_SELECT_SHOWN: Final = (
+    f"SELECT {is_settled(ProductKey, 'products.product_id')}, {_COLUMNS} "  # noqa: S608  made of constants
     "FROM products WHERE product_id = ?"
 )
+
+ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM products WHERE state = {EntryState.RETIRED:d})"  # noqa: S608  as above
+"""The SQL condition that a product is retired."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
@@ -56,7 +65,8 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
             create_time = create_times.setdefault(stream, event.record_time)
             attributes = dumps(fact.attributes, option=OPT_SORT_KEYS).decode()
             content = fact.product_id, fact.sku, fact.name, attributes
-            rows[stream] = (stream, *content, event.version, create_time, event.record_time)
+            times = create_time, event.record_time
+            rows[stream] = (stream, *content, event.version, *times, int(fact.state))
     execute_with(connection, _UPSERT, [*rows.values()])
 
 
@@ -71,34 +81,46 @@ def find_products(
             yield key, stream, _product(columns)
 
 
-def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Product, str]:
+def _find(connection: apsw.Connection, query: ProductByKey) -> Shown[Product] | None:
+    row: Row | None = connection.execute(_SELECT_SHOWN, (query.key.id,)).get
+    return None if row is None else Shown(_product(row[1:]), bool(row[0]))
+
+
+def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Shown[Product], str]:
     """Return a page of products; it reads only those, and the id of the next one."""
-    listed: list[Product] = []
+    listed: list[Shown[Product]] = []
     size = 0
     for product_id in _ids(connection, query):
         if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
-            return Listing(listed, listed[-1].key.id)
-        _, *row = connection.execute(_SELECT, (product_id,)).get
+            return Listing(listed, listed[-1].entry.key.id)
+        settled, *row = connection.execute(_SELECT_SHOWN, (product_id,)).get
         size += sum(len(text.encode()) for text in row[:4])
-        listed.append(_product(row))
+        listed.append(Shown(_product(row), bool(settled)))
     return Listing(listed, None)
 
 
 def _ids(connection: apsw.Connection, query: ProductQuery) -> Iterable[str]:
     """Return the ids of the matching products in order, each read when it is needed."""
+    states = sorted(query.states or EntryState)
+    if query.skus:
+        scans = [("sku = ? AND state = ?", [sku, state]) for sku in query.skus for state in states]
+    elif query.states:
+        scans = [("state = ?", [state]) for state in states]
+    else:
+        scans = [("1", [])]
     rows = (
         connection.execute(
             "SELECT product_id FROM products "  # noqa: S608  made of constants, values are bound
             f"WHERE {where} AND product_id > ? ORDER BY product_id LIMIT ?",
             (*bindings, query.after, query.limit + 1),
         )
-        for where, bindings in [("sku = ?", [sku]) for sku in query.skus] or [("1", [])]
+        for where, bindings in scans
     )
     return (product_id for (product_id,) in merge(*rows))
 
 
 def _product(row: Sequence[Any]) -> Product:
-    product_id, sku, name, attributes, version, create_time, update_time = row
+    product_id, sku, name, attributes, version, create_time, update_time, state = row
     return Product(
         ProductKey(ProductId(product_id)),
         sku,
@@ -107,6 +129,7 @@ def _product(row: Sequence[Any]) -> Product:
         version,
         Instant(create_time),
         Instant(update_time),
+        EntryState(state),
     )
 
 
@@ -116,5 +139,5 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     frozenset(FACTS),
     find={ProductKey: find_products},
     states={ProductKey: newest_by(find_products)},
-    answers={ProductQuery: _list},
+    answers={ProductByKey: _find, ProductQuery: _list},
 )

@@ -12,6 +12,7 @@ from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import Query, Reading
 from inventory_grpc.domain.event import Fact, Key
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
 
@@ -58,6 +59,17 @@ def newest_by(find: Find) -> StateOf:
             return Reading(found[0] if found else None, read_head(connection))
 
     return newest
+
+
+def is_settled(kind: type[Any], name: str) -> str:
+    """Return the SQL condition that no change of the key with this *name* is on its way.
+
+    *kind* is the class of the key, and *name* an SQL expression whose columns name their tables.
+    """
+    return (
+        f"NOT EXISTS (SELECT 1 FROM unsettled WHERE unsettled.kind = {KIND_OF_KEY[kind]} "  # noqa: S608  made of constants
+        f"AND unsettled.name = {name})"
+    )
 
 
 def in_scope(scope: Scope) -> tuple[str, list[str]]:

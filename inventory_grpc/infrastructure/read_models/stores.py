@@ -7,14 +7,16 @@ import apsw
 from orjson import dumps, loads
 
 from inventory_grpc.application.ports import Listing
-from inventory_grpc.application.queries.store import StoreQuery
+from inventory_grpc.application.queries.settled import Shown
+from inventory_grpc.application.queries.store import StoreByKey, StoreQuery
 from inventory_grpc.domain.store import FACTS, Store, StoreChanged, StoreKey, StoreKind
-from inventory_grpc.domain.values import Instant, StoreId
+from inventory_grpc.domain.values import EntryState, Instant, StoreId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
     MAX_LISTED_BYTES,
     ReadModel,
     in_scope,
+    is_settled,
     newest_by,
 )
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
@@ -33,19 +35,24 @@ CREATE TABLE stores (
   groups      TEXT    NOT NULL,
   version     INTEGER NOT NULL,
   create_time INTEGER NOT NULL,
-  update_time INTEGER NOT NULL
+  update_time INTEGER NOT NULL,
+  state       INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX stores_by_id ON stores (store_id);
+CREATE INDEX stores_by_state ON stores (state, store_id);
 """
 
 _UPSERT: Final = (
     "INSERT INTO stores {} ON CONFLICT (stream) DO UPDATE SET "
     "name = excluded.name, kind = excluded.kind, groups = excluded.groups, "
-    "version = excluded.version, update_time = excluded.update_time"
+    "version = excluded.version, update_time = excluded.update_time, state = excluded.state"
 )
-_SELECT: Final = (
-    "SELECT stream, store_id, name, kind, groups, version, create_time, update_time FROM stores"
-)
+_COLUMNS: Final = "store_id, name, kind, groups, version, create_time, update_time, state"
+_SELECT: Final = f"SELECT stream, {_COLUMNS} FROM stores"  # noqa: S608  made of constants
+_SELECT_SHOWN: Final = f"SELECT {is_settled(StoreKey, 'stores.store_id')}, {_COLUMNS} FROM stores"  # noqa: S608  as above
+
+ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM stores WHERE state = {EntryState.RETIRED:d})"  # noqa: S608  as above
+"""The SQL condition that a store is retired."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
@@ -56,7 +63,8 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
         if type(fact) is StoreChanged:
             create_time = create_times.setdefault(stream, event.record_time)
             content = fact.store_id, fact.name, int(fact.kind), dumps(fact.groups).decode()
-            rows[stream] = (stream, *content, event.version, create_time, event.record_time)
+            times = create_time, event.record_time
+            rows[stream] = (stream, *content, event.version, *times, int(fact.state))
     execute_with(connection, _UPSERT, [*rows.values()])
 
 
@@ -67,10 +75,15 @@ def find_stores(
     for key in keys:
         row: Row | None = connection.execute(f"{_SELECT} WHERE store_id = ?", (key.id,)).get
         if row is not None:
-            yield key, row[0], _store(row)
+            yield key, row[0], _store(row[1:])
 
 
-def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Store, str]:
+def _find(connection: apsw.Connection, query: StoreByKey) -> Shown[Store] | None:
+    row: Row | None = connection.execute(f"{_SELECT_SHOWN} WHERE store_id = ?", (query.key.id,)).get
+    return None if row is None else Shown(_store(row[1:]), bool(row[0]))
+
+
+def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Shown[Store], str]:
     """Return a page of stores by id, with a bounded scan."""
     edge: str | None = connection.execute(
         "SELECT store_id FROM stores WHERE store_id > ? ORDER BY store_id LIMIT 1 OFFSET ?",
@@ -83,27 +96,29 @@ def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Store, str]
         bound.append(edge)
     if query.kinds:
         terms.append(f"kind IN ({', '.join(str(int(kind)) for kind in query.kinds)})")
+    if query.states:
+        terms.append(f"state IN ({', '.join(str(int(state)) for state in query.states)})")
     if query.groups:
         wanted = ", ".join("?" * len(query.groups))
         terms.append(f"EXISTS (SELECT 1 FROM json_each(groups) WHERE value IN ({wanted}))")  # noqa: S608  made of constants, values are bound
         bound += sorted(query.groups)
     rows = connection.execute(
-        f"{_SELECT} WHERE {' AND '.join(terms)} ORDER BY store_id LIMIT ?",
+        f"{_SELECT_SHOWN} WHERE {' AND '.join(terms)} ORDER BY store_id LIMIT ?",
         (*bound, query.limit + 1),
     )
-    listed: list[Store] = []
+    listed: list[Shown[Store]] = []
     size = 0
     for row in rows:
         if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
-            return Listing(listed, listed[-1].key.id)
-        _, store_id, name, _, groups, *_ = row
+            return Listing(listed, listed[-1].entry.key.id)
+        settled, store_id, name, _, groups, *_ = row
         size += len(store_id) + len(name.encode()) + len(groups)
-        listed.append(_store(row))
+        listed.append(Shown(_store(row[1:]), bool(settled)))
     return Listing(listed, edge)
 
 
 def _store(row: Sequence[Any]) -> Store:
-    _, store_id, name, kind, groups, version, create_time, update_time = row
+    store_id, name, kind, groups, version, create_time, update_time, state = row
     return Store(
         StoreKey(StoreId(store_id)),
         name,
@@ -112,6 +127,7 @@ def _store(row: Sequence[Any]) -> Store:
         version,
         Instant(create_time),
         Instant(update_time),
+        EntryState(state),
     )
 
 
@@ -121,5 +137,5 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     frozenset(FACTS),
     find={StoreKey: find_stores},
     states={StoreKey: newest_by(find_stores)},
-    answers={StoreQuery: _list},
+    answers={StoreByKey: _find, StoreQuery: _list},
 )

@@ -16,7 +16,13 @@ from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
-from inventory_grpc.infrastructure.read_models import policies, reservations, stocks
+from inventory_grpc.infrastructure.read_models import (
+    policies,
+    products,
+    reservations,
+    stocks,
+    stores,
+)
 from inventory_grpc.infrastructure.read_models.corrections import find_trail
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -37,7 +43,8 @@ _ANSWERED: Final = (
 _PENDING: Final = (
     f"SELECT ({reservations.EARLIEST_EXPIRY}), "  # noqa: S608  constants
     "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
-    f"EXISTS (SELECT 1 FROM unsettled), {policies.ANY_SETS}"
+    "EXISTS (SELECT 1 FROM unsettled), "
+    f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}"
 )
 _STREAMS: Final = "INSERT INTO streams {}"
 _SUBJECTS: Final = "INSERT INTO subjects {}"

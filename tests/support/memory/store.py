@@ -22,7 +22,6 @@ from inventory_grpc.application.ports import (
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.policy import NOTHING as NOTHING_SET
 from inventory_grpc.domain.registry import NOUNS, STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, ReservationId, StockId
@@ -225,7 +224,7 @@ class MemoryTransaction:
             due[0].expire_time if due else None,
             bool(self._tables.filled),
             bool(self._tables.walks),
-            any(scoped.policy != NOTHING_SET for scoped in self._tables.policies()),
+            any(self._tables.has_terms()),
         )
 
     def waiting(self, stream: Key, limit: int) -> Sequence[Key]:

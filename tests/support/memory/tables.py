@@ -12,11 +12,13 @@ from inventory_grpc.application.ports import KeptTime, Walk
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.policy import PolicyScope, ScopedPolicy
+from inventory_grpc.domain.policy import NOTHING, PolicyScope, ScopedPolicy
+from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.reversal import Trail
-from inventory_grpc.domain.values import Instant, ReservationId, StockId
+from inventory_grpc.domain.store import StoreKey
+from inventory_grpc.domain.values import EntryState, Instant, ReservationId, StockId
 from inventory_grpc.infrastructure.codec import encoded
 
 K = TypeVar("K")
@@ -111,6 +113,14 @@ class Tables:
 
     def policies(self) -> Iterator[ScopedPolicy]:
         return (self.stream(key) for key in self.streams if isinstance(key, PolicyScope))
+
+    def has_terms(self) -> Iterator[bool]:
+        """Yield for each policy, product and store whether it sets terms of stocks."""
+        for key in self.streams:
+            if isinstance(key, PolicyScope):
+                yield self.stream(key).policy != NOTHING
+            elif isinstance(key, ProductKey | StoreKey):
+                yield self.stream(key).state is EntryState.RETIRED
 
     def state_at(self, key: Key, upto: int) -> State | None:
         """Return a stream as its events up to a position say, if there are any."""

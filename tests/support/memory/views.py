@@ -12,10 +12,10 @@ from inventory_grpc.application.queries.policy import (
     FoundPolicy,
     PolicyByScope,
     PolicyQuery,
-    ShownPolicy,
 )
-from inventory_grpc.application.queries.product import ProductQuery
+from inventory_grpc.application.queries.product import ProductByKey, ProductQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.application.queries.stock import (
     ProductInventory,
     ProductInventoryById,
@@ -25,10 +25,10 @@ from inventory_grpc.application.queries.stock import (
     Stocks,
     StocksById,
 )
-from inventory_grpc.application.queries.store import StoreQuery
+from inventory_grpc.application.queries.store import StoreByKey, StoreQuery
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.levels import FenceUnits, Levels, ShownLevels, StateUnits
-from inventory_grpc.domain.policy import NOTHING, effective, scopes_of
+from inventory_grpc.domain.policy import NOTHING, ScopedPolicy, effective, scopes_of
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -136,46 +136,55 @@ def _list_reservations(
     return _listing(rows, query.limit, itemgetter(0))
 
 
-def _list_products(tables: Tables, query: ProductQuery) -> Listing[Product, str]:
+def _find_entry(tables: Tables, query: ProductByKey | StoreByKey) -> Shown[Any] | None:
+    entry = tables.newest_of(query.key)
+    return None if entry is None else Shown(entry, query.key not in tables.walks)
+
+
+def _list_products(tables: Tables, query: ProductQuery) -> Listing[Shown[Product], str]:
     keys = sorted(key.id for key in tables.streams if isinstance(key, ProductKey))
-    products: Iterable[Product] = (
-        product
+    products: Iterable[Shown[Product]] = (
+        Shown(product, product.key not in tables.walks)
         for product_id in keys
         if product_id > query.after
         and (product := tables.newest_of(ProductKey(product_id)))
         and (not query.skus or product.sku in query.skus)
+        and (not query.states or product.state in query.states)
     )
-    return _listing(products, query.limit, lambda product: product.key.id)
+    return _listing(products, query.limit, lambda product: product.entry.key.id)
 
 
-def _list_stores(tables: Tables, query: StoreQuery) -> Listing[Store, str]:
+def _list_stores(tables: Tables, query: StoreQuery) -> Listing[Shown[Store], str]:
     keys = sorted(key.id for key in tables.streams if isinstance(key, StoreKey))
-    stores: Iterable[Store] = (
-        store
+    stores: Iterable[Shown[Store]] = (
+        Shown(store, store.key not in tables.walks)
         for store_id in keys
         if store_id > query.after
         and (store := tables.newest_of(StoreKey(store_id)))
         and (not query.groups or query.groups.intersection(store.groups))
         and (not query.kinds or store.kind in query.kinds)
+        and (not query.states or store.state in query.states)
         and query.scope.covers([store.key])
     )
-    return _listing(stores, query.limit, lambda store: store.key.id)
+    return _listing(stores, query.limit, lambda store: store.entry.key.id)
 
 
 def _find_policy(tables: Tables, query: PolicyByScope) -> FoundPolicy:
     scope = query.scope
     scoped = tables.stream(scope)
-    shown = ShownPolicy(scoped, scope not in tables.walks)
+    shown = Shown(scoped, scope not in tables.walks)
     if scope.product_id is None or scope.store_id is None:
         return FoundPolicy(shown, None)
     scopes = scopes_of(StockId(scope.product_id, scope.store_id))
     return FoundPolicy(shown, effective([tables.stream(key).policy for key in scopes]))
 
 
-def _list_policies(tables: Tables, query: PolicyQuery) -> Listing[ShownPolicy, tuple[str, str]]:
+def _list_policies(
+    tables: Tables, query: PolicyQuery
+) -> Listing[Shown[ScopedPolicy], tuple[str, str]]:
     stores = query.scope.stores
     rows = (
-        ShownPolicy(scoped, scoped.key not in tables.walks)
+        Shown(scoped, scoped.key not in tables.walks)
         for scoped in sorted(tables.policies(), key=lambda scoped: scoped.key.covers)
         if scoped.policy != NOTHING
         and query.product_id in {"", scoped.key.product_id}
@@ -183,7 +192,7 @@ def _list_policies(tables: Tables, query: PolicyQuery) -> Listing[ShownPolicy, t
         and (stores is None or scoped.key.store_id in {None, *stores})
         and (query.after is None or scoped.key.covers > query.after)
     )
-    return _listing(rows, query.limit, lambda shown: shown.scoped.key.covers)
+    return _listing(rows, query.limit, lambda shown: shown.entry.key.covers)
 
 
 def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
@@ -240,7 +249,9 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     StockQuery: _list_stock,
     ReservationQuery: _list_reservations,
     RecentlyMoved: _recently_moved,
+    ProductByKey: _find_entry,
     ProductQuery: _list_products,
+    StoreByKey: _find_entry,
     StoreQuery: _list_stores,
     PolicyByScope: _find_policy,
     PolicyQuery: _list_policies,

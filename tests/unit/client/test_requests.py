@@ -16,7 +16,7 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
 from inventory_grpc_protos.v1.events_pb2 import Alert
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
-from inventory_grpc_protos.v1.stock_pb2 import ReservationState, StockKey
+from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.support.samples import INSTEAD, METHODS, SAMPLES, SHARED
 from tests.unit.client.scripted import ScriptedServer
 
@@ -79,7 +79,9 @@ def keywords(request: Message) -> dict[str, Any]:
         elif field.name == "alerts":
             given["alerts"] = [Alert.Name(one).removeprefix("ALERT_") for one in value]
         elif field.name == "states":
-            given["states"] = [ReservationState.Name(one).split("_", 2)[2] for one in value]
+            assert field.enum_type
+            named = field.enum_type.values_by_number
+            given["states"] = [named[one].name.split("_", 2)[2] for one in value]
         elif field.is_repeated:
             given[field.name] = [_given(one) for one in value]
         else:
