@@ -17,8 +17,8 @@ import apsw.sqlite_extra
 from inventory_grpc.infrastructure.sqlite.connection import CHECKSUM_VFS, Database
 
 NAME: Final = "faulty"
-CACHED_PAGES: Final = 8
-"""So few that a batch has to write before it commits."""
+CACHED_PAGES: Final = 16
+"""So few that a batch has to write before it commits, and enough for a single command."""
 
 _BASE: Final = CHECKSUM_VFS
 """Under the faults everything is as in a server, page checksums included."""

@@ -1,6 +1,7 @@
 """Reads one reservation, or a page of reservations with a bounded scan."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -187,13 +188,13 @@ def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
     create_time, expire_time, channel = others
     rows = connection.execute(
         "SELECT product_id, store_id, quantity, committed, released, expired, "
-        "backordered, fenced, ifnull(amended, first) "
-        "FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ? ORDER BY first",
+        "backordered, fenced, ifnull(amended, first), first "
+        "FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ?",
         (number,),
     )
     lines = {
         StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)
-        for product_id, store_id, *units in rows
+        for product_id, store_id, *units, _ in sorted(rows, key=itemgetter(-1))
     }
     return Reservation(
         reservation_id=ReservationId(reservation_id),
