@@ -47,6 +47,10 @@ class Crate(NamedTuple):
     version: int = 0
 
     @property
+    def key(self) -> CrateId:
+        return self.crate_id
+
+    @property
     def levels(self) -> None:
         """Return nothing: a crate has none."""
 

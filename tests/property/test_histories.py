@@ -67,6 +67,7 @@ UNSENT: Final = {
     "backorder_filled",
     "stock_fenced",
     "stock_terms_changed",
+    "policy_changed",
 }
 """Facts of commands that the histories do not have."""
 

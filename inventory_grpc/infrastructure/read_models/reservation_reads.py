@@ -188,7 +188,7 @@ def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
     create_time, expire_time, channel = others
     rows = connection.execute(
         "SELECT product_id, store_id, quantity, committed, released, expired, "
-        "backordered, fenced, ifnull(amended, first), first "
+        "backordered, fenced, since, first "
         "FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ?",
         (number,),
     )

@@ -59,6 +59,7 @@ CREATE TABLE reservation_lines (
   fenced      INTEGER NOT NULL DEFAULT 0 CHECK (fenced >= 0),
   first       INTEGER NOT NULL,  -- the position of its first `StockReserved`
   amended     INTEGER,           -- that of its last one, if it has several
+  since       INTEGER NOT NULL AS (ifnull(amended, first)),
   expire_time INTEGER,
   PRIMARY KEY (reservation, stream),
   CHECK (quantity = held + committed + released + expired)
@@ -66,8 +67,7 @@ CREATE TABLE reservation_lines (
 CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
-CREATE INDEX lines_waiting ON reservation_lines (stream, ifnull(amended, first))
-  WHERE backordered > 0;
+CREATE INDEX lines_waiting ON reservation_lines (stream, since) WHERE backordered > 0;
 """
 
 _INSERT_RESERVATIONS: Final = "INSERT INTO reservations {}"
@@ -213,7 +213,7 @@ def waiting_on(connection: apsw.Connection, stream: int, limit: int) -> Sequence
     """Return the reservations that wait for goods of a stock, in the order of their lines."""
     rows = connection.execute(
         "SELECT name FROM reservation_lines CROSS JOIN subjects ON subject = reservation "
-        "WHERE stream = ? AND backordered > 0 ORDER BY ifnull(amended, first) LIMIT ?",
+        "WHERE stream = ? AND backordered > 0 ORDER BY since LIMIT ?",
         (stream, limit),
     )
     return [ReservationId(name) for (name,) in rows]
