@@ -196,6 +196,7 @@ def build_service(
         lock_wait=parts.maintenance.waited,
         expiry_lag=parts.ledger.expiry_lag,
         clock_difference=parts.clock.difference,
+        unsettled_changes=parts.queries.unsettled_changes,
     )
     servicers = Servicers(
         commands=Commands(

@@ -43,6 +43,8 @@ class ServerFacts:
     lock_wait: Callable[[], int]
     expiry_lag: Callable[[], int]
     clock_difference: Callable[[], int]
+    unsettled_changes: Callable[[], Awaitable[int]]
+    """Counts the changes that have not reached all stocks; raises as `head` does."""
 
 
 class Admin:
@@ -62,6 +64,7 @@ class Admin:
             writes=_writes(closed=closed, waits=lock_wait > 0),
             writes_refused_reason="" if closed else str(breaker.refusal()),
             circuit_breaker=pb.CircuitBreaker(state=_STATES[breaker.state]),
+            unsettled_changes=await self._unsettled_changes(),
         )
         fill_time(response.start_time, facts.start_time)
         retry_seconds = breaker.retry_seconds() if breaker.state is BreakerState.OPEN else 0.0
@@ -77,6 +80,12 @@ class Admin:
             return await self._facts.head()
         except StorageError:
             return self._facts.published.position
+
+    async def _unsettled_changes(self) -> int:
+        try:
+            return await self._facts.unsettled_changes()
+        except StorageError:
+            return 0
 
 
 def _writes(*, closed: bool, waits: bool) -> pb.Writes.ValueType:

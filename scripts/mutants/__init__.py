@@ -7,5 +7,6 @@ from scripts.mutants.engine import ENGINE
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
+from scripts.mutants.terms import TERMS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES, *TERMS)

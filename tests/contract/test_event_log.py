@@ -6,6 +6,7 @@ import pytest
 
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.alerts import Alert
+from inventory_grpc.domain.policy import PolicyScope
 from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.log import ids
@@ -26,6 +27,7 @@ from tests.support.world import (
     change_by,
     count,
     later,
+    policy,
     put,
     put_store,
     release,
@@ -34,8 +36,9 @@ from tests.support.world import (
 
 PLENTY = 1_000_000
 TOASTER = ProductKey(ProductId("toaster"))
+TOASTER_POLICY = PolicyScope.of("toaster", None)
 NO_PRODUCT = ProductKey(ProductId("toast"))
-ENDS = (0, 1, 2, 4, 5, 8, 10, 11, 12, 13, 14, 15, 16)
+ENDS = (0, 1, 2, 4, 5, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
 """The last positions of the commands of the history below."""
 
 FILTERS = {
@@ -57,6 +60,20 @@ FILTERS = {
     "no such fact yet": EventFilter(event_types=frozenset({"StockRemoved"})),
     "a subject": EventFilter(subjects=frozenset({KETTLE})),
     "subjects": EventFilter(subjects=frozenset({KETTLE, TOASTER, LISBON, NO_PRODUCT})),
+    "a policy": EventFilter(subjects=frozenset({TOASTER_POLICY})),
+    "a policy and a product": EventFilter(subjects=frozenset({TOASTER_POLICY, KETTLE})),
+    "a policy in a store": EventFilter(
+        subjects=frozenset({TOASTER_POLICY}), store_ids=frozenset({"lisbon"})
+    ),
+    "a policy of no stock": EventFilter(
+        subjects=frozenset({TOASTER_POLICY}), product_ids=frozenset({"kettle"})
+    ),
+    "an alert of a policy": EventFilter(
+        subjects=frozenset({TOASTER_POLICY}), alerts=frozenset({Alert.BACK_IN_STOCK})
+    ),
+    "what a store sees of a policy": EventFilter(
+        subjects=frozenset({TOASTER_POLICY}), stores=frozenset({"porto"})
+    ),
     "a store itself": EventFilter(subjects=frozenset({LISBON})),
     "no subject": EventFilter(subjects=frozenset({NO_PRODUCT})),
     "a subject that is no stock": EventFilter(
@@ -97,8 +114,9 @@ FILTERS = {
 
 @pytest.fixture
 async def log(store: Store) -> list[Event]:
-    """Twelve commands, of up to three events each; one leaves a stock sold out."""
-    await Scribe(store).record(
+    """Fourteen commands, of up to three events each, and one step of the server itself."""
+    scribe = Scribe(store)
+    await scribe.record(
         add(10),
         add(10, TOASTERS),
         reserve({KETTLES: 2, TOASTERS: 1}, "r1"),
@@ -111,7 +129,10 @@ async def log(store: Store) -> list[Event]:
         put("toaster"),
         put_store("lisbon"),
         put_store("porto"),
+        policy("toaster", safety_stock=1),
+        policy("kettle", "faro", safety_stock=1),
     )
+    await scribe.walk()
     return [Event.FromString(data) for data in await log_of(store)]
 
 
@@ -131,7 +152,9 @@ def matches(event: Event, matching: EventFilter) -> bool:
         and (
             matching.stores is None
             or event.store_id in matching.stores
-            or event.subject.startswith("product/")
+            or (not event.store_id and event.subject.startswith("product/"))
+            or (not event.store_id and event.subject.endswith("@"))
+            or (not event.store_id and event.subject.partition("@")[2] in matching.stores)
             or event.subject in {f"store/{store_id}" for store_id in matching.stores}
         )
     )
@@ -153,7 +176,7 @@ async def test_what_is_stored_is_what_was_recorded(store: Store, log: list[Event
         assert event.event_id == f"{store.event_log.log_id}-{event.position}"
         assert event.version == recorded.version
         names = event.product_id, event.store_id
-        assert recorded.key == (ids.key_of(event.subject) if event.subject else names)
+        assert recorded.key == (names if event.product_id else ids.key_of(event.subject))
 
 
 async def test_a_page_of_everything_is_the_log(store: Store, log: list[Event]) -> None:
@@ -275,7 +298,7 @@ async def test_a_search_in_short_steps_finds_all_and_says_how_far_it_looked(
                 matching, after, before, 10, newest_first=newest_first
             )
             # every stock and every reservation is looked through for one event at least
-            assert len(found.rows) <= max(short_steps, 6)
+            assert len(found.rows) <= max(short_steps, 7)
             assert after < found.searched < before or found == ([], 0, True)
             if newest_first:
                 passed = [row for row in wanted[::-1] if found.searched <= row[0] < before]
@@ -286,7 +309,7 @@ async def test_a_search_in_short_steps_finds_all_and_says_how_far_it_looked(
             assert list(found.rows) == passed, name
             seen, done, steps = seen + passed, found.done, steps + 1
         assert seen == (wanted[::-1] if newest_first else wanted), name
-        assert steps == 8 or name != "everything"
+        assert steps == 10 or name != "everything"
 
 
 async def test_where_there_is_nothing_to_look_at_a_search_is_over(store: Store) -> None:

@@ -165,6 +165,17 @@ async def test_the_terms_come_before_a_whole_atomic_batch(shop: Opened) -> None:
     assert [event.version for event in recorded] == [1, 2, 2, 3, 3]
 
 
+async def test_a_new_stock_of_an_atomic_batch_has_its_terms_in_all_of_its_parts(
+    shop: Opened,
+) -> None:
+    await shop.record(policy(safety_stock=1))
+    await settle(shop)
+    with pytest.raises(InsufficientStock, match="2 requested, 1 available"):
+        await shop.record(together(add(2), reserve(2)))  # type: ignore[arg-type]
+    await shop.record(together(add(2), reserve(1)))  # type: ignore[arg-type]
+    assert told(shop.path) == ["stock_terms_changed 0", "stock_added 1", "stock_reserved 0"]
+
+
 async def test_a_change_walks_to_the_stocks_that_it_changes(shop: Opened) -> None:
     for key in (KETTLES, TOASTERS, PORTO_KETTLES):
         await shop.record(add(5, key))

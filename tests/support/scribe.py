@@ -55,6 +55,10 @@ class Scribe:
     async def fill_due(self) -> None:
         await self._do(lambda batch: batch.fills.fill_due())
 
+    async def walk(self) -> None:
+        """Do one step of the walks of changed terms."""
+        await self._do(Batch.walk)
+
     async def _do(self, work: Callable[[Batch], None]) -> Batch:
         return await self.store.storage.transact(doing(work, self.clock))
 

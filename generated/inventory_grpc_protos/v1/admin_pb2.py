@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/admin.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xc1\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06log_id\x18\x02 \x01(\t\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12,\n\ndurability\x18\x04 \x01(\x0e\x32\x18.inventory.v1.Durability\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06writes\x18\x06 \x01(\x0e\x32\x14.inventory.v1.Writes\x12\x1d\n\x15writes_refused_reason\x18\x07 \x01(\t\x12\x35\n\x0f\x63ircuit_breaker\x18\x08 \x01(\x0b\x32\x1c.inventory.v1.CircuitBreaker\x12-\n\nexpiry_lag\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x63lock_difference\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fwrite_lock_wait\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"r\n\x0e\x43ircuitBreaker\x12\x30\n\x05state\x18\x01 \x01(\x0e\x32!.inventory.v1.CircuitBreakerState\x12.\n\x0bretry_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*U\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44URABILITY_FULL\x10\x01\x12\x16\n\x12\x44URABILITY_RELAXED\x10\x02*]\n\x06Writes\x12\x16\n\x12WRITES_UNSPECIFIED\x10\x00\x12\x13\n\x0fWRITES_ACCEPTED\x10\x01\x12\x12\n\x0eWRITES_REFUSED\x10\x02\x12\x12\n\x0eWRITES_WAITING\x10\x03*\xa3\x01\n\x13\x43ircuitBreakerState\x12%\n!CIRCUIT_BREAKER_STATE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43IRCUIT_BREAKER_STATE_CLOSED\x10\x01\x12\x1e\n\x1a\x43IRCUIT_BREAKER_STATE_OPEN\x10\x02\x12#\n\x1f\x43IRCUIT_BREAKER_STATE_HALF_OPEN\x10\x03\x32j\n\x0eInventoryAdmin\x12X\n\rGetServerInfo\x12\".inventory.v1.GetServerInfoRequest\x1a#.inventory.v1.GetServerInfoResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18inventory/v1/admin.proto\x12\x0cinventory.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xdc\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06log_id\x18\x02 \x01(\t\x12\x15\n\rhead_position\x18\x03 \x01(\x03\x12,\n\ndurability\x18\x04 \x01(\x0e\x32\x18.inventory.v1.Durability\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06writes\x18\x06 \x01(\x0e\x32\x14.inventory.v1.Writes\x12\x1d\n\x15writes_refused_reason\x18\x07 \x01(\t\x12\x35\n\x0f\x63ircuit_breaker\x18\x08 \x01(\x0b\x32\x1c.inventory.v1.CircuitBreaker\x12-\n\nexpiry_lag\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x63lock_difference\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0fwrite_lock_wait\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11unsettled_changes\x18\x0c \x01(\x03\"r\n\x0e\x43ircuitBreaker\x12\x30\n\x05state\x18\x01 \x01(\x0e\x32!.inventory.v1.CircuitBreakerState\x12.\n\x0bretry_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration*U\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x44URABILITY_FULL\x10\x01\x12\x16\n\x12\x44URABILITY_RELAXED\x10\x02*]\n\x06Writes\x12\x16\n\x12WRITES_UNSPECIFIED\x10\x00\x12\x13\n\x0fWRITES_ACCEPTED\x10\x01\x12\x12\n\x0eWRITES_REFUSED\x10\x02\x12\x12\n\x0eWRITES_WAITING\x10\x03*\xa3\x01\n\x13\x43ircuitBreakerState\x12%\n!CIRCUIT_BREAKER_STATE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43IRCUIT_BREAKER_STATE_CLOSED\x10\x01\x12\x1e\n\x1a\x43IRCUIT_BREAKER_STATE_OPEN\x10\x02\x12#\n\x1f\x43IRCUIT_BREAKER_STATE_HALF_OPEN\x10\x03\x32j\n\x0eInventoryAdmin\x12X\n\rGetServerInfo\x12\".inventory.v1.GetServerInfoRequest\x1a#.inventory.v1.GetServerInfoResponseB*\n\x0cinventory.v1P\x01Z\x18inventory/v1;inventoryv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,18 +34,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'inventory.v1.admin_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\014inventory.v1P\001Z\030inventory/v1;inventoryv1'
-  _globals['_DURABILITY']._serialized_start=699
-  _globals['_DURABILITY']._serialized_end=784
-  _globals['_WRITES']._serialized_start=786
-  _globals['_WRITES']._serialized_end=879
-  _globals['_CIRCUITBREAKERSTATE']._serialized_start=882
-  _globals['_CIRCUITBREAKERSTATE']._serialized_end=1045
+  _globals['_DURABILITY']._serialized_start=726
+  _globals['_DURABILITY']._serialized_end=811
+  _globals['_WRITES']._serialized_start=813
+  _globals['_WRITES']._serialized_end=906
+  _globals['_CIRCUITBREAKERSTATE']._serialized_start=909
+  _globals['_CIRCUITBREAKERSTATE']._serialized_end=1072
   _globals['_GETSERVERINFOREQUEST']._serialized_start=107
   _globals['_GETSERVERINFOREQUEST']._serialized_end=129
   _globals['_GETSERVERINFORESPONSE']._serialized_start=132
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=581
-  _globals['_CIRCUITBREAKER']._serialized_start=583
-  _globals['_CIRCUITBREAKER']._serialized_end=697
-  _globals['_INVENTORYADMIN']._serialized_start=1047
-  _globals['_INVENTORYADMIN']._serialized_end=1153
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=608
+  _globals['_CIRCUITBREAKER']._serialized_start=610
+  _globals['_CIRCUITBREAKER']._serialized_end=724
+  _globals['_INVENTORYADMIN']._serialized_start=1074
+  _globals['_INVENTORYADMIN']._serialized_end=1180
 # @@protoc_insertion_point(module_scope)

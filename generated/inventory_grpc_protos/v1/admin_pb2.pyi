@@ -139,6 +139,7 @@ class GetServerInfoResponse(_message.Message):
     EXPIRY_LAG_FIELD_NUMBER: _builtins.int
     CLOCK_DIFFERENCE_FIELD_NUMBER: _builtins.int
     WRITE_LOCK_WAIT_FIELD_NUMBER: _builtins.int
+    UNSETTLED_CHANGES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program, such as `0.1.0`."""
     log_id: _builtins.str
@@ -155,6 +156,10 @@ class GetServerInfoResponse(_message.Message):
     """Whether it accepts commands."""
     writes_refused_reason: _builtins.str
     """The reason for refusing commands, for people to read. Empty while it accepts them."""
+    unsettled_changes: _builtins.int
+    """Changes of policies, and of the states of products and stores, that not all of their
+    stocks show yet. While storage cannot be read, 0.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When this process started."""
@@ -197,10 +202,11 @@ class GetServerInfoResponse(_message.Message):
         expiry_lag: _duration_pb2.Duration | None = ...,
         clock_difference: _duration_pb2.Duration | None = ...,
         write_lock_wait: _duration_pb2.Duration | None = ...,
+        unsettled_changes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "expiry_lag", b"expiry_lag", "start_time", b"start_time", "write_lock_wait", b"write_lock_wait"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "durability", b"durability", "expiry_lag", b"expiry_lag", "head_position", b"head_position", "log_id", b"log_id", "start_time", b"start_time", "version", b"version", "write_lock_wait", b"write_lock_wait", "writes", b"writes", "writes_refused_reason", b"writes_refused_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["circuit_breaker", b"circuit_breaker", "clock_difference", b"clock_difference", "durability", b"durability", "expiry_lag", b"expiry_lag", "head_position", b"head_position", "log_id", b"log_id", "start_time", b"start_time", "unsettled_changes", b"unsettled_changes", "version", b"version", "write_lock_wait", b"write_lock_wait", "writes", b"writes", "writes_refused_reason", b"writes_refused_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

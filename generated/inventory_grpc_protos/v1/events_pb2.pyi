@@ -316,8 +316,8 @@ class EventFilter(_message.Message):
 
     @_builtins.property
     def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Subjects, as `Event.subject` has them, such as `product/kettle`. Events without a
-        subject do not match.
+        """Subjects, as `Event.subject` has them, such as `product/kettle`: the events about
+        them, and those of stocks that had them as the cause.
         """
 
     @_builtins.property

@@ -1,6 +1,9 @@
 """Entries whose changes walk to stocks, with how far they are."""
 
+from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
+
+from inventory_grpc.application.ports import Query
 
 E = TypeVar("E")
 
@@ -10,3 +13,8 @@ class Shown(NamedTuple, Generic[E]):
 
     entry: E
     settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnsettledChanges(Query[int]):
+    """The number of changes that not all of their stocks show."""

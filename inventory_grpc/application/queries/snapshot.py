@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import PastSnapshot, Query, Reading, T, Views
 from inventory_grpc.application.queries.events import EventLog
+from inventory_grpc.application.queries.settled import UnsettledChanges
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant, StockId
@@ -37,6 +38,10 @@ class Queries:
     def latest(self, min_position: int = 0) -> "Latest":
         """Return the newest state, at least as new as *min_position*."""
         return Latest(self, min_position)
+
+    async def unsettled_changes(self) -> int:
+        """Return how many changes of terms not all of their stocks show."""
+        return (await self.newest.read(UnsettledChanges())).value
 
     async def at_position(self, position: int, min_position: int = 0) -> PastSnapshot:
         """Return the state right after *position*.

@@ -11,7 +11,7 @@ from inventory_grpc.application.queries.policy import (
     PolicyByScope,
     PolicyQuery,
 )
-from inventory_grpc.application.queries.settled import Shown
+from inventory_grpc.application.queries.settled import Shown, UnsettledChanges
 from inventory_grpc.domain.policy import (
     FACTS,
     NOTHING,
@@ -141,6 +141,11 @@ def _list(
     return Listing(shown, edge)
 
 
+def _unsettled(connection: apsw.Connection, _query: UnsettledChanges) -> int:
+    count: int = connection.execute("SELECT count(*) FROM unsettled").get
+    return count
+
+
 _NAME: Final = "policies.product_id || '@' || policies.store_id"
 
 READ_MODEL: Final[ReadModel] = ReadModel(
@@ -149,5 +154,5 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     frozenset(FACTS),
     find={PolicyScope: find_policies},
     states={PolicyScope: newest_by(find_policies)},
-    answers={PolicyByScope: _find, PolicyQuery: _list},
+    answers={PolicyByScope: _find, PolicyQuery: _list, UnsettledChanges: _unsettled},
 )

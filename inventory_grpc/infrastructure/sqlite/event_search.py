@@ -1,18 +1,18 @@
 """Searches the log for matching events, in steps that scan a bounded number of them.
 
-If a filter names few reservations or stocks, an index yields their events in the order of the
-log. If it names alerts, another index yields the events that have some. With any other filter,
-every event in a window of positions is scanned.
+If a filter names few reservations, subjects or stocks, an index yields their events in the order
+of the log. If it names alerts, another index yields the events that have some. With any other
+filter, every event in a window of positions is scanned.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.application.queries.events import EventFilter, Found
 from inventory_grpc.domain.book import Audience
+from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.log.chain import bits
@@ -26,7 +26,7 @@ MAX_SCANNED: Final = 5_000
 MAX_SOURCES: Final = 100
 """The most streams that are searched through the index; with more, a window is scanned.
 
-Reservations always use the index: a filter names no more of them than this.
+Reservations and subjects always use the index: a filter names no more of them than this.
 """
 
 ALERTING: Final = "events INDEXED BY events_with_alerts"
@@ -101,12 +101,23 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
         rest = matching._replace(reservation_ids=frozenset())
         query, ids = _reservations(matching.reservation_ids)
         numbers = _numbers(connection, query, ids, len(ids))
-        return [_of_reservation(number, rest) for number in numbers]
+        return [_of_subject(number, rest) for number in numbers]
+    if matching.subjects:
+        rest = matching._replace(subjects=frozenset())
+        where, named = _named(matching.subjects)
+        streams, subjects = (
+            _numbers(connection, f"SELECT {one} FROM {one}s WHERE {where}", named, len(named))  # noqa: S608  built from constants, values are bound
+            for one in ("stream", "subject")
+        )
+        return [
+            *(_of_stream(number, rest) for number in streams),
+            *(_of_subject(number, rest) for number in subjects),
+        ]
     inner, ids = _of_streams(matching)
     if inner:
         streams = _numbers(
             connection,
-            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  built from constants, values are bound
+            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  as above
             ids,
             MAX_SOURCES + 1,
         )
@@ -159,8 +170,8 @@ def _of_stream(stream: int, matching: EventFilter) -> _Source:
     return scan
 
 
-def _of_reservation(reservation: int, matching: EventFilter) -> _Source:
-    return _of_index("events WHERE subject = ?", [reservation], matching)
+def _of_subject(subject: int, matching: EventFilter) -> _Source:
+    return _of_index("events WHERE subject = ?", [subject], matching)
 
 
 def _of_alerts(matching: EventFilter) -> _Source:
@@ -214,6 +225,13 @@ def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
         query, ids = _reservations(matching.reservation_ids)
         terms.append(f"+subject IN ({query})")
         bindings += ids
+    if matching.subjects:
+        where, named = _named(matching.subjects)
+        terms.append(
+            f"(+stream IN (SELECT stream FROM streams WHERE {where}) "  # noqa: S608  as above
+            f"OR +subject IN (SELECT subject FROM subjects WHERE {where}))"
+        )
+        bindings += 2 * [*named]
     return "".join(f"AND {term} " for term in terms), bindings
 
 
@@ -221,6 +239,14 @@ def _reservations(ids: frozenset[str]) -> tuple[str, Bindings]:
     """Return the query for the numbers of reservations, and its bindings."""
     where = f"kind = {RESERVATION} AND {_among('name', ids)}"
     return f"SELECT subject FROM subjects WHERE {where}", sorted(ids)  # noqa: S608  as above
+
+
+def _named(keys: Collection[SubjectKey]) -> tuple[str, Bindings]:
+    """Return the condition on rows of `streams` or `subjects` with these keys."""
+    bindings: Bindings = []
+    for key in sorted(keys, key=kind_and_name):
+        bindings += kind_and_name(key)
+    return " OR ".join(["(kind = ? AND name = ?)"] * len(keys)), bindings
 
 
 def _of_streams(matching: EventFilter) -> tuple[str, Bindings]:
@@ -231,10 +257,6 @@ def _of_streams(matching: EventFilter) -> tuple[str, Bindings]:
         if values:
             terms.append(_among(column, values))
             bindings += sorted(values)
-    if matching.subjects:
-        named = sorted(kind_and_name(key) for key in matching.subjects)
-        terms.append(f"({' OR '.join(['kind = ? AND name = ?'] * len(named))})")
-        bindings += chain.from_iterable(named)
     if matching.stores is not None and not matching.store_ids:
         own = _among("{}", matching.stores)
         terms.append(

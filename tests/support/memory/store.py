@@ -254,7 +254,7 @@ def _matches(event: Event, matching: EventFilter) -> bool:
         and (not products or product_id in products)
         and (not stores or store_id in stores)
         and (not reservations or event.fact.subject in reservations)
-        and (not subjects or event.key in subjects)
+        and (not subjects or event.key in subjects or event.fact.subject in subjects)
         and (not alerts or not alerts.isdisjoint(event.alerts))
         and (own is None or _is_shown(event.key, own))
     )

@@ -15,7 +15,7 @@ from inventory_grpc.application.queries.policy import (
 )
 from inventory_grpc.application.queries.product import ProductByKey, ProductQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
-from inventory_grpc.application.queries.settled import Shown
+from inventory_grpc.application.queries.settled import Shown, UnsettledChanges
 from inventory_grpc.application.queries.stock import (
     ProductInventory,
     ProductInventoryById,
@@ -255,4 +255,5 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     StoreQuery: _list_stores,
     PolicyByScope: _find_policy,
     PolicyQuery: _list_policies,
+    UnsettledChanges: lambda tables, _: len(tables.walks),
 }

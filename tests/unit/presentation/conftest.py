@@ -80,6 +80,7 @@ async def serving(
         lock_wait=lambda: 0,
         expiry_lag=engine.ledger.expiry_lag,
         clock_difference=lambda: 0,
+        unsettled_changes=engine.queries.unsettled_changes,
     )
     health, shared = Health(SERVICES), call_controls(limits=limits)
     servicers = Servicers(

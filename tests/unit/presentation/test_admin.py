@@ -32,6 +32,7 @@ async def info(
         lock_wait=lambda: lock_wait,
         expiry_lag=lambda: 1_500,
         clock_difference=lambda: -2_500_000,
+        unsettled_changes=head,
     )
     return await Admin(facts).GetServerInfo(pb.GetServerInfoRequest(), NO_CONTEXT)
 
@@ -46,6 +47,7 @@ async def test_a_server_says_what_it_serves_and_since_when() -> None:
     assert told.durability == pb.DURABILITY_RELAXED
     assert told.start_time.ToMicroseconds() == NOON
     assert told.expiry_lag.ToMicroseconds() == 1_500
+    assert told.unsettled_changes == 812
     assert told.clock_difference.ToMicroseconds() == -2_500_000
 
 

@@ -1,0 +1,67 @@
+"""A server killed while changed terms reach their stocks: the next one goes on where it was."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from inventory_grpc.application.failpoints import EXIT_CODE
+from inventory_grpc.application.ledger import terms
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.verify import verify
+from tests.support.effort import campaign
+from tests.support.opened import events, opened, rows
+from tests.support.server_process import ServerProcess
+from tests.support.waiting import eventually
+from tests.support.world import add, policy, stock
+
+STOCKS: Final = 3_000
+"""They take six steps."""
+
+MOST_LIVES: Final = 100
+LEFT: Final = "SELECT count(*) FROM unsettled"
+REACHED: Final = "SELECT count(*) FROM stocks WHERE particulars IS NOT NULL"
+
+
+async def _live(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a policy of all stocks, which has reached none of them."""
+    with monkeypatch.context() as patch:
+        patch.setattr(terms, "MAX_RECORDED", 0)
+        async with opened(path, durability="relaxed") as shop:
+            for first in range(0, STOCKS, 500):
+                numbers = range(first, first + 500)
+                await shop.answers(*(shop.ask(add(5, stock(f"p{n}", "lisbon"))) for n in numbers))
+            await shop.record(policy(safety_stock=1))
+
+
+async def _serve(path: Path, fail_points: str) -> int:
+    """Serve until the server is killed or all is done; return how many stocks were reached.
+
+    It is 0 if the server was not killed.
+    """
+    server = ServerProcess.begin(path, path.with_suffix(".log"), fail_points=fail_points)
+    try:
+        await eventually(lambda: server.process.poll() is not None or rows(path, LEFT) == [(0,)])
+        [(reached,)] = rows(path, REACHED)
+        return reached if server.process.poll() == EXIT_CODE else 0
+    finally:
+        await asyncio.to_thread(server.kill)
+
+
+@pytest.mark.timeout(300)
+async def test_each_stock_gets_its_terms_once_however_often_it_is_killed(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _live(path, monkeypatch)
+    reached: list[int] = []
+    with campaign("killed walk", stocks=STOCKS) as noted:
+        while rows(path, LEFT) != [(0,)] and len(reached) < MOST_LIVES:
+            point = ("before_commit", "after_commit")[len(reached) % 2]
+            reached.append(await _serve(path, f"{point}=exit@0.4"))
+        noted["lives"] = len(reached)
+    assert rows(path, LEFT) == [(0,)]
+    assert any(0 < count < STOCKS for count in reached), "it was never killed on the way"
+    changed = [e.product_id for e in events(path) if e.HasField("stock_terms_changed")]
+    assert len(changed) == len(set(changed)) == STOCKS
+    assert list(verify(Database(path), lambda _: None)) == []
