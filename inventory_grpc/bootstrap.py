@@ -114,7 +114,12 @@ async def engine(
         async with _running(ledger, store, head, clock) as running:
             yield Engine(
                 ledger,
-                Queries(store.views, store.log, cache),
+                Queries(
+                    store.views,
+                    store.log,
+                    cache,
+                    needs_catalogue=settings.catalogue is Catalogue.REQUIRED,
+                ),
                 Followers(store.log, head),
                 store.log,
                 head,

@@ -76,7 +76,7 @@ async def test_what_was_counted_below_what_is_promised_is_shown(store: Store) ->
 
 async def test_several_stocks_and_a_reservation_are_shown_at_one_position(store: Store) -> None:
     await Scribe(store).record(add(5), add(6, TOASTERS), reserve({KETTLES: 2, TOASTERS: 1}))
-    (stocks, own), as_of = await store.views.latest.read(
+    (stocks, own, _), as_of = await store.views.latest.read(
         StocksById([TOASTERS, PORTO_KETTLES, KETTLES], R1)
     )
     assert as_of == 4
@@ -188,7 +188,7 @@ async def test_states_are_those_of_any_position(store: Store) -> None:
         assert (await Scribe(store).record(command)).streams == [shown]
         assert (await store.views.latest.get(KETTLES)).value == shown
         assert (await store.views.latest.read(RecentlyMoved(1))).value == [shown]
-        stocks, _ = (await store.views.latest.read(StocksById([KETTLES]))).value
+        stocks, *_ = (await store.views.latest.read(StocksById([KETTLES]))).value
         assert stocks == {KETTLES: shown}
         assert (await store.views.latest.read(StockQuery())).value.rows == [shown]
         assert await store.storage.observe(lambda t: stock_in(t, KETTLES)) == shown

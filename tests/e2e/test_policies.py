@@ -24,6 +24,7 @@ from inventory_grpc_protos.v1.errors_pb2 import ShortLines
 from inventory_grpc_protos.v1.events_pb2 import Alert
 from inventory_grpc_protos.v1.policies_pb2 import Policy, ScopedPolicy
 from inventory_grpc_protos.v1.queries_pb2 import (
+    CheckAvailabilityRequest,
     GetPolicyRequest,
     GetProductRequest,
     GetStockRequest,
@@ -258,3 +259,26 @@ async def test_products_and_stores_are_listed_by_state(caller: Caller) -> None:
             assert [one.product_id for one in listed.products] == names
         stores = await caller.queries.ListStores(ListStoresRequest(states=[state]))
         assert [one.store_id for one in stores.stores] == names
+
+
+async def test_what_can_be_had_of_a_stock_without_history_follows_its_policy(
+    caller: Caller,
+) -> None:
+    """It is what a reserve then gets, and no more."""
+    asked = CheckAvailabilityRequest(lines=[line(6), line(2, product="toaster")])
+    await caller.commands.SetPolicy(setting(product="kettle", backorder_limit=5))
+    answer = await caller.queries.CheckAvailability(asked)
+    assert not answer.available
+    told = [(one.available, one.backorderable, one.shortfall) for one in answer.lines]
+    assert told == [(0, 5, 1), (0, 0, 2)]
+    in_stock = CheckAvailabilityRequest(lines=[line(5)], in_stock_only=True)
+    assert (await caller.queries.CheckAvailability(in_stock)).lines[0].backorderable == 0
+    assert (await refused(caller.commands.ReserveStock(reserving(line(6))))).reason == (
+        "INSUFFICIENT_STOCK"
+    )
+    await caller.commands.ReserveStock(reserving(line(5)))
+    retired = RetireStoreRequest(store_id="porto")
+    await caller.commands.PutStore(PutStoreRequest(store_id="porto", kind=STORE_KIND_STORE))
+    await caller.commands.RetireStore(retired)
+    there = CheckAvailabilityRequest(lines=[line(1, store="porto")])
+    assert (await caller.queries.CheckAvailability(there)).lines[0].backorderable == 0

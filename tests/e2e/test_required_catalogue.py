@@ -14,7 +14,9 @@ from inventory_grpc_protos.v1.commands_pb2 import (
     PutProductRequest,
     PutStoreRequest,
     RemoveStockRequest,
+    SetPolicyRequest,
 )
+from inventory_grpc_protos.v1.policies_pb2 import Policy
 from inventory_grpc_protos.v1.queries_pb2 import CheckAvailabilityRequest
 from tests.support.caller import (
     Caller,
@@ -68,10 +70,12 @@ async def test_every_command_on_a_stock_that_would_begin_is_refused(strict: Call
 
 
 async def test_nothing_is_to_be_had_of_an_unknown_stock(strict: Caller) -> None:
+    await strict.commands.SetPolicy(SetPolicyRequest(policy=Policy(backorder_limit=9)))
     asked = CheckAvailabilityRequest(lines=[line(2)])
     answer = await strict.queries.CheckAvailability(asked)
     assert not answer.available
-    assert [(one.available, one.shortfall) for one in answer.lines] == [(0, 2)]
+    told = [(one.available, one.backorderable, one.shortfall) for one in answer.lines]
+    assert told == [(0, 0, 2)]
 
 
 async def test_an_atomic_batch_may_put_what_its_stock_needs(strict: Caller) -> None:

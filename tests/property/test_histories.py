@@ -140,7 +140,7 @@ def test_the_state_shown_is_that_of_the_log_now_and_at_every_position() -> None:
 
 
 async def assert_all_is_shown(store: Store, model: Model) -> None:
-    (stocks, _), as_of = await store.views.latest.read(StocksById(STOCKS))
+    (stocks, *_), as_of = await store.views.latest.read(StocksById(STOCKS))
     assert as_of == model.position
     for stock_id in STOCKS:
         assert_is_shown(stocks.get(stock_id), model, stock_id)

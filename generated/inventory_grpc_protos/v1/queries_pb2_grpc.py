@@ -161,7 +161,7 @@ class InventoryQueriesServicer:
 
         It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
         Each line is judged on what is recorded; holds that are overdue count until they
-        have expired.
+        have expired. A stock without history is judged by the policy in force.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,7 @@ class InventoryQueriesStub:
 
     It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
     Each line is judged on what is recorded; holds that are overdue count until they
-    have expired.
+    have expired. A stock without history is judged by the policy in force.
     """
     GetProductInventory: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductInventoryRequest, _queries_pb2.GetProductInventoryResponse]
     """Returns the sum of one product over all stores, and its stocks.
@@ -158,7 +158,7 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
 
         It reserves nothing, and another caller may be first. Only `ReserveStock` reserves.
         Each line is judged on what is recorded; holds that are overdue count until they
-        have expired.
+        have expired. A stock without history is judged by the policy in force.
         """
 
     @_abc_1.abstractmethod

@@ -27,7 +27,11 @@ class Queries:
     storage is ahead of the cache, so after an answer from storage an older cache entry is not used.
     """
 
-    def __init__(self, views: Views, log: EventLog, cache: StockCache) -> None:
+    def __init__(
+        self, views: Views, log: EventLog, cache: StockCache, *, needs_catalogue: bool = False
+    ) -> None:
+        self.needs_catalogue = needs_catalogue
+        """Whether only stocks of known products and stores may get a history."""
         self._views = views
         self._log = log
         self.cache = cache
@@ -83,6 +87,10 @@ class Latest:
     def __init__(self, queries: Queries, min_position: int) -> None:
         self._queries = queries
         self._min_position = min_position
+
+    @property
+    def needs_catalogue(self) -> bool:
+        return self._queries.needs_catalogue
 
     async def get(self, key: Key) -> Reading[Any]:
         """Return the state of *key*, None without history; stocks are cached."""

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
+from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, Query, Reading
 from inventory_grpc.application.queries.snapshot import Latest
+from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.levels import Levels, ShownLevels
+from inventory_grpc.domain.policy import terms_in_force
+from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
+from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
-from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.stock import Inventory, StockTermsChanged
+from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import MAX_TOTAL, Cart, ProductId, ReservationId, StockId
 
 StockKey = tuple[str, str]
@@ -23,6 +29,8 @@ class Stocks(NamedTuple):
 
     stocks: Mapping[StockId, Inventory]
     reservation: Reservation | None
+    sources: Mapping[SubjectKey, State]
+    """The policies and entries of the catalogue that set the terms of stocks without history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,8 @@ class StocksById(Query[Stocks]):
 
     stock_ids: Sequence[StockId]
     reservation_id: ReservationId | None = None
+    with_sources: bool = False
+    """Whether the sources of the terms of the other stocks are asked for."""
 
 
 class ProductInventory(NamedTuple):
@@ -106,12 +116,14 @@ async def availability(
     """Return the availability of each line of *cart*, judged as a reserve would be.
 
     With a reservation it is judged as an amendment: what that holds can be had, and its channel
-    counts.
+    counts. A stock without history is judged by the terms in force; if its product or store is
+    unknown and the catalogue is required, it has nothing.
 
     Raises:
         ReservationNotFound: there is no such reservation in *scope*.
     """
-    (stocks, own), as_of = await snapshot.read(StocksById(list(cart), reservation_id))
+    query = StocksById(list(cart), reservation_id, with_sources=True)
+    (stocks, own, sources), as_of = await snapshot.read(query)
     if reservation_id is not None and (own is None or not scope.covers(own.lines)):
         raise ReservationNotFound(reservation_id)
     held = own.holds() if own else {}
@@ -119,11 +131,24 @@ async def availability(
     lines = []
     for stock_id, requested in cart.items():
         stock = stocks.get(stock_id)
-        levels = stock.levels if stock else Levels(0, 0)
+        levels = stock.levels if stock else _begun(stock_id, sources, snapshot)
         available = levels.own(channel) + held.get(stock_id, 0)
         backorderable = 0 if asked.in_stock_only else levels.backorderable
         lines.append(Availability(stock_id, requested, available, backorderable))
     return Reading(lines, as_of)
+
+
+def _begun(stock_id: StockId, sources: Mapping[SubjectKey, State], snapshot: Latest) -> Levels:
+    """Return the levels that a stock without history has once its terms are recorded."""
+
+    def state_of(key: SubjectKey) -> State:
+        make: Any = STREAMS[type(key)]
+        return sources.get(key) or make(key)
+
+    entries = ProductKey(stock_id.product_id), StoreKey(stock_id.store_id)
+    if snapshot.needs_catalogue and not all(state_of(key).version for key in entries):
+        return Levels(0, 0)
+    return Levels(0, 0).after(StockTermsChanged.to(terms_in_force(stock_id, state_of)))
 
 
 async def find_product_inventory(

@@ -1,16 +1,21 @@
 """Reads one reservation, or a page of reservations with a bounded scan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.application.access import EVERYWHERE
+from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import Listing, Reading
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import Stocks, StocksById
+from inventory_grpc.domain.event import SubjectKey
+from inventory_grpc.domain.policy import PolicyScope, sources_of
+from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
     Channel,
     CustomerId,
@@ -22,8 +27,11 @@ from inventory_grpc.domain.values import (
     StoreId,
 )
 from inventory_grpc.infrastructure.log.ids import RESERVATION
-from inventory_grpc.infrastructure.read_models.read_model import in_scope
+from inventory_grpc.infrastructure.read_models.policies import find_policies
+from inventory_grpc.infrastructure.read_models.products import find_products
+from inventory_grpc.infrastructure.read_models.read_model import Find, in_scope
 from inventory_grpc.infrastructure.read_models.stocks import find_stocks
+from inventory_grpc.infrastructure.read_models.stores import find_stores
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
@@ -84,7 +92,25 @@ def stocks_beside(connection: apsw.Connection, query: StocksById) -> Stocks:
     """Return stocks, and the caller's reservation if the query names one."""
     stocks = {stock_id: stock for stock_id, _, stock in find_stocks(connection, query.stock_ids)}
     own = _find(connection, query.reservation_id) if query.reservation_id else None
-    return Stocks(stocks, own)
+    unbegun = [key for key in query.stock_ids if key not in stocks] if query.with_sources else []
+    return Stocks(stocks, own, _sources_of_terms(connection, unbegun) if unbegun else {})
+
+
+def _sources_of_terms(
+    connection: apsw.Connection, stock_ids: Sequence[StockId]
+) -> Mapping[SubjectKey, State]:
+    """Return the states of all that sets terms of these stocks, if it has any."""
+    keys = dict.fromkeys(key for stock_id in stock_ids for key in sources_of(stock_id))
+    found: dict[SubjectKey, State] = {}
+    finds: Sequence[tuple[type[SubjectKey], Find]] = (
+        (PolicyScope, find_policies),
+        (ProductKey, find_products),
+        (StoreKey, find_stores),
+    )
+    for kind, find in finds:
+        of_kind = [key for key in keys if type(key) is kind]
+        found |= {key: state for key, _, state in find(connection, of_kind)}
+    return found
 
 
 def list_reservations(

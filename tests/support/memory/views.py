@@ -28,7 +28,7 @@ from inventory_grpc.application.queries.stock import (
 from inventory_grpc.application.queries.store import StoreByKey, StoreQuery
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.levels import FenceUnits, Levels, ShownLevels, StateUnits
-from inventory_grpc.domain.policy import NOTHING, ScopedPolicy, effective, scopes_of
+from inventory_grpc.domain.policy import NOTHING, ScopedPolicy, effective, scopes_of, sources_of
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
@@ -84,7 +84,10 @@ def _all_stocks(tables: Tables) -> Iterable[Inventory]:
 def _stocks(tables: Tables, query: StocksById) -> Stocks:
     found = {key: stock for key in query.stock_ids if (stock := _stock(tables, key))}
     own = tables.reservation(query.reservation_id) if query.reservation_id is not None else None
-    return Stocks(found, own)
+    unbegun = [key for key in query.stock_ids if key not in found] if query.with_sources else []
+    keys = {key for stock_id in unbegun for key in sources_of(stock_id)}
+    sources = {key: state for key in keys if (state := tables.newest_of(key))}
+    return Stocks(found, own, sources)
 
 
 def _product(tables: Tables, query: ProductInventoryById) -> ProductInventory:
