@@ -21,7 +21,6 @@ import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from inventory_grpc.domain.refusals import Refusal
 
@@ -59,22 +58,6 @@ class OtherLog(Refusal):
 
     def facts(self) -> Mapping[str, str]:
         return {"log_id": self.log_id, "asked_log_id": self.asked}
-
-
-@dataclass(eq=False)
-class CommandTooLarge(Refusal):
-    """The command would record more events than one command may, or more bytes of them."""
-
-    size: int
-    limit: int
-    unit: Literal["events", "bytes"] = "events"
-
-    def __str__(self) -> str:
-        has = f"{self.size:,} {self.unit}" + (" of events" if self.unit == "bytes" else "")
-        return f"the command has {has}, or more, and may have {self.limit:,}; send it in parts"
-
-    def facts(self) -> Mapping[str, str]:
-        return {self.unit: str(self.size), "limit": str(self.limit)}
 
 
 @dataclass(eq=False)

@@ -6,11 +6,11 @@ from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.promises import Asked, Promise, promises
-from inventory_grpc.domain.refusals import ReservationClosed
+from inventory_grpc.domain.refusals import CommandTooLarge, ReservationClosed
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.reservation_commands import OnReservation
 from inventory_grpc.domain.reservation_facts import ReservationReleased, StockReserved
-from inventory_grpc.domain.values import Cart, immutable
+from inventory_grpc.domain.values import MAX_LINES, Cart, ReservationId, StockId, immutable
 
 
 @immutable
@@ -22,6 +22,11 @@ class AmendReservation(OnReservation):
 
     cart: Cart
     in_stock_only: bool = False
+    """Whether no unit that is added may wait for goods."""
+
+    @property
+    def touches(self) -> Sequence[ReservationId | StockId]:
+        return (self.reservation_id, *self.cart)
 
     def decide(self, book: Book) -> Sequence[Change]:
         reservation = self.reservation(book)
@@ -37,16 +42,18 @@ class AmendReservation(OnReservation):
         book.require(changes)
         more = {stock_id: units for stock_id, units in changes.items() if units > 0}
         check_catalogue(book, more)
-        book.fill_due(changes)
+        lines = reservation.lines
+        waiting = [each for each in changes if each in lines and lines[each].backordered]
+        book.fill_due(changes, waiting)
         found = promises(book, more, Asked(reservation.channel, self.in_stock_only), held)
+        if (number := len(lines.keys() | more.keys())) > MAX_LINES:
+            raise CommandTooLarge(number, MAX_LINES, "lines")
         return [
             (
                 stock_id,
                 self._added(reservation, found[stock_id])
                 if units > 0
-                else reservation.give_back(
-                    ReservationReleased, reservation.lines[stock_id], -units
-                ),
+                else reservation.give_back(ReservationReleased, lines[stock_id], -units),
             )
             for stock_id, units in changes.items()
         ]

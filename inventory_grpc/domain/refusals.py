@@ -14,6 +14,7 @@ Refusal
   LevelTooHigh           a level would exceed its maximum
   NotInCatalogue         the product or store is unknown (`catalogue.py`)
   Retired                the product or store is retired (`catalogue.py`)
+  CommandTooLarge        the command, or the reservation it changes, would have too many parts
   VersionConflict        the stock or subject has another version, or other units, than expected
 
 A refusal is raised before anything is recorded. Its message is made from its fields. Programs
@@ -120,12 +121,13 @@ class ReservationNotFound(Refusal):
 
 @dataclass(eq=False)
 class ReservationExists(Refusal):
-    """A reservation with this id exists, with another customer, order or cart."""
+    """A reservation with this id exists, with another customer, order, channel or cart."""
 
     reservation_id: ReservationId
 
     def __str__(self) -> str:
-        return f"reservation {self.reservation_id} exists with another customer, order or cart"
+        name = self.reservation_id
+        return f"reservation {name} exists with another customer, order, channel or cart"
 
     def facts(self) -> Mapping[str, str]:
         return {"reservation_id": self.reservation_id}
@@ -222,6 +224,30 @@ class LevelTooHigh(Refusal):
     def facts(self) -> Mapping[str, str]:
         names = self.what._asdict() if isinstance(self.what, StockId) else {"product_id": self.what}
         return {**names, "limit": str(self.limit)}
+
+
+@dataclass(eq=False)
+class CommandTooLarge(Refusal):
+    """The command would record too many events, or bytes of them.
+
+    Or its reservation would have too many lines, and later commands on it too many events.
+    """
+
+    size: int
+    limit: int
+    unit: Literal["events", "bytes", "lines"] = "events"
+
+    def __str__(self) -> str:
+        if self.unit == "lines":
+            return (
+                f"the reservation would have {self.size:,} lines, with those that hold nothing "
+                f"any more, and may have {self.limit:,}; reserve the rest separately"
+            )
+        has = f"{self.size:,} {self.unit}" + (" of events" if self.unit == "bytes" else "")
+        return f"the command has {has}, or more, and may have {self.limit:,}; send it in parts"
+
+    def facts(self) -> Mapping[str, str]:
+        return {self.unit: str(self.size), "limit": str(self.limit)}
 
 
 @dataclass(eq=False)

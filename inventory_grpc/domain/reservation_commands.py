@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.catalogue import check_catalogue, check_not_retired
+from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.promises import PLAINLY, Asked, Mode, promises
 from inventory_grpc.domain.refusals import (
@@ -110,7 +110,7 @@ class OnReservation:
     reservation_id: ReservationId
 
     @property
-    def touches(self) -> Sequence[ReservationId]:
+    def touches(self) -> Sequence[ReservationId | StockId]:
         return (self.reservation_id,)
 
     @property
@@ -183,9 +183,7 @@ class CommitReservation(OnReservation):
             raise ReservationClosed(self.reservation_id, reservation.state)
         _check_held(self.cart, expired, self.reservation_id)
         wanted = self.cart or expired
-        for stock_id in wanted:
-            check_not_retired(stock_id, book.get(stock_id).levels)
-        book.fill_due(wanted)
+        book.fill_due(wanted, needed=())
         name, order, channel = self.reservation_id, self.order_id, reservation.channel
         found = promises(book, wanted, Asked(channel, in_stock_only=True), {})
         return [

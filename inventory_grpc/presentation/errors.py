@@ -13,7 +13,6 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from inventory_grpc.application.failures import (
-    CommandTooLarge,
     Internal,
     LogDamaged,
     OtherLog,
@@ -31,6 +30,7 @@ from inventory_grpc.application.failures import (
 )
 from inventory_grpc.domain.catalogue import NotInCatalogue, Retired
 from inventory_grpc.domain.refusals import (
+    CommandTooLarge,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,

@@ -1,12 +1,14 @@
 """Reservations over gRPC: the command readers, the queries, and their rows."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, assert_never
 
 from inventory_grpc.application.queries.reservation import ReservationQuery, find_reservation
 from inventory_grpc.application.queries.snapshot import Queries
+from inventory_grpc.domain.amending import AmendReservation
+from inventory_grpc.domain.promises import PLAINLY, Asked, Mode
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
     ExtendReservation,
@@ -16,6 +18,7 @@ from inventory_grpc.domain.reservation_commands import (
 from inventory_grpc.domain.values import (
     MAX_TTL,
     MIN_TTL,
+    Channel,
     CustomerId,
     Expiration,
     Never,
@@ -40,6 +43,12 @@ from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 
 _STATES: Final = {number: state for state, number in STATES.items()}
 
+_MODES: Final[Mapping[int, Mode]] = {
+    commands_pb2.RESERVE_MODE_ALL_OR_NOTHING: Mode.ALL_OR_NOTHING,
+    commands_pb2.RESERVE_MODE_PARTIAL_LINES: Mode.PARTIAL_LINES,
+    commands_pb2.RESERVE_MODE_PARTIAL_QUANTITY: Mode.PARTIAL_QUANTITY,
+}
+
 
 def reserve_stock(
     check: Validator, request: commands_pb2.ReserveStockRequest, *, default: Expiration
@@ -50,6 +59,7 @@ def reserve_stock(
         check.optional_value(OrderId, "order_id", request.order_id),
         check.cart(request.lines, at_least=1),
         _expiration(check, request, default),
+        _asked(check, request),
     )
 
 
@@ -60,6 +70,7 @@ def commit_reservation(
         check.value(ReservationId, "reservation_id", request.reservation_id),
         check.cart(request.lines),
         check.optional_value(OrderId, "order_id", request.order_id),
+        request.reacquire_if_available,
     )
 
 
@@ -72,6 +83,16 @@ def release_reservation(
     )
 
 
+def amend_reservation(
+    check: Validator, request: commands_pb2.AmendReservationRequest
+) -> AmendReservation:
+    return AmendReservation(
+        check.value(ReservationId, "reservation_id", request.reservation_id),
+        check.cart(request.lines, at_least=1),
+        request.in_stock_only,
+    )
+
+
 def extend_reservation(
     check: Validator, request: commands_pb2.ExtendReservationRequest, *, default: Expiration
 ) -> ExtendReservation:
@@ -79,6 +100,16 @@ def extend_reservation(
         check.value(ReservationId, "reservation_id", request.reservation_id),
         _expiration(check, request, default),
     )
+
+
+def _asked(check: Validator, request: commands_pb2.ReserveStockRequest) -> Asked:
+    channel, in_stock_only, number = request.channel, request.in_stock_only, request.mode
+    if not (channel or in_stock_only or number):
+        return PLAINLY
+    mode = _MODES.get(number, Mode.ALL_OR_NOTHING)
+    if number not in _MODES:
+        check.violation("mode", "must be a mode of reserving")
+    return Asked(check.optional_value(Channel, "channel", channel), in_stock_only, mode)
 
 
 def _new_id() -> str:
@@ -160,6 +191,7 @@ def commands(default: Expiration) -> Sequence[CommandRow]:
         CommandRow("ReserveStock", reserve, fill_cart_outcome),
         CommandRow("CommitReservation", commit_reservation, fill_cart_outcome),
         CommandRow("ReleaseReservation", release_reservation, fill_cart_outcome),
+        CommandRow("AmendReservation", amend_reservation, fill_cart_outcome),
         CommandRow("ExtendReservation", extend, fill_reservation_outcome),
     )
 

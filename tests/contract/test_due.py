@@ -15,6 +15,7 @@ from tests.support.world import (
     PORTO_KETTLES,
     TOASTERS,
     add,
+    amend,
     commit,
     extend,
     later,
@@ -154,6 +155,23 @@ async def test_a_line_used_up_before_an_extension_stays_out_of_it(store: Store) 
     )
     assert await due_on(store, KETTLES) == []
     assert await due_on(store, TOASTERS) == [ReservationId("r1")]
+
+
+async def test_a_line_that_is_amended_again_is_due_with_its_reservation(store: Store) -> None:
+    """An extension does not name a line that holds nothing, so the amendment has the time."""
+    scribe = await stocked(store)
+    await scribe.record(
+        reserve({KETTLES: 1, TOASTERS: 1}, expiration=minutes(10)),
+        amend({TOASTERS: 2}),
+        extend(minutes(20)),
+    )
+    assert await due_on(store, KETTLES) == []
+    await scribe.record(amend({KETTLES: 2, TOASTERS: 2}))
+    assert await due_on(store, KETTLES, later(20 * MINUTE)) == ["r1"]
+    assert await due_on(store, KETTLES, later(10 * MINUTE)) == []
+    await scribe.record(amend({TOASTERS: 1}), extend(Never()), amend({KETTLES: 1}))
+    assert await due_on(store, KETTLES) == []
+    assert await due(store) == []
 
 
 async def test_of_several_over_at_once_all_are_named(store: Store) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory_grpc.client import InventoryClient
 from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from tests.support.caller import Caller, calling
@@ -28,6 +29,12 @@ async def address(path: Path) -> AsyncIterator[str]:
 async def caller(address: str) -> AsyncIterator[Caller]:
     async with calling(address) as caller:
         yield caller
+
+
+@pytest.fixture
+async def client(address: str) -> AsyncIterator[InventoryClient]:
+    async with InventoryClient(address) as client:
+        yield client
 
 
 @pytest.fixture

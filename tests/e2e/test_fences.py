@@ -1,6 +1,5 @@
 """Ring-fences over gRPC: units for one channel, and the events that say when stock is out."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -14,12 +13,6 @@ from tests.support.caller import Caller, refused
 
 KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 VIP: Final[dict[str, Any]] = {**KETTLES, "channel": "vip"}
-
-
-@pytest.fixture
-async def client(address: str) -> AsyncIterator[InventoryClient]:
-    async with InventoryClient(address) as client:
-        yield client
 
 
 def shown(stock: stock_pb2.Stock | stock_pb2.Levels) -> tuple[int, int, int, dict[str, int]]:

@@ -1,6 +1,5 @@
 """Units in states over gRPC: what is damaged is on hand, and nobody can reserve it."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,6 @@ from inventory_grpc_protos.v1 import events_pb2, queries_pb2, stock_pb2
 from tests.support.caller import calling
 
 KETTLES: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon"}
-
-
-@pytest.fixture
-async def client(address: str) -> AsyncIterator[InventoryClient]:
-    async with InventoryClient(address) as client:
-        yield client
 
 
 def shown(stock: stock_pb2.Stock | stock_pb2.Levels) -> tuple[int, int, int, int, dict[str, int]]:

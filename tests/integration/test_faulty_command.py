@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.application.failures import CommandTooLarge, Internal
+from inventory_grpc.application.failures import Internal
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.refusals import CommandTooLarge, InsufficientStock
 from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.infrastructure.log import chain as log

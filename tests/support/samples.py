@@ -59,10 +59,17 @@ _COMMANDS: Final[list[Message]] = [
         reservation_id=CART,
         order_id="order-1",
         ttl=Duration(seconds=60),
+        channel="web",
+        in_stock_only=True,
+        mode=commands_pb2.RESERVE_MODE_PARTIAL_QUANTITY,
     ),
     commands_pb2.ExtendReservationRequest(reservation_id=CART, never_expires=True),
+    commands_pb2.AmendReservationRequest(reservation_id=CART, lines=[_line(5)], in_stock_only=True),
     commands_pb2.CommitReservationRequest(
-        reservation_id=CART, lines=[_line(1)], order_id="order-1"
+        reservation_id=CART,
+        lines=[_line(1)],
+        order_id="order-1",
+        reacquire_if_available=True,
     ),
     commands_pb2.ReleaseReservationRequest(reservation_id=CART, lines=[_line(1)]),
     commands_pb2.PutProductRequest(

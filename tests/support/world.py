@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from inventory_grpc.domain.amending import AmendReservation
 from inventory_grpc.domain.policy import Policy, PolicyScope, SetPolicy
 from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
 from inventory_grpc.domain.promises import PLAINLY, Asked
@@ -171,9 +172,13 @@ def reserve(
 
 
 def commit(
-    wanted: Wanted = 0, name: str = R1, *, order: OrderId | None = None
+    wanted: Wanted = 0, name: str = R1, *, order: OrderId | None = None, reacquire: bool = False
 ) -> CommitReservation:
-    return CommitReservation(ReservationId(name), cart(wanted), order)
+    return CommitReservation(ReservationId(name), cart(wanted), order, reacquire)
+
+
+def amend(wanted: Wanted, name: str = R1, *, in_stock_only: bool = False) -> AmendReservation:
+    return AmendReservation(ReservationId(name), cart(wanted), in_stock_only)
 
 
 def release(wanted: Wanted = 0, name: str = R1) -> ReleaseReservation:

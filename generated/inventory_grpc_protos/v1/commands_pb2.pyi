@@ -10,6 +10,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
 from inventory_grpc_protos.v1 import policies_pb2 as _policies_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
@@ -23,6 +24,32 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ReserveMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReserveModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReserveMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESERVE_MODE_ALL_OR_NOTHING: _ReserveMode.ValueType  # 0
+    """None of them."""
+    RESERVE_MODE_PARTIAL_LINES: _ReserveMode.ValueType  # 1
+    """Those that can be had whole."""
+    RESERVE_MODE_PARTIAL_QUANTITY: _ReserveMode.ValueType  # 2
+    """All of them, each with the units that can be had."""
+
+class ReserveMode(_ReserveMode, metaclass=_ReserveModeEnumTypeWrapper):
+    """The lines that are reserved if not everything can be had. Where nothing can be had,
+    the command is refused. The reservation has the lines that were reserved.
+    """
+
+RESERVE_MODE_ALL_OR_NOTHING: ReserveMode.ValueType  # 0
+"""None of them."""
+RESERVE_MODE_PARTIAL_LINES: ReserveMode.ValueType  # 1
+"""Those that can be had whole."""
+RESERVE_MODE_PARTIAL_QUANTITY: ReserveMode.ValueType  # 2
+"""All of them, each with the units that can be had."""
+Global___ReserveMode: _TypeAlias = ReserveMode  # noqa: Y015
 
 @_typing.final
 class AddStockRequest(_message.Message):
@@ -759,6 +786,9 @@ class ReserveStockRequest(_message.Message):
     TTL_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     NEVER_EXPIRES_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    IN_STOCK_ONLY_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
@@ -774,6 +804,14 @@ class ReserveStockRequest(_message.Message):
     """The order. Empty: not known yet; the first commit may name it."""
     never_expires: _builtins.bool
     """It does not expire. False is `INVALID_VALUE`."""
+    channel: _builtins.str
+    """The channel for which the units are reserved, such as `web`. Units in its
+    ring-fence are taken first. Without a ring-fence it is just a name. Empty: none.
+    """
+    in_stock_only: _builtins.bool
+    """Whether no unit may wait for goods."""
+    mode: Global___ReserveMode.ValueType
+    """The lines that are reserved if not everything can be had."""
     request_id: _builtins.str
     """Makes the command idempotent: a second request with this id and the same content
     changes nothing and gets the first one's answer, with `replayed` set. Other
@@ -824,6 +862,9 @@ class ReserveStockRequest(_message.Message):
         ttl: _duration_pb2.Duration | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         never_expires: _builtins.bool = ...,
+        channel: _builtins.str = ...,
+        in_stock_only: _builtins.bool = ...,
+        mode: Global___ReserveMode.ValueType = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
@@ -832,7 +873,7 @@ class ReserveStockRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expiration", b"expiration", "expire_time", b"expire_time", "never_expires", b"never_expires", "occur_time", b"occur_time", "ttl", b"ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "dry_run", b"dry_run", "expiration", b"expiration", "expire_time", b"expire_time", "lines", b"lines", "never_expires", b"never_expires", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "customer_id", b"customer_id", "dry_run", b"dry_run", "expiration", b"expiration", "expire_time", b"expire_time", "in_stock_only", b"in_stock_only", "lines", b"lines", "mode", b"mode", "never_expires", b"never_expires", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id", "ttl", b"ttl"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_expiration: _TypeAlias = _typing.Literal["ttl", "expire_time", "never_expires"]  # noqa: Y015
     _WhichOneofArgType_expiration: _TypeAlias = _typing.Literal["expiration", b"expiration"]  # noqa: Y015
@@ -891,6 +932,7 @@ class CommitReservationRequest(_message.Message):
     RESERVATION_ID_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     ORDER_ID_FIELD_NUMBER: _builtins.int
+    REACQUIRE_IF_AVAILABLE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
@@ -901,6 +943,11 @@ class CommitReservationRequest(_message.Message):
     order_id: _builtins.str
     """The order. It is stored in this commit's events, and becomes the reservation's
     order if that has none. Empty: none.
+    """
+    reacquire_if_available: _builtins.bool
+    """Whether a reservation that holds nothing commits what has expired, if it can be
+    reserved from stock now: without `lines` all of it. While units are held, it has no
+    effect.
     """
     request_id: _builtins.str
     """Makes the command idempotent: a second request with this id and the same content
@@ -940,6 +987,7 @@ class CommitReservationRequest(_message.Message):
         reservation_id: _builtins.str = ...,
         lines: _abc.Iterable[_stock_pb2.Line] | None = ...,
         order_id: _builtins.str = ...,
+        reacquire_if_available: _builtins.bool = ...,
         request_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
@@ -948,7 +996,7 @@ class CommitReservationRequest(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "lines", b"lines", "occur_time", b"occur_time", "order_id", b"order_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "lines", b"lines", "occur_time", b"occur_time", "order_id", b"order_id", "reacquire_if_available", b"reacquire_if_available", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1103,6 +1151,120 @@ class ReleaseReservationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseReservationResponse: _TypeAlias = ReleaseReservationResponse  # noqa: Y015
+
+@_typing.final
+class AmendReservationRequest(_message.Message):
+    """A request to change what a reservation holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    IN_STOCK_ONLY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    OCCUR_TIME_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """The reservation. Required."""
+    in_stock_only: _builtins.bool
+    """Whether no additional unit may wait for goods."""
+    request_id: _builtins.str
+    """Makes the command idempotent: a second request with this id and the same content
+    changes nothing and gets the first one's answer, with `replayed` set. Other
+    content is `REQUEST_ID_REUSED`. 1 to 128 characters as for ids; remembered for
+    7 days by default. After that, a request with this id is a new command, so never
+    reuse an id. Empty: every request is a new command.
+    """
+    reason: _builtins.str
+    """A text that gives the reason, stored in the events. At most 512 bytes of UTF-8."""
+    reference: _builtins.str
+    """The cause, such as an order, a delivery or a ticket. Opaque, stored in the events;
+    no personal data. At most 512 bytes.
+    """
+    dry_run: _builtins.bool
+    """Decides the command, and records nothing. The response or the refusal is that of
+    the same command without it, but for `position`, which is the head of the log, and
+    for times. The `request_id` is not remembered; one that was used gets the answer
+    that it had. Overdue reservations in the way expire, as they do for a refused
+    command.
+    """
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Line]:
+        """The units that it shall hold, 1 to 500 lines. Stocks that are not named shall hold
+        none.
+        """
+
+    @_builtins.property
+    def occur_time(self) -> _timestamp_pb2.Timestamp:
+        """The time in the real world: from the year 2000 to a day ahead. Unset: now. It is
+        only stored in the events, and has no other effect.
+        """
+
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        lines: _abc.Iterable[_stock_pb2.Line] | None = ...,
+        in_stock_only: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        occur_time: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "in_stock_only", b"in_stock_only", "lines", b"lines", "occur_time", b"occur_time", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendReservationRequest: _TypeAlias = AmendReservationRequest  # noqa: Y015
+
+@_typing.final
+class AmendReservationResponse(_message.Message):
+    """The reservation and its stocks after the amendment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_FIELD_NUMBER: _builtins.int
+    STOCKS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the command's last event, or the head of the log if nothing had to be
+    recorded. Send it as `min_position` to read the effect of the command.
+    """
+    replayed: _builtins.bool
+    """Whether this is the answer to an earlier request with the same `request_id`. It
+    then describes the state at that time.
+    """
+    @_builtins.property
+    def reservation(self) -> _stock_pb2.Reservation:
+        """The reservation right after the command."""
+
+    @_builtins.property
+    def stocks(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Stock]:
+        """The stocks right after the command: those that changed, named ones first; or all of
+        the reservation, if nothing changed.
+        """
+
+    def __init__(
+        self,
+        *,
+        reservation: _stock_pb2.Reservation | None = ...,
+        stocks: _abc.Iterable[_stock_pb2.Stock] | None = ...,
+        position: _builtins.int = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reservation", b"reservation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "replayed", b"replayed", "reservation", b"reservation", "stocks", b"stocks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendReservationResponse: _TypeAlias = AmendReservationResponse  # noqa: Y015
 
 @_typing.final
 class ExtendReservationRequest(_message.Message):
@@ -1822,6 +1984,7 @@ class Command(_message.Message):
     SET_POLICY_FIELD_NUMBER: _builtins.int
     REVERSE_EVENT_FIELD_NUMBER: _builtins.int
     FENCE_STOCK_FIELD_NUMBER: _builtins.int
+    AMEND_RESERVATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def add_stock(self) -> Global___AddStockRequest:
         """As for `AddStock`."""
@@ -1882,6 +2045,10 @@ class Command(_message.Message):
     def fence_stock(self) -> Global___FenceStockRequest:
         """As for `FenceStock`."""
 
+    @_builtins.property
+    def amend_reservation(self) -> Global___AmendReservationRequest:
+        """As for `AmendReservation`."""
+
     def __init__(
         self,
         *,
@@ -1900,12 +2067,13 @@ class Command(_message.Message):
         set_policy: Global___SetPolicyRequest | None = ...,
         reverse_event: Global___ReverseEventRequest | None = ...,
         fence_stock: Global___FenceStockRequest | None = ...,
+        amend_reservation: Global___AmendReservationRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "retire_product", b"retire_product", "retire_store", b"retire_store", "reverse_event", b"reverse_event", "set_policy", b"set_policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "amend_reservation", b"amend_reservation", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "retire_product", b"retire_product", "retire_store", b"retire_store", "reverse_event", b"reverse_event", "set_policy", b"set_policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "retire_product", b"retire_product", "retire_store", b"retire_store", "reverse_event", b"reverse_event", "set_policy", b"set_policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_stock", b"add_stock", "adjust_stock", b"adjust_stock", "amend_reservation", b"amend_reservation", "command", b"command", "commit_reservation", b"commit_reservation", "extend_reservation", b"extend_reservation", "fence_stock", b"fence_stock", "move_stock", b"move_stock", "put_product", b"put_product", "put_store", b"put_store", "release_reservation", b"release_reservation", "remove_stock", b"remove_stock", "reserve_stock", b"reserve_stock", "retire_product", b"retire_product", "retire_store", b"retire_store", "reverse_event", b"reverse_event", "set_policy", b"set_policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "move_stock", "put_product", "put_store", "retire_product", "retire_store", "set_policy", "reverse_event", "fence_stock"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["add_stock", "remove_stock", "adjust_stock", "reserve_stock", "commit_reservation", "release_reservation", "extend_reservation", "move_stock", "put_product", "put_store", "retire_product", "retire_store", "set_policy", "reverse_event", "fence_stock", "amend_reservation"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 

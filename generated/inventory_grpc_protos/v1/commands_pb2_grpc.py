@@ -106,6 +106,11 @@ class InventoryCommandsStub:
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ReleaseReservationRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_commands__pb2.ReleaseReservationResponse.FromString,
                 _registered_method=True)
+        self.AmendReservation = channel.unary_unary(
+                '/inventory.v1.InventoryCommands/AmendReservation',
+                request_serializer=inventory_dot_v1_dot_commands__pb2.AmendReservationRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_commands__pb2.AmendReservationResponse.FromString,
+                _registered_method=True)
         self.ExtendReservation = channel.unary_unary(
                 '/inventory.v1.InventoryCommands/ExtendReservation',
                 request_serializer=inventory_dot_v1_dot_commands__pb2.ExtendReservationRequest.SerializeToString,
@@ -284,13 +289,20 @@ class InventoryCommandsServicer:
 
     def ReserveStock(self, request, context):
         """Reserves every line of a cart for a customer until an expiry time, or none of
-        them.
+        them; or, with another `mode`, what of it can be had.
 
-        It is idempotent: a second call with the same reservation, customer, order and
-        summed lines, while all of it is still held, records nothing and succeeds; the
-        expiry is neither compared nor changed. Fails with
+        The units come from stock as far as they are available, and the others wait for
+        goods, up to what is `backorderable`.
+
+        It is idempotent: a second call with the same reservation, customer, order, channel
+        and summed lines, while all of it is still held, records nothing and succeeds; the
+        expiry is neither compared nor changed. If the `mode` was not `ALL_OR_NOTHING`, the
+        lines are the same if none that was reserved has more units than are requested.
+        Fails with
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
-        units are available than requested,
+        units can be had than requested or, in another `mode`, none at all,
+        - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired;
+        in another `mode`, nothing of that line can be had,
         - `ALREADY_EXISTS` (`RESERVATION_EXISTS`) when the reservation id exists
         with other content,
         - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it is
@@ -314,7 +326,15 @@ class InventoryCommandsServicer:
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
         requests more than is held,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-        store does not have the units, or they are not sellable.
+        store does not have the units, they are not sellable, or they wait for goods.
+
+        With `reacquire_if_available`, a reservation that holds nothing commits units that
+        had expired, if they can be reserved from stock now. Then it fails with
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`) when none of its units has expired,
+        - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`) when a line requests more than has
+        expired,
+        - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -330,6 +350,29 @@ class InventoryCommandsServicer:
         longer holds any units,
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
         requests more than is held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AmendReservation(self, request, context):
+        """Has the reservation hold exactly the named units: more, fewer, or in other stores.
+
+        It applies to all lines or none. Only the difference is reserved or released, so its
+        own units are never in its way. Stocks that are not named then hold none. What was
+        committed stays so, and the customer, the order, the channel and the expiry stay. A
+        line with more units than before is the youngest of those that wait for goods.
+        It is idempotent: if the reservation holds exactly these units, it records nothing
+        and succeeds. Fails with
+        - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+        longer holds any units,
+        - `FAILED_PRECONDITION` (`RETIRED`) when a line has more units than before, and its
+        product or store is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
+        units can be had than requested, with those that it holds,
+        - `FAILED_PRECONDITION` (`COMMAND_TOO_LARGE`) when the reservation would have more
+        than 500 lines, with those that hold nothing any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -506,6 +549,11 @@ def add_InventoryCommandsServicer_to_server(servicer, server):
                     servicer.ReleaseReservation,
                     request_deserializer=inventory_dot_v1_dot_commands__pb2.ReleaseReservationRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_commands__pb2.ReleaseReservationResponse.SerializeToString,
+            ),
+            'AmendReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendReservation,
+                    request_deserializer=inventory_dot_v1_dot_commands__pb2.AmendReservationRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_commands__pb2.AmendReservationResponse.SerializeToString,
             ),
             'ExtendReservation': grpc.unary_unary_rpc_method_handler(
                     servicer.ExtendReservation,
@@ -818,6 +866,33 @@ class InventoryCommands:
             '/inventory.v1.InventoryCommands/ReleaseReservation',
             inventory_dot_v1_dot_commands__pb2.ReleaseReservationRequest.SerializeToString,
             inventory_dot_v1_dot_commands__pb2.ReleaseReservationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryCommands/AmendReservation',
+            inventory_dot_v1_dot_commands__pb2.AmendReservationRequest.SerializeToString,
+            inventory_dot_v1_dot_commands__pb2.AmendReservationResponse.FromString,
             options,
             channel_credentials,
             insecure,

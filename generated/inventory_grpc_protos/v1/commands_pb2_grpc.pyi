@@ -125,13 +125,20 @@ class InventoryCommandsStub:
     """
     ReserveStock: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReserveStockRequest, _commands_pb2.ReserveStockResponse]
     """Reserves every line of a cart for a customer until an expiry time, or none of
-    them.
+    them; or, with another `mode`, what of it can be had.
 
-    It is idempotent: a second call with the same reservation, customer, order and
-    summed lines, while all of it is still held, records nothing and succeeds; the
-    expiry is neither compared nor changed. Fails with
+    The units come from stock as far as they are available, and the others wait for
+    goods, up to what is `backorderable`.
+
+    It is idempotent: a second call with the same reservation, customer, order, channel
+    and summed lines, while all of it is still held, records nothing and succeeds; the
+    expiry is neither compared nor changed. If the `mode` was not `ALL_OR_NOTHING`, the
+    lines are the same if none that was reserved has more units than are requested.
+    Fails with
     - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
-      units are available than requested,
+      units can be had than requested or, in another `mode`, none at all,
+    - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired;
+      in another `mode`, nothing of that line can be had,
     - `ALREADY_EXISTS` (`RESERVATION_EXISTS`) when the reservation id exists
       with other content,
     - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it is
@@ -151,7 +158,15 @@ class InventoryCommandsStub:
     - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
       requests more than is held,
     - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-      store does not have the units, or they are not sellable.
+      store does not have the units, they are not sellable, or they wait for goods.
+
+    With `reacquire_if_available`, a reservation that holds nothing commits units that
+    had expired, if they can be reserved from stock now. Then it fails with
+    - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`) when none of its units has expired,
+    - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`) when a line requests more than has
+      expired,
+    - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired,
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available.
     """
     ReleaseReservation: _aio.UnaryUnaryMultiCallable[_commands_pb2.ReleaseReservationRequest, _commands_pb2.ReleaseReservationResponse]
     """Releases reserved units: all held units, or the named lines.
@@ -163,6 +178,25 @@ class InventoryCommandsStub:
       longer holds any units,
     - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
       requests more than is held.
+    """
+    AmendReservation: _aio.UnaryUnaryMultiCallable[_commands_pb2.AmendReservationRequest, _commands_pb2.AmendReservationResponse]
+    """Has the reservation hold exactly the named units: more, fewer, or in other stores.
+
+    It applies to all lines or none. Only the difference is reserved or released, so its
+    own units are never in its way. Stocks that are not named then hold none. What was
+    committed stays so, and the customer, the order, the channel and the expiry stay. A
+    line with more units than before is the youngest of those that wait for goods.
+    It is idempotent: if the reservation holds exactly these units, it records nothing
+    and succeeds. Fails with
+    - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
+    - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+      longer holds any units,
+    - `FAILED_PRECONDITION` (`RETIRED`) when a line has more units than before, and its
+      product or store is retired,
+    - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
+      units can be had than requested, with those that it holds,
+    - `FAILED_PRECONDITION` (`COMMAND_TOO_LARGE`) when the reservation would have more
+      than 500 lines, with those that hold nothing any more.
     """
     ExtendReservation: _aio.UnaryUnaryMultiCallable[_commands_pb2.ExtendReservationRequest, _commands_pb2.ExtendReservationResponse]
     """Moves the expiry of a reservation to the requested time, earlier or later.
@@ -410,13 +444,20 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_commands_pb2.ReserveStockRequest, _abc.Awaitable[_commands_pb2.ReserveStockResponse]],
     ) -> _abc.Awaitable[_commands_pb2.ReserveStockResponse]:
         """Reserves every line of a cart for a customer until an expiry time, or none of
-        them.
+        them; or, with another `mode`, what of it can be had.
 
-        It is idempotent: a second call with the same reservation, customer, order and
-        summed lines, while all of it is still held, records nothing and succeeds; the
-        expiry is neither compared nor changed. Fails with
+        The units come from stock as far as they are available, and the others wait for
+        goods, up to what is `backorderable`.
+
+        It is idempotent: a second call with the same reservation, customer, order, channel
+        and summed lines, while all of it is still held, records nothing and succeeds; the
+        expiry is neither compared nor changed. If the `mode` was not `ALL_OR_NOTHING`, the
+        lines are the same if none that was reserved has more units than are requested.
+        Fails with
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
-          units are available than requested,
+          units can be had than requested or, in another `mode`, none at all,
+        - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired;
+          in another `mode`, nothing of that line can be had,
         - `ALREADY_EXISTS` (`RESERVATION_EXISTS`) when the reservation id exists
           with other content,
         - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it is
@@ -442,7 +483,15 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
           requests more than is held,
         - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when the
-          store does not have the units, or they are not sellable.
+          store does not have the units, they are not sellable, or they wait for goods.
+
+        With `reacquire_if_available`, a reservation that holds nothing commits units that
+        had expired, if they can be reserved from stock now. Then it fails with
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`) when none of its units has expired,
+        - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`) when a line requests more than has
+          expired,
+        - `FAILED_PRECONDITION` (`RETIRED`) when the product or store of a line is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`) when fewer units are available.
         """
 
     @_abc_1.abstractmethod
@@ -460,6 +509,31 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
           longer holds any units,
         - `FAILED_PRECONDITION` (`EXCEEDS_RESERVATION`, with the lines) when a line
           requests more than is held.
+        """
+
+    @_abc_1.abstractmethod
+    def AmendReservation(
+        self,
+        request: _commands_pb2.AmendReservationRequest,
+        context: _aio.ServicerContext[_commands_pb2.AmendReservationRequest, _abc.Awaitable[_commands_pb2.AmendReservationResponse]],
+    ) -> _abc.Awaitable[_commands_pb2.AmendReservationResponse]:
+        """Has the reservation hold exactly the named units: more, fewer, or in other stores.
+
+        It applies to all lines or none. Only the difference is reserved or released, so its
+        own units are never in its way. Stocks that are not named then hold none. What was
+        committed stays so, and the customer, the order, the channel and the expiry stay. A
+        line with more units than before is the youngest of those that wait for goods.
+        It is idempotent: if the reservation holds exactly these units, it records nothing
+        and succeeds. Fails with
+        - `NOT_FOUND` (`RESERVATION_NOT_FOUND`) when there is no such reservation,
+        - `FAILED_PRECONDITION` (`RESERVATION_CLOSED`, naming the state) when it no
+          longer holds any units,
+        - `FAILED_PRECONDITION` (`RETIRED`) when a line has more units than before, and its
+          product or store is retired,
+        - `FAILED_PRECONDITION` (`INSUFFICIENT_STOCK`, with the short lines) when fewer
+          units can be had than requested, with those that it holds,
+        - `FAILED_PRECONDITION` (`COMMAND_TOO_LARGE`) when the reservation would have more
+          than 500 lines, with those that hold nothing any more.
         """
 
     @_abc_1.abstractmethod

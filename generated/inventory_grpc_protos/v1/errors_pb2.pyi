@@ -100,7 +100,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_EXCEEDS_RESERVATION: _ErrorReason.ValueType  # 7
     """A line requests more units than the reservation still holds of that stock; it
-    holds none of a stock that is not in it.
+    holds none of a stock that is not in it. For `reacquire_if_available`, it requests
+    more than has expired.
 
     Code `FAILED_PRECONDITION`. A `ShortLines` names the lines, as many as fit;
     `short_lines` is the number of all.
@@ -294,7 +295,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The commands of an atomic batch would record more events together than one command
     may: 500, or 1.5 MiB of them, which the metadata tells as `bytes` in place of
     `events`. Nothing was recorded; send them in several batches. A dry run does not
-    count the bytes.
+    count the bytes. Or an amended reservation would have more `lines` than 500, with
+    those that hold nothing any more; reserve the rest under a new id.
 
     Code `FAILED_PRECONDITION`.
 
@@ -374,7 +376,8 @@ fit; `short_lines` is the number of all.
 """
 ERROR_REASON_EXCEEDS_RESERVATION: ErrorReason.ValueType  # 7
 """A line requests more units than the reservation still holds of that stock; it
-holds none of a stock that is not in it.
+holds none of a stock that is not in it. For `reacquire_if_available`, it requests
+more than has expired.
 
 Code `FAILED_PRECONDITION`. A `ShortLines` names the lines, as many as fit;
 `short_lines` is the number of all.
@@ -568,7 +571,8 @@ ERROR_REASON_COMMAND_TOO_LARGE: ErrorReason.ValueType  # 27
 """The commands of an atomic batch would record more events together than one command
 may: 500, or 1.5 MiB of them, which the metadata tells as `bytes` in place of
 `events`. Nothing was recorded; send them in several batches. A dry run does not
-count the bytes.
+count the bytes. Or an amended reservation would have more `lines` than 500, with
+those that hold nothing any more; reserve the rest under a new id.
 
 Code `FAILED_PRECONDITION`.
 

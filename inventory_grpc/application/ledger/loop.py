@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final
 
 from inventory_grpc.application.failpoints import pause
-from inventory_grpc.application.failures import CommandTooLarge, ShuttingDown, bug
+from inventory_grpc.application.failures import ShuttingDown, bug
 from inventory_grpc.application.ledger.atomic import AtomicBatch
 from inventory_grpc.application.ledger.bulk import Groups
 from inventory_grpc.application.ledger.circuit_breaker import (
@@ -39,7 +39,7 @@ from inventory_grpc.application.ledger.upkeep import Upkeep
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import EventBus, Storage, StorageError
-from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.refusals import CommandTooLarge, Refusal
 
 _log = logging.getLogger(__name__)
 

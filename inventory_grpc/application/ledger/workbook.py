@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
+from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.terms import TermsInForce, record_terms
@@ -15,7 +15,7 @@ from inventory_grpc.application.ports import Walk
 from inventory_grpc.domain.alerts import NO_ALERTS, alerts_between
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key, SubjectKey
-from inventory_grpc.domain.refusals import Refusal
+from inventory_grpc.domain.refusals import CommandTooLarge, Refusal
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.stock import Inventory

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from inventory_grpc.application.failures import CommandTooLarge
 from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.refusals import CommandTooLarge
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import KIND, encoded
 

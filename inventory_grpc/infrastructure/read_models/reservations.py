@@ -77,7 +77,7 @@ _ADD_TO_LINES: Final = (
     "ON CONFLICT (reservation, stream) DO UPDATE SET "
     "quantity = quantity + excluded.quantity, held = held + excluded.held, "
     "backordered = backordered + excluded.backordered, fenced = fenced + excluded.fenced, "
-    "amended = ifnull(excluded.amended, excluded.first)"
+    "amended = ifnull(excluded.amended, excluded.first), expire_time = excluded.expire_time"
 )
 _UPDATE_LINES: Final = (
     "WITH moved (reservation, stream, held, committed, released, expired, backordered, fenced) "
@@ -158,9 +158,9 @@ def _added(before: Row | None, fact: StockReserved, position: int) -> Row:
     units, waiting, fenced = fact.quantity, fact.backordered, fact.fenced
     if before is None:
         return units, units, waiting, fenced, position, None, fact.expire_time
-    quantity, held, backordered, taken, first, _, expire_time = before
+    quantity, held, backordered, taken, first, *_ = before
     sums = quantity + units, held + units, backordered + waiting, taken + fenced
-    return *sums, first, position, expire_time
+    return *sums, first, position, fact.expire_time
 
 
 def _moves(fact: ReservationFact) -> Sequence[int]:

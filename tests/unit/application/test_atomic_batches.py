@@ -2,11 +2,11 @@
 
 import pytest
 
-from inventory_grpc.application.failures import CommandTooLarge, WritesRefused
+from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger import expiry
 from inventory_grpc.application.outcomes import DryRun, Outcome
 from inventory_grpc.domain.product import PutProduct
-from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.refusals import CommandTooLarge, InsufficientStock
 from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.values import Never, ProductId, Span, Ttl
 from inventory_grpc.infrastructure.log.states_json import dump_outcome, load_outcome

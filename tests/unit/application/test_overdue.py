@@ -26,6 +26,7 @@ from tests.support.world import (
     TOASTERS,
     VIP,
     add,
+    amend,
     commit,
     count,
     extend,
@@ -239,3 +240,51 @@ async def test_an_expiry_is_a_command_of_its_own_over_all_lines_still_held(shop:
     assert {event.command_position for event in last} == {9}
     assert {event.cause.occur_time for event in last} == {later(30 * MINUTE)}
     assert {event.cause.request_id for event in last} == {""}
+
+
+async def test_a_late_commit_finds_units_whose_expiry_is_not_recorded_yet() -> None:
+    shop = Shop()
+    await shop.past(add(5), reserve(3, expiration=HALF_AN_HOUR))
+    shop.clock.go_on(31 * MINUTE)
+    with pytest.raises(ReservationClosed):
+        await shop.do(commit())
+    shop = Shop()
+    await shop.past(add(5), reserve(3, expiration=HALF_AN_HOUR))
+    shop.clock.go_on(31 * MINUTE)
+    outcome = await shop.do(commit(reacquire=True))
+    assert outcome.streams[0].levels == Levels(2, 0)
+    assert await shop.expired() == [R1]
+
+
+async def test_a_late_commit_lets_the_overdue_holds_of_others_go() -> None:
+    shop = Shop()
+    await shop.past(add(5), reserve(3, expiration=HALF_AN_HOUR))
+    shop.clock.go_on(31 * MINUTE)
+    with pytest.raises(ReservationClosed):
+        await shop.do(commit())
+    await shop.past(reserve(4, "other", expiration=HALF_AN_HOUR))
+    shop.clock.go_on(31 * MINUTE)
+    outcome = await shop.do(commit(reacquire=True))
+    assert outcome.streams[0].levels == Levels(2, 0)
+    assert await shop.expired() == [R1, "other"]
+
+
+async def test_an_amendment_of_what_is_overdue_is_too_late() -> None:
+    shop = Shop()
+    await shop.past(add(5), reserve(3, expiration=HALF_AN_HOUR))
+    shop.clock.go_on(31 * MINUTE)
+    with pytest.raises(ReservationClosed) as closed:
+        await shop.do(amend(2))
+    assert closed.value.state is ReservationState.EXPIRED
+
+
+async def test_an_amendment_lets_the_overdue_holds_of_others_go() -> None:
+    shop = Shop()
+    await shop.past(add(5), reserve(3, "other", expiration=HALF_AN_HOUR))
+    await shop.past(reserve(2, expiration=Never()))
+    shop.clock.go_on(31 * MINUTE)
+    await shop.do(amend(1))
+    assert await shop.expired() == []
+    outcome = await shop.do(amend(5))
+    assert outcome.streams[0].levels == Levels(5, 5)
+    assert await shop.expired() == ["other"]

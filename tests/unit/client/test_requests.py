@@ -14,6 +14,7 @@ from inventory_grpc.client import InventoryClient, Key, Line
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
+from inventory_grpc_protos.v1.commands_pb2 import ReserveMode
 from inventory_grpc_protos.v1.events_pb2 import Alert
 from inventory_grpc_protos.v1.stock_pb2 import Line as LineMessage
 from inventory_grpc_protos.v1.stock_pb2 import StockKey
@@ -72,6 +73,8 @@ def keywords(request: Message) -> dict[str, Any]:
             given |= keywords(value)
         elif field.name == "attributes":
             given["attributes"] = dict(value)
+        elif field.name == "mode":
+            given["mode"] = ReserveMode.Name(value).split("_", 2)[2]
         elif field.name == "kind":
             given["kind"] = StoreKind.Name(value).split("_", 2)[2]
         elif field.name == "kinds":
@@ -242,6 +245,12 @@ async def test_a_kind_that_does_not_exist_is_named(client: InventoryClient) -> N
             await client.put_store(store_id="lisbon", kind=kind)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=f"'{kind}' is not a kind"):
             await client.list_stores(kinds=[kind])  # type: ignore[list-item]
+
+
+async def test_a_mode_that_does_not_exist_is_named(client: InventoryClient) -> None:
+    for mode in ("partial_lines", "RESERVE_MODE_PARTIAL_LINES", "UNSPECIFIED"):
+        with pytest.raises(ValueError, match=f"'{mode}' is not a mode: ALL_OR_NOTHING, PARTIAL_"):
+            await client.reserve_stock(lines=[KETTLE], customer_id="ana", mode=mode)  # type: ignore[arg-type]
 
 
 async def test_rows_may_be_tuples_lists_or_named_ones(

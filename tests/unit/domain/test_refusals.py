@@ -7,6 +7,7 @@ from inventory_grpc.domain import refusals, reversal
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.product import Product
 from inventory_grpc.domain.refusals import (
+    CommandTooLarge,
     ExceedsReservation,
     InsufficientStock,
     InvalidValue,
@@ -63,7 +64,7 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
     ),
     (
         ReservationExists(R1),
-        "reservation r1 exists with another customer, order or cart",
+        "reservation r1 exists with another customer, order, channel or cart",
         {"reservation_id": "r1"},
     ),
     (
@@ -99,6 +100,27 @@ ONE_OF_EACH: list[tuple[Refusal, str, dict[str, str]]] = [
             "store_id": "lisbon",
             "limit": "1000000000000000",
         },
+    ),
+    (
+        CommandTooLarge(501, 500),
+        "the command has 501 events, or more, and may have 500; send it in parts",
+        {"events": "501", "limit": "500"},
+    ),
+    (
+        CommandTooLarge(2_000_000, 1_572_864, "bytes"),
+        (
+            "the command has 2,000,000 bytes of events, or more, and may have 1,572,864; "
+            "send it in parts"
+        ),
+        {"bytes": "2000000", "limit": "1572864"},
+    ),
+    (
+        CommandTooLarge(501, 500, "lines"),
+        (
+            "the reservation would have 501 lines, with those that hold nothing any more, "
+            "and may have 500; reserve the rest separately"
+        ),
+        {"lines": "501", "limit": "500"},
     ),
     (
         LevelTooHigh(ProductId("kettle"), 2**63),

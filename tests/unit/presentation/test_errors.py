@@ -41,7 +41,7 @@ EXAMPLES: list[Refusal] = [
     Retired(ProductKey(LONG.product_id)),
     refusals.ExceedsReservation([ShortLine(KETTLES, 3, 1)], R1),
     refusals.LevelTooHigh(LONG, 2 * 10**15),
-    failures.CommandTooLarge(501, 500),
+    refusals.CommandTooLarge(501, 500),
     refusals.VersionConflict(2, Inventory(LONG, Levels(10**15, 10**15), 7, NOON)),
     failures.RequestIdReused("q" * 128),
     failures.PositionAhead(9, 5),
