@@ -1,6 +1,7 @@
 """Ring-fences over gRPC: units for one channel, and the events that say when stock is out."""
 
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -76,6 +77,65 @@ async def test_a_channel_is_told_what_it_can_have(client: InventoryClient) -> No
     with pytest.raises(InvalidValue) as invalid:
         await client.check_availability(lines=lines, reservation_id="r1", channel="vip")
     assert [each.field for each in invalid.value.violations] == ["channel"]
+
+
+async def test_an_abandoned_cart_does_not_drain_the_fence(client: InventoryClient) -> None:
+    """Worked example 13 of the contract."""
+    about: dict[str, Any] = {"customer_id": "ana", "channel": "vip"}
+    await client.add_stock(**KETTLES, quantity=10)
+    await client.fence_stock(**VIP, delta=4)
+    cart = await client.reserve_stock(
+        **about, lines=[("kettle", "lisbon", 3)], ttl=timedelta(seconds=1)
+    )
+    assert [shown(stock) for stock in cart.stocks] == [(10, 3, 6, {"vip": 1})]
+    assert cart.reservation.channel == "vip"
+    async with aclosing(client.events(event_types=["ReservationExpired"])) as events:
+        expired = await anext(events)
+    assert (shown(expired.after), expired.reservation_expired.fenced) == ((10, 0, 6, {"vip": 4}), 3)
+    cart = await client.reserve_stock(**about, lines=[("kettle", "lisbon", 6)], reservation_id="r2")
+    assert [shown(stock) for stock in cart.stocks] == [(10, 6, 4, {})]
+    part = await client.release_reservation(reservation_id="r2", lines=[("kettle", "lisbon", 3)])
+    assert [shown(stock) for stock in part.stocks] == [(10, 3, 6, {"vip": 1})]
+    sold = await client.commit_reservation(reservation_id="r2", lines=[("kettle", "lisbon", 3)])
+    assert [shown(stock) for stock in sold.stocks] == [(7, 0, 6, {"vip": 1})]
+    reserved, released, committed = (await client.list_events(reservation_ids=["r2"])).events
+    assert reserved.stock_reserved.fenced == 4
+    assert released.reservation_released.fenced == 1
+    assert committed.reservation_committed.fenced == 3
+
+
+async def test_lost_goods_leave_the_fence_hollow(client: InventoryClient) -> None:
+    """The first half of worked example 14 of the contract."""
+    await client.add_stock(**KETTLES, quantity=10)
+    await client.fence_stock(**VIP, delta=4)
+    await client.reserve_stock(lines=[("kettle", "lisbon", 6)], customer_id="ben")
+    lost = await client.adjust_stock(**KETTLES, delta=-3, reason="lost")
+    assert (shown(lost.stock), lost.stock.shortfall) == ((7, 6, 0, {"vip": 4}), 0)
+    about: dict[str, Any] = {"customer_id": "ana", "channel": "vip"}
+    with pytest.raises(InsufficientStock, match="2 requested, 1 available"):
+        await client.reserve_stock(**about, lines=[("kettle", "lisbon", 2)])
+    one = await client.reserve_stock(**about, lines=[("kettle", "lisbon", 1)])
+    assert [shown(stock) for stock in one.stocks] == [(7, 7, 0, {"vip": 3})]
+
+
+async def test_complaint_15_a_cart_gets_what_the_page_says(client: InventoryClient) -> None:
+    """One rule says what is available to pages and to carts, for each channel."""
+    await client.add_stock(**KETTLES, quantity=10)
+    await client.fence_stock(**VIP, delta=4)
+    await client.reserve_stock(lines=[("kettle", "lisbon", 5)], customer_id="ben")
+    stock = (await client.get_stock(**KETTLES)).stock
+    for channel, there in (("", 1), ("web", 1), ("vip", 5)):
+        told = await client.check_availability(lines=[("kettle", "lisbon", 9)], channel=channel)
+        assert [line.available for line in told.lines] == [there]
+        assert channel == "vip" or there == stock.available
+        about: dict[str, Any] = {"customer_id": "ana", "channel": channel}
+        with pytest.raises(InsufficientStock) as refusal:
+            await client.reserve_stock(**about, lines=[("kettle", "lisbon", there + 1)])
+        assert [line.available for line in refusal.value.lines] == [there]
+        tried = await client.reserve_stock(
+            **about, lines=[("kettle", "lisbon", there)], dry_run=True
+        )
+        assert tried.stocks[0].reserved == 5 + there
 
 
 async def test_units_are_moved_between_fences_in_one_batch_or_not_at_all(caller: Caller) -> None:
