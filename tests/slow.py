@@ -28,6 +28,7 @@ _MANY_PROCESSES: Final = (
 _LARGE_FILES: Final = (
     "tests/integration/test_bench_in_process.py",
     "tests/integration/test_many_due.py",
+    "tests/integration/test_wide_expiry.py",
     "tests/robustness/test_killed_upgrade.py",
 )
 

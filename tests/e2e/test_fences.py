@@ -106,9 +106,7 @@ async def test_an_abandoned_cart_does_not_drain_the_fence(client: InventoryClien
 
 async def test_lost_goods_leave_the_fence_hollow(client: InventoryClient) -> None:
     """The first half of worked example 14 of the contract."""
-    await client.add_stock(**KETTLES, quantity=10)
-    await client.fence_stock(**VIP, delta=4)
-    await client.reserve_stock(lines=[("kettle", "lisbon", 6)], customer_id="ben")
+    await _six_of_ten_are_promised_beside_the_fence(client)
     lost = await client.adjust_stock(**KETTLES, delta=-3, reason="lost")
     assert (shown(lost.stock), lost.stock.shortfall) == ((7, 6, 0, {"vip": 4}), 0)
     about: dict[str, Any] = {"customer_id": "ana", "channel": "vip"}
@@ -116,6 +114,27 @@ async def test_lost_goods_leave_the_fence_hollow(client: InventoryClient) -> Non
         await client.reserve_stock(**about, lines=[("kettle", "lisbon", 2)])
     one = await client.reserve_stock(**about, lines=[("kettle", "lisbon", 1)])
     assert [shown(stock) for stock in one.stocks] == [(7, 7, 0, {"vip": 3})]
+
+
+async def test_what_waits_takes_nothing_from_a_fence(client: InventoryClient) -> None:
+    """The second half of worked example 14 of the contract."""
+    await _six_of_ten_are_promised_beside_the_fence(client)
+    await client.set_policy(**KETTLES, backorder_limit=9)
+    cart = await client.reserve_stock(lines=[("kettle", "lisbon", 4)], customer_id="ben")
+    (stock,) = cart.stocks
+    assert (shown(stock), stock.backordered, stock.backorderable) == ((10, 10, 0, {"vip": 4}), 4, 5)
+    about: dict[str, Any] = {"customer_id": "ana", "channel": "vip", "in_stock_only": True}
+    with pytest.raises(InsufficientStock, match="5 requested, 4 available"):
+        await client.reserve_stock(**about, lines=[("kettle", "lisbon", 5)])
+    vip = await client.reserve_stock(**about, lines=[("kettle", "lisbon", 4)])
+    assert [shown(stock) for stock in vip.stocks] == [(10, 14, 0, {})]
+    assert vip.stocks[0].shortfall == 0
+
+
+async def _six_of_ten_are_promised_beside_the_fence(client: InventoryClient) -> None:
+    await client.add_stock(**KETTLES, quantity=10)
+    await client.fence_stock(**VIP, delta=4)
+    await client.reserve_stock(lines=[("kettle", "lisbon", 6)], customer_id="ben")
 
 
 async def test_complaint_15_a_cart_gets_what_the_page_says(client: InventoryClient) -> None:

@@ -26,9 +26,6 @@ MAX_LOOKED_AT: Final = 1_000
 MAX_RECORDED: Final = 500
 """Stocks whose terms one step of walks records."""
 
-AT_ONCE: Final = 100
-"""Stocks whose terms one command of the server records, so that its events fit in a message."""
-
 
 class TermsInForce:
     """The terms that stocks may have other than recorded.
@@ -128,8 +125,7 @@ def record_terms(
             break
         if fact := terms.change(book.recorded_state(stock_id), book, subject):
             changes.append((stock_id, fact))
-    for first in range(0, len(changes), AT_ONCE):
-        book.append_own(changes[first : first + AT_ONCE], Cause())
+    book.append_own(changes, Cause())
     return stock_ids
 
 

@@ -24,6 +24,10 @@ from inventory_grpc.domain.values import EventAt, Instant, StockId, new
 _FILLING: Final = "goods that came in are being given to backorders; try again"
 
 
+OWN_AT_ONCE: Final = 100
+"""Events of a command of the server itself; as many of any size fit in a message."""
+
+
 @dataclass(eq=False)
 class NotRead(Exception):
     """A batch needs this data before it can continue."""
@@ -269,8 +273,12 @@ class Workbook:
             self.terms.begin(key, position)
 
     def append_own(self, changes: Sequence[Change], cause: Cause) -> None:
-        """Append the facts of a command of the server itself, which comes before a caller's."""
-        self.append(changes, cause)
+        """Append the facts of the server itself, which come before a caller's command.
+
+        Many of them are several commands, since nobody could send less if one were too large.
+        """
+        for first in range(0, len(changes), OWN_AT_ONCE):
+            self.append(changes[first : first + OWN_AT_ONCE], cause)
         self.own.update(key for key, _ in changes)
 
     def recorded_about(self, stream: Key) -> Collection[Key]:
