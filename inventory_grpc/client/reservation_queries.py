@@ -50,6 +50,7 @@ class ReservationQueries:
         states: Iterable[State] = (),
         product_id: str = "",
         store_id: str = "",
+        backordered: bool = False,
         page_size: int = 0,
         page_token: str = "",
         min_position: int = 0,
@@ -57,8 +58,9 @@ class ReservationQueries:
     ) -> pb.ListReservationsResponse:
         """Return a page of the reservations that match every filter, newest first.
 
-        *states* is a list of `ACTIVE`, `COMMITTED`, `RELEASED`, `EXPIRED`. An empty filter
-        matches all.
+        *states* is a list of `ACTIVE`, `COMMITTED`, `RELEASED`, `EXPIRED`. With *backordered*,
+        only those match of which a line, of that product and store, waits for goods. An empty
+        filter matches all.
 
         Raises:
             ValueError: a state is not one of these.
@@ -75,11 +77,43 @@ class ReservationQueries:
             states=_states(states),
             product_id=product_id,
             store_id=store_id,
+            backordered=backordered,
             page_size=page_size,
             page_token=page_token,
             min_position=min_position,
         )
         return await self._calls(lambda on: on.queries.ListReservations, request, timeout)
+
+    async def list_reservations_at_risk(  # noqa: PLR0913  as above
+        self,
+        *,
+        product_ids: Iterable[str] = (),
+        store_ids: Iterable[str] = (),
+        customer_id: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109  as above
+    ) -> pb.ListReservationsAtRiskResponse:
+        """Return a page of the promises that cannot be kept with the goods there are.
+
+        They are ordered by product and store, and the newest promise comes first. *product_ids*
+        and *store_ids* are lists of at most 100. An empty filter matches all.
+
+        Raises:
+            InventoryError: one of those that every query may raise, see `StockQueries`.
+        """
+        messages.text("customer_id", customer_id)
+        request = messages.made(
+            pb.ListReservationsAtRiskRequest,
+            product_ids=messages.strings("product_ids", product_ids),
+            store_ids=messages.strings("store_ids", store_ids),
+            customer_id=customer_id,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=min_position,
+        )
+        return await self._calls(lambda on: on.queries.ListReservationsAtRisk, request, timeout)
 
 
 def _states(given: Iterable[State]) -> Sequence[ReservationState.ValueType]:

@@ -145,6 +145,9 @@ class StockQueries:
         product_ids: Iterable[str] = (),
         store_ids: Iterable[str] = (),
         max_available: int | None = None,
+        low_stock: bool = False,
+        short: bool = False,
+        backordered: bool = False,
         page_size: int = 0,
         page_token: str = "",
         min_position: int = 0,
@@ -153,7 +156,9 @@ class StockQueries:
         """Return a page of the stocks that match every filter, ordered by product and store.
 
         *product_ids* and *store_ids* are lists of at most 100; an empty list matches all.
-        *max_available* matches stocks with at most that many available units.
+        *max_available* matches stocks with at most that many available units; *low_stock*,
+        *short* and *backordered* match only stocks that are low, or have a shortfall, or units
+        that wait for goods.
 
         Raises:
             InventoryError: one of those that every query may raise, see `StockQueries`.
@@ -163,6 +168,9 @@ class StockQueries:
             product_ids=messages.strings("product_ids", product_ids),
             store_ids=messages.strings("store_ids", store_ids),
             max_available=max_available,
+            low_stock=low_stock,
+            short=short,
+            backordered=backordered,
             page_size=page_size,
             page_token=page_token,
             min_position=min_position,

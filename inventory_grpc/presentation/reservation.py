@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, assert_never
 
+from inventory_grpc.application.queries.at_risk import AtRiskQuery, RiskKey
 from inventory_grpc.application.queries.reservation import ReservationQuery, find_reservation
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.amending import AmendReservation
@@ -177,10 +178,45 @@ def _query(check: Validator, request: queries_pb2.ListReservationsRequest) -> Re
         check.choices("states", request.states, _STATES, "must be a state of a reservation"),
         check.optional_value(ProductId, "product_id", request.product_id) or "",
         check.optional_value(StoreId, "store_id", request.store_id) or "",
+        request.backordered,
         int(before[0]) if before else None,
         check.caller.scope,
         limit=page_tokens.size(check, request.page_size),
     )
+
+
+async def list_reservations_at_risk(
+    queries: Queries, request: queries_pb2.ListReservationsAtRiskRequest, call: Call
+) -> queries_pb2.ListReservationsAtRiskResponse:
+    position = page_tokens.position
+    with Validator(call.caller) as check:
+        after = page_tokens.last_key(
+            check, request, request.page_token, ProductId, StoreId, position, position
+        )
+        query = AtRiskQuery(
+            check.values(ProductId, "product_ids", request.product_ids),
+            check.stores("store_ids", request.store_ids),
+            check.optional_value(CustomerId, "customer_id", request.customer_id) or "",
+            RiskKey(after[0], after[1], int(after[2]), int(after[3])) if after else None,
+            limit=page_tokens.size(check, request.page_size),
+        )
+        at_least = check.number("min_position", request.min_position, 0)
+    reading = await queries.latest(at_least).read(query)
+    response = queries_pb2.ListReservationsAtRiskResponse(as_of_position=reading.as_of)
+    for row in reading.value.rows:
+        response.lines.add(
+            reservation_id=row.reservation_id,
+            customer_id=row.customer_id,
+            order_id=row.order_id or "",
+            product_id=row.stock_id.product_id,
+            store_id=row.stock_id.store_id,
+            held=row.held,
+            at_risk=row.at_risk,
+            cause=queries_pb2.RISK_CAUSE_SHORT,
+        )
+    if reading.value.after is not None:
+        response.next_page_token = page_tokens.token(request, *reading.value.after)
+    return response
 
 
 def commands(default: Expiration) -> Sequence[CommandRow]:
@@ -199,4 +235,5 @@ def commands(default: Expiration) -> Sequence[CommandRow]:
 QUERIES: Final = (
     QueryRow("GetReservation", get_reservation),
     QueryRow("ListReservations", list_reservations),
+    QueryRow("ListReservationsAtRisk", list_reservations_at_risk),
 )

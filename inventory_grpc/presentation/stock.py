@@ -159,6 +159,9 @@ async def list_stock(
             check.values(ProductId, "product_ids", request.product_ids),
             check.stores("store_ids", request.store_ids),
             max_available,
+            request.low_stock,
+            request.short,
+            request.backordered,
             (after[0], after[1]) if after else None,
             limit=page_tokens.size(check, request.page_size),
         )

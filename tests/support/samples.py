@@ -91,11 +91,23 @@ _OTHERS: Final[list[Message]] = [
     queries_pb2.CheckAvailabilityRequest(lines=[_line(4)], reservation_id=CART, in_stock_only=True),
     queries_pb2.GetProductInventoryRequest(product_id="kettle"),
     queries_pb2.ListStockRequest(
-        product_ids=["kettle"], store_ids=["lisbon"], max_available=1_000_000_000
+        product_ids=["kettle"],
+        store_ids=["lisbon"],
+        max_available=1_000_000_000,
+        low_stock=True,
+        short=True,
+        backordered=True,
     ),
     queries_pb2.GetReservationRequest(reservation_id=CART),
     queries_pb2.ListReservationsRequest(
-        **KETTLES, customer_id="ana", order_id="order-1", states=[RESERVATION_STATE_ACTIVE]
+        **KETTLES,
+        customer_id="ana",
+        order_id="order-1",
+        states=[RESERVATION_STATE_ACTIVE],
+        backordered=True,
+    ),
+    queries_pb2.ListReservationsAtRiskRequest(
+        product_ids=["kettle"], store_ids=["lisbon"], customer_id="ana"
     ),
     queries_pb2.GetProductRequest(product_id="kettle"),
     queries_pb2.ListProductsRequest(skus=["K-1"], states=[ENTRY_STATE_ACTIVE]),

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from inventory_grpc.application.ledger.fills import MAX_FILLS
 from inventory_grpc.application.ledger.loop import GIVE_UP_SECONDS
 from inventory_grpc.application.queries.events import MAX_STEPS
 from inventory_grpc.client.calls import FIRST_WAIT, LONGEST_WAIT
@@ -25,7 +26,7 @@ from inventory_grpc.domain.values import (
     Text,
 )
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
-from inventory_grpc.infrastructure.read_models import reservation_reads, stocks
+from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc.infrastructure.sqlite.head_poll import POLL_SECONDS
 from inventory_grpc.infrastructure.sqlite.schema import FORMAT
@@ -45,6 +46,7 @@ from inventory_grpc.server.worker_link import BEAT_SECONDS
 from inventory_grpc.settings import Settings
 from tests.support.documents import (
     API,
+    BACKORDERS,
     CATALOGUE,
     CLIENTS,
     CONTRIBUTING,
@@ -102,7 +104,7 @@ TOLD: Final = [
     (API, f"Without one, a call has {deadline.MAX_SECONDS:.0f} seconds."),
     (API, f"At most {MAX_VIOLATIONS} violations are named"),
     (API, f"in pages of {DEFAULT_SIZE} rows, or as many as `page_size` says, up to {MAX_SIZE:,}."),
-    (API, f"({stocks.MAX_SCANNED:,} stocks, {reservation_reads.MAX_SCANNED:,} reservations"),
+    (API, f"({stock_lists.MAX_SCANNED:,} stocks, {reservation_reads.MAX_SCANNED:,} reservations"),
     (API, f"or {EVENTS_A_PAGE:,} events)"),
     (API, f"up to {MAX_VALUES} values each"),
     (API, f"after {DEFAULT_HEARTBEAT / Instant.SECOND:.0f} seconds of silence"),
@@ -117,6 +119,8 @@ TOLD: Final = [
     (HANDBOOK, f"after {QUIET_SECONDS:.0f} s without a sign"),
     (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
     (HANDBOOK, f"log its name after {REPORT_SECONDS:.0f} s"),
+    (BACKORDERS, f"more than {MAX_FILLS} lines at once"),
+    (API, f"{at_risk.MAX_SCANNED:,} reservations, lines at risk or stores"),
     (CATALOGUE, f"`sku`, `name`: {Text.MAX_BYTES} bytes each; `attributes`: {MAX_ATTRIBUTES},"),
     (CATALOGUE, f"keys of {MAX_ATTRIBUTE_KEY_BYTES} bytes and values of {Text.MAX_BYTES} |"),
     (CATALOGUE, f"`name`: {Text.MAX_BYTES} bytes; `kind`; `groups`: {MAX_GROUPS} |"),

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from inventory_grpc_protos.v1 import catalogue_pb2 as _catalogue_pb2
 from inventory_grpc_protos.v1 import policies_pb2 as _policies_pb2
 from inventory_grpc_protos.v1 import stock_pb2 as _stock_pb2
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RiskCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RiskCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RiskCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RISK_CAUSE_UNSPECIFIED: _RiskCause.ValueType  # 0
+    """Never sent."""
+    RISK_CAUSE_SHORT: _RiskCause.ValueType  # 1
+    """More units are promised from stock than are sellable, and the newest promises are
+    the first to miss them.
+    """
+
+class RiskCause(_RiskCause, metaclass=_RiskCauseEnumTypeWrapper):
+    """Why a promise is at risk."""
+
+RISK_CAUSE_UNSPECIFIED: RiskCause.ValueType  # 0
+"""Never sent."""
+RISK_CAUSE_SHORT: RiskCause.ValueType  # 1
+"""More units are promised from stock than are sellable, and the newest promises are
+the first to miss them.
+"""
+Global___RiskCause: _TypeAlias = RiskCause  # noqa: Y015
 
 @_typing.final
 class GetStockRequest(_message.Message):
@@ -387,11 +412,20 @@ class ListStockRequest(_message.Message):
     PRODUCT_IDS_FIELD_NUMBER: _builtins.int
     STORE_IDS_FIELD_NUMBER: _builtins.int
     MAX_AVAILABLE_FIELD_NUMBER: _builtins.int
+    LOW_STOCK_FIELD_NUMBER: _builtins.int
+    SHORT_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     max_available: _builtins.int
     """Only stocks with at most this many available units, 0 or more. Unset: any."""
+    low_stock: _builtins.bool
+    """If true, only stocks that are low."""
+    short: _builtins.bool
+    """If true, only stocks with a `shortfall`."""
+    backordered: _builtins.bool
+    """If true, only stocks with `backordered` units."""
     page_size: _builtins.int
     """The most rows of a page. 0 or unset: 100; more than 1,000 counts as 1,000;
     negative is `INVALID_VALUE`. A page also ends at 1 MiB, but never before its first
@@ -420,13 +454,16 @@ class ListStockRequest(_message.Message):
         product_ids: _abc.Iterable[_builtins.str] | None = ...,
         store_ids: _abc.Iterable[_builtins.str] | None = ...,
         max_available: _builtins.int | None = ...,
+        low_stock: _builtins.bool = ...,
+        short: _builtins.bool = ...,
+        backordered: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_available", b"_max_available", "max_available", b"max_available"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_available", b"_max_available", "max_available", b"max_available", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "product_ids", b"product_ids", "store_ids", b"store_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_available", b"_max_available", "backordered", b"backordered", "low_stock", b"low_stock", "max_available", b"max_available", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "product_ids", b"product_ids", "short", b"short", "store_ids", b"store_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_available: _TypeAlias = _typing.Literal["max_available"]  # noqa: Y015
     _WhichOneofArgType__max_available: _TypeAlias = _typing.Literal["_max_available", b"_max_available"]  # noqa: Y015
@@ -541,6 +578,7 @@ class ListReservationsRequest(_message.Message):
     STATES_FIELD_NUMBER: _builtins.int
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     STORE_ID_FIELD_NUMBER: _builtins.int
+    BACKORDERED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
@@ -552,6 +590,8 @@ class ListReservationsRequest(_message.Message):
     """Only those with a line of this product."""
     store_id: _builtins.str
     """Only those with a line in this store; with `product_id`, with a line of this stock."""
+    backordered: _builtins.bool
+    """If true, only those of which such a line waits for goods."""
     page_size: _builtins.int
     """The most rows of a page. 0 or unset: 100; more than 1,000 counts as 1,000;
     negative is `INVALID_VALUE`. A page also ends at 1 MiB, but never before its first
@@ -578,13 +618,14 @@ class ListReservationsRequest(_message.Message):
         states: _abc.Iterable[_stock_pb2.ReservationState.ValueType] | None = ...,
         product_id: _builtins.str = ...,
         store_id: _builtins.str = ...,
+        backordered: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "min_position", b"min_position", "order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "states", b"states", "store_id", b"store_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backordered", b"backordered", "customer_id", b"customer_id", "min_position", b"min_position", "order_id", b"order_id", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "states", b"states", "store_id", b"store_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -625,6 +666,146 @@ class ListReservationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListReservationsResponse: _TypeAlias = ListReservationsResponse  # noqa: Y015
+
+@_typing.final
+class ListReservationsAtRiskRequest(_message.Message):
+    """A filter of promises at risk. A row must match every filter; an empty one matches all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_IDS_FIELD_NUMBER: _builtins.int
+    STORE_IDS_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    customer_id: _builtins.str
+    """Only those of this customer. Which units are at risk does not depend on it."""
+    page_size: _builtins.int
+    """The most rows of a page. 0 or unset: 100; more than 1,000 counts as 1,000;
+    negative is `INVALID_VALUE`. A page also ends at 1 MiB, but never before its first
+    row.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page; all fields but `page_size` and
+    `min_position` must be as in that request. Empty: the first page. A token of
+    another request is `INVALID_VALUE`.
+    """
+    min_position: _builtins.int
+    """The answer is at least as new as this position. A position beyond the log fails
+    at once with `POSITION_AHEAD`. 0 or unset: any.
+    """
+    @_builtins.property
+    def product_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these products, at most 100."""
+
+    @_builtins.property
+    def store_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only in these stores, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        product_ids: _abc.Iterable[_builtins.str] | None = ...,
+        store_ids: _abc.Iterable[_builtins.str] | None = ...,
+        customer_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "product_ids", b"product_ids", "store_ids", b"store_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReservationsAtRiskRequest: _TypeAlias = ListReservationsAtRiskRequest  # noqa: Y015
+
+@_typing.final
+class ListReservationsAtRiskResponse(_message.Message):
+    """A page of promises at risk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Send it as `page_token` to get the next page. Only an empty token means the end;
+    a page that is not full does not.
+    """
+    as_of_position: _builtins.int
+    """The position of the log that the answer reflects. Send it as `min_position` to get
+    no older answer.
+    """
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineAtRisk]:
+        """The lines at risk, by product, then by store, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___LineAtRisk] | None = ...,
+        next_page_token: _builtins.str = ...,
+        as_of_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_position", b"as_of_position", "lines", b"lines", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReservationsAtRiskResponse: _TypeAlias = ListReservationsAtRiskResponse  # noqa: Y015
+
+@_typing.final
+class LineAtRisk(_message.Message):
+    """A line of a reservation of which units are promised, and cannot be delivered for now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    AT_RISK_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    """The reservation."""
+    customer_id: _builtins.str
+    """Its customer."""
+    order_id: _builtins.str
+    """Its order, as `Reservation.order_id` shows it."""
+    product_id: _builtins.str
+    """The product."""
+    store_id: _builtins.str
+    """The store."""
+    held: _builtins.int
+    """The units that the line holds, also those at no risk."""
+    at_risk: _builtins.int
+    """The units at risk, 1 or more."""
+    cause: Global___RiskCause.ValueType
+    """Why they are at risk."""
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+        product_id: _builtins.str = ...,
+        store_id: _builtins.str = ...,
+        held: _builtins.int = ...,
+        at_risk: _builtins.int = ...,
+        cause: Global___RiskCause.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_risk", b"at_risk", "cause", b"cause", "customer_id", b"customer_id", "held", b"held", "order_id", b"order_id", "product_id", b"product_id", "reservation_id", b"reservation_id", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LineAtRisk: _TypeAlias = LineAtRisk  # noqa: Y015
 
 @_typing.final
 class GetProductRequest(_message.Message):

@@ -86,6 +86,11 @@ class InventoryQueriesStub:
                 request_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.SerializeToString,
                 response_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
+        self.ListReservationsAtRisk = channel.unary_unary(
+                '/inventory.v1.InventoryQueries/ListReservationsAtRisk',
+                request_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskRequest.SerializeToString,
+                response_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskResponse.FromString,
+                _registered_method=True)
         self.GetProduct = channel.unary_unary(
                 '/inventory.v1.InventoryQueries/GetProduct',
                 request_serializer=inventory_dot_v1_dot_queries__pb2.GetProductRequest.SerializeToString,
@@ -210,6 +215,21 @@ class InventoryQueriesServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReservationsAtRisk(self, request, context):
+        """Lists the promises that cannot be kept with the goods there are, by product, then by
+        store, the newest promise first.
+
+        Of each stock with a `shortfall`, these are the units that do not wait for goods of
+        the newest lines, until their sum is the `shortfall`. Commits are first come, first
+        served all the same: the list says whom to tell, and refuses nobody.
+
+        For a page at most 10,000 lines are scanned, however few of them match; so a page may
+        have few rows, or none, and not be the last.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetProduct(self, request, context):
         """Returns one product of the catalogue.
 
@@ -302,6 +322,11 @@ def add_InventoryQueriesServicer_to_server(servicer, server):
                     servicer.ListReservations,
                     request_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.FromString,
                     response_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.SerializeToString,
+            ),
+            'ListReservationsAtRisk': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReservationsAtRisk,
+                    request_deserializer=inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskRequest.FromString,
+                    response_serializer=inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskResponse.SerializeToString,
             ),
             'GetProduct': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProduct,
@@ -540,6 +565,33 @@ class InventoryQueries:
             '/inventory.v1.InventoryQueries/ListReservations',
             inventory_dot_v1_dot_queries__pb2.ListReservationsRequest.SerializeToString,
             inventory_dot_v1_dot_queries__pb2.ListReservationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReservationsAtRisk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inventory.v1.InventoryQueries/ListReservationsAtRisk',
+            inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskRequest.SerializeToString,
+            inventory_dot_v1_dot_queries__pb2.ListReservationsAtRiskResponse.FromString,
             options,
             channel_credentials,
             insecure,

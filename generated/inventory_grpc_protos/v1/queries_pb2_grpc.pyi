@@ -76,6 +76,17 @@ class InventoryQueriesStub:
 
     An unknown customer, order, product or store gives an empty list.
     """
+    ListReservationsAtRisk: _aio.UnaryUnaryMultiCallable[_queries_pb2.ListReservationsAtRiskRequest, _queries_pb2.ListReservationsAtRiskResponse]
+    """Lists the promises that cannot be kept with the goods there are, by product, then by
+    store, the newest promise first.
+
+    Of each stock with a `shortfall`, these are the units that do not wait for goods of
+    the newest lines, until their sum is the `shortfall`. Commits are first come, first
+    served all the same: the list says whom to tell, and refuses nobody.
+
+    For a page at most 10,000 lines are scanned, however few of them match; so a page may
+    have few rows, or none, and not be the last.
+    """
     GetProduct: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductRequest, _queries_pb2.GetProductResponse]
     """Returns one product of the catalogue.
 
@@ -210,6 +221,23 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         reservations, or none, and not be the last.
 
         An unknown customer, order, product or store gives an empty list.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReservationsAtRisk(
+        self,
+        request: _queries_pb2.ListReservationsAtRiskRequest,
+        context: _aio.ServicerContext[_queries_pb2.ListReservationsAtRiskRequest, _abc.Awaitable[_queries_pb2.ListReservationsAtRiskResponse]],
+    ) -> _abc.Awaitable[_queries_pb2.ListReservationsAtRiskResponse]:
+        """Lists the promises that cannot be kept with the goods there are, by product, then by
+        store, the newest promise first.
+
+        Of each stock with a `shortfall`, these are the units that do not wait for goods of
+        the newest lines, until their sum is the `shortfall`. Commits are first come, first
+        served all the same: the list says whom to tell, and refuses nobody.
+
+        For a page at most 10,000 lines are scanned, however few of them match; so a page may
+        have few rows, or none, and not be the last.
         """
 
     @_abc_1.abstractmethod

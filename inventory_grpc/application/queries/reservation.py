@@ -22,6 +22,8 @@ class ReservationQuery(Query[Listing[tuple[int, Reservation], int]]):
     states: frozenset[ReservationState] = frozenset()
     product_id: str = ""
     store_id: str = ""
+    backordered: bool = False
+    """Whether only reservations are listed of which such a line waits for goods."""
     before: int | None = None
     scope: Scope = EVERYWHERE
     """Only reservations with every line in scope."""

@@ -68,6 +68,10 @@ class StockQuery(Query[Listing[Inventory, StockKey]]):
     product_ids: frozenset[str] = frozenset()
     store_ids: frozenset[str] = frozenset()
     max_available: int | None = None
+    low_stock: bool = False
+    """Whether only stocks are listed that are low; likewise the next two."""
+    short: bool = False
+    backordered: bool = False
     after: StockKey | None = None
     limit: int = PAGE_LIMIT
 

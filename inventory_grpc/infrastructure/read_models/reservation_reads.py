@@ -30,7 +30,7 @@ from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.read_models.policies import find_policies
 from inventory_grpc.infrastructure.read_models.products import find_products
 from inventory_grpc.infrastructure.read_models.read_model import Find, in_scope
-from inventory_grpc.infrastructure.read_models.stocks import find_stocks
+from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.read_models.stores import find_stores
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
@@ -58,6 +58,9 @@ _OWN_LINES: Final = (
     "reservation_lines AS own CROSS JOIN streams USING (stream) "
     "WHERE own.reservation = reservations.reservation"
 )
+
+
+_WAITING: Final = "SELECT reservation FROM reservation_lines WHERE backordered > 0"
 
 
 class _Source(NamedTuple):
@@ -135,6 +138,8 @@ def list_reservations(
 
 def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
     """Return the sources that together have all matching reservations, in order."""
+    if query.backordered and _is_rare_to_wait(connection):
+        return [_Source(f"reservations.reservation IN ({_WAITING})", [])]
     if query.order_id:
         return [_Source("order_id = ?", [query.order_id])]
     if query.customer_id:
@@ -152,6 +157,15 @@ def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_
                 _Source("line.stream = ?", [int(str(stream))], lines, rows) for (stream,) in streams
             ]
     return [_Source("1", [])]
+
+
+def _is_rare_to_wait(connection: apsw.Connection) -> bool:
+    """Return whether so few lines wait for goods that all of them can be read for a page."""
+    number: int = connection.execute(
+        f"SELECT count(*) FROM ({_WAITING} LIMIT ?)",  # noqa: S608  as above
+        (MAX_SCANNED + 1,),
+    ).get
+    return number <= MAX_SCANNED
 
 
 def _scan(
@@ -192,6 +206,8 @@ def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:
         terms.append(f"+state IN ({', '.join('?' * len(query.states))})")
         bindings += sorted(state.value for state in query.states)
     stock, ids = _of_stock(query)
+    if query.backordered:
+        stock = " AND ".join((*filter(None, [stock]), "own.backordered > 0"))
     if stock:
         terms.append(f"EXISTS (SELECT 1 FROM {_OWN_LINES} AND {stock})")  # noqa: S608  as above
         bindings += ids

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import apsw
 
+from inventory_grpc.application.queries.at_risk import AtRiskQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.domain.reservation import ReservationState
@@ -21,6 +22,7 @@ from inventory_grpc.domain.reservation_facts import (
 )
 from inventory_grpc.domain.values import Instant, OrderId, ReservationId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.read_models.at_risk import list_at_risk
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel
 from inventory_grpc.infrastructure.read_models.reservation_reads import (
     list_reservations,
@@ -58,7 +60,7 @@ CREATE TABLE reservation_lines (
   backordered INTEGER NOT NULL DEFAULT 0 CHECK (backordered >= 0),
   fenced      INTEGER NOT NULL DEFAULT 0 CHECK (fenced >= 0),
   first       INTEGER NOT NULL,  -- the position of its first `StockReserved`
-  amended     INTEGER,           -- that of its last one, if it has several
+  amended     INTEGER,           -- that of its last one, if the reservation is older
   since       INTEGER NOT NULL AS (ifnull(amended, first)),
   expire_time INTEGER,
   PRIMARY KEY (reservation, stream),
@@ -67,6 +69,7 @@ CREATE TABLE reservation_lines (
 CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
+CREATE INDEX lines_amended ON reservation_lines (stream, amended) WHERE amended IS NOT NULL;
 CREATE INDEX lines_waiting ON reservation_lines (stream, since) WHERE backordered > 0;
 """
 
@@ -119,7 +122,8 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
         kind = type(fact)
         if kind is StockReserved:
             line = number, stream
-            added[line] = _added(added.get(line), fact, event.position)
+            is_first = number in {event.command_position, event.position}
+            added[line] = _added(added.get(line), fact, event.position, is_first=is_first)
             if event.position == number:
                 about = fact.customer_id, fact.order_id, event.cause.reference
                 times = event.record_time, fact.expire_time
@@ -153,11 +157,15 @@ def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> 
     )
 
 
-def _added(before: Row | None, fact: StockReserved, position: int) -> Row:
-    """Return the values of a line in `_ADD_TO_LINES`, with *fact* added to those *before*."""
+def _added(before: Row | None, fact: StockReserved, position: int, *, is_first: bool) -> Row:
+    """Return the values of a line in `_ADD_TO_LINES`, with *fact* added to those *before*.
+
+    Only lines of the reservation's first command are as old as the reservation.
+    """
     units, waiting, fenced = fact.quantity, fact.backordered, fact.fenced
     if before is None:
-        return units, units, waiting, fenced, position, None, fact.expire_time
+        amended = None if is_first else position
+        return units, units, waiting, fenced, position, amended, fact.expire_time
     quantity, held, backordered, taken, first, *_ = before
     sums = quantity + units, held + units, backordered + waiting, taken + fenced
     return *sums, first, position, fact.expire_time
@@ -224,5 +232,9 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     frozenset(FACTS),
     states={ReservationId: reservation_now},
-    answers={ReservationQuery: list_reservations, StocksById: stocks_beside},
+    answers={
+        ReservationQuery: list_reservations,
+        StocksById: stocks_beside,
+        AtRiskQuery: list_at_risk,
+    },
 )

@@ -12,7 +12,7 @@ from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
 from inventory_grpc.infrastructure.log.chain import NumberedEvent, bits
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
-from inventory_grpc.infrastructure.read_models import stocks
+from inventory_grpc.infrastructure.read_models import stock_reads
 from inventory_grpc.infrastructure.sqlite.events import broken_links
 
 Row = tuple[Any, ...]
@@ -91,7 +91,7 @@ class _Known:
         """Return the levels and the version of a stock."""
         stock = self._stocks.get(stream)
         if stock is None:
-            stock = self._stocks[stream] = stocks.levels_of(self._target, stream)
+            stock = self._stocks[stream] = stock_reads.levels_of(self._target, stream)
         return stock
 
     def after(self, event: Event, stream: int) -> tuple[Levels, int]:

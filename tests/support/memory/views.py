@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from inventory_grpc.application.ports import K, Listing, PastSnapshot, Query, Reading, T
+from inventory_grpc.application.queries.at_risk import AtRiskQuery
 from inventory_grpc.application.queries.policy import (
     FoundPolicy,
     PolicyByScope,
@@ -34,6 +35,7 @@ from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store, StoreKey
 from inventory_grpc.domain.values import Channel, ReservationId, StockId, UnitState
+from tests.support.memory.at_risk import list_at_risk
 from tests.support.memory.tables import Numbered, Tables
 
 
@@ -223,6 +225,9 @@ def _is_wanted(stock: Inventory, query: StockQuery) -> bool:
         (not query.product_ids or product_id in query.product_ids)
         and (not query.store_ids or store_id in query.store_ids)
         and (query.max_available is None or stock.levels.available <= query.max_available)
+        and (stock.levels.low_stock or not query.low_stock)
+        and (stock.levels.shortfall > 0 or not query.short)
+        and (stock.levels.backordered > 0 or not query.backordered)
         and (query.after is None or (product_id, store_id) > query.after)
     )
 
@@ -236,8 +241,10 @@ def _is_asked_for(numbered: Numbered, query: ReservationQuery) -> bool:
         and (not query.states or reservation.state in query.states)
         and query.scope.covers(reservation.lines)
         and any(
-            query.product_id in {"", product_id} and query.store_id in {"", store_id}
-            for product_id, store_id in reservation.lines
+            query.product_id in {"", product_id}
+            and query.store_id in {"", store_id}
+            and (line.backordered > 0 or not query.backordered)
+            for (product_id, store_id), line in reservation.lines.items()
         )
     )
 
@@ -251,6 +258,7 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     ProductInventoryById: _product,
     StockQuery: _list_stock,
     ReservationQuery: _list_reservations,
+    AtRiskQuery: list_at_risk,
     RecentlyMoved: _recently_moved,
     ProductByKey: _find_entry,
     ProductQuery: _list_products,
