@@ -13,7 +13,7 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import OrderId, StockId
 from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
-from tests.support.backorder_shop import Shop, amend
+from tests.support.backorder_shop import Shop
 from tests.support.effort import SEED
 from tests.support.stores import Store
 from tests.support.terms import terms
@@ -24,6 +24,7 @@ from tests.support.world import (
     PORTO_KETTLES,
     TOASTERS,
     add,
+    amend,
     change_by,
     commit,
     count,

@@ -8,7 +8,7 @@ import pytest
 from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.reservation_facts import ReservationReleased
 from inventory_grpc.domain.values import ReservationId, Until
-from tests.support.backorder_shop import Shop, amend
+from tests.support.backorder_shop import Shop
 from tests.support.scribe import events_of
 from tests.support.stores import Store
 from tests.support.terms import terms
@@ -17,6 +17,7 @@ from tests.support.world import (
     MINUTE,
     TOASTERS,
     add,
+    amend,
     change_by,
     commit,
     count,

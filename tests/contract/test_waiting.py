@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from inventory_grpc.application.ports import Transaction
-from inventory_grpc.domain.amending import AmendReservation
-from inventory_grpc.domain.values import ReservationId, StockId
+from inventory_grpc.domain.values import StockId
 from tests.support.history import appending
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -16,9 +15,8 @@ from tests.support.world import (
     MINUTE,
     PORTO_KETTLES,
     TOASTERS,
-    Wanted,
     add,
-    cart,
+    amend,
     change_by,
     commit,
     release,
@@ -32,10 +30,6 @@ async def selling_ahead(store: Store, *stock_ids: StockId) -> Scribe:
     for stock_id in stock_ids or (KETTLES,):
         await scribe.record(terms(stock_id, limit=100))
     return scribe
-
-
-def amend(wanted: Wanted, name: str) -> AmendReservation:
-    return AmendReservation(ReservationId(name), cart(wanted))
 
 
 async def waiting(store: Store, stock_id: StockId = KETTLES, limit: int = 100) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Backorders over gRPC: the worked examples 1 to 8 and 29, and the lists of what is due to whom.
+"""Backorders over gRPC: the worked examples 1 to 9 and 29, and the lists of what is due to whom.
 
 The numbers of a stock are on hand, reserved, available, backordered, backorderable, shortfall.
 """
@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from inventory_grpc.client import InsufficientStock, InventoryClient
-from inventory_grpc_protos.v1.commands_pb2 import ReleaseReservationRequest
+from inventory_grpc_protos.v1.commands_pb2 import AmendReservationRequest, ReleaseReservationRequest
 from inventory_grpc_protos.v1.events_pb2 import Alert, Event
 from inventory_grpc_protos.v1.queries_pb2 import RISK_CAUSE_SHORT
 from inventory_grpc_protos.v1.stock_pb2 import Levels, Stock
@@ -191,6 +191,39 @@ async def test_units_that_wait_are_given_back_first(client: InventoryClient) -> 
     assert numbers(released.stocks[0]) == (2, 1, 1, 0, 5, 0)
     [event] = (await client.list_events(event_types=["ReservationReleased"])).events
     assert (event.reservation_released.quantity, event.reservation_released.backordered) == (4, 3)
+
+
+async def amend(client: InventoryClient, name: str, units: int) -> None:
+    await client.amend_reservation(reservation_id=name, lines=[("kettle", "lisbon", units)])
+
+
+async def test_a_line_that_grows_gives_up_its_place(client: InventoryClient) -> None:
+    """Worked example 9."""
+    await client.set_policy(backorder_limit=9)
+    await reserve(client, "a", 2)
+    await reserve(client, "b", 2)
+    await amend(client, "a", 3)
+    added = await client.add_stock(**KETTLES, quantity=2)
+    assert numbers(added.stock) == (2, 5, 0, 3, 6, 0)
+    assert await filled(client, 1) == [("b", 2)]
+    assert await stock_now(client) == (2, 5, 0, 3, 6, 0)
+
+
+async def test_a_line_that_grows_keeps_the_goods_that_came_in_before(
+    client: InventoryClient, caller: Caller
+) -> None:
+    """Worked example 9, the other way round."""
+    await client.set_policy(backorder_limit=9)
+    await reserve(client, "a", 2)
+    await reserve(client, "b", 2)
+    more = AmendReservationRequest(reservation_id="a", lines=[line(3)])
+    await caller.commands.ExecuteBatch(batch(adding(2), more))
+    assert await filled(client, 1) == [("a", 2)]
+    [held] = (await client.get_reservation(reservation_id="a")).reservation.lines
+    assert (held.held, held.backordered) == (3, 1)
+    assert await stock_now(client) == (2, 5, 0, 3, 6, 0)
+    await client.add_stock(**KETTLES, quantity=3)
+    assert await filled(client, 3) == [("a", 2), ("b", 2), ("a", 1)]
 
 
 async def test_an_overdue_hold_is_let_go_before_a_unit_waits(

@@ -14,7 +14,7 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.levels import ShownLevels
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import ReservationId
-from tests.support.backorder_shop import Shop, amend
+from tests.support.backorder_shop import Shop
 from tests.support.history import reservation_in
 from tests.support.stores import in_memory
 from tests.support.terms import terms
@@ -23,6 +23,7 @@ from tests.support.world import (
     KETTLES,
     SECOND,
     add,
+    amend,
     change_by,
     commit,
     move,

@@ -181,6 +181,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "ReserveStockRequest.reservation_id": OPTIONAL_ID,
     "CheckAvailabilityRequest.reservation_id": OPTIONAL_ID,
     "ListReservationsRequest.customer_id": OPTIONAL_ID,
+    "ListReservationsAtRiskRequest.customer_id": OPTIONAL_ID,
     "ListReservationsRequest.product_id": OPTIONAL_ID,
     "ListReservationsRequest.store_id": OPTIONAL_ID,
     **{
@@ -244,6 +245,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "never_expires": TRUE,
     "from_now": TRUE,
     "newest_first": ANY_FLAG,
+    "low_stock": ANY_FLAG,
+    "short": ANY_FLAG,
+    "backordered": ANY_FLAG,
     "dry_run": Rule(good=False, bad={}),
     "atomic": Rule(good=True, bad={}, is_usual=True),
     "stop_at_head": Rule(good=True, bad={}, is_usual=True),

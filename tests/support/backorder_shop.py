@@ -6,7 +6,6 @@ import pytest
 
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.at_risk import AtRiskQuery
-from inventory_grpc.domain.amending import AmendReservation
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
@@ -16,11 +15,7 @@ from inventory_grpc.domain.values import ReservationId, StockId
 from tests.support.history import reservation_in, stock_in
 from tests.support.scribe import Scribe, events_of
 from tests.support.stores import Store
-from tests.support.world import KETTLES, Wanted, cart
-
-
-def amend(wanted: Wanted, name: str) -> AmendReservation:
-    return AmendReservation(ReservationId(name), cart(wanted))
+from tests.support.world import KETTLES
 
 
 class Shop:

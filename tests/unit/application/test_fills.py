@@ -15,13 +15,23 @@ from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import InsufficientStock, Refusal
 from inventory_grpc.domain.values import Never
-from tests.support.backorder_shop import Shop, amend
+from tests.support.backorder_shop import Shop
 from tests.support.engine import assemble, running, settle
 from tests.support.history import appending, doing
 from tests.support.scribe import events_of
 from tests.support.stores import TroubledStore, in_memory
 from tests.support.terms import terms
-from tests.support.world import KETTLES, TOASTERS, add, change_by, commit, release, remove, reserve
+from tests.support.world import (
+    KETTLES,
+    TOASTERS,
+    add,
+    amend,
+    change_by,
+    commit,
+    release,
+    remove,
+    reserve,
+)
 
 
 @pytest.fixture
