@@ -77,6 +77,7 @@ class Particulars(NamedTuple):
 
 
 _NONE: Final = Particulars()
+_NO_OTHERS: Final = OtherMoves()
 
 
 class ShownLevels(NamedTuple):
@@ -136,7 +137,7 @@ class Levels(NamedTuple):
 
     @property
     def retired(self) -> bool:
-        return self.terms.retired
+        return self.particulars is not None and self.particulars.terms.retired
 
     @property
     def low_stock(self) -> bool:
@@ -229,7 +230,10 @@ class Levels(NamedTuple):
 
     def own(self, channel: Channel | None = None) -> int:
         """Return the units that *channel* can reserve from stock."""
-        if self.particulars is None or channel is None or self.retired:
+        if self.particulars is None:
+            spare = self.on_hand - self.reserved
+            return spare if spare > 0 else 0  # noqa: FURB136  as above
+        if channel is None or self.retired:
             return self.available
         spare = max(0, self._promisable - self.reserved)
         return min(spare + self.fence(channel), self.free(channel))
@@ -253,13 +257,13 @@ class Levels(NamedTuple):
 
     def after(self, fact: Moving) -> Self:
         """Return the levels after *fact*."""
-        on_hand, reserved, particulars = self
-        moved, promised, others = fact.moves
-        if particulars is None and others is None:
-            return new(type(self), (on_hand + moved, reserved + promised, None))
-        return self._after(moved, promised, others or OtherMoves())
+        return self.moved(fact.moves)
 
-    def _after(self, moved: int, promised: int, others: OtherMoves) -> Self:
+    def moved(self, moves: Moves) -> Self:
+        moved, promised, others = moves
+        if self.particulars is None and others is None:
+            return new(type(self), (self.on_hand + moved, self.reserved + promised, None))
+        others = others or _NO_OTHERS
         before = self.particulars or _NONE
         particulars = Particulars(
             _moved(StateUnits, before.states, others.states),

@@ -5,7 +5,7 @@ A reservation has no stream. Its state is folded from the stock events that have
 
 from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, cast
 
 from inventory_grpc.domain.book import Noun
 from inventory_grpc.domain.event import Change, Event
@@ -63,30 +63,30 @@ class ReservedLine(NamedTuple):
     def after(self, fact: ReservationFact, position: int) -> Self:
         """Return the line after *fact*, which has a meaning for it."""
         quantity, committed, released, expired, backordered, fenced, since = self
-        match fact:
-            case StockReserved():
-                quantity += fact.quantity
-                backordered += fact.backordered
-                fenced += fact.fenced
-                since = position
-            case ReservationCommitted():
-                committed += fact.quantity
-                fenced -= fact.fenced
-            case ReservationReacquired():
-                committed += fact.quantity
-                expired -= fact.quantity
-            case ReservationReleased():
-                released += fact.quantity
-                backordered -= fact.backordered
-                fenced -= fact.fenced
-            case ReservationExpired():
-                expired += fact.quantity
-                backordered -= fact.backordered
-                fenced -= fact.fenced
-            case BackorderFilled():
-                backordered -= fact.quantity
-            case _:
-                raise AssertionError(f"{fact} has no meaning for a line")
+        kind, change = type(fact), cast("Any", fact)  # `match` takes twice as long
+        if kind is ReservationCommitted:
+            committed += change.quantity
+            fenced -= change.fenced
+        elif kind is ReservationReleased:
+            released += change.quantity
+            backordered -= change.backordered
+            fenced -= change.fenced
+        elif kind is ReservationExpired:
+            expired += change.quantity
+            backordered -= change.backordered
+            fenced -= change.fenced
+        elif kind is StockReserved:
+            quantity += change.quantity
+            backordered += change.backordered
+            fenced += change.fenced
+            since = position
+        elif kind is ReservationReacquired:
+            committed += change.quantity
+            expired -= change.quantity
+        elif kind is BackorderFilled:
+            backordered -= change.quantity
+        else:
+            raise AssertionError(f"{fact} has no meaning for a line")
         values = (quantity, committed, released, expired, backordered, fenced, since)
         return new(type(self), values)
 

@@ -6,6 +6,7 @@ from typing import assert_never
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.promises import PLAINLY, Asked, Mode, promises
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
@@ -17,7 +18,7 @@ from inventory_grpc.domain.refusals import (
     ShortLine,
     Violation,
 )
-from inventory_grpc.domain.reservation import Reservation, ReservationState
+from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
 from inventory_grpc.domain.reservation_facts import (
     ReservationCommitted,
     ReservationExtended,
@@ -148,13 +149,13 @@ class CommitReservation(OnReservation):
         waiting = [
             stock_id
             for stock_id, quantity in taken.items()
-            if quantity > (line := lines[stock_id]).held - line.backordered
+            if (line := lines[stock_id]).backordered and quantity > line.held - line.backordered
         ]
         book.fill_due(taken, waiting)
         short = [
             ShortLine(stock_id, quantity, there)
             for stock_id, quantity in taken.items()
-            if quantity > (there := _committable(book, reservation, stock_id))
+            if quantity > (there := _committable(lines[stock_id], book.get(stock_id).levels))
         ]
         if short:
             book.let_go_overdue(
@@ -192,10 +193,9 @@ class CommitReservation(OnReservation):
         ]
 
 
-def _committable(book: Book, reservation: Reservation, stock_id: StockId) -> int:
+def _committable(line: ReservedLine, levels: Levels) -> int:
     """Return the held units that can be committed: sellable ones that do not wait."""
-    sellable: int = book.get(stock_id).levels.sellable
-    line = reservation.lines[stock_id]
+    sellable = levels.on_hand if levels.particulars is None else levels.sellable
     return min(line.held - line.backordered, sellable) if line.backordered else sellable
 
 

@@ -219,7 +219,13 @@ class Inventory(NamedTuple):
 
     def then(self, fact: Fact, time: Instant) -> Self:
         stock_id, levels, version, _ = self
-        return new(type(self), (stock_id, levels.after(fact), version + 1, time))
+        on_hand, reserved, particulars = levels
+        moved, promised, others = moves = fact.moves
+        if particulars is None and others is None:  # here, since it is so for nearly all
+            levels = new(Levels, (on_hand + moved, reserved + promised, None))
+        else:
+            levels = levels.moved(moves)
+        return new(type(self), (stock_id, levels, version + 1, time))
 
     @classmethod
     def at(cls, event: Event) -> Self:
@@ -270,5 +276,5 @@ def check_fence(book: Book, inventory: Inventory, fact: StockFenced) -> None:
 
 
 def check_level(inventory: Inventory, delta: int) -> None:
-    if inventory.on_hand + delta > MAX_LEVEL:
+    if inventory.levels.on_hand + delta > MAX_LEVEL:
         raise LevelTooHigh(inventory.stock_id, inventory.on_hand + delta)

@@ -77,7 +77,7 @@ class AddStock(_StockCommand):
             raise _unknown("state", self.state)
         inventory = self._expected(book, self.expected_version)
         self._check_catalogue(book, inventory)
-        if self.state is None:
+        if self.state is None and inventory.levels.particulars is not None:
             check_not_retired(self.stock_id, inventory.levels)
         check_level(inventory, self.quantity)
         return [(self.stock_id, StockAdded(self.quantity, self.state))]

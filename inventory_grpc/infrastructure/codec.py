@@ -6,17 +6,13 @@ is a field of the event. Stored bytes never change. Fields are only
 ever added, and a field that is absent from old bytes means "as before the field existed".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from operator import attrgetter
-from types import UnionType
-from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.domain.alerts import NO_ALERTS, Alert
-from inventory_grpc.domain.event import Cause, Event, Fact, Key
+from inventory_grpc.domain.event import Cause, Event, Key
 from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, ShownLevels, StateUnits
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.values import (
@@ -28,106 +24,23 @@ from inventory_grpc.domain.values import (
     StoreId,
     UnitState,
 )
+from inventory_grpc.infrastructure.fact_codecs import (
+    CODEC_BY_FIELD,
+    CODECS,
+    FIELDS,
+    FactCodec,
+    instant,
+    set_time,
+)
 from inventory_grpc.infrastructure.log import ids
 from inventory_grpc_protos.v1 import events_pb2 as pb
 from inventory_grpc_protos.v1 import stock_pb2
 
-_FIELDS: Final = {
-    field.message_type.name: field
-    for field in pb.Event.DESCRIPTOR.oneofs_by_name["fact"].fields
-    if field.message_type
-}
-
-KIND: Final = {fact: _FIELDS[fact.__name__].number for fact in FACTS}
+KIND: Final = {fact: FIELDS[fact.__name__].number for fact in FACTS}
 """The stored number of each kind of fact, which is its field number in the message."""
 
 KIND_BY_NAME: Final = {fact.__name__: number for fact, number in KIND.items()}
 """The same by the names that followers use in filters."""
-
-
-def set_time(timestamp: Timestamp, time: Instant) -> None:
-    timestamp.seconds, micros = divmod(time, 1_000_000)
-    timestamp.nanos = micros * 1_000
-
-
-def instant(timestamp: Timestamp) -> Instant:
-    return Instant(timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000)
-
-
-class _FactCodec(NamedTuple):
-    """The encoding of one kind of fact."""
-
-    make: Callable[..., Fact]
-    field: str
-    """The field of `Event` that has the message of the fact."""
-    names: tuple[str, ...]
-    """The field names of the fact and of its message."""
-    values: Callable[[Fact], tuple[Any, ...]]
-    unset: tuple[object, ...]
-    """Placeholders that differ from all values, for a message without fields."""
-    read: tuple[Callable[[Any], Any], ...]
-    """Readers of the fields, in the order of `names`."""
-    serialize: Callable[[pb.Event], bytes]
-    may_reverse: bool
-    """Whether the fact has the field `reverses`, which is stored in the event."""
-    may_follow: bool
-    """Whether the fact has the field `subject`, which is stored in the event."""
-
-
-def _fact_codec(fact: type[Fact]) -> _FactCodec:
-    types = {name: _choices(hint) for name, hint in get_type_hints(fact).items()}
-    may_reverse = types.pop("reverses", None) is not None
-    may_follow = types.pop("subject", None) is not None
-    get = attrgetter(*types)
-    has_map = any(get_origin(kind) is Mapping for kind, *_ in types.values())
-    return _FactCodec(
-        fact,
-        _FIELDS[fact.__name__].name,
-        tuple(types),
-        get if len(types) > 1 else lambda one: (get(one),),
-        (object(),) * len(types),
-        tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
-        _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
-        may_reverse,
-        may_follow,
-    )
-
-
-_SERIALIZE_MAP: Final = partial(pb.Event.SerializeToString, deterministic=True)
-"""Sorts the entries of a map, which takes as long again as the rest."""
-
-
-def _choices(hint: Any) -> Sequence[Any]:  # noqa: ANN401  a type hint
-    """Return the type of a field, and also that of None if it may be absent."""
-    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
-
-
-def _reader(name: str, kind: Any, none: type | None = None) -> Callable[[Any], Any]:  # noqa: ANN401  a type hint
-    """Return a function that reads the field *name*; None for an absent optional field."""
-    value_of = attrgetter(name)
-    if get_origin(kind) is tuple:
-        return lambda message: tuple(value_of(message))
-    if get_origin(kind) is Mapping:
-        return lambda message: dict(sorted(value_of(message).items()))
-    if hasattr(kind, "_fields"):
-        return _part_reader(name, kind)
-    convert = instant if kind is Instant else kind
-    if none is None:
-        return value_of if kind is int else lambda message: convert(value_of(message))
-    if issubclass(kind, str):
-        return lambda message: convert(value) if (value := value_of(message)) else None
-    return lambda message: convert(value_of(message)) if message.HasField(name) else None
-
-
-def _part_reader(name: str, kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401  a type hint
-    """Return a function that reads a group of values, which is the message in the field *name*."""
-    readers = [_reader(part, *_choices(hint)) for part, hint in get_type_hints(kind).items()]
-    value_of = attrgetter(name)
-    return lambda message: kind(*(read(value_of(message)) for read in readers))
-
-
-_CODECS: Final = {fact: _fact_codec(fact) for fact in FACTS}
-_CODEC_BY_FIELD: Final = {codec.field: codec for codec in _CODECS.values()}
 
 
 def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions would take longer
@@ -148,7 +61,7 @@ def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions
     particulars_before: Particulars | None = None
     alerts_before: tuple[Alert, ...] = ()
     subject_before = ""
-    codec_before: _FactCodec | None = None
+    codec_before: FactCodec | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after, alerts in events:
         message.position, message.command_position = position, command
@@ -182,10 +95,11 @@ def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions
                 seldom = reserved, -spare if spare < 0 else 0
                 if seldom != seldom_before:
                     levels.reserved, levels.shortfall = seldom_before = seldom
-        codec = _CODECS[type(fact)]
+        codec = CODECS[type(fact)]
         if codec is not codec_before:
             # to set another member of the oneof clears the last one
             fact_message, codec_before = getattr(message, codec.field), codec
+            fact_message.SetInParent()
             values_before = codec.unset
         values = codec.values(fact)
         if values != values_before:
@@ -232,6 +146,8 @@ def _set_fields(
             message.ClearField(name)
         elif isinstance(value, Instant):
             set_time(getattr(message, name), value)
+        elif isinstance(value, int | str):
+            setattr(message, name, value)
         elif isinstance(value, tuple):
             if hasattr(value, "_fields"):
                 _set_part(getattr(message, name), value)
@@ -271,7 +187,7 @@ def log_id_of(data: bytes) -> str:
 def decode(data: bytes) -> Event:
     """Return the event that *data* encodes."""
     message = pb.Event.FromString(data)
-    codec = _CODEC_BY_FIELD.get(message.WhichOneof("fact") or "")
+    codec = CODEC_BY_FIELD.get(message.WhichOneof("fact") or "")
     if codec is None:
         raise UnknownFact(f"event {message.position} has a fact of an unknown kind")
     source = getattr(message, codec.field)
@@ -299,7 +215,7 @@ def decode(data: bytes) -> Event:
     )
 
 
-def _of_event(codec: _FactCodec, message: pb.Event) -> dict[str, Any]:
+def _of_event(codec: FactCodec, message: pb.Event) -> dict[str, Any]:
     """Return the fields of a fact that are stored in the event."""
     values: dict[str, Any] = {"reverses": message.reverses} if codec.may_reverse else {}
     if codec.may_follow:

@@ -16,8 +16,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import queries_pb2 as pb
-from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest, SetPolicyRequest
-from inventory_grpc_protos.v1.policies_pb2 import Policy
+from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
 from tests.support.effort import SEED, campaign, runs
 from tests.support.model import Key, Model
@@ -26,12 +25,6 @@ from tests.support.samples import CART, COMMANDS, QUERIES
 from tests.support.server_process import server_process
 
 PRODUCT, STORE, OTHER = "kettle", "lisbon", "porto"
-POLICY: Final = Policy(safety_stock=0)
-"""A policy that changes no stock."""
-
-MARKS: Final = ("low_stock", "short", "backordered")
-"""Filters that find nothing where all goods are there."""
-
 AT_ONCE_SECONDS: Final = 2.0
 """For a busy machine; the news come much later."""
 
@@ -132,17 +125,10 @@ def _is_in_catalogue(model: Model, entry: Any) -> None:  # noqa: ANN401  of the 
     assert (entry.version, entry.name) == (kept.version, content.name)
 
 
-def _is_set(policy: Any) -> None:  # noqa: ANN401  of the contract
-    assert (policy.version, policy.policy, policy.settled) == (1, POLICY, True)
-
-
 async def _put(writer: Caller) -> None:
-    """Put the product and the store of the samples into the catalogue, and set a policy."""
+    """Put the product and the store of the samples into the catalogue."""
     for name in ("PutProduct", "PutStore"):
         await getattr(writer.commands, name)(COMMANDS[name])
-    await writer.commands.SetPolicy(
-        SetPolicyRequest(product_id=PRODUCT, store_id=STORE, policy=POLICY)
-    )
 
 
 SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
@@ -154,8 +140,6 @@ SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
     "reservations": _are_promised,
     "product": _is_in_catalogue,
     "products": lambda model, products: _is_in_catalogue(model, *products),
-    "policy": lambda _, policy: _is_set(policy),
-    "policies": lambda _, policies: _is_set(*policies),
     "store": _is_in_catalogue,
     "stores": lambda model, stores: _is_in_catalogue(model, *stores),
 }
@@ -167,16 +151,10 @@ def _since(request: Message, position: int) -> Any:  # noqa: ANN401  of the same
     later: Any = type(request)()
     later.CopyFrom(request)
     later.min_position = position
-    for mark in MARKS:
-        if mark in later.DESCRIPTOR.fields_by_name:
-            later.ClearField(mark)
     return later
 
 
 def _is_so(model: Model, answer: Any) -> None:  # noqa: ANN401  of any query
-    if isinstance(answer, pb.ListReservationsAtRiskResponse):
-        assert not answer.lines, "all of the goods are there"
-        return
     shown = [field.name for field, _ in answer.ListFields() if field.name in SHOWN]
     assert shown, f"nothing in {answer} is known here"
     for name in shown:

@@ -348,7 +348,8 @@ class Event(_message.Message):
 
     Events are stored forever exactly as they are sent, so an old event lacks fields
     that were added later. A command on n stocks records n consecutive events, in the
-    order of its lines. The expiry of a reservation is a command of the server itself.
+    order of its lines. The expiry of a reservation is a command of the server itself, or
+    several if it has more than 100 lines.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

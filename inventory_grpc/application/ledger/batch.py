@@ -71,9 +71,9 @@ class Batch:
                 # batch, until the next garbage collection: megabytes for each message.
                 answer = refusal.with_traceback(None)
             self.answers.append(answer)
-            self._wanted = {}
-            self.expiry.begin_command()
-            if self.book.own:
+            if self.expiry.is_any_due or self.book.own:
+                self._wanted = {}
+                self.expiry.begin_command()
                 self.book.own.clear()
 
     def _answer(self, submission: Submission) -> Outcome:
@@ -197,9 +197,11 @@ class Batch:
         due on stocks that it lowers, record them before it, in a fork: with a refusal, they are
         discarded.
         """
-        book, fills = self.book, list[Key]()
-        self._require_terms(command)
+        book = self.book
+        if book.terms is not None:
+            self._require_terms(command)
         book.may_let_go = self.expiry.is_any_due
+        fills: list[Key] = []
         while True:
             try:
                 return book, command.decide(book)

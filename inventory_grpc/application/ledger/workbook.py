@@ -44,7 +44,7 @@ class NotRead(Exception):
     fills: bool = False
     """Whether the stocks are needed on which fills are due."""
     walk: Walk | None = None
-    """A walk whose next page of stocks is needed."""
+    """A walk whose next stocks are needed."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class ReadData:
     filled: Sequence[Key] | None = None
     """Stocks on which fills are due."""
     walked: dict[Walk, Sequence[StockId]] = field(default_factory=dict)
-    """The next page of stocks of walks."""
+    """The next stocks of walks, up to a limit."""
 
 
 @dataclass(eq=False)
@@ -259,10 +259,10 @@ class Workbook:
             values = (position, first, key, version, now, cause, fact, levels, alerts)
             states[key] = streams[key] = after
             recorded.append(event := new(Event, values))
-            if (subject := fact.subject) is not None and type(subject) in SUBJECTS:
+            if (subject := fact.subject) is not None:
                 about.setdefault(subject, []).append(event)
         self.head = position
-        subjects = [self._evolve(*subject) for subject in about.items()] if about else []
+        subjects = [self._evolve(*each) for each in about.items() if type(each[0]) in SUBJECTS]
         return new(Outcome, (position, list(streams.values()), subjects, False, ()))
 
     def _begin_walk(self, before: State, after: State, position: int) -> None:

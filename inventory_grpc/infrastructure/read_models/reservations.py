@@ -8,6 +8,7 @@ import apsw
 from inventory_grpc.application.queries.at_risk import AtRiskQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StocksById
+from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.reservation_facts import (
     FACTS,
@@ -76,19 +77,22 @@ CREATE INDEX lines_waiting ON reservation_lines (stream, since) WHERE backordere
 _INSERT_RESERVATIONS: Final = "INSERT INTO reservations {}"
 _ADD_TO_LINES: Final = (
     "INSERT INTO reservation_lines "
-    "(reservation, stream, quantity, held, backordered, fenced, first, amended, expire_time) {} "
+    "(reservation, stream, quantity, held, first, amended, expire_time) {} "
     "ON CONFLICT (reservation, stream) DO UPDATE SET "
     "quantity = quantity + excluded.quantity, held = held + excluded.held, "
-    "backordered = backordered + excluded.backordered, fenced = fenced + excluded.fenced, "
-    "amended = ifnull(excluded.amended, excluded.first), expire_time = excluded.expire_time"
+    "amended = excluded.first, expire_time = excluded.expire_time"
 )
 _UPDATE_LINES: Final = (
-    "WITH moved (reservation, stream, held, committed, released, expired, backordered, fenced) "
-    "AS ({}) UPDATE reservation_lines AS line SET "
-    "held = line.held + moved.held, committed = line.committed + moved.committed, "
-    "released = line.released + moved.released, expired = line.expired + moved.expired, "
-    "backordered = line.backordered + moved.backordered, fenced = line.fenced + moved.fenced "
+    "WITH moved (reservation, stream, committed, released, expired) AS ({}) "
+    "UPDATE reservation_lines AS line SET "
+    "held = held - moved.committed - moved.released - moved.expired, "
+    "committed = line.committed + moved.committed, released = line.released + moved.released, "
+    "expired = line.expired + moved.expired "
     "FROM moved WHERE line.reservation = moved.reservation AND line.stream = moved.stream"
+)
+_UPDATE_WAITING_OR_FENCED: Final = (
+    "UPDATE reservation_lines SET backordered = backordered + ?, fenced = fenced + ? "
+    "WHERE reservation = ? AND stream = ?"
 )
 _UPDATE_RESERVATIONS: Final = (
     "WITH moved (reservation, state, order_id) AS ({}) "
@@ -100,91 +104,91 @@ _UPDATE_RESERVATIONS: Final = (
 
 _ACTIVE: Final = ReservationState.ACTIVE.value
 _ENDS: Final = {
-    ReservationCommitted: ReservationState.COMMITTED.value,
-    ReservationReacquired: ReservationState.COMMITTED.value,
-    ReservationReleased: ReservationState.RELEASED.value,
-    ReservationExpired: ReservationState.EXPIRED.value,
+    ReservationCommitted: (ReservationState.COMMITTED.value, 1, 0, 0),
+    ReservationReacquired: (ReservationState.COMMITTED.value, 1, 0, -1),
+    ReservationReleased: (ReservationState.RELEASED.value, 0, 1, 0),
+    ReservationExpired: (ReservationState.EXPIRED.value, 0, 0, 1),
 }
-"""The state of a reservation that holds nothing after the fact."""
+"""The state of a reservation that holds nothing after the fact, and how many times its units are
+committed, released and expired."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    new_reservations = list[Row]()
-    added: dict[tuple[int, int], Row] = {}
-    moved: dict[tuple[int, int], list[int]] = {}
-    ended_reservations: dict[int, tuple[str, OrderId | None]] = {}
-    new_times: dict[int, Instant | None] = {}
-    new_line_times: dict[tuple[int, int], Instant | None] = {}
+    changes = _Changes()
     for event, stream, number in recorded:
-        if number is None:
-            continue
+        if number is not None:
+            changes.note(event, stream, number)
+    changes.apply(connection)
+
+
+class _Changes:
+    """The changes of the tables by the events of a batch."""
+
+    def __init__(self) -> None:
+        self._reservations = list[Row]()
+        self._lines = list[Row]()
+        self._waiting_or_fenced = list[Row]()
+        """In the order of the events, so that no number falls below 0 meanwhile."""
+        self._ended: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._ended_reservations: dict[int, tuple[str, OrderId | None]] = {}
+        self._extended: dict[tuple[int, int], Instant | None] = {}
+
+    def note(self, event: Event, stream: int, number: int) -> None:
         fact: Any = event.fact  # looked up by class: `match` takes twice as long
         kind = type(fact)
         if kind is StockReserved:
-            line = number, stream
-            is_first = number in {event.command_position, event.position}
-            added[line] = _added(added.get(line), fact, event.position, is_first=is_first)
-            if event.position == number:
+            units, time, position = fact.quantity, fact.expire_time, event.position
+            # only lines of the reservation's first command are as old as the reservation
+            amended = None if number in {event.command_position, position} else position
+            self._lines.append((number, stream, units, units, position, amended, time))
+            if fact.backordered or fact.fenced:
+                self._waiting_or_fenced.append((fact.backordered, fact.fenced, number, stream))
+            if position == number:
                 about = fact.customer_id, fact.order_id, event.cause.reference
-                times = event.record_time, fact.expire_time
-                new_reservations.append((number, *about, _ACTIVE, *times, fact.channel))
+                times = event.record_time, time
+                self._reservations.append((number, *about, _ACTIVE, *times, fact.channel))
+        elif kind in _ENDS:
+            self._end(fact, stream, number)
         elif kind is ReservationExtended:
-            new_times[number] = new_line_times[number, stream] = fact.expire_time
+            self._extended[number, stream] = fact.expire_time
+        elif kind is BackorderFilled:
+            self._waiting_or_fenced.append((-fact.quantity, 0, number, stream))
         elif isinstance(fact, ReservationFact):
-            units = moved.setdefault((number, stream), [0, 0, 0, 0, 0, 0])
-            for place, change in enumerate(_moves(fact)):
-                units[place] += change
-            if kind in _ENDS:
-                _, order_id = ended_reservations.get(number, (None, None))
-                if isinstance(fact, ReservationCommitted | ReservationReacquired):
-                    order_id = order_id or fact.order_id
-                ended_reservations[number] = _ENDS[kind], order_id
-    execute_with(connection, _INSERT_RESERVATIONS, new_reservations)
-    execute_with(connection, _ADD_TO_LINES, [(*line, *row) for line, row in added.items()])
-    execute_with(connection, _UPDATE_LINES, [(*line, *units) for line, units in moved.items()])
-    execute_with(
-        connection,
-        _UPDATE_RESERVATIONS,
-        [(number, *end) for number, end in ended_reservations.items()],
-    )
-    connection.executemany(
-        "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
-        [(time, number) for number, time in new_times.items()],
-    )
-    connection.executemany(
-        "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
-        [(time, *line) for line, time in new_line_times.items()],
-    )
+            raise AssertionError(f"{fact} has no projection")
 
+    def _end(self, fact: Any, stream: int, number: int) -> None:  # noqa: ANN401  as above
+        kind, line = type(fact), (number, stream)
+        state, committed, released, expired = _ENDS[kind]
+        units = fact.quantity
+        moved = committed * units, released * units, expired * units
+        if (before := self._ended.get(line)) is not None:
+            moved = before[0] + moved[0], before[1] + moved[1], before[2] + moved[2]
+        self._ended[line] = moved
+        _, order_id = self._ended_reservations.get(number, (None, None))
+        if kind is ReservationCommitted or kind is ReservationReacquired:
+            order_id = order_id or fact.order_id
+            if kind is ReservationCommitted and fact.fenced:
+                self._waiting_or_fenced.append((0, -fact.fenced, number, stream))
+        elif fact.backordered or fact.fenced:
+            self._waiting_or_fenced.append((-fact.backordered, -fact.fenced, number, stream))
+        self._ended_reservations[number] = state, order_id
 
-def _added(before: Row | None, fact: StockReserved, position: int, *, is_first: bool) -> Row:
-    """Return the values of a line in `_ADD_TO_LINES`, with *fact* added to those *before*.
-
-    Only lines of the reservation's first command are as old as the reservation.
-    """
-    units, waiting, fenced = fact.quantity, fact.backordered, fact.fenced
-    if before is None:
-        amended = None if is_first else position
-        return units, units, waiting, fenced, position, amended, fact.expire_time
-    quantity, held, backordered, taken, first, *_ = before
-    sums = quantity + units, held + units, backordered + waiting, taken + fenced
-    return *sums, first, position, fact.expire_time
-
-
-def _moves(fact: ReservationFact) -> Sequence[int]:
-    """Return the changes of a line: held, committed, released, expired, backordered, fenced."""
-    match fact:
-        case ReservationCommitted(_, _, units, _, fenced):
-            return -units, units, 0, 0, 0, -fenced
-        case ReservationReacquired(_, _, units):
-            return 0, units, 0, -units, 0, 0
-        case ReservationReleased(_, units, waiting, _, fenced):
-            return -units, 0, units, 0, -waiting, -fenced
-        case ReservationExpired(_, units, waiting, _, fenced):
-            return -units, 0, 0, units, -waiting, -fenced
-        case BackorderFilled(_, units):
-            return 0, 0, 0, 0, -units, 0
-    raise AssertionError(f"{fact} has no projection")
+    def apply(self, connection: apsw.Connection) -> None:
+        execute_with(connection, _INSERT_RESERVATIONS, self._reservations)
+        execute_with(connection, _ADD_TO_LINES, self._lines)
+        connection.executemany(_UPDATE_WAITING_OR_FENCED, self._waiting_or_fenced)
+        ended = [(*line, *units) for line, units in self._ended.items()]
+        execute_with(connection, _UPDATE_LINES, ended)
+        reservations = [(number, *end) for number, end in self._ended_reservations.items()]
+        execute_with(connection, _UPDATE_RESERVATIONS, reservations)
+        connection.executemany(
+            "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
+            {number: (time, number) for (number, _), time in self._extended.items()}.values(),
+        )
+        connection.executemany(
+            "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
+            [(time, *line) for line, time in self._extended.items()],
+        )
 
 
 EARLIEST_EXPIRY: Final = (

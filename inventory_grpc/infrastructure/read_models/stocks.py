@@ -87,11 +87,8 @@ _SELECT_PARTICULARS: Final = (
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    rows: dict[int, Row] = {}
-    for event, stream, _ in recorded:
-        if event.after is not None:
-            rows[stream] = _row(stream, event)
-    execute_with(connection, _UPSERT, [*rows.values()])
+    last = {stream: event for event, stream, _ in recorded if event.after is not None}
+    execute_with(connection, _UPSERT, [_row(stream, event) for stream, event in last.items()])
 
 
 def _row(stream: int, event: Event) -> Row:
