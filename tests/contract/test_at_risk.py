@@ -268,3 +268,14 @@ async def test_a_rare_mark_is_found_at_once_among_many(
     for query in (StockQuery(short=True), StockQuery(backordered=True), StockQuery(low_stock=True)):
         page = (await shop.store.views.latest.read(query)).value
         assert ([row.stock_id for row in page.rows], page.after) == ([KETTLES], None)
+
+
+async def test_a_reservation_that_waits_is_found_at_once_among_many(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.do(terms(limit=1), add(9, TOASTERS), reserve(1, "waits"))
+    await shop.do(*(reserve({TOASTERS: 1}, f"r{number}") for number in range(9)))
+    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", 2)
+    page = (await shop.store.views.latest.read(ReservationQuery(backordered=True))).value
+    assert [row.reservation_id for _, row in page.rows] == ["waits"]
+    assert page.after is None

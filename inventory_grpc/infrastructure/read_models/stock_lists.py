@@ -8,7 +8,12 @@ import apsw
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.stock import StockKey, StockQuery
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.infrastructure.read_models.stock_reads import COLUMNS, SELECT, stock_of
+from inventory_grpc.infrastructure.read_models.stock_reads import (
+    COLUMNS,
+    SELECT,
+    page_of,
+    stock_of,
+)
 from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
 
 MAX_SCANNED: Final = 20_000
@@ -34,8 +39,8 @@ def list_stocks(connection: apsw.Connection, query: StockQuery) -> Listing[Inven
     max_scanned = share(MAX_SCANNED, len(sources))
     scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=False)
-    after = rows[limit - 1][0] if len(rows) > limit else edge
-    return Listing([stock for _, stock in rows[:limit]], after)
+    page = page_of([stock for _, stock in rows], limit)
+    return Listing(page, rows[len(page) - 1][0] if len(rows) > len(page) else edge)
 
 
 def _marks(query: StockQuery) -> Sequence[str]:
@@ -71,8 +76,8 @@ def _list_marked(
         "ORDER BY product_id, store_id LIMIT ?",
         (*bound, query.limit + 1),
     ).fetchall()
-    stocks = [stock_of(row) for row in rows[: query.limit]]
-    return Listing(stocks, stocks[-1].stock_id if len(rows) > query.limit else None)
+    page = page_of([stock_of(row) for row in rows], query.limit)
+    return Listing(page, page[-1].stock_id if len(rows) > len(page) else None)
 
 
 def _named(query: StockQuery) -> _Terms:

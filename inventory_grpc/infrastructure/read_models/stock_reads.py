@@ -11,9 +11,15 @@ from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, StateU
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Channel, Instant, ProductId, StockId, StoreId, UnitState
 from inventory_grpc.infrastructure.log.ids import STOCK, kind_and_name
+from inventory_grpc.infrastructure.read_models.read_model import MAX_LISTED_BYTES
 from inventory_grpc.infrastructure.sqlite.multirow import select_with
 
 Row = tuple[Any, ...]
+
+_ROW_BYTES: Final = 384
+"""The size of a stock in a message, without its states and ring-fences."""
+_PART_BYTES: Final = 16
+"""That of a state or ring-fence, without its name."""
 
 # in one row, because each fetch of a row releases the GIL, see multirow.py
 _SELECT_BY_NAME: Final = (
@@ -74,6 +80,19 @@ def stock_of(row: Row) -> Inventory:
     """Return the stock in a row of `_SELECT`."""
     product_id, store_id, *values = row
     return _stock(StockId(ProductId(product_id), StoreId(store_id)), *values)
+
+
+def page_of(stocks: Sequence[Inventory], limit: int) -> Sequence[Inventory]:
+    """Return the first *limit* of *stocks*, or as many as fit into a message."""
+    size = 0
+    for number, stock in enumerate(stocks[:limit]):
+        if size >= MAX_LISTED_BYTES:
+            return stocks[:number]
+        size += _ROW_BYTES
+        if stock.levels.particulars is not None:
+            parts = (*stock.levels.states, *stock.levels.fences)
+            size += sum(_PART_BYTES + len(name) for name, _ in parts)
+    return stocks[:limit]
 
 
 def _stock(  # noqa: PLR0913, PLR0917  the columns

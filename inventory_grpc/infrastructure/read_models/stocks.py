@@ -32,6 +32,7 @@ from inventory_grpc.infrastructure.read_models.stock_reads import (
     Row,
     find_stocks,
     newest_stock,
+    page_of,
     read_levels,
     stock_of,
 )
@@ -115,9 +116,9 @@ def _product(connection: apsw.Connection, query: ProductInventoryById) -> Produc
         f"{SELECT} WHERE product_id = ? AND {visible} AND store_id > ? ORDER BY store_id LIMIT ?",
         (query.product_id, *stores, query.after_store, query.limit + 1),
     ).fetchall()
-    stocks = [stock_of(row) for row in rows[: query.limit]]
-    after = stocks[-1].stock_id if len(rows) > query.limit else None
-    return ProductInventory(ShownLevels(*sums, *others), Listing(stocks, after))
+    page = page_of([stock_of(row) for row in rows], query.limit)
+    after = page[-1].stock_id if len(rows) > len(page) else None
+    return ProductInventory(ShownLevels(*sums, *others), Listing(page, after))
 
 
 def _other_sums(
