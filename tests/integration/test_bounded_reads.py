@@ -13,17 +13,34 @@ import pytest
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.queries.at_risk import AtRiskQuery
 from inventory_grpc.application.queries.events import MAX_STEPS, EventFilter, find_page
+from inventory_grpc.application.queries.policy import PolicyByScope, PolicyQuery
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import StockQuery
 from inventory_grpc.domain.alerts import Alert
+from inventory_grpc.domain.policy import PolicyScope
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Instant, StoreId
-from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
+from inventory_grpc.infrastructure.read_models import (
+    at_risk,
+    policies,
+    reservation_reads,
+    stock_lists,
+)
 from inventory_grpc.infrastructure.sqlite import event_search
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
 from tests.support.terms import terms
-from tests.support.world import DAMAGED, KETTLES, TOASTERS, add, change_by, move, reserve, stock
+from tests.support.world import (
+    DAMAGED,
+    KETTLES,
+    TOASTERS,
+    add,
+    change_by,
+    move,
+    policy,
+    reserve,
+    stock,
+)
 
 SCANNED: Final = 20
 SHORT: Final = 2 * MAX_STEPS * SCANNED
@@ -32,6 +49,9 @@ LONG: Final = 6 * SHORT
 
 COUNTED: Final = 10
 """Every so many steps the machine says so."""
+
+SCANS_OF_FEW: Final = {"SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN CONSTANT ROW"}
+"""The units by state of one stock, which has few, and a condition that reads no table."""
 
 Read = Callable[[Opened], Awaitable[object]]
 
@@ -57,6 +77,14 @@ def _reservations(query: ReservationQuery) -> Read:
 
 def _at_risk(query: AtRiskQuery) -> Read:
     return lambda shop: shop.parts.queries.latest().read(replace(query, limit=11))
+
+
+def _policies(query: PolicyQuery) -> Read:
+    return lambda shop: shop.parts.queries.latest().read(replace(query, limit=11))
+
+
+def _latest(query: PolicyByScope) -> Read:
+    return lambda shop: shop.parts.queries.latest().read(query)
 
 
 HOT: Final = EventFilter(product_ids=frozenset({"kettle"}), store_ids=frozenset({"lisbon"}))
@@ -111,6 +139,14 @@ READS: Final[Mapping[str, Read]] = {
     "reservations of nobody else's": _reservations(
         ReservationQuery(scope=Scope(frozenset({StoreId("faro")})))
     ),
+    "the policy of a stock": _latest(PolicyByScope(PolicyScope.of("kettle", "lisbon"))),
+    "the policy of all stocks": _latest(PolicyByScope(PolicyScope.of(None, None))),
+    "policies": _policies(PolicyQuery()),
+    "policies of a product": _policies(PolicyQuery("lid-0")),
+    "policies in a store": _policies(PolicyQuery(store_id="porto")),
+    "policies that are seen from a store": _policies(
+        PolicyQuery(scope=Scope(frozenset({StoreId("faro")})))
+    ),
     "a stock as of then": _stock_then,
     "the position at a time": lambda shop: shop.parts.event_log.position_before(Instant(1)),
 }
@@ -162,7 +198,7 @@ class Counted:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted, reader = Counted(), Database.reader
     monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
-    for module in (event_search, stock_lists, reservation_reads, at_risk):
+    for module in (event_search, stock_lists, reservation_reads, at_risk, policies):
         monkeypatch.setattr(module, "MAX_SCANNED", SCANNED)
     return counted
 
@@ -180,13 +216,17 @@ async def shop(path: Path, counted: Counted) -> AsyncIterator[Opened]:
 
 
 async def _go_on(shop: Opened, first: int, end: int) -> None:
-    """Have ana reserve kettles, and as many stocks of kettles come up and of lids in Lisbon."""
+    """Have ana reserve kettles, and as many stocks of kettles come up and of lids in Lisbon.
+
+    Each of the lids has a policy.
+    """
     asked = []
     for number in range(first, end):
         asked.append(shop.ask(reserve(1, f"r{number}")))
         if number % 4 == 0:
             asked.append(shop.ask(add(1, stock("kettle", f"store-{number}"))))
             asked.append(shop.ask(add(1, stock(f"lid-{number}", "lisbon"))))
+            asked.append(shop.ask(policy(f"lid-{number}", "lisbon", safety_stock=0)))
     await asyncio.gather(*asked)
 
 
@@ -235,5 +275,4 @@ async def test_no_read_scans_a_table_or_sorts_what_it_found(
                 how = [str(step[3]) for step in plan]
                 assert not [step for step in how if "TEMP B-TREE" in step], (sql, how)
                 scans = [step for step in how if step.startswith("SCAN")]
-                # the units by state of one stock, which has few
-                assert set(scans) <= {"SCAN json_each VIRTUAL TABLE INDEX 1:"}, (sql, how)
+                assert set(scans) <= SCANS_OF_FEW, (sql, how)
