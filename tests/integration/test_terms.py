@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from inventory_grpc.application.ledger import terms
+from inventory_grpc.application.ledger import terms, workbook
 from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
@@ -197,7 +197,7 @@ async def test_a_walk_looks_at_many_stocks_and_takes_several_steps(
     shop: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(terms, "MAX_RECORDED", 3)
-    monkeypatch.setattr(terms, "AT_ONCE", 2)
+    monkeypatch.setattr(workbook, "OWN_AT_ONCE", 2)
     stocks = [stock(f"p{number}", "lisbon") for number in range(10)]
     for key in stocks:
         await shop.record(add(5, key))

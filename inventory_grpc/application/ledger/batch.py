@@ -14,15 +14,10 @@ from inventory_grpc.application.failures import RequestIdReused, WritesRefused
 from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
 from inventory_grpc.application.ledger.expiry import Expiry
 from inventory_grpc.application.ledger.fills import Fills
+from inventory_grpc.application.ledger.needs import FillsFirst, NotRead, OverdueFirst, ReadData
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import changed_before_terms, record_terms, walk
-from inventory_grpc.application.ledger.workbook import (
-    FillsFirst,
-    NotRead,
-    OverdueFirst,
-    ReadData,
-    Workbook,
-)
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import Answered, DryRun, Outcome, RequestKey
 from inventory_grpc.application.ports import Walk
 from inventory_grpc.domain.book import ALL_UNITS, Command

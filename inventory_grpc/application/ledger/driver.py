@@ -8,10 +8,11 @@ from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.expiry import MAX_DUE
 from inventory_grpc.application.ledger.fills import MAX_FILLS, MAX_WAITING
+from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import MAX_LOOKED_AT, TermsInForce
-from inventory_grpc.application.ledger.workbook import NotRead, Workbook
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import NO_WALKS, Expected, Pending, Transaction
 from inventory_grpc.domain.event import Event, Key

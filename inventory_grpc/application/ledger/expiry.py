@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from inventory_grpc.application.ledger.atomic import AnyCommand
-from inventory_grpc.application.ledger.workbook import NotRead, ReadData, Workbook
+from inventory_grpc.application.ledger.needs import NotRead, ReadData
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.event import Cause, Key
 from inventory_grpc.domain.registry import SUBJECTS

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator
 from operator import itemgetter
 from typing import Final
 
+from inventory_grpc.application.ledger.needs import NotRead, ReadData
 from inventory_grpc.application.ledger.terms import record_terms
-from inventory_grpc.application.ledger.workbook import NotRead, ReadData, Workbook
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.event import Cause, Key
 from inventory_grpc.domain.registry import SUBJECTS

@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Final, Self
 
 from inventory_grpc.application.failures import WritesRefused
 from inventory_grpc.application.ledger.atomic import MAX_EVENTS, Part
+from inventory_grpc.application.ledger.needs import FillsFirst, NotRead, OverdueFirst
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.terms import TermsInForce, record_terms
-from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
-from inventory_grpc.application.ports import Walk
+from inventory_grpc.application.outcomes import Outcome, PartOutcome, State
 from inventory_grpc.domain.alerts import NO_ALERTS, alerts_between
 from inventory_grpc.domain.book import Command, apply_event
 from inventory_grpc.domain.event import Cause, Change, Event, Key, SubjectKey
@@ -26,54 +25,6 @@ _FILLING: Final = "goods that came in are being given to backorders; try again"
 
 OWN_AT_ONCE: Final = 100
 """Events of a command of the server itself; as many of any size fit in a message."""
-
-
-@dataclass(eq=False)
-class NotRead(Exception):
-    """A batch needs this data before it can continue."""
-
-    keys: Collection[Key] = ()
-    """The keys of states and events; with each, the states of its streams are read too."""
-    requests: Collection[RequestKey] = ()
-    replay: int | None = None
-    """The position of the first event of a command whose answer is repeated."""
-    due: Collection[Key | None] = ()
-    """Streams whose overdue subjects are needed; None stands for all streams."""
-    waiting: Collection[Key] = ()
-    """Stocks whose waiting subjects are needed."""
-    fills: bool = False
-    """Whether the stocks are needed on which fills are due."""
-    walk: Walk | None = None
-    """A walk whose next stocks are needed."""
-
-
-@dataclass(slots=True)
-class ReadData:
-    """Data that a batch has read, beside states; as of the start of its transaction."""
-
-    answered: dict[RequestKey, Answered | None] = field(default_factory=dict)
-    replays: dict[int, Outcome] = field(default_factory=dict)
-    due: dict[Key | None, Sequence[Key]] = field(default_factory=dict)
-    waiting: dict[Key, Sequence[Key]] = field(default_factory=dict)
-    """The subjects that wait for goods of a stock, in their order, up to a limit."""
-    filled: Sequence[Key] | None = None
-    """Stocks on which fills are due."""
-    walked: dict[Walk, Sequence[StockId]] = field(default_factory=dict)
-    """The next stocks of walks, up to a limit."""
-
-
-@dataclass(eq=False)
-class OverdueFirst(Exception):
-    """Overdue holds on these stocks are to expire, until so many units are available."""
-
-    wanted: Mapping[Key, int]
-
-
-@dataclass(eq=False)
-class FillsFirst(Exception):
-    """The fills that are due on these stocks are to be recorded before the command."""
-
-    streams: Sequence[Key]
 
 
 class Workbook:

@@ -6,9 +6,10 @@ import pytest
 
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import UnknownKey, prefetch
+from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.workbook import NotRead, Workbook
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import DryRun, Outcome, RequestKey
 from inventory_grpc.domain.book import Book, Command
 from inventory_grpc.domain.event import Cause, Change, Event, EventOutOfOrder

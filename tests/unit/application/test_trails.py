@@ -5,9 +5,10 @@ import pytest
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import drive, prefetch
+from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.workbook import NotRead, Workbook
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.book import Command

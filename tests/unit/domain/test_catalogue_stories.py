@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ledger.workbook import NotRead, Workbook
+from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.catalogue import NotInCatalogue
