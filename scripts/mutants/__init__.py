@@ -4,9 +4,10 @@ from typing import Final
 
 from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
+from scripts.mutants.promises import PROMISES
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
 from scripts.mutants.terms import TERMS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES, *TERMS)
+MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES, *TERMS, *PROMISES)

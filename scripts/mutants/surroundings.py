@@ -43,7 +43,7 @@ SURROUNDINGS: Final = (
         "application/ledger/batch.py",
         "                if not self.expiry.free(overdue.wanted):\n",
         "                if False:\n",
-        "tests/property/test_histories.py",
+        "tests/property/test_promises.py",
     ),
     Mutant(
         "M23",

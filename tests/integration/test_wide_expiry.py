@@ -15,7 +15,7 @@ from inventory_grpc.domain.values import (
 )
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_BYTES
-from tests.support.opened import events, opened
+from tests.support.opened import checked, events, opened
 from tests.support.waiting import eventually
 from tests.support.world import MINUTE, add, fence, reserve, stock
 
@@ -41,3 +41,4 @@ async def test_it_is_recorded_though_its_events_do_not_fit_into_one_command(path
     assert sum(event.ByteSize() for event in expired) > MAX_COMMAND_BYTES
     commands = Counter(event.command_position for event in expired)
     assert {*commands.values()} == {OWN_AT_ONCE}
+    checked(path)

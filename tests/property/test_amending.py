@@ -28,9 +28,10 @@ from inventory_grpc.domain.values import (
     StockId,
     Ttl,
 )
+from tests.support.any_command import STOCKS
 from tests.support.clock import ManualClock
 from tests.support.effort import SEED, runs
-from tests.support.histories import STOCKS, Player, assert_reached, in_a_new, player
+from tests.support.histories import Player, assert_reached, in_a_new, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
 from tests.support.terms import terms

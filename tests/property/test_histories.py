@@ -1,7 +1,6 @@
 """Properties of any history: the promises hold for all commands at all times."""
 
 from collections import Counter
-from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,32 +10,26 @@ from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.application.queries.stock import StocksById
 from inventory_grpc.application.queries.store import StoreQuery
 from inventory_grpc.domain.product import ProductKey
-from inventory_grpc.domain.refusals import InsufficientStock, Refusal
-from inventory_grpc.domain.reservation_commands import ReserveStock
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.reservation_facts import ReservationExpired
 from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
-    Instant,
     ProductId,
     ReservationId,
-    Span,
-    StockId,
     StoreId,
-    Ttl,
 )
 from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support.any_command import PRODUCTS, STOCKS, STORES_PUT
 from tests.support.clock import ManualClock
-from tests.support.effort import runs
 from tests.support.histories import (
-    PRODUCTS,
-    STOCKS,
-    STORES_PUT,
     Player,
     Step,
     assert_reached,
+    by_policy,
     for_all,
     histories,
     in_a_new,
+    in_stock,
     kinds,
     many_examples,
     player,
@@ -47,7 +40,7 @@ from tests.support.model import Model
 from tests.support.scribe import events_of, log_of
 from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown, shown
 from tests.support.stores import Store
-from tests.support.world import KETTLES, SECOND, add, put, put_store, reserve
+from tests.support.world import put, put_store
 
 FACTS = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 CATALOGUE: tuple[ProductKey | StoreKey, ...] = (
@@ -62,15 +55,6 @@ OFTEN_REFUSED = (
     "VersionConflict",
 )
 
-UNSENT: Final = {
-    "reservation_reacquired",
-    "backorder_filled",
-    "stock_fenced",
-    "stock_terms_changed",
-    "policy_changed",
-}
-"""Facts of commands that the histories do not have."""
-
 
 def test_every_prefix_of_the_log_keeps_the_promises_for_any_commands() -> None:
     reached = Counter[str]()
@@ -80,14 +64,16 @@ def test_every_prefix_of_the_log_keeps_the_promises_for_any_commands() -> None:
         writer = player(store, clock)
         for pause, command in history:
             clock.go_on(pause)
+            if pause:
+                await writer.keep_up()
             await writer.play(command)
-        await writer.expire_due()
+        await writer.keep_up()
         log = await log_of(store)
         Model(log)
         reached.update(Event.FromString(data).WhichOneof("fact") or "" for data in log)
 
     for_all(histories, story)
-    assert_reached(reached, *{*FACTS} - UNSENT)
+    assert_reached(reached, *FACTS)
 
 
 def test_no_stock_begins_before_its_product_and_store_where_these_are_required() -> None:
@@ -107,7 +93,7 @@ def test_no_stock_begins_before_its_product_and_store_where_these_are_required()
                 assert needed <= known
                 reached["a stock"] += 1
 
-    for_all(histories, story)
+    for_all(by_policy, story)
     assert_reached(reached, "a stock", "NotInCatalogue", "Outcome", least=20)
 
 
@@ -243,54 +229,6 @@ def test_every_request_that_was_answered_is_answered_the_same_later() -> None:
     assert_reached(reached, "answered", "refused")
 
 
-def test_a_cart_is_reserved_if_and_only_if_stock_suffices_without_overdue_holds() -> None:
-    reached = Counter[str]()
-
-    async def ask(writer: Player, step: Step) -> None:
-        writer.clock.go_on(step.pause)
-        now, model, command = writer.clock.wall(), Model(await log_of(writer.store)), step.command
-        (answer,) = await writer.play(command)
-        if isinstance(command, ReserveStock) and command.reservation_id not in model.promises:
-            cart = command.cart.items()
-            enough = all(units <= available(model, stock_id, now) for stock_id, units in cart)
-            recorded = all(units <= available(model, stock_id, None) for stock_id, units in cart)
-            assert isinstance(answer, Outcome if enough else InsufficientStock)
-            reached["granted" if enough else "refused"] += 1
-            reached["granted for what was over"] += enough and not recorded
-
-    async def story(store: Store, history: list[Step]) -> None:
-        writer = player(store, ManualClock())
-        for step in [*history, Step(0, add(100, KETTLES))]:
-            await ask(writer, step)
-        # in every history, somebody has it all, and then somebody else wants it
-        everything = available(Model(await log_of(store)), KETTLES, writer.clock.wall())
-        for pause, name in ((0, "one"), (0, "too-soon"), (SECOND, "another")):
-            cart = reserve({KETTLES: everything}, name, expiration=Ttl(Span(SECOND)))
-            await ask(writer, Step(pause, cart))
-
-    for_all(histories, story)
-    assert_reached(
-        reached,
-        "granted",
-        "refused",
-        "granted for what was over",
-        least=runs(least=10, ci=80, deep=80),
-    )
-
-
-def available(model: Model, stock_id: StockId, now: Instant | None) -> int:
-    """Return what is sellable and not promised; at *now*, without what is over but not recorded."""
-    if stock_id not in model.shelves:
-        return 0
-    held = sum(
-        promise.parts[stock_id].held
-        for promise in model.promises.values()
-        if stock_id in promise.parts
-        and (now is None or promise.expire_time is None or promise.expire_time > now)
-    )
-    return model.shelves[stock_id].sellable - held
-
-
 def test_a_refused_command_records_nothing_but_what_time_has_done() -> None:
     reached = Counter[str]()
 
@@ -366,5 +304,5 @@ def test_an_atomic_batch_is_its_commands_one_by_one_or_nothing() -> None:
             reached["unchanged" if len({e.part for e in events}) < len(three) else "recorded"] += 1
         Model(await log_of(store))
 
-    for_all(timeless, story)
+    for_all(in_stock, story)
     assert_reached(reached, "refused", "recorded", "unchanged")

@@ -25,11 +25,9 @@ from inventory_grpc.domain.stock import StockTermsChanged
 from inventory_grpc.domain.stock_commands import AddStock, RemoveStock
 from inventory_grpc.domain.store import RetireStore
 from inventory_grpc.domain.values import Never, ProductId, StockId, StoreId
+from tests.support.any_command import PRODUCTS, STOCKS, STORES_PUT
 from tests.support.clock import ManualClock
 from tests.support.histories import (
-    PRODUCTS,
-    STOCKS,
-    STORES_PUT,
     Player,
     assert_reached,
     in_a_new,

@@ -194,8 +194,7 @@ def summed(lines: Iterable[Any]) -> dict[Key, int]:
 
 
 def _available(timeline: Timeline, key: Key, position: int) -> int:
-    shelf = timeline.shelf(key, position)
-    return max(0, shelf.on_hand - shelf.reserved)
+    return timeline.shelf(key, position).available
 
 
 def _on_hand(timeline: Timeline, key: Key, position: int) -> int:

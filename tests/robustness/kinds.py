@@ -53,7 +53,7 @@ ELSEWHERE: Final[Mapping[int, Sequence[str]]] = {
         "test_a_number_cut_to_32_bits_is_still_a_size_in_bounds",
     ],
     12: ["test_input_of_callers_never_makes_a_log_line_of_its_own"],
-    19: ["test_a_cart_is_reserved_if_and_only_if_stock_suffices_without_overdue_holds"],
+    19: ["test_a_cart_gets_exactly_what_can_be_had_without_overdue_holds"],
     21: ["test_malformed_messages_are_refused_and_nothing_is_written"],
     22: [
         "test_a_bomb_does_not_go_off",

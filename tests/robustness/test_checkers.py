@@ -11,7 +11,7 @@ from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import commands_pb2 as commands
 from inventory_grpc_protos.v1 import queries_pb2 as queries
-from inventory_grpc_protos.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.events_pb2 import Alert, Event
 from tests.robustness import witness
 from tests.robustness.history import Call
 from tests.robustness.timeline import Timeline
@@ -67,6 +67,8 @@ def _record(timeline: Timeline, call: Call) -> None:
         request_id=call.request_id,
     )
     event.stock_added.quantity = units
+    if position == 1:
+        event.alerts.append(Alert.ALERT_BACK_IN_STOCK)
     event.after.on_hand = event.after.available = timeline.shelf(KETTLES, position).on_hand + units
     timeline.fold(event)
 

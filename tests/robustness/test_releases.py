@@ -43,6 +43,7 @@ from tests.support.world import (
 
 A_SECOND: Final = Ttl(Span(1_000_000))
 RELEASES: Final = Path(__file__).with_name("releases")
+FIRST_WITH_ALERTS: Final = 4
 KEPT: Final = sorted(RELEASES.glob("format-*.db.gz"))
 
 
@@ -53,6 +54,9 @@ def _fold(model: Model) -> str:
         told += f" {sorted(model.catalogue.items())}"
     if states := {key: shelf.states() for key, shelf in model.shelves.items() if shelf.states()}:
         told += f" {states}"
+    others = {key: shelf.shown() for key, shelf in model.shelves.items() if shelf.is_particular()}
+    if others:
+        told += f" {sorted(others.items())}"
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -79,13 +83,14 @@ async def test_every_format_has_a_file_here() -> None:
 async def test_files_of_every_release_are_read_and_continued(kept: Path, path: Path) -> None:
     expected = _unpack(kept, path)
     before = stored(path)
-    assert _fold(Model(before)) == expected
+    silent = len(before) if int(kept.name[len("format-")]) < FIRST_WITH_ALERTS else 0
+    assert _fold(Model(before, silent=silent)) == expected
     async with opened(path) as server:
         again = await server.record(add(20, KETTLES), "delivery-1")
         assert (again.replayed, again.position) == (True, 1)
         assert (await server.record(add(1, KETTLES), "delivery-2")).position > len(before)
     assert stored(path)[: len(before)] == before
-    checked(path)
+    checked(path, silent=silent)
 
 
 @pytest.mark.parametrize("what", ["PRAGMA user_version = 99", "UPDATE log SET read_models = 99"])

@@ -3,14 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc_protos.v1 import stock_pb2 as pb
 from inventory_grpc_protos.v1.events_pb2 import Event
-from tests.support.model import Key, Model, Promise, Shelf
+from tests.support.model import Key, Model, Part, Promise, Shelf
 
 T = TypeVar("T")
 
@@ -37,7 +36,7 @@ class Timeline(Model):
         super().fold(event)
         self.events.append(event)
         key = event.product_id, event.store_id
-        self._shelves.setdefault(key, []).append((event.position, replace(self.shelves[key])))
+        self._shelves.setdefault(key, []).append((event.position, self.shelves[key].copy()))
         fact = event.WhichOneof("fact") or ""
         if "reserv" in fact:
             name = getattr(event, fact).reservation_id
@@ -71,16 +70,14 @@ class Timeline(Model):
         shelf = self.shelf(key, position)
         if not shelf.version:
             return None
-        return pb.Stock(
-            product_id=key[0],
-            store_id=key[1],
-            on_hand=shelf.on_hand,
-            reserved=shelf.reserved,
-            available=max(0, shelf.on_hand - shelf.reserved),
-            shortfall=max(0, shelf.reserved - shelf.on_hand),
-            version=shelf.version,
-            update_time=_time(shelf.update_time),
-        )
+        stock = pb.Stock(product_id=key[0], store_id=key[1], version=shelf.version)
+        stock.update_time.FromMicroseconds(shelf.update_time)
+        for field, value in shelf.shown().ListFields():
+            if field.is_repeated:
+                getattr(stock, field.name).extend(value)
+            else:
+                setattr(stock, field.name, value)
+        return stock
 
     def reservation_message(self, name: str, position: int) -> pb.Reservation | None:
         """Return a reservation as an answer should show it; None if there was none then."""
@@ -94,9 +91,10 @@ class Timeline(Model):
             order_id=promise.order_id,
             state=pb.ReservationState.Value(f"RESERVATION_STATE_{promise.state.upper()}"),
             lines=[
-                pb.ReservationLine(product_id=key[0], store_id=key[1], **vars(part))
+                pb.ReservationLine(product_id=key[0], store_id=key[1], **_shown(part))
                 for key, part in promise.parts.items()
             ],
+            channel=promise.channel,
             create_time=made.record_time,
             expire_time=None if promise.expire_time is None else _time(promise.expire_time),
             reference=made.reference,
@@ -105,6 +103,12 @@ class Timeline(Model):
     def was(self, holds: Callable[[int], bool], since: int, until: int) -> bool:
         """Tell whether something was so at the end of a command between two positions."""
         return any(holds(position) for position in range(since, until + 1) if self.is_end(position))
+
+
+def _shown(part: Part) -> dict[str, int]:
+    """Return *part* without what no answer shows."""
+    fields = pb.ReservationLine.DESCRIPTOR.fields_by_name
+    return {name: units for name, units in vars(part).items() if name in fields}
 
 
 def _at(moments: Sequence[tuple[int, T]], position: int) -> T | None:

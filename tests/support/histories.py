@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
@@ -19,112 +19,52 @@ from inventory_grpc.application.ledger.writer import Writer
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.promises import Asked, Mode
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.store import StoreKind
-from inventory_grpc.domain.values import (
-    SELLABLE,
-    CustomerId,
-    Expiration,
-    Never,
-    OrderId,
-    ReservationId,
-    Span,
-    StockId,
-    Ttl,
-)
+from inventory_grpc.domain.values import Expiration, Never, ReservationId, Span, StockId, Ttl
 from inventory_grpc.infrastructure.event_bus import InProcessBus
+from tests.support.any_command import (
+    ENDLESS,
+    ENDS,
+    LIMITS,
+    NO_LIMIT,
+    ORDERS,
+    SOME_OR_ALL,
+    Commands,
+    commands,
+    direct_terms,
+    policies,
+)
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
 from tests.support.stores import STORES, Store
+from tests.support.terms import terms
 from tests.support.world import (
-    DAMAGED,
     KETTLES,
     MINUTE,
-    PORTO_KETTLES,
-    RETURNED,
     SECOND,
     TOASTERS,
+    VIP,
     add,
-    change_by,
+    amend,
     commit,
-    count,
-    extend,
-    move,
+    fence,
+    policy,
     put,
-    put_store,
     release,
-    remove,
     reserve,
-    reverse,
 )
 
 T = TypeVar("T")
 
-STOCKS: Final = (KETTLES, TOASTERS, PORTO_KETTLES)
-PRODUCTS: Final = ("kettle", "toaster")
-STORES_PUT: Final = ("lisbon", "porto")
-
 kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
 """A store to play it on; a file takes so much longer to make that it has fewer turns."""
 
-many_examples: Final = settings(max_examples=runs(least=50, ci=80, deep=80), deadline=None)
-
-_stocks = st.sampled_from(STOCKS)
-_versions = st.sampled_from([None, None, None, 1, 2])
-_few = st.integers(1, 4)
-_new_names = st.sampled_from([f"r{number}" for number in range(1, 9)])
-_names = st.sampled_from(["r1", "r2", "r3"])
-_customers = st.sampled_from([CustomerId("ana"), CustomerId("ben")])
-_orders = st.sampled_from([None, None, None, OrderId("order-1"), OrderId("order-2")])
-_carts = st.dictionaries(_stocks, _few, min_size=1, max_size=2)
-_all: st.SearchStrategy[dict[StockId, int]] = st.just({})
-_some_or_all = _all | _all | st.dictionaries(_stocks, st.integers(1, 2), min_size=1, max_size=2)
-_ends: st.SearchStrategy[Expiration] = st.sampled_from(
-    [Ttl(Span(seconds * SECOND)) for seconds in (1, 30, 60, 90, 600, 3600)] + [Never()]
+many_examples: Final = settings(
+    max_examples=runs(least=40, ci=80, deep=80),
+    deadline=None,
+    phases=set(Phase) - {Phase.shrink},  # which would take minutes
 )
-_products = st.sampled_from(PRODUCTS)
-_stores = st.sampled_from(STORES_PUT)
-_store_kinds = st.sampled_from(StoreKind)
-_groups = st.sets(st.sampled_from(["coast", "north"]))
-_skus = st.sampled_from(["", "K-1", "K-2"])
-_attributes = st.dictionaries(st.sampled_from(["colour", "weight"]), st.sampled_from(["", "red"]))
-_puts: st.SearchStrategy[Command] = st.one_of(
-    st.builds(put, _products, sku=_skus, attributes=_attributes, expected=_versions),
-    st.builds(put_store, _stores, kind=_store_kinds, groups=_groups, expected=_versions),
-)
-_states = st.sampled_from([None, None, None, None, DAMAGED, RETURNED])
-_ways = st.permutations([None, DAMAGED, RETURNED])
-_endless: st.SearchStrategy[Expiration] = st.just(Never())
-
-
-def _commands(ends: st.SearchStrategy[Expiration]) -> st.SearchStrategy[Command]:
-    return st.one_of(
-        st.builds(add, st.integers(1, 8), _stocks, state=_states),
-        st.builds(remove, _few, _stocks, state=_states),
-        st.builds(change_by, st.sampled_from([-6, -1, 1, 6]), _stocks, state=_states),
-        st.builds(
-            count,
-            st.integers(0, 12),
-            _stocks,
-            expected=st.sampled_from([None, None, 1, 2, 3]),
-            state=_states | st.just(SELLABLE),
-        ),
-        st.builds(
-            lambda units, stock_id, ways: move(units, stock_id, out_of=ways[0], into=ways[1]),
-            _few,
-            _stocks,
-            _ways,
-        ),
-        *[st.builds(reverse, st.sampled_from([1, 2, 5, 6, 7]))] * 2,
-        *[
-            st.builds(reserve, _carts, names, customer=_customers, order=_orders, expiration=ends)
-            for names in (_names, _new_names, _new_names)
-        ],
-        *[st.builds(commit, _some_or_all, _names, order=_orders)] * 3,
-        *[st.builds(release, _some_or_all, _names)] * 2,
-        st.builds(extend, ends, _names),
-        _puts.map(lambda command: command),  # as rare as one other kind of command
-    )
 
 
 class Step(NamedTuple):
@@ -146,23 +86,75 @@ _begun: Final = [
 
 _begun_names = st.sampled_from(["r1", "r2"])
 
+_waits: Final = [
+    Step(
+        0,
+        reserve(
+            {KETTLES: 14}, "waits", asked=Asked(mode=Mode.PARTIAL_QUANTITY), expiration=Never()
+        ),
+    ),
+    Step(0, reserve({KETTLES: 2}, "waits-too", expiration=Never())),
+    Step(0, amend({KETTLES: 15}, "waits")),
+    Step(0, add(1, KETTLES)),
+    Step(0, commit({KETTLES: 1}, "waits-too")),
+    Step(0, add(5, KETTLES)),
+]
+_waits_by_policy: Final = [Step(0, policy("kettle", "lisbon", backorder_limit=20)), *_waits]
+_waits_directly: Final = [Step(0, terms(KETTLES, limit=20)), *_waits]
+"""Two lines wait for goods, of which the older one gives up its place, and then some come in."""
+
+_set_aside: Final = [
+    Step(0, fence(2, KETTLES)),
+    Step(0, reserve({KETTLES: 3}, "vip", asked=Asked(VIP), expiration=Never())),
+    Step(0, release({KETTLES: 1}, "vip")),
+    Step(0, commit({KETTLES: 1}, "vip")),
+]
+_put_again: Final = [Step(0, put())] * 4
+_late: Final = [
+    Step(0, add(2, TOASTERS)),
+    Step(0, reserve({TOASTERS: 1}, "late", expiration=Ttl(Span(SECOND)))),
+    Step(0, fence(1, TOASTERS)),
+    Step(0, reserve({TOASTERS: 1}, "cart", asked=Asked(VIP), expiration=Ttl(Span(SECOND)))),
+    Step(MINUTE, commit(name="late", reacquire=True)),
+]
+
 
 def _histories(
-    pauses: st.SearchStrategy[int], ends: st.SearchStrategy[Expiration]
+    pauses: st.SearchStrategy[int],
+    ends: st.SearchStrategy[Expiration],
+    changes_of_terms: Commands,
+    *scenes: list[Step],
 ) -> st.SearchStrategy[list[Step]]:
-    steps = st.builds(Step, pauses, _commands(ends))
-    commits = st.builds(Step, pauses, st.builds(commit, _some_or_all, _begun_names, order=_orders))
+    """Return histories of any commands, with a commit and one of *scenes* in the middle."""
+    steps = st.builds(Step, pauses, commands(ends, changes_of_terms))
+    commits = st.builds(Step, pauses, st.builds(commit, SOME_OR_ALL, _begun_names, order=ORDERS))
     return st.builds(
-        lambda before, committed, later: [*_begun, *before, committed, *later],
+        lambda before, committed, scene, later: [*_begun, *before, committed, *scene, *later],
         st.lists(steps, max_size=12),
         commits,
+        st.sampled_from(scenes),
         st.lists(steps, min_size=16, max_size=48),
     )
 
 
-histories: Final = _histories(_pauses, _ends)
-timeless: Final = _histories(st.just(0), _endless)
+by_policy: Final = _histories(_pauses, ENDS, policies(LIMITS), _waits_by_policy, _set_aside, _late)
+"""Histories in which the terms of stocks change as they do in a shop."""
+directly: Final = _histories(
+    _pauses, ENDS, direct_terms(LIMITS), _waits_directly, _set_aside, _late
+)
+"""Histories in which the recorded terms of a stock are always those in force."""
+histories: Final = by_policy | directly
+
+_now: Final = st.just(0)
+timeless_directly: Final = _histories(
+    _now, ENDLESS, direct_terms(LIMITS), _waits_directly, _set_aside
+)
+timeless: Final = timeless_directly | _histories(
+    _now, ENDLESS, policies(LIMITS), _waits_by_policy, _set_aside
+)
 """Histories in which nothing ever falls due."""
+in_stock: Final = _histories(_now, ENDLESS, direct_terms(NO_LIMIT), _set_aside, _put_again)
+"""Timeless histories in which nothing ever waits for goods."""
 
 
 @dataclass
@@ -200,6 +192,15 @@ class Player:
 
     async def expire_due(self) -> None:
         await self.writer.expire_due()
+
+    async def fill_due(self) -> None:
+        await self.writer.fill_due()
+
+    async def keep_up(self) -> None:
+        """Do one step of each kind of the server's own work."""
+        await self.writer.expire_due()
+        await self.writer.fill_due()
+        await self.writer.walk()
 
 
 def player(

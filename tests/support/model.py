@@ -6,49 +6,25 @@ and checks at every event the invariants that must hold at every moment.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
-from inventory_grpc_protos.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.catalogue_pb2 import ENTRY_STATE_RETIRED
+from inventory_grpc_protos.v1.events_pb2 import Event, ReservationExpired, StockTermsChanged
+from inventory_grpc_protos.v1.policies_pb2 import Policy
+from tests.support.rules import check
+from tests.support.shelf import SELLABLE, Part, Shelf, by_state
+
+__all__ = ["SELLABLE", "Entry", "Key", "Model", "Part", "Promise", "Shelf"]
 
 Key = tuple[str, str]
-SELLABLE = "sellable"
 
+OF_THE_SERVER: Final = {"backorder_filled", "reservation_expired"}
+"""Facts of commands of the server's own."""
 
-@dataclass
-class Shelf:
-    on_hand: int = 0
-    reserved: int = 0
-    version: int = 0
-    update_time: int = 0
-    units: dict[str, int] = field(default_factory=dict, repr=False)
-    """Units by state, `sellable` included: counted apart from those on hand."""
-
-    @property
-    def sellable(self) -> int:
-        return self.units.get(SELLABLE, 0)
-
-    def states(self) -> list[tuple[str, int]]:
-        """Return the other states that have units, by name."""
-        others = (each for each in self.units.items() if each[0] != SELLABLE)
-        return sorted((state, units) for state, units in others if units)
-
-    def move(self, by_state: list[tuple[str, int]]) -> None:
-        for state, units in by_state:
-            self.units[state] = self.units.get(state, 0) + units
-            assert self.units[state] >= 0, f"less than nothing is {state}"
-
-
-@dataclass
-class Part:
-    """One line of a promise; what is held is what is left of it."""
-
-    quantity: int
-    held: int
-    committed: int = 0
-    released: int = 0
-    expired: int = 0
+MAY_COME_BEFORE_TERMS: Final = {"reservation_expired"}
+"""Facts that are the same by any terms."""
 
 
 @dataclass
@@ -61,6 +37,10 @@ class Promise:
     """The command that made it, and its place in an atomic batch."""
     state: str = "active"
     parts: dict[Key, Part] = field(default_factory=dict)
+    channel: str = field(default="", repr=False)
+
+    def is_held(self) -> bool:
+        return any(part.held for part in self.parts.values())
 
 
 @dataclass
@@ -76,7 +56,8 @@ class Entry:
 class Model:
     """Everything as it is after the events that were folded into it."""
 
-    def __init__(self, events: Iterable[bytes] = ()) -> None:
+    def __init__(self, events: Iterable[bytes] = (), *, silent: int = 0) -> None:
+        """Fold *events*, of which the first *silent* ones are from before there were alerts."""
         self.position = 0
         self.shelves: dict[Key, Shelf] = {}
         self.promises: dict[str, Promise] = {}
@@ -85,6 +66,12 @@ class Model:
         self.reversed: set[int] = set()
         self.catalogue: dict[str, Entry] = {}
         """By subject, such as `product/kettle`."""
+        self.policies: dict[Key, Policy] = {}
+        """By product and store; either may be empty, and is then any."""
+        self.retired: set[str] = set()
+        """The subjects of retired products and stores."""
+        self.has_terms = False
+        self._silent = silent
         self._last = Event()
         for data in events:
             self.fold(Event.FromString(data))
@@ -96,47 +83,71 @@ class Model:
             AssertionError: what is promised does not hold.
         """
         self._check_place(event)
-        fact = event.WhichOneof("fact")
-        content = getattr(event, fact or "")
-        if event.subject:
+        fact = event.WhichOneof("fact") or ""
+        content = getattr(event, fact)
+        if not event.product_id:
             self._fold_entry(event, content)
             return
+        if fact in OF_THE_SERVER:
+            assert not any((event.request_id, event.actor, event.reason, event.part))
         key = event.product_id, event.store_id
-        shelf = self.shelves.setdefault(key, Shelf())
-        moved = content.delta if fact == "stock_adjusted" else content.quantity
-        by_state = _by_state(fact or "", content, moved)
-        shelf.move(by_state)
-        if fact and fact.startswith("stock_") and fact != "stock_reserved":
-            self._note_move(event, key, dict(by_state))
-        match fact:
-            case "stock_added" | "stock_adjusted":
-                shelf.on_hand += moved
-            case "stock_removed":
-                is_free = shelf.reserved <= shelf.sellable
-                assert is_free or content.state, "promised units were removed"
-                shelf.on_hand -= moved
-            case "stock_reserved":
-                shelf.reserved += moved
-                assert shelf.reserved <= shelf.sellable, "oversold"
-            case "reservation_committed":
-                shelf.on_hand -= moved
-                shelf.reserved -= moved
-            case "reservation_released" | "reservation_expired":
-                shelf.reserved -= moved
-        _check_levels(event, shelf)
-        assert event.version == shelf.version + 1, "a version was left out, or is there twice"
-        shelf.version = event.version
+        shelf, part = self.shelves.setdefault(key, Shelf()), Part()
+        promise = (
+            self._promise(event, fact, content) if hasattr(content, "reservation_id") else None
+        )
+        if promise:
+            part = promise.parts.get(key, part)
+        if fact not in MAY_COME_BEFORE_TERMS:
+            terms = content if fact == "stock_terms_changed" else shelf.terms
+            assert terms == self.in_force(key, terms), "a policy was another one by then"
+        check(event, fact, shelf, part)
+        before = shelf.shown()
+        shelf.move(fact, content)
+        shelf.version += 1
         shelf.update_time = event.record_time.ToMicroseconds()
-        if fact and "reserv" in fact:
-            self._fold_promise(event, fact, key)
+        if promise:
+            self._fold_promise(event, fact, promise)
+        elif fact != "stock_terms_changed":
+            self._note_move(event, key, _moved(fact, content))
+        shelf.check()
+        assert event.version == shelf.version, "a version was left out, or is there twice"
+        alerts = shelf.alerts()
+        assert list(event.alerts) == (alerts if event.position > self._silent else [])
+        assert event.after == shelf.shown(), "the levels are not what was folded"
+        if fact == "backorder_filled":
+            assert event.after == before, "a fill changed a level"
 
-    def _fold_entry(self, event: Event, content: Message) -> None:
+    def in_force(self, key: Key, recorded: StockTermsChanged) -> StockTermsChanged:
+        """Return the terms of a stock by policies and the catalogue.
+
+        As long as no terms were set there, they are those *recorded*.
+        """
+        if not self.has_terms:
+            return recorded
+        product_id, store_id = key
+        scopes = [key, ("", store_id), (product_id, ""), ("", "")]
+        terms = StockTermsChanged()
+        for scope in reversed(scopes):
+            for term, value in self.policies.get(scope, Policy()).ListFields():
+                setattr(terms, term.name, value)
+        terms.product_retired = f"product/{product_id}" in self.retired
+        terms.store_retired = f"store/{store_id}" in self.retired
+        return terms
+
+    def _fold_entry(self, event: Event, content: Any) -> None:  # noqa: ANN401  of the fact
         assert (event.product_id, event.store_id) == ("", "")
         assert not event.HasField("after")
         time = event.record_time.ToMicroseconds()
         before = self.catalogue.get(event.subject) or Entry(Event(), 0, time, time)
         assert event.version == before.version + 1, "a version was left out, or is there twice"
         assert content != before.content, "it was recorded, but was so already"
+        if event.WhichOneof("fact") == "policy_changed":
+            self.policies[content.product_id, content.store_id] = content.policy
+        elif content.state == ENTRY_STATE_RETIRED:
+            self.retired.add(event.subject)
+        else:
+            self.retired.discard(event.subject)
+        self.has_terms = self.has_terms or bool(self.policies or self.retired)
         self.catalogue[event.subject] = Entry(content, event.version, before.create_time, time)
 
     def _note_move(self, event: Event, key: Key, units: dict[str, int]) -> None:
@@ -156,64 +167,102 @@ class Model:
         assert event.record_time.ToMicroseconds() >= last.record_time.ToMicroseconds()
         self.position = event.position
 
-    def _fold_promise(self, event: Event, fact: str, key: Key) -> None:
-        content = getattr(event, fact)
-        expire_time = None
-        if fact in {"stock_reserved", "reservation_extended"} and content.HasField("expire_time"):
-            expire_time = content.expire_time.ToMicroseconds()
-        if fact == "stock_reserved":
-            made = event.command_position, event.part
-            promise = self.promises.setdefault(
-                content.reservation_id,
-                Promise(content.customer_id, content.order_id, expire_time, event.position, made),
-            )
-            assert promise.made == made, "it was made twice"
-            assert key not in promise.parts, "a line is there twice"
-            promise.parts[key] = Part(content.quantity, held=content.quantity)
-            return
-        promise, now = self.promises[content.reservation_id], event.record_time.ToMicroseconds()
-        part = promise.parts[key]
+    def _promise(self, event: Event, fact: str, content: Any) -> Promise:  # noqa: ANN401  of that fact
+        """Return the promise that *fact* is about; it may be made or amended by it."""
+        name, now = content.reservation_id, event.record_time.ToMicroseconds()
+        made = event.command_position, event.part
+        if fact == "stock_reserved" and name not in self.promises:
+            about = content.customer_id, content.order_id, _expire_time(content)
+            self.promises[name] = Promise(*about, event.position, made, channel=content.channel)
+        promise = self.promises[name]
         is_over = promise.expire_time is not None and promise.expire_time <= now
-        assert is_over == (fact == "reservation_expired"), "a hold counts strictly before its time"
-        if fact == "reservation_extended":
-            assert content.quantity == part.held
-            promise.expire_time = expire_time
-            return
-        how = fact.removeprefix("reservation_")
-        part.held -= content.quantity
-        setattr(part, how, getattr(part, how) + content.quantity)
-        assert part.held >= 0, "more than was held"
-        assert part.quantity == part.held + part.committed + part.released + part.expired
-        assert not (how == "expired" and part.held), "expired in part"
-        if how == "committed":
-            promise.order_id = promise.order_id or content.order_id
-        if not any(part.held for part in promise.parts.values()):
-            promise.state = how
+        if fact not in {"reservation_reacquired", "backorder_filled"}:
+            assert is_over == (fact == "reservation_expired"), (
+                "a hold counts strictly before its time"
+            )
+        if fact == "stock_reserved":
+            same = content.customer_id, content.channel, _expire_time(content)
+            assert same == (promise.customer_id, promise.channel, promise.expire_time)
+            is_new = promise.made == made
+            assert is_new or promise.is_held(), "nothing was left to amend"
+            assert not (is_new and _key(event) in promise.parts), "a line is there twice"
+        elif fact == "reservation_reacquired":
+            assert not promise.is_held(), "it still held units"
+        if hasattr(content, "channel"):
+            assert content.channel == promise.channel
+        return promise
+
+    def _fold_promise(self, event: Event, fact: str, promise: Promise) -> None:
+        content, key = getattr(event, fact), _key(event)
+        part = (
+            promise.parts.setdefault(key, Part())
+            if fact == "stock_reserved"
+            else promise.parts[key]
+        )
+        self._fold_part(self.shelves[key], part, promise.channel, fact, content)
+        match fact:
+            case "reservation_extended":
+                promise.expire_time = _expire_time(content)
+            case "reservation_committed" | "reservation_reacquired":
+                promise.order_id = promise.order_id or content.order_id
+        if fact in ENDS and not promise.is_held():
+            promise.state = ENDS[fact]
+
+    def _fold_part(
+        self,
+        shelf: Shelf,
+        part: Part,
+        channel: str,
+        fact: str,
+        content: Any,  # noqa: ANN401
+    ) -> None:
+        held, waiting, fenced = part.held, part.backordered, part.fenced
+        part.move(fact, content)
+        part.check()
+        shelf.held += part.held - held
+        shelf.held_waiting += part.backordered - waiting
+        shelf.held_fenced[channel] += part.fenced - fenced
+        name = content.reservation_id
+        if fact == "stock_reserved" or not part.held:
+            shelf.lines.pop(name, None)
+        if fact == "stock_reserved":
+            shelf.lines[name] = part  # the youngest one
 
 
-def _check_levels(event: Event, shelf: Shelf) -> None:
-    assert shelf.on_hand == sum(shelf.units.values()), "the states are not all of it"
-    assert shelf.reserved >= 0, "less than nothing reserved"
-    after = event.after.on_hand, event.after.reserved
-    assert after == (shelf.on_hand, shelf.reserved), "the levels are not what was folded"
-    shown = [(each.state, each.units) for each in event.after.states]
-    assert shown == shelf.states(), "the units by state are not what was folded"
-    assert event.after.available == max(0, shelf.sellable - shelf.reserved)
-    assert event.after.shortfall == max(0, shelf.reserved - shelf.sellable)
+ENDS: Final = {
+    "reservation_committed": "committed",
+    "reservation_reacquired": "committed",
+    "reservation_released": "released",
+    "reservation_expired": "expired",
+}
 
 
-def _by_state(fact: str, content: Any, moved: int) -> list[tuple[str, int]]:  # noqa: ANN401  of that fact
-    """Return how many units came into which state, or went out of it."""
-    match fact:
-        case "stock_moved":
-            return [
-                (content.from_state or SELLABLE, -moved),
-                (content.to_state or SELLABLE, moved),
-            ]
-        case "stock_removed":
-            return [(content.state or SELLABLE, -moved)]
-        case "stock_added" | "stock_adjusted":
-            return [(content.state or SELLABLE, moved)]
-        case "reservation_committed":
-            return [(SELLABLE, -moved)]
-    return []
+def _key(event: Event) -> Key:
+    return event.product_id, event.store_id
+
+
+def _expire_time(content: Any) -> int | None:  # noqa: ANN401  of a fact that has one
+    return content.expire_time.ToMicroseconds() if content.HasField("expire_time") else None
+
+
+def _moved(fact: str, content: Any) -> dict[str, int]:  # noqa: ANN401  of that fact
+    """Return what can be reversed: units by state, or those of a fence."""
+    if fact == "stock_fenced":
+        return {f"fence of {content.channel}": content.delta}
+    return dict(by_state(fact, content))
+
+
+def without_overdue(model: Model, key: Key, now: int) -> Shelf:
+    """Return a stock at a time, in microseconds, as if every expiry by then were recorded."""
+    shelf = model.shelves.get(key, Shelf()).copy()
+    for promise in model.promises.values():
+        part = promise.parts.get(key)
+        if part and part.held and promise.expire_time is not None and promise.expire_time <= now:
+            fact = ReservationExpired(
+                quantity=part.held,
+                backordered=part.backordered,
+                channel=promise.channel,
+                fenced=part.fenced,
+            )
+            shelf.move("reservation_expired", fact)
+    return shelf

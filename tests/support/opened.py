@@ -134,11 +134,14 @@ def events(path: Path) -> list[Event]:
     return [Event.FromString(event) for event in stored(path)]
 
 
-def checked(path: Path) -> Model:
-    """Check at every event what is promised, and every table; return what has become of it."""
+def checked(path: Path, *, silent: int = 0) -> Model:
+    """Check at every event what is promised, and every table; return what has become of it.
+
+    The first *silent* events are from before there were alerts.
+    """
     differences = list(verify(Database(path), lambda _: None))
     assert not differences, differences
-    return Model(stored(path))
+    return Model(stored(path), silent=silent)
 
 
 def requests_of(log: Sequence[Event]) -> dict[str, int]:

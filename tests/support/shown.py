@@ -5,12 +5,13 @@ from typing import cast
 from google.protobuf.message import Message
 
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.levels import Levels, ShownLevels
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.store import Store, StoreKey
-from inventory_grpc.domain.values import StockId
+from inventory_grpc.domain.values import EntryState, StockId
+from inventory_grpc_protos.v1 import catalogue_pb2, stock_pb2
 from inventory_grpc_protos.v1.catalogue_pb2 import StoreKind
 from inventory_grpc_protos.v1.events_pb2 import ProductChanged, StoreChanged
 from tests.support.model import Model, Promise
@@ -32,10 +33,15 @@ def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) ->
     assert (stock is None) == (shelf is None)
     if stock and shelf:
         assert stock.stock_id == stock_id
-        levels = stock.levels.shown
-        assert (levels.on_hand, levels.reserved) == (shelf.on_hand, shelf.reserved)
-        assert [*levels.states] == shelf.states()
+        assert _message(stock.levels.shown) == shelf.shown()
         assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
+
+
+def _message(levels: ShownLevels) -> stock_pb2.Levels:
+    values = levels._asdict()
+    values["states"] = [stock_pb2.StateUnits(**each._asdict()) for each in levels.states]
+    values["fences"] = [stock_pb2.FenceUnits(**each._asdict()) for each in levels.fences]
+    return stock_pb2.Levels(**values)
 
 
 def assert_is_in_the_catalogue(
@@ -51,15 +57,24 @@ def assert_is_in_the_catalogue(
 
 
 def _content(shown: Product | Store) -> Message:
+    is_retired = shown.state is EntryState.RETIRED
+    state = (
+        catalogue_pb2.ENTRY_STATE_RETIRED if is_retired else catalogue_pb2.ENTRY_STATE_UNSPECIFIED
+    )
     if isinstance(shown, Product):
         return ProductChanged(
-            product_id=shown.key.id, sku=shown.sku, name=shown.name, attributes=shown.attributes
+            product_id=shown.key.id,
+            sku=shown.sku,
+            name=shown.name,
+            attributes=shown.attributes,
+            state=state,
         )
     return StoreChanged(
         store_id=shown.key.id,
         name=shown.name,
         kind=StoreKind.ValueType(shown.kind),
         groups=shown.groups,
+        state=state,
     )
 
 
@@ -69,7 +84,9 @@ def assert_is_kept(reservation: Reservation | None, promise: Promise) -> None:
     assert (reservation.order_id or "") == promise.order_id
     assert reservation.state.value == promise.state
     assert reservation.expire_time == promise.expire_time
+    assert (reservation.channel or "") == promise.channel
     assert list(reservation.lines) == list(promise.parts), "in the order of the cart"
     for line, part in zip(reservation.lines.values(), promise.parts.values(), strict=True):
-        assert line[:4] == (part.quantity, part.committed, part.released, part.expired)
+        ended = part.committed, part.released, part.expired
+        assert line[:6] == (part.quantity, *ended, part.backordered, part.fenced)
         assert line.held == part.held

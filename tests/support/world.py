@@ -5,7 +5,7 @@ from typing import Final
 
 from inventory_grpc.domain.amending import AmendReservation
 from inventory_grpc.domain.policy import Policy, PolicyScope, SetPolicy
-from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct
+from inventory_grpc.domain.product import NO_ATTRIBUTES, ProductKey, PutProduct, RetireProduct
 from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.reservation_commands import (
     CommitReservation,
@@ -23,7 +23,7 @@ from inventory_grpc.domain.stock_commands import (
     MoveStock,
     RemoveStock,
 )
-from inventory_grpc.domain.store import PutStore, StoreKey, StoreKind
+from inventory_grpc.domain.store import PutStore, RetireStore, StoreKey, StoreKind
 from inventory_grpc.domain.values import (
     Cart,
     Channel,
@@ -219,3 +219,11 @@ def policy(
     **values: int,
 ) -> SetPolicy:
     return SetPolicy(PolicyScope.of(product, store), Policy(**values), expected)
+
+
+def retire_product(product: str = "kettle", *, restore: bool = False) -> RetireProduct:
+    return RetireProduct(ProductId(product), restore)
+
+
+def retire_store(store: str = "lisbon", *, restore: bool = False) -> RetireStore:
+    return RetireStore(StoreId(store), restore)

@@ -123,7 +123,7 @@ class _Play:
             raise self._stage.trace.violated(f"{otherwise} within {seconds} s") from None
 
     async def _all_is_well(self) -> None:
-        """Wait until all processes and followers have seen every event."""
+        """Wait until nothing is left to do, and all processes and followers know every event."""
         stage = self._stage
         while not self._is_well():  # noqa: ASYNC110  it is looked at from outside
             await asyncio.sleep(0.1)
@@ -133,6 +133,8 @@ class _Play:
         stage, head = self._stage, self._stage.disk.tables.head
         return (
             not stage.disk.holder
+            and not stage.disk.tables.filled
+            and not stage.disk.tables.walks
             and all(
                 process.is_up
                 and process.engine.breaker.state is BreakerState.CLOSED

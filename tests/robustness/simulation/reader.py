@@ -18,8 +18,8 @@ from tests.robustness.simulation.network import Lost, Unreachable
 from tests.robustness.simulation.process import Process
 from tests.robustness.simulation.stage import Stage
 from tests.robustness.simulation.wishes import SHARED, Wishes
+from tests.support.any_command import STOCKS
 from tests.support.engine import Engine
-from tests.support.histories import STOCKS
 
 AHEAD = 10**6
 

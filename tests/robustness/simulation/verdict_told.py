@@ -15,7 +15,7 @@ from tests.robustness.simulation.disk import Commit
 from tests.robustness.simulation.history import Asked, Attempt, Doubt
 from tests.robustness.simulation.stage import Stage
 from tests.robustness.simulation.verdict_log import Verdict
-from tests.support.model import Model
+from tests.support.model import Model, without_overdue
 
 ROUNDING_MICROS = 2
 
@@ -82,7 +82,9 @@ def _judge_refusal(asked: Asked, attempt: Attempt, verdict: Verdict) -> None:
                 justified.append(expected != (shelf.version if shelf else 0))
             case InsufficientStock(lines) if isinstance(command, ReserveStock):
                 now = round(attempt.called_at * 1e6) + attempt.base
-                short = (line.asked > _free(model, line.stock_id, now) for line in lines)
+                short = (
+                    line.asked > _obtainable(model, command, now, line.stock_id) for line in lines
+                )
                 justified.append(all(short))
             case InsufficientStock(lines) if isinstance(command, AdjustStock):
                 (line,) = lines
@@ -97,17 +99,12 @@ def _judge_refusal(asked: Asked, attempt: Attempt, verdict: Verdict) -> None:
         verdict.at(position, partial(check, position))
 
 
-def _free(model: Model, stock_id: StockId, now: int) -> int:
-    """Return the stock free of holds active at *now*, whether or not their expiry is recorded."""
-    shelf = model.shelves.get(stock_id)
-    if shelf is None:
-        return 0
-    held = sum(
-        promise.parts[stock_id].held
-        for promise in model.promises.values()
-        if stock_id in promise.parts and (promise.expire_time is None or promise.expire_time > now)
-    )
-    return shelf.on_hand - held
+def _obtainable(model: Model, command: ReserveStock, now: int, stock_id: StockId) -> int:
+    """Return what *command* could get at *now*, whether or not ended holds are recorded so."""
+    shelf = without_overdue(model, stock_id, now)
+    shelf.terms = model.in_force(stock_id, shelf.terms)
+    room = 0 if command.asked.in_stock_only else shelf.backorderable
+    return shelf.own(command.asked.channel or "") + room
 
 
 def _assert_one_order(asked: Sequence[Asked], stage: Stage) -> None:
