@@ -294,10 +294,3 @@ def _moved(kind: type[U], before: Sequence[U], moves: Sequence[U]) -> tuple[U, .
     for name, change in moves:
         units[name] = units.get(name, 0) + change
     return tuple(kind(name, number) for name, number in sorted(units.items()) if number)
-
-
-def state_moves(state: UnitState | None, units: int) -> OtherMoves | None:
-    """Return the change of *units* in *state*; None is sellable, which is no other move."""
-    if state is None or state == SELLABLE:
-        return None
-    return OtherMoves(states=(StateUnits(state, units),))

@@ -12,7 +12,6 @@ from inventory_grpc.domain.levels import (
     OtherMoves,
     StateUnits,
     Terms,
-    state_moves,
 )
 from inventory_grpc.domain.refusals import (
     InsufficientStock,
@@ -34,6 +33,13 @@ from inventory_grpc.domain.values import (
 )
 
 
+def _state_moves(state: UnitState | None, units: int) -> OtherMoves | None:
+    """Return the change of *units* in *state*; None is sellable, which is no other move."""
+    if state is None or state == SELLABLE:
+        return None
+    return OtherMoves(states=(StateUnits(state, units),))
+
+
 @immutable
 class StockAdded(Fact):
     """In a fact, no state means sellable."""
@@ -44,7 +50,7 @@ class StockAdded(Fact):
     @property
     def moves(self) -> Moves:
         units = self.quantity
-        return units, 0, None if self.state is None else state_moves(self.state, units)
+        return units, 0, None if self.state is None else _state_moves(self.state, units)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -67,7 +73,7 @@ class StockRemoved(Fact):
     def moves(self) -> Moves:
         if self.channel is not None and self.fenced:
             return -self.quantity, 0, OtherMoves(fences=(FenceUnits(self.channel, -self.fenced),))
-        return -self.quantity, 0, state_moves(self.state, -self.quantity)
+        return -self.quantity, 0, _state_moves(self.state, -self.quantity)
 
     @property
     def states(self) -> Collection[UnitState]:
@@ -94,7 +100,7 @@ class StockAdjusted(Fact):
 
     @property
     def moves(self) -> Moves:
-        return self.delta, 0, state_moves(self.state, self.delta)
+        return self.delta, 0, _state_moves(self.state, self.delta)
 
     @property
     def states(self) -> Collection[UnitState]:
