@@ -120,7 +120,7 @@ def test_a_cart_gets_exactly_what_can_be_had_without_overdue_holds() -> None:
         "granted",
         "refused",
         "granted for what was over",
-        least=runs(least=10, ci=80, deep=80),
+        least=runs(least=10, ci=40, deep=80),
     )
     assert_reached(reached, "by terms not recorded", *(mode.name for mode in Mode))
 
