@@ -174,6 +174,19 @@ async def test_a_line_that_is_amended_again_is_due_with_its_reservation(store: S
     assert await due(store) == []
 
 
+async def test_the_last_extension_of_a_batch_decides_when_it_is_due(store: Store) -> None:
+    """It does not name a line that has ended since the extension before it."""
+    scribe = await stocked(store)
+    await scribe.record(reserve({KETTLES: 1, TOASTERS: 1}, expiration=minutes(10)))
+    history = (extend(minutes(5)), amend({KETTLES: 1}), extend(minutes(20)))
+    await store.storage.transact(appending(*history))
+    assert await earliest(store) == later(20 * MINUTE)
+    both = amend({KETTLES: 1, TOASTERS: 1})
+    await store.storage.transact(appending(both, *history, both))
+    assert await due_on(store, TOASTERS, later(20 * MINUTE)) == ["r1"]
+    assert await due_on(store, TOASTERS, later(10 * MINUTE)) == []
+
+
 async def test_of_several_over_at_once_all_are_named(store: Store) -> None:
     scribe = await stocked(store)
     for name in ("c", "a", "b"):

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.application import failpoints
-from inventory_grpc.application.ledger import workbook
 from inventory_grpc.application.ports import StorageError
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
@@ -24,7 +23,7 @@ from inventory_grpc.infrastructure.sqlite.log_row import row_of_file
 from inventory_grpc.infrastructure.sqlite.opening import InUse, prepare, rebuild_alone
 from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
-from tests.support.format_1 import KEPT, to_format_1, unpack
+from tests.support.format_1 import KEPT, no_alerts, to_format_1, unpack
 from tests.support.opened import change, checked, hash_of, opened, rows, stored, table_of
 from tests.support.world import (
     KETTLES,
@@ -127,10 +126,9 @@ async def test_the_tables_are_those_of_a_new_file(carts: Path) -> None:
 
 
 async def test_an_upgraded_file_holds_what_a_file_of_this_release_holds(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path,
 ) -> None:
-    with monkeypatch.context() as patched:  # the events of earlier releases have no alerts
-        patched.setattr(workbook, "alerts_between", lambda *_: ())
+    with no_alerts():
         await _live(path)
     expected, mark = _tables(path), mark_of(path)
     to_format_1(path)

@@ -16,7 +16,7 @@ from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companio
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.schema import FORMAT, check_header, format_of
 from tests.support.effort import SEED, campaign, runs
-from tests.support.format_1 import to_format_1
+from tests.support.format_1 import no_alerts, to_format_1
 from tests.support.opened import Opened, checked, opened, rows
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
@@ -57,8 +57,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "inventory.db"
 
     async def make() -> None:
-        async with opened(path, durability="relaxed") as shop:
-            await _live(shop, runs(least=6_000, ci=6_000, deep=200_000))
+        with no_alerts():
+            async with opened(path, durability="relaxed") as shop:
+                await _live(shop, runs(least=6_000, ci=6_000, deep=200_000))
 
     asyncio.run(make())
     to_format_1(path)

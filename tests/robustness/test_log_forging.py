@@ -96,7 +96,7 @@ async def test_input_of_callers_never_makes_a_log_line_of_its_own(
             async with wire(address) as evil:
                 await _speak_ill(evil)
             note: dict[str, Any] = {"reason": EVIL, "reference": EVIL}
-            await caller.commands.AddStock(adding(1, **note))
+            await caller.commands.AddStock(adding(1, "toaster", "porto", **note))
             assert (await caller.log())[-1].reason == EVIL, "free text is kept as it is"
         await eventually(lambda: len(log_file.read_text("utf-8").split("\n")) > calls)
         server.terminate()

@@ -16,7 +16,12 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import queries_pb2 as pb
-from inventory_grpc_protos.v1.commands_pb2 import ReserveStockRequest
+from inventory_grpc_protos.v1.commands_pb2 import (
+    AdjustStockRequest,
+    ReserveStockRequest,
+    SetPolicyRequest,
+)
+from inventory_grpc_protos.v1.policies_pb2 import Policy
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
 from tests.support.effort import SEED, campaign, runs
 from tests.support.model import Key, Model
@@ -24,7 +29,7 @@ from tests.support.opened import stored
 from tests.support.samples import CART, COMMANDS, QUERIES
 from tests.support.server_process import server_process
 
-PRODUCT, STORE, OTHER = "kettle", "lisbon", "porto"
+PRODUCT, STORE, OTHER, SHORT = "kettle", "lisbon", "porto", "toaster"
 AT_ONCE_SECONDS: Final = 2.0
 """For a busy machine; the news come much later."""
 
@@ -118,6 +123,18 @@ def _are_promised(model: Model, reservations: Any) -> None:  # noqa: ANN401  a r
     assert found == set(newest[: len(found)])
 
 
+def _are_at_risk(model: Model, lines: Any) -> None:  # noqa: ANN401  as above
+    assert sum(one.at_risk for one in lines) == 1
+    for one in lines:
+        shelf = model.shelves[one.product_id, one.store_id]
+        assert shelf.reserved - shelf.on_hand == 1
+        assert one.held == _held(model, one.reservation_id)[one.product_id, one.store_id]
+
+
+def _is_set(model: Model, scope: Any) -> None:  # noqa: ANN401  of the contract
+    assert scope.policy == model.policies[scope.product_id, scope.store_id]
+
+
 def _is_in_catalogue(model: Model, entry: Any) -> None:  # noqa: ANN401  of the contract
     product = entry.DESCRIPTOR.name == "Product"
     key = f"product/{entry.product_id}" if product else f"store/{entry.store_id}"
@@ -126,9 +143,19 @@ def _is_in_catalogue(model: Model, entry: Any) -> None:  # noqa: ANN401  of the 
 
 
 async def _put(writer: Caller) -> None:
-    """Put the product and the store of the samples into the catalogue."""
-    for name in ("PutProduct", "PutStore"):
-        await getattr(writer.commands, name)(COMMANDS[name])
+    """Record an entry for every query: of the catalogue, a policy, and a promise at risk."""
+    commands = writer.commands
+    await commands.PutProduct(COMMANDS["PutProduct"])
+    await commands.PutStore(COMMANDS["PutStore"])
+    policy = Policy(low_stock_at=3)
+    await commands.SetPolicy(SetPolicyRequest(product_id=PRODUCT, store_id=STORE, policy=policy))
+    await commands.AddStock(adding(2, SHORT))
+    await commands.ReserveStock(reserving(line(2, SHORT), name="at-risk"))
+    await commands.AdjustStock(
+        AdjustStockRequest(
+            product_id=SHORT, store_id=STORE, on_hand=1, unconditional=True, reason="count"
+        )
+    )
 
 
 SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
@@ -142,8 +169,18 @@ SHOWN: Final[Mapping[str, Callable[[Model, Any], None]]] = {
     "products": lambda model, products: _is_in_catalogue(model, *products),
     "store": _is_in_catalogue,
     "stores": lambda model, stores: _is_in_catalogue(model, *stores),
+    "policy": _is_set,
+    "policies": lambda model, policies: _is_set(model, *policies),
 }
 """The check of each part of an answer, by its name."""
+
+ASKED: Final[Mapping[str, Message]] = {
+    **QUERIES,
+    "ListStock": pb.ListStockRequest(product_ids=[PRODUCT], store_ids=[STORE]),
+    "ListReservations": pb.ListReservationsRequest(product_id=PRODUCT, store_id=STORE),
+    "ListReservationsAtRisk": pb.ListReservationsAtRiskRequest(product_ids=[SHORT]),
+}
+"""A request of each query that finds something."""
 
 
 def _since(request: Message, position: int) -> Any:  # noqa: ANN401  of the same type
@@ -155,6 +192,9 @@ def _since(request: Message, position: int) -> Any:  # noqa: ANN401  of the same
 
 
 def _is_so(model: Model, answer: Any) -> None:  # noqa: ANN401  of any query
+    if isinstance(answer, pb.ListReservationsAtRiskResponse):
+        _are_at_risk(model, answer.lines)
+        return
     shown = [field.name for field, _ in answer.ListFields() if field.name in SHOWN]
     assert shown, f"nothing in {answer} is known here"
     for name in shown:
@@ -175,14 +215,14 @@ async def test_every_query_answers_with_the_state_at_the_position_it_names(
     async def write(who: int) -> None:
         for number in range(runs(least=20, ci=20, deep=500)):
             cart = await writer.commands.ReserveStock(_cart(f"{who}-{number}"))
-            name = chance.choice(list(QUERIES))
+            name = chance.choice(list(ASKED))
             ask: Callable[..., Awaitable[Any]] = getattr(reader.queries, name)
-            request = _since(QUERIES[name], cart.position)
+            request = _since(ASKED[name], cart.position)
             answers.append((name, cart.position, await ask(request, timeout=AT_ONCE_SECONDS)))
 
     await asyncio.gather(*(write(who) for who in range(4)))
     log = stored(path)
-    assert {name for name, _, _ in answers} == set(QUERIES)
+    assert {name for name, _, _ in answers} == set(ASKED)
     for _, position, answer in answers:
         assert answer.as_of_position >= position
         _is_so(Model(log[: answer.as_of_position]), answer)
@@ -195,7 +235,7 @@ async def test_a_position_that_nobody_has_written_is_refused_at_once(
     await _put(writer)
     await writer.commands.AddStock(adding(9))
     head = (await writer.commands.ReserveStock(reserving(line(1), name=CART))).position
-    for name, request in QUERIES.items():
+    for name, request in ASKED.items():
         ask: Callable[..., Awaitable[Any]] = getattr(reader.queries, name)
         answer = await refused(ask(_since(request, head + 1), timeout=AT_ONCE_SECONDS))
         assert (answer.code, answer.reason) == (StatusCode.OUT_OF_RANGE, "POSITION_AHEAD"), name

@@ -19,6 +19,7 @@ from tests.support.server_process import ENVIRONMENT, ROOT
 from tests.support.world import SECOND, add, reserve
 
 SEEDS: Final = 400
+SEEDS_OF_CI: Final = 800
 
 SOMETIMES: Final = frozenset(
     {
@@ -42,7 +43,6 @@ SOMETIMES: Final = frozenset(
         "expired by the loop",
         "follower: resumes after Lost",
         "follower: resumes after ShuttingDown",
-        "follower: resumes after StorageError",
         "follower: resumes after Unreachable",
         "gave up",
         "killed while committing: kept",
@@ -77,6 +77,10 @@ SOMETIMES: Final = frozenset(
 """Cases that some seed of every run has to reach; without one, the run proves too little."""
 
 
+SELDOM: Final = frozenset({"follower: resumes after StorageError"})
+"""A case of about one seed in a hundred, which a quick run may miss."""
+
+
 def test_one_seed_gives_one_trace() -> None:
     for seed in range(SEED, SEED + 10):
         assert len({play(seed).trace.digest() for _ in range(3)}) == 1
@@ -99,7 +103,11 @@ def test_it_is_the_same_story_in_another_process_that_hashes_otherwise() -> None
 
 
 def test_under_any_faults_the_promises_hold_and_the_service_recovers() -> None:
-    count, seen, failed = runs(least=SEEDS, ci=SEEDS, deep=10_000), Counter[str](), list[str]()
+    count, seen, failed = (
+        runs(least=SEEDS, ci=SEEDS_OF_CI, deep=10_000),
+        Counter[str](),
+        list[str](),
+    )
     with campaign("simulation", seeds=count) as noted:
         for seed in range(SEED, SEED + count):
             played = play(seed)
@@ -108,7 +116,8 @@ def test_under_any_faults_the_promises_hold_and_the_service_recovers() -> None:
                 failed.append(f"{played.replay}: {played.error!r}")
         noted["seen"] = dict(sorted(seen.items()))
         assert not failed, failed[:3]
-        assert seen.keys() >= SOMETIMES, f"never seen: {SOMETIMES - seen.keys()}"
+        wanted = SOMETIMES if count < SEEDS_OF_CI else SOMETIMES | SELDOM
+        assert seen.keys() >= wanted, f"never seen: {wanted - seen.keys()}"
 
 
 def test_a_hold_that_cannot_be_expired_is_retried_after_a_second() -> None:

@@ -2,10 +2,13 @@
 
 import gzip
 import json
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
+from inventory_grpc.application.ledger import workbook
 from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
@@ -33,6 +36,13 @@ _TABLES: Final = {
 }
 
 
+@contextmanager
+def no_alerts() -> Iterator[None]:
+    """Record events without alerts meanwhile, as the releases before format 4 did."""
+    with patch.object(workbook, "alerts_between", lambda *_: ()):
+        yield
+
+
 def unpack(kept: Path, path: Path) -> None:
     """Lay a kept file where it is to be opened."""
     path.write_bytes(gzip.decompress(kept.read_bytes()))
@@ -41,7 +51,7 @@ def unpack(kept: Path, path: Path) -> None:
 def to_format_1(path: Path) -> None:
     """Make the file at *path*, which nobody has open, one that the release before would have made.
 
-    Its mark stays.
+    Its mark stays. Its events were recorded with `no_alerts`.
     """
     former = path.with_name("format-1.db")
     unpack(KEPT, former)

@@ -131,7 +131,8 @@ class _Changes:
         """In the order of the events, so that no number falls below 0 meanwhile."""
         self._ended: dict[tuple[int, int], tuple[int, ...]] = {}
         self._ended_reservations: dict[int, tuple[str, OrderId | None]] = {}
-        self._extended: dict[tuple[int, int], Instant | None] = {}
+        self._extended: dict[int, Instant | None] = {}
+        self._extended_lines: dict[tuple[int, int], Instant | None] = {}
 
     def note(self, event: Event, stream: int, number: int) -> None:
         fact: Any = event.fact  # looked up by class: `match` takes twice as long
@@ -141,6 +142,7 @@ class _Changes:
             # only lines of the reservation's first command are as old as the reservation
             amended = None if number in {event.command_position, position} else position
             self._lines.append((number, stream, units, units, position, amended, time))
+            self._extended_lines.pop((number, stream), None)  # the line has the later time
             if fact.backordered or fact.fenced:
                 self._waiting_or_fenced.append((fact.backordered, fact.fenced, number, stream))
             if position == number:
@@ -150,7 +152,7 @@ class _Changes:
         elif kind in _ENDS:
             self._end(fact, stream, number)
         elif kind is ReservationExtended:
-            self._extended[number, stream] = fact.expire_time
+            self._extended[number] = self._extended_lines[number, stream] = fact.expire_time
         elif kind is BackorderFilled:
             self._waiting_or_fenced.append((-fact.quantity, 0, number, stream))
         elif isinstance(fact, ReservationFact):
@@ -183,11 +185,11 @@ class _Changes:
         execute_with(connection, _UPDATE_RESERVATIONS, reservations)
         connection.executemany(
             "UPDATE reservations SET expire_time = ? WHERE reservation = ?",
-            {number: (time, number) for (number, _), time in self._extended.items()}.values(),
+            [(time, number) for number, time in self._extended.items()],
         )
         connection.executemany(
             "UPDATE reservation_lines SET expire_time = ? WHERE reservation = ? AND stream = ?",
-            [(time, *line) for line, time in self._extended.items()],
+            [(time, *line) for line, time in self._extended_lines.items()],
         )
 
 
