@@ -145,8 +145,8 @@ def _is_in_catalogue(model: Model, entry: Any) -> None:  # noqa: ANN401  of the 
 async def _put(writer: Caller) -> None:
     """Record an entry for every query: of the catalogue, a policy, and a promise at risk."""
     commands = writer.commands
-    await commands.PutProduct(COMMANDS["PutProduct"])
-    await commands.PutStore(COMMANDS["PutStore"])
+    for name in ("PutProduct", "PutStore"):
+        await getattr(commands, name)(COMMANDS[name])
     policy = Policy(low_stock_at=3)
     await commands.SetPolicy(SetPolicyRequest(product_id=PRODUCT, store_id=STORE, policy=policy))
     await commands.AddStock(adding(2, SHORT))
