@@ -124,6 +124,14 @@ async def test_a_line_is_as_new_as_its_last_units(shop: Shop) -> None:
     assert await missed(shop) == [("b", KETTLES, 3), ("a", KETTLES, 1)]
 
 
+async def test_a_line_that_grew_is_listed_once_and_before_the_lines_between(shop: Shop) -> None:
+    await shop.do(add(9), reserve(2, "a"), reserve(2, "b"), reserve(2, "c"))
+    await shop.do(amend(3, "b"), change_by(-6))
+    assert await missed(shop) == [("b", KETTLES, 3), ("c", KETTLES, 1)]
+    await shop.do(change_by(-2))
+    assert await missed(shop) == [("b", KETTLES, 3), ("c", KETTLES, 2), ("a", KETTLES, 1)]
+
+
 async def test_a_line_that_asks_for_less_stays_as_old(shop: Shop) -> None:
     await shop.do(add(9), reserve(3, "a"), reserve(3, "b"), amend(1, "a"), change_by(-6))
     assert await missed(shop) == [("b", KETTLES, 1)]

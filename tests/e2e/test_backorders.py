@@ -272,3 +272,24 @@ async def test_it_is_listed_who_waits_and_for_what(client: InventoryClient, call
     assert await waiting(product_id="toaster") == []
     await caller.commands.ReleaseReservation(ReleaseReservationRequest(reservation_id="a"))
     assert await waiting() == ["c"]
+
+
+async def test_stocks_that_are_low_are_listed(client: InventoryClient) -> None:
+    await client.set_policy(low_stock_at=3)
+    await client.add_stock(**KETTLES, quantity=4)
+    await client.add_stock(product_id="kettle", store_id="porto", quantity=3)
+    low = (await client.list_stock(low_stock=True)).stocks
+    assert [(stock.store_id, stock.low_stock) for stock in low] == [("porto", True)]
+
+
+async def test_pages_of_promises_at_risk_follow_each_other(client: InventoryClient) -> None:
+    await client.add_stock(**KETTLES, quantity=6)
+    for name in ("a", "b", "c"):
+        await reserve(client, name, 2)
+    await client.adjust_stock(**KETTLES, delta=-5, reason="broken")
+    seen, token = list[tuple[str, int]](), ""
+    for _ in range(3):
+        page = await client.list_reservations_at_risk(page_size=1, page_token=token)
+        seen += [(row.reservation_id, row.at_risk) for row in page.lines]
+        token = page.next_page_token
+    assert (seen, token) == ([("c", 2), ("b", 2), ("a", 1)], "")

@@ -210,6 +210,22 @@ async def test_lists_and_sums_leave_the_others_out(shop: Shop) -> None:
     assert len(everything.reservations) == 3
 
 
+async def test_promises_at_risk_are_those_in_ones_own_stores(shop: Shop) -> None:
+    for store in ("lisbon", "porto"):
+        lost = commands.AdjustStockRequest(
+            product_id="kettle", store_id=store, delta=-9, reason="fire"
+        )
+        await shop.ask("AdjustStock", lost, shop.ana)
+    asked = queries.ListReservationsAtRiskRequest()
+    seen = {
+        who: [(row.reservation_id, row.store_id) for row in answer.lines]
+        for who, caller in (("till", shop.till), ("ana", shop.ana))
+        for answer in [await shop.ask("ListReservationsAtRisk", asked, caller)]
+    }
+    own = [("wide-cart", "lisbon"), ("lisbon-cart", "lisbon")]
+    assert seen == {"till": own, "ana": [*own, ("wide-cart", "porto"), ("porto-cart", "porto")]}
+
+
 async def test_events_of_the_others_are_not_sent(shop: Shop) -> None:
     listed = await shop.ask("ListEvents", events.ListEventsRequest(), shop.till)
     follow = shop.ask("Subscribe", events.SubscribeRequest(stop_at_head=True), shop.till)
