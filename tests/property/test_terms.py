@@ -5,7 +5,7 @@ changes that are on their way shows them; and no terms are recorded twice.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
@@ -24,7 +24,7 @@ from inventory_grpc.domain.reservation_commands import ReserveStock
 from inventory_grpc.domain.stock import StockTermsChanged
 from inventory_grpc.domain.stock_commands import AddStock, RemoveStock
 from inventory_grpc.domain.store import RetireStore
-from inventory_grpc.domain.values import Never, ProductId, StockId, StoreId
+from inventory_grpc.domain.values import Never, ProductId, ReservationId, StockId, StoreId
 from tests.support.any_command import PRODUCTS, STOCKS, STORES_PUT
 from tests.support.clock import ManualClock
 from tests.support.histories import (
@@ -47,12 +47,7 @@ _commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(remove, _few, _stocks),
     *[
         st.builds(
-            lambda stock_id, units, number: reserve(
-                {stock_id: units}, f"r{number}", expiration=Never()
-            ),
-            _stocks,
-            _few,
-            st.integers(1, 10**9),
+            lambda stock_id, units: reserve({stock_id: units}, expiration=Never()), _stocks, _few
         )
     ]
     * 3,
@@ -96,6 +91,8 @@ class Shop:
     reserved: Counter[StockId] = field(default_factory=Counter)
     safety: dict[tuple[str, str], int | None] = field(default_factory=dict)
     retired: set[str] = field(default_factory=set)
+    asked: int = 0
+    """Reservations asked for."""
 
     def safety_stock(self, stock_id: StockId) -> int:
         product, store = stock_id
@@ -163,10 +160,19 @@ async def kill_walk(store: Store, clock: ManualClock) -> None:
         await store.storage.transact(work)
 
 
+def _named(command: Command, shop: Shop) -> Command:
+    """Return *command*, with a name of its own if it is a reservation."""
+    if not isinstance(command, ReserveStock):
+        return command
+    shop.asked += 1
+    return replace(command, reservation_id=ReservationId(f"r{shop.asked}"))
+
+
 async def play(writer: Player, shop: Shop, step: Step, reached: Counter[str]) -> None:
     if isinstance(step, list):
-        answers = await writer.play(*step)
-        for command, answer in zip(step, answers, strict=True):
+        commands = [_named(command, shop) for command in step]
+        answers = await writer.play(*commands)
+        for command, answer in zip(commands, answers, strict=True):
             assert type(answer) is shop.expect(command), command
             reached[f"{type(command).__name__} {type(answer).__name__}"] += 1
     elif step == "walk":
