@@ -1,15 +1,19 @@
 """Policies, which set terms for the stocks of a scope: key, fact, state, command and resolution."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import ClassVar, Final, NamedTuple, Self
 
 from inventory_grpc.domain.book import Audience, Book, Noun
 from inventory_grpc.domain.event import Change, Fact, SubjectKey
 from inventory_grpc.domain.levels import Terms
-from inventory_grpc.domain.product import ProductKey, PutProduct, RetireProduct
+from inventory_grpc.domain.product import Product, ProductKey, PutProduct, RetireProduct
 from inventory_grpc.domain.refusals import VersionConflict
-from inventory_grpc.domain.store import PutStore, RetireStore, StoreKey
+from inventory_grpc.domain.store import PutStore, RetireStore, Store, StoreKey
 from inventory_grpc.domain.values import EntryState, Instant, ProductId, StockId, StoreId, immutable
+
+KNOWN_SCOPES: Final = 10_000
+"""Scopes of many stocks that are kept made."""
 
 MAX_SAFETY_STOCK: Final = 1_000_000_000
 
@@ -136,31 +140,36 @@ def scopes_of(stock_id: StockId) -> Sequence[PolicyScope]:
     product_id, store_id = stock_id
     return (
         PolicyScope.of(product_id, store_id),
-        PolicyScope.of(None, store_id),
-        PolicyScope.of(product_id, None),
-        PolicyScope.of(None, None),
+        _all_of(None, store_id),
+        _all_of(product_id, None),
+        _all_of(None, None),
     )
 
 
+@lru_cache(maxsize=KNOWN_SCOPES)
+def _all_of(product_id: str | None, store_id: str | None) -> PolicyScope:
+    """Return the scope of many stocks, which would take as long to make again for each of them."""
+    return PolicyScope.of(product_id, store_id)
+
+
 def sources_of(stock_id: StockId) -> Sequence[SubjectKey]:
-    """Return the keys whose states `terms_in_force` reads."""
+    """Return the scopes of a stock, and then the keys of its product and store."""
     product_id, store_id = stock_id
     return *scopes_of(stock_id), ProductKey(product_id), StoreKey(store_id)
 
 
-def terms_in_force(stock_id: StockId, state_of: Callable[[SubjectKey], Any]) -> Terms:
-    """Return the terms of a stock as policies and the catalogue have them now."""
+def terms_in_force(policies: Sequence[ScopedPolicy], product: Product, store: Store) -> Terms:
+    """Return the terms of a stock, whose scopes have the *policies* in the order of `scopes_of`."""
     safety_stock, backorder_limit, low_stock_at, hysteresis = effective(
-        [state_of(key).policy for key in scopes_of(stock_id)]
+        [scoped.policy for scoped in policies]
     )
-    product_id, store_id = stock_id
     return Terms(
         safety_stock or 0,
         backorder_limit or 0,
         low_stock_at,
         hysteresis or 0,
-        product_retired=state_of(ProductKey(product_id)).state is EntryState.RETIRED,
-        store_retired=state_of(StoreKey(store_id)).state is EntryState.RETIRED,
+        product_retired=product.state is EntryState.RETIRED,
+        store_retired=store.state is EntryState.RETIRED,
     )
 
 

@@ -11,7 +11,7 @@ from inventory_grpc.application.ledger.fills import MAX_FILLS, MAX_WAITING
 from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.terms import MAX_LOOKED_AT, TermsInForce
+from inventory_grpc.application.ledger.terms import PAGE, TermsInForce
 from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import NO_WALKS, Expected, Pending, Transaction
@@ -111,7 +111,7 @@ def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
     for stream in missing.waiting:
         batch.read.waiting[stream] = transaction.waiting(stream, MAX_WAITING)
     if missing.walk is not None:
-        batch.read.walked[missing.walk] = transaction.stocks_of(missing.walk, MAX_LOOKED_AT)
+        batch.read.walked[missing.walk] = transaction.stocks_of(missing.walk, PAGE)
     if missing.fills:
         batch.read.filled = transaction.fills_due(MAX_FILLS)
 

@@ -25,7 +25,7 @@ class NotRead(Exception):
     fills: bool = False
     """Whether the stocks are needed on which fills are due."""
     walk: Walk | None = None
-    """A walk whose next stocks are needed."""
+    """A walk whose next page of stocks is needed."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class ReadData:
     filled: Sequence[Key] | None = None
     """Stocks on which fills are due."""
     walked: dict[Walk, Sequence[StockId]] = field(default_factory=dict)
-    """The next stocks of walks, up to a limit."""
+    """The next page of stocks of walks."""
 
 
 @dataclass(eq=False)

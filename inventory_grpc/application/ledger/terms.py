@@ -21,10 +21,13 @@ MAX_WALKS: Final = 256
 """Walks that are read in a transaction; with more, each stock may have other terms in force."""
 
 MAX_LOOKED_AT: Final = 1_000
-"""Stocks of a walk that one step looks at; the last of several walks may exceed it."""
+"""Stocks that one step of walks looks at; its last page may exceed it."""
 
-MAX_RECORDED: Final = 500
-"""Stocks whose terms one step of walks records."""
+MAX_RECORDED: Final = 100
+"""Stocks whose terms one step of walks records; it takes about as long as a batch of commands."""
+
+PAGE: Final = 100
+"""Stocks that a walk reads together."""
 
 
 class TermsInForce:
@@ -34,13 +37,15 @@ class TermsInForce:
     otherwise commands look nothing up.
     """
 
-    __slots__ = ("_covered", "_everywhere", "moved", "walks")
+    __slots__ = ("_covered", "_everywhere", "looked_at", "moved", "walks")
 
     def __init__(self, walks: Sequence[Walk] = (), *, is_all: bool = True) -> None:
         self.walks = walks
         """The oldest walks at the start of the transaction."""
         self.moved: dict[Key, Walk | None] = {}
         """The walks that begin or go on by this batch; None for one that ends."""
+        self.looked_at = 0
+        """Stocks that the walks have looked at in this batch."""
         self._covered = {walk.subject.covers for walk in walks}
         self._everywhere = not is_all
         """Whether there are more walks than were read, so that any stock may differ."""
@@ -70,12 +75,13 @@ class TermsInForce:
         """Return the fact that records the terms in force of *stock*; None if they are recorded."""
         if not self._may_differ(stock):
             return None
-        stock_id = stock.stock_id
-        book.require(sources_of(stock_id))
-        terms = terms_in_force(stock_id, book.recorded_state)
+        sources = sources_of(stock.stock_id)
+        book.require(sources)
+        *policies, product, store = map(book.recorded_state, sources)
+        terms = terms_in_force(policies, product, store)
         if terms == stock.levels.terms:
             return None
-        self._covered.add(stock_id)  # also if it has a history before its terms are recorded
+        self._covered.add(stock.stock_id)  # also if it has a history before its terms are recorded
         return StockTermsChanged.to(terms, subject)
 
     def require(self, keys: Iterable[Key], book: "Workbook") -> Sequence[StockId]:
@@ -109,7 +115,7 @@ def record_terms(
     book: "Workbook",
     keys: Iterable[Key],
     subject: SubjectKey | None = None,
-    limit: int = MAX_RECORDED,
+    limit: int = MAX_LOOKED_AT,
 ) -> Sequence[StockId]:
     """Record the terms in force of the stocks among *keys*, where they changed.
 
@@ -140,20 +146,19 @@ def changed_before_terms(book: "Workbook") -> Collection[Key]:
 def walk(book: "Workbook", next_stocks: Callable[[Walk], Sequence[StockId]]) -> None:
     """Do one step of the walks, the oldest of which goes first.
 
-    *next_stocks* returns the next stocks of a walk, up to `MAX_LOOKED_AT`, or raises `NotRead`. The
-    step then goes on with the walks that have not moved.
+    *next_stocks* returns the next page of a walk, or raises `NotRead`. The next call then goes on
+    with that page.
     """
     if (terms := book.terms) is None:
         return
-    looked_at = 0
     for one in terms.walks:
-        left = MAX_RECORDED - len(book.recorded)
-        if left <= 0 or looked_at >= MAX_LOOKED_AT:
-            break
-        stock_ids = next_stocks(one)
-        looked_at += len(stock_ids)
-        if one.subject in terms.moved:
-            continue
-        done = record_terms(book, stock_ids, one.subject, left)
-        is_over = len(done) == len(stock_ids) < MAX_LOOKED_AT
-        terms.moved[one.subject] = None if is_over else one._replace(after=done[-1])
+        subject = one.subject
+        while (now := terms.moved.get(subject, one)) is not None:
+            left = MAX_RECORDED - len(book.recorded)
+            if left <= 0 or terms.looked_at >= MAX_LOOKED_AT:
+                return
+            page = next_stocks(now)
+            done = record_terms(book, page, subject, left)
+            terms.looked_at += len(done)
+            is_over = len(done) == len(page) < PAGE
+            terms.moved[subject] = None if is_over else now._replace(after=done[-1])

@@ -22,6 +22,10 @@ _log = logging.getLogger(__name__)
 EXPIRY_PATIENCE_MICROS: Final = 200_000
 """Overdue holds yield to waiting commands for this long, then take every other batch."""
 
+WALK_PAUSE_SECONDS: Final = 0.1
+"""Walks pause for this long after a step, if commands come meanwhile. Nobody waits for them:
+commands are decided on the terms in force anyway."""
+
 _STEPS: Final = (Work.FILLS, Work.WALKS, Work.EXPIRY)
 """The kinds of steps in the order of their turns."""
 
@@ -52,6 +56,8 @@ class Upkeep:
         """Whether the last transaction was a step of this work."""
         self._last_step = Work.FILLS
         self._step_at = 0.0
+        self._walk_at = 0.0
+        """The time from which a walk goes on between commands."""
         self._follow_at = 0.0
         self._forget_at = _monotonic()
 
@@ -69,8 +75,8 @@ class Upkeep:
         """Return whether waiting commands come before the next step."""
         if self.just_stepped or not self.is_step_due():
             return True
-        pending = self._writer.pending
-        return not (pending.fills or pending.walks) and self.expiry_lag() < EXPIRY_PATIENCE_MICROS
+        due = self._due()
+        return due == [Work.EXPIRY] and self.expiry_lag() < EXPIRY_PATIENCE_MICROS
 
     def is_step_due(self) -> bool:
         return bool(self._due())
@@ -81,7 +87,7 @@ class Upkeep:
             return []
         pending = self._writer.pending
         due = [Work.FILLS] if pending.fills else []
-        if pending.walks:
+        if pending.walks and (self.just_stepped or _monotonic() >= self._walk_at):
             due.append(Work.WALKS)
         if pending.expiry is not None and pending.expiry <= self._clock.now():
             due.append(Work.EXPIRY)
@@ -102,8 +108,10 @@ class Upkeep:
             seconds = min(seconds, self._follow_at - _monotonic())
         pending = self._writer.pending
         until_step = self._step_at - _monotonic()  # a failed one is not retried before
-        if pending.fills or pending.walks:
+        if pending.fills:
             seconds = min(seconds, until_step)
+        if pending.walks:
+            seconds = min(seconds, max(until_step, self._walk_at - _monotonic()))
         if pending.expiry is not None:
             until_expiry = (pending.expiry - self._clock.now()) / 1e6
             seconds = min(seconds, max(until_expiry, until_step))
@@ -124,6 +132,8 @@ class Upkeep:
         }
         if not await self._in_background(works[self._last_step](), self._last_step):
             self._step_at = _monotonic() + 1.0
+        if self._last_step is Work.WALKS:
+            self._walk_at = _monotonic() + WALK_PAUSE_SECONDS
 
     async def forget(self) -> None:
         """Delete one step of requests that are too old to be repeated."""

@@ -10,14 +10,12 @@ from inventory_grpc.application.ports import PAGE_LIMIT, Listing, PastSnapshot, 
 from inventory_grpc.application.queries.snapshot import Latest
 from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.levels import Levels, ShownLevels
-from inventory_grpc.domain.policy import terms_in_force
-from inventory_grpc.domain.product import ProductKey
+from inventory_grpc.domain.policy import sources_of, terms_in_force
 from inventory_grpc.domain.promises import PLAINLY, Asked
 from inventory_grpc.domain.refusals import LevelTooHigh, ReservationNotFound, StockNotFound
 from inventory_grpc.domain.registry import STREAMS
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.stock import Inventory, StockTermsChanged
-from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import MAX_TOTAL, Cart, ProductId, ReservationId, StockId
 
 StockKey = tuple[str, str]
@@ -149,10 +147,11 @@ def _begun(stock_id: StockId, sources: Mapping[SubjectKey, State], snapshot: Lat
         make: Any = STREAMS[type(key)]
         return sources.get(key) or make(key)
 
-    entries = ProductKey(stock_id.product_id), StoreKey(stock_id.store_id)
-    if snapshot.needs_catalogue and not all(state_of(key).version for key in entries):
+    *policies, product, store = map(state_of, sources_of(stock_id))
+    if snapshot.needs_catalogue and not (product.version and store.version):
         return Levels(0, 0)
-    return Levels(0, 0).after(StockTermsChanged.to(terms_in_force(stock_id, state_of)))
+    terms = terms_in_force(policies, product, store)
+    return Levels(0, 0).after(StockTermsChanged.to(terms))
 
 
 async def find_product_inventory(
