@@ -21,7 +21,7 @@ TERMS: Final = (
         "have a walk pass stocks that its step did not reach",
         "application/ledger/terms.py",
         "after=done[-1]",
-        "after=stock_ids[-1]",
+        "after=page[-1]",
         LAWS,
     ),
     Mutant(
@@ -36,7 +36,7 @@ TERMS: Final = (
         "M48",
         "forget the terms of a new stock after its first part in an atomic batch",
         "application/ledger/terms.py",
-        "        self._covered.add(stock_id)",
+        "        self._covered.add(stock.stock_id)",
         "        pass",
         STORIES,
     ),

@@ -38,7 +38,16 @@ from tests.support.histories import (
 from tests.support.history import doing, stock_in
 from tests.support.scribe import events_of
 from tests.support.stores import Store
-from tests.support.world import add, policy, put, put_store, remove, reserve
+from tests.support.world import (
+    KETTLES,
+    TOASTERS,
+    add,
+    policy,
+    put,
+    put_store,
+    remove,
+    reserve,
+)
 
 _few = st.integers(1, 4)
 _stocks = st.sampled_from(STOCKS)
@@ -192,6 +201,7 @@ def test_commands_follow_the_terms_in_force_and_stocks_show_them_once(
         shop, clock = Shop(), ManualClock()
         writer = player(store, clock)
         await writer.play(*map(put, PRODUCTS), *map(put_store, STORES_PUT))
+        await play(writer, shop, [add(6, KETTLES), add(6, TOASTERS)], reached)  # a walk has a way
         for step in history:
             await play(writer, shop, step, reached)
             await assert_settled_stocks_show(store, shop, reached)

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 from tests.support.world import add, policy, stock
 
 STOCKS: Final = 3_000
-"""They take six steps."""
+"""They take thirty steps."""
 
 MOST_LIVES: Final = 100
 LEFT: Final = "SELECT count(*) FROM unsettled"
