@@ -27,7 +27,7 @@ from inventory_grpc.domain.registry import ABOUT
 from inventory_grpc.domain.values import EventAt, Instant, StockId, new
 
 MAX_EVENTS: Final = 2_048
-"""Events of a batch; its last command may exceed this."""
+"""Events of a batch, also those that are discarded; its last command may exceed this."""
 
 _EXPIRING: Final = "overdue reservations are being expired; try again"
 
@@ -43,6 +43,8 @@ class Batch:
         self.remembered: list[tuple[RequestKey, Answered]] = []
         self.expiry = Expiry(book, self.read, earliest_expiry)
         self.fills = Fills(book, self.read)
+        self._discarded = 0
+        """Events of dry runs and of refused commands, which take as long as those recorded."""
         self._wanted: Mapping[Key, int] = {}
         """The stocks on which they expire, once the current atomic batch was short of one.
 
@@ -56,7 +58,7 @@ class Batch:
             NotRead: data is missing; a call after it was read continues at the same command.
         """
         for submission in submissions[len(self.answers) :]:
-            if len(self.book.recorded) >= MAX_EVENTS:
+            if len(self.book.recorded) + self._discarded >= MAX_EVENTS:
                 break
             answer: Outcome | Refusal
             try:
@@ -90,6 +92,7 @@ class Batch:
             outcome = book.record(command, changes, cause)
             events, is_told = len(changes), bool(changes)
         if is_dry:
+            self._discarded += book.head - self.book.head
             return DryRun(*outcome._replace(position=self.book.head))
         if book is not self.book:
             self.book.adopt(book)
@@ -121,6 +124,9 @@ class Batch:
                 self._wanted = dict.fromkeys([*overdue.wanted, *others], ALL_UNITS)
             except FillsFirst as due:
                 fills += due.streams
+            except Refusal:
+                self._discarded += trial.head - self.book.head
+                raise
             else:
                 if not (differing := changed_before_terms(trial)):
                     return trial, outcome
@@ -209,6 +215,10 @@ class Batch:
                 fills += due.streams
                 book = self.book.fork()
                 self.fills.fill_before(book, fills)
+            except Refusal:
+                if book is not self.book:
+                    self._discarded += book.head - self.book.head
+                raise
 
     def _require_terms(self, command: AnyCommand) -> None:
         """Have all terms read together of the stocks that *command* may be about."""

@@ -41,6 +41,8 @@ class Fills:
         self._book.require(self._read.filled)
         left = MAX_FILLS - len(self._book.recorded)
         for stream in self._read.filled:
+            if left <= 0:  # the terms of stocks may be among the events recorded
+                break
             left -= self._fill(self._book, stream, left)
 
     def fill_before(self, fork: Workbook, streams: Collection[Key]) -> None:

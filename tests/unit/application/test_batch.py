@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from inventory_grpc.application.ledger import batch as batch_module
+from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.driver import UnknownKey, prefetch
 from inventory_grpc.application.ledger.needs import NotRead
@@ -60,6 +62,19 @@ def test_a_refused_command_leaves_the_states_as_they_were() -> None:
     assert isinstance(work.answers[0], InsufficientStock)
     assert work.book.states == {KETTLES: before}
     assert work.remembered == []
+
+
+@pytest.mark.parametrize("commands", [[add(1)], [add(1), remove(9)]])
+def test_events_that_are_discarded_end_a_batch_as_others_do(
+    commands: Sequence[Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_module, "MAX_EVENTS", 3)
+    parts = [Part(command, Cause(part=part)) for part, command in enumerate(commands, 1)]
+    work = batch()
+    work.book.states[KETTLES] = Inventory(KETTLES)
+    work.answer_all([Submission.of(AtomicBatch(parts))._replace(is_dry=True)] * 9)
+    assert len(work.answers) == 3
+    assert work.book.recorded == []
 
 
 def test_the_states_of_the_cache_are_not_changed_by_a_batch() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from inventory_grpc.application.failures import WritesRefused
+from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger import fills
 from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.batch import Batch
@@ -28,9 +29,11 @@ from tests.support.world import (
     amend,
     change_by,
     commit,
+    policy,
     release,
     remove,
     reserve,
+    stock,
 )
 
 
@@ -82,6 +85,22 @@ async def test_a_step_goes_over_several_stocks(shop: Shop, monkeypatch: pytest.M
     assert len(await shop.fills()) == 3
     await shop.scribe.fill_due()
     assert len(await shop.fills()) == 1
+
+
+async def test_a_step_that_records_terms_too_has_no_more_events(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fills, "MAX_FILLS", 3)
+    stocks = [stock(product, "lisbon") for product in ("kettle", "pan", "toaster")]
+    await shop.do(policy(backorder_limit=99))
+    await shop.do(*(reserve(dict.fromkeys(stocks, 1), f"r{number}") for number in range(9)))
+    await shop.do(*(add(9, one) for one in stocks), policy(backorder_limit=98))
+    before = await shop.store.event_log.head()
+    await shop.scribe.fill_due()
+    assert 3 <= await shop.store.event_log.head() - before <= 6
+    for _ in range(9):
+        await shop.scribe.fill_due()
+    assert len(await shop.fills()) == 27
 
 
 async def test_a_command_beyond_the_fills_of_one_step_is_refused_for_now(
@@ -202,6 +221,17 @@ async def test_a_dry_run_records_no_fill(shop: Shop) -> None:
     assert isinstance(answer, DryRun)
     assert answer.streams[0].levels.on_hand == 0
     assert await shop.fills() == []
+
+
+async def test_fills_that_are_discarded_end_a_batch_as_others_do(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fills, "MAX_FILLS", 2)
+    monkeypatch.setattr(batch_module, "MAX_EVENTS", 4)
+    await queue(shop, "a", "b", "c")
+    await shop.do(add(6))
+    answers = await together(shop, *[Submission.of(commit(name="c"))] * 5)
+    assert [type(answer) for answer in answers] == [WritesRefused] * 2
 
 
 async def test_a_ledger_fills_by_itself_and_gives_commands_a_turn(
