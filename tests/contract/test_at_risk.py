@@ -15,6 +15,7 @@ from inventory_grpc.domain.values import OrderId, StockId
 from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
 from tests.support.backorder_shop import Shop
 from tests.support.effort import SEED
+from tests.support.histories import player
 from tests.support.stores import Store
 from tests.support.terms import terms
 from tests.support.world import (
@@ -130,6 +131,14 @@ async def test_a_line_that_grew_is_listed_once_and_before_the_lines_between(shop
     assert await missed(shop) == [("b", KETTLES, 3), ("c", KETTLES, 1)]
     await shop.do(change_by(-2))
     assert await missed(shop) == [("b", KETTLES, 3), ("c", KETTLES, 2), ("a", KETTLES, 1)]
+
+
+async def test_a_line_is_as_new_as_its_part_of_an_atomic_batch(shop: Shop) -> None:
+    await shop.do(add(9), add(9, TOASTERS))
+    parts = reserve(1, "a"), reserve({TOASTERS: 1}, "b"), amend({KETTLES: 1, TOASTERS: 1}, "a")
+    await player(shop.store, shop.scribe.clock).play_together(*parts)
+    await shop.do(change_by(-9, TOASTERS))
+    assert await missed(shop, AtRiskQuery(limit=1)) == [("a", TOASTERS, 1), ("b", TOASTERS, 1)]
 
 
 async def test_a_line_that_asks_for_less_stays_as_old(shop: Shop) -> None:

@@ -35,6 +35,7 @@ from tests.support.world import (
     KETTLES,
     TOASTERS,
     add,
+    amend,
     change_by,
     move,
     policy,
@@ -255,6 +256,22 @@ async def test_marked_rows_are_found_in_few_steps_however_long_the_history_is(
     many = {name: await _with_a_shortfall(shop, counted, read) for name, read in MARKED.items()}
     dearer = {name: (few[name], many[name]) for name in few if many[name] > 1.3 * few[name] + 300}
     assert not dearer
+
+
+async def test_amended_promises_are_found_in_few_steps(shop: Opened, counted: Counted) -> None:
+    cups = stock("cup", "lisbon")
+
+    async def steps(first: int, end: int) -> int:
+        """Return how many steps a page takes that ends before it has found any of ben's."""
+        await shop.record(add(9_999, cups))
+        for name in (f"c{number}" for number in range(first, end)):
+            await shop.record(reserve({cups: 1}, name))
+            await shop.record(amend({cups: 2}, name))
+        await shop.record(change_by(-9_999, cups))
+        return await counted.of(_at_risk(AtRiskQuery(customer_id="ben")), shop)
+
+    few = await steps(0, 2 * SCANNED)
+    assert await steps(2 * SCANNED, 12 * SCANNED) <= 1.3 * few + 300
 
 
 async def _with_a_shortfall(shop: Opened, counted: Counted, read: Read) -> int:

@@ -25,14 +25,16 @@ MAX_SCANNED: Final = 10_000
 
 _NEWEST: Final = 2**63 - 1
 
-_LINES: Final = "SELECT reservation, {since}, held, backordered FROM reservation_lines"
 _AS_RESERVED: Final = (
-    f"{_LINES.format(since='first')} WHERE stream = ?1 AND reservation < ?2 AND first < ?2 "
-    "AND amended IS NULL ORDER BY reservation DESC"
+    "SELECT reservation, iif(amended IS NULL, first, reservation), iif(amended IS NULL, held, 0), "
+    "iif(amended IS NULL, backordered, 0) FROM reservation_lines WHERE stream = ?1 "
+    "AND reservation < ?2 AND (first < ?2 OR amended IS NOT NULL) ORDER BY reservation DESC"
 )
-"""A line that was not amended is as old as its reservation."""
+"""A line that was not amended is as old as its reservation. The others are read as lines that hold
+nothing, so that the scan of them is bounded too."""
 _AMENDED: Final = (
-    f"{_LINES.format(since='amended')} WHERE stream = ?1 AND amended < ?2 ORDER BY amended DESC"
+    "SELECT reservation, amended, held, backordered FROM reservation_lines "
+    "WHERE stream = ?1 AND amended < ?2 ORDER BY amended DESC"
 )
 _RESERVATION: Final = (
     "SELECT name, customer_id, order_id FROM reservations JOIN subjects ON subject = reservation "

@@ -139,8 +139,10 @@ class _Changes:
         kind = type(fact)
         if kind is StockReserved:
             units, time, position = fact.quantity, fact.expire_time, event.position
-            # only lines of the reservation's first command are as old as the reservation
-            amended = None if number in {event.command_position, position} else position
+            # only lines of the command that made the reservation are as old as it; the parts of an
+            # atomic batch have one position of their command, and other lines between theirs
+            in_first = number == event.command_position and not event.cause.part
+            amended = None if in_first or number == position else position
             self._lines.append((number, stream, units, units, position, amended, time))
             self._extended_lines.pop((number, stream), None)  # the line has the later time
             if fact.backordered or fact.fenced:
