@@ -29,7 +29,11 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.read_models.policies import find_policies
 from inventory_grpc.infrastructure.read_models.products import find_products
-from inventory_grpc.infrastructure.read_models.read_model import Find, in_scope
+from inventory_grpc.infrastructure.read_models.read_model import (
+    MAX_LISTED_BYTES,
+    Find,
+    in_scope,
+)
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.read_models.stores import find_stores
 from inventory_grpc.infrastructure.sqlite.connection import one_state
@@ -44,6 +48,11 @@ MAX_SOURCES: Final = 100
 
 MAX_LISTED_LINES: Final = 2_500
 """A page with this many lines takes no more reservations; it has at least one."""
+
+_ROW_BYTES: Final = 80
+"""The size of a reservation in a message, without its texts and lines."""
+_LINE_BYTES: Final = 72
+"""That of a line, without its product and store."""
 
 Row = tuple[Any, ...]
 Bindings = list[int | str]
@@ -126,14 +135,22 @@ def list_reservations(
     scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=True)
     listed: list[tuple[int, Reservation]] = []
-    lines = 0
+    lines = size = 0
     for number, row in rows:
-        if len(listed) == limit or lines >= MAX_LISTED_LINES:
+        if len(listed) == limit or lines >= MAX_LISTED_LINES or size >= MAX_LISTED_BYTES:
             return Listing(listed, listed[-1][0])
         reservation = _reservation(connection, row)
         lines += len(reservation.lines)
+        size += _size(row, reservation)
         listed.append((number, reservation))
     return Listing(listed, edge)
+
+
+def _size(row: Row, reservation: Reservation) -> int:
+    """Return the bytes that *reservation* takes in a message, or somewhat more."""
+    size = _ROW_BYTES + sum(len(text.encode()) for text in row if isinstance(text, str))
+    ids = sum(len(product_id) + len(store_id) for product_id, store_id in reservation.lines)
+    return size + ids + _LINE_BYTES * len(reservation.lines)
 
 
 def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
