@@ -81,13 +81,18 @@ def promises(
         book.let_go_overdue(lacking)
         if short and (mode is Mode.ALL_OR_NOTHING or not found):
             raise InsufficientStock(short)
-        _check_reserved(book, {key: found[key].quantity for key in lacking if key in found})
+    if lacking or channel is not None:
+        _check_reserved(book, found)
     return found
 
 
-def _check_reserved(book: Book, added: Mapping[StockId, int]) -> None:
-    """Refuse too many reserved units; only backordered ones can be more than are on hand."""
-    for stock_id, units in added.items():
-        reserved = book.get(stock_id).levels.reserved + units
-        if reserved > MAX_LEVEL:
-            raise LevelTooHigh(stock_id, reserved, "reserved")
+def _check_reserved(book: Book, found: Mapping[StockId, Promise]) -> None:
+    """Refuse too many reserved units.
+
+    They can be more than are on hand where some wait, which a fence does not wait for.
+    """
+    for stock_id, (units, backordered, fenced) in found.items():
+        if backordered or fenced:
+            reserved = book.get(stock_id).levels.reserved + units
+            if reserved > MAX_LEVEL:
+                raise LevelTooHigh(stock_id, reserved, "reserved")

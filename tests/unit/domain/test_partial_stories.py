@@ -162,3 +162,17 @@ def test_no_more_can_be_reserved_than_can_be_counted() -> None:
     )
     story.when(reserve(3)).then_refused(LevelTooHigh(KETTLES, MAX_LEVEL + 1, "reserved"))
     story.when(reserve(2)).then(held(2))
+
+
+def test_no_more_can_be_reserved_out_of_a_fence_than_can_be_counted() -> None:
+    story = given(
+        terms(backorder_limit=MAX_LEVEL),
+        StockAdded(3),
+        StockFenced(VIP, 3),
+        StockReserved(R2, BEN, None, MAX_LEVEL - 2, None, MAX_LEVEL - 2),
+    )
+    asked = Asked(VIP)
+    story.when(reserve(3, asked=asked)).then_refused(
+        LevelTooHigh(KETTLES, MAX_LEVEL + 1, "reserved")
+    )
+    story.when(reserve(2, asked=asked)).then(held(2, 0, VIP, 2))
