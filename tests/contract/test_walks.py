@@ -145,6 +145,13 @@ async def test_a_change_is_settled_when_its_walk_has_ended(store: Store) -> None
     assert await walks(store) == []
 
 
+async def test_no_more_changes_are_counted_than_the_limit(store: Store) -> None:
+    products = ("pan", "lid", "cup")
+    await Scribe(store).record(*(policy(product, safety_stock=1) for product in products))
+    for limit in (2, 3, 4):
+        assert (await store.views.latest.read(UnsettledChanges(limit))).value == min(3, limit)
+
+
 async def unsettled(store: Store) -> tuple[int, bool]:
     """Return how many changes are on their way, and whether that of all stocks is not."""
     count = (await store.views.latest.read(UnsettledChanges())).value

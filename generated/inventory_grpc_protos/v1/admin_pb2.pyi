@@ -158,7 +158,7 @@ class GetServerInfoResponse(_message.Message):
     """The reason for refusing commands, for people to read. Empty while it accepts them."""
     unsettled_changes: _builtins.int
     """Changes of policies, and of the states of products and stores, that not all of their
-    stocks show yet. While storage cannot be read, 0.
+    stocks show yet. At most 10,000 are counted. While storage cannot be read, 0.
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

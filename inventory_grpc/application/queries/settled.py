@@ -17,4 +17,6 @@ class Shown(NamedTuple, Generic[E]):
 
 @dataclass(frozen=True, slots=True)
 class UnsettledChanges(Query[int]):
-    """The number of changes that not all of their stocks show."""
+    """The number of changes that not all of their stocks show, counted up to the limit."""
+
+    limit: int = 10_000

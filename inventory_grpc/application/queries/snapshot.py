@@ -44,7 +44,7 @@ class Queries:
         return Latest(self, min_position)
 
     async def unsettled_changes(self) -> int:
-        """Return how many changes of terms not all of their stocks show."""
+        """Return how many changes of terms not all of their stocks show, up to a limit."""
         return (await self.newest.read(UnsettledChanges())).value
 
     async def at_position(self, position: int, min_position: int = 0) -> PastSnapshot:

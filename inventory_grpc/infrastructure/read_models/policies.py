@@ -141,8 +141,10 @@ def _list(
     return Listing(shown, edge)
 
 
-def _unsettled(connection: apsw.Connection, _query: UnsettledChanges) -> int:
-    count: int = connection.execute("SELECT count(*) FROM unsettled").get
+def _unsettled(connection: apsw.Connection, query: UnsettledChanges) -> int:
+    count: int = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM unsettled LIMIT ?)", (query.limit,)
+    ).get
     return count
 
 

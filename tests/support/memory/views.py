@@ -266,5 +266,5 @@ _ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Tables, Any], Any]]] = {
     StoreQuery: _list_stores,
     PolicyByScope: _find_policy,
     PolicyQuery: _list_policies,
-    UnsettledChanges: lambda tables, _: len(tables.walks),
+    UnsettledChanges: lambda tables, query: min(len(tables.walks), query.limit),
 }
