@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -32,9 +32,9 @@ def set_up_logging(how: LogFormat, worker: int | None = None) -> None:
     if readable:
         # the default formatter shows local variables, and so the content of requests
         plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        rendering += [_one_line_each(lambda entry: str(plain(None, "", _escaped(entry))))]
+        rendering += [_lines(lambda entry: str(plain(None, "", _escaped(entry))))]
     else:
-        rendering += [_one_line_each(_json)]
+        rendering += [_lines(_json, _json_lines)]
     structlog.configure(
         processors=[*shared, *rendering],
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -60,16 +60,22 @@ class _Handler(logging.StreamHandler[TextIO]):
         super().close()
 
 
-def _one_line_each(render: Callable[[Entry], str]) -> Callable[[object, str, Entry], str]:
-    """Render an entry; one with a list `each` becomes a line for each element.
+def _lines(
+    render: Callable[[Entry], str],
+    render_each: Callable[[Sequence[Entry], Entry], str] | None = None,
+) -> Callable[[object, str, Entry], str]:
+    """Render an entry; one with a list `each` becomes a line for each of its parts.
 
-    The common fields are then rendered once, and the lines written together. Measured alone,
-    logging costs 5 µs a call this way, and 13 µs with separate entries.
+    A part has none of the fields that the lines have in common.
     """
 
     def rendered(_logger: object, _name: str, entry: Entry) -> str:
         each = entry.pop("each", None)
-        return render(entry) if each is None else "\n".join(render(line | entry) for line in each)
+        if each is None:
+            return render(entry)
+        if render_each:
+            return render_each(each, entry)
+        return "\n".join(render(part | entry) for part in each)
 
     return rendered
 
@@ -77,10 +83,29 @@ def _one_line_each(render: Callable[[Entry], str]) -> Callable[[object, str, Ent
 def _json(entry: Entry) -> str:
     """Encode *entry* in printable ASCII."""
     with suppress(TypeError):  # a lone surrogate, which a file name can contain
-        text = orjson.dumps(entry, default=repr).decode()
-        if text.isascii() and text.isprintable():
-            return text
+        encoded = orjson.dumps(entry, default=repr)
+        if _is_plain(encoded):
+            return encoded.decode("ascii")
     return json.dumps(entry, default=repr)
+
+
+def _json_lines(each: Sequence[Entry], common: Entry) -> str:
+    """Encode each of the parts with the *common* fields, as `_json` would.
+
+    The common fields are encoded once, and the lines are checked together. That was measured to
+    take 0.6 µs a line, and `_json` for each 3.3 µs.
+    """
+    with suppress(TypeError):
+        end = b"," + orjson.dumps(common, default=repr)[1:]
+        encoded = b"\n".join([orjson.dumps(part, default=repr)[:-1] + end for part in each])
+        if _is_plain(encoded):
+            return encoded.decode("ascii")
+    return "\n".join(_json(part | common) for part in each)
+
+
+def _is_plain(encoded: bytes) -> bool:
+    """Return whether JSON is printable ASCII; orjson escapes all control characters but one."""
+    return encoded.isascii() and b"\x7f" not in encoded
 
 
 def _with_worker(worker: int) -> Callable[[object, str, Entry], Entry]:

@@ -1,10 +1,12 @@
 """The call log has one line for each call, with no content of the request."""
 
+import asyncio
 import json
 from typing import Any, Final
 
 from grpc import StatusCode
 
+from inventory_grpc.presentation.interceptors.logging import DELAY_SECONDS
 from inventory_grpc_protos.v1 import events_pb2, queries_pb2
 from tests.support.caller import Caller, adding, line, refused, reserving
 from tests.support.server_process import ServerProcess
@@ -61,3 +63,21 @@ async def test_a_caller_who_leaves_is_in_the_log(server: ServerProcess, remote: 
     following.cancel()
     [left] = await _lines(server, 1)
     assert (left["code"], left["position"]) == ("CANCELLED", 0)
+
+
+async def test_no_line_is_lost_when_the_server_stops(server: ServerProcess, remote: Caller) -> None:
+    for _ in range(3):
+        await remote.commands.AddStock(adding(1))
+    server.terminate()
+    assert await server.ended() == 0
+    assert len(await _lines(server, 3)) == 3
+
+
+async def test_a_kill_loses_only_lines_that_are_younger_than_the_delay(
+    server: ServerProcess, remote: Caller
+) -> None:
+    await remote.commands.AddStock(adding(1, request_id="delivery-1"))
+    await asyncio.sleep(20 * DELAY_SECONDS)
+    server.kill()
+    [line] = await _lines(server, 1)
+    assert line["request_id"] == "delivery-1"
