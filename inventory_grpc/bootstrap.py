@@ -17,7 +17,7 @@ from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import Reading, WallClock
+from inventory_grpc.application.ports import WallClock
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
@@ -31,7 +31,6 @@ from inventory_grpc.application.store import (
 from inventory_grpc.choices import Catalogue, HealthAccess
 from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
-from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from inventory_grpc.infrastructure.store import open_store
@@ -48,6 +47,7 @@ from inventory_grpc.presentation.server import (
     build_server,
     call_controls,
 )
+from inventory_grpc.presentation.stock_answers import StockAnswers
 from inventory_grpc.settings import Settings
 
 
@@ -62,7 +62,7 @@ class Engine:
     head: Head
     breaker: CircuitBreaker
     states: States
-    cache: TtlStockCache
+    answers: StockAnswers
     maintenance: Maintenance
     footprint: Footprint
     clock: LogClock
@@ -87,8 +87,8 @@ async def engine(
     """
     async with open_store(settings, wall(), showing) as store:
         bus, head = InProcessBus(), Head()
-        cache = TtlStockCache(head, settings.cached_stocks, time.monotonic)
-        bus.subscribe(cache)
+        answers = StockAnswers(head, settings.cached_answers, time.monotonic)
+        bus.subscribe(answers)
         breaker = CircuitBreaker(clocks.monotonic, random.random)
         clock = LogClock(wall, clocks.monotonic, boot())
         states = States(
@@ -107,17 +107,16 @@ async def engine(
         )
         await ledger.start()
         if settings.warm_stocks:
-            most = min(settings.warm_stocks, settings.cached_stocks)
+            most = min(settings.warm_stocks, settings.cached_answers)
             warmest = await store.views.latest.read(RecentlyMoved(most))
             for stock in warmest.value:
-                cache.put(stock.stock_id, Reading(stock, warmest.as_of))
+                answers.warm(stock, warmest.as_of)
         async with _running(ledger, store, head, clock) as running:
             yield Engine(
                 ledger,
                 Queries(
                     store.views,
                     store.log,
-                    cache,
                     needs_catalogue=settings.catalogue is Catalogue.REQUIRED,
                 ),
                 Followers(store.log, head),
@@ -125,7 +124,7 @@ async def engine(
                 head,
                 breaker,
                 states,
-                cache,
+                answers,
                 store.maintenance,
                 store.footprint,
                 clock,
@@ -219,6 +218,7 @@ def build_service(
         servicers,
         parts.breaker,
         shared,
+        parts.answers,
         is_loopback=settings.is_loopback,
         shares_port=shares_port,
         with_reflection=settings.serves_reflection,

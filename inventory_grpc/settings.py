@@ -181,15 +181,19 @@ class Settings:
         Group.LIMITS,
         (0, 1),
     )
-    cached_stocks: int = _setting(
-        100_000, "stocks in each of two caches, for queries and for commands", Group.LIMITS, _COUNT
+    cached_answers: int = _setting(
+        1_000_000,
+        "stocks in the cache for `GetStock`, a quarter of a KiB each",
+        Group.LIMITS,
+        _COUNT,
     )
+    cached_stocks: int = _setting(100_000, "stocks in the cache for commands", Group.LIMITS, _COUNT)
     cached_reservations: int = _setting(
         20_000, "reservations in the cache for commands", Group.LIMITS, _COUNT
     )
     warm_stocks: int = _setting(
         0,
-        "stocks of the last events that are read into the cache at start",
+        "stocks of the last events that are read into the cache for `GetStock` at start",
         Group.LIMITS,
         (0, MAX_COUNT),
     )

@@ -7,12 +7,14 @@ from inventory_grpc.presentation.grpc_types import Context
 class Call:
     """One call: its gRPC context, its caller, and the fields of its log line."""
 
-    __slots__ = ("caller", "context", "notes")
+    __slots__ = ("caller", "context", "notes", "position")
 
     def __init__(self, context: Context, caller: Caller = ANYBODY) -> None:
         self.context = context
         self.caller = caller
         self.notes: dict[str, object] = {}
+        self.position = 0
+        """The position of an answer in bytes, if the call is traced."""
 
     def note(self, **facts: object) -> None:
         """Add *facts* to the log line of this call."""

@@ -27,10 +27,12 @@ from inventory_grpc.presentation.interceptors.deadline import KeepDeadlines
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.errors import TranslateErrors
 from inventory_grpc.presentation.interceptors.logging import LogCalls
+from inventory_grpc.presentation.interceptors.stocks import AnswerStocks
 from inventory_grpc.presentation.interceptors.tracing import TraceCalls, Tracing
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
+from inventory_grpc.presentation.stock_answers import StockAnswers
 
 MAX_PENDING: Final = 10_000
 """The most calls of all connections that wait to be started; gRPC cancels any beyond."""
@@ -133,6 +135,7 @@ def build_server(  # noqa: PLR0913  the differences between servers
     servicers: Servicers,
     gate: WriteGate,
     controls: CallControls,
+    answers: StockAnswers,
     *,
     is_loopback: bool = True,
     shares_port: bool = False,
@@ -142,8 +145,9 @@ def build_server(  # noqa: PLR0913  the differences between servers
     options = OPTIONS | {"grpc.so_reuseport": int(shares_port)}
     if not is_loopback:
         options |= OPTIONS_OFF_LOOPBACK
+    stocks = AnswerStocks(answers, servicers.queries)
     server = grpc.aio.server(
-        interceptors=interceptors(gate, controls), options=list(options.items())
+        interceptors=interceptors(gate, controls, stocks), options=list(options.items())
     )
     by_row = {row.name: partial(row.answer, servicers.queries) for row in QUERY_ROWS}
     server.add_generic_rpc_handlers(
@@ -160,7 +164,9 @@ def build_server(  # noqa: PLR0913  the differences between servers
     return server
 
 
-def interceptors(gate: WriteGate, controls: CallControls) -> Sequence[grpc.aio.ServerInterceptor]:
+def interceptors(
+    gate: WriteGate, controls: CallControls, stocks: AnswerStocks
+) -> Sequence[grpc.aio.ServerInterceptor]:
     """Return the single interceptor for gRPC; it nests all others, outermost first."""
     log = LogCalls(controls.counts)
     controls.calls.afterwards(log.write_waiting)
@@ -174,6 +180,7 @@ def interceptors(gate: WriteGate, controls: CallControls) -> Sequence[grpc.aio.S
         GuardCommands(gate),
         controls.admission,
         KeepDeadlines(),
+        stocks,
         Decode(),
         SendInTime(),
     )

@@ -154,22 +154,22 @@ def reading_of(engine: Engine, service: Service) -> Iterable[Metric]:
         (),
         single(service.servicers.events.sent),
     )
-    cache, states = engine.cache, engine.states
+    answers, states = engine.answers, engine.states
     lookups = {
-        ("queries", "hit"): cache.hits,
-        ("queries", "miss"): cache.misses,
+        ("queries", "hit"): answers.hits,
+        ("queries", "miss"): answers.misses,
         ("commands", "hit"): states.hits,
         ("commands", "miss"): states.misses,
     }
     yield counter(
         "inventory_cache_lookups_total",
-        "Look-ups in the caches of states.",
+        "Look-ups in the caches.",
         ("cache", "result"),
         lookups.items(),
     )
     yield gauge(
         "inventory_cache_entries",
-        "States in the caches.",
+        "Entries of the caches.",
         ("cache",),
-        [(("queries",), cache.count()), (("commands",), states.count())],
+        [(("queries",), answers.count()), (("commands",), states.count())],
     )

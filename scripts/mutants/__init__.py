@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from scripts.mutants.answers import ANSWERS
 from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
 from scripts.mutants.promises import PROMISES
@@ -10,4 +11,13 @@ from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
 from scripts.mutants.terms import TERMS
 
-MUTANTS: Final = (*ENGINE, *SURROUNDINGS, *REVERSALS, *STATES, *BATCHES, *TERMS, *PROMISES)
+MUTANTS: Final = (
+    *ENGINE,
+    *SURROUNDINGS,
+    *REVERSALS,
+    *STATES,
+    *BATCHES,
+    *TERMS,
+    *PROMISES,
+    *ANSWERS,
+)

@@ -138,9 +138,9 @@ SURROUNDINGS: Final = (
     Mutant(
         "M34",
         "cache a stock from before an event published meanwhile",
-        "infrastructure/cache.py",
-        "        if reading.as_of < self._head.position:\n",
+        "presentation/stock_answers.py",
+        "        if as_of < self._head.position:\n",
         "        if False:\n",
-        "tests/unit/application/test_cache.py",
+        "tests/unit/presentation/test_stock_answers.py",
     ),
 )

@@ -155,11 +155,16 @@ async def test_what_is_cached_here_is_forgotten_when_it_changes_there(
 ) -> None:
     one, two, _ = shops
     await one.record(add(5))
+    await two.until(1)
     for units in range(6, 12):
-        await two.levels(min_position=1)
+        hits = two.parts.answers.hits
+        for _ in range(2):
+            assert (await two.stocks.get(KETTLES)).stock.on_hand == units - 1
+        assert two.parts.answers.hits > hits
         position = (await one.record(add(1))).position
-        await until_shown(two, Levels(units, 0))
-        assert (await two.parts.queries.latest().get(KETTLES)).as_of >= position
+        await two.until(position)
+        shown = await two.stocks.get(KETTLES)
+        assert (shown.stock.on_hand, shown.as_of_position) == (units, position)
 
 
 async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], path: Path) -> None:

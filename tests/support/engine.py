@@ -18,10 +18,11 @@ from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.values import ReservationId, StockId
-from inventory_grpc.infrastructure.cache import TtlStockCache
 from inventory_grpc.infrastructure.event_bus import InProcessBus
+from inventory_grpc.presentation.stock_answers import StockAnswers
 from tests.support.clock import ManualClock
 from tests.support.scribe import log_of
+from tests.support.stock_reads import StockReads
 from tests.support.stores import Store
 
 REMEMBER_SECONDS = 7 * 24 * 3600.0
@@ -41,6 +42,7 @@ class Engine:
     states: States
     ledger: Ledger
     queries: Queries
+    answers: StockAnswers
     followers: Followers
 
     async def record(self, command: Command, request_id: str = "") -> Outcome:
@@ -84,6 +86,10 @@ class Engine:
         self.ledger.follow()
         await settle()
 
+    @property
+    def stocks(self) -> StockReads:
+        return StockReads(self.queries, self.answers)
+
     async def log(self) -> list[bytes]:
         return await log_of(self.store)
 
@@ -101,8 +107,8 @@ def assemble(
     """Return an engine of which nothing runs yet."""
     clock = clock or ManualClock()
     bus, head = InProcessBus(), Head()
-    cache = TtlStockCache(head, 1_000, clock.seconds)
-    bus.subscribe(cache)
+    answers = StockAnswers(head, 1_000, clock.seconds)
+    bus.subscribe(answers)
     # the breaker waits in real time, so it reads real time
     breaker = CircuitBreaker(lambda: round(asyncio.get_running_loop().time() * 1e6), jitter)
     states = States({StockId: max_states, ReservationId: max_states})
@@ -125,7 +131,8 @@ def assemble(
         breaker=breaker,
         states=states,
         ledger=ledger,
-        queries=Queries(store.views, store.event_log, cache),
+        queries=Queries(store.views, store.event_log),
+        answers=answers,
         followers=Followers(store.event_log, head),
     )
 

@@ -25,6 +25,7 @@ from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc.server.environment import load
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.model import Model
+from tests.support.stock_reads import StockReads
 from tests.support.world import KETTLES
 
 PATIENCE_SECONDS: Final = 20.0
@@ -74,6 +75,10 @@ class Opened:
     async def levels(self, stock_id: StockId = KETTLES, min_position: int = 0) -> Levels:
         """Return what a query says of a stock."""
         return (await find_stock(self.parts.queries.latest(min_position), stock_id)).value.levels
+
+    @property
+    def stocks(self) -> StockReads:
+        return StockReads(self.parts.queries, self.parts.answers)
 
     async def until(self, position: int) -> None:
         """Wait until this process has heard of *position*."""

@@ -37,6 +37,19 @@ def assert_is_shown(stock: Inventory | None, model: Model, stock_id: StockId) ->
         assert (stock.version, stock.update_time) == (shelf.version, shelf.update_time)
 
 
+def assert_is_answered(stock: stock_pb2.Stock | None, model: Model, stock_id: StockId) -> None:
+    """Compare a stock as callers receive it."""
+    shelf = model.shelves.get(stock_id)
+    assert (stock is None) == (shelf is None)
+    if stock and shelf:
+        assert (stock.product_id, stock.store_id) == stock_id
+        assert stock.version == shelf.version
+        assert stock.update_time.ToMicroseconds() == shelf.update_time
+        levels = shelf.shown()
+        for field in levels.DESCRIPTOR.fields:
+            assert getattr(stock, field.name) == getattr(levels, field.name), field.name
+
+
 def _message(levels: ShownLevels) -> stock_pb2.Levels:
     values = levels._asdict()
     values["states"] = [stock_pb2.StateUnits(**each._asdict()) for each in levels.states]

@@ -42,6 +42,7 @@ _CHOSEN = st.fixed_dictionaries(
         "reflection": st.sampled_from(Reflection),
         "hold_seconds": st.floats(1, 2_592_000),
         "remember_days": st.floats(0, 36_500),
+        "cached_answers": _COUNTS,
         "cached_stocks": _COUNTS,
         "cached_reservations": _COUNTS,
         "warm_stocks": st.integers(0, 10**9),

@@ -1,40 +1,27 @@
 """Snapshots of the log: every answer states the log position it reflects."""
 
-from typing import Any, Protocol
+from typing import Any
 
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.ports import PastSnapshot, Query, Reading, T, Views
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.settled import UnsettledChanges
 from inventory_grpc.domain.event import Key
-from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Instant, StockId
-
-
-class StockCache(Protocol):
-    """A cache of stocks, invalidated by events."""
-
-    def get(self, stock_id: StockId) -> Reading[Inventory | None] | None: ...
-
-    def put(self, stock_id: StockId, reading: Reading[Inventory | None]) -> None:
-        """Store a reading, unless later events were published meanwhile."""
+from inventory_grpc.domain.values import Instant
 
 
 class Queries:
     """The read side: it returns snapshots.
 
     No answer is older than an earlier one, so callers see monotonic reads. Right after a commit,
-    storage is ahead of the cache, so after an answer from storage an older cache entry is not used.
+    storage is ahead of any cache, so after an answer from storage an older cache entry is not used.
     """
 
-    def __init__(
-        self, views: Views, log: EventLog, cache: StockCache, *, needs_catalogue: bool = False
-    ) -> None:
+    def __init__(self, views: Views, log: EventLog, *, needs_catalogue: bool = False) -> None:
         self.needs_catalogue = needs_catalogue
         """Whether only stocks of known products and stores may get a history."""
         self._views = views
         self._log = log
-        self.cache = cache
         self.newest = views.latest
         self.shown = 0
         """The newest position of all answers."""
@@ -93,15 +80,8 @@ class Latest:
         return self._queries.needs_catalogue
 
     async def get(self, key: Key) -> Reading[Any]:
-        """Return the state of *key*, None without history; stocks are cached."""
-        queries = self._queries
-        if type(key) is not StockId:
-            return self._checked(await queries.newest.get(key))
-        reading = queries.cache.get(key)
-        if reading is None or reading.as_of < self._min_position or reading.as_of < queries.shown:
-            reading = self._checked(await queries.newest.get(key))
-            queries.cache.put(key, reading)
-        return reading
+        """Return the state of *key*, None without history."""
+        return self._checked(await self._queries.newest.get(key))
 
     async def read(self, query: Query[T]) -> Reading[T]:
         return self._checked(await self._queries.newest.read(query))

@@ -131,7 +131,7 @@ class TraceCalls(Around):
 def _end(trace: CallTrace, call: Call, code: StatusCode, response: object) -> None:
     told = cast("StatusCode | None", call.context.code())
     try:
-        trace.end(told or code, call.notes.get("actor", ""), _position(response))
+        trace.end(told or code, call.notes.get("actor", ""), call.position or _position(response))
     except Exception as error:  # noqa: BLE001  it must not become the answer to a committed command
         bug(_log, error, "the trace of a call")
 

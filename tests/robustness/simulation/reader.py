@@ -12,7 +12,9 @@ from inventory_grpc.application.queries.stock import (
     StocksById,
     find_product_inventory,
 )
+from inventory_grpc.domain.refusals import StockNotFound
 from inventory_grpc.domain.values import ReservationId
+from inventory_grpc.presentation.to_proto import stock_message
 from tests.robustness.simulation.history import Read
 from tests.robustness.simulation.network import Lost, Unreachable
 from tests.robustness.simulation.process import Process
@@ -90,8 +92,12 @@ class Reader:
 
     async def _stock(self, at_least: int, _: int, engine: Engine) -> Read:
         key, published = self._chance.choice(STOCKS), engine.head.position
-        stock, as_of = await engine.queries.latest(at_least).get(key)
-        return Read("stock", key, stock, as_of, published)
+        try:
+            answer = await engine.stocks.get(key, at_least)
+        except StockNotFound:  # which names no position
+            stock, as_of = await engine.queries.latest(at_least).get(key)
+            return Read("stock", key, stock and stock_message(stock), as_of, published)
+        return Read("stock", key, answer.stock, answer.as_of_position, published)
 
     async def _stocks(self, at_least: int, told: int, engine: Engine) -> Read:
         reading = await engine.queries.latest(at_least).read(StocksById(STOCKS))

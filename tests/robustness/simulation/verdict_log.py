@@ -20,12 +20,13 @@ from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Ttl
 from inventory_grpc_protos.v1 import policies_pb2
 from inventory_grpc_protos.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.robustness.simulation.expected import Moved, assert_is_part, differences, wanted
 from tests.robustness.simulation.history import Asked, Faulty, Read
 from tests.robustness.simulation.stage import Stage
 from tests.support.any_command import STOCKS
 from tests.support.model import Model
-from tests.support.shown import assert_is_kept, assert_is_shown
+from tests.support.shown import assert_is_answered, assert_is_kept, assert_is_shown
 
 Check = Callable[[Model], None]
 
@@ -138,8 +139,8 @@ def _assert_is_done(asked: Asked, events: list[Event], before: Model) -> None:
 def _assert_is_read(read: Read, model: Model) -> None:
     match read.what, read.shown:
         case "stock", stock:
-            assert stock is None or isinstance(stock, Inventory)
-            assert_is_shown(stock, model, read.key)  # type: ignore[arg-type]
+            assert stock is None or isinstance(stock, Stock)
+            assert_is_answered(stock, model, read.key)  # type: ignore[arg-type]
         case "stocks", dict() as stocks:
             for stock_id in STOCKS:
                 assert_is_shown(stocks.get(stock_id), model, stock_id)

@@ -90,7 +90,7 @@ async def serving(
         Admin(facts),
         health,
     )
-    server = build_server(servicers, engine.breaker, shared, **settings)
+    server = build_server(servicers, engine.breaker, shared, engine.answers, **settings)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

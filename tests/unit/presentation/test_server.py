@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.presentation.interceptors.admission import Limits
 from inventory_grpc.presentation.interceptors.around import Around, Nested
+from inventory_grpc.presentation.interceptors.stocks import AnswerStocks
 from inventory_grpc.presentation.server import (
     OPTIONS,
     OPTIONS_OFF_LOOPBACK,
@@ -65,11 +66,12 @@ def test_the_server_has_the_options_that_were_found_out() -> None:
     } == OPTIONS_OFF_LOOPBACK
 
 
-def test_the_interceptors_have_this_order() -> None:
+def test_the_interceptors_have_this_order(engine: Engine) -> None:
     class Gate:
         def check(self) -> None: ...
 
-    (nested,) = interceptors(Gate(), call_controls())
+    stocks = AnswerStocks(engine.answers, engine.queries)
+    (nested,) = interceptors(Gate(), call_controls(), stocks)
     assert isinstance(nested, Nested)
     assert [type(wrapping).__name__ for wrapping in nested.wrappings] == [
         "RunningCalls",
@@ -80,11 +82,12 @@ def test_the_interceptors_have_this_order() -> None:
         "GuardCommands",
         "Admit",
         "KeepDeadlines",
+        "AnswerStocks",
         "Decode",
         "SendInTime",
     ]
     # what is false, gRPC takes for the end of the chain
-    assert all(interceptors(Gate(), call_controls()))
+    assert all(interceptors(Gate(), call_controls(), stocks))
     assert all(not hasattr(kind, "__len__") for kind in Around.__subclasses__())
 
 
@@ -252,7 +255,11 @@ async def test_a_call_that_does_not_end_is_cut_off_when_the_grace_is_over(
         )
     )
     await begun.wait()
-    await drain(service.server, service.controls, service.servicers, service.engine.head, 0.1)
+    with captured_lines() as logs:
+        await drain(service.server, service.controls, service.servicers, service.engine.head, 0.1)
     assert service.controls.calls.running == 0
     async with failing(StatusCode.UNAVAILABLE):
         await adding
+    assert [entry["method"].rpartition("/")[2] for entry in logs] == ["AddStock"], (
+        "not lost at the end"
+    )

@@ -1,0 +1,143 @@
+"""The cache of encoded stocks, by the bytes of the request that asks for them."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Final
+
+from inventory_grpc.application.ledger.head import Head
+from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.stock import Inventory
+from inventory_grpc.domain.values import StockId
+from inventory_grpc.presentation.to_proto import fill_stock
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
+
+TTL_SECONDS: Final = 600.0
+"""Events keep the cache right; this bounds the effect of a bug in that. It is long enough for a
+million stocks to be read once."""
+
+_MAX_NAME: Final = 128
+
+_SHARDS: Final = 64
+"""Parts of the cache, a power of two. A single `dict` of a million entries was measured to stop
+the event loop for 0.2 s when it grows."""
+
+_READ: Final = Struct("<qd")
+"""The head of an entry: the position at which the stock was read, and the end of its time."""
+
+
+class StockAnswers:
+    """A cache of encoded stocks with a time to live, for answers to `GetStock`.
+
+    An entry was read at its position, and the next event of its stock drops it. So it is also
+    valid at the published head. The position of an answer is the last field of the message, so
+    an answer is the entry with its position appended.
+
+    A stock has one entry, under the canonical encoding of the request that names it and nothing
+    else. Any other spelling would need an entry of its own, which no event would find.
+
+    An entry is two byte strings: a million take 250 MB, and as objects they took 800 MB.
+    """
+
+    def __init__(self, head: Head, limit: int, clock: Callable[[], float]) -> None:
+        self._head = head
+        self._limit = limit
+        self._clock = clock
+        self._shards: list[dict[bytes, bytes]] = [{} for _ in range(_SHARDS)]
+        # the requests as they were put; one that was dropped and put again is in it twice, and
+        # leaves early. An `OrderedDict` would take 48 bytes more an entry.
+        self._put: deque[bytes] = deque()
+        self._position = 0, b""
+        self.hits = self.misses = 0
+
+    def count(self) -> int:
+        return sum(map(len, self._shards))
+
+    def _shard(self, request: bytes) -> dict[bytes, bytes]:
+        return self._shards[hash(request) & (_SHARDS - 1)]
+
+    def find(self, request: bytes, at_least: int) -> bytes | None:
+        """Return the answer to *request*, if it is cached, and as new as a position."""
+        entry = self._shard(request).get(request)
+        if entry is not None:
+            as_of, fresh_until = _READ.unpack_from(entry)
+            as_of = max(as_of, self._head.position)
+            if as_of >= at_least and fresh_until >= self._clock():
+                self.hits += 1
+                return entry[_READ.size :] + self._encoded(as_of)
+        self.misses += 1
+        return None
+
+    def _encoded(self, position: int) -> bytes:
+        """Return the field with *position*, which is mostly that of the last answer."""
+        last, encoded = self._position
+        if position != last:
+            encoded = GetStockResponse(as_of_position=position).SerializeToString()
+            self._position = position, encoded
+        return encoded
+
+    def keep(self, request: bytes, response: GetStockResponse, answer: bytes) -> None:
+        """Keep the *answer*, which is the encoded *response*, unless it may be outdated already.
+
+        A *request* that is not canonical is ignored: it may ask for a moment, or for a position.
+        """
+        stock, as_of = response.stock, response.as_of_position
+        if as_of < self._head.position:
+            return  # an event of the stock may have been published during the read
+        if request != request_for(stock.product_id, stock.store_id):
+            return
+        shard = self._shard(request)
+        if request not in shard:
+            self._put.append(request)
+            if len(self._put) > self._limit:
+                oldest = self._put.popleft()
+                self._shard(oldest).pop(oldest, None)
+        encoded = answer.removesuffix(self._encoded(as_of))
+        shard[request] = _READ.pack(as_of, self._clock() + TTL_SECONDS) + encoded
+
+    def warm(self, stock: Inventory, as_of: int) -> None:
+        """Keep *stock*, which nobody has asked for yet."""
+        response = GetStockResponse(as_of_position=as_of)
+        fill_stock(response.stock, stock)
+        self.keep(request_for(*stock.stock_id), response, response.SerializeToString())
+
+    def recorded(self, events: Sequence[Event]) -> None:
+        """Drop the stocks of *events*."""
+        if not self._put:
+            return  # a service that nobody reads from pays nothing
+        for event in events:
+            if type(event.key) is StockId:
+                request = request_for(*event.key)
+                self._shard(request).pop(request, None)
+
+    def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may be outdated
+        """Clear the cache."""
+        for shard in self._shards:
+            shard.clear()
+        self._put.clear()
+
+
+_PRODUCT: Final = [
+    GetStockRequest(product_id="-" * size).SerializeToString()[: -size or None]
+    for size in range(_MAX_NAME + 1)
+]
+_STORE: Final = [
+    GetStockRequest(store_id="-" * size).SerializeToString()[: -size or None]
+    for size in range(_MAX_NAME + 1)
+]
+"""The tag and the length before a name, by its length."""
+
+
+def request_for(product_id: str, store_id: str) -> bytes:
+    """Return the canonical encoding of the request for the stock.
+
+    By hand it takes 0.3 µs for each event, and by a message 0.8 µs.
+    """
+    return b"".join(
+        (
+            _PRODUCT[len(product_id)],
+            product_id.encode(),
+            _STORE[len(store_id)],
+            store_id.encode(),
+        )
+    )

@@ -1,0 +1,35 @@
+"""Faults in the cache of encoded stocks."""
+
+from typing import Final
+
+from scripts.mutants.mutant import Mutant
+
+_FILE: Final = "presentation/stock_answers.py"
+_LAW: Final = "tests/property/test_stock_answers.py"
+
+ANSWERS: Final = (
+    Mutant(
+        "M59",
+        "keep a cached stock when an event changes it",
+        _FILE,
+        "                self._shard(request).pop(request, None)\n",
+        "                pass\n",
+        _LAW,
+    ),
+    Mutant(
+        "M60",
+        "cache the answer to a second spelling of a request",
+        _FILE,
+        "        if request != request_for(stock.product_id, stock.store_id):\n",
+        "        if False:\n",
+        _LAW,
+    ),
+    Mutant(
+        "M61",
+        "answer from the cache what is older than an earlier answer",
+        _FILE,
+        "if as_of >= at_least and",
+        "if",
+        _LAW,
+    ),
+)
