@@ -82,9 +82,12 @@ _SELECT_SUMS: Final = (
     f"SELECT count(particulars), {_HALVES} FROM streams JOIN stocks USING (stream)"  # noqa: S608  as above
 )
 _SELECT_PARTICULARS: Final = (
-    "SELECT on_hand, reserved, particulars FROM streams JOIN stocks USING (stream) "
-    "WHERE particulars IS NOT NULL"
+    "SELECT count(*), min(stream), on_hand, reserved, particulars "
+    "FROM streams JOIN stocks USING (stream) WHERE particulars IS NOT NULL AND {} "
+    "GROUP BY particulars, backordered"
 )
+"""Selects one stock for all that have the same of what few have: with a policy for all stocks
+there are many, and few such groups of them."""
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
@@ -126,12 +129,12 @@ def _other_sums(
 ) -> tuple[tuple[StateUnits, ...], int, int, int, int, bool, bool, tuple[FenceUnits, ...]]:
     """Return the sums of what few stocks have, in the order of `ShownLevels`; it has no flags."""
     states, fences, numbers = Counter[UnitState](), Counter[Channel](), [0, 0, 0, 0]
-    for row in connection.execute(f"{_SELECT_PARTICULARS} AND {where}", bindings):
+    for stocks, _, *row in connection.execute(_SELECT_PARTICULARS.format(where), bindings):
         levels = read_levels(*row)
-        states.update(dict(levels.states))
-        fences.update(dict(levels.fences))
-        added = levels.backordered, levels.backorderable, levels.ring_fenced, levels.safety_stock
-        numbers = [total + units for total, units in zip(numbers, added, strict=True)]
+        states.update({state: stocks * units for state, units in levels.states})
+        fences.update({channel: stocks * units for channel, units in levels.fences})
+        each = levels.backordered, levels.backorderable, levels.ring_fenced, levels.safety_stock
+        numbers = [total + stocks * units for total, units in zip(numbers, each, strict=True)]
     backordered, backorderable, ring_fenced, safety_stock = numbers
     by_state = tuple(starmap(StateUnits, sorted(states.items())))
     by_channel = tuple(starmap(FenceUnits, sorted(fences.items())))
