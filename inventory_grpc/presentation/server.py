@@ -32,6 +32,7 @@ from inventory_grpc.presentation.interceptors.tracing import TraceCalls, Tracing
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.services import handler_of, methods_of
 from inventory_grpc.presentation.stalled_readers import SendInTime
+from inventory_grpc.presentation.stock import MAX_ANSWER_BYTES
 from inventory_grpc.presentation.stock_answers import StockAnswers
 
 MAX_PENDING: Final = 10_000
@@ -47,7 +48,7 @@ OPTIONS: Final = {
     # a port in use is an error and is not shared silently, except among workers
     "grpc.so_reuseport": 0,
     "grpc.max_receive_message_length": 1024 * 1024,
-    "grpc.max_send_message_length": 4 * 1024 * 1024,
+    "grpc.max_send_message_length": MAX_ANSWER_BYTES,
     # These bound the bytes of each stream that were received but not read by a handler. By
     # default gRPC lets them grow to megabytes on a fast network.
     "grpc.http2.bdp_probe": 0,

@@ -14,6 +14,7 @@ from inventory_grpc.application.queries.stock import (
     find_stock,
 )
 from inventory_grpc.domain.promises import Asked
+from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.values import (
     Channel,
     Instant,
@@ -35,6 +36,10 @@ from inventory_grpc_protos.v1 import queries_pb2
 
 MAX_KEYS: Final = 1_000
 """Stocks in one `BatchGetStock`."""
+
+
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+"""The most bytes that gRPC sends in a message; clients accept no more by default."""
 
 
 async def get_stock(
@@ -86,6 +91,9 @@ async def batch_get_stock(
             fill_key(response.missing.add(), stock_id)
         else:
             fill_stock(response.stocks.add(), stock)
+    if (size := response.ByteSize()) > MAX_ANSWER_BYTES:
+        problem = f"name stocks of {size:,} bytes; {MAX_ANSWER_BYTES:,} fit into an answer"
+        raise InvalidValue([Violation("keys", problem)])
     return response
 
 

@@ -137,7 +137,10 @@ class BatchGetStockRequest(_message.Message):
     """
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.StockKey]:
-        """The stocks, 1 to 1,000. A stock named twice is returned twice."""
+        """The stocks, 1 to 1,000. A stock named twice is returned twice. If they take more than
+        4 MiB, which only many states and ring-fences with long names do, `INVALID_VALUE`:
+        ask for fewer.
+        """
 
     def __init__(
         self,

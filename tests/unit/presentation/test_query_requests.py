@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from inventory_grpc.application.failures import PositionAhead
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
+from inventory_grpc.presentation import stock as stock_rows
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.stock import MAX_KEYS
 from inventory_grpc.presentation.validation import MAX_VALUES
@@ -147,6 +148,20 @@ async def test_a_batch_is_answered_in_the_order_asked_each_key_as_often_as_asked
         ("porto", 1),
     ]
     assert list(response.missing) == [keys[1]]
+
+
+async def test_a_batch_that_no_message_holds_is_refused(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await engine.record(add(5))
+    request = pb.BatchGetStockRequest(keys=[StockKey(**KETTLE)] * 9)
+    size = (await asking(engine.queries, request)).ByteSize()
+    monkeypatch.setattr(stock_rows, "MAX_ANSWER_BYTES", size)
+    await asking(engine.queries, request)
+    monkeypatch.setattr(stock_rows, "MAX_ANSWER_BYTES", size - 1)
+    with pytest.raises(InvalidValue) as refused:
+        await asking(engine.queries, request)
+    assert fields(refused.value) == ["keys"]
 
 
 async def test_a_cart_is_available_only_if_all_of_it_is(engine: Engine) -> None:
