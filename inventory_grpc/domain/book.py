@@ -166,3 +166,8 @@ class Noun(NamedTuple):
     subject: type[SubjectState] | None = None
     """The state, if events of other streams name it as their subject."""
     audience: Audience = Audience.ALL_STORES
+    is_whole: bool = False
+    """Whether a fact has all of the state, so the first event and the last one suffice for it.
+
+    The first one has the time since when there is one.
+    """

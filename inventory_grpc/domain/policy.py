@@ -99,6 +99,7 @@ NOUN: Final = Noun(
     FACTS,
     stream=ScopedPolicy,
     audience=Audience.NO_OTHER_STORE,
+    is_whole=True,
 )
 
 

@@ -69,7 +69,13 @@ class Product(NamedTuple):
 
 
 NOUN: Final = Noun(
-    3, ProductKey.kind, ProductKey, FACTS, stream=Product, audience=Audience.EVERYBODY
+    3,
+    ProductKey.kind,
+    ProductKey,
+    FACTS,
+    stream=Product,
+    audience=Audience.EVERYBODY,
+    is_whole=True,
 )
 
 

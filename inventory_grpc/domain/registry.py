@@ -22,6 +22,9 @@ STREAMS: Final[Mapping[type[Any], type[StreamState]]] = {
 }
 """The state of a stream, by the class of its key."""
 
+WHOLE: Final = frozenset(noun.key for noun in NOUNS if noun.is_whole)
+"""The classes of keys of streams whose facts have all of the state."""
+
 SUBJECTS: Final[Mapping[type[Any], type[SubjectState]]] = {
     noun.key: noun.subject for noun in NOUNS if noun.subject is not None
 }

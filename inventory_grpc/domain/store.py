@@ -79,7 +79,15 @@ class Store(NamedTuple):
         )
 
 
-NOUN: Final = Noun(4, StoreKey.kind, StoreKey, FACTS, stream=Store, audience=Audience.ITS_STORE)
+NOUN: Final = Noun(
+    4,
+    StoreKey.kind,
+    StoreKey,
+    FACTS,
+    stream=Store,
+    audience=Audience.ITS_STORE,
+    is_whole=True,
+)
 
 
 @immutable

@@ -4,9 +4,11 @@ import pytest
 
 from inventory_grpc.application.outcomes import Answered, Outcome, RequestKey
 from inventory_grpc.application.ports import Transaction
+from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.sqlite import events as log
 from tests.support.history import answer_in, reservation_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -20,6 +22,9 @@ from tests.support.world import (
     add,
     commit,
     later,
+    policy,
+    put,
+    put_store,
     release,
     reserve,
 )
@@ -51,6 +56,23 @@ async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store)
     answered = await store.storage.observe(lambda t: answer_in(t, RequestKey("", "again")))
     assert answered is not None
     assert answered.outcome == given
+
+
+async def test_the_answer_to_a_change_comes_back_however_many_others_there_were(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scribe = Scribe(store)
+    asked: list[Command] = []
+    for name in ("Lisbon", "Lisboa", "Lissabon", "Lisbonne"):
+        asked += [put(name=name), put_store(name=name), policy(safety_stock=len(name))]
+    given = []
+    for number, command in enumerate(asked):
+        given.append(await scribe.record(command, request_id=f"r{number}"))
+        scribe.clock.go_on(MINUTE)
+    monkeypatch.delattr(log, "events_of_stream")
+    for number, command in enumerate(asked):
+        again = await scribe.record(command, request_id=f"r{number}")
+        assert again == given[number]._replace(replayed=True)
 
 
 async def test_an_answer_of_a_stock_alone_comes_back_too(store: Store) -> None:

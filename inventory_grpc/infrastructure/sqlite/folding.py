@@ -9,7 +9,7 @@ from inventory_grpc.application.outcomes import State
 from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.domain.registry import STREAMS
+from inventory_grpc.domain.registry import STREAMS, WHOLE
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 
@@ -51,7 +51,13 @@ def state_after(connection: apsw.Connection, event: Event) -> State:
 
 def _fold(connection: apsw.Connection, key: Key, stream: int, upto: int) -> State:
     kind: Any = STREAMS[type(key)]
-    state = kind(key)
+    state: Any = kind(key)
+    if type(key) in WHOLE:
+        state = apply_event(state, log.event_of(connection, stream, 1))
+        if upto > 1:
+            last = log.event_of(connection, stream, upto)
+            state = apply_event(state._replace(version=upto - 1), last)
+        return state
     for event in log.events_of_stream(connection, stream, upto):
         state = apply_event(state, event)
     return state
