@@ -1,18 +1,26 @@
 """Contract of stores on reservation queries: one state of the log, with its position."""
 
+import random
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
 import pytest
 
+from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Part
 from inventory_grpc.application.queries.reservation import ReservationQuery
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
+from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.reservation import ReservationState
-from inventory_grpc.domain.values import OrderId, ReservationId
+from inventory_grpc.domain.values import OrderId, ReservationId, StockId
 from inventory_grpc.infrastructure.read_models import reservation_reads
+from tests.support.effort import SEED
 from tests.support.history import reservation_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import (
+    ANA,
     BEN,
     KETTLES,
     MINUTE,
@@ -21,6 +29,7 @@ from tests.support.world import (
     R1,
     TOASTERS,
     add,
+    amend,
     commit,
     release,
     reserve,
@@ -167,3 +176,86 @@ async def test_pages_of_reservations_are_complete_also_where_few_are_looked_at(
         pages = await _pages(store, query, 3)
         assert list(chain.from_iterable(pages)) == wanted
         assert all(len(page) <= 3 for page in pages)
+
+
+def together(*commands: Command) -> AtomicBatch:
+    return AtomicBatch(
+        [Part(command, Cause(part=part + 1)) for part, command in enumerate(commands)]
+    )
+
+
+@pytest.mark.parametrize("max_scanned", [1, 2, 10_000])
+async def test_a_line_that_was_added_later_has_the_place_of_its_reservation(
+    store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int
+) -> None:
+    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
+    await Scribe(store).record(
+        add(9),
+        add(9, TOASTERS),
+        reserve({TOASTERS: 1}, "old"),
+        together(
+            reserve({TOASTERS: 1}, "a"),
+            reserve({KETTLES: 1}, "b"),
+            amend({TOASTERS: 1, KETTLES: 1}, "a"),
+        ),
+        reserve({KETTLES: 1}, "new"),
+        amend({TOASTERS: 1, KETTLES: 1}, "old"),
+    )
+    kettles = ReservationQuery(product_id="kettle", store_id="lisbon")
+    for limit in (1, 2, 5):
+        pages = await _pages(store, kettles, limit)
+        assert list(chain.from_iterable(pages)) == ["new", "b", "a", "old"]
+
+
+@pytest.mark.parametrize("max_scanned", [1, 3, 10_000])
+async def test_the_reservations_of_a_stock_are_those_with_a_line_of_it_whatever_happened(
+    store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int
+) -> None:
+    shelves = (KETTLES, TOASTERS, PORTO_KETTLES)
+    scribe, chance = Scribe(store), random.Random(SEED)
+    await scribe.record(*(add(1_000, stock_id) for stock_id in shelves))
+    for number in range(60):
+        carts = [
+            {stock_id: 1 for stock_id in shelves if chance.random() < share} or {KETTLES: 2}
+            for share in (0.5, 0.5, 0.9)
+        ]
+        earlier = f"r{chance.randrange(max(0, number - 9), number + 1)}"
+        new = reserve(carts[0], f"r{number}", customer=chance.choice([ANA, BEN]))
+        parts: list[Command] = [
+            new,
+            reserve(carts[1], f"other-{number}"),
+            amend(carts[2], f"r{number}"),
+        ]
+        later: list[Command] = [amend(carts[2], earlier), release(name=earlier), add(1)]
+        begun: list[AnyCommand] = [new, new, together(*parts), together(new, parts[2])]
+        for command in (chance.choice(begun), chance.choice(later)):
+            with suppress(Refusal):
+                await scribe.record(command)
+    everything = (await store.views.latest.read(ReservationQuery(limit=1_000))).value.rows
+    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
+    queries = [
+        ReservationQuery(customer_id, product_id=product_id, store_id=store_id)
+        for product_id, store_id in (*KETTLES_ANYWHERE, *shelves)
+        for customer_id in ("", "ben")
+    ]
+    for query in queries:
+        wanted = [
+            reservation.reservation_id
+            for _, reservation in everything
+            if query.customer_id in {"", reservation.customer_id}
+            and any(_is_named(stock_id, query) for stock_id in reservation.lines)
+        ]
+        assert len(wanted) > 9
+        for limit in (1, 7, 100):
+            pages = await _pages(store, query, limit)
+            assert list(chain.from_iterable(pages)) == wanted
+
+
+KETTLES_ANYWHERE = [("kettle", ""), ("", "lisbon")]
+
+
+def _is_named(stock_id: StockId, query: ReservationQuery) -> bool:
+    return query.product_id in {"", stock_id.product_id} and query.store_id in {
+        "",
+        stock_id.store_id,
+    }

@@ -59,6 +59,9 @@ SCANS_OF_FEW: Final = {
 """The units by state of one stock, which has few; a condition that reads no table; and a page of
 policies, which ends at its limit: the steps are counted elsewhere."""
 
+POTS: Final = stock("pot", "porto")
+"""Few reserve them, and many come in."""
+
 Read = Callable[[Opened], Awaitable[object]]
 
 
@@ -142,6 +145,9 @@ READS: Final[Mapping[str, Read]] = {
         ReservationQuery(product_id="kettle", store_id="lisbon", states=EXPIRED)
     ),
     "reservations of a cold stock": _reservations(ReservationQuery(product_id="toaster")),
+    "reservations of a stock with many deliveries": _reservations(
+        ReservationQuery(product_id="pot")
+    ),
     "reservations of nobody else's": _reservations(
         ReservationQuery(scope=Scope(frozenset({StoreId("faro")})))
     ),
@@ -217,18 +223,23 @@ async def shop(path: Path, counted: Counted) -> AsyncIterator[Opened]:
         await shop.answers(*(shop.ask(command) for command in (add(5, TOASTERS), *cold)))
         await shop.record(add(10_000))
         await shop.record(move(1, into=DAMAGED))
+        await shop.answers(
+            *(shop.ask(command) for command in (add(9, POTS), reserve({POTS: 1}, "p")))
+        )
         await _go_on(shop, 0, SHORT)
         yield shop
 
 
 async def _go_on(shop: Opened, first: int, end: int) -> None:
-    """Have ana reserve kettles, and as many stocks of kettles come up and of lids in Lisbon.
+    """Have ana reserve kettles, pots come in, and stocks of kettles and of lids in Lisbon come up.
 
     Each of the lids has a policy.
     """
     asked = []
     for number in range(first, end):
         asked.append(shop.ask(reserve(1, f"r{number}")))
+        if number % 8 == 0:
+            asked.append(shop.ask(add(1, POTS)))
         if number % 4 == 0:
             asked.append(shop.ask(add(1, stock("kettle", f"store-{number}"))))
             asked.append(shop.ask(add(1, stock(f"lid-{number}", "lisbon"))))

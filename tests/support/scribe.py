@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Storage
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause, Event
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.codec import decode
@@ -30,7 +30,7 @@ class Scribe:
     clock: ManualClock = field(default_factory=ManualClock)
 
     async def record(
-        self, *commands: Command, request_id: str = "", reference: str = ""
+        self, *commands: AnyCommand, request_id: str = "", reference: str = ""
     ) -> Outcome:
         """Do *commands*, each in a transaction of its own, the last under the request id.
 
@@ -41,7 +41,7 @@ class Scribe:
             await self._record(command, Cause(reference=reference))
         return await self._record(last, Cause(request_id=request_id, reference=reference))
 
-    async def _record(self, command: Command, cause: Cause) -> Outcome:
+    async def _record(self, command: AnyCommand, cause: Cause) -> Outcome:
         submission = Submission.of(command, cause, repr(command).encode())
         batch = await self._do(lambda batch: batch.answer_all([submission]))
         [answer] = batch.answers

@@ -120,7 +120,11 @@ TOLD: Final = [
     (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
     (HANDBOOK, f"log its name after {REPORT_SECONDS:.0f} s"),
     (BACKORDERS, f"more than {MAX_FILLS} lines at once"),
-    (API, f"{at_risk.MAX_SCANNED:,} reservations, lines at risk or stores"),
+    (API, f"{reservation_reads.MAX_SCANNED:,} reservations or stores"),
+    (
+        API,
+        f"{at_risk.MAX_SCANNED:,} events of the stocks that a list of reservations or of promises",
+    ),
     (CATALOGUE, f"`sku`, `name`: {Text.MAX_BYTES} bytes each; `attributes`: {MAX_ATTRIBUTES},"),
     (CATALOGUE, f"keys of {MAX_ATTRIBUTE_KEY_BYTES} bytes and values of {Text.MAX_BYTES} |"),
     (CATALOGUE, f"`name`: {Text.MAX_BYTES} bytes; `kind`; `groups`: {MAX_GROUPS} |"),

@@ -206,8 +206,9 @@ class InventoryQueriesServicer:
         """Lists reservations, newest first, including closed ones.
 
         For a page at most 10,000 reservations are scanned, however few of them match: if
-        an order, a customer or a stock is named, only its own. So a page may have few
-        reservations, or none, and not be the last.
+        an order or a customer is named, only its own. If a product or a store is named, at
+        most 10,000 events of its stocks are scanned, or reservations if it has more than 100
+        stocks. So a page may have few reservations, or none, and not be the last.
 
         An unknown customer, order, product or store gives an empty list.
         """
@@ -223,8 +224,8 @@ class InventoryQueriesServicer:
         the newest lines, until their sum is the `shortfall`. Commits are first come, first
         served all the same: the list says whom to tell, and refuses nobody.
 
-        For a page at most 10,000 lines are scanned, however few of them match; so a page may
-        have few rows, or none, and not be the last.
+        For a page at most 10,000 events of these stocks are scanned, however few of them
+        match; so a page may have few rows, or none, and not be the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

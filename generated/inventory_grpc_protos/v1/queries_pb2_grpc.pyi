@@ -71,8 +71,9 @@ class InventoryQueriesStub:
     """Lists reservations, newest first, including closed ones.
 
     For a page at most 10,000 reservations are scanned, however few of them match: if
-    an order, a customer or a stock is named, only its own. So a page may have few
-    reservations, or none, and not be the last.
+    an order or a customer is named, only its own. If a product or a store is named, at
+    most 10,000 events of its stocks are scanned, or reservations if it has more than 100
+    stocks. So a page may have few reservations, or none, and not be the last.
 
     An unknown customer, order, product or store gives an empty list.
     """
@@ -84,8 +85,8 @@ class InventoryQueriesStub:
     the newest lines, until their sum is the `shortfall`. Commits are first come, first
     served all the same: the list says whom to tell, and refuses nobody.
 
-    For a page at most 10,000 lines are scanned, however few of them match; so a page may
-    have few rows, or none, and not be the last.
+    For a page at most 10,000 events of these stocks are scanned, however few of them
+    match; so a page may have few rows, or none, and not be the last.
     """
     GetProduct: _aio.UnaryUnaryMultiCallable[_queries_pb2.GetProductRequest, _queries_pb2.GetProductResponse]
     """Returns one product of the catalogue.
@@ -217,8 +218,9 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         """Lists reservations, newest first, including closed ones.
 
         For a page at most 10,000 reservations are scanned, however few of them match: if
-        an order, a customer or a stock is named, only its own. So a page may have few
-        reservations, or none, and not be the last.
+        an order or a customer is named, only its own. If a product or a store is named, at
+        most 10,000 events of its stocks are scanned, or reservations if it has more than 100
+        stocks. So a page may have few reservations, or none, and not be the last.
 
         An unknown customer, order, product or store gives an empty list.
         """
@@ -236,8 +238,8 @@ class InventoryQueriesServicer(metaclass=_abc_1.ABCMeta):
         the newest lines, until their sum is the `shortfall`. Commits are first come, first
         served all the same: the list says whom to tell, and refuses nobody.
 
-        For a page at most 10,000 lines are scanned, however few of them match; so a page may
-        have few rows, or none, and not be the last.
+        For a page at most 10,000 events of these stocks are scanned, however few of them
+        match; so a page may have few rows, or none, and not be the last.
         """
 
     @_abc_1.abstractmethod

@@ -1,7 +1,6 @@
 """Lists the promises at risk in pages, each with a bounded scan."""
 
 from collections.abc import Iterator, Sequence
-from heapq import merge
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -17,24 +16,21 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc.infrastructure.read_models.lines_of_stock import EVENTS, LINE
 from inventory_grpc.infrastructure.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
+from inventory_grpc.infrastructure.sqlite.events import version_at
 
 MAX_SCANNED: Final = 10_000
-"""Lines scanned for one page, which takes about ten milliseconds on a thread."""
+"""Events of stocks scanned for one page, which takes about ten milliseconds on a thread."""
 
 _NEWEST: Final = 2**63 - 1
 
-_AS_RESERVED: Final = (
-    "SELECT reservation, iif(amended IS NULL, first, reservation), iif(amended IS NULL, held, 0), "
-    "iif(amended IS NULL, backordered, 0) FROM reservation_lines WHERE stream = ?1 "
-    "AND reservation < ?2 AND (first < ?2 OR amended IS NOT NULL) ORDER BY reservation DESC"
-)
-"""A line that was not amended is as old as its reservation. The others are read as lines that hold
-nothing, so that the scan of them is bounded too."""
-_AMENDED: Final = (
-    "SELECT reservation, amended, held, backordered FROM reservation_lines "
-    "WHERE stream = ?1 AND amended < ?2 ORDER BY amended DESC"
+_WALK: Final = (
+    "SELECT event.position, ifnull(line.reservation, 0), ifnull(line.held, 0), "  # noqa: S608  made of constants, values are bound
+    f"ifnull(line.held - line.backordered, 0) FROM {EVENTS} LEFT JOIN {LINE} "
+    "AND line.since = event.position "
+    "WHERE event.stream = ? AND event.version <= ? ORDER BY event.version DESC"
 )
 _RESERVATION: Final = (
     "SELECT name, customer_id, order_id FROM reservations JOIN subjects ON subject = reservation "
@@ -42,11 +38,14 @@ _RESERVATION: Final = (
 )
 
 
-class _Line(NamedTuple):
+class _Step(NamedTuple):
+    """An event of a stock, and the line whose last units it added; zeros if it did not."""
+
+    position: int
     reservation: int
-    since: int
     held: int
-    backordered: int
+    there: int
+    """The held units that do not wait for goods."""
 
 
 def list_at_risk(connection: apsw.Connection, query: AtRiskQuery) -> Listing[AtRisk, RiskKey]:
@@ -56,17 +55,17 @@ def list_at_risk(connection: apsw.Connection, query: AtRiskQuery) -> Listing[AtR
     stocks, edge = _short_stocks(connection, query)
     for stock_id, stream, shortfall in stocks:
         place = _begin(query, stock_id)
-        for line in _newest_first(connection, stream, place.before):
+        for step in _newest_first(connection, stream, place.before):
             left = shortfall - place.missed
             if left <= 0:
                 break
             if len(rows) == query.limit or scanned == MAX_SCANNED:
                 return Listing(rows, place)
             scanned += 1
-            units = min(left, line.held - line.backordered)
-            place = place._replace(before=line.since, missed=place.missed + units)
+            units = min(left, step.there)
+            place = place._replace(before=step.position, missed=place.missed + units)
             if units:
-                rows += _of_customer(connection, query.customer_id, stock_id, line, units)
+                rows += _of_customer(connection, query.customer_id, stock_id, step, units)
     return Listing(rows, edge)
 
 
@@ -102,27 +101,24 @@ def _begin(query: AtRiskQuery, stock_id: StockId) -> RiskKey:
     return RiskKey(*stock_id, _NEWEST, 0)
 
 
-def _newest_first(connection: apsw.Connection, stream: int, before: int) -> Iterator[_Line]:
-    """Yield the lines of a stock that are older than *before*, also those that hold nothing."""
-    sources = (
-        map(_Line._make, connection.execute(select, (stream, before)))
-        for select in (_AS_RESERVED, _AMENDED)
-    )
-    return merge(*sources, key=lambda line: -line.since)
+def _newest_first(connection: apsw.Connection, stream: int, before: int) -> Iterator[_Step]:
+    """Yield the events of a stock at positions before *before*."""
+    last = version_at(connection, stream, before - 1)
+    return map(_Step._make, connection.execute(_WALK, (stream, last)))
 
 
 def _of_customer(
-    connection: apsw.Connection, customer_id: str, stock_id: StockId, line: _Line, units: int
+    connection: apsw.Connection, customer_id: str, stock_id: StockId, step: _Step, units: int
 ) -> Iterator[AtRisk]:
-    """Yield the row of *line*, if it is of the customer; an empty id is every customer."""
-    name, customer, order = _row(connection.execute(_RESERVATION, (line.reservation,)))
+    """Yield the row of the line, if it is of the customer; an empty id is every customer."""
+    name, customer, order = _row(connection.execute(_RESERVATION, (step.reservation,)))
     if customer_id in {"", customer}:
         yield AtRisk(
             ReservationId(name),
             CustomerId(customer),
             OrderId(order) if order else None,
             stock_id,
-            line.held,
+            step.held,
             units,
         )
 

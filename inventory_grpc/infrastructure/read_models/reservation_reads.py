@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import apsw
 
@@ -34,6 +34,12 @@ from inventory_grpc.infrastructure.read_models.read_model import (
     Find,
     in_scope,
 )
+from inventory_grpc.infrastructure.read_models.reservation_sources import (
+    Bindings,
+    ByIndex,
+    Source,
+    of_stream,
+)
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.read_models.stores import find_stores
 from inventory_grpc.infrastructure.sqlite.connection import one_state
@@ -55,7 +61,6 @@ _LINE_BYTES: Final = 72
 """That of a line, without its product and store."""
 
 Row = tuple[Any, ...]
-Bindings = list[int | str]
 
 _COLUMNS: Final = (
     "reservations.reservation, "
@@ -70,16 +75,6 @@ _OWN_LINES: Final = (
 
 
 _WAITING: Final = "SELECT reservation FROM reservation_lines WHERE backordered > 0"
-
-
-class _Source(NamedTuple):
-    """A table that an index reads in the order of reservations, and the index condition."""
-
-    where: str
-    bindings: Bindings
-    table: str = "reservations"
-    rows: str = "reservations"
-    """The table, joined with `reservations` if it is another one."""
 
 
 def reservation_now(
@@ -153,14 +148,14 @@ def _size(row: Row, reservation: Reservation) -> int:
     return size + ids + _LINE_BYTES * len(reservation.lines)
 
 
-def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_Source]:
+def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[Source]:
     """Return the sources that together have all matching reservations, in order."""
     if query.backordered and _is_rare_to_wait(connection):
-        return [_Source(f"reservations.reservation IN ({_WAITING})", [])]
+        return [ByIndex(f"reservations.reservation IN ({_WAITING})", [])]
     if query.order_id:
-        return [_Source("order_id = ?", [query.order_id])]
+        return [ByIndex("order_id = ?", [query.order_id])]
     if query.customer_id:
-        return [_Source("customer_id = ?", [query.customer_id])]
+        return [ByIndex("customer_id = ?", [query.customer_id])]
     stock, bindings = _of_stock(query)
     if stock:
         streams = connection.execute(
@@ -168,12 +163,8 @@ def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[_
             (*bindings, MAX_SOURCES + 1),
         ).fetchall()
         if len(streams) <= MAX_SOURCES:
-            lines = "reservation_lines AS line"
-            rows = f"{lines} CROSS JOIN reservations ON reservations.reservation = line.reservation"
-            return [
-                _Source("line.stream = ?", [int(str(stream))], lines, rows) for (stream,) in streams
-            ]
-    return [_Source("1", [])]
+            return [source for (stream,) in streams for source in of_stream(int(str(stream)))]
+    return [ByIndex("1", [])]
 
 
 def _is_rare_to_wait(connection: apsw.Connection) -> bool:
@@ -187,26 +178,21 @@ def _is_rare_to_wait(connection: apsw.Connection) -> bool:
 
 def _scan(
     connection: apsw.Connection,
-    source: _Source,
+    source: Source,
     query: ReservationQuery,
     max_scanned: int,
     limit: int,
 ) -> Scan[int, Row]:
-    key = f"{source.table.split()[-1]}.reservation"
     before = 2**63 - 1 if query.before is None else query.before
-    edge: int | None = connection.execute(
-        f"SELECT {key} FROM {source.table} WHERE {source.where} AND {key} < ? "  # noqa: S608  as above
-        f"ORDER BY {key} DESC LIMIT 1 OFFSET ?",
-        (*source.bindings, before, max_scanned - 1),
-    ).get
+    part = source.part(connection, before, max_scanned)
     terms, bindings = _terms(query)
-    where = " AND ".join((source.where, f"{key} >= ?", f"{key} < ?", *terms))
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM {source.rows} WHERE {where} ORDER BY {key} DESC LIMIT ?",  # noqa: S608  as above
-        (*source.bindings, edge or 0, before, *bindings, limit),
+        f"SELECT {_COLUMNS} FROM {part.tables} WHERE {' AND '.join((part.where, *terms))} "  # noqa: S608  as above
+        f"ORDER BY {part.order} DESC LIMIT ?",
+        (*part.bindings, *bindings, limit),
     )
     keyed: list[tuple[Any, Row]] = [(row[0], row) for row in rows]
-    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else part.edge)
 
 
 def _terms(query: ReservationQuery) -> tuple[list[str], Bindings]:

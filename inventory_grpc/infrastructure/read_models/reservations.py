@@ -61,16 +61,15 @@ CREATE TABLE reservation_lines (
   backordered INTEGER NOT NULL DEFAULT 0 CHECK (backordered >= 0),
   fenced      INTEGER NOT NULL DEFAULT 0 CHECK (fenced >= 0),
   first       INTEGER NOT NULL,  -- the position of its first `StockReserved`
-  amended     INTEGER,           -- that of its last one, if the reservation is older
+  amended     INTEGER,           -- that of its last one, unless the reservation began with it
   since       INTEGER NOT NULL AS (ifnull(amended, first)),
   expire_time INTEGER,
   PRIMARY KEY (reservation, stream),
   CHECK (quantity = held + committed + released + expired)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time)
   WHERE held > 0 AND expire_time IS NOT NULL;
-CREATE INDEX lines_amended ON reservation_lines (stream, amended) WHERE amended IS NOT NULL;
+CREATE INDEX lines_amended ON reservation_lines (stream, reservation) WHERE amended IS NOT NULL;
 CREATE INDEX lines_waiting ON reservation_lines (stream, since) WHERE backordered > 0;
 """
 
