@@ -9,7 +9,7 @@
         except InsufficientStock as refused:
             print(refused.lines[0].available)
 
-It shares only the generated code of the protos with the server.
+It shares only the generated code of the protos, and `uuid7`, with the server.
 """
 
 from inventory_grpc.client.bulk import Result
@@ -55,6 +55,7 @@ from inventory_grpc.client.refusals import (
     VersionConflict,
     Violation,
 )
+from inventory_grpc.uuid7 import uuid7
 
 __all__ = [
     "AlreadyReversed",
@@ -97,4 +98,5 @@ __all__ = [
     "VersionConflict",
     "Violation",
     "WritesRefused",
+    "uuid7",
 ]

@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
-from uuid import uuid4
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
@@ -24,6 +23,7 @@ from inventory_grpc.client.messages import listed, shown
 from inventory_grpc.client.refusals import InvalidValue
 from inventory_grpc.client.tracing import trace_context
 from inventory_grpc.client.translation import translated, translated_result
+from inventory_grpc.uuid7 import uuid7
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 
 
@@ -215,7 +215,7 @@ def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
     commands = _bare_commands(requests)
     for command in commands:
         request = getattr(command, command.WhichOneof("command") or "")
-        request.request_id = request.request_id or str(uuid4())
+        request.request_id = request.request_id or str(uuid7())
     return commands
 
 

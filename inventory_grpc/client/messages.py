@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, ParamSpec, TypedDict, TypeVar
-from uuid import uuid4
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from inventory_grpc.uuid7 import uuid7
 from inventory_grpc_protos.v1 import stock_pb2
 
 Item = TypeVar("Item")
@@ -88,7 +88,7 @@ def about(
 ) -> About:
     flag("dry_run", dry_run)
     return {
-        "request_id": request_id or str(uuid4()),
+        "request_id": request_id or str(uuid7()),
         "reason": reason,
         "reference": reference,
         "occur_time": maybe_timestamp("occur_time", occur_time),

@@ -1,6 +1,5 @@
 """Reservations over gRPC: the command readers, the queries, and their rows."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, assert_never
@@ -40,6 +39,7 @@ from inventory_grpc.presentation.to_proto import (
     fill_reservation_outcome,
 )
 from inventory_grpc.presentation.validation import Validator
+from inventory_grpc.uuid7 import uuid7
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 
 _STATES: Final = {number: state for state, number in STATES.items()}
@@ -114,12 +114,12 @@ def _asked(check: Validator, request: commands_pb2.ReserveStockRequest) -> Asked
 
 
 def _new_id() -> str:
-    """Return a random reservation id, for a request without one.
+    """Return a new reservation id, for a request without one.
 
     A repeated request is recognized by its request id, and gets the original answer. An id derived
     from the request id would stay in use after the stored request is deleted.
     """
-    return str(uuid.uuid4())
+    return str(uuid7())
 
 
 def _expiration(

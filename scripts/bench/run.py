@@ -21,6 +21,7 @@ from scripts.bench import (
     in_process,
     machine,
     processor_time,
+    request_ids,
 )
 from scripts.bench.figures import BenchmarkFailed
 from scripts.bench.measuring import Bench, Case, Options, database
@@ -41,6 +42,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "sweep": calls.sweep,
     "growth": growth.growth,
     "disk": growth.disk,
+    "request-ids": request_ids.case,
     "histories": histories.case,
     "h2load": h2load.case,
     "in-process": in_process.case,

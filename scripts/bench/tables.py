@@ -226,6 +226,9 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "growth of SQLite": _by_place(
         "growth", "ExecuteStream beside it|ratio; ExecuteStream beside it; SQLite alone"
     ),
+    "request ids": _by_place(
+        "request-ids", "time-ordered; random; random|ratio; time-ordered, on disk; random, on disk"
+    ),
     "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
     "what bounds it": _by_series("profile"),
     "the generator": _beside("h2load"),

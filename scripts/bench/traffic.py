@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from typing import Final, NamedTuple
 
+from inventory_grpc.uuid7 import uuid7
 from inventory_grpc_protos.v1 import commands_pb2, queries_pb2
 from scripts.bench.echo import ECHO
 from scripts.bench.goods import Cart, Stock
@@ -46,7 +47,7 @@ Traffic = Callable[[int], Iterator[Call]]
 
 
 class Shop:
-    """Calls on some stocks; equal seeds give equal calls."""
+    """Calls on some stocks; equal seeds choose equal stocks."""
 
     def __init__(self, stocks: Sequence[Stock], seed: int = 2) -> None:
         self._stocks = stocks
@@ -91,8 +92,8 @@ class Shop:
         return self._chance.choice(self._stocks)
 
     def _id(self) -> str:
-        """Return a random id; like those of real callers, it is scattered over an index."""
-        return f"{self._chance.getrandbits(128):032x}"
+        """Return a time-ordered id, as callers are advised to make them."""
+        return str(uuid7())
 
 
 class Checkout:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -49,7 +50,8 @@ async def test_a_command_carries_the_same_new_request_id_on_every_attempt(
     await add_five_kettles(client)
     first, second, third, other = [request.request_id for request in server.requests()]
     assert first == second == third != other
-    assert len(first) == len("12345678-1234-1234-1234-123456789012")
+    assert str(UUID(first)) == first
+    assert first < other, "ids in the order of time are cheaper"
 
 
 async def test_a_request_id_of_the_callers_own_is_kept(

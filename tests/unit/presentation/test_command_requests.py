@@ -238,6 +238,7 @@ def made_id(**changed: object) -> str:
 def test_a_reservation_that_comes_without_an_id_gets_a_new_one_whatever_its_request_id() -> None:
     ids = [made_id(), made_id(), made_id(request_id="q1"), made_id(request_id="q1")]
     assert len(set(ids)) == 4
+    assert ids == sorted(ids), "ids in the order of time are cheaper"
     assert [str(uuid.UUID(each)) for each in ids] == ids
 
 
