@@ -55,7 +55,6 @@ from inventory_grpc.client.refusals import (
     VersionConflict,
     Violation,
 )
-from inventory_grpc.uuid7 import uuid7
 
 __all__ = [
     "AlreadyReversed",
@@ -98,5 +97,4 @@ __all__ = [
     "VersionConflict",
     "Violation",
     "WritesRefused",
-    "uuid7",
 ]
