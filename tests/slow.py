@@ -12,8 +12,8 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
     (
-        "tests/e2e/test_hot_product.py::"
-        "test_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"
+        "tests/e2e/test_concurrent_demand.py::"
+        "test_complaint_5_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"
     ),
     "tests/e2e/test_readme.py",
     "tests/e2e/test_service_manager.py",

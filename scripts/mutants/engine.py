@@ -48,7 +48,7 @@ ENGINE: Final = (
         "                stale, read = copy(book), self.__dict__.setdefault('stale', {})\n"
         "                stale.get = lambda key: read.setdefault(key, book.get(key))\n"
         "                return book, command.decide(stale)\n",
-        "tests/e2e/test_hot_product.py",
+        "tests/e2e/test_concurrent_demand.py",
     ),
     Mutant(
         "M5",
