@@ -60,6 +60,10 @@ REFUSALS: Final[Mapping[str, Refused]] = {
         Call("POST", "/v1/products/toaster/stocks/lisbon:add", {"quantity": 1}),
         400, 9, "NOT_IN_CATALOGUE", {"product_id": "toaster"}, trouble=troubled.strict,
     ),
+    "a stock of a store that is retired": Refused(
+        Call("POST", "/v1/products/kettle/stocks/porto:add", {"quantity": 1}),
+        400, 9, "RETIRED", {"store_id": "porto"}, trouble=troubled.retired,
+    ),
     "a reservation that never was": Refused(
         Call("POST", "/v1/reservations/nobody:commit", {}),
         404, 5, "RESERVATION_NOT_FOUND", {"reservation_id": "nobody"},

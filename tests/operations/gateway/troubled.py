@@ -116,6 +116,14 @@ async def strict(shop: Shop) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def retired(shop: Shop) -> AsyncIterator[None]:
+    """Have a store that is out of use."""
+    for action, store in (("put", {"name": "Porto", "kind": "STORE_KIND_STORE"}), ("retire", {})):
+        assert (await shop.ask(Call("POST", f"/v1/stores/porto:{action}", store))).is_success
+    yield
+
+
+@asynccontextmanager
 async def buggy(shop: Shop) -> AsyncIterator[None]:
     def fail(*_: object) -> Never:
         raise ZeroDivisionError("a secret")
