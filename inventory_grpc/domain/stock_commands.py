@@ -25,6 +25,7 @@ from inventory_grpc.domain.stock import (
     check_possible,
 )
 from inventory_grpc.domain.values import (
+    MAX_LEVEL,
     Channel,
     Quantity,
     StockId,
@@ -72,6 +73,12 @@ class AddStock(_StockCommand):
     expected_version: int | None = None
     state: UnitState | None = None
 
+    def on_plain(self, available: int, on_hand: int) -> StockAdded | None:  # noqa: ARG002  for others
+        """Return what `decide` decides on a stock without particulars; None if it must say."""
+        units = self.quantity
+        is_plain = self.expected_version is None and self.state is None
+        return StockAdded(units) if is_plain and on_hand + units <= MAX_LEVEL else None
+
     def decide(self, book: Book) -> Sequence[Change]:
         if self.state is not None and isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)
@@ -95,6 +102,12 @@ class RemoveStock(_StockCommand):
     expected_version: int | None = None
     state: UnitState | None = None
     channel: Channel | None = None
+
+    def on_plain(self, available: int, on_hand: int) -> StockRemoved | None:  # noqa: ARG002  as above
+        """Return what `decide` decides if some units stay available; None if it must say."""
+        units = self.quantity
+        is_plain = self.expected_version is None and self.state is None and self.channel is None
+        return StockRemoved(units) if is_plain and units < available else None
 
     def decide(self, book: Book) -> Sequence[Change]:
         self._check_source(book, "state", self.state)

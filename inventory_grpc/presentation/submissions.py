@@ -49,9 +49,11 @@ def read_command(
     Raises:
         InvalidValue, PermissionDenied: the request is invalid, or not allowed.
     """
-    with check:
+    try:
         command = row.read(check, request)
         reported = cause(check, request, now)
+    finally:
+        check.leave()
     return submission_of(row.name, command, reported, request, check)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 from scripts.mutants.answers import ANSWERS
 from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
+from scripts.mutants.plain import PLAIN
 from scripts.mutants.promises import PROMISES
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
@@ -20,4 +21,5 @@ MUTANTS: Final = (
     *TERMS,
     *PROMISES,
     *ANSWERS,
+    *PLAIN,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.failures import Internal
+from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Book
@@ -39,6 +40,7 @@ def _curse(monkeypatch: pytest.MonkeyPatch) -> None:
             return [(TWISTED, StockAdded(1)), (TWISTED, StockAdded(-5))]
         return decide(command, book)
 
+    monkeypatch.setattr(batch, "PLAIN", frozenset())
     monkeypatch.setattr(AddStock, "decide", decide_or_break)
 
 

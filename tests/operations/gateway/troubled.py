@@ -12,6 +12,7 @@ import apsw
 import httpx
 import pytest
 
+from inventory_grpc.application.ledger import batch
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.domain.stock_commands import AddStock
@@ -118,8 +119,8 @@ async def strict(shop: Shop) -> AsyncIterator[None]:
 @asynccontextmanager
 async def retired(shop: Shop) -> AsyncIterator[None]:
     """Have a store that is out of use."""
-    for action, store in (("put", {"name": "Porto", "kind": "STORE_KIND_STORE"}), ("retire", {})):
-        assert (await shop.ask(Call("POST", f"/v1/stores/porto:{action}", store))).is_success
+    for action, body in (("put", {"name": "Porto", "kind": "STORE_KIND_STORE"}), ("retire", {})):
+        assert (await shop.ask(Call("POST", f"/v1/stores/porto:{action}", body))).is_success
     yield
 
 
@@ -129,6 +130,7 @@ async def buggy(shop: Shop) -> AsyncIterator[None]:
         raise ZeroDivisionError("a secret")
 
     with shop.patch.context() as patch:
+        patch.setattr(batch, "PLAIN", frozenset())
         patch.setattr(AddStock, "decide", fail)
         yield
 

@@ -14,6 +14,7 @@ from inventory_grpc.application.failures import (
     WritesRefused,
 )
 from inventory_grpc.application.ledger import batch, mailbox
+from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger import bulk as group
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
@@ -140,6 +141,7 @@ async def test_a_faulty_command_of_a_group_fails_alone(
             raise ZeroDivisionError("a bug")
         return decide(command, book)
 
+    monkeypatch.setattr(batch_module, "PLAIN", frozenset())
     monkeypatch.setattr(AddStock, "decide", decide_or_break)
     before, faulty, after = await soon(engine.ask_all(add(1), add(13), add(2)))
     assert isinstance(faulty, Internal)
