@@ -38,8 +38,8 @@ check: .venv/.dev ## Look the code over: protos, format, lint, types, imports
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: test
-test: .venv/.dev ## Run the quick tests, in about 3 minutes: ARGS="-k cart -x" for some
-	$(BIN)/pytest --quick $(strip $(COVERAGE) $(ARGS))
+test: .venv/.dev ## Run the quick tests, in about 2 minutes on 2 cores: ARGS="-k cart -x" for some
+	$(BIN)/pytest --quick --two-processes $(strip $(COVERAGE) $(ARGS))
 
 .PHONY: test-all
 test-all: COVERAGE ?= --cov
@@ -47,8 +47,8 @@ test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= 
 	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
 
 .PHONY: operations
-operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in 3 minutes at most: ARGS="-k gateway"
-	$(BIN)/pytest tests/operations $(ARGS)
+operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in about 2 minutes on 2 cores: ARGS="-k gateway"
+	$(BIN)/pytest --two-processes tests/operations $(ARGS)
 
 .PHONY: tools
 tools: .venv/.dev .venv/.bench .venv/.node .venv/.tools ## Install Node packages, matplotlib, Envoy and others, without which some tests are skipped

@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from tests.slow import SLOW
+from tests.support import two_processes
 from tests.support.effort import DEEP
 from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
@@ -36,6 +37,7 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="run no slow tests, as `make test`")
+    two_processes.add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(QuickRun(SLOW), "quick-run")
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
+    two_processes.configure(config)
 
 
 @pytest.fixture(params=sorted(STORES))

@@ -34,6 +34,13 @@ class SkipList:
         self._judge(report)
         return report
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the entries that are needed, also by the tests of another process."""
+        self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self._note(report)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Report the entries of the list that no test needed in this run."""
         for name, reason in self._unused.items():
@@ -42,12 +49,15 @@ class SkipList:
     def _judge(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         if not report.skipped or hasattr(report, "wasxfail"):
             return
-        names = [name for name in self._reasons if covers(name, report.nodeid)]
-        for name in names:
-            self._unused.pop(name, None)
-        if not names:
+        if not any(covers(name, report.nodeid) for name in self._reasons):
             report.outcome = "failed"
             report.longrepr = f"{_reason(report)}\n{ADVICE}"
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            for name in self._reasons:
+                if covers(name, report.nodeid):
+                    self._unused.pop(name, None)
 
 
 def covers(name: str, node_id: str) -> bool:

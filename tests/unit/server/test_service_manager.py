@@ -38,6 +38,7 @@ def test_the_variables_are_read_and_removed_and_no_others() -> None:
         (os.getpid(), "soon", 0.0),
         (os.getpid(), "", 0.0),
     ],
+    ids=["this one", "another one", "no number", "nothing"],
 )
 def test_only_the_process_that_is_watched_reports(
     process: int, micros: str, seconds: float

@@ -1,0 +1,101 @@
+"""Two processes share the files of a run, and the first one reports all tests."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT: Final = Path(__file__).parents[2]
+
+CONFTEST: Final = """
+from tests.support import two_processes
+from tests.support.skip_list import SkipList
+
+pytest_addoption = two_processes.add_options
+
+def pytest_configure(config):
+    two_processes.configure(config)
+    reasons = dict.fromkeys(["test_lisbon.py", "test_porto.py"], "the shop is closed")
+    config.pluginmanager.register(SkipList(reasons))
+"""
+
+MEETING: Final = """
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+def test_both_files_run_at_once():
+    Path(f"{os.getpid()}.runs").touch()
+    end = time.monotonic() + 60
+    while len(list(Path.cwd().glob("*.runs"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+"""
+
+OUTCOMES: Final = """
+def test_failing(): assert "kettle" == "toaster"
+
+def test_skipped(): pytest.skip("no kettle here")
+"""
+
+DYING: Final = """
+def test_dying(pytestconfig):
+    if pytestconfig.option.second_of:
+        os._exit(7)
+"""
+
+
+@pytest.fixture
+def shop(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makeini(f"[pytest]\npythonpath = {ROOT}")
+    pytester.makeconftest(CONFTEST)
+    return pytester
+
+
+def run(shop: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest without the `--basetemp` that `pytester` would give it."""
+    return shop.run(sys.executable, "-m", "pytest", "--two-processes", *arguments)
+
+
+def test_both_run_files_at_the_same_time_and_all_is_reported_once(shop: pytest.Pytester) -> None:
+    shop.makepyfile(test_lisbon=MEETING + OUTCOMES, test_porto=MEETING + OUTCOMES)
+    result = run(shop, "-rs")
+    result.assert_outcomes(passed=2, failed=2, skipped=2)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines_random(
+        ["test_lisbon.py .Fs*", "test_porto.py .Fs*", "SKIPPED * no kettle here"]
+    )
+    assert result.stdout.str().count("assert 'kettle' == 'toaster'") == 2
+    result.stdout.no_fnmatch_line("nothing was skipped for *")
+
+
+def test_a_run_without_a_fault_succeeds(shop: pytest.Pytester) -> None:
+    shop.makepyfile(test_lisbon=MEETING, test_porto=MEETING)
+    result = run(shop)
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_a_second_process_that_dies_fails_the_run(shop: pytest.Pytester) -> None:
+    shop.makepyfile(test_lisbon=MEETING + DYING, test_porto=MEETING + DYING)
+    result = run(shop)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*the second process ended with code 7, and test_* was not run*"])
+    assert "collected 4 items" in result.stderr.str(), "its output"
+
+
+@pytest.mark.parametrize("option", ["--pdb", "-s", "--cov", "--basetemp=here"])
+def test_one_process_runs_all_where_two_would_disturb_each_other(
+    shop: pytest.Pytester, option: str
+) -> None:
+    plugins = ["-p", "pytest_cov"] if option == "--cov" else []
+    result = run(shop, *plugins, "--trace-config", "--collect-only", option)
+    assert "active plugins" in result.stdout.str()
+    assert "first-process" not in result.stdout.str()
