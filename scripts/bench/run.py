@@ -22,6 +22,7 @@ from scripts.bench import (
     machine,
     processor_time,
     request_ids,
+    walks,
 )
 from scripts.bench.figures import BenchmarkFailed
 from scripts.bench.measuring import Bench, Case, Options, database
@@ -44,6 +45,7 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "disk": growth.disk,
     "request-ids": request_ids.case,
     "histories": histories.case,
+    "walks": walks.case,
     "h2load": h2load.case,
     "in-process": in_process.case,
     "profile": processor_time.case,

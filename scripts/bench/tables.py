@@ -230,6 +230,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         "request-ids", "time-ordered; random; random|ratio; time-ordered, on disk; random, on disk"
     ),
     "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
+    "changes of policies": _beside("walks"),
     "what bounds it": _by_series("profile"),
     "the generator": _beside("h2load"),
     "without gRPC": _by_series("in-process"),
