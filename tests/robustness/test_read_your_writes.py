@@ -78,7 +78,8 @@ async def test_a_read_in_another_process_is_stale_only_without_min_position(
             assert read.as_of_position >= written.position
             assert read.stock == written.stock
         noted["stale without"] = stale
-    assert stale > count // 2, "the other process was never late: nothing was tried"
+    # a read of a position is not cached, and the next one then comes from the file
+    assert stale > count // 3, "the other process was seldom late: little was tried"
 
 
 def _cart(name: str) -> ReserveStockRequest:
