@@ -1,33 +1,64 @@
-"""The tables of a file are those that its log leads to, whatever was recorded."""
+"""The tables of a file are those that its log leads to, whatever was recorded together."""
 
 import asyncio
 import tempfile
 from collections import Counter
+from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.domain.policy import CHANGES_TERMS
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
-from tests.support.histories import Step, assert_reached, histories, player
+from tests.support.histories import Player, Step, assert_reached, histories, player
 from tests.support.scribe import log_of
 from tests.support.stores import open_sqlite
+
+
+class Batch(NamedTuple):
+    """So many of the next commands come together, in one transaction or as one command."""
+
+    size: int
+    is_atomic: bool
+
+
+_batches = st.lists(
+    st.builds(Batch, st.integers(1, 9), st.sampled_from([False, False, False, True])),
+    min_size=1,
+    max_size=9,
+)
+
+
+async def do(writer: Player, steps: list[Step], *, is_atomic: bool) -> bool:
+    """Do the commands of *steps*; return whether they were recorded as one."""
+    commands = [command for _, command in steps]
+    if not is_atomic:
+        await writer.play(*commands)
+        return False
+    together = [command for command in commands if not isinstance(command, CHANGES_TERMS)]
+    return isinstance(await writer.play_together(*together), Outcome)
 
 
 def test_tables_are_those_that_the_log_leads_to() -> None:
     reached = Counter[str]()
 
-    async def play(history: list[Step], directory: Path) -> None:
+    async def play(history: list[Step], batches: list[Batch], directory: Path) -> None:
         async with open_sqlite(directory) as store:
             writer = player(store, ManualClock())
-            for pause, command in history:
+            steps, ways = iter(history), cycle(batches)
+            while some := [*islice(steps, (way := next(ways)).size)]:
+                pause = sum(step.pause for step in some)
                 writer.clock.go_on(pause)
                 if pause:
                     await writer.keep_up()
-                await writer.play(command)
+                reached["atomic"] += await do(writer, some, is_atomic=way.is_atomic)
             log = map(Event.FromString, await log_of(store))
             reached.update(event.WhichOneof("fact") or "" for event in log)
 
@@ -36,12 +67,13 @@ def test_tables_are_those_that_the_log_leads_to() -> None:
         deadline=None,
         phases=set(Phase) - {Phase.shrink},
     )
-    @given(history=histories)
-    def law(history: list[Step]) -> None:
+    @given(history=histories, batches=_batches)
+    def law(history: list[Step], batches: list[Batch]) -> None:
         with tempfile.TemporaryDirectory() as name:
-            asyncio.run(play(history, Path(name)))
+            asyncio.run(play(history, batches, Path(name)))
             differences = verify(Database(Path(name) / "inventory.db"), lambda _: None)
             assert not [*differences]
 
     law()
-    assert_reached(reached, "backorder_filled", "stock_fenced", "stock_terms_changed", least=2)
+    facts = ("backorder_filled", "stock_fenced", "stock_terms_changed")
+    assert_reached(reached, "atomic", *facts, least=2)
