@@ -97,9 +97,9 @@ ENGINE: Final = (
         "M10",
         "continue after SQLite has rolled back by itself",
         "infrastructure/sqlite/transaction.py",
-        "        execute_with(self._connection, _REQUESTS, rows)\n",
+        "        execute_with(self._connection, _REQUESTS, rows_of(answered))\n",
         "        try:\n"
-        "            execute_with(self._connection, _REQUESTS, rows)\n"
+        "            execute_with(self._connection, _REQUESTS, rows_of(answered))\n"
         "        except apsw.Error:\n"
         "            pass\n",
         "tests/integration/test_storage_errors.py",

@@ -74,7 +74,7 @@ PROMISES: Final = (
     Mutant(
         "M58",
         "build the table of lines anew without what ended before of a line",
-        "infrastructure/read_models/reservations.py",
+        "infrastructure/rows/reservations.py",
         "            moved = before[0] + moved[0], before[1] + moved[1], before[2] + moved[2]\n",
         "            pass\n",
         "tests/property/test_tables.py",

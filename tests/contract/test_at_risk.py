@@ -12,7 +12,7 @@ from inventory_grpc.application.queries.stock import StockQuery
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import OrderId, StockId
-from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.backorder_shop import Shop
 from tests.support.effort import SEED
 from tests.support.histories import player
@@ -153,8 +153,8 @@ async def test_pages_together_are_the_list_however_little_each_scans(
 ) -> None:
     await lost(shop)
     whole = await listed(shop)
-    monkeypatch.setattr(at_risk, "MAX_SCANNED", lines)
-    monkeypatch.setattr(stock_lists, "MAX_SCANNED", stocks)
+    monkeypatch.setattr(bounds, "LINES_SCANNED", lines)
+    monkeypatch.setattr(bounds, "STOCKS_SCANNED", stocks)
     assert await listed(shop, AtRiskQuery(limit=limit)) == whole
     ben = [row for row in whole if row.customer_id == BEN]
     assert await listed(shop, AtRiskQuery(customer_id="ben", limit=limit)) == ben
@@ -215,7 +215,7 @@ async def test_marked_stocks_are_listed_however_many_there_are(
     await shop.do(terms(FARO, limit=5, low_at=1), terms(TOASTERS, limit=5, low_at=4))
     await shop.do(reserve({FARO: 2, TOASTERS: 6, KETTLES: 5}, "a"), change_by(-1))
     await shop.do(change_by(-1, TOASTERS), add(2, FARO))
-    monkeypatch.setattr(stock_lists, "MAX_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "STOCKS_SCANNED", max_scanned)
 
     async def found(query: StockQuery) -> list[StockId]:
         stocks: list[StockId] = []
@@ -252,7 +252,7 @@ async def test_reservations_that_wait_are_listed(
         reserve(1, "kettle", customer=BEN),
         reserve({TOASTERS: 1}, "toaster"),
     )
-    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "RESERVATIONS_SCANNED", max_scanned)
 
     async def found(query: ReservationQuery) -> list[str]:
         names: list[str] = []
@@ -281,7 +281,7 @@ async def test_a_rare_mark_is_found_at_once_among_many(
     others = [stock(f"a{number}", "lisbon") for number in range(9)]
     await shop.do(*(add(1, stock_id) for stock_id in others), terms(limit=1, low_at=1))
     await shop.do(add(1), reserve(1, "a"), change_by(-1), reserve(1, "b"))
-    monkeypatch.setattr(stock_lists, "MAX_SCANNED", 2)
+    monkeypatch.setattr(bounds, "STOCKS_SCANNED", 2)
     for query in (StockQuery(short=True), StockQuery(backordered=True), StockQuery(low_stock=True)):
         page = (await shop.store.views.latest.read(query)).value
         assert ([row.stock_id for row in page.rows], page.after) == ([KETTLES], None)
@@ -292,7 +292,7 @@ async def test_a_reservation_that_waits_is_found_at_once_among_many(
 ) -> None:
     await shop.do(terms(limit=1), add(9, TOASTERS), reserve(1, "waits"))
     await shop.do(*(reserve({TOASTERS: 1}, f"r{number}") for number in range(9)))
-    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", 2)
+    monkeypatch.setattr(bounds, "RESERVATIONS_SCANNED", 2)
     page = (await shop.store.views.latest.read(ReservationQuery(backordered=True))).value
     assert [row.reservation_id for _, row in page.rows] == ["waits"]
     assert page.after is None

@@ -9,7 +9,7 @@ from inventory_grpc.application.queries.store import StoreQuery
 from inventory_grpc.domain.store import Store as Shop
 from inventory_grpc.domain.store import StoreKey, StoreKind
 from inventory_grpc.domain.values import StoreId
-from inventory_grpc.infrastructure.read_models import stores as stores_module
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
 from tests.support.world import LISBON, MINUTE, NOON, add, later, put, put_store
@@ -90,7 +90,7 @@ async def test_only_stores_in_scope_are_listed(store: Store) -> None:
 async def test_a_page_that_scans_its_most_says_where_to_go_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores_module, "MAX_SCANNED", 2)
+    monkeypatch.setattr(bounds, "STORES_SCANNED", 2)
     found = await pages(store, StoreQuery(kinds=frozenset({StoreKind.VIRTUAL})))
     assert [name for page in found for name in page] == ["web"]
     assert await pages(store, StoreQuery(limit=1)) == [["braga"], ["lisbon"], ["porto"], ["web"]]
@@ -100,6 +100,6 @@ async def test_a_page_that_scans_its_most_says_where_to_go_on(
 async def test_a_page_of_long_stores_is_cut_short(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores_module, "MAX_LISTED_BYTES", 1)
+    monkeypatch.setattr(bounds, "LISTED_BYTES", 1)
     found = await pages(store, StoreQuery())
     assert [name for page in found for name in page] == ["braga", "lisbon", "porto", "web"]

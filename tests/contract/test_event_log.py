@@ -10,7 +10,7 @@ from inventory_grpc.domain.policy import PolicyScope
 from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.log import ids
-from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.memory import store as memory_store
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of
@@ -279,8 +279,8 @@ async def test_events_are_listed_strictly_between_two_positions_in_both_directio
 
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> int:
-    for module in (event_search, memory_store):
-        monkeypatch.setattr(module, "MAX_SCANNED", 2)
+    monkeypatch.setattr(bounds, "EVENTS_SCANNED", 2)
+    monkeypatch.setattr(memory_store, "MAX_SCANNED", 2)
     return 2
 
 
@@ -321,7 +321,7 @@ async def test_where_there_is_nothing_to_look_at_a_search_is_over(store: Store) 
 async def test_more_stocks_than_are_looked_up_one_by_one_are_found_by_walking(
     store: Store, log: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_search, "MAX_SOURCES", 1)
+    monkeypatch.setattr(bounds, "EVENT_SOURCES", 1)
     await test_events_are_listed_strictly_between_two_positions_in_both_directions(store, log)
 
 

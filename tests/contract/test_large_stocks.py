@@ -8,7 +8,8 @@ from inventory_grpc.application.queries.stock import ProductInventoryById, Stock
 from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, StateUnits, Terms
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import MAX_FENCES, MAX_LEVEL, MAX_OWN_STATES, Channel, UnitState
-from inventory_grpc.infrastructure.read_models import stock_reads
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.stocks import page_of
 from inventory_grpc.presentation.page_tokens import MAX_BYTES, MAX_SIZE
 from inventory_grpc.presentation.to_proto import fill_stock
 from inventory_grpc_protos.v1.queries_pb2 import ListStockResponse
@@ -23,7 +24,7 @@ STORES: Final = [f"s{number}" for number in range(9)]
 
 @pytest.fixture(autouse=True)
 def room_for_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stock_reads, "MAX_LISTED_BYTES", 1_000)
+    monkeypatch.setattr(bounds, "LISTED_BYTES", 1_000)
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_the_largest_page_of_stocks_fits(parts: int, monkeypatch: pytest.MonkeyP
     monkeypatch.undo()
     stocks = [largest(number, parts) for number in range(MAX_SIZE)]
     response = ListStockResponse()
-    for one in stock_reads.page_of(stocks, MAX_SIZE):
+    for one in page_of(stocks, MAX_SIZE):
         fill_stock(response.stocks.add(), one)
     assert response.ByteSize() <= MAX_BYTES
     assert len(response.stocks) == MAX_SIZE or response.ByteSize() > MAX_BYTES // 2

@@ -7,7 +7,7 @@ import pytest
 from inventory_grpc.application.queries.product import ProductQuery
 from inventory_grpc.domain.product import Product, ProductKey
 from inventory_grpc.domain.values import ProductId
-from inventory_grpc.infrastructure.read_models import products as products_module
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.memory.store import MemoryStore
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -78,7 +78,7 @@ async def test_products_are_found_by_their_present_labels(store: Store) -> None:
 async def test_a_page_of_large_products_is_cut_short(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products_module, "MAX_LISTED_BYTES", 1_000)
+    monkeypatch.setattr(bounds, "LISTED_BYTES", 1_000)
     large = {"text": "ü" * 200}
     names = [f"p{number}" for number in range(9)]
     await Scribe(store).record(*(put(name, attributes=large) for name in names))

@@ -14,7 +14,7 @@ from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import OrderId, ReservationId, StockId
-from inventory_grpc.infrastructure.read_models import reservation_reads
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.effort import SEED
 from tests.support.history import reservation_in
 from tests.support.scribe import Scribe
@@ -169,8 +169,8 @@ async def test_pages_of_reservations_leave_nothing_out_and_say_when_they_end(
 async def test_pages_of_reservations_are_complete_also_where_few_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int, sources: int
 ) -> None:
-    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
-    monkeypatch.setattr(reservation_reads, "MAX_SOURCES", sources)
+    monkeypatch.setattr(bounds, "RESERVATIONS_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "RESERVATION_SOURCES", sources)
     await _reserve(store)
     for query, wanted in PAGED_BY:
         pages = await _pages(store, query, 3)
@@ -188,7 +188,7 @@ def together(*commands: Command) -> AtomicBatch:
 async def test_a_line_that_was_added_later_has_the_place_of_its_reservation(
     store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int
 ) -> None:
-    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "RESERVATIONS_SCANNED", max_scanned)
     await Scribe(store).record(
         add(9),
         add(9, TOASTERS),
@@ -232,7 +232,7 @@ async def test_the_reservations_of_a_stock_are_those_with_a_line_of_it_whatever_
             with suppress(Refusal):
                 await scribe.record(command)
     everything = (await store.views.latest.read(ReservationQuery(limit=1_000))).value.rows
-    monkeypatch.setattr(reservation_reads, "MAX_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "RESERVATIONS_SCANNED", max_scanned)
     queries = [
         ReservationQuery(customer_id, product_id=product_id, store_id=store_id)
         for product_id, store_id in (*KETTLES_ANYWHERE, *shelves)

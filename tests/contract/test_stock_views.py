@@ -21,7 +21,7 @@ from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, ShownL
 from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
-from inventory_grpc.infrastructure.read_models import stock_lists
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.history import stock_in
 from tests.support.scribe import Scribe
 from tests.support.stores import Store
@@ -377,7 +377,7 @@ async def test_pages_of_stocks_leave_nothing_out_and_say_when_they_end(store: St
 async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch, max_scanned: int
 ) -> None:
-    monkeypatch.setattr(stock_lists, "MAX_SCANNED", max_scanned)
+    monkeypatch.setattr(bounds, "STOCKS_SCANNED", max_scanned)
     await Scribe(store).record(*(add(1, stock_id) for stock_id in PAGED))
     for query, wanted in PAGED_BY:
         pages = await _pages(store, query, 4)

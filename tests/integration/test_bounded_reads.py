@@ -20,13 +20,7 @@ from inventory_grpc.domain.alerts import Alert
 from inventory_grpc.domain.policy import PolicyScope
 from inventory_grpc.domain.reservation import ReservationState
 from inventory_grpc.domain.values import Instant, StoreId
-from inventory_grpc.infrastructure.read_models import (
-    at_risk,
-    policies,
-    reservation_reads,
-    stock_lists,
-)
-from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from tests.support.opened import Opened, opened
 from tests.support.terms import terms
@@ -210,8 +204,8 @@ class Counted:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted, reader = Counted(), Database.reader
     monkeypatch.setattr(Database, "reader", lambda self: counted.watched(reader(self)))
-    for module in (event_search, stock_lists, reservation_reads, at_risk, policies):
-        monkeypatch.setattr(module, "MAX_SCANNED", SCANNED)
+    for name in ("EVENTS", "STOCKS", "RESERVATIONS", "LINES", "POLICIES"):
+        monkeypatch.setattr(bounds, f"{name}_SCANNED", SCANNED)
     return counted
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from inventory_grpc.domain.stock import StockAdjusted
 from inventory_grpc.domain.values import EventAt
-from inventory_grpc.infrastructure.read_models import corrections
+from inventory_grpc.infrastructure.rows import corrections
 from tests.support.history import event_of
 from tests.support.scribe import Scribe
 from tests.support.stores import STORES

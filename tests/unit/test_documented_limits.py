@@ -26,8 +26,7 @@ from inventory_grpc.domain.values import (
     Text,
 )
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
-from inventory_grpc.infrastructure.read_models import at_risk, reservation_reads, stock_lists
-from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite.head_poll import POLL_SECONDS
 from inventory_grpc.infrastructure.sqlite.schema import FORMAT
 from inventory_grpc.infrastructure.sqlite.write_lock import REPORT_SECONDS
@@ -64,7 +63,7 @@ from tests.support.documents import (
 MEBIBYTE: Final = 1024 * 1024
 DAY: Final = 24 * 3600 * Instant.SECOND
 WORDS: Final = {2: "two", 50: "50"}
-EVENTS_A_PAGE: Final = event_search.MAX_SCANNED * MAX_STEPS
+EVENTS_A_PAGE: Final = bounds.EVENTS_SCANNED * MAX_STEPS
 QUIET_SECONDS: Final = supervisor.QUIET_BEATS * BEAT_SECONDS
 HUNG_SECONDS: Final = supervisor.HUNG_BEATS * BEAT_SECONDS
 DAYS: Final = Settings().remember_days
@@ -104,7 +103,7 @@ TOLD: Final = [
     (API, f"Without one, a call has {deadline.MAX_SECONDS:.0f} seconds."),
     (API, f"At most {MAX_VIOLATIONS} violations are named"),
     (API, f"in pages of {DEFAULT_SIZE} rows, or as many as `page_size` says, up to {MAX_SIZE:,}."),
-    (API, f"({stock_lists.MAX_SCANNED:,} stocks, {reservation_reads.MAX_SCANNED:,} reservations"),
+    (API, f"({bounds.STOCKS_SCANNED:,} stocks, {bounds.RESERVATIONS_SCANNED:,} reservations"),
     (API, f"or {EVENTS_A_PAGE:,} events)"),
     (API, f"up to {MAX_VALUES} values each"),
     (API, f"after {DEFAULT_HEARTBEAT / Instant.SECOND:.0f} seconds of silence"),
@@ -120,10 +119,10 @@ TOLD: Final = [
     (HANDBOOK, f"killed and replaced after {HUNG_SECONDS:.0f} s"),
     (HANDBOOK, f"log its name after {REPORT_SECONDS:.0f} s"),
     (BACKORDERS, f"more than {MAX_FILLS} lines at once"),
-    (API, f"{reservation_reads.MAX_SCANNED:,} reservations or stores"),
+    (API, f"{bounds.RESERVATIONS_SCANNED:,} reservations or stores"),
     (
         API,
-        f"{at_risk.MAX_SCANNED:,} events of the stocks that a list of reservations or of promises",
+        f"{bounds.LINES_SCANNED:,} events of the stocks that a list of reservations or of promises",
     ),
     (CATALOGUE, f"`sku`, `name`: {Text.MAX_BYTES} bytes each; `attributes`: {MAX_ATTRIBUTES},"),
     (CATALOGUE, f"keys of {MAX_ATTRIBUTE_KEY_BYTES} bytes and values of {Text.MAX_BYTES} |"),

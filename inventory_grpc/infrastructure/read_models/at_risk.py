@@ -19,10 +19,8 @@ from inventory_grpc.domain.values import (
 from inventory_grpc.infrastructure.read_models.lines_of_stock import EVENTS, LINE
 from inventory_grpc.infrastructure.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
+from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite.events import version_at
-
-MAX_SCANNED: Final = 10_000
-"""Events of stocks scanned for one page, which takes about ten milliseconds on a thread."""
 
 _NEWEST: Final = 2**63 - 1
 
@@ -59,7 +57,7 @@ def list_at_risk(connection: apsw.Connection, query: AtRiskQuery) -> Listing[AtR
             left = shortfall - place.missed
             if left <= 0:
                 break
-            if len(rows) == query.limit or scanned == MAX_SCANNED:
+            if len(rows) == query.limit or scanned == bounds.LINES_SCANNED:
                 return Listing(rows, place)
             scanned += 1
             units = min(left, step.there)

@@ -14,23 +14,17 @@ from inventory_grpc.application.queries.policy import (
 from inventory_grpc.application.queries.settled import Shown, UnsettledChanges
 from inventory_grpc.domain.policy import (
     FACTS,
-    NOTHING,
-    Policy,
-    PolicyChanged,
     PolicyScope,
     ScopedPolicy,
     effective,
     scopes_of,
 )
-from inventory_grpc.domain.values import Instant, StockId
+from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel, is_settled, newest_by
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.policies import policy_of, rows_of
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
-
-Row = tuple[Any, ...]
-
-MAX_SCANNED: Final = 10_000
-"""Policies scanned for one page, which takes about ten milliseconds on a thread."""
 
 _DDL: Final = """
 CREATE TABLE policies (
@@ -68,14 +62,7 @@ _SELECT: Final = (
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    rows: dict[int, Row] = {}
-    for event, stream, _ in recorded:
-        fact = event.fact
-        if type(fact) is PolicyChanged:
-            sets = None if fact.policy == NOTHING else 1
-            scope = event.key.covers
-            rows[stream] = (stream, *scope, *fact.policy, sets, event.version, event.record_time)
-    execute_with(connection, _UPSERT, [*rows.values()])
+    execute_with(connection, _UPSERT, rows_of(recorded))
 
 
 def find_policies(
@@ -84,12 +71,7 @@ def find_policies(
     """Yield the policies that were set, each with its stream number."""
     wanted = [(place, *key.covers) for place, key in enumerate(keys)]
     for place, stream, *values in select_with(connection, _SELECT, wanted):
-        yield keys[place], stream, _policy(keys[place], *values)
-
-
-def _policy(key: PolicyScope, *row: Any) -> ScopedPolicy:  # noqa: ANN401  the columns
-    *values, version, update_time = row
-    return ScopedPolicy(key, Policy(*values), version, Instant(update_time))
+        yield keys[place], stream, policy_of(keys[place], *values)
 
 
 def _find(connection: apsw.Connection, query: PolicyByScope) -> FoundPolicy:
@@ -117,7 +99,9 @@ def _list(
         terms.append("(product_id, store_id) > (?, ?)")
         bindings += query.after
     scanned = f"SELECT product_id, store_id FROM policies WHERE {' AND '.join(terms)} ORDER BY 1, 2"  # noqa: S608  as above
-    edge: Any = connection.execute(f"{scanned} LIMIT 1 OFFSET ?", (*bindings, MAX_SCANNED - 1)).get
+    edge: Any = connection.execute(
+        f"{scanned} LIMIT 1 OFFSET ?", (*bindings, bounds.POLICIES_SCANNED - 1)
+    ).get
     if edge is not None:
         terms.append("(product_id, store_id) <= (?, ?)")
         bindings += edge
@@ -133,7 +117,7 @@ def _list(
         (*bindings, query.limit + 1),
     ).fetchall()
     shown = [
-        Shown(_policy(PolicyScope.of(product_id, store_id), *values), bool(settled))
+        Shown(policy_of(PolicyScope.of(product_id, store_id), *values), bool(settled))
         for product_id, store_id, settled, *values in rows[: query.limit]
     ]
     if len(rows) > query.limit:

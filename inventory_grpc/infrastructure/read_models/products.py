@@ -5,20 +5,20 @@ from heapq import merge
 from typing import Any, Final
 
 import apsw
-from orjson import OPT_SORT_KEYS, dumps, loads
 
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.product import ProductByKey, ProductQuery
 from inventory_grpc.application.queries.settled import Shown
-from inventory_grpc.domain.product import FACTS, Product, ProductChanged, ProductKey
-from inventory_grpc.domain.values import EntryState, Instant, ProductId
+from inventory_grpc.domain.product import FACTS, Product, ProductKey
+from inventory_grpc.domain.values import EntryState
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
-    MAX_LISTED_BYTES,
     ReadModel,
     is_settled,
     newest_by,
 )
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.products import product_of, rows_of
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 
 Row = tuple[Any, ...]
@@ -57,17 +57,7 @@ ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM products WHERE state = {EntryState.
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    rows: dict[int, Row] = {}
-    create_times: dict[int, Instant] = {}  # of new products: an update leaves them as they are
-    for event, stream, _ in recorded:
-        fact = event.fact
-        if type(fact) is ProductChanged:
-            create_time = create_times.setdefault(stream, event.record_time)
-            attributes = dumps(fact.attributes, option=OPT_SORT_KEYS).decode()
-            content = fact.product_id, fact.sku, fact.name, attributes
-            times = create_time, event.record_time
-            rows[stream] = (stream, *content, event.version, *times, int(fact.state))
-    execute_with(connection, _UPSERT, [*rows.values()])
+    execute_with(connection, _UPSERT, rows_of(recorded))
 
 
 def find_products(
@@ -78,12 +68,12 @@ def find_products(
         row: Row | None = connection.execute(_SELECT, (key.id,)).get
         if row is not None:
             stream, *columns = row
-            yield key, stream, _product(columns)
+            yield key, stream, product_of(columns)
 
 
 def _find(connection: apsw.Connection, query: ProductByKey) -> Shown[Product] | None:
     row: Row | None = connection.execute(_SELECT_SHOWN, (query.key.id,)).get
-    return None if row is None else Shown(_product(row[1:]), bool(row[0]))
+    return None if row is None else Shown(product_of(row[1:]), bool(row[0]))
 
 
 def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Shown[Product], str]:
@@ -91,11 +81,11 @@ def _list(connection: apsw.Connection, query: ProductQuery) -> Listing[Shown[Pro
     listed: list[Shown[Product]] = []
     size = 0
     for product_id in _ids(connection, query):
-        if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
+        if len(listed) == query.limit or size >= bounds.LISTED_BYTES:
             return Listing(listed, listed[-1].entry.key.id)
         settled, *row = connection.execute(_SELECT_SHOWN, (product_id,)).get
         size += sum(len(text.encode()) for text in row[:4])
-        listed.append(Shown(_product(row), bool(settled)))
+        listed.append(Shown(product_of(row), bool(settled)))
     return Listing(listed, None)
 
 
@@ -117,20 +107,6 @@ def _ids(connection: apsw.Connection, query: ProductQuery) -> Iterable[str]:
         for where, bindings in scans
     )
     return (product_id for (product_id,) in merge(*rows))
-
-
-def _product(row: Sequence[Any]) -> Product:
-    product_id, sku, name, attributes, version, create_time, update_time, state = row
-    return Product(
-        ProductKey(ProductId(product_id)),
-        sku,
-        name,
-        loads(attributes),
-        version,
-        Instant(create_time),
-        Instant(update_time),
-        EntryState(state),
-    )
 
 
 READ_MODEL: Final[ReadModel] = ReadModel(

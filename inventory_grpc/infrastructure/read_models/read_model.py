@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import apsw
 
@@ -15,9 +15,6 @@ from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
-
-MAX_LISTED_BYTES: Final = 768 * 1024
-"""A page with this much text takes no more rows, so that its message is at most 1 MiB."""
 
 StateOf = Callable[[apsw.Connection, Any], Reading[Any]]
 """Reads the newest state of a key, and the position that it reflects."""

@@ -1,7 +1,6 @@
 """Reads one reservation, or a page of reservations with a bounded scan."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 import apsw
@@ -14,26 +13,14 @@ from inventory_grpc.application.queries.stock import Stocks, StocksById
 from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.policy import PolicyScope, sources_of
 from inventory_grpc.domain.product import ProductKey
-from inventory_grpc.domain.reservation import Reservation, ReservationState, ReservedLine
+from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.store import StoreKey
-from inventory_grpc.domain.values import (
-    Channel,
-    CustomerId,
-    Instant,
-    OrderId,
-    ProductId,
-    ReservationId,
-    StockId,
-    StoreId,
-)
+from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.log.ids import RESERVATION
+from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.read_models.policies import find_policies
 from inventory_grpc.infrastructure.read_models.products import find_products
-from inventory_grpc.infrastructure.read_models.read_model import (
-    MAX_LISTED_BYTES,
-    Find,
-    in_scope,
-)
+from inventory_grpc.infrastructure.read_models.read_model import Find, in_scope
 from inventory_grpc.infrastructure.read_models.reservation_sources import (
     Bindings,
     ByIndex,
@@ -42,23 +29,10 @@ from inventory_grpc.infrastructure.read_models.reservation_sources import (
 )
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.read_models.stores import find_stores
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.reservations import LINE, reservation_of, size_of
 from inventory_grpc.infrastructure.sqlite.connection import one_state
 from inventory_grpc.infrastructure.sqlite.events import read_head
-from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
-
-MAX_SCANNED: Final = 10_000
-"""Reservations scanned for one page, which takes about ten milliseconds on a thread."""
-
-MAX_SOURCES: Final = 100
-"""Stocks whose reservations are found by index; with more, all reservations are scanned."""
-
-MAX_LISTED_LINES: Final = 2_500
-"""A page with this many lines takes no more reservations; it has at least one."""
-
-_ROW_BYTES: Final = 80
-"""The size of a reservation in a message, without its texts and lines."""
-_LINE_BYTES: Final = 72
-"""That of a line, without its product and store."""
 
 Row = tuple[Any, ...]
 
@@ -126,26 +100,19 @@ def list_reservations(
     """Return a page of reservations, each with its subject number."""
     limit = query.limit
     sources = _sources(connection, query)
-    max_scanned = share(MAX_SCANNED, len(sources))
+    max_scanned = share(bounds.RESERVATIONS_SCANNED, len(sources))
     scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=True)
     listed: list[tuple[int, Reservation]] = []
     lines = size = 0
     for number, row in rows:
-        if len(listed) == limit or lines >= MAX_LISTED_LINES or size >= MAX_LISTED_BYTES:
+        if len(listed) == limit or lines >= bounds.LISTED_LINES or size >= bounds.LISTED_BYTES:
             return Listing(listed, listed[-1][0])
         reservation = _reservation(connection, row)
         lines += len(reservation.lines)
-        size += _size(row, reservation)
+        size += size_of(row, reservation)
         listed.append((number, reservation))
     return Listing(listed, edge)
-
-
-def _size(row: Row, reservation: Reservation) -> int:
-    """Return the bytes that *reservation* takes in a message, or somewhat more."""
-    size = _ROW_BYTES + sum(len(text.encode()) for text in row if isinstance(text, str))
-    ids = sum(len(product_id) + len(store_id) for product_id, store_id in reservation.lines)
-    return size + ids + _LINE_BYTES * len(reservation.lines)
 
 
 def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[Source]:
@@ -160,9 +127,9 @@ def _sources(connection: apsw.Connection, query: ReservationQuery) -> Sequence[S
     if stock:
         streams = connection.execute(
             f"SELECT stream FROM streams WHERE {stock} LIMIT ?",  # noqa: S608  as above
-            (*bindings, MAX_SOURCES + 1),
+            (*bindings, bounds.RESERVATION_SOURCES + 1),
         ).fetchall()
-        if len(streams) <= MAX_SOURCES:
+        if len(streams) <= bounds.RESERVATION_SOURCES:
             return [source for (stream,) in streams for source in of_stream(int(str(stream)))]
     return [ByIndex("1", [])]
 
@@ -171,9 +138,9 @@ def _is_rare_to_wait(connection: apsw.Connection) -> bool:
     """Return whether so few lines wait for goods that all of them can be read for a page."""
     number: int = connection.execute(
         f"SELECT count(*) FROM ({_WAITING} LIMIT ?)",  # noqa: S608  as above
-        (MAX_SCANNED + 1,),
+        (bounds.RESERVATIONS_SCANNED + 1,),
     ).get
-    return number <= MAX_SCANNED
+    return number <= bounds.RESERVATIONS_SCANNED
 
 
 def _scan(
@@ -229,29 +196,8 @@ def _of_stock(query: ReservationQuery) -> tuple[str, list[str]]:
 
 
 def _reservation(connection: apsw.Connection, row: Row) -> Reservation:
-    number, reservation_id, customer_id, order_id, reference, state, *others = row
-    create_time, expire_time, channel = others
     rows = connection.execute(
-        "SELECT product_id, store_id, quantity, committed, released, expired, "
-        "backordered, fenced, since, first "
-        "FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ?",
-        (number,),
+        f"SELECT {LINE} FROM reservation_lines JOIN streams USING (stream) WHERE reservation = ?",  # noqa: S608  as above
+        row[:1],
     )
-    lines = {
-        StockId(ProductId(product_id), StoreId(store_id)): ReservedLine(*units)
-        for product_id, store_id, *units, _ in sorted(rows, key=itemgetter(-1))
-    }
-    return Reservation(
-        reservation_id=ReservationId(reservation_id),
-        customer_id=CustomerId(customer_id),
-        reserved_for=OrderId(order_id) if order_id else None,
-        committed_for=None,
-        reference=reference,
-        create_time=Instant(create_time),
-        expire_time=None if expire_time is None else Instant(expire_time),
-        state=ReservationState(state),
-        lines=lines,
-        held=sum(line.held for line in lines.values()),
-        position=number,
-        channel=Channel(channel) if channel else None,
-    )
+    return reservation_of(row, rows)

@@ -8,16 +8,10 @@ import apsw
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.stock import StockKey, StockQuery
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.infrastructure.read_models.stock_reads import (
-    COLUMNS,
-    SELECT,
-    page_of,
-    stock_of,
-)
-from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
-
-MAX_SCANNED: Final = 20_000
-"""Stocks scanned for one page, which takes about ten milliseconds on a thread."""
+from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
+from inventory_grpc.infrastructure.read_models.stock_reads import COLUMNS, SELECT
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.stocks import page_of, stock_of
 
 _SELECT_MARKED: Final = (
     f"{COLUMNS} FROM stocks CROSS JOIN streams USING (stream) WHERE {{}} IS NOT NULL"
@@ -36,7 +30,7 @@ def list_stocks(connection: apsw.Connection, query: StockQuery) -> Listing[Inven
             return _list_marked(connection, query, mark)
     limit = query.limit
     sources = _sources(query)
-    max_scanned = share(MAX_SCANNED, len(sources))
+    max_scanned = share(bounds.STOCKS_SCANNED, len(sources))
     scans = (_scan(connection, source, query, max_scanned, limit + 1) for source in sources)
     rows, edge = merged(scans, limit + 1, downwards=False)
     page = page_of([stock for _, stock in rows], limit)
@@ -57,9 +51,9 @@ def _is_rare(connection: apsw.Connection, mark: str) -> bool:
     """Return whether so few stocks have *mark* that all of them can be read for a page."""
     number: int = connection.execute(
         f"SELECT count(*) FROM (SELECT 1 FROM stocks WHERE {mark} IS NOT NULL LIMIT ?)",  # noqa: S608  as above
-        (MAX_SCANNED + 1,),
+        (bounds.STOCKS_SCANNED + 1,),
     ).get
-    return number <= MAX_SCANNED
+    return number <= bounds.STOCKS_SCANNED
 
 
 def _list_marked(

@@ -1,25 +1,18 @@
 """Reads stocks from the rows of their table."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import apsw
 from orjson import loads
 
 from inventory_grpc.application.ports import Reading
-from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, StateUnits, Terms
+from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Channel, Instant, ProductId, StockId, StoreId, UnitState
+from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.log.ids import STOCK, kind_and_name
-from inventory_grpc.infrastructure.read_models.read_model import MAX_LISTED_BYTES
+from inventory_grpc.infrastructure.rows.stocks import read_levels, stock
 from inventory_grpc.infrastructure.sqlite.multirow import select_with
-
-Row = tuple[Any, ...]
-
-_ROW_BYTES: Final = 384
-"""The size of a stock in a message, without its states and ring-fences."""
-_PART_BYTES: Final = 16
-"""That of a state or ring-fence, without its name."""
 
 # in one row, because each fetch of a row releases the GIL, see multirow.py
 _SELECT_BY_NAME: Final = (
@@ -52,7 +45,7 @@ def find_stocks(
     for (rows,) in select_with(connection, _SELECT_BY_NAME, wanted):
         for place, stream, *values in loads(rows):
             stock_id = stock_ids[place]
-            yield stock_id, stream, _stock(stock_id, *values)
+            yield stock_id, stream, stock(stock_id, *values)
 
 
 def newest_stock(connection: apsw.Connection, stock_id: StockId) -> Reading[Inventory | None]:
@@ -64,7 +57,7 @@ def newest_stock(connection: apsw.Connection, stock_id: StockId) -> Reading[Inve
         head, missing = connection.execute(_SELECT_MISSING, key).get
         return Reading(None, head or 0) if missing else newest_stock(connection, stock_id)
     head, *values = row
-    return Reading(_stock(stock_id, *values), head)
+    return Reading(stock(stock_id, *values), head)
 
 
 def levels_of(connection: apsw.Connection, stream: int) -> tuple[Levels, int]:
@@ -74,49 +67,3 @@ def levels_of(connection: apsw.Connection, stream: int) -> tuple[Levels, int]:
         return Levels(0, 0), 0
     on_hand, reserved, particulars, version = row
     return read_levels(on_hand, reserved, particulars), version
-
-
-def stock_of(row: Row) -> Inventory:
-    """Return the stock in a row of `_SELECT`."""
-    product_id, store_id, *values = row
-    return _stock(StockId(ProductId(product_id), StoreId(store_id)), *values)
-
-
-def page_of(stocks: Sequence[Inventory], limit: int) -> Sequence[Inventory]:
-    """Return the first *limit* of *stocks*, or as many as fit into a message."""
-    size = 0
-    for number, stock in enumerate(stocks[:limit]):
-        if size >= MAX_LISTED_BYTES:
-            return stocks[:number]
-        size += _ROW_BYTES
-        if stock.levels.particulars is not None:
-            parts = (*stock.levels.states, *stock.levels.fences)
-            size += sum(_PART_BYTES + len(name) for name, _ in parts)
-    return stocks[:limit]
-
-
-def _stock(  # noqa: PLR0913, PLR0917  the columns
-    stock_id: StockId,
-    on_hand: int,
-    reserved: int,
-    version: int,
-    update_time: int,
-    particulars: str | None,
-) -> Inventory:
-    levels = read_levels(on_hand, reserved, particulars)
-    return Inventory(stock_id, levels, version, Instant(update_time))
-
-
-def read_levels(on_hand: int, reserved: int, particulars: str | None) -> Levels:
-    if particulars is None:
-        return Levels(on_hand, reserved)
-    states, fences, waiting, terms, is_low, is_still_out = loads(particulars)
-    read = Particulars(
-        tuple(StateUnits(UnitState(state), units) for state, units in states),
-        tuple(FenceUnits(Channel(channel), units) for channel, units in fences),
-        waiting,
-        Terms(*terms),
-        is_low,
-        is_still_out,
-    )
-    return Levels(on_hand, reserved, read)

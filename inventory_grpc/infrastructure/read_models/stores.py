@@ -4,27 +4,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import apsw
-from orjson import dumps, loads
 
 from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.settled import Shown
 from inventory_grpc.application.queries.store import StoreByKey, StoreQuery
-from inventory_grpc.domain.store import FACTS, Store, StoreChanged, StoreKey, StoreKind
-from inventory_grpc.domain.values import EntryState, Instant, StoreId
+from inventory_grpc.domain.store import FACTS, Store, StoreKey
+from inventory_grpc.domain.values import EntryState
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.read_models.read_model import (
-    MAX_LISTED_BYTES,
     ReadModel,
     in_scope,
     is_settled,
     newest_by,
 )
+from inventory_grpc.infrastructure.rows import bounds
+from inventory_grpc.infrastructure.rows.stores import rows_of, store_of
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 
 Row = tuple[Any, ...]
-
-MAX_SCANNED: Final = 10_000
-"""Stores scanned for one page, which takes about ten milliseconds on a thread."""
 
 _DDL: Final = """
 CREATE TABLE stores (
@@ -56,16 +53,7 @@ ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM stores WHERE state = {EntryState.RE
 
 
 def _project(connection: apsw.Connection, recorded: Sequence[NumberedEvent]) -> None:
-    rows: dict[int, Row] = {}
-    create_times: dict[int, Instant] = {}  # of new stores: an update leaves them as they are
-    for event, stream, _ in recorded:
-        fact = event.fact
-        if type(fact) is StoreChanged:
-            create_time = create_times.setdefault(stream, event.record_time)
-            content = fact.store_id, fact.name, int(fact.kind), dumps(fact.groups).decode()
-            times = create_time, event.record_time
-            rows[stream] = (stream, *content, event.version, *times, int(fact.state))
-    execute_with(connection, _UPSERT, [*rows.values()])
+    execute_with(connection, _UPSERT, rows_of(recorded))
 
 
 def find_stores(
@@ -75,19 +63,19 @@ def find_stores(
     for key in keys:
         row: Row | None = connection.execute(f"{_SELECT} WHERE store_id = ?", (key.id,)).get
         if row is not None:
-            yield key, row[0], _store(row[1:])
+            yield key, row[0], store_of(row[1:])
 
 
 def _find(connection: apsw.Connection, query: StoreByKey) -> Shown[Store] | None:
     row: Row | None = connection.execute(f"{_SELECT_SHOWN} WHERE store_id = ?", (query.key.id,)).get
-    return None if row is None else Shown(_store(row[1:]), bool(row[0]))
+    return None if row is None else Shown(store_of(row[1:]), bool(row[0]))
 
 
 def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Shown[Store], str]:
     """Return a page of stores by id, with a bounded scan."""
     edge: str | None = connection.execute(
         "SELECT store_id FROM stores WHERE store_id > ? ORDER BY store_id LIMIT 1 OFFSET ?",
-        (query.after, MAX_SCANNED - 1),
+        (query.after, bounds.STORES_SCANNED - 1),
     ).get
     visible, bindings = in_scope(query.scope)
     terms, bound = ["store_id > ?", visible], [query.after, *bindings]
@@ -109,26 +97,12 @@ def _list(connection: apsw.Connection, query: StoreQuery) -> Listing[Shown[Store
     listed: list[Shown[Store]] = []
     size = 0
     for row in rows:
-        if len(listed) == query.limit or size >= MAX_LISTED_BYTES:
+        if len(listed) == query.limit or size >= bounds.LISTED_BYTES:
             return Listing(listed, listed[-1].entry.key.id)
         settled, store_id, name, _, groups, *_ = row
         size += len(store_id) + len(name.encode()) + len(groups)
-        listed.append(Shown(_store(row[1:]), bool(settled)))
+        listed.append(Shown(store_of(row[1:]), bool(settled)))
     return Listing(listed, edge)
-
-
-def _store(row: Sequence[Any]) -> Store:
-    store_id, name, kind, groups, version, create_time, update_time, state = row
-    return Store(
-        StoreKey(StoreId(store_id)),
-        name,
-        StoreKind(kind),
-        tuple(loads(groups)),
-        version,
-        Instant(create_time),
-        Instant(update_time),
-        EntryState(state),
-    )
 
 
 READ_MODEL: Final[ReadModel] = ReadModel(

@@ -17,17 +17,9 @@ from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.log.chain import bits
 from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
+from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
+from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.merged_scans import Scan, merged, share
-
-MAX_SCANNED: Final = 5_000
-"""Events scanned in one step, which occupies a thread for a few milliseconds."""
-
-MAX_SOURCES: Final = 100
-"""The most streams that are searched through the index; with more, a window is scanned.
-
-Reservations and subjects always use the index: a filter names no more of them than this.
-"""
 
 ALERTING: Final = "events INDEXED BY events_with_alerts"
 """The source of events with alerts, which are few; the statement needs `alerts IS NOT NULL`."""
@@ -89,7 +81,7 @@ def search(  # noqa: PLR0913  the parts of the query
     if first > last:
         return Found([], 0, done=True)
     sources = _sources(connection, matching)
-    step = _Step(first, last, share(MAX_SCANNED, len(sources)), limit, newest_first)
+    step = _Step(first, last, share(bounds.EVENTS_SCANNED, len(sources)), limit, newest_first)
     scans = [source(connection, step) for source in sources]
     rows, edge = merged(scans, limit, downwards=newest_first)
     end = first if newest_first else last
@@ -119,9 +111,9 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
             connection,
             f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  as above
             ids,
-            MAX_SOURCES + 1,
+            bounds.EVENT_SOURCES + 1,
         )
-        if len(streams) <= MAX_SOURCES:
+        if len(streams) <= bounds.EVENT_SOURCES:
             rest = EventFilter(event_types=matching.event_types, alerts=matching.alerts)
             return [_of_stream(stream, rest) for stream in streams]
     return [_of_alerts(matching) if matching.alerts else _of_window(matching)]

@@ -1,13 +1,12 @@
 """The numbers of streams and subjects in the tables; a number never changes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import apsw
 from orjson import loads
 
-from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.domain.event import Key
 from inventory_grpc.infrastructure.log.ids import kind_and_name
 from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.sqlite import events as log
@@ -53,52 +52,3 @@ class StreamIds:
         """Evict all numbers, after the file was reopened."""
         self.streams.clear()
         self.subjects.clear()
-
-
-class Numbering:
-    """Assigns the numbers of their keys to the events of one transaction; new keys get new ones."""
-
-    def __init__(self, connection: apsw.Connection, ids: StreamIds) -> None:
-        self._connection = connection
-        self._ids = ids
-        self.streams: dict[Key, int] = {}
-        self.subjects: dict[Key, int] = {}
-
-    def numbered(self, events: Sequence[Event]) -> list[NumberedEvent]:
-        """Return *events* with their numbers."""
-        begun, known, recorded = self.streams, self._ids.streams, list[NumberedEvent]()
-        subject, number = None, None  # usually the same for all events of a command
-        for event in events:
-            key = event.key
-            if event.version == 1:
-                stream = begun[key] = event.position
-            else:
-                stream = known.get(key) or begun.get(key) or self._find(key)
-            about = event.fact.subject
-            if about is not subject:
-                subject = about
-                number = None if about is None else self._number(about, event.position)
-            recorded.append((event, stream, number))
-        return recorded
-
-    def _find(self, key: Key) -> int:
-        stream = self._ids.stream(self._connection, key)
-        assert stream is not None, f"{key} has no history"
-        return stream
-
-    def _number(self, subject: Key, position: int) -> int:
-        """Return the number of *subject*; a new one gets *position*, that of its first event."""
-        number = self.subjects.get(subject) or self._ids.subjects.get(subject)
-        if number is None:
-            found = self._ids.find_subjects(self._connection, [subject])
-            number = found.get(subject)
-            if number is None:
-                number = self.subjects[subject] = position
-        return number
-
-    def keep(self) -> None:
-        """Cache the new numbers, after the commit."""
-        for key, number in self.streams.items():
-            self._ids.streams.put(key, number)
-        for key, number in self.subjects.items():
-            self._ids.subjects.put(key, number)

@@ -13,9 +13,9 @@ from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, StockId
 from inventory_grpc.infrastructure import read_models
-from inventory_grpc.infrastructure.log import states_json
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
+from inventory_grpc.infrastructure.log.numbering import Numbering
 from inventory_grpc.infrastructure.read_models import (
     policies,
     products,
@@ -25,11 +25,12 @@ from inventory_grpc.infrastructure.read_models import (
 )
 from inventory_grpc.infrastructure.read_models.corrections import find_trail
 from inventory_grpc.infrastructure.read_models.subject_snapshots import find_snapshot, keep_snapshot
+from inventory_grpc.infrastructure.rows.requests import answered_of, rows_of
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time, unsettled
 from inventory_grpc.infrastructure.sqlite.folding import find_folded, state_after
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
-from inventory_grpc.infrastructure.sqlite.stream_ids import Numbering, StreamIds
+from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
 
 SNAPSHOT_EVERY: Final = 500
 """A fold of a subject over more events than this stores a snapshot."""
@@ -65,10 +66,18 @@ class SqliteTransaction:
         self._connection = connection
         self._log_id = log_id
         self._ids = ids
-        self._numbering = Numbering(connection, ids)
+        self._numbering = Numbering(
+            ids.streams, ids.subjects, self._find_stream, self._find_subject
+        )
         self._writable = writable
         self._tail = log.read_tail(connection, log_id)
         self.appended = False
+
+    def _find_stream(self, key: Key) -> int | None:
+        return self._ids.stream(self._connection, key)
+
+    def _find_subject(self, key: Key) -> int | None:
+        return self._ids.find_subjects(self._connection, [key]).get(key)
 
     def head(self) -> Head:
         return Head(self._tail.position, self._tail.record_time)
@@ -130,12 +139,7 @@ class SqliteTransaction:
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         found: dict[RequestKey, Answered | None] = dict.fromkeys(requests)
-        for *key, fingerprint, position, text, record_time in select_with(
-            self._connection, _ANSWERED, [*requests]
-        ):
-            outcome = states_json.load_outcome(text) if text else None
-            answered = Answered(fingerprint, position, outcome, Instant(record_time))
-            found[RequestKey(*key)] = answered
+        found.update(map(answered_of, select_with(self._connection, _ANSWERED, [*requests])))
         return found
 
     def replay(self, position: int) -> Outcome:
@@ -173,17 +177,7 @@ class SqliteTransaction:
             self._append(events)
         if walks:
             unsettled.keep(self._connection, walks)
-        rows = [
-            (
-                *request,
-                answer.fingerprint,
-                answer.position,
-                states_json.dump_outcome(answer.outcome) if answer.outcome else None,
-                answer.record_time,
-            )
-            for request, answer in answered
-        ]
-        execute_with(self._connection, _REQUESTS, rows)
+        execute_with(self._connection, _REQUESTS, rows_of(answered))
 
     def _append(self, events: Sequence[Event]) -> None:
         """Append events to the log, and update the read models."""
