@@ -49,8 +49,12 @@ class Book(Protocol):
     def get(self, key: Key) -> Any:  # noqa: ANN401  `domain.registry` maps the key's class to it
         """Return the state of a stream or subject; None for a subject without events.
 
-        The state of an `EventAt` is the `Trail` of the event; None if there is no such event.
+        The state of an `EventAt` is the `Trail` of the event; None if there is no such event. A
+        stock has the terms in force, whether they are recorded or not.
         """
+
+    def recorded_state(self, key: Key) -> Any:  # noqa: ANN401  as above
+        """Return the state as it is recorded, which is what callers read."""
 
 
 class Command(Protocol):

@@ -51,7 +51,7 @@ class _StockCommand:
         """Return the stock if it has *version*; None matches every version."""
         inventory: Inventory = book.get(self.stock_id)
         if version is not None and version != book.version_before(self.stock_id):
-            raise VersionConflict(version, inventory)
+            raise VersionConflict(version, book.recorded_state(self.stock_id))
         return inventory
 
     def _check_catalogue(self, book: Book, inventory: Inventory) -> None:
@@ -186,7 +186,8 @@ class AdjustStock(_StockCommand):
             case CountedAs(counted, expected, unconditional):
                 recorded = inventory.on_hand if self.state is None else units
                 if expected is not None and expected != recorded:
-                    raise VersionConflict(expected, inventory, "on_hand", self.state)
+                    current = book.recorded_state(self.stock_id)
+                    raise VersionConflict(expected, current, "on_hand", self.state)
                 fact = StockAdjusted(counted - recorded, counted, unconditional, self.state)
         if fact.delta > 0 and isinstance(self.state, UnknownState):
             raise _unknown("state", self.state)

@@ -12,7 +12,7 @@ from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.refusals import InsufficientStock
+from inventory_grpc.domain.refusals import InsufficientStock, VersionConflict
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
@@ -25,6 +25,7 @@ from tests.support.world import (
     TOASTERS,
     add,
     commit,
+    count,
     policy,
     release,
     remove,
@@ -111,6 +112,17 @@ async def test_the_expected_version_is_that_before_the_terms(shop: Opened) -> No
     await shop.record(policy(None, "lisbon", safety_stock=2))
     outcome = await shop.record(add(1, expected=4))
     assert (outcome.streams[0].version, outcome.streams[0].available) == (6, 3)
+
+
+@pytest.mark.usefixtures("_without_walks")
+async def test_a_conflict_shows_the_stock_as_a_query_does(shop: Opened) -> None:
+    await shop.record(add(4))
+    await shop.record(policy(None, "lisbon", safety_stock=2))
+    shown = (await shop.parts.queries.latest().get(KETTLES)).value
+    for command in (add(1, expected=0), count(3, expected_on_hand=5)):
+        with pytest.raises(VersionConflict) as refused:
+            await shop.record(command)
+        assert refused.value.current == shown
 
 
 @pytest.mark.usefixtures("_without_walks")

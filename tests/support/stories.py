@@ -40,6 +40,9 @@ class MemoryBook:
         state: Any = STREAMS[type(key)]
         return self.streams.get(key) or state(key)
 
+    def recorded_state(self, key: Key) -> Any:  # noqa: ANN401  as above
+        return self.get(key)
+
     def _trail(self, position: int) -> Trail | None:
         if position > self.position:
             return None
