@@ -16,7 +16,7 @@ TTL_SECONDS: Final = 600.0
 """Events keep the cache right; this bounds the effect of a bug in that. It is long enough for a
 million stocks to be read once."""
 
-_MAX_NAME: Final = 128
+MAX_NAME: Final = 128
 
 _SHARDS: Final = 64
 """Parts of the cache, a power of two. A single `dict` of a million entries was measured to stop
@@ -34,7 +34,7 @@ class StockAnswers:
     an answer is the entry with its position appended.
 
     A stock has one entry, under the canonical encoding of the request that names it and nothing
-    else. Any other spelling would need an entry of its own, which no event would find.
+    else. An entry under any other spelling would be found by no event.
 
     An entry is two byte strings: a million take 250 MB, and as objects they took 800 MB.
     """
@@ -49,6 +49,7 @@ class StockAnswers:
         self._put: deque[bytes] = deque()
         self._position = 0, b""
         self.hits = self.misses = 0
+        """The answers that were found, and those that were not, which the caller counts."""
 
     def count(self) -> int:
         return sum(map(len, self._shards))
@@ -65,7 +66,6 @@ class StockAnswers:
             if as_of >= at_least and fresh_until >= self._clock():
                 self.hits += 1
                 return entry[_READ.size :] + self._encoded(as_of)
-        self.misses += 1
         return None
 
     def _encoded(self, position: int) -> bytes:
@@ -77,15 +77,10 @@ class StockAnswers:
         return encoded
 
     def keep(self, request: bytes, response: GetStockResponse, answer: bytes) -> None:
-        """Keep the *answer*, which is the encoded *response*, unless it may be outdated already.
-
-        A *request* that is not canonical is ignored: it may ask for a moment, or for a position.
-        """
-        stock, as_of = response.stock, response.as_of_position
+        """Keep the *answer*, which is the encoded *response*, under the canonical *request*."""
+        as_of = response.as_of_position
         if as_of < self._head.position:
             return  # an event of the stock may have been published during the read
-        if request != request_for(stock.product_id, stock.store_id):
-            return
         shard = self._shard(request)
         if request not in shard:
             self._put.append(request)
@@ -119,11 +114,11 @@ class StockAnswers:
 
 _PRODUCT: Final = [
     GetStockRequest(product_id="-" * size).SerializeToString()[: -size or None]
-    for size in range(_MAX_NAME + 1)
+    for size in range(MAX_NAME + 1)
 ]
 _STORE: Final = [
     GetStockRequest(store_id="-" * size).SerializeToString()[: -size or None]
-    for size in range(_MAX_NAME + 1)
+    for size in range(MAX_NAME + 1)
 ]
 """The tag and the length before a name, by its length."""
 

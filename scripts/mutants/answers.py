@@ -19,9 +19,9 @@ ANSWERS: Final = (
     Mutant(
         "M60",
         "cache the answer to a second spelling of a request",
-        _FILE,
-        "        if request != request_for(stock.product_id, stock.store_id):\n",
-        "        if False:\n",
+        "presentation/interceptors/stocks.py",
+        "_Asked(request_for(product_id, store_id), ",
+        "_Asked(message, ",
         _LAW,
     ),
     Mutant(

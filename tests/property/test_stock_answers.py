@@ -9,9 +9,11 @@ from typing import Final
 
 import pytest
 
+from inventory_grpc.application.access import ANYBODY, Caller, Role, Scope
+from inventory_grpc.application.failures import PermissionDenied, PositionAhead
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.refusals import Refusal, StockNotFound
-from inventory_grpc.domain.values import StockId
+from inventory_grpc.domain.values import StockId, StoreId
 from inventory_grpc.presentation.stock_answers import StockAnswers, request_for
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 from tests.support.any_command import STOCKS
@@ -20,11 +22,13 @@ from tests.support.histories import Step, assert_reached, for_all, histories
 from tests.support.stock_reads import StockReads
 from tests.support.stores import Store
 
+LISBON: Final = Caller("till", Role.READER, Scope(frozenset({StoreId("lisbon")})))
+CALLERS: Final = (ANYBODY, ANYBODY, LISBON)
 PARTICULARS: Final = ("states", "fences", "backordered", "safety_stock", "low_stock", "retired")
 
 
 def _spellings(stock_id: StockId) -> Sequence[bytes]:
-    """Return requests for a stock as it is now; the first one is canonical."""
+    """Return requests for a stock, most of them in the canonical spelling."""
     product_id, store_id = stock_id
     product, store = request_for(product_id, ""), request_for("", store_id)
     product, store = product[: len(product_id) + 2], store[-len(store_id) - 2 :]
@@ -36,6 +40,7 @@ def _spellings(stock_id: StockId) -> Sequence[bytes]:
         product + product + store,
         product + store + b"\x78\x00",
         product + store + GetStockRequest(min_position=1).SerializeToString(),
+        product + store + GetStockRequest(as_of_position=2).SerializeToString(),
     )
 
 
@@ -50,14 +55,18 @@ class Reader:
     reached: Counter[str]
 
     async def ask(self, engine: Engine, stock_id: StockId) -> None:
-        request = self.chance.choice(_spellings(stock_id))
+        request, caller = self.chance.choice(_spellings(stock_id)), self.chance.choice(CALLERS)
         published, shown, hits = engine.head.position, engine.queries.shown, engine.answers.hits
         try:
-            answer = await engine.stocks.answer(request)
-        except StockNotFound:
-            self.reached["not found"] += 1
-            with pytest.raises(StockNotFound):
-                await self.file.without_cache(request)
+            answer = await engine.stocks.answer(request, caller)
+        except (StockNotFound, PermissionDenied, PositionAhead) as refusal:
+            self.reached[type(refusal).__name__] += 1
+            with pytest.raises(type(refusal)):
+                await self.file.without_cache(request, caller)
+            return
+        if GetStockRequest.FromString(request).WhichOneof("as_of"):
+            assert answer == await self.file.without_cache(request, caller)
+            self.reached["of a moment"] += 1
             return
         end = await engine.store.event_log.head()
         told = GetStockResponse.FromString(answer)
@@ -65,7 +74,7 @@ class Reader:
         assert max(published, shown) <= as_of <= end
         moment = GetStockRequest(as_of_position=as_of).SerializeToString()
         assert answer == await self.file.without_cache(request_for(*stock_id) + moment)
-        newest = await self.file.without_cache(request)
+        newest = await self.file.without_cache(request, caller)
         if as_of == GetStockResponse.FromString(newest).as_of_position:
             assert answer == newest
         if engine.answers.hits == hits:
@@ -73,6 +82,7 @@ class Reader:
             return
         self.reached["from the cache"] += 1
         self.reached["from the cache, and not the newest"] += as_of < end
+        self.reached["from the cache, by a caller with some stores"] += caller is LISBON
         for name in PARTICULARS:
             self.reached[name] += bool(getattr(told.stock, name))
 
@@ -107,6 +117,9 @@ def test_with_the_cache_each_answer_is_what_it_would_be_without_byte_by_byte() -
         "from the cache",
         "from the cache, and not the newest",
         "from the file",
-        "not found",
+        "of a moment",
+        "StockNotFound",
+        "PermissionDenied",
+        "from the cache, by a caller with some stores",
         *PARTICULARS,
     )

@@ -1,25 +1,35 @@
 """Answers `GetStock` from the cache of encoded stocks, before the request is decoded."""
 
-from typing import Any, Final
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.tracing import CURRENT
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Handler
 from inventory_grpc.presentation.interceptors.around import Wrapping, behaviour_of
-from inventory_grpc.presentation.stock_answers import StockAnswers
-from inventory_grpc_protos.v1.queries_pb2 import GetStockResponse
+from inventory_grpc.presentation.stock_answers import MAX_NAME, StockAnswers, request_for
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 
 GET_STOCK: Final = "/inventory.v1.InventoryQueries/GetStock"
+
+
+class _Asked(NamedTuple):
+    """A request for a stock as it is now."""
+
+    request: bytes
+    """The canonical request for this stock."""
+    min_position: int
 
 
 class AnswerStocks(Wrapping):
     """Answers `GetStock` with bytes: those of the cache, or those that it then keeps.
 
-    Only callers with all stores are answered from the cache, because it does not look into the
-    request. For all others, and all other requests, it changes nothing.
+    The request of a caller with all stores is looked for as it is. Any other is decoded first:
+    of a caller with some stores, with a minimum position, or in another spelling.
     """
 
     def __init__(self, answers: StockAnswers, queries: Queries) -> None:
@@ -33,14 +43,19 @@ class AnswerStocks(Wrapping):
         inner, encode = behaviour_of(handler), GetStockResponse.SerializeToString
         answers, queries = self._answers, self._queries
 
-        async def answered(request: bytes, call: Call) -> bytes:
-            sees_all = call.caller.scope.stores is None
-            answer = answers.find(request, queries.shown) if sees_all else None
+        async def answered(message: bytes, call: Call) -> bytes:
+            stores = call.caller.scope.stores
+            answer = answers.find(message, queries.shown) if stores is None else None
             if answer is None:
-                response = await inner(request, call)
-                answer = encode(response)
-                if sees_all:
-                    answers.keep(request, response, answer)
+                asked = _read(message, stores)
+                if asked is not None:
+                    answer = answers.find(asked.request, max(queries.shown, asked.min_position))
+                if answer is None:
+                    answers.misses += 1
+                    response = await inner(message, call)
+                    answer = encode(response)
+                    if asked is not None:
+                        answers.keep(asked.request, response, answer)
             if CURRENT.get() is not None:
                 call.position = GetStockResponse.FromString(answer).as_of_position
             return answer
@@ -48,3 +63,24 @@ class AnswerStocks(Wrapping):
         make: Any = grpc.unary_unary_rpc_method_handler
         answering: Handler = make(answered)
         return answering
+
+
+def _read(message: bytes, stores: Collection[str] | None) -> _Asked | None:
+    """Read a request; None if the cache has no answer: for a moment, or if it is refused.
+
+    What is not refused here is the name of a stock if the cache has an answer under it.
+    """
+    try:
+        request = GetStockRequest.FromString(message)
+    except DecodeError:
+        return None
+    product_id, store_id = request.product_id, request.store_id
+    if (
+        request.WhichOneof("as_of") is not None
+        or request.min_position < 0
+        or len(product_id) > MAX_NAME
+        or len(store_id) > MAX_NAME
+        or (stores is not None and store_id not in stores)
+    ):
+        return None
+    return _Asked(request_for(product_id, store_id), request.min_position)

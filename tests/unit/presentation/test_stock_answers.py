@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.access import Caller, Role, Scope
-from inventory_grpc.application.failures import PermissionDenied
+from inventory_grpc.application.failures import PermissionDenied, PositionAhead
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.domain.event import Fact
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.refusals import StockNotFound
+from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
 from inventory_grpc.domain.registry import FACTS
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import StockId, StoreId
@@ -149,9 +149,25 @@ def test_a_stock_that_comes_and_goes_takes_no_more_room(shop: Shop) -> None:
     assert shop.answers.count() == 2
 
 
-SPELLINGS = {
-    "a moment": GetStockRequest(as_of_position=1).SerializeToString(),
+MOMENTS = {
+    "a position": GetStockRequest(as_of_position=1).SerializeToString(),
     "a time": GetStockRequest(as_of_time=Timestamp(seconds=NOON // SECOND)).SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+async def test_a_request_for_a_moment_is_not_answered_from_the_cache(
+    engine: Engine, moment: bytes
+) -> None:
+    await engine.record(add(5))
+    request = request_for(*KETTLES) + moment
+    for _ in range(2):
+        answer = await engine.stocks.answer(request)
+        assert answer == await engine.stocks.without_cache(request)
+    assert (engine.answers.count(), engine.answers.hits) == (0, 0)
+
+
+SPELLINGS = {
     "a position": GetStockRequest(min_position=1).SerializeToString(),
     "the position 0": b"\x78\x00",
     "an unknown field": b"\x50\x01",
@@ -160,22 +176,57 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("more", SPELLINGS.values(), ids=SPELLINGS)
-async def test_only_the_canonical_request_is_kept(engine: Engine, more: bytes) -> None:
-    await engine.record(add(5))
-    request = request_for(*KETTLES) + more
-    for _ in range(2):
-        answer = await engine.stocks.answer(request)
-        assert answer == await engine.stocks.without_cache(request)
-    assert (engine.answers.count(), engine.answers.hits) == (0, 0)
+async def test_all_spellings_of_a_request_have_one_entry(engine: Engine, more: bytes) -> None:
+    for number in range(2):
+        await engine.record(add(5))
+        for request in (request_for(*KETTLES) + more, request_for(*KETTLES)):
+            answer = await engine.stocks.answer(request)
+            assert answer == await engine.stocks.without_cache(request)
+        assert (engine.answers.count(), engine.answers.hits) == (1, number + 1)
+    assert engine.answers.misses == 2
 
 
-async def test_the_fields_in_another_order_are_not_kept(engine: Engine) -> None:
+async def test_the_fields_in_another_order_are_no_other_entry(engine: Engine) -> None:
     await engine.record(add(5))
     product, store = request_for(*KETTLES)[:8], request_for(*KETTLES)[8:]
-    assert (await engine.stocks.answer(store + product)) == await engine.stocks.answer(
+    assert await engine.stocks.answer(store + product) == await engine.stocks.answer(
         product + store
     )
-    assert engine.answers.count() == 1
+    assert (engine.answers.count(), engine.answers.hits) == (1, 1)
+
+
+REFUSED = {
+    "no bytes of a request": b"\xff",
+    "a negative position": request_for(*KETTLES)
+    + GetStockRequest(min_position=-1).SerializeToString(),
+    "a name that is too long": GetStockRequest(
+        product_id="k" * 129, store_id="lisbon"
+    ).SerializeToString(),
+    "a name that is none": GetStockRequest(product_id="%", store_id="é").SerializeToString(),
+    "no store": GetStockRequest(product_id="kettle").SerializeToString(),
+}
+
+
+@pytest.mark.parametrize("request_", REFUSED.values(), ids=REFUSED)
+async def test_what_is_refused_without_the_cache_is_refused_with_it(
+    engine: Engine, request_: bytes
+) -> None:
+    await engine.record(add(5))
+    await engine.stocks.get(KETTLES)
+    for _ in range(2):
+        with pytest.raises(InvalidValue) as refused:
+            await engine.stocks.answer(request_)
+        with pytest.raises(InvalidValue) as expected:
+            await engine.stocks.without_cache(request_)
+        assert refused.value.violations == expected.value.violations
+
+
+async def test_a_position_beyond_the_log_is_refused_with_the_cache(engine: Engine) -> None:
+    await engine.record(add(5))
+    for _ in range(2):
+        assert (await engine.stocks.get(KETTLES, min_position=1)).as_of_position == 1
+        with pytest.raises(PositionAhead):
+            await engine.stocks.get(KETTLES, min_position=2)
 
 
 async def test_a_stock_without_history_is_not_kept(engine: Engine) -> None:
@@ -187,16 +238,15 @@ async def test_a_stock_without_history_is_not_kept(engine: Engine) -> None:
     assert (await engine.stocks.get(KETTLES)).stock.on_hand == 5
 
 
-async def test_a_caller_with_some_stores_neither_fills_the_cache_nor_is_answered_from_it(
-    engine: Engine,
-) -> None:
+async def test_a_caller_with_some_stores_is_answered_for_these_alone(engine: Engine) -> None:
     await engine.record(add(5))
     await engine.record(add(5, PORTO_KETTLES))
     lisbon = Caller("till", Role.READER, Scope(frozenset({StoreId("lisbon")})))
     request = request_for(*KETTLES)
-    expected = await engine.stocks.without_cache(request)
-    assert await engine.stocks.answer(request, lisbon) == expected
-    assert engine.answers.count() == 0
+    for _ in range(2):
+        expected = await engine.stocks.without_cache(request, lisbon)
+        assert await engine.stocks.answer(request, lisbon) == expected
+    assert (engine.answers.count(), engine.answers.hits) == (1, 1)
     await engine.stocks.get(PORTO_KETTLES)
     with pytest.raises(PermissionDenied):
         await engine.stocks.answer(request_for(*PORTO_KETTLES), lisbon)
