@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.levels import ShownLevels
+from inventory_grpc.domain.promises import Asked
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import ReservationId
 from tests.support.backorder_shop import Shop
@@ -22,27 +23,34 @@ from tests.support.world import (
     DAMAGED,
     KETTLES,
     SECOND,
+    VIP,
     add,
     amend,
     change_by,
     commit,
+    fence,
     move,
     release,
     remove,
     reserve,
 )
 
-CARTS = ("a", "b", "r0", "r1", "r2")
+CARTS = ("a", "b", "vip", "r0", "r1", "r2")
 
 units = st.integers(1, 6)
 names = st.sampled_from(CARTS)
 commands: st.SearchStrategy[Command] = st.one_of(
     units.map(add),
     units.map(add),
-    units.map(remove),
+    st.tuples(units, st.sampled_from((None, VIP))).map(
+        lambda each: remove(each[0], channel=each[1])
+    ),
+    st.sampled_from((-2, -1, 1, 3)).map(fence),
     st.sampled_from((-3, -2, -1, 1, 2)).map(change_by),
     units.map(lambda number: move(number, into=DAMAGED)),
-    st.tuples(units, names).map(lambda each: reserve(*each)),
+    st.tuples(units, names, st.sampled_from((None, VIP))).map(
+        lambda each: reserve(*each[:2], asked=Asked(each[2]))
+    ),
     st.tuples(units, names).map(lambda each: amend(*each)),
     st.tuples(st.integers(0, 4), names).map(lambda each: commit(*each)),
     st.tuples(st.integers(0, 4), names).map(lambda each: release(*each)),
@@ -80,7 +88,8 @@ async def compared(history: Sequence[tuple[Command, bool]]) -> int:
     prompt, late = Shop(in_memory()), Shop(in_memory())
     while_late = 0
     for shop in (prompt, late):
-        await shop.do(terms(limit=9, safety=1), reserve(3, "a"), reserve(2, "b"))
+        await shop.do(terms(limit=9, safety=1), add(3), fence(2))
+        await shop.do(reserve(3, "vip", asked=Asked(VIP)), reserve(3, "a"), reserve(2, "b"))
     for command, is_filled in history:
         while_late += (await late.levels()).fills_due > 0
         assert await do(late, command) == await do(prompt, command)
