@@ -146,16 +146,15 @@ class CommitReservation(OnReservation):
             return self._reacquire(book, reservation)
         taken = _taken(self.cart, reservation)
         lines = reservation.lines
-        waiting = [
-            stock_id
-            for stock_id, quantity in taken.items()
-            if (line := lines[stock_id]).backordered and quantity > line.held - line.backordered
-        ]
-        book.fill_due(taken, waiting)
+        book.require(taken)
+        levels = {stock_id: book.get(stock_id).levels for stock_id in taken}
+        if others := [one for one in taken if levels[one].particulars is not None]:
+            waits = [one for one in others if lines[one].held - lines[one].backordered < taken[one]]
+            book.fill_due(others, waits)
         short = [
             ShortLine(stock_id, quantity, there)
             for stock_id, quantity in taken.items()
-            if quantity > (there := _committable(lines[stock_id], book.get(stock_id).levels))
+            if quantity > (there := _committable(lines[stock_id], levels[stock_id]))
         ]
         if short:
             book.let_go_overdue(
@@ -195,8 +194,10 @@ class CommitReservation(OnReservation):
 
 def _committable(line: ReservedLine, levels: Levels) -> int:
     """Return the held units that can be committed: sellable ones that do not wait."""
-    sellable = levels.on_hand if levels.particulars is None else levels.sellable
-    return min(line.held - line.backordered, sellable) if line.backordered else sellable
+    if levels.particulars is None:
+        return levels.on_hand
+    waiting = line.backordered
+    return min(line.held - waiting, levels.sellable) if waiting else levels.sellable
 
 
 def _waits(reservation: Reservation, stock_id: StockId) -> bool:

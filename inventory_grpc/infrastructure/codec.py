@@ -103,7 +103,10 @@ def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions
             values_before = codec.unset
         values = codec.values(fact)
         if values != values_before:
-            _set_fields(fact_message, codec.names, values, values_before)
+            if codec.has_quantity and values[1:] == values_before[1:]:
+                fact_message.quantity = values[0]
+            else:
+                _set_fields(fact_message, codec.names, values, values_before)
             values_before = values
         reverses = fact.reverses if codec.may_reverse else 0
         if reverses != reverses_before:

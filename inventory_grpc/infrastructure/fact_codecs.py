@@ -36,35 +36,42 @@ class FactCodec(NamedTuple):
     field: str
     """The field of `Event` that has the message of the fact."""
     names: tuple[str, ...]
-    """The field names of the fact and of its message."""
+    """The field names of the fact and of its message, the quantity first."""
     values: Callable[[Fact], tuple[Any, ...]]
     unset: tuple[object, ...]
     """The values that a new message has already."""
     read: tuple[Callable[[Any], Any], ...]
-    """Readers of the fields, in the order of `names`."""
+    """Readers of the fields, in the order of the fact."""
     serialize: Callable[[pb.Event], bytes]
     may_reverse: bool
     """Whether the fact has the field `reverses`, which is stored in the event."""
     may_follow: bool
     """Whether the fact has the field `subject`, which is stored in the event."""
+    has_quantity: bool
+    """Whether it has a quantity, in which alone the lines of a cart differ often."""
+
+
+_QUANTITY: Final = "quantity"
 
 
 def _codec_of(fact: type[Fact]) -> FactCodec:
     types = {name: _choices(hint) for name, hint in get_type_hints(fact).items()}
     may_reverse = types.pop("reverses", None) is not None
     may_follow = types.pop("subject", None) is not None
-    get = attrgetter(*types)
+    names = sorted(types, key=_QUANTITY.__ne__)
+    get = attrgetter(*names)
     has_map = any(get_origin(kind) is Mapping for kind, *_ in types.values())
     return FactCodec(
         fact,
         FIELDS[fact.__name__].name,
-        tuple(types),
+        tuple(names),
         get if len(types) > 1 else lambda one: (get(one),),
-        tuple(_unset(*kinds) for kinds in types.values()),
+        tuple(_unset(*types[name]) for name in names),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
         _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
         may_reverse,
         may_follow,
+        _QUANTITY in types,
     )
 
 
