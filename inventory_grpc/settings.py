@@ -40,6 +40,9 @@ _ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
 
 
+_PASSWORD: Final = re.compile(r"://[^/?@]*:[^/?@]*@|[?&]password=")
+
+
 class Group(Enum):
     """The part of `inventory-grpc serve --help` that shows a setting."""
 
@@ -117,7 +120,11 @@ class Settings:
         "address of the metrics; see [Metrics](#metrics); `auto`: `127.0.0.1:9464` if free",
         Group.ADDRESS,
     )
-    database: Path = _setting(Path("inventory.db"), "the file that holds everything", Group.STORAGE)
+    database: str | Path = _setting(
+        Path("inventory.db"),
+        "the file that holds everything, or the URL of a PostgreSQL database",
+        Group.STORAGE,
+    )
     create: bool = _setting(
         default=True,
         doc="make a new database where there is none; `0`: refuse to start there",
@@ -221,6 +228,9 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        if isinstance(self.database, str) and not is_postgres(self.database):
+            object.__setattr__(self, "database", Path(self.database))
+        self._check_database()
         for setting in fields(self):
             least, most = setting.metadata["bounds"] or (None, None)
             value = getattr(self, setting.name)
@@ -245,6 +255,14 @@ class Settings:
         if self.metrics_address and not self.metrics_address.is_loopback:
             self._check_openness("metrics_listen", "any caller could read the turnover")
 
+    def _check_database(self) -> None:
+        """Refuse a URL with a secret, which process lists and log lines would show."""
+        if isinstance(self.database, str) and _PASSWORD.search(self.database):
+            raise BadSetting(
+                "database: must not have a password; put that into the file ~/.pgpass, or into one "
+                "that PGPASSFILE names"
+            )
+
     def _check_openness(self, setting: str, harm: str) -> None:
         """Refuse an open address that the operator has not explicitly allowed."""
         address = getattr(self, setting)
@@ -260,6 +278,17 @@ class Settings:
                 f"{reached} {harm}; set INVENTORY_CALLERS, choose a loopback "
                 "address, or set INVENTORY_ALLOW_ANONYMOUS=1 if the network is yours alone"
             )
+
+    @property
+    def file(self) -> Path:
+        """The database file.
+
+        Raises:
+            BadSetting: the database is not a file.
+        """
+        if isinstance(self.database, str):
+            raise BadSetting(f"database: {shown(self.database)} is not a file, which this needs")
+        return self.database
 
     @property
     def address(self) -> Address:
@@ -286,6 +315,11 @@ class Settings:
         return self.reflection is Reflection.ON or (
             self.reflection is Reflection.LOOPBACK and self.is_loopback
         )
+
+
+def is_postgres(database: str) -> bool:
+    """Return whether *database* is the URL of a PostgreSQL database, as libpq has it."""
+    return database.startswith(("postgresql://", "postgres://"))
 
 
 def shown(value: object) -> str:

@@ -20,6 +20,10 @@ class Durability(Enum):
     """It survives a crash of the process. A power cut may lose the last seconds."""
 
 
+class Unusable(Exception):
+    """The database is not one of this program's, or cannot be used as it is; it was not changed."""
+
+
 class Changes(Protocol):
     """Notification of events that other processes record in the same log."""
 

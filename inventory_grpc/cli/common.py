@@ -15,6 +15,7 @@ from rich.text import Text
 from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -40,7 +41,7 @@ DatabaseOption = Annotated[
 
 
 def existing(database: Path | None) -> Database:
-    path = load(database=database).database
+    path = load(database=database).file
     found = Database(path)  # resolves symbolic links; its WAL lies beside the resolved path
     if not check_files(found.path):
         raise NotOurs(f"there is no database at {path}; name one with --database")
@@ -78,7 +79,7 @@ def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
         BadSetting,
         failpoints.BadFailPoint,
         BadCallers,
-        NotOurs,
+        Unusable,
         InUse,
         LogInconsistent,
         LedgerBroken,

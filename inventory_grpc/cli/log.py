@@ -116,7 +116,7 @@ def repair(database: DatabaseOption = None) -> None:
     Example: `inventory-grpc repair -d shop.db`
     """
     with errors(), progress_bar("repairing") as progress:
-        file = Database(load(database=database).database)
+        file = Database(load(database=database).file)
         done = repair_file(file, Progress(progress.of, progress.at))
     if done.pages:
         show(
@@ -159,7 +159,7 @@ def restore(
 def _target(database: Path | None) -> Database:
     """Return the database to replace; only a path that was named may be without one."""
     is_named = database is not None or bool(os.environ.get(variable("database")))
-    target = Database(load(database=database).database)
+    target = Database(load(database=database).file)
     if not is_named and not target.path.exists() and not leftovers(target.path):
         raise NotOurs(
             f"there is no database at {target.path}; name the file of the servers with --database"

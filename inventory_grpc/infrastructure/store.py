@@ -1,9 +1,11 @@
 """Opens the store named in the settings; the only module that knows the storage engines."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from typing import Any
 
-from inventory_grpc.application.store import ShowProgress, Store, without_progress
+from inventory_grpc.application.store import ShowProgress, Store, Unusable, without_progress
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
@@ -25,9 +27,28 @@ async def open_store(
     A missing database is created and an older one is upgraded; *showing* reports the progress.
 
     Raises:
-        NotOurs, InUse, StorageError: the file cannot be used, and was not changed.
+        Unusable, InUse, StorageError: it cannot be used, and was not changed.
     """
-    database = Database(settings.database, settings.durability)
+    opened = _postgres(settings, now) if isinstance(settings.database, str) else None
+    async with opened or _sqlite(settings, now, showing) as store:
+        yield store
+
+
+def _postgres(settings: Settings, now: Instant) -> AbstractAsyncContextManager[Store]:
+    """Open a log in PostgreSQL, whose driver is optional."""
+    try:
+        module: Any = import_module("inventory_grpc.infrastructure.postgres.store")
+    except ImportError as error:
+        raise Unusable(
+            f"the driver of PostgreSQL is missing ({error}): install inventory-grpc[postgres]"
+        ) from error
+    store: AbstractAsyncContextManager[Store] = module.open_postgres(settings, now)
+    return store
+
+
+@asynccontextmanager
+async def _sqlite(settings: Settings, now: Instant, showing: ShowProgress) -> AsyncIterator[Store]:
+    database = Database(settings.file, settings.durability)
     with prepare(database, now, create=settings.create, showing=showing):
         readers = Readers(database)
         storage = SqliteStorage(database, readers)

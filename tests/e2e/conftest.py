@@ -1,6 +1,6 @@
 """Fixtures for tests over gRPC."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from inventory_grpc.client import InventoryClient
 from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
+from tests.support import postgres
 from tests.support.caller import Caller, calling
 from tests.support.server_process import ServerProcess, server_process
 
@@ -19,9 +20,19 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def address(path: Path) -> AsyncIterator[str]:
+def database(request: pytest.FixtureRequest, path: Path) -> Iterator[str | Path]:
+    """Return a file, or the URL of a database in PostgreSQL for a test that is marked so."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield path
+    else:
+        with postgres.empty_schema() as url:
+            yield url
+
+
+@pytest.fixture
+async def address(database: str | Path) -> AsyncIterator[str]:
     """Serve in this process; say where."""
-    async with serve.serving(Settings(listen="127.0.0.1:0", database=path)) as served:
+    async with serve.serving(Settings(listen="127.0.0.1:0", database=database)) as served:
         yield served.address
 
 

@@ -33,6 +33,9 @@ from tests.support.caller import (
     refused,
     reserving,
 )
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 MOST_LINES: Final = 500
 

@@ -13,6 +13,9 @@ from inventory_grpc.client import CommandTooLarge, InsufficientStock, InventoryC
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.queries_pb2 import GetReservationRequest, GetStockRequest
 from tests.support.caller import Caller, adding, line, refused, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 LONG_AGO: Final = Timestamp(seconds=1)
 

@@ -16,6 +16,9 @@ from inventory_grpc_protos.v1.events_pb2 import Alert, Event
 from inventory_grpc_protos.v1.queries_pb2 import RISK_CAUSE_SHORT
 from inventory_grpc_protos.v1.stock_pb2 import Levels, Stock
 from tests.support.caller import Caller, adding, batch, line, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 PATIENCE_SECONDS: Final = 20.0

@@ -16,6 +16,9 @@ from inventory_grpc_protos.v1.queries_pb2 import (
 )
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.support.caller import Caller, adding, batch, refusal_among, refused
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLE: Final = PutProductRequest(
     product_id="kettle", sku="K-1", name="Kettle", attributes={"colour": "red", "weight": "900 g"}

@@ -16,6 +16,9 @@ from inventory_grpc_protos.v1.commands_pb2 import (
 )
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest
 from tests.support.caller import Caller, adding, batch, line, refusal_among, refused, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 

@@ -9,6 +9,9 @@ from grpc_health.v1 import health_pb2
 
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
 from tests.support.caller import Caller, adding, line, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 
 def _levels(stock: stock_pb2.Stock) -> tuple[int, int, int, int, int]:

@@ -11,6 +11,9 @@ from inventory_grpc.client import InsufficientStock, InvalidValue, InventoryClie
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1 import events_pb2, stock_pb2
 from tests.support.caller import Caller, refused
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLES: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
 VIP: Final[dict[str, Any]] = {**KETTLES, "channel": "vip"}

@@ -13,6 +13,9 @@ from grpc import StatusCode
 from inventory_grpc_protos.v1 import commands_pb2, events_pb2, queries_pb2, stock_pb2
 from inventory_grpc_protos.v1.errors_pb2 import ShortLines
 from tests.support.caller import Caller, adding, line, refusal, refused, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 Fields = dict[str, Any]
 KETTLES: Final[Fields] = {"product_id": "kettle", "store_id": "lisbon"}

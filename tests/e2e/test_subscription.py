@@ -23,7 +23,10 @@ from inventory_grpc_protos.v1.events_pb2 import (
     SubscribeResponse,
 )
 from tests.support.caller import SECONDS, Caller, adding, calling, line, reserving
+from tests.support.engines import on_each_engine
 from tests.support.model import Model
+
+pytestmark = on_each_engine
 
 HEARTBEAT = Duration(seconds=1)
 

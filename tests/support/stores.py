@@ -19,6 +19,7 @@ from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.store import Durability
 from inventory_grpc.infrastructure.store import open_store
 from inventory_grpc.settings import Settings
+from tests.support import postgres
 from tests.support.memory.store import MemoryStore
 from tests.support.world import NOON
 
@@ -51,8 +52,17 @@ async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
         yield Store(store.storage, store.log, store.views)
 
 
+@asynccontextmanager
+async def open_postgres(_: Path) -> AsyncIterator[Store]:
+    with postgres.emptied_schema() as url:
+        settings = Settings(database=url, durability=Durability.RELAXED)
+        async with open_store(settings, NOON) as store:
+            yield Store(store.storage, store.log, store.views)
+
+
 STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]] = {
     "memory": open_memory,
+    "postgres": open_postgres,
     "sqlite": open_sqlite,
 }
 """Implementations of the ports, by the name that tests show."""

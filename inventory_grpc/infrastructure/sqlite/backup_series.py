@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from inventory_grpc.application.ports import StorageError
+from inventory_grpc.infrastructure.log.names import LOG_ID_LENGTH
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.backup import ALL_COMPANIONS
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
@@ -23,7 +24,7 @@ from inventory_grpc.infrastructure.sqlite.staging import left_unfinished
 
 _TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 _TIME_PATTERN: Final = r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z"
-_LOG_ID_PATTERN: Final = f"[a-z0-9]{{{schema.LOG_ID_LENGTH}}}"
+_LOG_ID_PATTERN: Final = f"[a-z0-9]{{{LOG_ID_LENGTH}}}"
 
 
 class Removal(NamedTuple):

@@ -1,7 +1,5 @@
 """The schema of the file: its header and format, its tables, and the id of its log."""
 
-import secrets
-import string
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +8,9 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.store import Unusable
 from inventory_grpc.infrastructure import read_models
+from inventory_grpc.infrastructure.log.names import new_log_id
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.companions import companion, has_content
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -21,11 +21,10 @@ APPLICATION_ID: Final = 0x496E7674
 FORMAT: Final = 4
 """The format of the log, see log.sql. A file of a newer format is not changed."""
 
-LOG_ID_LENGTH: Final = 12
 _HEADER_BYTES: Final = 100
 
 
-class NotOurs(Exception):
+class NotOurs(Unusable):
     """The file is not an inventory database, or has a newer version; it was not changed."""
 
 
@@ -129,12 +128,6 @@ def inspect(database: Database) -> apsw.Connection:
     """Open the file for inspection; unless it has a WAL, no companion file is created."""
     is_in_use = has_content(companion(database.path, "-wal"))
     return database.reader() if is_in_use else database.immutable()
-
-
-def new_log_id() -> str:
-    """Return a unique id for a log: more than 60 random bits."""
-    alphabet = string.ascii_lowercase + string.digits
-    return "".join(secrets.choice(alphabet) for _ in range(LOG_ID_LENGTH))
 
 
 def sql(name: str) -> str:

@@ -79,12 +79,17 @@ def test_what_cannot_be_armed_is_named(text: str) -> None:
     reach("admit")
 
 
-def test_every_point_has_one_place() -> None:
-    source = "".join(
-        path.read_text("utf-8") for path in Path(inventory_grpc.__path__[0]).rglob("*.py")
-    )
+def test_every_point_has_one_place_or_one_in_each_engine() -> None:
+    package = Path(inventory_grpc.__path__[0])
+    engines = [package / "infrastructure" / name for name in ("sqlite", "postgres")]
     for point in FAIL_POINTS:
-        assert len(re.findall(rf'(?:reach|pause)\("{point}"\)', source)) == 1, point
+        places = [
+            next((engine for engine in engines if engine in path.parents), None)
+            for path in package.rglob("*.py")
+            for _ in re.findall(rf'(?:reach|pause)\("{point}"\)', path.read_text("utf-8"))
+        ]
+        assert places, point
+        assert len(places) == len(set(places)), point
 
 
 def test_off_a_point_is_one_look_at_an_empty_dict() -> None:

@@ -1,0 +1,76 @@
+"""Translates errors of PostgreSQL to storage errors, by their SQLSTATE."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.postgres.wire import Failed, Lost
+
+_FAULTS: Final[Mapping[str, Fault]] = {
+    "55P03": Fault.BUSY,  # lock_not_available
+    "57014": Fault.BUSY,  # query_canceled, by us or by `statement_timeout`
+    "40001": Fault.BUSY,  # serialization_failure
+    "40P01": Fault.BUSY,  # deadlock_detected
+    "55006": Fault.BUSY,  # object_in_use
+    "53200": Fault.BUSY,  # out_of_memory
+    "23505": Fault.BUSY,  # unique_violation: somebody has written without the lock
+    "53100": Fault.FULL,  # disk_full
+    "25006": Fault.BROKEN,  # read_only_sql_transaction: the server was demoted
+    "25P02": Fault.BROKEN,  # in_failed_sql_transaction
+    "25P03": Fault.BROKEN,  # idle_in_transaction_session_timeout
+    "53300": Fault.BROKEN,  # too_many_connections
+    "53400": Fault.BROKEN,  # configuration_limit_exceeded
+    "XX001": Fault.DAMAGED,  # data_corrupted
+    "XX002": Fault.DAMAGED,  # index_corrupted
+}
+
+_FAULTS_OF_CLASSES: Final[Mapping[str, Fault]] = {
+    "08": Fault.BROKEN,  # connection exceptions
+    "28": Fault.BROKEN,  # invalid authorization
+    "3D": Fault.BROKEN,  # there is no such database
+    "57": Fault.BROKEN,  # operator intervention, such as a shutdown
+    "58": Fault.BROKEN,  # errors of the system
+    "F0": Fault.BROKEN,  # errors of the configuration file
+}
+
+
+@contextmanager
+def storage_errors(*, committing: bool = False) -> Iterator[None]:
+    """Raise errors of PostgreSQL as `StorageError`, except those that only a bug can cause.
+
+    An error that the server reports has rolled everything back, also in the round trip of the
+    COMMIT; only if the connection is lost then, the outcome is unknown.
+
+    Raises:
+        StorageError: the server, its disk, the connection or a lock has failed.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        fault = _fault_of(error)
+        if fault is None:
+            raise
+        state = _state_of(error)
+        raise StorageError(
+            fault,
+            committing and isinstance(error, Lost),
+            detail=f"PostgreSQL: {error}" + (f", SQLSTATE {state}" if state else ""),
+        ) from error
+
+
+def _fault_of(error: psycopg.Error) -> Fault | None:
+    """Return the kind of failure; None for a bug."""
+    if isinstance(error, Lost):
+        return Fault.BROKEN
+    state = _state_of(error)
+    if not state:
+        is_of_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return Fault.BROKEN if is_of_connection else None
+    return _FAULTS.get(state) or _FAULTS_OF_CLASSES.get(state[:2])
+
+
+def _state_of(error: psycopg.Error) -> str:
+    return error.state if isinstance(error, Failed) else error.sqlstate or ""

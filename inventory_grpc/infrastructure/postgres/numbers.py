@@ -1,0 +1,76 @@
+"""The numbers of streams and subjects, which are looked up together; a number never changes."""
+
+from collections.abc import Collection, Container, Sequence
+from typing import Final
+
+from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.infrastructure.log.ids import kind_and_name
+from inventory_grpc.infrastructure.log.recent import Recent
+from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
+from inventory_grpc.infrastructure.postgres.wire import Row, Wire
+
+KNOWN_STREAMS: Final = 100_000
+KNOWN_SUBJECTS: Final = 20_000
+"""Limits of the cached numbers."""
+
+_WANTED: Final = (
+    "unnest($kinds::int2[], $names::text[]) WITH ORDINALITY AS wanted (kind, name, place)"
+)
+_STREAMS: Final = Statement(f"SELECT place, stream FROM {_WANTED} JOIN streams USING (kind, name)")
+_SUBJECTS: Final = Statement(
+    f"SELECT place, subject FROM {_WANTED} JOIN subjects USING (kind, name)"
+)
+
+
+class Numbers:
+    """Caches of the numbers."""
+
+    def __init__(self) -> None:
+        self.streams: Recent[Key, int] = Recent(KNOWN_STREAMS)
+        self.subjects: Recent[Key, int] = Recent(KNOWN_SUBJECTS)
+
+    def stream(self, wire: Wire, key: Key) -> int | None:
+        """Return the number of a stream, if it has a history."""
+        if key not in self.streams:
+            self._look_up(wire, [key], [])
+        return self.streams.get(key)
+
+    def look_up(self, wire: Wire, events: Sequence[Event], new: Container[Key]) -> None:
+        """Cache the numbers of the streams and subjects of *events*, if they have one.
+
+        The *new* subjects are known to have none.
+        """
+        begun = {event.key for event in events if event.version == 1}
+        streams = dict.fromkeys(event.key for event in events if event.key not in self.streams)
+        subjects = dict.fromkeys(event.fact.subject for event in events)
+        self._look_up(
+            wire,
+            [key for key in streams if key not in begun],
+            [
+                key
+                for key in subjects
+                if key is not None and key not in self.subjects and key not in new
+            ],
+        )
+
+    def _look_up(self, wire: Wire, streams: Sequence[Key], subjects: Sequence[Key]) -> None:
+        if not streams and not subjects:
+            return
+        found = wire.run([_ask(_STREAMS, streams), _ask(_SUBJECTS, subjects)])
+        _put(self.streams, streams, found[0])
+        _put(self.subjects, subjects, found[1])
+
+    def clear(self) -> None:
+        """Evict all numbers, after the connection was opened again."""
+        self.streams.clear()
+        self.subjects.clear()
+
+
+def _ask(statement: Statement, keys: Collection[Key]) -> Bound:
+    kinds, names = zip(*map(kind_and_name, keys), strict=True) if keys else ((), ())
+    return statement.bind(kinds=kinds, names=names)
+
+
+def _put(known: Recent[Key, int], keys: Sequence[Key], rows: Sequence[Row]) -> None:
+    for place, number in rows:
+        known.put(keys[place - 1], number)

@@ -1,0 +1,97 @@
+"""Prepares a database for serving: its tables, its format, and the settings of its server."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.resources import files
+from typing import Any, Final
+
+import psycopg
+
+from inventory_grpc.application.store import Durability, Unusable
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.log.names import new_log_id
+from inventory_grpc.infrastructure.postgres.faults import storage_errors
+from inventory_grpc.infrastructure.postgres.read_models import READ_MODELS, VERSION
+from inventory_grpc.infrastructure.postgres.server import Server
+
+_log = logging.getLogger(__name__)
+
+OLDEST_SERVER: Final = 150_000
+"""PostgreSQL 15."""
+
+FORMAT: Final = 1
+"""The format of the log in PostgreSQL, see log.sql. A log of a newer format is not changed."""
+
+_CREATING: Final = 0x496E7674
+"""The advisory lock under which one of several instances creates the tables."""
+
+
+def prepare(server: Server, now: Instant, *, create: bool) -> None:
+    """Create the tables in an empty schema, and check what cannot be served safely.
+
+    Raises:
+        Unusable: it has another format, must not be created, or its server is not safe.
+        StorageError: the server cannot be reached.
+    """
+    with storage_errors(), closing(server.connect({})) as connection:
+        _check_server(connection, server)
+        with _created_by_one(connection):
+            if not _exists(connection):
+                if not create:
+                    raise Unusable(f"there is no inventory database at {server.url}")
+                _create(connection, now)
+        _check_format(connection)
+
+
+def _check_server(connection: psycopg.Connection[Any], server: Server) -> None:
+    version = connection.info.server_version
+    if version < OLDEST_SERVER:
+        raise Unusable(f"PostgreSQL {version // 10_000} is too old: 15 or newer is needed")
+    if _setting(connection, "fsync") == "off" and server.durability is Durability.FULL:
+        raise Unusable(
+            "PostgreSQL runs with fsync=off and loses commits when its machine stops; "
+            "set INVENTORY_DURABILITY=relaxed if that is what you want"
+        )
+    if _setting(connection, "full_page_writes") == "off":
+        _log.warning("PostgreSQL runs with full_page_writes=off: a crash may damage pages")
+
+
+def _setting(connection: psycopg.Connection[Any], name: str) -> str:
+    row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+@contextmanager
+def _created_by_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATING,))
+        yield
+
+
+def _exists(connection: psycopg.Connection[Any]) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'log'"
+    ).fetchone()
+    return found is not None
+
+
+def _create(connection: psycopg.Connection[Any], now: Instant) -> None:
+    tables = files("inventory_grpc.infrastructure.postgres").joinpath("log.sql").read_bytes()
+    connection.execute(tables)
+    for model in READ_MODELS:
+        connection.execute(model.ddl.encode())
+    connection.execute(
+        "INSERT INTO log (one, log_id, create_time, format, read_models) "
+        "VALUES (1, %s, %s, %s, %s)",
+        (new_log_id(), int(now), FORMAT, VERSION),
+    )
+
+
+def _check_format(connection: psycopg.Connection[Any]) -> None:
+    found = connection.execute("SELECT format, read_models FROM log").fetchone()
+    if found != (FORMAT, VERSION):
+        raise Unusable(
+            f"the database has format {found}, and this program has {(FORMAT, VERSION)}; "
+            "it was left as it is"
+        )

@@ -1,0 +1,88 @@
+"""The server of the log, and the connections to it: one writes, others read."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from inventory_grpc.application.store import Durability
+from inventory_grpc.infrastructure.postgres.wire import Wire
+
+_log = logging.getLogger(__name__)
+
+IDLE_SECONDS: Final = 2
+"""A transaction in which a client is silent for longer ends, so that others get the lock."""
+LOCK_SECONDS: Final = 5
+"""A transaction waits this long for the lock."""
+STATEMENT_SECONDS: Final = 10
+CONNECT_SECONDS: Final = 3
+
+_COMMON: Final = {
+    "statement_timeout": f"{STATEMENT_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    "client_connection_check_interval": "1s",
+    "jit": "off",
+}
+_OF_WRITER: Final = {
+    "lock_timeout": f"{LOCK_SECONDS}s",
+    "default_transaction_isolation": r"read\ committed",
+    # the writer only looks up by key, and a plan made for small tables must not stay
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+_OF_READERS: Final = {"default_transaction_read_only": "on"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A database on a server, and how it is used."""
+
+    url: str
+    """As libpq has it, such as `postgresql:///inventory`.
+
+    The tables are in the first schema of its `search_path`, which `options` of the URL can set.
+    """
+    durability: Durability = Durability.FULL
+
+    def writer(self) -> Wire:
+        commit = "off" if self.durability is Durability.RELAXED else "on"
+        return Wire(self.connect(_OF_WRITER | {"synchronous_commit": commit}))
+
+    def reader(self) -> Wire:
+        return Wire(self.connect(_OF_READERS))
+
+    def connect(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
+        """Open a connection, whose session has these settings."""
+        named = conninfo_to_dict(self.url)
+        every = (_COMMON | settings).items()
+        options = (str(named.get("options", "")), *(f"-c {name}={value}" for name, value in every))
+        return psycopg.connect(
+            self.url,
+            autocommit=True,
+            options=" ".join(options),
+            sslmode=str(named.get("sslmode", _default_sslmode(str(named.get("host", ""))))),
+            connect_timeout=CONNECT_SECONDS,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+            application_name="inventory-grpc",
+        )
+
+
+def _default_sslmode(hosts: str) -> str:
+    """Return the mode for a URL that names none: libpq would fall back to plain text silently."""
+    is_local = all(
+        host.startswith(("/", "@", "127.")) or host in {"", "localhost", "::1"}
+        for host in hosts.split(",")
+    )
+    return "prefer" if is_local else "verify-full"
+
+
+def lock_key(log_id: str) -> int:
+    """Return the key of the advisory lock of a log."""
+    return int.from_bytes(hashlib.sha256(log_id.encode()).digest()[:8], "big", signed=True)

@@ -1,0 +1,41 @@
+"""Opens a log in PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from inventory_grpc.application.store import Store
+from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.postgres.event_log import PostgresEventLog
+from inventory_grpc.infrastructure.postgres.footprint import Footprint
+from inventory_grpc.infrastructure.postgres.head_poll import HeadPoll
+from inventory_grpc.infrastructure.postgres.opening import prepare
+from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.server import Server
+from inventory_grpc.infrastructure.postgres.storage import PostgresStorage
+from inventory_grpc.infrastructure.postgres.views import PostgresViews
+from inventory_grpc.settings import Settings
+
+
+@asynccontextmanager
+async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store]:
+    """Connect to the log in *settings*, and disconnect on exit.
+
+    Raises:
+        Unusable, StorageError: it cannot be used, and was not changed.
+    """
+    server = Server(str(settings.database), settings.durability)
+    prepare(server, now, create=settings.create)
+    readers = Readers(server)
+    storage = PostgresStorage(server, readers)
+    try:
+        await storage.open()
+        yield Store(
+            storage,
+            PostgresEventLog(readers, storage.log_id),
+            PostgresViews(readers),
+            HeadPoll(readers),
+            storage.lock_wait,
+            Footprint(server),
+        )
+    finally:
+        await storage.close()

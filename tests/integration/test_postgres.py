@@ -1,0 +1,151 @@
+"""PostgreSQL: round trips of a batch, lost connections, lost commits and unsafe settings."""
+
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.outcomes import Outcome
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.store import Unusable
+from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.values import Never
+from inventory_grpc.infrastructure.postgres.wire import Wire
+from inventory_grpc.infrastructure.store import open_store
+from inventory_grpc.settings import BadSetting, Settings
+from tests.support import postgres
+from tests.support.clock import ManualClock
+from tests.support.histories import player
+from tests.support.stores import Store
+from tests.support.world import KETTLES, NOON, add, commit, extend, release, reserve
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with postgres.empty_schema() as url:
+        yield url
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with open_store(Settings(database=url), NOON) as opened:
+        yield Store(opened.storage, opened.log, opened.views)
+
+
+@pytest.fixture
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which each round trip of a writer adds its number of statements."""
+    trips: list[int] = []
+    run = Wire.run
+
+    def counted(self: Wire, statements: Sequence[Any], *others: Any) -> Any:  # noqa: ANN401
+        if threading.current_thread().name.startswith("postgres-writer"):
+            trips.append(len(statements))
+        return run(self, statements, *others)
+
+    monkeypatch.setattr(Wire, "run", counted)
+    return trips
+
+
+async def answer(store: Store, *commands: Command) -> None:
+    """Have a batch of *commands* decided by a writer without cached states."""
+    writer = player(store, ManualClock(), at_hand=1).writer
+    await writer.start()
+    for outcome in await writer.answer([Submission.of(command) for command in commands]):
+        assert isinstance(outcome, Outcome), outcome
+
+
+def execute(url: str, statement: str) -> None:
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        connection.execute(statement.encode())
+
+
+CUT_OFF_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+    "AND application_name = 'inventory-grpc'"
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [add(1), reserve(1, "r2"), commit(name="r1"), release(name="r1"), extend(Never(), "r1")],
+)
+async def test_a_batch_takes_two_round_trips_though_nothing_is_cached(
+    store: Store, trips: list[int], command: Command
+) -> None:
+    await answer(store, add(5), reserve(1, "r1"))
+    writer = player(store, ManualClock(), at_hand=1).writer
+    await writer.start()
+    trips.clear()
+    [outcome] = await writer.answer([Submission.of(command)])
+    assert isinstance(outcome, Outcome)
+    assert len(trips) == 2
+
+
+async def test_a_connection_that_was_cut_off_is_broken_and_recovers(store: Store, url: str) -> None:
+    await answer(store, add(5))
+    execute(url, CUT_OFF_ALL)
+    with pytest.raises(StorageError) as caught:
+        await answer(store, add(1))
+    assert caught.value.fault is Fault.BROKEN
+    await store.storage.recover()
+    await answer(store, add(1))
+    stock = (await store.views.latest.get(KETTLES)).value
+    assert (stock.levels.on_hand, stock.version) == (6, 2)
+
+
+async def test_a_log_that_ends_before_what_was_seen_is_refused(store: Store, url: str) -> None:
+    await answer(store, add(5), add(1))
+    execute(url, "DELETE FROM events WHERE position = 2")
+    for attempt in (answer(store, add(1)), store.storage.recover()):
+        with pytest.raises(StorageError) as caught:
+            await attempt
+        assert caught.value.fault is Fault.DAMAGED
+
+
+async def test_a_second_start_finds_the_log(url: str) -> None:
+    settings = Settings(database=url)
+    async with open_store(settings, NOON) as first, open_store(settings, NOON) as second:
+        assert first.log.log_id == second.log.log_id
+
+
+async def test_without_leave_no_log_is_made(url: str) -> None:
+    with pytest.raises(Unusable, match="there is no inventory database"):
+        async with open_store(Settings(database=url, create=False), NOON):
+            pass
+
+
+async def test_a_log_of_another_format_is_left_as_it_is(url: str) -> None:
+    async with open_store(Settings(database=url), NOON):
+        execute(url, "UPDATE log SET format = format + 1")
+    with pytest.raises(Unusable, match="format"):
+        async with open_store(Settings(database=url), NOON):
+            pass
+
+
+async def test_without_its_driver_the_error_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "inventory_grpc.infrastructure.postgres.store", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    for name in [
+        name for name in sys.modules if name.startswith("inventory_grpc.infrastructure.po")
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(Unusable, match=r"install inventory-grpc\[postgres\]"):
+        async with open_store(Settings(database="postgresql:///inventory"), NOON):
+            pass
+
+
+@pytest.mark.parametrize(
+    "database", ["postgresql://ana:secret@db/inventory", "postgresql:///x?password=secret"]
+)
+def test_a_url_with_a_password_is_refused_and_not_shown(database: str) -> None:
+    with pytest.raises(BadSetting, match="password") as caught:
+        Settings(database=database)
+    assert "secret" not in str(caught.value)
