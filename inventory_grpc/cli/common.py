@@ -33,14 +33,14 @@ screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False,
 """Standard error. Text is shown literally: `[brackets]` in a path are not markup."""
 
 DatabaseOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--database", "-d", help="The database file. [INVENTORY_DATABASE; else inventory.db]"
     ),
 ]
 
 
-def existing(database: Path | None) -> Database:
+def existing(database: str | None) -> Database:
     path = load(database=database).file
     found = Database(path)  # resolves symbolic links; its WAL lies beside the resolved path
     if not check_files(found.path):

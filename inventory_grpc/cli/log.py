@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated, Final
@@ -13,6 +14,7 @@ from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.optional import with_driver
 from inventory_grpc.infrastructure.read_models import TABLES
 from inventory_grpc.infrastructure.sqlite.companions import leftovers
 from inventory_grpc.infrastructure.sqlite.connection import Database
@@ -77,7 +79,7 @@ def verify(database: DatabaseOption = None) -> None:
     """
     found, tables = 0, set[str]()
     with errors(), progress_bar("checking") as progress:
-        for difference in differences(existing(database), progress.at):
+        for difference in _differences(database, progress.at):
             found += 1
             tables.add(difference.partition(":")[0])
             print(printable(difference))  # noqa: T201  the result
@@ -85,6 +87,15 @@ def verify(database: DatabaseOption = None) -> None:
         show(f": {_remedy(tables)}", red=f"{found} differences")
         raise typer.Exit(1)
     show(f"0 differences in {progress.position:,} events")
+
+
+def _differences(database: str | None, progress: Callable[[int], None]) -> Iterator[str]:
+    """Yield the differences in a file, or in a log in PostgreSQL."""
+    named = load(database=database).database
+    if isinstance(named, str):
+        found: Iterator[str] = with_driver("verify_postgres").verify(named, progress)
+        return found
+    return differences(existing(database), progress)
 
 
 def _remedy(tables: AbstractSet[str]) -> str:
@@ -156,7 +167,7 @@ def restore(
     )
 
 
-def _target(database: Path | None) -> Database:
+def _target(database: str | None) -> Database:
     """Return the database to replace; only a path that was named may be without one."""
     is_named = database is not None or bool(os.environ.get(variable("database")))
     target = Database(load(database=database).file)

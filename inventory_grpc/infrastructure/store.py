@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
-from typing import Any
 
-from inventory_grpc.application.store import ShowProgress, Store, Unusable, without_progress
+from inventory_grpc.application.store import ShowProgress, Store, without_progress
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.optional import with_driver
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.footprint import Footprint
@@ -35,14 +34,10 @@ async def open_store(
 
 
 def _postgres(settings: Settings, now: Instant) -> AbstractAsyncContextManager[Store]:
-    """Open a log in PostgreSQL, whose driver is optional."""
-    try:
-        module: Any = import_module("inventory_grpc.infrastructure.postgres.store")
-    except ImportError as error:
-        raise Unusable(
-            f"the driver of PostgreSQL is missing ({error}): install inventory-grpc[postgres]"
-        ) from error
-    store: AbstractAsyncContextManager[Store] = module.open_postgres(settings, now)
+    """Open a log in PostgreSQL."""
+    store: AbstractAsyncContextManager[Store] = with_driver("postgres.store").open_postgres(
+        settings, now
+    )
     return store
 
 

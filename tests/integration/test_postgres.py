@@ -1,5 +1,7 @@
 """PostgreSQL: round trips of a batch, lost connections, lost commits and unsafe settings."""
 
+import asyncio
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -149,3 +151,25 @@ def test_a_url_with_a_password_is_refused_and_not_shown(database: str) -> None:
     with pytest.raises(BadSetting, match="password") as caught:
         Settings(database=database)
     assert "secret" not in str(caught.value)
+
+
+async def test_verify_names_the_row_that_differs_from_the_log(store: Store, url: str) -> None:
+    await answer(store, add(5), reserve(1, "r1"))
+    await answer(store, commit(name="r1"))
+    whole = await verified(url)
+    assert (whole.returncode, whole.stdout) == (0, "")
+    assert "0 differences in 3 events" in whole.stderr
+    execute(url, "UPDATE stocks SET on_hand = on_hand + 1")
+    damaged = await verified(url)
+    assert damaged.returncode == 1
+    assert "stocks: unexpected row" in damaged.stdout
+    execute(url, "UPDATE events SET hash = event WHERE position = 2")
+    assert "event 2: is missing, or breaks the hash chain" in (await verified(url)).stdout
+
+
+async def verified(url: str) -> "subprocess.CompletedProcess[str]":
+    """Return the output of `inventory-grpc verify`."""
+    command = [sys.executable, "-m", "inventory_grpc", "verify", "--database", url]
+    return await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, check=False
+    )

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Never, Span, Ttl
-from inventory_grpc.infrastructure.sqlite import head_poll
+from inventory_grpc.infrastructure.postgres import head_poll as postgres_poll
+from inventory_grpc.infrastructure.sqlite import head_poll as sqlite_poll
 from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support import postgres
 from tests.support.opened import (
     PATIENCE_SECONDS,
     Opened,
@@ -35,8 +37,18 @@ EVERYTHING = EventFilter()
 SOON = Ttl(Span(150_000))
 
 
+@pytest.fixture(params=["postgres", "sqlite"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
+    """Return the file or the URL of an empty database."""
+    if request.param == "sqlite":
+        yield tmp_path / "inventory.db"
+    else:
+        with postgres.empty_schema() as url:
+            yield url
+
+
 @pytest.fixture
-async def shops(path: Path) -> AsyncIterator[list[Opened]]:
+async def shops(path: Path | str) -> AsyncIterator[list[Opened]]:
     """Three engines, each of which would be a process of its own."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(opened(path)) for _ in range(3)]
@@ -49,7 +61,7 @@ async def until_shown(shop: Opened, levels: Levels) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> None:
+async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path | str) -> None:
     await shops[0].record(add(100))
     asked = [shops[number % 3].ask(reserve(1, f"r{number}"), f"r{number}") for number in range(240)]
     answers = await shops[0].answers(*asked)
@@ -60,7 +72,9 @@ async def test_they_never_sell_a_unit_twice(shops: list[Opened], path: Path) -> 
     assert len(checked(path).promises) == 100
 
 
-async def test_a_request_sent_to_all_workers_is_done_once(shops: list[Opened], path: Path) -> None:
+async def test_a_request_sent_to_all_workers_is_done_once(
+    shops: list[Opened], path: Path | str
+) -> None:
     for number in range(30):
         answers = await asyncio.gather(
             *(shop.record(add(1), f"{number}") for shop in shops for _ in range(2))
@@ -71,7 +85,7 @@ async def test_a_request_sent_to_all_workers_is_done_once(shops: list[Opened], p
     checked(path)
 
 
-async def test_a_hold_that_is_over_expires_once(shops: list[Opened], path: Path) -> None:
+async def test_a_hold_that_is_over_expires_once(shops: list[Opened], path: Path | str) -> None:
     await shops[0].record(add(100))
     for number in range(60):
         await shops[number % 3].record(reserve(1, f"r{number}", expiration=SOON))
@@ -85,7 +99,7 @@ async def test_a_hold_that_is_over_expires_once(shops: list[Opened], path: Path)
 
 
 async def test_of_a_hold_that_is_over_and_wanted_everywhere_one_engine_disposes(
-    shops: list[Opened], path: Path
+    shops: list[Opened], path: Path | str
 ) -> None:
     await shops[0].record(add(1))
     for number in range(5):
@@ -167,7 +181,9 @@ async def test_what_is_cached_here_is_forgotten_when_it_changes_there(
         assert (shown.stock.on_hand, shown.as_of_position) == (units, position)
 
 
-async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], path: Path) -> None:
+async def test_a_reservation_is_used_where_it_was_not_made(
+    shops: list[Opened], path: Path | str
+) -> None:
     one, two, three = shops
     await one.record(add(5))
     await one.record(add(5, TOASTERS))
@@ -180,7 +196,7 @@ async def test_a_reservation_is_used_where_it_was_not_made(shops: list[Opened], 
 
 
 async def test_an_engine_that_is_far_behind_starts_at_the_head(
-    shops: list[Opened], path: Path, monkeypatch: pytest.MonkeyPatch
+    shops: list[Opened], path: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver, "MAX_BEHIND", 10)
     one, two, _ = shops
@@ -201,7 +217,8 @@ async def test_a_look_at_the_head_that_fails_unexpectedly_is_not_the_last(
         raise ValueError("a bug")
 
     with monkeypatch.context() as broken:
-        broken.setattr(head_poll, "read_head", fail)
+        for poll in (sqlite_poll, postgres_poll):
+            broken.setattr(poll, "read_head", fail)
         await shops[0].record(add(5))
         await eventually(lambda: caplog.text.count("a bug") >= len(shops))
     await shops[1].until(1)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from inventory_grpc import bootstrap
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
@@ -22,6 +24,7 @@ from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
+from inventory_grpc.infrastructure.verify_postgres import verify as verify_postgres
 from inventory_grpc.server.environment import load
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.model import Model
@@ -51,6 +54,7 @@ class Opened:
     """One process at work on a file."""
 
     path: Path
+    """Of the file; empty if the log is in PostgreSQL."""
     parts: bootstrap.Engine
 
     def ask(self, command: Command, request_id: str = "") -> "asyncio.Task[Outcome]":
@@ -89,7 +93,7 @@ class Opened:
 
 @asynccontextmanager
 async def opened(
-    path: Path,
+    path: Path | str,
     *,
     wall: WallClock = clocks.wall,
     boot: Callable[[], str] = clocks.boot,
@@ -98,11 +102,15 @@ async def opened(
     """Open the engine on *path*, as a server with these settings would."""
     settings = load({}, listen="127.0.0.1:0", database=path, **chosen)
     async with bootstrap.engine(settings, wall=wall, boot=boot) as parts:
-        yield Opened(path, parts)
+        yield Opened(path if isinstance(path, Path) else Path(), parts)
 
 
-def rows(path: Path, query: str, *bindings: object) -> list[tuple[Any, ...]]:
-    """Return what is in the file, read past the engine."""
+def rows(path: Path | str, query: str, *bindings: object) -> list[tuple[Any, ...]]:
+    """Return what is in the database, read past the engine."""
+    if isinstance(path, str):
+        assert not bindings
+        with psycopg.connect(path) as connection:
+            return connection.execute(query.encode()).fetchall()
     with closing(Database(path).reader()) as connection:
         return connection.execute(query, bindings).fetchall()
 
@@ -130,21 +138,24 @@ def nobody_else_writes(path: Path) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def stored(path: Path) -> list[bytes]:
+def stored(path: Path | str) -> list[bytes]:
     """Return all events, as they are stored."""
     return [event for (event,) in rows(path, "SELECT event FROM events ORDER BY position")]
 
 
-def events(path: Path) -> list[Event]:
+def events(path: Path | str) -> list[Event]:
     return [Event.FromString(event) for event in stored(path)]
 
 
-def checked(path: Path, *, silent: int = 0) -> Model:
+def checked(path: Path | str, *, silent: int = 0) -> Model:
     """Check at every event what is promised, and every table; return what has become of it.
 
     The first *silent* events are from before there were alerts.
     """
-    differences = list(verify(Database(path), lambda _: None))
+    if isinstance(path, str):
+        differences = list(verify_postgres(path, lambda _: None))
+    else:
+        differences = list(verify(Database(path), lambda _: None))
     assert not differences, differences
     return Model(stored(path), silent=silent)
 
