@@ -14,7 +14,7 @@ from inventory_grpc.uuid7 import uuid7
 from scripts.bench import goods
 from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.goods import Stock
-from scripts.bench.growth import SIZES, STRETCH, size_of
+from scripts.bench.growth import SIZES, STRETCH
 from scripts.bench.measuring import Bench, Case, fill, micros
 from scripts.bench.servers import Server, inventory_server
 from scripts.bench.traffic import add_stock
@@ -39,11 +39,9 @@ def case(bench: Bench) -> Case:
     async def measure_at(size: int, servers: Mapping[str, Server]) -> None:
         taken = {way: Series(way, "µs", at=size) for way in WAYS}
         taken[RANDOM].beside(taken[IN_ORDER])
-        on_disk = {way: Series(f"{way}, on disk", "bytes/event", at=size) for way in WAYS}
-        group.series += [*taken.values(), *on_disk.values()]
+        group.series += taken.values()
         for way, log in logs.items():
             await log.grow(servers[way], size - log.events)
-            on_disk[way].samples.append(Sample(size_of(log.file) / log.events))
         for _ in range(TURNS):
             for way, log in logs.items():
                 taken[way].samples += await log.grow(servers[way], STRETCH)

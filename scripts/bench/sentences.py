@@ -38,6 +38,8 @@ Measured by {reads|facts|command} on {reads|facts|machine}.
 - With {growth|resident memory|at} events in the log, a process takes {growth|resident memory} MB
   of memory, and answers {growth|first answer after a start} s after a start.
 - An event takes {growth|on disk} bytes on disk, and {disk|with UUIDs} where all ids are UUIDs.
+- In a log of {request-ids|random|at} events, a command in bulk with a random request id takes
+  {request-ids|random|ratio} times the processor time of one with a time-ordered id.
 
 Measured by {reads|facts|command} on {reads|facts|machine}.
 """,

@@ -226,9 +226,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "growth of SQLite": _by_place(
         "growth", "ExecuteStream beside it|ratio; ExecuteStream beside it; SQLite alone"
     ),
-    "request ids": _by_place(
-        "request-ids", "time-ordered; random; random|ratio; time-ordered, on disk; random, on disk"
-    ),
+    "request ids": _by_place("request-ids", "time-ordered; random; random|ratio"),
     "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
     "changes of policies": _beside("walks"),
     "what bounds it": _by_series("profile"),
