@@ -11,13 +11,13 @@ STOCKS_SCANNED: Final = 20_000
 """Stocks scanned for one page."""
 
 RESERVATIONS_SCANNED: Final = 10_000
-"""Reservations scanned for one page."""
+"""Reservations, or events of the stocks that are named, scanned for one page."""
 
 RESERVATION_SOURCES: Final = 100
-"""Stocks whose reservations are found by index; with more, all reservations are scanned."""
+"""Stocks whose reservations are found by stock; with more, all reservations are scanned."""
 
 LINES_SCANNED: Final = 10_000
-"""Lines scanned for one page of promises at risk."""
+"""Lines, or events of their stocks, scanned for one page of promises at risk."""
 
 STORES_SCANNED: Final = 10_000
 """Stores of the catalogue scanned for one page."""
