@@ -114,7 +114,12 @@ class Transaction(Protocol):
     def replay(self, position: int) -> Outcome:
         """Return the original answer to the command whose first event is at *position*."""
 
-    def pending(self) -> Pending: ...
+    def pending(self) -> Pending:
+        """Return the work that the log calls for.
+
+        After `write` it may be a bound: it may name work that is done, and lacks none. Remote
+        storage would need a round trip for an exact answer, which the next transaction has.
+        """
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         """Return subjects that are overdue at *now*, oldest first, of all streams or of one."""

@@ -17,12 +17,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
-SERVER: Final = "INVENTORY_TEST_POSTGRES"
+SERVER: Final = "TEST_POSTGRES"
 """The variable with the URL of a server to use, such as `postgresql:///inventory`."""
 
 MISSING: Final = "PostgreSQL is not installed: tests/README.md says how to get it"
 
-VERSION: Final = "INVENTORY_TEST_POSTGRES_VERSION"
+VERSION: Final = "TEST_POSTGRES_VERSION"
 """The variable with the version to start: `15` is Debian's, `18` that of the wheel."""
 
 _SETTINGS: Final = (

@@ -20,7 +20,8 @@ def find_folded(
     """Yield the *keys* that have a history, each with its stream number and newest state."""
     for key in keys:
         if (stream := log.find_stream(connection, key)) is not None:
-            yield key, stream, _fold(connection, key, stream, log.read_head(connection))
+            version = log.version_at(connection, stream, log.read_head(connection))
+            yield key, stream, _fold(connection, key, stream, version)
 
 
 def newest(connection: apsw.Connection, key: Key) -> Reading[State | None]:
