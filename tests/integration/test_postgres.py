@@ -17,6 +17,7 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import Never
+from inventory_grpc.infrastructure.postgres import server
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.store import open_store
 from inventory_grpc.settings import BadSetting, Settings
@@ -110,6 +111,20 @@ async def test_a_log_that_ends_before_what_was_seen_is_refused(store: Store, url
         assert caught.value.fault is Fault.DAMAGED
 
 
+async def test_the_end_that_was_only_followed_is_seen_too(store: Store, url: str) -> None:
+    """Followers have got it, so a failover that lost it must not go on from before it."""
+    await answer(store, add(5))
+    async with open_store(Settings(database=url), NOON) as opened:
+        follower = player(Store(opened.storage, opened.log, opened.views), ManualClock()).writer
+        await follower.start()
+        await answer(store, add(1))
+        await follower.catch_up()
+        execute(url, "DELETE FROM events WHERE position = 2")
+        with pytest.raises(StorageError) as caught:
+            await follower.answer([Submission.of(add(1))])
+        assert caught.value.fault is Fault.DAMAGED
+
+
 async def test_a_second_start_finds_the_log(url: str) -> None:
     settings = Settings(database=url)
     async with open_store(settings, NOON) as first, open_store(settings, NOON) as second:
@@ -173,3 +188,30 @@ async def verified(url: str) -> "subprocess.CompletedProcess[str]":
     return await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "variables", "mode"),
+    [
+        ({}, {}, {"sslmode": "prefer"}),
+        ({"host": "/run/postgresql"}, {}, {"sslmode": "prefer"}),
+        ({"host": "db.example.com"}, {}, {"sslmode": "verify-full"}),
+        ({"host": "localhost,db.example.com"}, {}, {"sslmode": "verify-full"}),
+        ({"hostaddr": "192.0.2.1"}, {}, {"sslmode": "verify-full"}),
+        ({}, {"PGHOST": "db.example.com"}, {"sslmode": "verify-full"}),
+        ({"sslmode": "require"}, {}, {}),
+        ({}, {"PGHOST": "db.example.com", "PGSSLMODE": "verify-ca"}, {}),
+        ({"service": "inventory"}, {}, {}),
+    ],
+)
+def test_beyond_this_machine_tls_is_verified_unless_a_mode_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+    named: dict[str, str],
+    variables: dict[str, str],
+    mode: dict[str, str],
+) -> None:
+    for name in ("PGHOST", "PGHOSTADDR", "PGSSLMODE", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert server._default_sslmode(named) == mode

@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,7 +66,7 @@ class Server:
             self.url,
             autocommit=True,
             options=" ".join(options),
-            sslmode=str(named.get("sslmode", _default_sslmode(str(named.get("host", ""))))),
+            **_default_sslmode(named),
             connect_timeout=CONNECT_SECONDS,
             keepalives_idle=5,
             keepalives_interval=2,
@@ -74,13 +76,22 @@ class Server:
         )
 
 
-def _default_sslmode(hosts: str) -> str:
-    """Return the mode for a URL that names none: libpq would fall back to plain text silently."""
+def _default_sslmode(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mode if nothing names one: libpq would fall back to plain text silently.
+
+    The URL, the environment or a service may name it, and the server.
+    """
+
+    def value(name: str, variable: str) -> str:
+        return str(named.get(name) or os.environ.get(variable, ""))
+
+    if value("sslmode", "PGSSLMODE") or value("service", "PGSERVICE"):
+        return {}
+    hosts = [*value("host", "PGHOST").split(","), *value("hostaddr", "PGHOSTADDR").split(",")]
     is_local = all(
-        host.startswith(("/", "@", "127.")) or host in {"", "localhost", "::1"}
-        for host in hosts.split(",")
+        host.startswith(("/", "@", "127.")) or host in {"", "localhost", "::1"} for host in hosts
     )
-    return "prefer" if is_local else "verify-full"
+    return {"sslmode": "prefer" if is_local else "verify-full"}
 
 
 def lock_key(log_id: str) -> int:

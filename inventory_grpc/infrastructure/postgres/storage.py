@@ -171,7 +171,9 @@ class PostgresStorage:
                 transaction = PostgresTransaction(
                     wire, self.log_id, self._numbers, begun, writable=False
                 )
-                return work(transaction)
+                result = work(transaction)
+            self._known = transaction.tail  # followers have seen it, so it may not be lost either
+            return result
         finally:
             self._roll_back(wire)
 
