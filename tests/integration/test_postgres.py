@@ -17,7 +17,7 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.values import Never
-from inventory_grpc.infrastructure.postgres import server
+from inventory_grpc.infrastructure.postgres import numbers, server
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.store import open_store
 from inventory_grpc.settings import BadSetting, Settings
@@ -25,7 +25,17 @@ from tests.support import postgres
 from tests.support.clock import ManualClock
 from tests.support.histories import player
 from tests.support.stores import Store
-from tests.support.world import KETTLES, NOON, add, commit, extend, release, reserve
+from tests.support.world import (
+    KETTLES,
+    NOON,
+    PORTO_KETTLES,
+    TOASTERS,
+    add,
+    commit,
+    extend,
+    release,
+    reserve,
+)
 
 
 @pytest.fixture
@@ -188,6 +198,21 @@ async def verified(url: str) -> "subprocess.CompletedProcess[str]":
     return await asyncio.to_thread(
         subprocess.run, command, capture_output=True, text=True, check=False
     )
+
+
+async def test_a_number_that_a_batch_needs_is_not_evicted_by_another_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "KNOWN_STREAMS", 2)
+    async with open_store(Settings(database=url), NOON) as opened:
+        store = Store(opened.storage, opened.log, opened.views)
+        writer = player(store, ManualClock()).writer
+        await writer.start()
+        for stock_id in (TOASTERS, KETTLES, PORTO_KETTLES):
+            await writer.answer([Submission.of(add(1, stock_id))])
+        both = [Submission.of(add(1, stock_id)) for stock_id in (KETTLES, TOASTERS)]
+        for outcome in await writer.answer(both):
+            assert isinstance(outcome, Outcome)
 
 
 @pytest.mark.parametrize(

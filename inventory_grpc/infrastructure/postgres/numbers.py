@@ -38,18 +38,19 @@ class Numbers:
     def look_up(self, wire: Wire, events: Sequence[Event], new: Container[Key]) -> None:
         """Cache the numbers of the streams and subjects of *events*, if they have one.
 
-        The *new* subjects are known to have none.
+        The *new* subjects are known to have none. No number of these events is evicted by another
+        one: a batch has fewer of them than the caches.
         """
         begun = {event.key for event in events if event.version == 1}
-        streams = dict.fromkeys(event.key for event in events if event.key not in self.streams)
+        streams = dict.fromkeys(event.key for event in events)
         subjects = dict.fromkeys(event.fact.subject for event in events)
         self._look_up(
             wire,
-            [key for key in streams if key not in begun],
+            [key for key in _unknown(self.streams, streams) if key not in begun],
             [
                 key
-                for key in subjects
-                if key is not None and key not in self.subjects and key not in new
+                for key in _unknown(self.subjects, subjects)
+                if key is not None and key not in new
             ],
         )
 
@@ -64,6 +65,17 @@ class Numbers:
         """Evict all numbers, after the connection was opened again."""
         self.streams.clear()
         self.subjects.clear()
+
+
+def _unknown(known: Recent[Key, int], keys: Collection[Key]) -> Sequence[Key]:
+    """Return those of *keys* without a cached number, and make the others the last to go."""
+    unknown = []
+    for key in keys:
+        if key in known:
+            known.move_to_end(key)
+        else:
+            unknown.append(key)
+    return unknown
 
 
 def _ask(statement: Statement, keys: Collection[Key]) -> Bound:
