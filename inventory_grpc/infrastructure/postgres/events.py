@@ -23,6 +23,11 @@ _STREAM: Final = Statement(
 _AFTER: Final = Statement(
     "SELECT event FROM events WHERE position > $position::int8 ORDER BY position LIMIT $limit::int8"
 )
+_OF_COMMAND: Final = Statement(
+    "SELECT event FROM events WHERE position >= $first::int8 AND position < coalesce("
+    "(SELECT position FROM events WHERE position > $first::int8 AND ordinal = 0 "
+    "ORDER BY position LIMIT 1), $first::int8 + $most::int8) ORDER BY position"
+)
 _AT: Final = Statement("SELECT event FROM events WHERE position = $position::int8")
 _OF_SUBJECT: Final = Statement(
     "SELECT event FROM events WHERE subject = $subject::int8 AND position > $after::int8 "
@@ -104,12 +109,7 @@ def event_at(wire: Wire, position: int) -> Event | None:
 
 def events_of_command(wire: Wire, position: int) -> Sequence[Event]:
     """Return the events of the command whose first is at *position*."""
-    events: list[Event] = []
-    for event in events_after(wire, position - 1, MAX_COMMAND_EVENTS):
-        if event.command_position != position:
-            break
-        events.append(event)
-    return events
+    return _decoded(wire.query(_OF_COMMAND, first=position, most=MAX_COMMAND_EVENTS))
 
 
 def events_of_subject(wire: Wire, subject: int, after: int, upto: int) -> Sequence[Event]:
