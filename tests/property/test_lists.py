@@ -26,13 +26,7 @@ from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.reservation import Reservation, ReservationState
 from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import ProductId, ReservationId, StoreId
-from inventory_grpc.infrastructure.read_models import (
-    at_risk,
-    policies,
-    reservation_reads,
-    stock_lists,
-)
-from inventory_grpc.infrastructure.sqlite import event_search
+from inventory_grpc.infrastructure.rows import bounds
 from tests.support.any_command import STOCKS
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
@@ -40,7 +34,13 @@ from tests.support.histories import Step, assert_reached, histories, player
 from tests.support.stores import Store, in_memory, open_sqlite
 from tests.support.world import count
 
-SCANS = (at_risk, policies, reservation_reads, stock_lists, event_search)
+SCANNED = (
+    "EVENTS_SCANNED",
+    "LINES_SCANNED",
+    "POLICIES_SCANNED",
+    "RESERVATIONS_SCANNED",
+    "STOCKS_SCANNED",
+)
 PRODUCTS = [ProductId("kettle"), ProductId("toaster")]
 STORES = [StoreId("lisbon"), StoreId("porto")]
 NAMES = [ReservationId(name) for name in ("r1", "waits", "vip")]
@@ -159,8 +159,8 @@ async def played(history: list[Step], chance: Chance, *stores: Store) -> None:
 
 async def compare(stores: Sequence[Store], chance: Chance, reached: Counter[str]) -> None:
     """See that all *stores* give the same lists, however much is scanned for each page."""
-    for module in SCANS:
-        patch.object(module, "MAX_SCANNED", chance.one(1, 7, 10_000)).start()
+    for name in SCANNED:
+        patch.object(bounds, name, chance.one(1, 7, 10_000)).start()
     for query in chance.lists():
         first, *others = [await listed(store, query) for store in stores]
         assert others == [first], query
