@@ -39,7 +39,13 @@ class QuickRun:
         reporter.write_line(last_line(self._not_run, skipped))
 
     def _is_slow(self, item: pytest.Item) -> bool:
-        return any(covers(name, item.nodeid) for name in self._slow)
+        return is_repeated(item.nodeid) or any(covers(name, item.nodeid) for name in self._slow)
+
+
+def is_repeated(nodeid: str) -> bool:
+    """Return whether a test is one of SQLite's again, on PostgreSQL, and not of the contract."""
+    path, _, name = nodeid.partition("::")
+    return "postgres" in name.partition("[")[2] and not path.startswith("tests/contract/")
 
 
 def last_line(not_run: "Counter[str]", skipped: int) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.slow import SLOW
-from tests.support.quick_run import ADVICE, QuickRun
+from tests.support.quick_run import ADVICE, QuickRun, is_repeated
 
 pytest_plugins = ["pytester"]
 
@@ -66,3 +66,17 @@ def test_every_slow_test_exists() -> None:
             for node in ast.walk(tree)
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         }, name
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "repeated"),
+    [
+        ("tests/contract/test_due.py::test_extending[postgres]", False),
+        ("tests/e2e/test_bulk.py::test_order[postgres]", True),
+        ("tests/e2e/test_bulk.py::test_order[postgres-1]", True),
+        ("tests/e2e/test_bulk.py::test_order[sqlite]", False),
+        ("tests/integration/test_postgres.py::test_a_second_start", False),
+    ],
+)
+def test_what_sqlite_has_shown_is_not_repeated_on_postgresql(nodeid: str, repeated: bool) -> None:  # noqa: FBT001  a parameter
+    assert is_repeated(nodeid) == repeated
