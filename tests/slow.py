@@ -28,6 +28,8 @@ _MANY_PROCESSES: Final = (
 _LARGE_FILES: Final = (
     "tests/integration/test_bench_in_process.py",
     "tests/integration/test_many_due.py",
+    "tests/integration/test_postgres.py",
+    "tests/integration/test_postgres_cut_off.py",
     "tests/integration/test_wide_expiry.py",
     "tests/robustness/test_killed_upgrade.py",
 )
@@ -43,6 +45,8 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_full_disk.py",
     "tests/robustness/test_fuzz.py",
     "tests/robustness/test_killed.py",
+    "tests/robustness/test_killed_fills.py",
+    "tests/robustness/test_killed_walk.py",
     "tests/robustness/test_one_order.py",
     "tests/robustness/test_overload.py",
     "tests/robustness/test_power_cut.py",
@@ -70,6 +74,10 @@ _LONG_WAITS: Final = (
     "tests/robustness/test_http2_floods.py",
     "tests/robustness/test_log_forging.py",
     "tests/robustness/test_log_without_reader.py",
+    (
+        "tests/e2e/test_bulk.py::"
+        "test_of_who_reads_nothing_little_is_taken_in_and_who_reads_late_misses_nothing"
+    ),
     "tests/robustness/test_raw_http2.py",
     "tests/robustness/test_stalled_readers.py",
     "tests/robustness/test_sync_before_answer.py",

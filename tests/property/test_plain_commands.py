@@ -91,5 +91,4 @@ def test_plain_commands_are_recorded_and_answered_as_decided() -> None:
     assert_reached(
         reached,
         *(f"{kind}: {way}" for kind in ("AddStock", "RemoveStock") for way in ("plain", "decided")),
-        least=20,
     )

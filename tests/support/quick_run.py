@@ -11,6 +11,8 @@ from tests.support.skip_list import covers
 
 ADVICE: Final = "`make test-all` runs everything."
 
+_ALSO_ON_POSTGRESQL: Final = "tests/contract/test_transaction.py"
+
 
 class QuickRun:
     """A pytest plugin that deselects the slow tests and counts them by directory.
@@ -43,9 +45,12 @@ class QuickRun:
 
 
 def is_repeated(nodeid: str) -> bool:
-    """Return whether a test is one of SQLite's again, on PostgreSQL, and not of the contract."""
+    """Return whether a test is one of SQLite's again, on PostgreSQL.
+
+    One file stays: without PostgreSQL it is skipped, and says how to have it.
+    """
     path, _, name = nodeid.partition("::")
-    return "postgres" in name.partition("[")[2] and not path.startswith("tests/contract/")
+    return "postgres" in name.partition("[")[2] and path != _ALSO_ON_POSTGRESQL
 
 
 def last_line(not_run: "Counter[str]", skipped: int) -> str:

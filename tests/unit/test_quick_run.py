@@ -71,7 +71,8 @@ def test_every_slow_test_exists() -> None:
 @pytest.mark.parametrize(
     ("nodeid", "repeated"),
     [
-        ("tests/contract/test_due.py::test_extending[postgres]", False),
+        ("tests/contract/test_transaction.py::test_extending[postgres]", False),
+        ("tests/contract/test_due.py::test_extending[postgres]", True),
         ("tests/e2e/test_bulk.py::test_order[postgres]", True),
         ("tests/e2e/test_bulk.py::test_order[postgres-1]", True),
         ("tests/e2e/test_bulk.py::test_order[sqlite]", False),
