@@ -30,6 +30,7 @@ _LARGE_FILES: Final = (
     "tests/integration/test_many_due.py",
     "tests/integration/test_postgres.py",
     "tests/integration/test_postgres_cut_off.py",
+    "tests/integration/test_verify_postgres.py",
     "tests/integration/test_wide_expiry.py",
     "tests/robustness/test_killed_upgrade.py",
 )

@@ -7,10 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.backup import back_up, nothing_to_check
 from inventory_grpc.infrastructure.sqlite.backup_series import BackupSeries, Removal
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc.server.logs import printable
 from inventory_grpc.server.progress import progress_bar

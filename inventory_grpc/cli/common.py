@@ -18,11 +18,11 @@ from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.file_aliases import check_aliases
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.opening import InUse
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.server.environment import load
 from inventory_grpc.server.logs import printable

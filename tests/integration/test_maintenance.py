@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite import backup, opening
 from inventory_grpc.infrastructure.sqlite.backup import back_up
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import InUse, rebuild_alone
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.verify import verify
 from tests.support.opened import Opened, change, checked, events, hash_of, opened, stored, table_of
 from tests.support.world import KETTLES, TOASTERS, add, commit, count, release, reserve

@@ -16,12 +16,12 @@ from inventory_grpc.application.ports import StorageError
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite import opening, schema
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.high_water import mark_of
 from inventory_grpc.infrastructure.sqlite.log_row import row_of_file
 from inventory_grpc.infrastructure.sqlite.opening import InUse, prepare, rebuild_alone
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs, check_header
 from tests.support.format_1 import KEPT, no_alerts, to_format_1, unpack
 from tests.support.opened import change, checked, hash_of, opened, rows, stored, table_of

@@ -22,10 +22,10 @@ from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from inventory_grpc.application.ports import StorageError
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.opening import prepare
 from inventory_grpc.infrastructure.sqlite.readers import Readers
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.verify import verify

@@ -39,9 +39,26 @@ def prepare(server: Server, now: Instant, *, create: bool) -> None:
         with _created_by_one(connection):
             if not _exists(connection):
                 if not create:
-                    raise Unusable(f"there is no inventory database at {server.url}")
+                    raise _missing(server)
                 _create(connection, now)
         _check_format(connection)
+
+
+def check_log(server: Server) -> None:
+    """Check that there is a log of this program's format.
+
+    Raises:
+        Unusable: there is none.
+        StorageError: the server cannot be reached.
+    """
+    with storage_errors(), closing(server.connect({})) as connection:
+        if not _exists(connection):
+            raise _missing(server)
+        _check_format(connection)
+
+
+def _missing(server: Server) -> Unusable:
+    return Unusable(f"there is no inventory database at {server.url}")
 
 
 def _check_server(connection: psycopg.Connection[Any], server: Server) -> None:

@@ -6,8 +6,7 @@ from typing import Final
 import apsw
 
 from inventory_grpc.application.outcomes import State
-from inventory_grpc.domain.registry import SUBJECTS
-from inventory_grpc.infrastructure.codec import UNREADABLE
+from inventory_grpc.infrastructure.log import findings
 from inventory_grpc.infrastructure.log.states_json import dump_state, load_state
 from inventory_grpc.infrastructure.read_models.read_model import ReadModel
 from inventory_grpc.infrastructure.sqlite.events import events_of_subject
@@ -42,19 +41,8 @@ def _check(connection: apsw.Connection) -> Iterator[str]:
     for subject, position, text in connection.execute(
         "SELECT subject, position, state FROM subject_snapshots"
     ):
-        if text != _fold(connection, subject, position):
-            yield f"subject_snapshots: {subject} differs from the log"
-
-
-def _fold(connection: apsw.Connection, subject: int, upto: int) -> str:
-    try:
-        events = list(events_of_subject(connection, subject, 0, upto))
-    except UNREADABLE:
-        return ""
-    if not events:
-        return ""
-    state = SUBJECTS[type(events[0].fact.subject)]
-    return dump_state(state.begin(events[0]).evolve(events))
+        events = events_of_subject(connection, subject, 0, position)
+        yield from findings.of_snapshot(subject, text, events)
 
 
 READ_MODEL: Final[ReadModel] = ReadModel(_DDL, check=_check)

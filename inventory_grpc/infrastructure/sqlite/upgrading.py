@@ -16,10 +16,11 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.store import Progress
 from inventory_grpc.infrastructure.codec import UNREADABLE, decode
 from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, kind_and_name
+from inventory_grpc.infrastructure.log.replay import LogInconsistent
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
-from inventory_grpc.infrastructure.sqlite.replay import LogInconsistent, rebuild
+from inventory_grpc.infrastructure.sqlite.replay import rebuild
 
 _log = logging.getLogger(__name__)
 

@@ -4,13 +4,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
 import apsw
 
-from inventory_grpc.domain.event import Event
 from inventory_grpc.infrastructure import read_models
-from inventory_grpc.infrastructure.codec import UNREADABLE, decode
+from inventory_grpc.infrastructure.log import findings
+from inventory_grpc.infrastructure.log.findings import SHOWN
+from inventory_grpc.infrastructure.log.replay import Progress, play
 from inventory_grpc.infrastructure.read_models import READ_MODELS
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
@@ -18,10 +18,7 @@ from inventory_grpc.infrastructure.sqlite.connection import Database, one_state
 from inventory_grpc.infrastructure.sqlite.events import broken_links, read_head
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
 from inventory_grpc.infrastructure.sqlite.read_only_files import readable
-from inventory_grpc.infrastructure.sqlite.replay import PAGE, Progress, pages, play
-
-SHOWN: Final = 20
-"""The most differences reported for each table."""
+from inventory_grpc.infrastructure.sqlite.replay import PAGE, SqliteTarget, pages
 
 
 def verify(database: Database, progress: Progress) -> Iterator[str]:
@@ -75,7 +72,7 @@ def _links(source: apsw.Connection, upto: int, after: int = 0) -> Iterator[str]:
     while after < upto:
         end = min(after + PAGE, upto)
         for position in broken_links(source, after, end):
-            yield f"event {position}: is missing, or breaks the hash chain"
+            yield findings.broken_link(position)
         after = end
 
 
@@ -84,9 +81,9 @@ def _played(
 ) -> Iterator[str]:
     with fresh:
         try:
-            yield from play(pages(source, after, upto), fresh, progress)
+            yield from play(pages(source, after, upto), SqliteTarget(fresh), progress)
         except apsw.ConstraintError as error:
-            yield f"the log cannot be replayed to its end: {error}"
+            yield findings.not_to_be_replayed(error)
 
 
 def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
@@ -96,7 +93,7 @@ def _differences(source: apsw.Connection, table: str) -> Iterator[str]:
             f"SELECT * FROM {one}.{table} EXCEPT SELECT * FROM {other}.{table} LIMIT {SHOWN}"  # noqa: S608  our own tables
         )
         for row in rows:
-            yield f"{table}: {word} row {row}"
+            yield findings.unlike(table, word, row)
 
 
 def _names(source: apsw.Connection, number: str) -> Iterator[str]:
@@ -105,7 +102,7 @@ def _names(source: apsw.Connection, number: str) -> Iterator[str]:
         f"SELECT named.* FROM {number}s AS named LEFT JOIN events ON position = named.{number} "  # noqa: S608  our own tables
         f"WHERE events.{number} IS NOT named.{number} LIMIT {SHOWN}"
     ):
-        yield f"{number}s: no event begins {row}"
+        yield findings.without_event(f"{number}s", row)
 
 
 def _walks(source: apsw.Connection) -> Iterator[str]:
@@ -116,29 +113,16 @@ def _walks(source: apsw.Connection) -> Iterator[str]:
         "WHERE (streams.kind, streams.name) IS NOT (unsettled.kind, unsettled.name) LIMIT ?",
         (SHOWN,),
     ):
-        yield f"unsettled: no event begins {row}"
-
-
-def _read(data: bytes | None) -> Event | None:
-    try:
-        return decode(data) if data else None
-    except UNREADABLE:
-        return None  # the replay reports it
+        yield findings.without_event("unsettled", row)
 
 
 def _requests(source: apsw.Connection) -> Iterator[str]:
     """Yield the remembered requests that point to the events of another request."""
-    for actor, request_id, position, data in source.execute(
+    for row in source.execute(
         "SELECT actor, request_id, requests.position, event FROM requests "
         "LEFT JOIN events USING (position) WHERE outcome IS NULL"
     ):
-        event = _read(data)
-        if event is None or (event.cause.actor, event.cause.request_id, event.command_position) != (
-            actor,
-            request_id,
-            position,
-        ):
-            yield f"requests: {request_id} is not the request of event {position}"
+        yield from findings.of_request(*row)
 
 
 def _pages(source: apsw.Connection) -> Iterator[str]:
