@@ -87,11 +87,17 @@ class Transaction(Protocol):
 
     def head(self) -> Head: ...
 
-    def kept_time(self) -> KeptTime | None:
-        """Return the time that any process stored last."""
+    def time(self) -> Instant | KeptTime | None:
+        """Return the time of storage, if it has a clock, read after the lock was taken.
+
+        Storage without one is on one machine; it returns what any process stored last, or None.
+        """
 
     def keep_time(self, time: KeptTime) -> None:
-        """Store *time* in place of the last one; a read-only transaction does nothing."""
+        """Store *time* in place of the last one.
+
+        A read-only transaction does nothing, and neither does storage with a clock.
+        """
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         """Return the next *limit* events, in order."""

@@ -16,7 +16,9 @@ from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.book import Command
-from inventory_grpc.domain.values import Never
+from inventory_grpc.domain.levels import Levels
+from inventory_grpc.domain.values import Instant, Never, Span, Ttl
+from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres import numbers, server
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.store import open_store
@@ -24,9 +26,11 @@ from inventory_grpc.settings import BadSetting, Settings
 from tests.support import postgres
 from tests.support.clock import ManualClock
 from tests.support.histories import player
+from tests.support.opened import events, opened
 from tests.support.stores import Store
 from tests.support.world import (
     KETTLES,
+    MINUTE,
     NOON,
     PORTO_KETTLES,
     TOASTERS,
@@ -240,3 +244,25 @@ def test_beyond_this_machine_tls_is_verified_unless_a_mode_is_named(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert server._default_sslmode(named) == mode
+
+
+async def test_a_hold_ends_by_the_clock_of_the_server_and_not_by_that_of_a_fast_machine(
+    url: str,
+) -> None:
+    def fast() -> Instant:
+        return Instant(clocks.wall() + 24 * 60 * MINUTE)
+
+    async with (
+        opened(url) as right,
+        opened(url, wall=fast, boot=lambda: "another machine") as ahead,
+    ):
+        await right.record(add(9))
+        await ahead.record(reserve(2, "long", expiration=Ttl(Span(60 * MINUTE))))
+        await right.record(reserve(3, "short", expiration=Ttl(Span(100_000))))
+        await right.until(4)
+        await ahead.record(add(1))
+        assert (await right.levels(min_position=5)) == Levels(10, 2)
+        assert ahead.parts.clock.difference() > 23 * 60 * MINUTE
+    times = [event.record_time.ToMicroseconds() for event in events(url)]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < MINUTE

@@ -179,7 +179,7 @@ async def test_whoever_only_reads_keeps_no_time_and_waits_for_no_writer(path: Pa
     async with open_sqlite(path.parent) as store:
         with nobody_else_writes(path):
             await store.storage.observe(lambda transaction: transaction.keep_time(KeptTime("b", 1)))
-        assert await store.storage.observe(lambda transaction: transaction.kept_time()) is None
+        assert await store.storage.observe(lambda transaction: transaction.time()) is None
 
 
 def _clock(*options: str) -> tuple[int, str]:

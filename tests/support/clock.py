@@ -1,6 +1,9 @@
 """A clock that a test advances."""
 
+from copy import copy
+
 from inventory_grpc.application.ledger.clock import LogClock
+from inventory_grpc.application.ports import Transaction
 from inventory_grpc.domain.values import Instant
 from tests.support.world import NOON
 
@@ -35,7 +38,20 @@ class ManualClock:
     def log_clock(self) -> LogClock:
         return LogClock(self.wall, self.monotonic, self.boot)
 
+    def over_any_storage(self) -> LogClock:
+        """Return a clock of the log that is in the hands of the test even on a server."""
+        return _WithoutServer(self.wall, self.monotonic, self.boot)
+
     def reboot(self, boot: str) -> None:
         """Have the machine started anew."""
         self._monotonic = 0
         self.boot = boot
+
+
+class _WithoutServer(LogClock):
+    def read(self, transaction: Transaction, floor: Instant) -> Instant:
+        transaction = copy(transaction)
+        time = transaction.time
+        if isinstance(time(), Instant):
+            transaction.time = lambda: None  # type: ignore[method-assign]
+        return super().read(transaction, floor)

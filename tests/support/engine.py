@@ -116,7 +116,7 @@ def assemble(
         store.storage,
         bus,
         head,
-        clock.log_clock(),
+        clock.over_any_storage(),
         breaker,
         states=states,
         remember_seconds=remember_seconds,

@@ -212,7 +212,7 @@ def player(
         store.storage,
         InProcessBus(),
         Head(),
-        clock.log_clock(),
+        clock.over_any_storage(),
         states,
         needs_catalogue=needs_catalogue,
     )

@@ -65,7 +65,7 @@ def doing(
     def drive_it(transaction: Transaction) -> Batch:
         states = States()
         states.restart(transaction.head().position)
-        log_clock = (clock or ManualClock()).log_clock()
+        log_clock = (clock or ManualClock()).over_any_storage()
         return drive(transaction, states, log_clock, work).batch
 
     return drive_it

@@ -15,7 +15,6 @@ from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.counts import Work
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.domain.values import Instant
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ class Upkeep:
         if pending.walks:
             seconds = min(seconds, max(until_step, self._walk_at - _monotonic()))
         if pending.expiry is not None:
-            until_expiry = (pending.expiry - self._clock.now()) / 1e6
+            until_expiry = self._clock.micros_until(pending.expiry) / 1e6
             seconds = min(seconds, max(until_expiry, until_step))
         return max(0.0, seconds)
 
@@ -141,8 +140,8 @@ class Upkeep:
         self._forget_at = begun + FORGET_EVERY_SECONDS
 
         async def forget_old() -> None:
-            before = Instant(self._clock.now() - self._remember_micros)
-            if await self._writer.forget(before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:
+            forgotten = await self._writer.forget(self._remember_micros, FORGOTTEN_AT_ONCE)
+            if forgotten == FORGOTTEN_AT_ONCE:
                 self._forget_at = begun  # there may be more
 
         await self._in_background(forget_old(), Work.FORGETTING)

@@ -100,9 +100,17 @@ class Writer:
         """Do one step of the walks of changed terms."""
         await self._transact(Batch.walk)
 
-    async def forget(self, before: Instant, limit: int) -> int:
-        """Delete up to *limit* requests answered before a time; return their number."""
-        return await self._storage.transact(lambda transaction: transaction.forget(before, limit))
+    async def forget(self, age: int, limit: int) -> int:
+        """Delete up to *limit* requests that are older than *age*; return their number.
+
+        The time is read again for it, so an idle server stays at that of its storage.
+        """
+
+        def forget(transaction: Transaction) -> int:
+            now = self._clock.read(transaction, transaction.head().record_time)
+            return transaction.forget(Instant(now - age), limit)
+
+        return await self._storage.transact(forget)
 
     async def _transact(
         self, work: Work, prefetched: Prefetch | None = None, times: BatchTimes | None = None

@@ -36,11 +36,13 @@ NEWS: Final = Statement(
     "SELECT position, hash, event FROM events WHERE position >= $known::int8 "
     "ORDER BY position LIMIT $limit::int8"
 )
+# The time is that of when it is executed, after the lock.
 PENDING: Final = Statement(
     f"SELECT ({EARLIEST_EXPIRY}), "
     "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
     "EXISTS (SELECT 1 FROM unsettled), "
-    f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}"
+    f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}, "
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
 )
 _ANSWERED: Final = Statement(
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
@@ -142,7 +144,7 @@ class Begun:
         """The events after the known end of the log, up to `MOST_NEWS`."""
         self.first_news = known.position + 1
         self.tail = tail_of(next(results), log_id)
-        self.pending = _pending(next(results))
+        self.pending, self.time = _pending(next(results))
         self.reads = Reads()
         self.reads.note(needs, results)
 
@@ -164,6 +166,8 @@ def check_known(rows: Sequence[Row], known: Tail) -> list[bytes]:
     return [event for _, _, event in rows]
 
 
-def _pending(rows: Sequence[Row]) -> Pending:
-    [(expiry, fills, walks, has_terms)] = rows
-    return Pending(None if expiry is None else Instant(expiry), fills, walks, has_terms)
+def _pending(rows: Sequence[Row]) -> tuple[Pending, Instant]:
+    """Return the work that the log calls for, and the time of the server."""
+    [(expiry, fills, walks, has_terms, time)] = rows
+    pending = Pending(None if expiry is None else Instant(expiry), fills, walks, has_terms)
+    return pending, Instant(time)

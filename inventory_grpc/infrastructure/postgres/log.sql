@@ -70,10 +70,3 @@ CREATE TABLE requests (
   PRIMARY KEY (actor, request_id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX requests_by_time ON requests (record_time, position);
-
--- The offset of the log's clock from the time since boot, see kept_time.py of SQLite.
-CREATE TABLE clock (
-  one   int2 PRIMARY KEY CHECK (one = 1),
-  boot  text NOT NULL,
-  shift int8 NOT NULL
-);

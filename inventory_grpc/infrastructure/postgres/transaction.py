@@ -73,11 +73,6 @@ _FORGET: Final = Statement(
     "ORDER BY record_time, position LIMIT $limit::int8) RETURNING 1) "
     "SELECT count(*) FROM forgotten"
 )
-_KEPT_TIME: Final = Statement("SELECT boot, shift FROM clock")
-_KEEP_TIME: Final = Statement(
-    "INSERT INTO clock (one, boot, shift) VALUES (1, $boot::text, $shift::int8) "
-    "ON CONFLICT (one) DO UPDATE SET boot = excluded.boot, shift = excluded.shift"
-)
 
 
 class PostgresTransaction:
@@ -123,13 +118,11 @@ class PostgresTransaction:
         """Cache the new numbers of streams and subjects, after the commit."""
         self._numbering.keep()
 
-    def kept_time(self) -> KeptTime | None:
-        rows = self._current().query(_KEPT_TIME)
-        return KeptTime(*rows[0]) if rows else None
+    def time(self) -> Instant:
+        return self._begun.time
 
     def keep_time(self, time: KeptTime) -> None:
-        if self._writable:
-            self._aside.append(_KEEP_TIME.bind(boot=time.boot, shift=time.offset))
+        """Do nothing: the server has a clock."""
 
     def events_after(self, position: int, limit: int) -> Sequence[Event]:
         news, first = self._begun.news, self._begun.first_news

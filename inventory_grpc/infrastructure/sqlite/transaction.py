@@ -91,7 +91,7 @@ class SqliteTransaction:
         """Cache the new numbers of streams and subjects, after the commit."""
         self._numbering.keep()
 
-    def kept_time(self) -> KeptTime | None:
+    def time(self) -> KeptTime | None:
         return kept_time.read(self._connection)
 
     def keep_time(self, time: KeptTime) -> None:

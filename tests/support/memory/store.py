@@ -137,7 +137,7 @@ class MemoryTransaction:
         head = self._tables.head
         return Head(head, self._tables.time_of(head))
 
-    def kept_time(self) -> KeptTime | None:
+    def time(self) -> Instant | KeptTime | None:
         return self._tables.kept_time
 
     def keep_time(self, time: KeptTime) -> None:

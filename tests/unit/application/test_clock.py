@@ -175,7 +175,7 @@ def test_the_file_is_not_looked_at_once_it_was_found_to_agree(
         raise AssertionError
 
     with monkeypatch.context() as watched:
-        watched.setattr(MemoryTransaction, "kept_time", read)
+        watched.setattr(MemoryTransaction, "time", read)
         assert file.write(clock) == NOON
         clock.reread()
         with pytest.raises(AssertionError):
@@ -238,6 +238,69 @@ async def test_time_that_another_process_has_moved_ahead_is_told_as_that(
         await settle()
     assert "moved ahead by 60.000 s" in told(1)
     assert "stepped" not in told(1)
+
+
+class OfServer(MemoryTransaction):
+    """A transaction on storage that has a clock."""
+
+    def __init__(self, time: Instant) -> None:
+        super().__init__(Tables("memory"))
+        self._time = time
+
+    def time(self) -> Instant:
+        return self._time
+
+    def keep_time(self, time: KeptTime) -> None:
+        raise AssertionError(time)
+
+
+@pytest.mark.parametrize("boot", ["first", ""])
+def test_the_time_of_storage_is_taken_at_each_transaction_and_carried_on(boot: str) -> None:
+    wall = ManualClock(boot=boot)
+    clock = wall.log_clock()
+    for _ in range(3):
+        assert clock.read(OfServer(later(DAY)), LONG_AGO) == later(DAY)
+        assert (clock.now(), clock.difference()) == (later(DAY), wall.wall() - later(DAY))
+        wall.go_on(SECOND)
+        assert clock.now() == later(DAY + SECOND)
+        assert clock.micros_until(later(DAY + MINUTE)) == MINUTE - SECOND
+
+
+def test_time_stands_still_until_a_clock_of_storage_that_was_set_back_is_where_it_was(
+    wall: ManualClock,
+) -> None:
+    clock = wall.log_clock()
+    assert clock.read(OfServer(NOON), LONG_AGO) == NOON
+    assert clock.read(OfServer(later(-MINUTE)), NOON) == NOON
+    wall.go_on(MINUTE // 2)
+    assert clock.now() == NOON
+    assert clock.micros_until(later(1)) == MINUTE // 2 + 1, "there is nothing to do until then"
+    wall.go_on(MINUTE)
+    assert clock.now() == later(MINUTE // 2)
+    assert clock.read(OfServer(later(MINUTE // 2)), NOON) == later(MINUTE // 2)
+
+
+async def test_a_clock_of_storage_that_was_set_is_told(
+    wall: ManualClock, told: Callable[[int], str]
+) -> None:
+    clock = wall.log_clock()
+    clock.read(OfServer(NOON), NOON)
+    async with ended(watch_for_steps(clock)):
+        await settle()
+        clock.read(OfServer(later(MINUTE)), NOON)
+        await settle()
+    assert "by 60.000 s, to the time of the database server, whose clock was set" in told(1)
+
+
+async def test_a_clock_of_storage_long_after_the_last_event_is_told(
+    wall: ManualClock, told: Callable[[int], str]
+) -> None:
+    wall.step_wall(3_650 * DAY)
+    clock = wall.log_clock()
+    clock.read(OfServer(wall.wall()), NOON)
+    async with ended(watch_for_steps(clock)):
+        await settle()
+    assert "3,650 days after its last event; if the clock of the database server" in told(1)
 
 
 def test_a_time_namespace_does_not_shift_the_machines_clock() -> None:

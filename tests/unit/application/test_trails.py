@@ -46,7 +46,7 @@ async def answers(store: Store, *submissions: Submission) -> list[Outcome | Refu
         states = States()
         states.restart(transaction.head().position)
         known = prefetch(submissions, states)
-        clock = ManualClock().log_clock()
+        clock = ManualClock().over_any_storage()
         return drive(
             transaction, states, clock, lambda batch: batch.answer_all(submissions), known
         ).batch
