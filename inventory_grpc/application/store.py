@@ -74,6 +74,15 @@ class Footprint(Protocol):
         """Return the space of the disk; None if that cannot be read."""
 
 
+class ReadLog(NamedTuple):
+    """A log that is opened for reading only."""
+
+    log: EventLog
+    changes: Changes
+    was_replaced: Callable[[], bool] | None = None
+    """Whether a file at rest is another one now; None for a log that can grow."""
+
+
 class Store(NamedTuple):
     """The ports of one open log."""
 

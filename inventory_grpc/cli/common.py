@@ -35,7 +35,10 @@ screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False,
 DatabaseOption = Annotated[
     str | None,
     typer.Option(
-        "--database", "-d", help="The database file. [INVENTORY_DATABASE; else inventory.db]"
+        "--database",
+        "-d",
+        help="The database file, or the URL of one in PostgreSQL. "
+        "[INVENTORY_DATABASE; else inventory.db]",
     ),
 ]
 
@@ -47,6 +50,12 @@ def existing(database: str | None) -> Database:
         raise NotOurs(f"there is no database at {path}; name one with --database")
     check_aliases(found.path)
     return found
+
+
+def named(database: str | None) -> Path | str:
+    """Return the path of an existing file, or the URL of a database in PostgreSQL."""
+    place = load(database=database).database
+    return place if isinstance(place, str) else existing(database).path
 
 
 def show(text: str, *, red: str = "") -> None:

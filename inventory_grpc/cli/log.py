@@ -1,4 +1,4 @@
-"""Commands on the database file: print, verify, rebuild, restore and repair."""
+"""Commands on the log: print, verify, rebuild, restore and repair."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.cli.common import DatabaseOption, errors, existing, show
+from inventory_grpc.cli.common import DatabaseOption, errors, named, show
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.optional import with_driver
@@ -69,7 +69,7 @@ def events(
     # asyncio's handler would wait for a pipe that nobody reads; this command only reads the file
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with errors():
-        asyncio.run(print_events(existing(database), after, matching, follow=follow))
+        asyncio.run(print_events(named(database), after, matching, follow=follow))
 
 
 def verify(database: DatabaseOption = None) -> None:
@@ -91,11 +91,11 @@ def verify(database: DatabaseOption = None) -> None:
 
 def _differences(database: str | None, progress: Callable[[int], None]) -> Iterator[str]:
     """Yield the differences in a file, or in a log in PostgreSQL."""
-    named = load(database=database).database
-    if isinstance(named, str):
-        found: Iterator[str] = with_driver("verify_postgres").verify(named, progress)
+    place = named(database)
+    if isinstance(place, str):
+        found: Iterator[str] = with_driver("verify_postgres").verify(place, progress)
         return found
-    return differences(existing(database), progress)
+    return differences(Database(place), progress)
 
 
 def _remedy(tables: AbstractSet[str]) -> str:
@@ -106,14 +106,21 @@ def _remedy(tables: AbstractSet[str]) -> str:
 
 
 def rebuild(database: DatabaseOption = None) -> None:
-    """Rebuild the tables for queries from the log; no server may be running.
+    """Rebuild the tables for queries from the log.
 
-    A log of an earlier format is upgraded first, which cannot be undone.
+    No server may be running on a file; a log of an earlier format in it is upgraded first, which
+    cannot be undone. Servers on PostgreSQL may run, and get the new tables in a moment; the role
+    needs the right to create a schema.
 
     Example: `inventory-grpc rebuild -d shop.db`
     """
     with errors(), progress_bar("rebuilding") as progress:
-        position = rebuild_alone(existing(database), progress.of)
+        place = named(database)
+        if isinstance(place, str):
+            rebuild_there = with_driver("postgres.rebuilding").rebuild
+            position: int = rebuild_there(place, progress.of)
+        else:
+            position = rebuild_alone(Database(place), progress.of)
     show(f"tables rebuilt from {position:,} events")
 
 

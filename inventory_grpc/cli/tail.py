@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Final
 
 from google.protobuf.json_format import MessageToJson
@@ -9,59 +10,48 @@ from google.protobuf.json_format import MessageToJson
 from inventory_grpc.application.following import Followers, Start
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
-from inventory_grpc.infrastructure.sqlite.events import read_log_id
-from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
-from inventory_grpc.infrastructure.sqlite.read_only_files import file_state, has_changed, readable
-from inventory_grpc.infrastructure.sqlite.readers import Readers
-from inventory_grpc.infrastructure.sqlite.schema import check_format
+from inventory_grpc.application.store import ReadLog
+from inventory_grpc.infrastructure.store import open_log
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 MAX_EVENTS: Final = 512
 
 
 async def print_events(
-    database: Database, after: int, matching: EventFilter, *, follow: bool
+    database: Path | str, after: int, matching: EventFilter, *, follow: bool
 ) -> None:
     """Print matching events as JSON lines; with *follow*, continue with new ones.
 
     Raises:
         PositionAhead: *after* is past the end of the log.
-        NotOurs: the log has an earlier format.
+        Unusable: there is no log, or it has an earlier format.
         StorageError: it cannot be read.
         InUse: another process changed a file that this process can only read.
     """
-    with readable(database) as original:
-        await _print(original, after, matching, follow=follow)
+    async with open_log(database) as opened:
+        await _print(opened, after, matching, follow=follow)
 
 
-async def _print(database: Database, after: int, matching: EventFilter, *, follow: bool) -> None:
-    before = file_state(database.path)
-    readers = Readers(database)
-    readers.point(lambda connection: check_format(connection, database.path))
-    event_log = SqliteEventLog(readers, readers.point(read_log_id))
-    head = Head(await event_log.head())
-    followers = Followers(event_log, head)
+async def _print(opened: ReadLog, after: int, matching: EventFilter, *, follow: bool) -> None:
+    head = Head(await opened.log.head())
+    followers = Followers(opened.log, head)
     position, end = await followers.resolve(Start(after_position=after), "")
-    polling = asyncio.create_task(HeadPoll(readers).watch(head, head.advance))
+    polling = asyncio.create_task(opened.changes.watch(head, head.advance))
     try:
         async for progress in followers.follow(
             position,
             matching,
             max_events=MAX_EVENTS,
-            heartbeat_seconds=1.0 if database.is_at_rest else 60.0,
+            heartbeat_seconds=1.0 if opened.was_replaced else 60.0,
             stop_at=None if follow else end,
         ):
             for event in progress.events:
                 sys.stdout.write(_line(event))
             sys.stdout.flush()
-            if database.is_at_rest and has_changed(database.path, before):
+            if opened.was_replaced and opened.was_replaced():
                 return
     finally:
         polling.cancel()
-        await readers.close()
-        readers.shut_down()
 
 
 def _line(event: bytes) -> str:

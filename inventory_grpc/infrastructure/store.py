@@ -2,16 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
 
-from inventory_grpc.application.store import ShowProgress, Store, without_progress
+from inventory_grpc.application.store import ReadLog, ShowProgress, Store, without_progress
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.optional import with_driver
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
+from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.footprint import Footprint
 from inventory_grpc.infrastructure.sqlite.head_poll import HeadPoll
 from inventory_grpc.infrastructure.sqlite.opening import prepare
+from inventory_grpc.infrastructure.sqlite.read_only_files import file_state, has_changed, readable
 from inventory_grpc.infrastructure.sqlite.readers import Readers
+from inventory_grpc.infrastructure.sqlite.schema import check_format
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.infrastructure.sqlite.views import SqliteViews
 from inventory_grpc.settings import Settings
@@ -59,3 +64,37 @@ async def _sqlite(settings: Settings, now: Instant, showing: ShowProgress) -> As
             )
         finally:
             await storage.close()
+
+
+@asynccontextmanager
+async def open_log(database: Path | str) -> AsyncIterator[ReadLog]:
+    """Open a log for reading only, beside servers.
+
+    Raises:
+        Unusable: there is none, or it has an earlier format.
+        StorageError: it cannot be read.
+        InUse: another process changed a file that this process can only read.
+    """
+    if isinstance(database, str):
+        opened: AbstractAsyncContextManager[ReadLog] = with_driver("postgres.store").read_postgres(
+            database
+        )
+    else:
+        opened = _read_file(Database(database))
+    async with opened as log:
+        yield log
+
+
+@asynccontextmanager
+async def _read_file(database: Database) -> AsyncIterator[ReadLog]:
+    with readable(database) as original:
+        before = file_state(original.path)
+        readers = Readers(original)
+        try:
+            readers.point(lambda connection: check_format(connection, original.path))
+            log = SqliteEventLog(readers, readers.point(read_log_id))
+            at_rest = partial(has_changed, original.path, before)
+            yield ReadLog(log, HeadPoll(readers), at_rest if original.is_at_rest else None)
+        finally:
+            await readers.close()
+            readers.shut_down()

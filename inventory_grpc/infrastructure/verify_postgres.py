@@ -20,9 +20,9 @@ import apsw
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log import findings
 from inventory_grpc.infrastructure.log.findings import SHOWN
-from inventory_grpc.infrastructure.log.replay import Progress, Row, play
+from inventory_grpc.infrastructure.log.replay import Progress, Row, broken_links, play
 from inventory_grpc.infrastructure.postgres import verify as of_log
-from inventory_grpc.infrastructure.postgres.events import HEAD, NO_END, broken_links, read_head
+from inventory_grpc.infrastructure.postgres.events import HEAD, NO_END, first_link, read_head
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.opening import check_log
 from inventory_grpc.infrastructure.postgres.replay import pages
@@ -69,7 +69,7 @@ class _Replay:
     def __init__(self, wire: Wire, fresh: apsw.Connection, progress: Progress) -> None:
         self._wire = wire
         self._progress = progress
-        self._position = 0
+        self._position, self._hash = 0, first_link(wire)
         self.fresh = fresh
         self.has_failed = False
         """Whether the log cannot be replayed, so that there is nothing to compare with."""
@@ -77,10 +77,9 @@ class _Replay:
     def upto(self, head: int) -> Iterator[str]:
         """Replay the log to *head*; yield each inconsistency, and each broken link."""
         for page in pages(self._wire, self._position, head):
-            end = page[-1][0]
-            for position in broken_links(self._wire, self._position, end):
+            for position in broken_links(page, self._position, self._hash):
                 yield findings.broken_link(position)
-            self._position = end
+            self._position, self._hash, *_ = page[-1]
             if not self.has_failed:
                 yield from self._play(page)
 

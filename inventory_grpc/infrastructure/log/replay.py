@@ -6,15 +6,15 @@ from typing import Any, Final, Protocol
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure.codec import KIND, UNREADABLE, decode
-from inventory_grpc.infrastructure.log.chain import NumberedEvent, bits
+from inventory_grpc.infrastructure.log.chain import NumberedEvent, bits, link
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 
 Row = tuple[Any, ...]
-"""An event of the log: its position, its bytes, whether it follows the previous one of its stream,
-its keys, and their names. See `COLUMNS`."""
+"""An event of the log: its position, hash and bytes, whether it follows the previous one of its
+stream, its keys, and their names. See `COLUMNS`."""
 
 COLUMNS: Final = (
-    "position, event, version = 1 OR EXISTS (SELECT 1 FROM events AS before "
+    "position, hash, event, version = 1 OR EXISTS (SELECT 1 FROM events AS before "
     "WHERE before.stream = events.stream AND before.version = events.version - 1 "
     "AND before.position < events.position), "
     "stream, version, ordinal, events.kind, subject, "
@@ -24,9 +24,9 @@ COLUMNS: Final = (
 )
 """Selects rows; the tables of the log are those of every engine."""
 
-_STREAM: Final = 3
+_STREAM: Final = 4
 """The place of the number of the stream in a row."""
-_ORDINAL: Final = 5
+_ORDINAL: Final = 6
 """That of the index of the event in its command."""
 
 Progress = Callable[[int], None]
@@ -46,6 +46,19 @@ def whole_commands(page: Sequence[Row], upto: int) -> Sequence[Row]:
             if page[place][_ORDINAL] == 0:
                 return page[:place]
     return page
+
+
+def broken_links(page: Sequence[Row], after: int, previous: bytes | None) -> Iterator[int]:
+    """Yield the positions on *page* that are missing or have a wrong hash.
+
+    The page begins after the position *after*, where the hash was *previous*.
+    """
+    expected = after + 1
+    for position, digest, data, *_ in page:
+        yield from range(expected, position)
+        if position == expected and (previous is None or link(previous, data) != digest):
+            yield position
+        expected, previous = position + 1, digest
 
 
 class Target(Protocol):
@@ -69,7 +82,7 @@ def play(rows: Iterable[Sequence[Row]], target: Target, progress: Progress) -> I
         whole = list[NumberedEvent]()
         for earlier in command:
             known.move(earlier)
-        for position, data, follows, *keys in page:
+        for position, _, data, follows, *keys in page:
             try:
                 event = decode(data)
             except UNREADABLE as error:

@@ -165,7 +165,7 @@ def check_tail(wire: Wire, length: int) -> None:
 
 def broken_links(wire: Wire, after: int, upto: int) -> Iterator[int]:
     """Yield the positions between two that are missing or have a wrong hash."""
-    previous = wire.value(_HASH, position=after) if after else _first_link(wire)
+    previous = wire.value(_HASH, position=after) if after else first_link(wire)
     expected = after + 1
     for position, event, digest in wire.query(_LINKS, after=after, upto=upto):
         yield from range(expected, position)
@@ -175,7 +175,7 @@ def broken_links(wire: Wire, after: int, upto: int) -> Iterator[int]:
     yield from range(expected, upto + 1)
 
 
-def _first_link(wire: Wire) -> bytes:
+def first_link(wire: Wire) -> bytes:
     """Return the hash input before the first event: the id of the log that recorded it."""
     event: bytes | None = wire.value(_AT, position=1)
     return (log_id_of(event) if event else read_log_id(wire)).encode()

@@ -7,6 +7,7 @@ from typing import Final
 import psycopg
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.store import Unusable
 from inventory_grpc.infrastructure.postgres.wire import Failed, Lost
 
 _FAULTS: Final[Mapping[str, Fault]] = {
@@ -53,7 +54,7 @@ def storage_errors(*, committing: bool = False) -> Iterator[None]:
         fault = _fault_of(error)
         if fault is None:
             raise
-        state = _state_of(error)
+        state = state_of(error)
         raise StorageError(
             fault,
             committing and isinstance(error, Lost),
@@ -61,16 +62,32 @@ def storage_errors(*, committing: bool = False) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def failures_in_words() -> Iterator[None]:
+    """Raise errors for a command of the command line, such as a missing right, without a traceback.
+
+    Raises:
+        StorageError: see `storage_errors`.
+        Unusable: PostgreSQL refuses a statement.
+    """
+    try:
+        with storage_errors():
+            yield
+    except psycopg.Error as error:
+        raise Unusable(f"PostgreSQL: {error}") from error
+
+
 def _fault_of(error: psycopg.Error) -> Fault | None:
     """Return the kind of failure; None for a bug."""
     if isinstance(error, Lost):
         return Fault.BROKEN
-    state = _state_of(error)
+    state = state_of(error)
     if not state:
         is_of_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
         return Fault.BROKEN if is_of_connection else None
     return _FAULTS.get(state) or _FAULTS_OF_CLASSES.get(state[:2])
 
 
-def _state_of(error: psycopg.Error) -> str:
+def state_of(error: psycopg.Error) -> str:
+    """Return the SQLSTATE; empty if the error is none of the server."""
     return error.state if isinstance(error, Failed) else error.sqlstate or ""

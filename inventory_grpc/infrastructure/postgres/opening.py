@@ -44,8 +44,8 @@ def prepare(server: Server, now: Instant, *, create: bool) -> None:
         _check_format(connection)
 
 
-def check_log(server: Server) -> None:
-    """Check that there is a log of this program's format.
+def check_log(server: Server, *, with_old_tables: bool = False) -> None:
+    """Check that there is a log of this program's format; its read models may be older then.
 
     Raises:
         Unusable: there is none.
@@ -54,7 +54,16 @@ def check_log(server: Server) -> None:
     with storage_errors(), closing(server.connect({})) as connection:
         if not _exists(connection):
             raise _missing(server)
-        _check_format(connection)
+        if not with_old_tables or _is_newer(connection):
+            _check_format(connection)
+
+
+def _is_newer(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether the format or the read models are not those of this or an earlier version."""
+    found = connection.execute(
+        "SELECT format <> %s OR read_models > %s FROM log", (FORMAT, VERSION)
+    ).fetchone()
+    return found is not None and bool(found[0])
 
 
 def _missing(server: Server) -> Unusable:
@@ -108,7 +117,9 @@ def _create(connection: psycopg.Connection[Any], now: Instant) -> None:
 def _check_format(connection: psycopg.Connection[Any]) -> None:
     found = connection.execute("SELECT format, read_models FROM log").fetchone()
     if found != (FORMAT, VERSION):
+        is_newer = found is None or found > (FORMAT, VERSION)
+        remedy = "use a newer inventory-grpc" if is_newer else "run `inventory-grpc rebuild`"
         raise Unusable(
-            f"the database has format {found}, and this program has {(FORMAT, VERSION)}; "
+            f"the database has format {found}, and this program has {(FORMAT, VERSION)}: {remedy}; "
             "it was left as it is"
         )

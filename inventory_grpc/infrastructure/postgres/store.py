@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from inventory_grpc.application.store import Store
+from inventory_grpc.application.store import ReadLog, Store
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.postgres.event_log import PostgresEventLog
+from inventory_grpc.infrastructure.postgres.events import read_log_id
 from inventory_grpc.infrastructure.postgres.footprint import Footprint
 from inventory_grpc.infrastructure.postgres.head_poll import HeadPoll
-from inventory_grpc.infrastructure.postgres.opening import prepare
+from inventory_grpc.infrastructure.postgres.opening import check_log, prepare
 from inventory_grpc.infrastructure.postgres.readers import Readers
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.storage import PostgresStorage
@@ -39,3 +40,21 @@ async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store
         )
     finally:
         await storage.close()
+
+
+@asynccontextmanager
+async def read_postgres(url: str) -> AsyncIterator[ReadLog]:
+    """Connect to a log for reading only, and disconnect on exit.
+
+    Raises:
+        Unusable, StorageError: it cannot be read.
+    """
+    server = Server(url)
+    check_log(server)
+    readers = Readers(server)
+    try:
+        log_id = await readers.read(read_log_id)
+        yield ReadLog(PostgresEventLog(readers, log_id), HeadPoll(readers))
+    finally:
+        await readers.close()
+        readers.shut_down()

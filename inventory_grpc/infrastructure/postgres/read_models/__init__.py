@@ -32,6 +32,8 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
     policies.READ_MODEL,
 )
 
+TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)
+
 VERSION: Final = 1
 """Increment this with every change of a table or projection."""
 
