@@ -11,7 +11,7 @@ Refusal
     StorageFull         the disk is full: no writes until there is space
     ShuttingDown        this server is shutting down
   OutcomeUnknown      the request may or may not have been recorded
-  LogDamaged          stored data is damaged
+  LogDamaged          stored data is damaged, or lacks events that were seen
   Unauthenticated     the caller could not be authenticated
   PermissionDenied    the caller may not do this
   Internal            a bug; the server's log has the details
@@ -125,8 +125,17 @@ class OutcomeUnknown(Refusal):
         return {"request_id": self.request_id} if self.request_id else {}
 
 
+@dataclass(eq=False)
 class LogDamaged(Refusal):
+    is_rewound: bool = False
+    """Whether the log is sound, but lacks events that were seen."""
+
     def __str__(self) -> str:
+        if self.is_rewound:
+            return (
+                "the log lacks events that were seen, or is another one, as after a failover or a "
+                "restore; see the server's log"
+            )
         return "stored data is damaged; run `inventory-grpc verify` and restore from a backup"
 
 

@@ -166,6 +166,7 @@ class Fault(Enum):
     READ_ONLY = "the database is read-only"
     BROKEN = "storage failed"
     DAMAGED = "stored data is damaged"
+    REWOUND = "the log lacks events that were seen, or is another one"
 
 
 @dataclass(eq=False)

@@ -122,7 +122,7 @@ async def test_a_log_that_ends_before_what_was_seen_is_refused(store: Store, url
     for attempt in (answer(store, add(1)), store.storage.recover()):
         with pytest.raises(StorageError) as caught:
             await attempt
-        assert caught.value.fault is Fault.DAMAGED
+        assert caught.value.fault is Fault.REWOUND
 
 
 async def test_the_end_that_was_only_followed_is_seen_too(store: Store, url: str) -> None:
@@ -136,7 +136,7 @@ async def test_the_end_that_was_only_followed_is_seen_too(store: Store, url: str
         execute(url, "DELETE FROM events WHERE position = 2")
         with pytest.raises(StorageError) as caught:
             await follower.answer([Submission.of(add(1))])
-        assert caught.value.fault is Fault.DAMAGED
+        assert caught.value.fault is Fault.REWOUND
 
 
 async def test_a_second_start_finds_the_log(url: str) -> None:

@@ -180,8 +180,8 @@ class CircuitBreaker:
 
 def refusal_of_read(error: StorageError, retry_seconds: float) -> Refusal:
     """Return the refusal for a query whose read failed."""
-    if error.fault is Fault.DAMAGED:
-        return LogDamaged()
+    if error.fault in {Fault.DAMAGED, Fault.REWOUND}:
+        return LogDamaged(is_rewound=error.fault is Fault.REWOUND)
     return ReadsRefused(retry_seconds, error.public_message())
 
 
@@ -190,8 +190,8 @@ def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
     match error.fault:
         case Fault.FULL:
             return StorageFull(retry_seconds)
-        case Fault.DAMAGED:
-            return LogDamaged()
+        case Fault.DAMAGED | Fault.REWOUND:
+            return LogDamaged(is_rewound=error.fault is Fault.REWOUND)
         case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
             return WritesRefused(retry_seconds, error.public_message())
 

@@ -82,6 +82,12 @@ def read_head(wire: Wire) -> int:
     return head
 
 
+def hash_of(wire: Wire, position: int) -> bytes | None:
+    """Return the hash of the event at *position*, if the log has it."""
+    digest: bytes | None = wire.value(_HASH, position=position)
+    return digest
+
+
 def tail_of(rows: Sequence[Row], log_id: str) -> Tail:
     """Return the end of the log in the rows of `TAIL`."""
     if not rows:
@@ -165,7 +171,7 @@ def check_tail(wire: Wire, length: int) -> None:
 
 def broken_links(wire: Wire, after: int, upto: int) -> Iterator[int]:
     """Yield the positions between two that are missing or have a wrong hash."""
-    previous = wire.value(_HASH, position=after) if after else first_link(wire)
+    previous = hash_of(wire, after) if after else first_link(wire)
     expected = after + 1
     for position, event, digest in wire.query(_LINKS, after=after, upto=upto):
         yield from range(expected, position)

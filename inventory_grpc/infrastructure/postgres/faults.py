@@ -18,8 +18,10 @@ _FAULTS: Final[Mapping[str, Fault]] = {
     "55006": Fault.BUSY,  # object_in_use
     "53200": Fault.BUSY,  # out_of_memory
     "23505": Fault.BUSY,  # unique_violation: somebody has written without the lock
+    "53000": Fault.BUSY,  # insufficient_resources
     "53100": Fault.FULL,  # disk_full
-    "25006": Fault.BROKEN,  # read_only_sql_transaction: the server was demoted
+    "25006": Fault.READ_ONLY,  # read_only_sql_transaction, such as after a demotion
+    "26000": Fault.BROKEN,  # invalid_sql_statement_name: prepared in another session
     "25P02": Fault.BROKEN,  # in_failed_sql_transaction
     "25P03": Fault.BROKEN,  # idle_in_transaction_session_timeout
     "53300": Fault.BROKEN,  # too_many_connections
@@ -32,6 +34,7 @@ _FAULTS_OF_CLASSES: Final[Mapping[str, Fault]] = {
     "08": Fault.BROKEN,  # connection exceptions
     "28": Fault.BROKEN,  # invalid authorization
     "3D": Fault.BROKEN,  # there is no such database
+    "54": Fault.BUSY,  # limits of the server, such as the depth of its stack
     "57": Fault.BROKEN,  # operator intervention, such as a shutdown
     "58": Fault.BROKEN,  # errors of the system
     "F0": Fault.BROKEN,  # errors of the configuration file

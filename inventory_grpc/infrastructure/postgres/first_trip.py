@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from inventory_grpc.application.outcomes import Answered, RequestKey, State
-from inventory_grpc.application.ports import Expected, Fault, Pending, StorageError
+from inventory_grpc.application.ports import Expected, Pending
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
@@ -20,6 +20,7 @@ from inventory_grpc.infrastructure.postgres.read_models import (
     stores,
 )
 from inventory_grpc.infrastructure.postgres.read_models.reservations import EARLIEST_EXPIRY
+from inventory_grpc.infrastructure.postgres.seen import NEWS, news_after
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
 from inventory_grpc.infrastructure.postgres.subjects import FoldedSubject
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
@@ -32,10 +33,6 @@ _BEGIN: Final = Statement("BEGIN ISOLATION LEVEL READ COMMITTED")
 _BEGIN_READ: Final = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 # A statement of its own: one that locks and reads has a snapshot of before it waited.
 LOCK: Final = Statement("SELECT pg_advisory_xact_lock($key::int8)::text")
-NEWS: Final = Statement(
-    "SELECT position, hash, event FROM events WHERE position >= $known::int8 "
-    "ORDER BY position LIMIT $limit::int8"
-)
 # The time is that of when it is executed, after the lock.
 PENDING: Final = Statement(
     f"SELECT ({EARLIEST_EXPIRY}), "
@@ -140,30 +137,13 @@ class Begun:
         news = NEWS.bind(known=max(known.position, 1), limit=MOST_NEWS)
         asked = [*begin, news, TAIL.bind(), PENDING.bind(), *needs.ask()]
         results = iter(wire.run(asked)[len(begin) :])
-        self.news: list[bytes] = check_known(next(results), known)
+        self.news: list[bytes] = news_after(next(results), known)
         """The events after the known end of the log, up to `MOST_NEWS`."""
         self.first_news = known.position + 1
         self.tail = tail_of(next(results), log_id)
         self.pending, self.time = _pending(next(results))
         self.reads = Reads()
         self.reads.note(needs, results)
-
-
-def check_known(rows: Sequence[Row], known: Tail) -> list[bytes]:
-    """Return the events after the *known* end of the log, which must be in the first row.
-
-    Raises:
-        StorageError: the log ends before it, or has another event there.
-    """
-    if known.position:
-        if not rows or rows[0][:2] != (known.position, known.hash):
-            raise StorageError(
-                Fault.DAMAGED,
-                detail=f"PostgreSQL has not the event {known.position} that was read before: "
-                "commits were lost, such as by a failover to a server that had not received them",
-            )
-        rows = rows[1:]
-    return [event for _, _, event in rows]
 
 
 def _pending(rows: Sequence[Row]) -> tuple[Pending, Instant]:

@@ -7,11 +7,14 @@ from types import TracebackType
 from typing import Final, Never
 
 from inventory_grpc.application.background import repeat
+from inventory_grpc.infrastructure.postgres.wire import Failed
 
 _log = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 2.0
 """Longer waits are logged: a healthy instance releases the lock within milliseconds."""
+
+LOCK_NOT_AVAILABLE: Final = "55P03"
 
 CHECK_SECONDS: Final = 0.25
 """The interval at which the wait is checked."""
@@ -27,14 +30,14 @@ class LockWait:
         """Whether commands have waited for too long and that was logged."""
 
     def __enter__(self) -> None:
-        """Begin to wait; after a timeout, the wait goes on."""
+        """Begin to wait; after a timeout of the lock, the wait goes on."""
         if self._since is None:
             self._since = time.monotonic()
 
     def __exit__(
-        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if kind is None:
+        if not isinstance(error, Failed) or error.state != LOCK_NOT_AVAILABLE:
             self._since = None
 
     def waited(self) -> int:

@@ -79,6 +79,8 @@ def _check_server(connection: psycopg.Connection[Any], server: Server) -> None:
             "PostgreSQL runs with fsync=off and loses commits when its machine stops; "
             "set INVENTORY_DURABILITY=relaxed if that is what you want"
         )
+    if (encoding := _setting(connection, "server_encoding")) != "UTF8":
+        raise Unusable(f"the database has the encoding {encoding}: UTF8 is needed")
     if _setting(connection, "full_page_writes") == "off":
         _log.warning("PostgreSQL runs with full_page_writes=off: a crash may damage pages")
 

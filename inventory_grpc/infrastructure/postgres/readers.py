@@ -12,6 +12,7 @@ import psycopg
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
+from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
@@ -24,11 +25,14 @@ THREADS: Final = 4
 class Readers:
     """Short reads, on threads: the event loop never waits for the server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, seen: SeenLog) -> None:
         self._server = server
+        self._seen = seen
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres-reader")
         self._local = threading.local()
         self._opened: list[Wire] = []
+        self._connecting = threading.Lock()
+        """Threads that connect at the same time must not lose sight of each other's connection."""
         self._last_failure = StorageError(Fault.BROKEN, detail="the connections are closed")
         """The reason for which reads are refused while there is no connection."""
         self._is_open = True
@@ -87,9 +91,20 @@ class Readers:
         wire: Wire | None = getattr(self._local, "wire", None)
         with storage_errors():
             if wire is None or wire.is_closed:
-                wire = self._local.wire = self._server.reader()
-                self._opened = [one for one in self._opened if not one.is_closed] + [wire]
+                wire = self._local.wire = self._connect()
             return work(wire, *arguments)
+
+    def _connect(self) -> Wire:
+        """Return a new connection, to the log that was seen before."""
+        wire = self._server.reader()
+        try:
+            self._seen.check(wire)
+        except BaseException:
+            wire.close()
+            raise
+        with self._connecting:
+            self._opened = [one for one in self._opened if not one.is_closed] + [wire]
+        return wire
 
     async def close(self, trouble: StorageError | None = None) -> None:
         """Refuse new reads, wait for the running ones, and close every connection."""

@@ -67,6 +67,9 @@ class Server:
             autocommit=True,
             options=" ".join(options),
             **_default_sslmode(named),
+            # of several hosts: another one would refuse all writes, and be behind with its answers
+            target_session_attrs="primary",
+            client_encoding="UTF8",
             connect_timeout=CONNECT_SECONDS,
             keepalives_idle=5,
             keepalives_interval=2,

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -13,18 +14,18 @@ import psycopg
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import NOTHING, Expected, Fault, StorageError, Transaction
-from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.log.chain import Tail
+from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
-from inventory_grpc.infrastructure.postgres.first_trip import LOCK, NEWS, Begun, Reads, check_known
+from inventory_grpc.infrastructure.postgres.first_trip import LOCK, Begun, Needs, Reads
 from inventory_grpc.infrastructure.postgres.lock_wait import LockWait
 from inventory_grpc.infrastructure.postgres.numbers import Numbers
 from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.transaction import PostgresTransaction
-from inventory_grpc.infrastructure.postgres.wire import Lost, Wire
+from inventory_grpc.infrastructure.postgres.wire import ANSWER_SECONDS, Failed, Wire
 
 T = TypeVar("T")
 
@@ -37,8 +38,17 @@ COMMIT_SECONDS: Final = 15.0
 """PostgreSQL waits for a synchronous standby without any timeout of its own. After this time the
 connection is closed, and the outcome is unknown."""
 
+DUPLICATES: Final = 100
+
+UNIQUE_VIOLATION: Final = "23505"
+
+OUTCOME_SECONDS: Final = 2.0
+"""The callers of a commit without an answer wait this long until its outcome is found."""
+
+RETRY_SECONDS: Final = 0.1
+MIN_SECONDS: Final = 0.1
+
 _BEGIN: Final = Statement("BEGIN").bind()
-_COMMIT: Final = Statement("COMMIT").bind()
 _ROLLBACK: Final = Statement("ROLLBACK").bind()
 _PROBE: Final = Statement("UPDATE log SET probe = probe + 1").bind()
 _TAIL: Final = log.TAIL.bind()
@@ -47,19 +57,18 @@ _TAIL: Final = log.TAIL.bind()
 class PostgresStorage:
     """A `Storage` with one writer thread and one connection for writing."""
 
-    def __init__(self, server: Server, readers: Readers) -> None:
+    def __init__(self, server: Server, readers: Readers, seen: SeenLog) -> None:
         self._server = server
         self._readers = readers
+        self._seen = seen
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres-writer")
         self._wire: Wire | None = None
         self._numbers = Numbers()
-        self._known = Tail(0, b"", Instant(0))
-        """The end of the log as it was last seen here; it must never be missing again."""
-        self._key = 0
+        self._duplicates: Recent[str, None] = Recent(DUPLICATES)
+        """Violations of a unique key that were seen, see `_note_duplicate`."""
         self._last_failure = StorageError(Fault.BROKEN)
         """The last failure; while there is no connection, it is the reason for that."""
         self.lock_wait = LockWait()
-        self.log_id = ""
 
     async def open(self) -> None:
         """Connect, and check the end of the log.
@@ -80,7 +89,7 @@ class PostgresStorage:
         await pause("recovery_mid")
         await self._readers.close(self._last_failure)
         try:
-            await self._run(self._reopen)
+            await self._run(lambda: self._reopen(COMMIT_SECONDS))
         finally:
             self._readers.open()
 
@@ -103,76 +112,116 @@ class PostgresStorage:
             self._last_failure = replace(error, committing=False)
             raise
 
-    def _open(self) -> None:
+    @contextmanager
+    def _connecting(self) -> Iterator[Wire]:
+        """Yield a new connection, and keep it unless the `with` block fails."""
         with storage_errors():
             wire = self._server.writer()
             try:
-                self._check(wire)
+                yield wire
             except BaseException:
                 wire.close()
                 raise
         self._wire = wire
 
+    def _open(self) -> None:
+        with self._connecting() as wire:
+            self._check(wire)
+
     def _check(self, wire: Wire) -> None:
         """Check that this is the log that was open before, and that its end is intact."""
         self._numbers.clear()
-        self.log_id = log.read_log_id(wire)
-        self._key = lock_key(self.log_id)
+        self._seen.check(wire)
         log.check_tail(wire, TAIL)
-        if self._known.position:
-            check_known(wire.query(NEWS, known=self._known.position, limit=1), self._known)
-        self._known = log.tail_of(wire.run([_TAIL])[0], self.log_id)
+        self._seen.advance(log.tail_of(wire.run([_TAIL])[0], self._seen.log_id))
 
     def _transact(self, work: Callable[[Transaction], T], expecting: Expected) -> T:
         wire = self._connected()
         try:
             with storage_errors():
-                with self.lock_wait:
-                    needs = Reads().needs(expecting)
-                    begun = Begun(wire, self.log_id, self._known, needs, self._key)
+                transaction = self._begun(wire, Reads().needs(expecting))
                 reach("batch_open")
-                transaction = PostgresTransaction(
-                    wire, self.log_id, self._numbers, begun, writable=True
-                )
                 result = work(transaction)
                 reach("before_commit")
             with storage_errors(committing=True):
-                self._commit(wire, transaction)
-        except BaseException:
+                wire.commit(transaction.unsent, COMMIT_SECONDS)
+        except BaseException as error:
             self._roll_back(wire)
-            raise
-        self._known = transaction.tail
+            if isinstance(error, StorageError):
+                self._note_duplicate(error)
+            if not isinstance(error, StorageError) or not error.committing:
+                raise
+            self._find_outcome(transaction, error)
+        self._committed(transaction)
+        return result
+
+    def _begun(self, wire: Wire, needs: Needs) -> PostgresTransaction:
+        """Return a transaction that holds the lock."""
+        seen = self._seen
+        with self.lock_wait:
+            begun = Begun(wire, seen.log_id, seen.tail, needs, lock_key(seen.log_id))
+        return PostgresTransaction(wire, seen.log_id, self._numbers, begun, writable=True)
+
+    def _committed(self, transaction: PostgresTransaction) -> None:
+        """Run the steps after a commit; an error in them must not become the commands' answer."""
+        self._seen.advance(transaction.tail)
         try:
             transaction.committed()
             reach("after_commit")
-        except Exception as error:  # noqa: BLE001  an error here must not become the commands' answer
+        except Exception as error:  # noqa: BLE001  see above
             self._numbers.clear()
             bug(_log, error, "what follows a commit")
-        return result
 
-    @staticmethod
-    def _commit(wire: Wire, transaction: PostgresTransaction) -> None:
-        """Write and commit in one round trip.
+    def _note_duplicate(self, error: StorageError) -> None:
+        """Let the second violation of the same unique key through as a bug.
 
-        An error before the COMMIT skips it too. A warning after it says that the commit is not
-        durable, such as after a cancelled wait for a standby: then its outcome is unknown.
+        The first one may come from a writer without the lock, whose rows are read the next time.
+
+        Raises:
+            Failed: it is the second one.
         """
-        wire.warnings.clear()
-        wire.run([*transaction.unsent, _COMMIT], COMMIT_SECONDS)
-        if wire.warnings:
-            wire.close()
-            raise Lost(f"COMMIT: {'; '.join(wire.warnings)}")
+        cause = error.__cause__
+        if isinstance(cause, Failed) and cause.state == UNIQUE_VIOLATION:
+            if str(cause) in self._duplicates:
+                raise cause
+            self._duplicates.put(str(cause), None)
+
+    def _find_outcome(self, transaction: PostgresTransaction, error: StorageError) -> None:
+        """Return if *transaction* was committed, although its COMMIT was not answered.
+
+        Raises:
+            StorageError: it was not, or that cannot be found out soon.
+        """
+        end = time.monotonic() + OUTCOME_SECONDS
+        is_recorded = None
+        while is_recorded is None:
+            try:
+                self._reopen(max(MIN_SECONDS, end - time.monotonic()))
+                with storage_errors():
+                    is_recorded = transaction.was_recorded(self._connected())
+            except StorageError as failure:
+                _log.warning("the outcome of a commit is not known yet: %s", failure)
+                if failure.fault is not Fault.BROKEN or time.monotonic() >= end:
+                    raise error from failure
+                time.sleep(RETRY_SECONDS)
+            else:
+                if is_recorded is None:
+                    raise error
+        if not is_recorded:
+            raise replace(error, committing=False)
+        _log.warning("a commit was not answered, and has recorded its batch: %s", error)
 
     def _observe(self, work: Callable[[Transaction], T]) -> T:
         wire = self._connected()
         try:
             with storage_errors():
-                begun = Begun(wire, self.log_id, self._known, Reads().needs(NOTHING), None)
+                seen = self._seen
+                begun = Begun(wire, seen.log_id, seen.tail, Reads().needs(NOTHING), None)
                 transaction = PostgresTransaction(
-                    wire, self.log_id, self._numbers, begun, writable=False
+                    wire, seen.log_id, self._numbers, begun, writable=False
                 )
                 result = work(transaction)
-            self._known = transaction.tail  # followers have seen it, so it may not be lost either
+            seen.advance(transaction.tail)  # followers have it, so it may not be lost either
             return result
         finally:
             self._roll_back(wire)
@@ -199,16 +248,15 @@ class PostgresStorage:
             with suppress(psycopg.Error):
                 wire.close()
 
-    def _reopen(self) -> None:
-        """Connect again, and write a small change under the lock.
+    def _reopen(self, seconds: float) -> None:
+        """Connect again, and write a small change under the lock; wait for each at most *seconds*.
 
         The server gives the lock only when it has ended all former transactions of ours. So what
-        is readable afterwards is what has become of them.
+        is readable afterwards is what has become of them, and the commit makes it durable.
         """
         self._disconnect()
-        self._open()
-        wire = self._connected()
-        with storage_errors():
-            wire.run([_BEGIN, LOCK.bind(key=self._key)])
+        with self._connecting() as wire:
+            key = lock_key(log.read_log_id(wire))
+            wire.run([_BEGIN, LOCK.bind(key=key)], min(seconds, ANSWER_SECONDS))
             self._check(wire)
-            wire.run([_PROBE, _COMMIT], COMMIT_SECONDS)
+            wire.commit([_PROBE], seconds)

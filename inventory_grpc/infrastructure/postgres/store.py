@@ -11,6 +11,7 @@ from inventory_grpc.infrastructure.postgres.footprint import Footprint
 from inventory_grpc.infrastructure.postgres.head_poll import HeadPoll
 from inventory_grpc.infrastructure.postgres.opening import check_log, prepare
 from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.storage import PostgresStorage
 from inventory_grpc.infrastructure.postgres.views import PostgresViews
@@ -26,13 +27,14 @@ async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store
     """
     server = Server(str(settings.database), settings.durability)
     prepare(server, now, create=settings.create)
-    readers = Readers(server)
-    storage = PostgresStorage(server, readers)
+    seen = SeenLog()
+    readers = Readers(server, seen)
+    storage = PostgresStorage(server, readers, seen)
     try:
         await storage.open()
         yield Store(
             storage,
-            PostgresEventLog(readers, storage.log_id),
+            PostgresEventLog(readers, seen.log_id),
             PostgresViews(readers),
             HeadPoll(readers),
             storage.lock_wait,
@@ -51,7 +53,7 @@ async def read_postgres(url: str) -> AsyncIterator[ReadLog]:
     """
     server = Server(url)
     check_log(server)
-    readers = Readers(server)
+    readers = Readers(server, SeenLog())
     try:
         log_id = await readers.read(read_log_id)
         yield ReadLog(PostgresEventLog(readers, log_id), HeadPoll(readers))

@@ -95,6 +95,7 @@ class PostgresTransaction:
         """The end of the log, with the events of this transaction."""
         self._written = list[Bound]()
         """Statements that are sent with the COMMIT, or before the next read."""
+        self._answered: Sequence[tuple[RequestKey, Answered]] = ()
         self._aside = list[Bound]()
         """Statements that no read of this transaction depends on."""
 
@@ -113,6 +114,17 @@ class PostgresTransaction:
             self._written = []
             self._reads = Reads()
         return self._wire
+
+    def was_recorded(self, wire: Wire) -> bool | None:
+        """Return whether the log has this transaction; None if nothing in it could tell."""
+        if self.tail.position > self._begun.tail.position:
+            return log.hash_of(wire, self.tail.position) == self.tail.hash
+        if self._answered:
+            key, answer = self._answered[-1]
+            found = Reads()
+            found.read(wire, Expected((), [key]))
+            return found.answered[key] == answer
+        return None
 
     def committed(self) -> None:
         """Cache the new numbers of streams and subjects, after the commit."""
@@ -207,6 +219,7 @@ class PostgresTransaction:
         self._written += unsettled.keep(walks)
         if answered:
             self._written.append(_REQUESTS.bind_rows(rows_of(answered)))
+            self._answered = answered
         self._pending = pending_after(self._pending, events, walks)
 
     def _append(self, events: Sequence[Event]) -> None:

@@ -24,6 +24,8 @@ ANSWER_SECONDS: Final = 10.0
 
 _BEGIN_READ: Final = Bound(Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 _ROLLBACK: Final = Bound(Statement("ROLLBACK"))
+_COMMIT: Final = Bound(Statement("COMMIT"))
+_DEALLOCATE: Final = Bound(Statement("DEALLOCATE ALL", is_prepared=False))
 
 
 class Failed(psycopg.Error):
@@ -47,6 +49,10 @@ class Wire:
         self._transformer = Transformer(connection)
         self._prepared: set[bytes] = set()
         self._generation = 0
+        self._is_stale = False
+        """Whether the server may have statements of an earlier generation."""
+        self._tag = b""
+        """The tag with which the server completed the last statement."""
         self._queued: list[Bound] = []
         self._poll = select.poll()
         self._poll.register(self._pg.socket, select.POLLIN)
@@ -98,11 +104,11 @@ class Wire:
             Failed: one was refused; those after it were not executed.
             Lost: the connection is lost, or has not answered in time.
         """
-        statements, self._queued, skipped = (
-            [*self._queued, *statements],
-            [],
-            len(self._queued),
-        )
+        before, self._queued = self._queued, []
+        if self._is_stale and not self.in_transaction:
+            before = [_DEALLOCATE, *before]
+            self._is_stale = False
+        statements, skipped = [*before, *statements], len(before)
         deadline = time.monotonic() + seconds
         self.round_trips += 1
         try:
@@ -115,18 +121,36 @@ class Wire:
         except Failed:
             # it is not known which of the statements were prepared before the error
             self._generation += 1
+            self._is_stale = True
             self._prepared.clear()
             self._pg.exit_pipeline_mode()
             raise
         except psycopg.OperationalError as error:
             self.close()
             raise Lost(str(error)) from error
+        self._tag = results[-1].command_status or b""
         rows = [
             self._rows(result)
             for result, is_asked in zip(results, expected, strict=True)
             if is_asked
         ]
         return rows[skipped:]
+
+    def commit(self, statements: Sequence[Bound], seconds: float) -> None:
+        """Send *statements* and COMMIT in one round trip.
+
+        Raises:
+            Failed: nothing was committed, such as after an error before it.
+            Lost: the outcome is unknown; also after a warning, such as that the wait for a
+                standby was cancelled, so that the commit may not survive.
+        """
+        self.warnings.clear()
+        self.run([*statements, _COMMIT], seconds)
+        if self._tag != b"COMMIT":
+            raise Failed(f"COMMIT was answered by {self._tag.decode()}", "25P02")
+        if self.warnings:
+            self.close()
+            raise Lost(f"COMMIT: {'; '.join(self.warnings)}")
 
     def _send(self, bound: Bound) -> Sequence[bool]:
         """Send a statement; return for each result to come whether it was asked for."""
@@ -193,4 +217,6 @@ class Wire:
 def _failed(result: pq.abc.PGresult) -> Failed:
     message = result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""
     state = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
-    return Failed(message.decode(errors="replace"), state.decode())
+    detail = result.error_field(pq.DiagnosticField.MESSAGE_DETAIL) or b""
+    texts = [text.decode(errors="replace") for text in (message, detail) if text]
+    return Failed(": ".join(texts), state.decode())
