@@ -10,6 +10,9 @@ class LogFormat(Enum):
 
 
 class EventLoop(Enum):
+    """The setting for the event loop; `auto` is uvloop where it is installed."""
+
+    AUTO = "auto"
     ASYNCIO = "asyncio"
     UVLOOP = "uvloop"
 

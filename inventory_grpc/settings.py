@@ -223,7 +223,7 @@ class Settings:
     )
     event_loop: EventLoop = _setting(
         EventLoop.ASYNCIO,
-        "`asyncio`, or `uvloop` if `inventory-grpc[uvloop]` is installed",
+        "`asyncio`, `uvloop`, or `auto`: `uvloop` if `inventory-grpc[uvloop]` is installed",
         Group.PROCESS,
     )
 

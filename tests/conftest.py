@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from tests.slow import SLOW
-from tests.support import two_processes
+from tests.support import loops, two_processes
 from tests.support.effort import DEEP
 from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
@@ -47,6 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(QuickRun(SLOW), "quick-run")
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
+    if loops.CHOSEN:
+        config.pluginmanager.register(loops.OnOneLoop(loops.CHOSEN), "one-loop")
     two_processes.configure(config)
 
 

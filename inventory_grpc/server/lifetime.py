@@ -55,6 +55,8 @@ def _loop_factory(choice: EventLoop) -> Callable[[], asyncio.AbstractEventLoop] 
     try:
         import uvloop  # noqa: PLC0415  an optional extra
     except ImportError:
+        if choice is EventLoop.AUTO:
+            return None
         raise BadSetting("event_loop: uvloop is not installed; pip install uvloop") from None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory

@@ -64,13 +64,14 @@ async def serving(
             if worker is None:
                 warn_of_openness(settings)
             _log.info(
-                "%s on %s from %s (log %s, position %s, durability %s)",
+                "%s on %s from %s (log %s, position %s, durability %s, event loop %s)",
                 f"worker {worker} of {settings.workers} serves" if worker else "serving",
                 address,
                 settings.database,
                 parts.event_log.log_id,
                 parts.head.position,
                 settings.durability.value,
+                type(asyncio.get_running_loop()).__module__.partition(".")[0],
             )
             watching = _watch(service) if service.callers else None
             try:

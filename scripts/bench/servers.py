@@ -63,6 +63,7 @@ def two_echo_servers(log: Path) -> Iterator[Server]:
 def inventory_server(database: Path, *options: str) -> Iterator[Server]:
     """Run the service as `inventory-grpc serve` does, with a log line for each call."""
     command = [*_INVENTORY, "--listen", "127.0.0.1:0", "--log-format", "json"]
+    command += ["--event-loop", "asyncio"]  # as the echo server, whatever is installed
     command += ["--database", str(database), *options]
     with _serving(command, database.with_suffix(".log"), status=0) as server:
         yield server

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from inventory_grpc.application import failpoints
+from tests.support import loops
 
 ROOT: Final = Path(__file__).parents[2]
 ENVIRONMENT: Final[Mapping[str, str]] = {
     **{name: value for name, value in os.environ.items() if not name.startswith("INVENTORY_")},
+    **loops.of_servers(),
     "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'generated'}",
 }
 COMMAND: Final = (sys.executable, "-m", "inventory_grpc")
@@ -120,13 +122,15 @@ async def server_process(
         server.kill()
 
 
-def command_line(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def command_line(
+    *arguments: str, environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """Run `inventory-grpc` with *arguments* to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
         check=False,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(environment or {})},
         text=True,
         timeout=60,
     )

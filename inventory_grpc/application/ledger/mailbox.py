@@ -23,7 +23,14 @@ saturate it: a single command takes 80 ms. Twice the room takes 130 ms, with no 
 """
 
 MAX_TURNS: Final = 64
-"""The most turns of the event loop that a batch waits for one more command."""
+"""The most turns of asyncio's event loop that a batch waits for one more command."""
+
+SHORT_TURNS: Final = 3
+"""The turns of another event loop that a batch waits in place of one of asyncio's.
+
+An empty turn of uvloop takes 1.5 µs, and one of asyncio 3.5. Waiting for as many turns of uvloop
+made batches a tenth smaller.
+"""
 
 Answer = Outcome | Refusal | TimeoutError
 """The answer to a command; `TimeoutError` if its deadline passed before it was started."""
@@ -171,6 +178,8 @@ class Mailbox:
         sixth more carts, at the same 99th percentile of latency.
         """
         before, turns = 0, min(self._last_taken, MAX_TURNS)
+        if not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+            turns *= SHORT_TURNS
         while before < self._size < limit:
             before = self._size
             for _ in range(turns):
