@@ -117,8 +117,8 @@ class Transaction(Protocol):
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         """Return the stored answers to *requests*; None for a new request."""
 
-    def replay(self, position: int) -> Outcome:
-        """Return the original answer to the command whose first event is at *position*."""
+    def replays(self, positions: Collection[int]) -> dict[int, Outcome]:
+        """Return the original answers to commands, by the *positions* of their first events."""
 
     def pending(self) -> Pending:
         """Return the work that the log calls for.

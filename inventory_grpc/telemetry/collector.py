@@ -126,7 +126,7 @@ class _Parts(Collector):
             "version": version("inventory-grpc"),
             "log_id": sources.engine.event_log.log_id,
             "durability": sources.settings.durability.value,
-            "sqlite": sources.engine.footprint.engine,
+            "storage": sources.engine.footprint.engine,
             "grpc": grpc.__version__,
             "python": platform.python_version(),
         }

@@ -205,7 +205,8 @@ async def test_the_answer_to_a_command_is_made_again_from_its_events(store: Stor
     ]
 
     def look(transaction: Transaction) -> list[Outcome]:
-        return [transaction.replay(first) for first in (1, 2, 3, 5, 6, 8)]
+        replays = transaction.replays([8, 1, 2, 3, 5, 6])
+        return [replays[first] for first in (1, 2, 3, 5, 6, 8)]
 
     assert await store.storage.observe(look) == given
 
@@ -282,7 +283,7 @@ async def test_everything_is_still_there_after_recovery(store: Store) -> None:
 
 async def _folded(store: Store, first: int) -> Reservation | None:
     # the answer to a command has its reservation as it was then
-    replay = await store.storage.observe(lambda t: t.replay(first))
+    replay = (await store.storage.observe(lambda t: t.replays([first])))[first]
     return replay.subjects[0] if replay.subjects else None
 
 

@@ -14,8 +14,10 @@ import pytest
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.values import Instant, Never, Span, Ttl
 from inventory_grpc.infrastructure import clocks
@@ -39,6 +41,7 @@ from tests.support.world import (
     extend,
     release,
     reserve,
+    reverse,
 )
 
 
@@ -266,3 +269,64 @@ async def test_a_hold_ends_by_the_clock_of_the_server_and_not_by_that_of_a_fast_
     times = [event.record_time.ToMicroseconds() for event in events(url)]
     assert times == sorted(times)
     assert times[-1] - times[0] < MINUTE
+
+
+async def test_repeated_requests_are_answered_in_as_many_round_trips_as_one(
+    store: Store, trips: list[int]
+) -> None:
+    commands: list[Command] = [add(9), *(reserve(1, f"r{number}") for number in range(4))]
+    asked = [
+        Submission.of(command, Cause(f"{number}"), repr(command).encode())
+        for number, command in enumerate([*commands, commit(name="r0")])
+    ]
+    writer = player(store, ManualClock(), at_hand=1).writer
+    await writer.start()
+    given = await writer.answer(asked)
+    taken = []
+    for some in (asked[1:2], asked):
+        trips.clear()
+        again = await writer.answer(some)
+        assert all(isinstance(outcome, Outcome) and outcome.replayed for outcome in again)
+        taken.append(len(trips))
+    whole = [outcome._replace(replayed=True) for outcome in given if isinstance(outcome, Outcome)]
+    assert again == whole
+    assert taken == [4, 4]
+
+
+async def test_reversals_take_as_many_round_trips_as_one(store: Store, trips: list[int]) -> None:
+    await answer(store, *(add(number) for number in range(1, 8)))
+    writer = player(store, ManualClock(), at_hand=1).writer
+    await writer.start()
+    taken = []
+    for positions in ([1], [2, 3, 4], [5, 6, 7]):
+        trips.clear()
+        for outcome in await writer.answer([Submission.of(reverse(one)) for one in positions]):
+            assert isinstance(outcome, Outcome)
+        taken.append(len(trips))
+    assert taken == [taken[0]] * 3
+
+
+async def test_a_page_of_large_events_is_not_read_beyond_its_bytes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cause = Cause(reference="x" * 25_000)
+    writer = player(store, ManualClock()).writer
+    await writer.start()
+    await writer.answer([Submission.of(add(1), cause) for _ in range(40)])
+    received = 0
+    run = Wire.run
+
+    def counted(self: Wire, *asked: Any) -> Any:  # noqa: ANN401
+        nonlocal received
+        results = run(self, *asked)
+        received += sum(
+            len(one) for rows in results for row in rows for one in row if isinstance(one, bytes)
+        )
+        return results
+
+    monkeypatch.setattr(Wire, "run", counted)
+    for matching in (EventFilter(), EventFilter(product_ids=frozenset({"kettle"}))):
+        received = 0
+        page = await store.event_log.page(10, 40, matching, 512, 60_000)
+        assert (len(page.events), page.scanned) == (3, 13)
+        assert received < sum(map(len, page.events)) + 100

@@ -190,9 +190,7 @@ class Batch:
             return None
         if answered.fingerprint != fingerprint:
             raise RequestIdReused(key.request_id)
-        outcome = answered.outcome or self.read.replays.get(answered.position)
-        if outcome is None:
-            raise NotRead(replay=answered.position)
+        outcome = answered.outcome or self.read.replays[answered.position]
         return outcome._replace(replayed=True)
 
     def _remember(

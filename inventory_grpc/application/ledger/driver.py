@@ -13,7 +13,7 @@ from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import PAGE, TermsInForce
 from inventory_grpc.application.ledger.workbook import Workbook
-from inventory_grpc.application.outcomes import State
+from inventory_grpc.application.outcomes import RequestKey, State
 from inventory_grpc.application.ports import NO_WALKS, Expected, Pending, Transaction
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.values import EventAt
@@ -103,9 +103,7 @@ def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
     if missing.keys:
         _read_states(transaction, batch, missing.keys)
     if missing.requests:
-        batch.read.answered |= transaction.answered(missing.requests)
-    if missing.replay is not None:
-        batch.read.replays[missing.replay] = transaction.replay(missing.replay)
+        _read_answers(transaction, batch, missing.requests)
     for stream in missing.due:
         batch.read.due[stream] = transaction.due(batch.book.now, MAX_DUE, stream)
     for stream in missing.waiting:
@@ -114,6 +112,15 @@ def _read(transaction: Transaction, batch: Batch, missing: NotRead) -> None:
         batch.read.walked[missing.walk] = transaction.stocks_of(missing.walk, PAGE)
     if missing.fills:
         batch.read.filled = transaction.fills_due(MAX_FILLS)
+
+
+def _read_answers(transaction: Transaction, batch: Batch, requests: Collection[RequestKey]) -> None:
+    """Read the answers to *requests*, and together those that are made again from events."""
+    answered = transaction.answered(requests)
+    batch.read.answered |= answered
+    told = [one.position for one in answered.values() if one and one.outcome is None]
+    if told:
+        batch.read.replays |= transaction.replays(told)
 
 
 def _read_states(transaction: Transaction, batch: Batch, keys: Collection[Key]) -> None:

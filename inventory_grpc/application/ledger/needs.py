@@ -16,8 +16,6 @@ class NotRead(Exception):
     keys: Collection[Key] = ()
     """The keys of states and events; with each, the states of its streams are read too."""
     requests: Collection[RequestKey] = ()
-    replay: int | None = None
-    """The position of the first event of a command whose answer is repeated."""
     due: Collection[Key | None] = ()
     """Streams whose overdue subjects are needed; None stands for all streams."""
     waiting: Collection[Key] = ()
@@ -34,6 +32,7 @@ class ReadData:
 
     answered: dict[RequestKey, Answered | None] = field(default_factory=dict)
     replays: dict[int, Outcome] = field(default_factory=dict)
+    """Answers that are made again from events, by the position of the first of them."""
     due: dict[Key | None, Sequence[Key]] = field(default_factory=dict)
     waiting: dict[Key, Sequence[Key]] = field(default_factory=dict)
     """The subjects that wait for goods of a stock, in their order, up to a limit."""

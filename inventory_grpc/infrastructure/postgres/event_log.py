@@ -1,16 +1,22 @@
 """The event log as subscriptions and event lists read it."""
 
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres.event_search import search, where_matching
 from inventory_grpc.infrastructure.postgres.readers import Readers
-from inventory_grpc.infrastructure.postgres.statement import Statement
-from inventory_grpc.infrastructure.postgres.wire import Row, Wire
+from inventory_grpc.infrastructure.postgres.statement import Statement, composed
+from inventory_grpc.infrastructure.postgres.wire import Wire
+
+_NEXT_COMMAND: Final = Statement(
+    "SELECT position FROM events WHERE position > $after::int8 AND position <= $upto::int8 "
+    "AND ordinal = 0 ORDER BY position LIMIT 1"
+)
+_CACHED: Final = 100
+"""Statements for filters of subscriptions."""
 
 _END_OF_COMMAND: Final = Statement(
     "SELECT (SELECT position FROM events WHERE position <= $upto::int8 + 1 AND ordinal = 0 "
@@ -38,12 +44,7 @@ class PostgresEventLog:
     ) -> Page:
         def read(wire: Wire) -> Page:
             end = max(after, _end_of_command(wire, upto))
-            # the command at which the page becomes full is read to its end
-            limit = max_events + MAX_COMMAND_EVENTS
-            rows = _in_window(wire, after, end, matching, limit)
-            if len(rows) == limit:
-                end = max(after, rows[-1][0])
-            return _page(rows, end, max_events, max_bytes)
+            return _page(wire, after, end, matching, max_events=max_events, max_bytes=max_bytes)
 
         return await self._readers.scan(read)
 
@@ -64,22 +65,13 @@ def _end_of_command(wire: Wire, upto: int) -> int:
     return upto if head == upto else position - 1
 
 
-def _in_window(wire: Wire, after: int, upto: int, matching: EventFilter, limit: int) -> list[Row]:
-    """Return the first matching events between two positions."""
-    where, values = where_matching(matching)
-    return wire.query(
-        "SELECT position, ordinal, event FROM events "
-        f"WHERE position > $after::int8 AND position <= $upto::int8 {where} "
-        "ORDER BY position LIMIT $limit::int8",
-        **values,
-        after=after,
-        upto=upto,
-        limit=limit,
-    )
-
-
-def _page(rows: Iterable[Row], end: int, max_events: int, max_bytes: int) -> Page:
+def _page(  # noqa: PLR0913  the arguments of `page`
+    wire: Wire, after: int, upto: int, matching: EventFilter, *, max_events: int, max_bytes: int
+) -> Page:
     """Return the events of whole commands, at least one, until a limit is reached."""
+    where, values = where_matching(matching)
+    window = values | {"after": after, "upto": upto}
+    rows = wire.query(_some(where), **window, limit=max_events + 1, max_bytes=max_bytes)
     events: list[bytes] = []
     size, command = 0, 0
     for position, ordinal, event in rows:
@@ -90,4 +82,37 @@ def _page(rows: Iterable[Row], end: int, max_events: int, max_bytes: int) -> Pag
             command = first
         events.append(event)
         size += len(event)
-    return Page(events, end)
+    if len(events) <= max_events and size < max_bytes:
+        return Page(events, upto)
+    # the command with which the page is full may go on
+    rest = composed(f"SELECT event FROM events WHERE {_MATCHING} {where} ORDER BY position")
+    following = wire.value(_NEXT_COMMAND, after=rows[-1][0], upto=upto)
+    end = upto if following is None else following - 1
+    found = wire.query(rest, **window | {"after": rows[-1][0], "upto": end})
+    return Page([*events, *(event for (event,) in found)], end)
+
+
+_MATCHING: Final = "position > $after::int8 AND position <= $upto::int8"
+
+
+@lru_cache(_CACHED)
+def _some(where: str) -> Statement:
+    """Return the statement for the first matching events; without a filter it is prepared.
+
+    Sizes are summed on the server, because large rows that are not sent must not be read.
+    """
+    return Statement(
+        f"""
+        SELECT position, ordinal, event FROM (
+          SELECT position, ordinal, event,
+            sum(octet_length(event)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING)
+              - octet_length(event) AS before
+          FROM (
+            SELECT position, ordinal, event FROM events WHERE {_MATCHING} {where}
+            ORDER BY position LIMIT $limit::int8
+          ) AS matching
+        ) AS summed
+        WHERE before < $max_bytes::int8 ORDER BY position
+        """,
+        is_prepared=not where,
+    )

@@ -1,6 +1,6 @@
 """Reads the log: its id, its end, its events and its hash chain."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from inventory_grpc.application.ports import Fault, StorageError
@@ -61,7 +61,7 @@ _LINKS: Final = Statement(
     "SELECT position, event, hash FROM events WHERE position > $after::int8 "
     "AND position <= $upto::int8 ORDER BY position"
 )
-_HASH: Final = Statement("SELECT hash FROM events WHERE position = $position::int8")
+HASH: Final = Statement("SELECT hash FROM events WHERE position = $position::int8")
 
 
 def read_log_id(wire: Wire) -> str:
@@ -84,7 +84,7 @@ def read_head(wire: Wire) -> int:
 
 def hash_of(wire: Wire, position: int) -> bytes | None:
     """Return the hash of the event at *position*, if the log has it."""
-    digest: bytes | None = wire.value(_HASH, position=position)
+    digest: bytes | None = wire.value(HASH, position=position)
     return digest
 
 
@@ -113,9 +113,10 @@ def event_at(wire: Wire, position: int) -> Event | None:
     return None if data is None else decode(data)
 
 
-def events_of_command(wire: Wire, position: int) -> Sequence[Event]:
-    """Return the events of the command whose first is at *position*."""
-    return _decoded(wire.query(_OF_COMMAND, first=position, most=MAX_COMMAND_EVENTS))
+def events_of_commands(wire: Wire, positions: Collection[int]) -> Sequence[Sequence[Event]]:
+    """Return the events of the commands whose first are at *positions*, in one round trip."""
+    asked = [_OF_COMMAND.bind(first=first, most=MAX_COMMAND_EVENTS) for first in positions]
+    return [_decoded(rows) for rows in wire.run(asked)]
 
 
 def events_of_subject(wire: Wire, subject: int, after: int, upto: int) -> Sequence[Event]:

@@ -6,7 +6,7 @@ from typing import Final
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
-from inventory_grpc.infrastructure.postgres.events import LOG_ID
+from inventory_grpc.infrastructure.postgres.events import HASH, LOG_ID
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
@@ -36,7 +36,7 @@ class SeenLog:
             StorageError: it leads to another one, or commits were lost.
         """
         known = self.tail
-        ids, rows = wire.run([_ID, NEWS.bind(known=max(known.position, 1), limit=1)])
+        ids, hashes = wire.run([_ID, HASH.bind(position=known.position)])
         if not ids:
             raise StorageError(Fault.DAMAGED, detail="the table log has no row")
         [(log_id,)] = ids
@@ -44,7 +44,8 @@ class SeenLog:
             raise StorageError(
                 Fault.REWOUND, detail=f"PostgreSQL has the log {log_id}, and had {self.log_id}"
             )
-        news_after(rows, known)
+        if known.position and hashes != [(known.hash,)]:
+            raise _lost(known)
         self.log_id = log_id
 
 
@@ -56,10 +57,14 @@ def news_after(rows: Sequence[Row], known: Tail) -> list[bytes]:
     """
     if known.position:
         if not rows or rows[0][:2] != (known.position, known.hash):
-            raise StorageError(
-                Fault.REWOUND,
-                detail=f"PostgreSQL has not the event {known.position} that was read before: "
-                "commits were lost, such as by a failover to a server that had not received them",
-            )
+            raise _lost(known)
         rows = rows[1:]
     return [event for _, _, event in rows]
+
+
+def _lost(known: Tail) -> StorageError:
+    return StorageError(
+        Fault.REWOUND,
+        detail=f"PostgreSQL has not the event {known.position} that was read before: "
+        "commits were lost, such as by a failover to a server that had not received them",
+    )

@@ -1,10 +1,9 @@
 """The writer's transaction in PostgreSQL: two round trips, if all that it needs is expected."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import groupby
 from typing import Final
 
-from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
+from inventory_grpc.application.outcomes import Answered, Outcome, RequestKey, State
 from inventory_grpc.application.ports import (
     NO_WALKS,
     Expected,
@@ -24,12 +23,13 @@ from inventory_grpc.infrastructure.log.numbering import Numbering
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import read_models, subjects, unsettled
 from inventory_grpc.infrastructure.postgres.first_trip import Begun, Reads
-from inventory_grpc.infrastructure.postgres.folding import find_folded, state_after
+from inventory_grpc.infrastructure.postgres.folding import find_folded
 from inventory_grpc.infrastructure.postgres.numbers import Numbers
 from inventory_grpc.infrastructure.postgres.pending import pending_after
 from inventory_grpc.infrastructure.postgres.read_models import reservations, stocks
-from inventory_grpc.infrastructure.postgres.read_models.corrections import find_trail
+from inventory_grpc.infrastructure.postgres.read_models.corrections import find_trails
 from inventory_grpc.infrastructure.postgres.read_models.subject_snapshots import keep_snapshot
+from inventory_grpc.infrastructure.postgres.replays import replayed
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, insert
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.rows.requests import rows_of
@@ -172,35 +172,16 @@ class PostgresTransaction:
             self._aside.append(keep_snapshot(found.number, found.state))
 
     def trails(self, keys: Collection[EventAt]) -> dict[EventAt, Trail | None]:
-        return {key: find_trail(self._current(), key.position) for key in keys}
+        trails = find_trails(self._current(), [key.position for key in keys])
+        return {key: trails.get(key.position) for key in keys}
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         wire = self._current()
         self._reads.read(wire, Expected((), requests))
         return {request: self._reads.answered[request] for request in requests}
 
-    def replay(self, position: int) -> Outcome:
-        events = log.events_of_command(self._current(), position)
-        if not events[0].cause.part:
-            return self._outcome_of(events)
-        parts = groupby(events, key=lambda event: event.cause.part)
-        outcomes = tuple(PartOutcome.of([*part]) for _, part in parts)
-        return Outcome(events[-1].position, [], [], parts=outcomes)
-
-    def _outcome_of(self, events: Sequence[Event]) -> Outcome:
-        """Return the outcome of the command that recorded *events*."""
-        last = events[-1].position
-        streams = {event.key: event for event in events}
-        about = dict.fromkeys(event.fact.subject for event in events)
-        keys = [key for key in about if type(key) in SUBJECTS]
-        folded: list[State] = []
-        if keys:
-            rows = self._current().run(subjects.ask(keys, last))
-            by_key = {found.key: found.state for found in subjects.fold(keys, *rows)}
-            folded = [by_key[key] for key in keys]
-        return Outcome(
-            last, [state_after(self._current(), event) for event in streams.values()], folded
-        )
+    def replays(self, positions: Collection[int]) -> dict[int, Outcome]:
+        return replayed(self._current(), positions)
 
     def walks(self, limit: int) -> Sequence[Walk]:
         return unsettled.walks(self._current(), limit)

@@ -17,7 +17,7 @@ class Footprint:
     def __init__(self, path: Path, checkpoint_seconds: Tally) -> None:
         self._path = path
         self.checkpoint_seconds = checkpoint_seconds
-        self.engine = apsw.sqlite_lib_version()
+        self.engine = f"SQLite {apsw.sqlite_lib_version()}"
 
     def sizes(self) -> Mapping[str, int]:
         files = {"main": self._path, "wal": self._path.with_name(f"{self._path.name}-wal")}

@@ -142,7 +142,10 @@ class SqliteTransaction:
         found.update(map(answered_of, select_with(self._connection, _ANSWERED, [*requests])))
         return found
 
-    def replay(self, position: int) -> Outcome:
+    def replays(self, positions: Collection[int]) -> dict[int, Outcome]:
+        return {position: self._replay(position) for position in positions}
+
+    def _replay(self, position: int) -> Outcome:
         events = log.events_of_command(self._connection, position)
         if not events[0].cause.part:
             return self._outcome_of(events)

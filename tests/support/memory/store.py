@@ -162,7 +162,10 @@ class MemoryTransaction:
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         return {request: self._tables.requests.get(request) for request in requests}
 
-    def replay(self, position: int) -> Outcome:
+    def replays(self, positions: Collection[int]) -> dict[int, Outcome]:
+        return {position: self._replay(position) for position in positions}
+
+    def _replay(self, position: int) -> Outcome:
         events = self._tables.events
         end = position
         while end < len(events) and events[end].command_position == position:

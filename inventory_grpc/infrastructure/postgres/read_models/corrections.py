@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from inventory_grpc.domain.event import Event
-from inventory_grpc.domain.reversal import Correction, Trail
+from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.postgres.read_models.read_model import ReadModel
@@ -39,6 +39,7 @@ _CORRECTIONS: Final = Statement(
     "AND (state IS NULL OR state = ANY($states::text[])) "
     "ORDER BY position DESC LIMIT $limit::int8"
 )
+_NO_END: Final = 2**63 - 1
 _READ_TOGETHER: Final = 256
 """Corrections read by one statement: usually few are needed."""
 
@@ -48,39 +49,55 @@ def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
         yield _INSERT.bind_rows(rows)
 
 
-def find_trail(wire: Wire, position: int) -> Trail | None:
-    """Return the trail of the event at *position*; None if there is no such event."""
-    rows = wire.query(_SELECT, position=position)
-    if not rows:
-        return None
-    [(data, stream, reversed_by)] = rows
-    event = decode(data)
-    return Trail(event, reversed_by or 0, _corrections(wire, stream, event))
+def find_trails(wire: Wire, positions: Sequence[int]) -> dict[int, Trail]:
+    """Return the trails of the events at *positions*, in two round trips if few corrections stand.
 
-
-def _corrections(wire: Wire, stream: int, event: Event) -> tuple[Correction, ...]:
-    """Return the corrections after *event*, newest first, until enough counts stand.
-
-    Counts of other states are left out.
+    A position without an event has none.
     """
-    states = [str(state) for state in event.fact.states]
+    found = {
+        position: rows[0]
+        for position, rows in zip(
+            positions,
+            wire.run([_SELECT.bind(position=position) for position in positions]),
+            strict=True,
+        )
+        if rows
+    }
+    pages = [_Corrections(wire, stream, decode(data)) for data, stream, _ in found.values()]
+    first = wire.run([page.ask(_NO_END) for page in pages]) if pages else []
+    return {
+        position: Trail(page.event, reversed_by or 0, read_standing(page.rows(rows)))
+        for (position, (_, _, reversed_by)), page, rows in zip(
+            found.items(), pages, first, strict=True
+        )
+    }
 
-    def rows(before: int = 2**63 - 1) -> Iterator[Row]:
+
+class _Corrections:
+    """The corrections after an event, newest first; counts of other states are left out."""
+
+    def __init__(self, wire: Wire, stream: int, event: Event) -> None:
+        self._wire = wire
+        self._stream = stream
+        self.event = event
+        self._states = [str(state) for state in event.fact.states]
+
+    def ask(self, before: int) -> Bound:
+        return _CORRECTIONS.bind(
+            stream=self._stream,
+            after=self.event.position,
+            before=before,
+            states=self._states,
+            limit=_READ_TOGETHER,
+        )
+
+    def rows(self, some: Sequence[Row]) -> Iterator[Row]:
+        """Yield all rows; *some* are the first page."""
         while True:
-            some = wire.query(
-                _CORRECTIONS,
-                stream=stream,
-                after=event.position,
-                before=before,
-                states=states,
-                limit=_READ_TOGETHER,
-            )
             yield from some
             if len(some) < _READ_TOGETHER:
                 return
-            before = some[-1][0]
-
-    return read_standing(rows())
+            [some] = self._wire.run([self.ask(some[-1][0])])
 
 
 READ_MODEL: Final[ReadModel] = ReadModel(_DDL, _project, CORRECTING)
