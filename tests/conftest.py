@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from tests.slow import SLOW
-from tests.support import loops, two_processes
+from tests.support import loops, postgres, two_processes
 from tests.support.effort import DEEP
 from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
@@ -57,3 +57,20 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Each implementation of the ports, empty."""
     async with STORES[request.param](tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str | Path]:
+    """Return where there is no log yet: a file, or PostgreSQL for a test that is marked so.
+
+    Campaigns on PostgreSQL have their least size, but for deep ones.
+    """
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield tmp_path / "inventory.db"
+        return
+    if not DEEP:
+        monkeypatch.setenv("ROBUSTNESS", "quick")
+    with postgres.empty_schema() as url:
+        yield url

@@ -1,6 +1,6 @@
 """Fixtures for tests over gRPC."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,6 @@ import pytest
 from inventory_grpc.client import InventoryClient
 from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
-from tests.support import postgres
 from tests.support.caller import Caller, calling
 from tests.support.server_process import ServerProcess, server_process
 
@@ -17,16 +16,6 @@ from tests.support.server_process import ServerProcess, server_process
 def path(tmp_path: Path) -> Path:
     """Return a path at which there is no database yet."""
     return tmp_path / "inventory.db"
-
-
-@pytest.fixture
-def database(request: pytest.FixtureRequest, path: Path) -> Iterator[str | Path]:
-    """Return a file, or the URL of a database in PostgreSQL for a test that is marked so."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield path
-    else:
-        with postgres.empty_schema() as url:
-            yield url
 
 
 @pytest.fixture
@@ -49,9 +38,9 @@ async def client(address: str) -> AsyncIterator[InventoryClient]:
 
 
 @pytest.fixture
-async def server(path: Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
+async def server(database: str | Path, tmp_path: Path) -> AsyncIterator[ServerProcess]:
     """Serve in a process of its own."""
-    async with server_process(path, tmp_path / "server.log") as server:
+    async with server_process(database, tmp_path / "server.log") as server:
         yield server
 
 

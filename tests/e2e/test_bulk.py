@@ -28,6 +28,7 @@ from tests.support.caller import (
     refused,
     reserving,
 )
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events, nobody_else_writes, requests_of
 from tests.support.server_process import ServerProcess, server_process
 from tests.support.waiting import eventually
@@ -53,6 +54,7 @@ def _commands_of(size: int) -> pb.ExecuteBatchRequest:
     return batch(*[request] * 1_000)
 
 
+@on_each_engine
 async def test_a_message_has_up_to_a_mebibyte(caller: Caller) -> None:
     most = _commands_of(MIB // 1_000)
     assert MIB - 1_000 < most.ByteSize() <= MIB
@@ -160,6 +162,7 @@ async def test_a_call_with_many_commands_is_one_line_with_their_number(
     ] == [("ExecuteBatch", "OK", 2, 1), ("ExecuteStream", "OK", 5, 3)]
 
 
+@on_each_engine
 async def test_the_python_client_sends_thousands_and_hears_of_each(address: str) -> None:
     def asked(number: int) -> pb.AddStockRequest:
         return adding(number % 10, f"product-{number % 7}", request_id=f"request-{number}")

@@ -24,8 +24,11 @@ from inventory_grpc_protos.v1.commands_pb2 import (
 )
 from inventory_grpc_protos.v1.stock_pb2 import Stock
 from tests.support.caller import Caller, adding, calling, line, refusal, refused, reserving
+from tests.support.engines import on_each_engine
 from tests.support.model import Model
 from tests.support.opened import checked
+
+pytestmark = on_each_engine
 
 KETTLES: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon"}
 
@@ -89,7 +92,7 @@ async def test_complaint_2_one_of_two_gets_the_last_unit_and_is_counted(address:
 
 
 async def test_complaint_4_every_paid_order_has_its_units_and_nothing_is_to_be_repaired(
-    address: str, path: Path
+    address: str, database: str | Path
 ) -> None:
     """Elsewhere one order in some thousands has no units, and users write repair scripts."""
     async with AsyncExitStack() as stack:
@@ -114,7 +117,7 @@ async def test_complaint_4_every_paid_order_has_its_units_and_nothing_is_to_be_r
         name: wanted[name] for name in paid
     }
     assert (stock.on_hand, stock.reserved) == (100 - sum(one.quantity for one in sold), 0)
-    checked(path)
+    checked(database)
 
 
 async def test_complaint_6_all_kinds_of_demand_are_decided_by_one_ledger(address: str) -> None:

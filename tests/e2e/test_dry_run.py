@@ -9,6 +9,7 @@ from grpc import StatusCode
 
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import Caller, adding, line, refused, reserving
+from tests.support.engines import on_each_engine
 from tests.support.samples import COMMANDS
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
@@ -40,6 +41,7 @@ def without_times(response: Any) -> Message:  # noqa: ANN401  the response to an
     return left  # type: ignore[no-any-return]
 
 
+@on_each_engine
 async def test_each_command_answers_as_it_will_and_records_nothing(caller: Caller) -> None:
     for name, request in COMMANDS.items():
         before = await caller.log()
@@ -52,6 +54,7 @@ async def test_each_command_answers_as_it_will_and_records_nothing(caller: Calle
         assert not tried.replayed
 
 
+@on_each_engine
 async def test_a_refusal_is_that_of_the_command(caller: Caller) -> None:
     asked = reserving(line(3))
     answers = [await refused(caller.commands.ReserveStock(one)) for one in (trying(asked), asked)]
@@ -59,6 +62,7 @@ async def test_a_refusal_is_that_of_the_command(caller: Caller) -> None:
     assert answers[0].code is StatusCode.FAILED_PRECONDITION
 
 
+@on_each_engine
 async def test_its_request_id_stays_free_and_one_that_was_used_has_its_answer(
     caller: Caller,
 ) -> None:
@@ -72,6 +76,7 @@ async def test_its_request_id_stays_free_and_one_that_was_used_has_its_answer(
     assert other.reason == "REQUEST_ID_REUSED"
 
 
+@on_each_engine
 async def test_dry_runs_of_a_batch_change_nothing_for_the_others(caller: Caller) -> None:
     commands = [
         pb.Command(add_stock=adding(5)),

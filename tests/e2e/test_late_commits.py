@@ -25,6 +25,9 @@ from inventory_grpc_protos.v1.stock_pb2 import (
     Reservation,
 )
 from tests.support.caller import SECONDS, Caller, adding, line, refused, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 
 def committing(name: str = "r1", **more: Any) -> CommitReservationRequest:  # noqa: ANN401  any field

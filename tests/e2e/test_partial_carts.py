@@ -15,6 +15,9 @@ from inventory_grpc_protos.v1.errors_pb2 import ShortLines
 from inventory_grpc_protos.v1.policies_pb2 import Policy
 from inventory_grpc_protos.v1.stock_pb2 import Line, Reservation
 from tests.support.caller import Caller, Refused, adding, line, refused, reserving
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 CART: Final = [line(4), line(2, "pan")]
 LINES: Final = pb.RESERVE_MODE_PARTIAL_LINES

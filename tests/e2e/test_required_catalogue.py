@@ -28,14 +28,17 @@ from tests.support.caller import (
     refused,
     reserving,
 )
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLE = PutProductRequest(product_id="kettle")
 LISBON = PutStoreRequest(store_id="lisbon", kind=STORE_KIND_STORE)
 
 
 @pytest.fixture
-async def strict(path: Path) -> AsyncIterator[Caller]:
-    settings = Settings(listen="127.0.0.1:0", database=path, catalogue=Catalogue.REQUIRED)
+async def strict(database: str | Path) -> AsyncIterator[Caller]:
+    settings = Settings(listen="127.0.0.1:0", database=database, catalogue=Catalogue.REQUIRED)
     async with serve.serving(settings) as served, calling(served.address) as caller:
         yield caller
 
@@ -90,13 +93,15 @@ async def test_an_atomic_batch_may_put_what_its_stock_needs(strict: Caller) -> N
     assert [result.position for result in results] == [4] * 4
 
 
-async def test_a_stock_with_a_history_is_served_after_the_setting_was_changed(path: Path) -> None:
+async def test_a_stock_with_a_history_is_served_after_the_setting_was_changed(
+    database: str | Path,
+) -> None:
     for catalogue, reason in (
         (Catalogue.OPEN, ""),
         (Catalogue.REQUIRED, "NOT_IN_CATALOGUE"),
         (Catalogue.OPEN, ""),
     ):
-        settings = Settings(listen="127.0.0.1:0", database=path, catalogue=catalogue)
+        settings = Settings(listen="127.0.0.1:0", database=database, catalogue=catalogue)
         async with serve.serving(settings) as served, calling(served.address) as caller:
             assert (await caller.commands.AddStock(adding(5))).stock.on_hand
             added = caller.commands.AddStock(adding(1, product=f"{catalogue.value}-toaster"))

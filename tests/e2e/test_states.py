@@ -10,6 +10,9 @@ from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1 import events_pb2, queries_pb2, stock_pb2
 from tests.support.caller import calling
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 KETTLES: dict[str, Any] = {"product_id": "kettle", "store_id": "lisbon"}
 
@@ -119,12 +122,12 @@ async def test_every_query_and_event_shows_the_states(address: str) -> None:
 
 
 async def test_states_of_ones_own_come_with_the_settings_and_units_stay_when_they_go(
-    path: Path,
+    database: str | Path,
 ) -> None:
-    settings = Settings(listen="127.0.0.1:0", database=path, states="on_display")
+    settings = Settings(listen="127.0.0.1:0", database=database, states="on_display")
     async with serve.serving(settings) as served, InventoryClient(served.address) as client:
         await client.add_stock(**KETTLES, quantity=3, state="on_display", request_id="first")
-    settings = Settings(listen="127.0.0.1:0", database=path)
+    settings = Settings(listen="127.0.0.1:0", database=database)
     async with serve.serving(settings) as served, InventoryClient(served.address) as client:
         again = await client.add_stock(
             **KETTLES, quantity=3, state="on_display", request_id="first"

@@ -10,6 +10,9 @@ from grpc import StatusCode
 from inventory_grpc.application.ledger import loop as ledger
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from tests.support.caller import Caller, adding, refused
+from tests.support.engines import on_each_engine
+
+pytestmark = on_each_engine
 
 DEADLINE_SECONDS: Final = 0.3
 

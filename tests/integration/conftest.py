@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 async def _nothing_outlives_a_story() -> AsyncIterator[None]:
-    """See that neither a task nor a thread at the file is left when an engine was closed."""
+    """See that neither a task nor a thread at the database is left when an engine was closed."""
     tasks, threads = asyncio.all_tasks(), _threads()
     yield
     assert not asyncio.all_tasks() - tasks - {asyncio.current_task()}
@@ -24,4 +24,8 @@ async def _nothing_outlives_a_story() -> AsyncIterator[None]:
 
 
 def _threads() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name.startswith("sqlite-")}
+    return {
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith(("postgres-", "sqlite-"))
+    }

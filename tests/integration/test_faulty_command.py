@@ -19,8 +19,11 @@ from inventory_grpc.domain.refusals import CommandTooLarge, InsufficientStock
 from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.infrastructure.log import chain as log
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events, opened, requests_of
 from tests.support.world import KETTLES, add, remove, reserve, stock
+
+pytestmark = on_each_engine
 
 CURSED = stock("mirror", "lisbon")
 """A stock to which an addition raises an unexpected error."""
@@ -45,9 +48,9 @@ def _curse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_faulty_command_among_good_ones_fails_alone(
-    path: Path, caplog: pytest.LogCaptureFixture
+    database: str | Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         answers = await shop.answers(
             shop.ask(add(5), "before"),
             shop.ask(add(1, CURSED), "cursed"),
@@ -66,18 +69,18 @@ async def test_a_faulty_command_among_good_ones_fails_alone(
         assert cursed.error_id in caplog.text
         assert "secret" not in str(cursed)
         assert (await shop.record(add(5), "before")).replayed
-    assert set(requests_of(events(path))) == {"before", "between", "after"}
-    checked(path)
+    assert set(requests_of(events(database))) == {"before", "between", "after"}
+    checked(database)
 
 
 # two of these events take less than 230 bytes, three take more
 @pytest.mark.parametrize("limit", [("MAX_COMMAND_EVENTS", 2), ("MAX_COMMAND_BYTES", 230)])
 async def test_a_command_that_is_too_large_for_followers_is_refused_alone(
-    path: Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
+    database: str | Path, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, int]
 ) -> None:
     monkeypatch.setattr(log, *limit)
     shelves = [stock(f"kettle-{number}", "lisbon") for number in range(3)]
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         for shelf in shelves:
             await shop.record(add(5, shelf))
         small = [shop.ask(reserve(dict.fromkeys(shelves[:2], 1), f"small-{n}")) for n in range(3)]
@@ -90,15 +93,15 @@ async def test_a_command_that_is_too_large_for_followers_is_refused_alone(
         assert isinstance(large, CommandTooLarge)
         assert isinstance(before, Outcome)
         assert isinstance(after, Outcome)
-    times = [event.record_time.ToNanoseconds() for event in events(path)]
+    times = [event.record_time.ToNanoseconds() for event in events(database)]
     assert len(times) == 3 + 3 * 2 + 2
     assert len({*times[3:9]}) == 1, "commands that are small enough were recorded together"
-    checked(path)
+    checked(database)
 
 
-async def test_any_number_of_faulty_commands_never_opens_the_breaker(path: Path) -> None:
+async def test_any_number_of_faulty_commands_never_opens_the_breaker(database: str | Path) -> None:
     chance = random.Random(7)
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         for _ in range(10):
             good = {f"{chance.random()}": add(1) for _ in range(10)}
             bad = {f"{chance.random()}": add(1, CURSED) for _ in range(10)}
@@ -109,15 +112,15 @@ async def test_any_number_of_faulty_commands_never_opens_the_breaker(path: Path)
                 assert isinstance(answer, Internal if name in bad else Outcome)
         assert shop.parts.breaker.state is BreakerState.CLOSED
         assert (await shop.levels()) == Levels(100, 0)
-    assert len(requests_of(events(path))) == 100
-    checked(path)
+    assert len(requests_of(events(database))) == 100
+    checked(database)
 
 
 async def test_the_caller_of_a_faulty_command_may_be_gone(
-    path: Path, caplog: pytest.LogCaptureFixture
+    database: str | Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         for hops in range(6):
             asked = shop.ask(add(1, CURSED))
             for _ in range(hops):
@@ -126,4 +129,4 @@ async def test_the_caller_of_a_faulty_command_may_be_gone(
             await asyncio.wait([asked])
             await shop.record(add(1, KETTLES))
         assert not shop.parts.running.done()
-    checked(path)
+    checked(database)

@@ -14,6 +14,7 @@ from inventory_grpc.domain.refusals import InsufficientStock
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
+from tests.support.engines import on_each_engine
 from tests.support.opened import Opened, checked, events, opened, requests_of, rows
 from tests.support.waiting import eventually
 from tests.support.world import (
@@ -52,48 +53,52 @@ async def _all(shop: Opened) -> dict[str, Outcome]:
     return {name: await shop.record(command, name) for name, command in COMMANDS.items()}
 
 
-async def test_every_answer_is_the_same_after_a_restart(path: Path) -> None:
-    async with opened(path) as shop:
+@on_each_engine
+async def test_every_answer_is_the_same_after_a_restart(database: str | Path) -> None:
+    async with opened(database) as shop:
         first = await _all(shop)
         head = shop.parts.head.position
     for _ in range(2):
-        async with opened(path) as shop:
+        async with opened(database) as shop:
             again = await _all(shop)
             assert {
                 name: answer._replace(replayed=False) for name, answer in again.items()
             } == first
             assert all(answer.replayed for answer in again.values())
             assert shop.parts.head.position == head
-    checked(path)
+    checked(database)
 
 
+@on_each_engine
 async def test_another_request_under_a_known_id_is_refused_also_after_a_restart(
-    path: Path,
+    database: str | Path,
 ) -> None:
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         await shop.record(add(9), "once")
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         with pytest.raises(RequestIdReused):
             await shop.record(add(8), "once")
         assert shop.parts.head.position == 1
 
 
-async def test_a_refusal_is_not_remembered(path: Path) -> None:
-    async with opened(path) as shop:
+@on_each_engine
+async def test_a_refusal_is_not_remembered(database: str | Path) -> None:
+    async with opened(database) as shop:
         with pytest.raises(InsufficientStock):
             await shop.record(remove(1), "again")
         await shop.record(add(1))
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         assert not (await shop.record(remove(1), "again")).replayed
         assert (await shop.record(remove(1), "again")).replayed
 
 
-async def test_two_at_once_get_one_answer(path: Path) -> None:
-    async with opened(path) as shop:
+@on_each_engine
+async def test_two_at_once_get_one_answer(database: str | Path) -> None:
+    async with opened(database) as shop:
         answers = await asyncio.gather(*(shop.record(add(1), "once") for _ in range(50)))
         assert [answer.replayed for answer in answers] == [False] + [True] * 49
         assert {answer.position for answer in answers} == {1}
-    assert requests_of(events(path)) == {"once": 1}
+    assert requests_of(events(database)) == {"once": 1}
 
 
 @pytest.fixture
@@ -121,30 +126,30 @@ def go_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
-    path: Path, steps: list[int], go_on: Callable[[int], None]
+    database: str | Path, steps: list[int], go_on: Callable[[int], None]
 ) -> None:
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         await shop.record(add(1_000))
         await asyncio.gather(*(shop.record(remove(1), f"old-{n}") for n in range(350)))
         assert (await shop.record(remove(1), "old-0")).replayed
         go_on(WEEK)
         await asyncio.gather(*(shop.record(add(1), f"new-{n}") for n in range(20)))
         old = "SELECT request_id FROM requests WHERE request_id LIKE 'old%'"
-        await eventually(lambda: not rows(path, old))
+        await eventually(lambda: not rows(database, old))
         assert (await shop.record(add(1), "new-0")).replayed
         assert not (await shop.record(remove(1), "old-0")).replayed, "it is judged afresh"
     assert max(steps) == 100
     assert sum(steps) == 350
-    checked(path)
+    checked(database)
 
 
 async def test_nothing_is_forgotten_before_its_time(
-    path: Path, steps: list[int], go_on: Callable[[int], None]
+    database: str | Path, steps: list[int], go_on: Callable[[int], None]
 ) -> None:
-    async with opened(path) as shop:
+    async with opened(database) as shop:
         await _all(shop)
         go_on(WEEK - 60 * MINUTE)
         looks = len(steps)
         await eventually(lambda: len(steps) >= looks + 3)
         assert all(answer.replayed for answer in (await _all(shop)).values())
-    assert len(rows(path, "SELECT 1 FROM requests")) == len(COMMANDS)
+    assert len(rows(database, "SELECT 1 FROM requests")) == len(COMMANDS)

@@ -1,4 +1,4 @@
-"""Two server processes on one file are one service."""
+"""Two server processes on one log are one service."""
 
 import asyncio
 import time
@@ -16,9 +16,12 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest, SubscribeResponse
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, ListStockRequest
 from tests.support.caller import SECONDS, Caller, adding, calling, line, refusal, reserving
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
+
+pytestmark = on_each_engine
 
 SOON_SECONDS: Final = 5.0
 """Far longer than a busy machine needs, and far shorter than a heartbeat."""
@@ -28,9 +31,9 @@ LATE_SECONDS: Final = 10.0
 
 
 @pytest.fixture
-async def callers(path: Path, tmp_path: Path) -> AsyncIterator[list[Caller]]:
-    """Call each of two servers that were started at once, where there was no file yet."""
-    servers = [ServerProcess.begin(path, tmp_path / f"{number}.log") for number in range(2)]
+async def callers(database: str | Path, tmp_path: Path) -> AsyncIterator[list[Caller]]:
+    """Call each of two servers that were started at once, where there was no log yet."""
+    servers = [ServerProcess.begin(database, tmp_path / f"{number}.log") for number in range(2)]
     try:
         async with AsyncExitStack() as stack:
             yield [
@@ -42,7 +45,7 @@ async def callers(path: Path, tmp_path: Path) -> AsyncIterator[list[Caller]]:
             server.kill()
 
 
-async def test_servers_that_start_at_once_where_there_is_no_file_share_one_log(
+async def test_servers_that_start_at_once_where_there_is_no_log_share_one_log(
     callers: list[Caller],
 ) -> None:
     asked = [caller.admin.GetServerInfo(GetServerInfoRequest()) for caller in callers]
@@ -58,7 +61,7 @@ async def _reserve(caller: Caller, name: str) -> str:
 
 
 async def test_several_engines_never_sell_a_unit_twice_and_do_each_request_once(
-    callers: list[Caller], path: Path
+    callers: list[Caller], database: str | Path
 ) -> None:
     await callers[0].commands.AddStock(adding(100))
     # each request goes to both of them, at the same time
@@ -69,20 +72,22 @@ async def test_several_engines_never_sell_a_unit_twice_and_do_each_request_once(
     agreed = [one for one, other in by_request if one == other]
     assert len(agreed) == 120, "two answers to one request"
     assert Counter(agreed)["INSUFFICIENT_STOCK"] == 20
-    assert len(requests_of(events(path))) == 100
-    assert len(checked(path).promises) == 100
+    assert len(requests_of(events(database))) == 100
+    assert len(checked(database).promises) == 100
 
 
-async def test_a_hold_that_is_over_expires_once(callers: list[Caller], path: Path) -> None:
+async def test_a_hold_that_is_over_expires_once(
+    callers: list[Caller], database: str | Path
+) -> None:
     await callers[0].commands.AddStock(adding(50))
     for number in range(50):
         await callers[number % 2].commands.ReserveStock(
             reserving(line(1), name=f"r{number}", ttl=Duration(seconds=1))
         )
-    await eventually(lambda: len(events(path)) >= 101)
+    await eventually(lambda: len(events(database)) >= 101)
     for caller in callers:  # one that had a hold left to expire would do that first
         await caller.commands.AddStock(adding(1))
-    log = events(path)
+    log = events(database)
     assert len(log) == 103
     late = [
         event.record_time.ToMicroseconds() - event.occur_time.ToMicroseconds()
@@ -91,7 +96,7 @@ async def test_a_hold_that_is_over_expires_once(callers: list[Caller], path: Pat
     ]
     assert len(late) == 50
     assert 0 <= min(late) <= max(late) < LATE_SECONDS * 1e6
-    assert {promise.state for promise in checked(path).promises.values()} == {"expired"}
+    assert {promise.state for promise in checked(database).promises.values()} == {"expired"}
 
 
 async def test_what_one_records_the_other_shows_soon_and_at_once_to_who_names_it(

@@ -14,10 +14,9 @@ from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock, VersionConflict
 from inventory_grpc.domain.values import StockId
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc_protos.v1.events_pb2 import Event
-from tests.support.opened import Opened, events, opened, rows
+from tests.support.engines import on_each_engine
+from tests.support.opened import Opened, differences, events, opened, rows
 from tests.support.waiting import eventually
 from tests.support.world import (
     KETTLES,
@@ -33,20 +32,22 @@ from tests.support.world import (
     stock,
 )
 
+pytestmark = on_each_engine
+
 UNSETTLED: Final = "SELECT kind, name FROM unsettled ORDER BY since"
 
 
-def told(path: Path, stock_id: StockId = KETTLES) -> list[str]:
+def told(database: str | Path, stock_id: StockId = KETTLES) -> list[str]:
     """Return the facts of a stock, each with the units that are available after it."""
     return [
         f"{event.WhichOneof('fact')} {event.after.available}"
-        for event in events(path)
+        for event in events(database)
         if (event.product_id, event.store_id) == stock_id
     ]
 
 
-def terms_events(path: Path) -> list[Event]:
-    return [event for event in events(path) if event.HasField("stock_terms_changed")]
+def terms_events(database: str | Path) -> list[Event]:
+    return [event for event in events(database) if event.HasField("stock_terms_changed")]
 
 
 def together(*commands: Command) -> AtomicBatch:
@@ -61,15 +62,15 @@ def _without_walks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def shop(path: Path) -> AsyncIterator[Opened]:
-    """Open a shop on a file that is found to be whole at the end."""
-    async with opened(path) as shop:
+async def shop(database: str | Path) -> AsyncIterator[Opened]:
+    """Open a shop on a database that is found to be whole at the end."""
+    async with opened(database) as shop:
         yield shop
-    assert list(verify(Database(path), lambda _: None)) == []
+    assert differences(database) == []
 
 
 async def settle(shop: Opened) -> None:
-    await eventually(lambda: not rows(shop.path, UNSETTLED))
+    await eventually(lambda: not rows(shop.database, UNSETTLED))
 
 
 async def test_a_stock_without_history_gets_its_terms_before_its_first_event(
@@ -78,11 +79,11 @@ async def test_a_stock_without_history_gets_its_terms_before_its_first_event(
     await shop.record(policy(safety_stock=1))
     with pytest.raises(InsufficientStock):
         await shop.record(reserve(1))
-    assert told(shop.path) == []
+    assert told(shop.database) == []
     outcome = await shop.record(add(5, expected=0))
     assert outcome.streams[0].version == 2
-    assert told(shop.path) == ["stock_terms_changed 0", "stock_added 4"]
-    first, second = events(shop.path)[-2:]
+    assert told(shop.database) == ["stock_terms_changed 0", "stock_added 4"]
+    first, second = events(shop.database)[-2:]
     assert (list(first.alerts), first.subject, list(second.alerts)) == ([], "", [4])
     assert (first.command_position, second.command_position) == (2, 3)
 
@@ -100,7 +101,7 @@ async def test_a_command_is_decided_on_the_terms_in_force_before_the_stock_is_re
         await shop.record(reserve(4))
     outcome = await shop.record(reserve(3), "q")
     assert outcome.streams[0].version == 6
-    assert told(shop.path)[-2:] == ["stock_terms_changed 3", "stock_reserved 0"]
+    assert told(shop.database)[-2:] == ["stock_terms_changed 3", "stock_reserved 0"]
     again = await shop.record(reserve(3), "q")
     assert (again.position, again.streams[0].levels) == (7, outcome.streams[0].levels.shown)
 
@@ -136,7 +137,7 @@ async def test_commands_of_the_same_transaction_follow_a_policy(shop: Opened) ->
         shop.ask(release(0, "r1")),
     )
     assert [isinstance(answer, Outcome) for answer in answers] == [True, True, False, True, True]
-    assert told(shop.path) == [
+    assert told(shop.database) == [
         "stock_added 5",
         "stock_reserved 3",
         "stock_terms_changed 1",
@@ -152,8 +153,11 @@ async def test_a_reservation_gets_the_terms_of_its_own_stocks_alone(shop: Opened
     await shop.record(reserve({KETTLES: 2, TOASTERS: 2}))
     await shop.record(policy(safety_stock=1))
     await shop.record(commit({KETTLES: 2}))
-    assert told(shop.path)[-2:] == ["stock_terms_changed 2", "reservation_committed 2"]
-    assert (told(shop.path, TOASTERS)[-1], len(terms_events(shop.path))) == ("stock_reserved 3", 1)
+    assert told(shop.database)[-2:] == ["stock_terms_changed 2", "reservation_committed 2"]
+    assert (told(shop.database, TOASTERS)[-1], len(terms_events(shop.database))) == (
+        "stock_reserved 3",
+        1,
+    )
 
 
 @pytest.mark.usefixtures("_without_walks")
@@ -161,12 +165,12 @@ async def test_the_terms_come_before_a_whole_atomic_batch(shop: Opened) -> None:
     await shop.record(add(5))
     await shop.record(policy(safety_stock=1))
     batch = together(add(1, TOASTERS), reserve(4), reserve({TOASTERS: 1}, "r2"))
-    before = len(events(shop.path))
+    before = len(events(shop.database))
     with pytest.raises(InsufficientStock, match="toaster"):
         await shop.record(batch)  # type: ignore[arg-type]
-    assert len(events(shop.path)) == before
+    assert len(events(shop.database)) == before
     await shop.record(together(add(2, TOASTERS), reserve(4), reserve({TOASTERS: 1}, "r2")))  # type: ignore[arg-type]
-    recorded = events(shop.path)[before:]
+    recorded = events(shop.database)[before:]
     assert [(event.WhichOneof("fact"), event.part) for event in recorded] == [
         ("stock_terms_changed", 0),
         ("stock_terms_changed", 0),
@@ -185,7 +189,7 @@ async def test_a_new_stock_of_an_atomic_batch_has_its_terms_in_all_of_its_parts(
     with pytest.raises(InsufficientStock, match="2 requested, 1 available"):
         await shop.record(together(add(2), reserve(2)))  # type: ignore[arg-type]
     await shop.record(together(add(2), reserve(1)))  # type: ignore[arg-type]
-    assert told(shop.path) == ["stock_terms_changed 0", "stock_added 1", "stock_reserved 0"]
+    assert told(shop.database) == ["stock_terms_changed 0", "stock_added 1", "stock_reserved 0"]
 
 
 async def test_a_change_walks_to_the_stocks_that_it_changes(shop: Opened) -> None:
@@ -195,7 +199,7 @@ async def test_a_change_walks_to_the_stocks_that_it_changes(shop: Opened) -> Non
     await settle(shop)
     await shop.record(policy("kettle", safety_stock=1, low_stock_at=4))
     await settle(shop)
-    kettles, porto = [event for event in terms_events(shop.path) if event.position > 5]
+    kettles, porto = [event for event in terms_events(shop.database) if event.position > 5]
     assert (kettles.subject, kettles.store_id) == ("policy/kettle@", "lisbon")
     assert (porto.subject, porto.store_id) == ("policy/kettle@", "porto")
     assert [list(event.alerts) for event in (kettles, porto)] == [[1], [1]]
@@ -215,7 +219,7 @@ async def test_a_walk_looks_at_many_stocks_and_takes_several_steps(
         await shop.record(add(5, key))
     await shop.record(policy(safety_stock=1))
     await settle(shop)
-    walked = terms_events(shop.path)
+    walked = terms_events(shop.database)
     assert [event.product_id for event in walked] == [key.product_id for key in stocks]
     sizes = [len([e for e in walked if e.command_position == event.position]) for event in walked]
     assert max(sizes) == 2
@@ -229,14 +233,16 @@ async def test_a_policy_set_in_many_scopes_reaches_all_of_them(shop: Opened) -> 
     assert [(await shop.levels(key)).shown.available for key in stocks] == [4] * 300
 
 
-async def test_a_walk_goes_on_after_a_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_walk_goes_on_after_a_start(
+    database: str | Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(terms, "MAX_RECORDED", 0)
-        async with opened(path) as shop:
+        async with opened(database) as shop:
             await shop.record(add(5))
             await shop.record(policy(safety_stock=1))
-    assert rows(path, UNSETTLED) == [(5, "@")]
-    async with opened(path) as shop:
+    assert rows(database, UNSETTLED) == [(5, "@")]
+    async with opened(database) as shop:
         await settle(shop)
         assert (await shop.levels()).shown.available == 4
 
@@ -250,4 +256,4 @@ async def test_without_policies_nothing_is_looked_up(
     monkeypatch.setattr(terms, "sources_of", None)
     await shop.record(add(5))
     await shop.record(remove(5))
-    assert told(shop.path) == ["stock_added 5", "stock_removed 0"]
+    assert told(shop.database) == ["stock_added 5", "stock_removed 0"]

@@ -53,9 +53,15 @@ _CAME_LATER: Final = ("state=None", "channel=None", "reacquire=False", f"asked={
 class Opened:
     """One process at work on a file."""
 
-    path: Path
-    """Of the file; empty if the log is in PostgreSQL."""
+    database: Path | str
+    """The file, or the URL of a database in PostgreSQL."""
     parts: bootstrap.Engine
+
+    @property
+    def path(self) -> Path:
+        """Return the file."""
+        assert isinstance(self.database, Path)
+        return self.database
 
     def ask(self, command: Command, request_id: str = "") -> "asyncio.Task[Outcome]":
         """Put *command* into the mailbox, in the order of these calls, and do not wait."""
@@ -102,7 +108,7 @@ async def opened(
     """Open the engine on *path*, as a server with these settings would."""
     settings = load({}, listen="127.0.0.1:0", database=path, **chosen)
     async with bootstrap.engine(settings, wall=wall, boot=boot) as parts:
-        yield Opened(path if isinstance(path, Path) else Path(), parts)
+        yield Opened(path, parts)
 
 
 def rows(path: Path | str, query: str, *bindings: object) -> list[tuple[Any, ...]]:
@@ -120,8 +126,13 @@ def table_of(path: Path, name: str) -> list[tuple[Any, ...]]:
     return rows(path, f"SELECT * FROM {name} ORDER BY 1, 2")  # noqa: S608  our own tables
 
 
-def change(path: Path, statement: str, *bindings: object) -> None:
-    """Change the file behind the engine's back, page checksums included."""
+def change(path: Path | str, statement: str, *bindings: object) -> None:
+    """Change the database behind the engine's back, page checksums of a file included."""
+    if isinstance(path, str):
+        assert not bindings
+        with psycopg.connect(path) as connection:
+            assert connection.execute(statement.encode()).rowcount, f"{statement} changed nothing"
+        return
     with closing(Database(path).writer()) as connection:
         connection.execute(statement, bindings)
         assert connection.changes(), f"{statement} changed nothing"
@@ -147,16 +158,20 @@ def events(path: Path | str) -> list[Event]:
     return [Event.FromString(event) for event in stored(path)]
 
 
+def differences(path: Path | str) -> list[str]:
+    """Return how the tables differ from what the log says."""
+    if isinstance(path, str):
+        return list(verify_postgres(path, lambda _: None))
+    return list(verify(Database(path), lambda _: None))
+
+
 def checked(path: Path | str, *, silent: int = 0) -> Model:
     """Check at every event what is promised, and every table; return what has become of it.
 
     The first *silent* events are from before there were alerts.
     """
-    if isinstance(path, str):
-        differences = list(verify_postgres(path, lambda _: None))
-    else:
-        differences = list(verify(Database(path), lambda _: None))
-    assert not differences, differences
+    found = differences(path)
+    assert not found, found
     return Model(stored(path), silent=silent)
 
 

@@ -40,7 +40,7 @@ class ServerProcess:
     @classmethod
     def begin(
         cls,
-        database: Path,
+        database: str | Path,
         log_file: Path,
         *options: str,
         fail_points: str = "",
@@ -105,7 +105,7 @@ class ServerProcess:
 
 @asynccontextmanager
 async def server_process(
-    database: Path,
+    database: str | Path,
     log_file: Path,
     *options: str,
     fail_points: str = "",
