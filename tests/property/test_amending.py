@@ -31,6 +31,7 @@ from inventory_grpc.domain.values import (
 from tests.support.any_command import STOCKS
 from tests.support.clock import ManualClock
 from tests.support.effort import SEED, runs
+from tests.support.engines import on_each_engine
 from tests.support.histories import Player, assert_reached, in_a_new, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
@@ -47,6 +48,8 @@ from tests.support.world import (
     release,
     reserve,
 )
+
+pytestmark = on_each_engine
 
 NAMES: Final = [ReservationId(f"r{number}") for number in range(1, 5)]
 LONGEST: Final = 40
@@ -262,7 +265,7 @@ def test_a_reservation_is_changed_as_asked_or_not_at_all() -> None:
 
     for number in range(runs(least=120, ci=300, deep=4_000)):
         chance = Random(f"{SEED} amending {number}")
-        kind = "sqlite" if number % 8 == 0 else "memory"
+        kind = "durable" if number % 8 == 0 else "memory"
         in_a_new(kind, partial(story, chance=chance))
     assert_reached(reached, "amended", "amended to wait", "a line ended", "an amendment was short")
     assert_reached(reached, "late and in time", "late and short", "retired")

@@ -24,6 +24,7 @@ from inventory_grpc.domain.values import Channel, Expiration, Never, Reservation
 from tests.support.clock import ManualClock
 from tests.support.effort import SEED, runs
 from tests.support.engine import assemble
+from tests.support.engines import on_each_engine
 from tests.support.histories import Player, assert_reached, in_a_new, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
@@ -45,6 +46,8 @@ from tests.support.world import (
     reserve,
     reverse,
 )
+
+pytestmark = on_each_engine
 
 CHANNELS: Final = (VIP, WEB)
 NAMES: Final = [ReservationId(f"r{number}") for number in range(1, 7)]
@@ -217,7 +220,7 @@ def test_no_fence_loses_a_unit_and_each_keeps_what_is_its_own() -> None:
 
     for number in range(runs(least=60, ci=240, deep=4_000)):
         chance = Random(f"{SEED} fences {number}")
-        kind = "sqlite" if number % 8 == 0 else "memory"
+        kind = "durable" if number % 8 == 0 else "memory"
         in_a_new(kind, partial(story, chance=chance))
     assert_reached(reached, "held", "used", "own", "hollow", "waiting")
     assert_reached(reached, "given back", "undone", "amended")

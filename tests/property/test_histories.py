@@ -21,6 +21,7 @@ from inventory_grpc.domain.values import (
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.any_command import PRODUCTS, STOCKS, STORES_PUT
 from tests.support.clock import ManualClock
+from tests.support.engines import on_each_engine
 from tests.support.histories import (
     Player,
     Step,
@@ -41,6 +42,8 @@ from tests.support.scribe import events_of, log_of
 from tests.support.shown import assert_is_in_the_catalogue, assert_is_kept, assert_is_shown, shown
 from tests.support.stores import Store
 from tests.support.world import put, put_store
+
+pytestmark = on_each_engine
 
 FACTS = tuple(field.name for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields)
 CATALOGUE: tuple[ProductKey | StoreKey, ...] = (
@@ -169,7 +172,7 @@ def test_however_commands_are_split_into_batches_the_log_and_the_answers_are_the
             reached.update(type(answer).__name__ for answer in answered)
         return await events_of(store), answers
 
-    @many_examples
+    @many_examples()
     @given(
         kind=kinds,
         history=timeless,

@@ -1,12 +1,10 @@
-"""A file lists what a scan of the whole log lists, by every filter and in pages of every size."""
+"""A database lists what a scan of the log lists, by every filter and in pages of every size."""
 
 import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -30,9 +28,12 @@ from inventory_grpc.infrastructure.rows import bounds
 from tests.support.any_command import STOCKS
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
-from tests.support.histories import Step, assert_reached, histories, player
-from tests.support.stores import Store, in_memory, open_sqlite
+from tests.support.engines import on_each_engine
+from tests.support.histories import Step, assert_reached, histories, new, player
+from tests.support.stores import Store, in_memory
 from tests.support.world import count
+
+pytestmark = on_each_engine
 
 SCANNED = (
     "EVENTS_SCANNED",
@@ -171,12 +172,12 @@ async def compare(stores: Sequence[Store], chance: Chance, reached: Counter[str]
     reached["events"] += bool(first)
 
 
-def test_a_file_lists_what_a_scan_of_the_log_lists() -> None:
+def test_a_database_lists_what_a_scan_of_the_log_lists() -> None:
     reached = Counter[str]()
 
-    async def story(history: list[Step], chance: Chance, directory: Path) -> None:
-        async with open_sqlite(directory) as file:
-            stores = file, in_memory()
+    async def story(history: list[Step], chance: Chance) -> None:
+        async with new("durable") as tables:
+            stores = tables, in_memory()
             await played(history, chance, *stores)
             for _ in range(8):
                 await compare(stores, chance, reached)
@@ -188,11 +189,10 @@ def test_a_file_lists_what_a_scan_of_the_log_lists() -> None:
     )
     @given(history=histories, seed=st.integers(0, 2**32))
     def law(history: list[Step], seed: int) -> None:
-        with TemporaryDirectory() as name:
-            try:
-                asyncio.run(story(history, Chance(seed), Path(name)))
-            finally:
-                patch.stopall()
+        try:
+            asyncio.run(story(history, Chance(seed)))
+        finally:
+            patch.stopall()
 
     law()
     kinds = ("AtRiskQuery", "StockQuery", "PolicyQuery", "ReservationQuery", "events")

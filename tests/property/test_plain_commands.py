@@ -15,6 +15,7 @@ from inventory_grpc.domain.stock_commands import AddStock, RemoveStock
 from inventory_grpc.domain.values import MAX_LEVEL, Quantity
 from tests.support.any_command import STOCKS
 from tests.support.clock import ManualClock
+from tests.support.engines import on_each_engine
 from tests.support.histories import (
     Step,
     assert_reached,
@@ -44,6 +45,7 @@ _mixed = st.lists(_moves, min_size=4, max_size=30)
 _request_ids = st.lists(st.sampled_from(["", "one", "two"]), min_size=60, max_size=60)
 
 
+@on_each_engine
 def test_plain_commands_are_recorded_and_answered_as_decided() -> None:
     reached = Counter[str]()
 
@@ -69,7 +71,7 @@ def test_plain_commands_are_recorded_and_answered_as_decided() -> None:
             ]
         return await log_of(store), answers
 
-    @many_examples
+    @many_examples()
     @given(
         history=histories,
         moves=_mixed,

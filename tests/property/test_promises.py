@@ -19,6 +19,7 @@ from inventory_grpc.domain.values import Channel, Never, Span, StockId, Ttl
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
+from tests.support.engines import on_each_engine
 from tests.support.histories import (
     Player,
     Step,
@@ -50,6 +51,8 @@ from tests.support.world import (
     reserve,
     stock,
 )
+
+pytestmark = on_each_engine
 
 
 async def model_of(store: Store) -> Model:
@@ -209,7 +212,7 @@ def test_levels_do_not_depend_on_when_fills_are_recorded() -> None:
         kept = {name: promise.parts for name, promise in model.promises.items()}
         return answers, kept, {key: shelf.shown() for key, shelf in model.shelves.items()}
 
-    @settings(many_examples, max_examples=runs(least=24, ci=80, deep=80))
+    @settings(many_examples(), max_examples=runs(least=24, ci=80, deep=80))
     @given(kind=kinds, history=timeless_directly, seed=st.integers(0, 99))
     def law(kind: str, history: list[Step], seed: int) -> None:
         commands = [command for _, command in history if is_timeless(command)]

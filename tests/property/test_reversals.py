@@ -20,6 +20,7 @@ from inventory_grpc.domain.stock import StockAdded, StockAdjusted, StockMoved, S
 from inventory_grpc.domain.values import SELLABLE, Never, StockId
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
+from tests.support.engines import on_each_engine
 from tests.support.histories import assert_reached, in_a_new, kinds, player
 from tests.support.scribe import events_of
 from tests.support.stores import Store
@@ -35,6 +36,8 @@ from tests.support.world import (
     reserve,
     reverse,
 )
+
+pytestmark = on_each_engine
 
 _stocks = st.sampled_from([KETTLES, KETTLES, KETTLES, TOASTERS])
 _few = st.integers(1, 4)
@@ -56,13 +59,6 @@ _steps: st.SearchStrategy[Step] = st.one_of(
     ),
     *[st.sampled_from([0, 0, 0, 0, 0, 1, 1, 2, 2, 3, 4, 6])] * 6,
     st.integers(-1, 20),
-)
-
-
-_many = settings(
-    max_examples=runs(least=60, ci=240, deep=2_000),
-    deadline=None,
-    phases=set(Phase) - {Phase.shrink},  # which would take minutes
 )
 
 
@@ -196,7 +192,11 @@ def test_an_event_is_reversed_once_and_not_behind_a_count_however_commands_are_b
             twice = undone.reverses and log.events[undone.reverses - 1].fact.is_count
             reached["a count again"] += bool(twice)
 
-    @_many
+    @settings(
+        max_examples=runs(least=60, ci=240, deep=2_000),
+        deadline=None,
+        phases=set(Phase) - {Phase.shrink},  # which would take minutes
+    )
     @given(
         kind=kinds,
         steps=st.lists(_steps, min_size=16, max_size=40),

@@ -18,9 +18,12 @@ from inventory_grpc.presentation.stock_answers import StockAnswers, request_for
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 from tests.support.any_command import STOCKS
 from tests.support.engine import Engine, assemble, running, settle
+from tests.support.engines import on_each_engine
 from tests.support.histories import Step, assert_reached, for_all, histories
 from tests.support.stock_reads import StockReads
 from tests.support.stores import Store
+
+pytestmark = on_each_engine
 
 LISBON: Final = Caller("till", Role.READER, Scope(frozenset({StoreId("lisbon")})))
 CALLERS: Final = (ANYBODY, ANYBODY, LISBON)

@@ -1,10 +1,8 @@
-"""The tables of a file are those that its log leads to, whatever was recorded together."""
+"""The tables of a database are those that its log leads to, whatever was recorded together."""
 
 import asyncio
-import tempfile
 from collections import Counter
 from itertools import cycle, islice
-from pathlib import Path
 from typing import NamedTuple
 
 from hypothesis import Phase, given, settings
@@ -12,14 +10,15 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.policy import CHANGES_TERMS
-from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.verify import verify
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.clock import ManualClock
 from tests.support.effort import runs
-from tests.support.histories import Player, Step, assert_reached, histories, player
+from tests.support.engines import on_each_engine
+from tests.support.histories import Player, Step, assert_reached, histories, new, player
+from tests.support.opened import differences
 from tests.support.scribe import log_of
-from tests.support.stores import open_sqlite
+
+pytestmark = on_each_engine
 
 
 class Batch(NamedTuple):
@@ -49,8 +48,8 @@ async def do(writer: Player, steps: list[Step], *, is_atomic: bool) -> bool:
 def test_tables_are_those_that_the_log_leads_to() -> None:
     reached = Counter[str]()
 
-    async def play(history: list[Step], batches: list[Batch], directory: Path) -> None:
-        async with open_sqlite(directory) as store:
+    async def play(history: list[Step], batches: list[Batch]) -> None:
+        async with new("durable") as store:
             writer = player(store, ManualClock())
             steps, ways = iter(history), cycle(batches)
             while some := [*islice(steps, (way := next(ways)).size)]:
@@ -61,6 +60,7 @@ def test_tables_are_those_that_the_log_leads_to() -> None:
                 reached["atomic"] += await do(writer, some, is_atomic=way.is_atomic)
             log = map(Event.FromString, await log_of(store))
             reached.update(event.WhichOneof("fact") or "" for event in log)
+            assert differences(store.database) == []
 
     @settings(
         max_examples=runs(least=8, ci=40, deep=200),
@@ -69,10 +69,7 @@ def test_tables_are_those_that_the_log_leads_to() -> None:
     )
     @given(history=histories, batches=_batches)
     def law(history: list[Step], batches: list[Batch]) -> None:
-        with tempfile.TemporaryDirectory() as name:
-            asyncio.run(play(history, batches, Path(name)))
-            differences = verify(Database(Path(name) / "inventory.db"), lambda _: None)
-            assert not [*differences]
+        asyncio.run(play(history, batches))
 
     law()
     facts = ("backorder_filled", "stock_fenced", "stock_terms_changed")

@@ -27,6 +27,7 @@ from inventory_grpc.domain.store import RetireStore
 from inventory_grpc.domain.values import Never, ProductId, ReservationId, StockId, StoreId
 from tests.support.any_command import PRODUCTS, STOCKS, STORES_PUT
 from tests.support.clock import ManualClock
+from tests.support.engines import on_each_engine
 from tests.support.histories import (
     Player,
     assert_reached,
@@ -48,6 +49,8 @@ from tests.support.world import (
     remove,
     reserve,
 )
+
+pytestmark = on_each_engine
 
 _few = st.integers(1, 4)
 _stocks = st.sampled_from(STOCKS)
@@ -215,7 +218,7 @@ def test_commands_follow_the_terms_in_force_and_stocks_show_them_once(
                 before[event.key] = event.fact.terms
                 reached["walked" if event.fact.subject else "before a command"] += 1
 
-    @many_examples
+    @many_examples()
     @given(kind=kinds, history=st.lists(_steps, min_size=8, max_size=30))
     def law(kind: str, history: list[Step]) -> None:
         in_a_new(kind, lambda store: story(store, history))

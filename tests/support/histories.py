@@ -3,7 +3,8 @@
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
@@ -57,14 +58,19 @@ from tests.support.world import (
 
 T = TypeVar("T")
 
-kinds: Final = st.sampled_from(["memory"] * 7 + ["sqlite"])
-"""A store to play it on; a file takes so much longer to make that it has fewer turns."""
+kinds: Final = st.sampled_from(["memory"] * 7 + ["durable"])
+"""A store to play it on; a durable one takes so much longer to make that it has fewer turns."""
 
-many_examples: Final = settings(
-    max_examples=runs(least=40, ci=80, deep=80),
-    deadline=None,
-    phases=set(Phase) - {Phase.shrink},  # which would take minutes
-)
+durable = "sqlite"
+"""The store that is a durable one; a test on PostgreSQL sets it."""
+
+
+def many_examples() -> settings:
+    return settings(
+        max_examples=runs(least=40, ci=80, deep=80),
+        deadline=None,
+        phases=set(Phase) - {Phase.shrink},  # which would take minutes
+    )
 
 
 class Step(NamedTuple):
@@ -219,13 +225,20 @@ def player(
     return Player(store, clock, writer)
 
 
+@asynccontextmanager
+async def new(kind: str) -> AsyncIterator[Store]:
+    """Open a new, empty store."""
+    with tempfile.TemporaryDirectory() as directory:
+        async with STORES[durable if kind == "durable" else kind](Path(directory)) as store:
+            yield store
+
+
 def in_a_new(kind: str, story: Callable[[Store], Awaitable[T]]) -> T:
     """Run *story* on a new, empty store."""
 
     async def run() -> T:
-        with tempfile.TemporaryDirectory() as directory:
-            async with STORES[kind](Path(directory)) as store:
-                return await story(store)
+        async with new(kind) as store:
+            return await story(store)
 
     return asyncio.run(run())
 
@@ -241,7 +254,7 @@ def for_all(
 
     # the name decides which histories are tried where these are the same in every run
     law.__name__ = story.__qualname__.partition(".")[0]
-    many_examples(given(kind=kinds, history=histories)(law))()
+    many_examples()(given(kind=kinds, history=histories)(law))()
 
 
 def assert_reached(reached: Counter[str], *cases: str, least: int = 5) -> None:

@@ -30,6 +30,8 @@ class Store(NamedTuple):
     storage: Storage
     event_log: EventLog
     views: Views
+    database: str | Path = ""
+    """Where the log is, if it outlives the process."""
 
 
 def in_memory(memory: MemoryStore | None = None) -> Store:
@@ -49,7 +51,7 @@ async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
         durability=Durability.RELAXED,  # the cost of a sync is not the subject of these tests
     )
     async with open_store(settings, NOON) as store:
-        yield Store(store.storage, store.log, store.views)
+        yield Store(store.storage, store.log, store.views, settings.database)
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def open_postgres(_: Path) -> AsyncIterator[Store]:
     with postgres.emptied_schema() as url:
         settings = Settings(database=url, durability=Durability.RELAXED)
         async with open_store(settings, NOON) as store:
-            yield Store(store.storage, store.log, store.views)
+            yield Store(store.storage, store.log, store.views, url)
 
 
 STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]] = {
