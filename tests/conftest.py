@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -60,17 +62,38 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def database(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str | Path]:
-    """Return where there is no log yet: a file, or PostgreSQL for a test that is marked so.
+def on_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the storage engine: SQLite, or the one of a test that is marked `on_each_engine`.
 
     Campaigns on PostgreSQL have their least size, but for deep ones.
     """
-    if getattr(request, "param", "sqlite") == "sqlite":
-        yield tmp_path / "inventory.db"
-        return
-    if not DEEP:
-        monkeypatch.setenv("ROBUSTNESS", "quick")
-    with postgres.empty_schema() as url:
-        yield url
+    engine: str = getattr(request, "param", "sqlite")
+    if engine == "postgres":
+        if not postgres.is_there():
+            pytest.skip(postgres.MISSING)
+        if not DEEP:
+            monkeypatch.setenv("ROBUSTNESS", "quick")
+    return engine
+
+
+@pytest.fixture
+def new_database(on_engine: str, tmp_path: Path) -> Iterator[Callable[[], str | Path]]:
+    """Return what makes a place without a log: a file, or a schema of PostgreSQL."""
+    with ExitStack() as stack:
+        numbers = count()
+
+        def new() -> str | Path:
+            if on_engine == "postgres":
+                return stack.enter_context(postgres.empty_schema())
+            number = next(numbers)
+            folder = tmp_path / f"{number}" if number else tmp_path
+            folder.mkdir(exist_ok=True)
+            return folder / "inventory.db"
+
+        yield new
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str | Path]) -> str | Path:
+    """Return a place without a log."""
+    return new_database()

@@ -2,17 +2,10 @@
 
 import pytest
 
-from tests.support import histories, postgres
-from tests.support.effort import DEEP
+from tests.support import histories
 
 
 @pytest.fixture(autouse=True)
-def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Play them on PostgreSQL if the test is marked so, in the quick size of a law."""
-    if getattr(request, "param", "sqlite") == "sqlite":
-        return
-    if not postgres.is_there():
-        pytest.skip(postgres.MISSING)
-    if not DEEP:
-        monkeypatch.setenv("ROBUSTNESS", "quick")
-    monkeypatch.setattr(histories, "durable", "postgres")
+def _durable(on_engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Play them on PostgreSQL if the test is marked so."""
+    monkeypatch.setattr(histories, "durable", on_engine)

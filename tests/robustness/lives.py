@@ -139,11 +139,11 @@ class Lives:
         once = {call.request_id: call for call in again}.values()
         await asyncio.gather(*(self.history.send(caller, call.rpc, call.request) for call in once))
 
-    async def judge(self, database: Path) -> int:
-        """See that all of it had one order, and that the file agrees; return how many calls.
+    async def judge(self, database: str | Path) -> int:
+        """See that all of it had one order, and that the tables agree; return how many calls.
 
         Raises:
-            AssertionError: it had not, or the file does not.
+            AssertionError: it had not, or they do not.
         """
         server = await self.begin()
         try:
@@ -167,7 +167,7 @@ async def _address(server: ServerProcess) -> str:
         raise Lost(f"the server does not start any more: {error}") from error
 
 
-def verify(database: Path) -> None:
+def verify(database: str | Path) -> None:
     """See that every table agrees with the log, and the log with its hashes."""
     verified = command_line("verify", "--database", str(database))
     assert (verified.returncode, verified.stdout) == (0, ""), verified.stdout + verified.stderr

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.robustness.lives import Lives, Lost
 from tests.support.caller import adding, calling, line, reserving
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.opened import change, events
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
@@ -49,23 +50,26 @@ _PASSED: Final = re.compile(r"fail point (\w+) was passed")
 
 
 @pytest.mark.timeout(300)
-async def test_whichever_point_it_ends_at_nothing_acknowledged_is_missing(tmp_path: Path) -> None:
+@on_each_engine
+async def test_whichever_point_it_ends_at_nothing_acknowledged_is_missing(
+    new_database: Callable[[], str | Path], tmp_path: Path
+) -> None:
     databases = max(1, runs(least=len(FATAL), ci=len(FATAL), deep=200) // len(FATAL))
     with campaign("fail points", ended=databases * len(FATAL)) as noted:
         noted["calls"] = 0
         for number in range(databases):
-            (directory := tmp_path / f"{number}").mkdir()
-            noted["calls"] += await _ended_everywhere(directory / "inventory.db", SEED + number)
+            (folder := tmp_path / f"of-{number}").mkdir()
+            noted["calls"] += await _ended_everywhere(new_database(), folder, SEED + number)
 
 
-async def _ended_everywhere(path: Path, seed: int) -> int:
-    """Have servers of one file end at each point, in any order; judge what is left."""
+async def _ended_everywhere(database: str | Path, folder: Path, seed: int) -> int:
+    """Have servers of one log end at each point, in any order; judge what is left."""
     chance, armed = random.Random(seed), ""
     points = chance.sample(FATAL, len(FATAL))
     servers: list[ServerProcess] = []
 
     async def begin() -> ServerProcess:
-        servers.append(ServerProcess.begin(path, path.with_suffix(".log"), fail_points=armed))
+        servers.append(ServerProcess.begin(database, folder / "log", fail_points=armed))
         return servers[-1]
 
     async def wait(server: ServerProcess) -> None:
@@ -73,7 +77,7 @@ async def _ended_everywhere(path: Path, seed: int) -> int:
             await eventually(lambda: server.process.poll() is not None, LIFE_SECONDS)
         server.kill()
 
-    ended = Lives(begin, path.parent, chance)
+    ended = Lives(begin, folder, chance)
     for point in points:
         armed = f"{point}=exit@{PASSED_RARELY.get(point, OFTEN)}"
         for _ in range(TRIES):
@@ -88,7 +92,7 @@ async def _ended_everywhere(path: Path, seed: int) -> int:
         else:
             pytest.fail(f"in {TRIES} lives no server came to {point}; seed {seed}")
     armed = ""
-    return await ended.judge(path)
+    return await ended.judge(database)
 
 
 async def test_every_point_is_passed_by_somebody(path: Path) -> None:

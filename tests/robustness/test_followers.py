@@ -6,7 +6,7 @@ In order, once, without gaps, in whole commands, from wherever they resume.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from tests.robustness.traders import Traders
 from tests.robustness.validators import broken
 from tests.support.caller import RECONNECT_AT_ONCE, calling
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ServerProcess
 
@@ -31,23 +32,26 @@ FAIL_POINTS: Final = (
 )
 
 
-async def test_followers_receive_exactly_the_log_under_any_fault(tmp_path: Path) -> None:
+@on_each_engine
+async def test_followers_receive_exactly_the_log_under_any_fault(
+    new_database: Callable[[], str | Path], tmp_path: Path
+) -> None:
     count = runs(least=1, ci=6, deep=500)
     seen: Counter[str] = Counter()
     with campaign("followers", runs=count) as noted:
         for number in range(count):
             seed = SEED + number
-            folder = tmp_path / f"{seed}"
-            folder.mkdir()
+            database, logs = new_database(), tmp_path / f"logs-{seed}"
+            logs.mkdir()
             try:
                 async with asyncio.timeout(RUN_SECONDS):
-                    seen += await _follow_through_trouble(folder, random.Random(seed), seed)
+                    seen += await _follow_through_trouble(database, logs, random.Random(seed), seed)
             except (AssertionError, TimeoutError, ExceptionGroup) as error:
                 raise AssertionError(
                     f"run {number} of seed {SEED}: ROBUSTNESS_SEED={seed}"
                 ) from error
-            for file in folder.iterdir():
-                file.unlink()
+            if isinstance(database, Path):
+                database.unlink()
         noted.update(seen)
     # else nothing was tried
     assert seen["resumed after a failure"] >= count
@@ -57,11 +61,12 @@ async def test_followers_receive_exactly_the_log_under_any_fault(tmp_path: Path)
     assert seen["began now"] >= count
 
 
-async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int) -> "Counter[str]":
-    path = folder / "inventory.db"
+async def _follow_through_trouble(
+    database: str | Path, logs: Path, chance: random.Random, seed: int
+) -> "Counter[str]":
     seen: Counter[str] = Counter()
     async with AsyncExitStack() as stack:
-        servers = Servers(path, chance)
+        servers = Servers(database, logs, chance)
         stack.callback(servers.end)
         address = await servers.start()
         weather = Weather(delay_seconds=chance.choice((0.0, 0.005)))
@@ -73,7 +78,7 @@ async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int
         await traders.stock_up()
         await traders.trade(TRADERS, 10)
         head = traders.acknowledged
-        middle = events(path)[head // 2].record_time
+        middle = events(database)[head // 2].record_time
         all_of_them, end = followers(head, middle), list[int]()
         async with asyncio.TaskGroup() as busy:
             for one in all_of_them:
@@ -95,7 +100,7 @@ async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int
             await trouble
             end.append(traders.acknowledged)
         servers.end()
-    _check(path, traders, all_of_them)
+    _check(database, traders, all_of_them)
     seen["killed"] = servers.killed
     seen["resumed after a failure"] = sum(
         bool(before.ended) and bool(before.messages)
@@ -111,9 +116,9 @@ async def _follow_through_trouble(folder: Path, chance: random.Random, seed: int
     return seen
 
 
-def _check(path: Path, traders: Traders, all_of_them: Sequence[Follower]) -> None:
-    log = events(path)
-    assert checked(path).position == len(log)
+def _check(database: str | Path, traders: Traders, all_of_them: Sequence[Follower]) -> None:
+    log = events(database)
+    assert checked(database).position == len(log)
     assert requests_of(log).keys() == traders.answers.keys()
     for one in all_of_them:
         found = list(broken(one.followed, log))
@@ -125,18 +130,19 @@ def _check(path: Path, traders: Traders, all_of_them: Sequence[Follower]) -> Non
 
 
 class Servers:
-    """One server after the other on one file."""
+    """One server after the other on one log."""
 
-    def __init__(self, path: Path, chance: random.Random) -> None:
-        self._path = path
+    def __init__(self, database: str | Path, logs: Path, chance: random.Random) -> None:
+        self._database = database
+        self._logs = logs
         self._chance = chance
         self._server: ServerProcess | None = None
         self.killed = 0
 
     async def start(self) -> str:
         self._server = ServerProcess.begin(
-            self._path,
-            self._path.with_suffix(f".{self.killed}.log"),
+            self._database,
+            self._logs / f"{self.killed}",
             fail_points=self._chance.choice(FAIL_POINTS),
         )
         return await self._server.address()

@@ -17,6 +17,7 @@ from tests.robustness.traffic import Crowd
 from tests.robustness.wing_gong import Levels, is_linearizable, steps_of
 from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.server_process import ENVIRONMENT, ServerProcess
 
 CALLERS: Final = 8
@@ -67,13 +68,14 @@ def _wish(
     return "ReleaseReservation", commands.ReleaseReservationRequest(**about)
 
 
+@on_each_engine
 async def test_an_order_exists_for_every_stock_from_values_alone(
-    path: Path,
+    database: str | Path, tmp_path: Path
 ) -> None:
     slices, chance, calls = runs(least=4, ci=50, deep=1_000), random.Random(SEED), 0
     with campaign("one order, from values", slices=slices, calls_each=SLICE) as noted:
         async with AsyncExitStack() as stack:
-            server = ServerProcess.begin(path, path.with_suffix(".log"))
+            server = ServerProcess.begin(database, tmp_path / "log")
             stack.callback(server.kill)
             address = await server.address()
             callers = [await stack.enter_async_context(calling(address)) for _ in range(2)]
@@ -106,14 +108,15 @@ async def test_an_order_exists_for_every_stock_from_values_alone(
     assert noted["in_doubt"], "every outcome was known"
 
 
+@on_each_engine
 async def test_reads_never_go_back_and_fit_between_the_answers_to_commands(
-    path: Path,
+    database: str | Path, tmp_path: Path
 ) -> None:
     rounds, chance = runs(least=1, ci=3, deep=500), random.Random(SEED)
     environment = {**ENVIRONMENT, "INVENTORY_FAIL_POINTS": HELD_UP}
     with campaign("one order, from positions", rounds=rounds) as noted:
         async with AsyncExitStack() as stack:
-            server = ServerProcess.begin(path, path.with_suffix(".log"), environment=environment)
+            server = ServerProcess.begin(database, tmp_path / "log", environment=environment)
             stack.callback(server.kill)
             address = await server.address()
             callers = [await stack.enter_async_context(calling(address)) for _ in range(4)]

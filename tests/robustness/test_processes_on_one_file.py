@@ -1,7 +1,8 @@
-"""Several servers on one file, killed and restarted in turn, are one service with one order."""
+"""Several servers on one log, killed and restarted in turn, are one service with one order."""
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.robustness.timeline import Timeline
 from tests.robustness.traffic import Crowd
 from tests.support.caller import adding, calling
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
 
@@ -27,8 +29,10 @@ LEAST_CALLS: Final = 35
 """Between two kills."""
 
 
-def _ways_to(path: Path) -> list[Path]:
+def _ways_to(path: str | Path) -> Sequence[str | Path]:
     """Return names of one file: its own, in a directory by another name, and a name elsewhere."""
+    if isinstance(path, str):
+        return [path] * 4  # a URL
     directory = path.parent.with_name("another-name")
     directory.symlink_to(path.parent)
     elsewhere = path.parent.with_name("elsewhere")
@@ -40,9 +44,9 @@ def _ways_to(path: Path) -> list[Path]:
 
 @dataclass
 class Fleet:
-    """Servers on one file, some of them alive, and a crowd that calls all of them."""
+    """Servers on one log, some of them alive, and a crowd that calls all of them."""
 
-    ways: list[Path]
+    ways: Sequence[str | Path]
     logs: Path
     chance: random.Random
     crowd: Crowd
@@ -73,10 +77,12 @@ class Fleet:
         await self.start(stack)
 
 
-async def _round(path: Path, processes: int, chance: random.Random) -> tuple[int, int]:
+async def _round(
+    database: str | Path, logs: Path, processes: int, chance: random.Random
+) -> tuple[int, int]:
     """Trade with so many processes, of which some are killed; return calls and those in doubt."""
     history = History()
-    fleet = Fleet(_ways_to(path)[:processes], path.parent, chance, Crowd(history))
+    fleet = Fleet(_ways_to(database)[:processes], logs, chance, Crowd(history))
     async with AsyncExitStack() as stack:
         await asyncio.gather(*(fleet.start(stack) for _ in range(processes)))
         for _ in range(KILLS):
@@ -86,14 +92,14 @@ async def _round(path: Path, processes: int, chance: random.Random) -> tuple[int
         for server in fleet.servers:
             server.kill()
         await asyncio.gather(*fleet.busy)
-        return await _judge(path, history, stack, processes)
+        return await _judge(database, logs / "last.log", history, stack, processes)
 
 
 async def _judge(
-    path: Path, history: History, stack: AsyncExitStack, processes: int
+    database: str | Path, log: Path, history: History, stack: AsyncExitStack, processes: int
 ) -> tuple[int, int]:
     """See that there was one order; return how many calls it explains, and the doubtful ones."""
-    server = ServerProcess.begin(path, path.with_name("last.log"))
+    server = ServerProcess.begin(database, log)
     stack.callback(server.kill)
     caller = await stack.enter_async_context(calling(await server.address()))
     in_doubt = history.unsettled(0)
@@ -102,19 +108,23 @@ async def _judge(
     for event in await caller.log():
         timeline.fold(event)
     server.kill()
-    verify(path)
+    verify(database)
     return witness.check(timeline, history.calls, processes=processes), len(in_doubt)
 
 
 @pytest.mark.timeout(300)
-async def test_processes_on_one_file_killed_in_turn_keep_all_promises(tmp_path: Path) -> None:
+@on_each_engine
+async def test_processes_on_one_log_killed_in_turn_keep_all_promises(
+    on_engine: str, new_database: Callable[[], str | Path], tmp_path: Path
+) -> None:
     rounds, chance = runs(least=1, ci=3, deep=24), random.Random(SEED)
-    with campaign("processes on one file", rounds=rounds) as noted:
+    with campaign("processes on one log", rounds=rounds) as noted:
         noted.update(calls=0, in_doubt=0)
         for number in range(rounds):
-            (directory := tmp_path / f"{number}" / "data").mkdir(parents=True)
+            (folder := tmp_path / f"{number}" / "data").mkdir(parents=True)
+            database = folder / "inventory.db" if on_engine == "sqlite" else new_database()
             processes = 2 + number % 3
-            calls, in_doubt = await _round(directory / "inventory.db", processes, chance)
+            calls, in_doubt = await _round(database, folder, processes, chance)
             noted["calls"] += calls
             noted["in_doubt"] += in_doubt
     assert noted["calls"] >= rounds * (KILLS + 1) * LEAST_CALLS, "it was not much of a load"

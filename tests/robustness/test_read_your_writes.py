@@ -1,4 +1,4 @@
-"""A read that names the position of a write shows it, in any process on the file (G7).
+"""A read that names the position of a write shows it, in any process on the log (G7).
 
 The other process learns of writes late here, so that a read without the position is stale;
 otherwise the test would prove nothing.
@@ -24,10 +24,13 @@ from inventory_grpc_protos.v1.commands_pb2 import (
 from inventory_grpc_protos.v1.policies_pb2 import Policy
 from tests.support.caller import Caller, adding, calling, line, refused, reserving
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.model import Key, Model
 from tests.support.opened import stored
 from tests.support.samples import CART, COMMANDS, QUERIES
 from tests.support.server_process import server_process
+
+pytestmark = on_each_engine
 
 PRODUCT, STORE, OTHER, SHORT = "kettle", "lisbon", "porto", "toaster"
 AT_ONCE_SECONDS: Final = 2.0
@@ -37,19 +40,19 @@ LATE: Final = "head_poll=sleep:30"
 
 
 class Processes(NamedTuple):
-    """Two on one file; what one writes, the other one hears of by looking, and it looks late."""
+    """Two on one log; what one writes, the other one hears of by looking, and it looks late."""
 
     writer: Caller
     reader: Caller
 
 
 @pytest.fixture
-async def processes(path: Path, tmp_path: Path) -> AsyncIterator[Processes]:
+async def processes(database: str | Path, tmp_path: Path) -> AsyncIterator[Processes]:
     async with AsyncExitStack() as stack:
         callers = []
         for name, fail_points in (("writer", ""), ("reader", LATE)):
             server = await stack.enter_async_context(
-                server_process(path, tmp_path / f"{name}.log", fail_points=fail_points)
+                server_process(database, tmp_path / f"{name}.log", fail_points=fail_points)
             )
             callers.append(await stack.enter_async_context(calling(await server.address())))
         yield Processes(*callers)
@@ -78,7 +81,7 @@ async def test_a_read_in_another_process_is_stale_only_without_min_position(
             assert read.as_of_position >= written.position
             assert read.stock == written.stock
         noted["stale without"] = stale
-    # a read of a position is not cached, and the next one then comes from the file
+    # a read of a position is not cached, and the next one then comes from storage
     assert stale > count // 3, "the other process was seldom late: little was tried"
 
 
@@ -203,7 +206,7 @@ def _is_so(model: Model, answer: Any) -> None:  # noqa: ANN401  of any query
 
 
 async def test_every_query_answers_with_the_state_at_the_position_it_names(
-    processes: Processes, path: Path
+    processes: Processes, database: str | Path
 ) -> None:
     writer, reader = processes
     await _put(writer)
@@ -222,7 +225,7 @@ async def test_every_query_answers_with_the_state_at_the_position_it_names(
             answers.append((name, cart.position, await ask(request, timeout=AT_ONCE_SECONDS)))
 
     await asyncio.gather(*(write(who) for who in range(4)))
-    log = stored(path)
+    log = stored(database)
     assert {name for name, _, _ in answers} == set(ASKED)
     for _, position, answer in answers:
         assert answer.as_of_position >= position

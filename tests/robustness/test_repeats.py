@@ -22,6 +22,7 @@ from tests.robustness.traffic import Crowd, Shopper
 from tests.robustness.wire import reencoded
 from tests.support.caller import SECONDS, Caller, calling, line, refusal, reserving
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.server_process import ServerProcess, server_process
 
 REQUESTS: Final = 25
@@ -122,8 +123,8 @@ class Life(NamedTuple):
 
 
 @asynccontextmanager
-async def _life(path: Path) -> AsyncIterator[Life]:
-    async with server_process(path, path.with_suffix(".log")) as server:
+async def _life(database: str | Path, log: Path) -> AsyncIterator[Life]:
+    async with server_process(database, log) as server:
         address = await server.address()
         async with calling(address) as one, calling(address) as two:
             yield Life(server, [one, two])
@@ -172,15 +173,16 @@ def test_another_encoding_is_the_same_request() -> None:
         assert read == cart
 
 
+@on_each_engine
 async def test_a_request_repeated_in_any_way_is_done_once_and_answered_alike(
-    path: Path,
+    database: str | Path, tmp_path: Path
 ) -> None:
     rounds = runs(least=2 * ROUNDS_A_LIFE, ci=40, deep=1_000)
     repeats = Repeats(random.Random(SEED))
     shopper = Shopper(Crowd(repeats.history), "again", repeats.chance)
     with campaign("repeats", rounds=rounds) as noted:
         for _ in range(rounds // ROUNDS_A_LIFE):
-            async with _life(path) as life:
+            async with _life(database, tmp_path / "log") as life:
                 await shopper.crowd.stock(life.callers[0])
                 await _again(life, repeats)
                 for _ in range(ROUNDS_A_LIFE - 1):
@@ -190,7 +192,7 @@ async def test_a_request_repeated_in_any_way_is_done_once_and_answered_alike(
                 await asyncio.sleep(repeats.chance.uniform(0, 0.08))
                 life.server.kill()
                 await last
-        async with _life(path) as life:
+        async with _life(database, tmp_path / "log") as life:
             await _again(life, repeats)
             timeline = Timeline()
             for event in await life.callers[0].log():

@@ -4,5 +4,5 @@ from typing import Final
 
 import pytest
 
-on_each_engine: Final = pytest.mark.parametrize("database", ["postgres", "sqlite"], indirect=True)
-"""Has the fixture `database` name an empty database of each engine."""
+on_each_engine: Final = pytest.mark.parametrize("on_engine", ["postgres", "sqlite"], indirect=True)
+"""Has the fixtures `database` and `new_database` make a log of each engine."""
