@@ -31,7 +31,7 @@ class Store(NamedTuple):
     event_log: EventLog
     views: Views
     database: str | Path = ""
-    """Where the log is, if it outlives the process."""
+    """The place of the log, if it outlives the process."""
 
 
 def in_memory(memory: MemoryStore | None = None) -> Store:
