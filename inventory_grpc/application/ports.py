@@ -78,6 +78,15 @@ class Expected(NamedTuple):
     requests: Collection[RequestKey] = ()
 
 
+class News(NamedTuple):
+    """Events that other processes have recorded, of which few concern this one."""
+
+    streams: Sequence[Key] = ()
+    """The stream of each event, in order."""
+    events: Sequence[Event] = ()
+    """The events of known streams and subjects, in order; the others need not be decoded."""
+
+
 class Transaction(Protocol):
     """The log as the writer uses it: all reads come before the first write.
 
@@ -99,8 +108,8 @@ class Transaction(Protocol):
         A read-only transaction does nothing, and neither does storage with a clock.
         """
 
-    def events_after(self, position: int, limit: int) -> Sequence[Event]:
-        """Return the next *limit* events, in order."""
+    def news_after(self, position: int, limit: int, is_known: Callable[[Key], bool]) -> News:
+        """Return the news of the next *limit* events."""
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         """Return the states of *keys*, and for each subject also those of its streams.
@@ -223,7 +232,10 @@ class Listener(Protocol):
     """A component of this process that follows commits. It must not block or raise."""
 
     def recorded(self, events: Sequence[Event]) -> None:
-        """Process the events of a batch, after its commit."""
+        """Process the events of a batch of this process, after its commit."""
+
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
+        """Process that other processes have recorded an event of each of *streams*, in order."""
 
     def skipped(self, upto: int) -> None:
         """Discard all state: too many events of other processes were committed to be read."""
@@ -239,6 +251,9 @@ class EventBus(Protocol):
 
         `skipped` is then called on it, since it may have processed only some of them.
         """
+
+    def publish_elsewhere(self, streams: Sequence[Key], upto: int) -> None:
+        """Pass on as `publish` does that other processes have recorded events, up to a position."""
 
     def skip(self, upto: int) -> None:
         """Notify the listeners that the events up to a position are not published."""

@@ -189,7 +189,11 @@ def log_id_of(data: bytes) -> str:
 
 def decode(data: bytes) -> Event:
     """Return the event that *data* encodes."""
-    message = pb.Event.FromString(data)
+    return decoded(pb.Event.FromString(data))
+
+
+def decoded(message: pb.Event) -> Event:
+    """Return the event in *message*."""
     codec = CODEC_BY_FIELD.get(message.WhichOneof("fact") or "")
     if codec is None:
         raise UnknownFact(f"event {message.position} has a fact of an unknown kind")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from inventory_grpc.application.ports import Listener
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ class InProcessBus:
                 if not _notify(listener.recorded, events):
                     # it is unknown how many of them it has handled
                     _notify(listener.skipped, events[-1].position)
+
+    def publish_elsewhere(self, streams: Sequence[Key], upto: int) -> None:
+        if streams:
+            for listener in self._listeners:
+                if not _notify(listener.recorded_elsewhere, streams):
+                    _notify(listener.skipped, upto)
 
     def skip(self, upto: int) -> None:
         for listener in self._listeners:

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, get_args, get_origin, get_type_hints
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inventory_grpc.domain.event import Fact
-from inventory_grpc.domain.registry import FACTS
+from inventory_grpc.domain.event import Fact, Key
+from inventory_grpc.domain.registry import FACTS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 from inventory_grpc_protos.v1 import events_pb2 as pb
 
@@ -43,6 +43,8 @@ class FactCodec(NamedTuple):
     read: tuple[Callable[[Any], Any], ...]
     """Readers of the fields, in the order of the fact."""
     serialize: Callable[[pb.Event], bytes]
+    subject: Callable[[Any], Key] | None
+    """Reads the subject, if the fact is about one that has a state."""
     may_reverse: bool
     """Whether the fact has the field `reverses`, which is stored in the event."""
     may_follow: bool
@@ -69,6 +71,7 @@ def _codec_of(fact: type[Fact]) -> FactCodec:
         tuple(_unset(*types[name]) for name in names),
         tuple(_reader(name, kind, *none) for name, (kind, *none) in types.items()),
         _SERIALIZE_MAP if has_map else pb.Event.SerializeToString,
+        next((_reader(name, kind) for name, (kind, *_) in types.items() if kind in SUBJECTS), None),
         may_reverse,
         may_follow,
         _QUANTITY in types,

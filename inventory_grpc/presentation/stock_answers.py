@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Final
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.presentation.to_proto import fill_stock
@@ -98,11 +98,16 @@ class StockAnswers:
 
     def recorded(self, events: Sequence[Event]) -> None:
         """Drop the stocks of *events*."""
+        if self._put:  # a service that nobody reads from pays nothing
+            self.recorded_elsewhere([event.key for event in events])
+
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
+        """Drop the stocks among *streams*."""
         if not self._put:
-            return  # a service that nobody reads from pays nothing
-        for event in events:
-            if type(event.key) is StockId:
-                request = request_for(*event.key)
+            return
+        for key in streams:
+            if type(key) is StockId:
+                request = request_for(*key)
                 self._shard(request).pop(request, None)
 
     def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may be outdated

@@ -1,11 +1,12 @@
 """Contract of stores on transactions: atomic, in one order, folded correctly."""
 
 import asyncio
+from collections.abc import Set as AbstractSet
 
 import pytest
 
 from inventory_grpc.application.outcomes import Outcome, RequestKey
-from inventory_grpc.application.ports import Head, KeptTime, Transaction
+from inventory_grpc.application.ports import Head, KeptTime, News, Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
@@ -67,7 +68,7 @@ async def test_work_sees_what_it_has_appended(store: Store) -> None:
         return (
             transaction.head(),
             stock_in(transaction, KETTLES),
-            len(transaction.events_after(0, 10)),
+            len(transaction.news_after(0, 10, _any).events),
         )
 
     head, inventory, events = await store.storage.transact(work)
@@ -106,7 +107,7 @@ async def test_work_that_raises_leaves_no_trace(store: Store) -> None:
         assert answer_in(transaction, RequestKey("", "before")) is not None
         assert transaction.due(later(60 * MINUTE), 10) == [R1]
         assert transaction.due(later(60 * MINUTE), 10, TOASTERS) == []
-        assert transaction.events_after(2, 10) == []
+        assert transaction.news_after(2, 10, _any) == ([], [])
 
     await store.storage.observe(look)
     assert await log_of(store) == log
@@ -177,17 +178,39 @@ async def test_events_come_back_in_order_from_any_position(store: Store) -> None
     def look(transaction: Transaction) -> None:
         for position in range(5):
             for limit in (1, 2, 10):
-                seen = transaction.events_after(position, limit)
-                assert list(seen) == events[position : position + limit]
+                some = events[position : position + limit]
+                streams = [event.key for event in some]
+                assert transaction.news_after(position, limit, _any) == (streams, some)
 
     await store.storage.observe(look)
+
+
+async def test_news_have_all_streams_and_the_events_of_known_streams_and_subjects(
+    store: Store,
+) -> None:
+    await Scribe(store).record(
+        add(5), add(5, TOASTERS), reserve({TOASTERS: 1}), reserve({TOASTERS: 1, KETTLES: 2}, R2)
+    )
+    events = await events_of(store)
+    for known in ({KETTLES}, {TOASTERS}, {R1}, {R2}, {KETTLES, R1}, set[object]()):
+
+        def look(transaction: Transaction, known: AbstractSet[object] = known) -> News:
+            return transaction.news_after(0, 10, known.__contains__)
+
+        streams, seen = await store.storage.observe(look)
+        assert streams == [KETTLES, TOASTERS, TOASTERS, TOASTERS, KETTLES]
+        assert seen == [each for each in events if {each.key, each.fact.subject} & known]
+
+
+def _any(_key: object) -> bool:
+    return True
 
 
 async def test_an_event_comes_back_as_it_was_appended(store: Store) -> None:
     cause = Cause("request-1", "actor-1", "a gift", "invoice 7", later(-MINUTE))
     event = event_of(1, KETTLES, StockAdded(5), after=Levels(5, 0), cause=cause)
     await store.storage.transact(lambda transaction: transaction.write([event], []))
-    assert await store.storage.observe(lambda t: t.events_after(0, 1)) == [event]
+    assert await store.storage.observe(lambda t: t.news_after(0, 1, _any).events) == [event]
 
 
 async def test_the_answer_to_a_command_is_made_again_from_its_events(store: Store) -> None:

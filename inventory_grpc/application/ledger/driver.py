@@ -14,8 +14,8 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import PAGE, TermsInForce
 from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import RequestKey, State
-from inventory_grpc.application.ports import NO_WALKS, Expected, Pending, Transaction
-from inventory_grpc.domain.event import Event, Key
+from inventory_grpc.application.ports import NO_WALKS, Expected, News, Pending, Transaction
+from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.values import EventAt
 
 MAX_BEHIND: Final = 5_000
@@ -33,7 +33,7 @@ class Result:
     """A processed batch, and the events that other processes recorded since the last one."""
 
     batch: Batch
-    foreign_events: Sequence[Event]
+    news: News
     skipped: bool
     """Whether there were too many events of other processes to read them."""
     pending: Pending
@@ -69,15 +69,15 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
     head = transaction.head()
     now = clock.read(transaction, head.record_time)
     behind = head.position - states.position
-    skipped, foreign_events = behind > MAX_BEHIND, list[Event]()
+    skipped, news = behind > MAX_BEHIND, News()
     if skipped:
         # the position moves later, when the listeners are notified after the commit
         states.restart(states.position)
     elif behind:
-        foreign_events += transaction.events_after(states.position, behind)
+        news = transaction.news_after(states.position, behind, states.__contains__)
     cached = prefetched.states if prefetched and not skipped else None
     book = Workbook(head.position, now, states, cached, needs_catalogue=needs_catalogue)
-    book.follow(foreign_events)
+    book.follow(news.events)
     pending = transaction.pending()
     book.terms = TermsInForce.of(pending, transaction.walks)
     batch = Batch(book, pending.expiry)
@@ -88,7 +88,7 @@ def drive(  # noqa: PLR0913  a transaction, and the parts of the engine
         terms = batch.book.terms
         moved = terms.moved if terms else NO_WALKS
         transaction.write(batch.book.recorded, batch.remembered, moved)
-    return Result(batch, foreign_events, skipped, transaction.pending())
+    return Result(batch, news, skipped, transaction.pending())
 
 
 def _run(transaction: Transaction, batch: Batch, work: Work) -> None:

@@ -152,9 +152,11 @@ class Writer:
         """Notify this process; an error here must not become the answer to committed commands."""
         try:
             recorded = result.batch.book.recorded
+            before = result.batch.book.head - len(recorded)
             if result.skipped:
-                self._bus.skip(result.batch.book.head - len(recorded))
-            self._bus.publish([*result.foreign_events, *recorded])
+                self._bus.skip(before)
+            self._bus.publish_elsewhere(result.news.streams, before)
+            self._bus.publish(recorded)
             self.counts.published(recorded)
             self._head.advance(result.batch.book.head)
         except Exception as error:  # noqa: BLE001  see above

@@ -103,8 +103,9 @@ def find_stream(wire: Wire, key: Key) -> int | None:
     return stream
 
 
-def events_after(wire: Wire, position: int, limit: int) -> Sequence[Event]:
-    return _decoded(wire.query(_AFTER, position=position, limit=limit))
+def encoded_after(wire: Wire, position: int, limit: int) -> Sequence[bytes]:
+    """Return the next *limit* events as they are stored."""
+    return [data for (data,) in wire.query(_AFTER, position=position, limit=limit)]
 
 
 def event_at(wire: Wire, position: int) -> Event | None:

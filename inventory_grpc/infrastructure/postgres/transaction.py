@@ -1,6 +1,6 @@
 """The writer's transaction in PostgreSQL: two round trips, if all that it needs is expected."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from inventory_grpc.application.outcomes import Answered, Outcome, RequestKey, State
@@ -9,6 +9,7 @@ from inventory_grpc.application.ports import (
     Expected,
     Head,
     KeptTime,
+    News,
     Pending,
     Walk,
 )
@@ -16,9 +17,9 @@ from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
 from inventory_grpc.domain.values import EventAt, Instant, StockId
-from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.log.chain import Tail, chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
+from inventory_grpc.infrastructure.log.news import news_of
 from inventory_grpc.infrastructure.log.numbering import Numbering
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import read_models, subjects, unsettled
@@ -136,12 +137,12 @@ class PostgresTransaction:
     def keep_time(self, time: KeptTime) -> None:
         """Do nothing: the server has a clock."""
 
-    def events_after(self, position: int, limit: int) -> Sequence[Event]:
+    def news_after(self, position: int, limit: int, is_known: Callable[[Key], bool]) -> News:
         news, first = self._begun.news, self._begun.first_news
         start = position + 1 - first
         if start >= 0 and first + len(news) > min(position + limit, self.tail.position):
-            return [decode(data) for data in news[start : start + limit]]
-        return log.events_after(self._current(), position, limit)
+            return news_of(news[start : start + limit], is_known)
+        return news_of(log.encoded_after(self._current(), position, limit), is_known)
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         wire, reads = self._current(), self._reads

@@ -59,17 +59,18 @@ def find_stream(connection: apsw.Connection, key: Key) -> int | None:
     return stream
 
 
-def events_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[Event]:
+def encoded_after(connection: apsw.Connection, position: int, limit: int) -> Iterator[bytes]:
+    """Yield the next *limit* events as they are stored."""
     rows = connection.execute(
         "SELECT event FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
     )
-    return (decode(data) for (data,) in rows)
+    return (data for (data,) in rows)
 
 
 def events_of_command(connection: apsw.Connection, position: int) -> Sequence[Event]:
     """Return the events of the command whose first is at *position*."""
     events: list[Event] = []
-    for event in events_after(connection, position - 1, MAX_COMMAND_EVENTS):
+    for event in map(decode, encoded_after(connection, position - 1, MAX_COMMAND_EVENTS)):
         if event.command_position != position:
             break
         events.append(event)

@@ -1,13 +1,13 @@
 """The writer's transaction in SQLite."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
 import apsw
 
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
-from inventory_grpc.application.ports import NO_WALKS, Head, KeptTime, Pending, Walk
+from inventory_grpc.application.ports import NO_WALKS, Head, KeptTime, News, Pending, Walk
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.reversal import Trail
@@ -15,6 +15,7 @@ from inventory_grpc.domain.values import EventAt, Instant, StockId
 from inventory_grpc.infrastructure import read_models
 from inventory_grpc.infrastructure.log.chain import chained
 from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
+from inventory_grpc.infrastructure.log.news import news_of
 from inventory_grpc.infrastructure.log.numbering import Numbering
 from inventory_grpc.infrastructure.read_models import (
     policies,
@@ -98,8 +99,8 @@ class SqliteTransaction:
         if self._writable:
             kept_time.write(self._connection, time)
 
-    def events_after(self, position: int, limit: int) -> Sequence[Event]:
-        return list(log.events_after(self._connection, position, limit))
+    def news_after(self, position: int, limit: int, is_known: Callable[[Key], bool]) -> News:
+        return news_of(log.encoded_after(self._connection, position, limit), is_known)
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         subjects = [key for key in keys if type(key) in SUBJECTS]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from inventory_grpc.application.ledger.circuit_breaker import BreakerState
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import StorageError
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 from tests.robustness.simulation.disk import Disk
 from tests.robustness.simulation.machine import MachineClock
 from tests.robustness.simulation.port import Port
@@ -140,6 +140,9 @@ class Process:
             self._troubles_when_closed = troubles
 
     def recorded(self, events: Sequence[Event]) -> None:
+        """Take no note of what the log shows."""
+
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
         """Take no note of what the log shows."""
 
     def skipped(self, upto: int) -> None:

@@ -14,6 +14,7 @@ from inventory_grpc.application.ports import (
     Expected,
     Head,
     KeptTime,
+    News,
     Pending,
     T,
     Transaction,
@@ -144,8 +145,11 @@ class MemoryTransaction:
         if self._writable:
             self._tables.kept_time = time
 
-    def events_after(self, position: int, limit: int) -> Sequence[Event]:
-        return self._tables.events[position : position + limit]
+    def news_after(self, position: int, limit: int, is_known: Callable[[Key], bool]) -> News:
+        events = self._tables.events[position : position + limit]
+        about = [(each, {each.key, each.fact.subject} - {None}) for each in events]
+        known = [event for event, keys in about if any(map(is_known, keys))]
+        return News([event.key for event in events], known)
 
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         states: dict[Key, State] = {}

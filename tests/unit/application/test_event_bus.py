@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.stock import StockAdded, StockRemoved
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from tests.support.engine import Engine
 from tests.support.history import event_of
-from tests.support.world import KETTLES, add
+from tests.support.world import KETTLES, TOASTERS, add
 
 ADDED = event_of(1, KETTLES, StockAdded(5))
 REMOVED = event_of(2, KETTLES, StockRemoved(1), version=2)
@@ -29,6 +29,11 @@ class Ear:
         if self._fails:
             raise ValueError("a bug of the listener")
 
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
+        self._heard += streams
+        if self._fails:
+            raise ValueError("a bug of the listener")
+
     def skipped(self, upto: int) -> None:
         self._heard.append(upto)
         if self._fails:
@@ -40,8 +45,10 @@ def test_a_listener_hears_of_batches_and_of_gaps_in_order() -> None:
     bus.subscribe(Ear(heard))
     bus.publish([ADDED, REMOVED])
     bus.skip(7)
+    bus.publish_elsewhere([KETTLES, TOASTERS], 9)
+    bus.publish_elsewhere([], 9)
     bus.publish([ADDED])
-    assert heard == [ADDED, REMOVED, 7, ADDED]
+    assert heard == [ADDED, REMOVED, 7, KETTLES, TOASTERS, ADDED]
 
 
 def test_listeners_hear_in_the_order_in_which_they_subscribed() -> None:
@@ -76,7 +83,8 @@ def test_a_listener_that_raises_is_told_to_forget_what_it_knew() -> None:
     bus, heard = InProcessBus(), list[object]()
     bus.subscribe(Ear(heard, fails=True))
     bus.publish([ADDED, REMOVED])
-    assert heard == [ADDED, REMOVED, 2]
+    bus.publish_elsewhere([KETTLES], 3)
+    assert heard == [ADDED, REMOVED, 2, KETTLES, 3]
 
 
 async def test_no_answer_depends_on_a_listener(engine: Engine) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inventory_grpc.application.ledger import driver
 from inventory_grpc.application.ports import Fault, StorageError
-from inventory_grpc.domain.event import Event
+from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InsufficientStock
 from tests.support.clock import ManualClock
@@ -98,38 +98,44 @@ async def test_a_read_that_names_a_position_waits_for_nobody(both: tuple[Engine,
 
 
 class Hearing:
-    """A listener that records the events it receives."""
+    """A listener that records the streams whose events it hears of."""
 
-    def __init__(self, heard: list[Event]) -> None:
+    def __init__(self, heard: list[Key]) -> None:
         self._heard = heard
 
     def recorded(self, events: Sequence[Event]) -> None:
-        self._heard += events
+        self._heard += [event.key for event in events]
+
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
+        self._heard += streams
 
     def skipped(self, upto: int) -> None:
         raise AssertionError(f"events up to {upto} are missing")
 
 
 async def test_the_bus_tells_each_of_everything_once_in_order(both: tuple[Engine, Engine]) -> None:
-    told: list[list[Event]] = [[], []]
+    told: list[list[Key]] = [[], []]
     for engine, heard in zip(both, told, strict=True):
         engine.bus.subscribe(Hearing(heard))
     for n in range(20):
-        await both[n // 3 % 2].record(add(1))
+        await both[n // 3 % 2].record(add(1, KETTLES if n % 5 else TOASTERS))
     for engine in both:
         engine.ledger.follow()
     await settle()
-    assert told == [await events_of(both[0].store)] * 2
+    assert told == [[event.key for event in await events_of(both[0].store)]] * 2
 
 
 class _Noting:
     """A listener that records the events it receives, and the positions of gaps."""
 
-    def __init__(self, told: list[Event | int]) -> None:
+    def __init__(self, told: list[Event | Key | int]) -> None:
         self._told = told
 
     def recorded(self, events: Sequence[Event]) -> None:
         self._told += events
+
+    def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
+        self._told += streams
 
     def skipped(self, upto: int) -> None:
         self._told.append(upto)
@@ -144,7 +150,7 @@ async def test_one_that_is_far_behind_starts_anew(
     for stock_id in (KETTLES, TOASTERS):
         assert (await other.queries.latest().get(stock_id)).value.levels == Levels(5, 0)
     monkeypatch.setattr(driver, "MAX_BEHIND", 10)
-    told: list[Event | int] = []
+    told: list[Event | Key | int] = []
     other.bus.subscribe(_Noting(told))
     for _ in range(8):
         await one.record(add(1))
