@@ -3,11 +3,12 @@
 import re
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 
+from inventory_grpc.addresses import AUTO, METRICS_ADDRESS, UNIX, Address
 from inventory_grpc.application.store import Durability
+from inventory_grpc.bad_setting import BadSetting, shown
 from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
@@ -19,7 +20,6 @@ from inventory_grpc.domain.values import (
     own_states,
 )
 
-MAX_PORT: Final = 65_535
 MAX_COUNT: Final = 1_000_000_000
 """The maximum of a setting that is a count."""
 
@@ -28,17 +28,7 @@ _COUNT: Final = (1, MAX_COUNT)
 MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 
-MAX_SHOWN: Final = 60
-"""The most characters of an invalid value in an error."""
-
-AUTO: Final = "auto"  # the address of metrics that nobody has chosen: this one, if it is free
-METRICS_ADDRESS: Final = "127.0.0.1:9464"
-UNIX: Final = "unix:"  # before the path of a socket
-
-_ADDRESS: Final = re.compile(r"(?P<host>.*):(?P<port>[0-9]{1,5})", re.ASCII)
-
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
-
 
 _PASSWORD: Final = re.compile(r"://[^/?@]*:[^/?@]*@|[?&]password=")
 
@@ -52,38 +42,6 @@ class Group(Enum):
     COMMANDS = "Commands"
     LIMITS = "Limits"
     PROCESS = "Process"
-
-
-class BadSetting(ValueError):
-    """A setting is invalid; the message names it and its valid values."""
-
-
-class Address(NamedTuple):
-    """A host and a port to listen on."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def read(cls, setting: str, text: str) -> Self:
-        """Read the address in a setting.
-
-        Raises:
-            BadSetting: it is none.
-        """
-        found = _ADDRESS.fullmatch(text)
-        if found is None or int(found["port"]) > MAX_PORT:
-            raise BadSetting(f"{setting}: {shown(text)} is not HOST:PORT, such as 127.0.0.1:50051")
-        return cls(found["host"].strip("[]"), int(found["port"]))
-
-    @property
-    def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
 
 
 def _setting(
@@ -320,9 +278,3 @@ class Settings:
 def is_postgres(database: str) -> bool:
     """Return whether *database* is the URL of a PostgreSQL database, as libpq has it."""
     return database.startswith(("postgresql://", "postgres://"))
-
-
-def shown(value: object) -> str:
-    """Return *value* for an error, cut if it is long."""
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

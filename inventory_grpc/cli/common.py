@@ -16,6 +16,7 @@ from inventory_grpc.application import failpoints
 from inventory_grpc.application.ledger.loop import LedgerBroken
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.infrastructure.callers_file import BadCallers
 from inventory_grpc.infrastructure.log.replay import LogInconsistent
@@ -27,7 +28,6 @@ from inventory_grpc.infrastructure.sqlite.schema import NotOurs
 from inventory_grpc.server.environment import load
 from inventory_grpc.server.logs import printable
 from inventory_grpc.server.supervisor import WorkerFailed
-from inventory_grpc.settings import BadSetting
 
 screen: Final = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Standard error. Text is shown literally: `[brackets]` in a path are not markup."""

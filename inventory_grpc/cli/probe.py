@@ -12,8 +12,9 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server.x509 import names_of
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 _THIS_MACHINE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  a key
 """The address on this machine of a server that listens on all addresses."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.bad_setting import BadSetting
+from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
 

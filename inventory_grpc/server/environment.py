@@ -9,7 +9,8 @@ from enum import Enum
 from types import UnionType
 from typing import Any, Final, get_args, get_type_hints
 
-from inventory_grpc.settings import BadSetting, Settings, shown
+from inventory_grpc.bad_setting import BadSetting, shown
+from inventory_grpc.settings import Settings
 
 PREFIX: Final = "INVENTORY_"
 

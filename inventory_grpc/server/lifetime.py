@@ -12,11 +12,12 @@ from typing import Any, Final, NoReturn
 
 from inventory_grpc.application.background import repeat
 from inventory_grpc.application.tally import Tally
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.choices import EventLoop
 from inventory_grpc.server.serve import serving
 from inventory_grpc.server.service_manager import ServiceManager
 from inventory_grpc.server.worker_link import BEAT_SECONDS, OVERTIME_SECONDS, Link, ending_signals
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from inventory_grpc.addresses import AUTO, UNIX
 from inventory_grpc.application.background import repeat
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.server.metrics_page import check_installed, metrics_page
-from inventory_grpc.settings import AUTO, UNIX, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc.telemetry.merge import fetch, merge
 from inventory_grpc.telemetry.page import Rendered
 

@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Final
 
+from inventory_grpc.addresses import AUTO, UNIX, Address
 from inventory_grpc.application.access import EVERYWHERE, Callers, token_in
 from inventory_grpc.application.background import repeat
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server.page_encryption import PageEncryption
-from inventory_grpc.settings import AUTO, UNIX, Address, BadSetting, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc.telemetry.page import PATH, MayRead, Page, Render, anybody
 
 _log = logging.getLogger(__name__)

@@ -4,8 +4,9 @@ import logging
 import ssl
 from typing import Self
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server.certificates import BadCertificate, Certificates, Files, in_memory
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from typing import Self
 import grpc
 import grpc.aio
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server.address import cannot_listen, is_free
 from inventory_grpc.server.certificates import BadCertificate, Certificates, Files
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 
 def listen(server: grpc.aio.Server, settings: Settings, tls: "Tls | None") -> str:

@@ -4,8 +4,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.presentation.interceptors.tracing import Tracing
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc.telemetry.variables import check_variables
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import fstat
 from typing import Final
 
-from inventory_grpc.settings import BadSetting
+from inventory_grpc.bad_setting import BadSetting
 
 OVERTIME_SECONDS: Final = 5.0
 """The time for closing after `drain_seconds`; then the process exits regardless."""

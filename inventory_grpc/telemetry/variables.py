@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from grpc import StatusCode
 
-from inventory_grpc.settings import BadSetting, shown
+from inventory_grpc.bad_setting import BadSetting, shown
 
 MAX_WAITING: Final = 4_096
 """Spans that wait to be sent; more push out the oldest."""

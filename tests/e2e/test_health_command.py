@@ -14,11 +14,12 @@ import trustme
 
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.choices import HealthAccess
 from inventory_grpc.cli.probe import Probe
 from inventory_grpc.presentation.server import COMMANDS
 from inventory_grpc.server import serve
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from tests.support.certificates import Issued
 from tests.support.keyring import Keyring
 from tests.support.server_process import COMMAND, ENVIRONMENT, ROOT

@@ -15,10 +15,11 @@ from typing import Any, Final
 import grpc.aio
 import pytest
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.infrastructure.sqlite.footprint import Footprint
 from inventory_grpc.server import metrics_page
 from inventory_grpc.server.serve import serving
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from tests.e2e.test_refusals import REFUSALS
 from tests.robustness.rpcs import BESIDE, OURS

@@ -7,9 +7,10 @@ from typing import Final
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.presentation.server import OPTIONS, OPTIONS_OFF_LOOPBACK
 from inventory_grpc.server import serve
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.commands_pb2 import ReserveStockResponse
 from tests.support.caller import adding, calling, line, reserving
 from tests.support.server_process import ServerProcess, command_line

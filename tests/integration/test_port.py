@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server.address import reserved
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.application.store import Unusable
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
@@ -24,7 +25,7 @@ from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres import numbers, server
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.store import open_store
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from tests.support import postgres
 from tests.support.clock import ManualClock
 from tests.support.histories import player

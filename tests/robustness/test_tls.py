@@ -18,9 +18,10 @@ import pytest
 import trustme
 from grpc import StatusCode
 
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.server import serve
 from inventory_grpc.server.environment import load
-from inventory_grpc.settings import BadSetting, Settings
+from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from tests.support.caller import adding, refused
 from tests.support.certificates import Issued

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory_grpc.application.store import Durability
+from inventory_grpc.bad_setting import MAX_SHOWN, BadSetting
 from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
 from inventory_grpc.server.environment import (
     kinds_of_settings,
@@ -18,7 +19,7 @@ from inventory_grpc.server.environment import (
     unknown,
     variable,
 )
-from inventory_grpc.settings import MAX_SHOWN, BadSetting, Settings
+from inventory_grpc.settings import Settings
 
 _FILES = st.builds(Path, st.text("abc .-_/=ä", min_size=1))
 _COUNTS = st.integers(1, 10**9)

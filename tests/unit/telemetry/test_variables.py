@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_grpc.settings import BadSetting
+from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.telemetry.variables import MAX_WAITING, check_variables
 
 
