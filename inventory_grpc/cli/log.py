@@ -84,7 +84,8 @@ def verify(database: DatabaseOption = None) -> None:
             tables.add(difference.partition(":")[0])
             print(printable(difference))  # noqa: T201  the result
     if found:
-        show(f": {_remedy(tables)}", red=f"{found} differences")
+        is_file = not isinstance(named(database), str)
+        show(f": {_remedy(tables, is_file=is_file)}", red=f"{found} differences")
         raise typer.Exit(1)
     show(f"0 differences in {progress.position:,} events")
 
@@ -98,11 +99,13 @@ def _differences(database: str | None, progress: Callable[[int], None]) -> Itera
     return differences(Database(place), progress)
 
 
-def _remedy(tables: AbstractSet[str]) -> str:
-    """Return the action after differences in *tables*, which may be other parts of the file."""
+def _remedy(tables: AbstractSet[str], *, is_file: bool) -> str:
+    """Return the action after differences in *tables*, which may be other parts of the log."""
     if tables <= {*TABLES}:
-        return "only in tables made from the log: stop the servers, run `inventory-grpc rebuild`"
-    return "not only in tables made from the log: stop the servers and restore a backup"
+        first = "stop the servers, " if is_file else ""
+        return f"only in tables made from the log: {first}run `inventory-grpc rebuild`"
+    backup = "a backup" if is_file else "the database from a backup of PostgreSQL"
+    return f"not only in tables made from the log: stop the servers and restore {backup}"
 
 
 def rebuild(database: DatabaseOption = None) -> None:

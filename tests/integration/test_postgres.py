@@ -196,8 +196,13 @@ async def test_verify_names_the_row_that_differs_from_the_log(store: Store, url:
     damaged = await verified(url)
     assert damaged.returncode == 1
     assert "stocks: unexpected row" in damaged.stdout
+    told = " ".join(damaged.stderr.split())
+    assert "only in tables made from the log: run `inventory-grpc rebuild`" in told
     execute(url, "UPDATE events SET hash = event WHERE position = 2")
-    assert "event 2: is missing, or breaks the hash chain" in (await verified(url)).stdout
+    broken = await verified(url)
+    assert "event 2: is missing, or breaks the hash chain" in broken.stdout
+    told = " ".join(broken.stderr.split())
+    assert "stop the servers and restore the database from a backup of PostgreSQL" in told
 
 
 async def verified(url: str) -> "subprocess.CompletedProcess[str]":

@@ -1,14 +1,19 @@
 """Failures of PostgreSQL: what each one is taken for, and unsafe servers, which are refused."""
 
 import asyncio
+import os
 import secrets
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from inventory_grpc.application.failures import LogDamaged
 from inventory_grpc.application.ledger.circuit_breaker import refusal_of, refusal_of_read
@@ -191,6 +196,50 @@ CUT_OFF_ALL = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
     "AND application_name = 'inventory-grpc'"
 )
+
+
+@contextmanager
+def standby() -> Iterator[Path]:
+    """Run a standby of the session's server, and yield the folder of its socket."""
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip(postgres.MISSING)
+    folder = Path(tempfile.mkdtemp(prefix="inventory-standby-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, postgres.USER, postgres.USER)
+    data = folder / "data"
+    # a standby needs as many connections as its primary
+    settings = "listen_addresses=", "max_connections=200", f"unix_socket_directories={folder}"
+    options = " ".join(f"-c {one}" for one in settings)
+    try:
+        postgres.run(
+            *(programs / "pg_basebackup", "-d", postgres.url(), "-D", data),
+            *("--checkpoint=fast", "--no-sync", "--write-recovery-conf"),
+        )
+        pg_ctl = programs / "pg_ctl"
+        postgres.run(pg_ctl, "-D", data, "-l", folder / "log", "-o", options, "-w", "start")
+        yield folder
+        postgres.run(pg_ctl, "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_of_several_hosts_the_primary_is_used_for_writes_and_reads(url: str) -> None:
+    primary = str(conninfo_to_dict(url)["host"])
+    with standby() as folder:
+        for hosts in (f"{folder},{primary}", f"{primary},{folder}"):
+            named = url.replace(f"host={primary}", f"host={hosts}")
+            async with open_store(Settings(database=named), NOON) as opened:
+                shop = player(Store(opened.storage, opened.log, opened.views), ManualClock())
+                await shop.writer.start()
+                before = await opened.log.head()
+                await answer(shop, add(1))
+                assert await opened.log.head() == before + 1
+        alone = url.replace(f"host={primary}", f"host={folder}")
+        with pytest.raises(StorageError) as caught:
+            async with open_store(Settings(database=alone), NOON):
+                pass
+        assert caught.value.fault is Fault.BROKEN
 
 
 async def test_another_log_behind_the_url_is_refused_for_reads_and_writes(

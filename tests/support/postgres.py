@@ -20,6 +20,8 @@ from psycopg import sql
 SERVER: Final = "TEST_POSTGRES"
 """The variable with the URL of a server to use, such as `postgresql:///inventory`."""
 
+USER: Final = "postgres"
+
 MISSING: Final = "PostgreSQL is not installed: tests/README.md says how to get it"
 
 VERSION: Final = "TEST_POSTGRES_VERSION"
@@ -44,10 +46,10 @@ def binaries() -> Mapping[str, Path]:
 
 def is_there() -> bool:
     """Return whether a server can be had."""
-    return SERVER in os.environ or bool(_chosen())
+    return SERVER in os.environ or bool(programs())
 
 
-def _chosen() -> Path | None:
+def programs() -> Path | None:
     """Return the folder of the programs to start."""
     wanted = os.environ.get(VERSION)
     if wanted is not None:
@@ -60,19 +62,19 @@ def url() -> str:
     """Return the URL of the session's server, which is started when it is first needed."""
     if SERVER in os.environ:
         return os.environ[SERVER]
-    programs = _chosen()
-    assert programs is not None
+    found = programs()
+    assert found is not None
     folder = Path(tempfile.mkdtemp(prefix="inventory-postgres-"))
     data = folder / "data"
     if os.geteuid() == 0:
-        shutil.chown(folder, _USER, _USER)
-    _run(programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "--no-sync", "-E", "UTF8")
+        shutil.chown(folder, USER, USER)
+    run(found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
     options = " ".join(f"-c {one}" for one in (*_SETTINGS, f"unix_socket_directories={folder}"))
     log = folder / "log"
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(_run, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop")
-    _run(programs / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "-t", "30", "start")
-    return f"postgresql://{_USER}@/postgres?host={folder}"
+    atexit.register(run, found / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    run(found / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "-t", "30", "start")
+    return f"postgresql://{USER}@/postgres?host={folder}"
 
 
 @contextmanager
@@ -90,9 +92,6 @@ def empty_schema() -> Iterator[str]:
         yield _in_schema(schema)
     finally:
         _drop(schema)
-
-
-_USER: Final = "postgres"
 
 
 @contextmanager
@@ -139,7 +138,7 @@ def _in_schema(schema: str) -> str:
 
 def _as_user() -> list[str]:
     """Return what a command begins with, because PostgreSQL refuses to run as root."""
-    return ["runuser", "-u", _USER, "--"] if os.geteuid() == 0 else []
+    return ["runuser", "-u", USER, "--"] if os.geteuid() == 0 else []
 
 
 def _can_run(program: Path) -> bool:
@@ -152,7 +151,8 @@ def _can_run(program: Path) -> bool:
     return found.returncode == 0
 
 
-def _run(program: Path, *arguments: str | Path) -> None:
+def run(program: Path, *arguments: str | Path) -> None:
+    """Run a program of PostgreSQL to its end."""
     subprocess.run(
         [*_as_user(), program, *arguments],
         check=True,
