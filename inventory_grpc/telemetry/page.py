@@ -114,12 +114,15 @@ class Page:
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        head = await reader.readuntil(b"\r\n\r\n")
+        self._waiting.pop(task, None)
+        answer = await self._answer(head, writer)
+        if writer.is_closing():
+            return  # the scraper is gone, and uvloop raises an error for any further use
         # `drain` returns when all is sent; with `high=0` it hangs, because asyncio's TLS transport
         # then pauses an empty buffer
         writer.transport.set_write_buffer_limits(high=1, low=0)
-        head = await reader.readuntil(b"\r\n\r\n")
-        self._waiting.pop(task, None)
-        writer.write(await self._answer(head, writer))
+        writer.write(answer)
         await writer.drain()
         writer.close()
         await writer.wait_closed()

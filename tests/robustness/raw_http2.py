@@ -84,6 +84,9 @@ class Wire:
 
     async def send(self, data: bytes) -> None:
         """Send bytes, unless the other side is gone already."""
+        if self.writer.is_closing():  # uvloop refuses to write then
+            self.is_closed = True
+            return
         try:
             self.writer.write(data)
             async with asyncio.timeout(SECONDS):
@@ -140,7 +143,8 @@ class Wire:
         for event in events:
             self._note(event)
         with suppress(OSError):
-            self.writer.write(self.http2.data_to_send())
+            if not self.writer.is_closing():
+                self.writer.write(self.http2.data_to_send())
         return True
 
     async def answer(self, stream: int, seconds: float = SECONDS) -> Ended:

@@ -20,7 +20,7 @@ class OnOneLoop:
     """Has pytest-asyncio run the tests on the loop of that name."""
 
     def __init__(self, name: str) -> None:
-        self._factories = {name: _factory(name)}
+        self._factories = {name: factory(name)}
 
     def pytest_asyncio_loop_factories(self) -> Mapping[str, Callable[[], object]]:
         return self._factories
@@ -31,12 +31,11 @@ def of_servers() -> Mapping[str, str]:
     return {"INVENTORY_EVENT_LOOP": CHOSEN} if CHOSEN else {}
 
 
-def _factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+def factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes a loop of that name; a test is skipped where it is not installed."""
     if name == EventLoop.ASYNCIO.value:
         return asyncio.new_event_loop
     if name != EventLoop.UVLOOP.value:
         raise pytest.UsageError(f"TEST_EVENT_LOOP: {name} is no event loop")
-    import uvloop  # noqa: PLC0415  an optional extra
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
+    made: Callable[[], asyncio.AbstractEventLoop] = pytest.importorskip("uvloop").new_event_loop
+    return made

@@ -1,17 +1,15 @@
 """A batch waits for more commands as long on an event loop with short turns as on asyncio's."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from inventory_grpc.application.ledger.mailbox import MAX_TURNS, SHORT_TURNS, Mailbox
 from inventory_grpc.application.ledger.submission import Submission
+from tests.support.loops import factory
 from tests.support.world import add
 
 LIMIT = 512
-
-uvloop = pytest.importorskip("uvloop")
 
 
 def _ignore(*_: object) -> None:
@@ -45,12 +43,10 @@ async def _turns_after_a_batch(commands: int) -> int:
 
 @pytest.mark.parametrize("commands", [1, 7, 2 * MAX_TURNS])
 @pytest.mark.parametrize(
-    ("new_loop", "each"),
-    [(asyncio.new_event_loop, 1), (uvloop.new_event_loop, SHORT_TURNS)],
-    ids=["asyncio", "uvloop"],
+    ("name", "each"), [("asyncio", 1), ("uvloop", SHORT_TURNS)], ids=["asyncio", "uvloop"]
 )
 def test_a_batch_waits_a_turn_for_each_command_of_the_last_one_or_several_short_turns(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], each: int, commands: int
+    name: str, each: int, commands: int
 ) -> None:
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=factory(name)) as runner:
         assert runner.run(_turns_after_a_batch(commands)) == min(commands, MAX_TURNS) * each

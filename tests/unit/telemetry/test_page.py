@@ -1,8 +1,10 @@
 """The page of metrics answers a scraper, whatever other connections do."""
 
 import asyncio
+import gc
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from inventory_grpc.telemetry import page as module
 from inventory_grpc.telemetry.page import MAX_CONNECTIONS, MAX_HEADER, Encryption, Page, Rendered
 from tests.support.certificates import Issued
+from tests.support.loops import factory
 from tests.support.scraping import get
 from tests.support.waiting import eventually
 
@@ -212,6 +215,33 @@ async def test_a_scraper_that_reads_nothing_is_dropped(
     await eventually(lambda: not serving.page._open)
     writer.transport.abort()
     assert not reader.at_eof()
+
+
+async def _reset_while_rendering() -> list[object]:
+    """Reset a connection while its page is rendered; return what is reported to the loop."""
+    reported: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    serving = Serving()
+    host, _, port = (await serving.start()).rpartition(":")
+    serving.rendering.clear()
+    with socket.socket() as scraper:
+        scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        scraper.connect((host, int(port)))
+        scraper.send(REQUEST)
+        await eventually(lambda: len(serving.page._open) == 1 and not serving.page._waiting)
+    await asyncio.sleep(0.05)  # the loop reads of the end
+    serving.rendering.set()
+    await eventually(lambda: not serving.page._open)
+    gc.collect()  # a task that has failed reports it at its end
+    serving.server.close()
+    return reported
+
+
+@pytest.mark.parametrize("name", ["asyncio", "uvloop"])
+def test_a_scraper_that_is_gone_before_its_page_is_no_error(name: str) -> None:
+    with asyncio.Runner(loop_factory=factory(name)) as runner:
+        assert not runner.run(_reset_while_rendering())
 
 
 async def test_busy_connections_are_not_closed_for_another(serving: Serving) -> None:
