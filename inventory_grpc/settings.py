@@ -180,7 +180,7 @@ class Settings:
         LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal", Group.PROCESS
     )
     event_loop: EventLoop = _setting(
-        EventLoop.ASYNCIO,
+        EventLoop.AUTO,
         "`asyncio`, `uvloop`, or `auto`: `uvloop` if `inventory-grpc[uvloop]` is installed",
         Group.PROCESS,
     )

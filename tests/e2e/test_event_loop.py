@@ -69,4 +69,4 @@ def test_uvloop_that_is_named_and_not_installed_is_refused_in_one_line(
 async def test_a_test_run_and_its_servers_have_the_loop_that_it_names(tmp_path: Path) -> None:
     here = type(asyncio.get_running_loop()).__module__.partition(".")[0]
     assert here == (loops.CHOSEN or "asyncio")
-    assert await loop_of_server(tmp_path) == (loops.CHOSEN or "asyncio")
+    assert await loop_of_server(tmp_path) == (loops.CHOSEN or "uvloop")
