@@ -1,0 +1,158 @@
+"""A PostgreSQL server of a test's own, which can be killed, copied, and made the primary."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from tests.support import postgres
+
+SECONDS: Final = 30.0
+"""The time that a test waits for a server."""
+
+_SETTINGS: Final = (
+    "listen_addresses=",
+    "max_connections=100",
+    "shared_buffers=32MB",
+    "wal_receiver_status_interval=100ms",
+)
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """One data directory, and the server on it while there is one."""
+
+    programs: Path
+    folder: Path
+    """It has the data, the socket and the log."""
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        return url_of(self)
+
+    def initialize(self) -> None:
+        run = postgres.run
+        run(self.programs / "initdb", "-D", self.data, "-U", postgres.USER, "-A", "trust")
+
+    def start(self) -> None:
+        """Start it, also when the processes of a killed one are not all gone yet."""
+        options = (*_SETTINGS, f"unix_socket_directories={self.folder}")
+        end = monotonic() + SECONDS
+        while True:
+            try:
+                postgres.run(
+                    *(self.programs / "pg_ctl", "-D", self.data, "-l", self.folder / "log"),
+                    *("-o", " ".join(f"-c {one}" for one in options)),
+                    *("-w", "-t", f"{SECONDS:.0f}", "start"),
+                )
+            except subprocess.CalledProcessError:
+                assert monotonic() < end, (self.folder / "log").read_text("utf-8")
+                sleep(0.1)
+            else:
+                return
+
+    def kill(self) -> None:
+        """End all of its processes as nothing can be prepared for."""
+        first = self._first_process()
+        if first is None:
+            return
+        for process in (first, *_children(first)):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def _first_process(self) -> int | None:
+        with suppress(FileNotFoundError):
+            return int((self.data / "postmaster.pid").read_text("ascii").split()[0])
+        return None
+
+    def standby(self, folder: Path) -> "PostgresServer":
+        """Make a server that follows this one, and start it."""
+        copy = PostgresServer(self.programs, folder)
+        postgres.run(
+            *(self.programs / "pg_basebackup", "-d", self.url, "-D", copy.data),
+            *("--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream"),
+        )
+        copy.start()
+        return copy
+
+    def promote(self) -> None:
+        """Have a standby accept writes."""
+        postgres.run(self.programs / "pg_ctl", "-D", self.data, "-w", "promote")
+
+    def hear_no_more(self) -> None:
+        """Have a standby receive nothing any more."""
+        self.configure("primary_conninfo", "")
+        self.wait_for("SELECT count(*) = 0 FROM pg_stat_wal_receiver")
+
+    def wait_for(self, condition: str) -> None:
+        """Return when a query of the server says that *condition* is true."""
+        end = monotonic() + SECONDS
+        while self.query(condition) != [(True,)]:
+            assert monotonic() < end, condition
+            sleep(0.02)
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(statement.encode()).fetchall()
+
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting, at once and for later starts."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"ALTER SYSTEM SET {name} = '{value}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+
+def url_of(*servers: PostgresServer) -> str:
+    """Return the URL of the one of *servers* that is the primary."""
+    hosts = ",".join(f"{server.folder}" for server in servers)
+    return f"postgresql://{postgres.USER}@/postgres?host={hosts}"
+
+
+@contextmanager
+def own_folder() -> Iterator[Path]:
+    """Make a folder for a server; on leaving, the server in it is killed and the folder gone."""
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip(postgres.MISSING)
+    folder = Path(tempfile.mkdtemp(prefix="inventory-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, postgres.USER, postgres.USER)
+    try:
+        yield folder
+    finally:
+        PostgresServer(programs, folder).kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def own_server() -> Iterator[PostgresServer]:
+    """Run a server with an empty database."""
+    with own_folder() as folder:
+        programs = postgres.programs()
+        assert programs is not None
+        server = PostgresServer(programs, folder)
+        server.initialize()
+        server.start()
+        yield server
+
+
+def _children(process: int) -> list[int]:
+    """Return the processes that *process* has started."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", f"{process}"], capture_output=True, check=False, text=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
