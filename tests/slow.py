@@ -27,6 +27,7 @@ _MANY_PROCESSES: Final = (
 
 _LARGE_FILES: Final = (
     "tests/integration/test_bench_in_process.py",
+    "tests/integration/test_copy.py",
     "tests/integration/test_many_due.py",
     "tests/integration/test_postgres.py",
     "tests/integration/test_postgres_cut_off.py",

@@ -176,6 +176,7 @@ class Fault(Enum):
     BROKEN = "storage failed"
     DAMAGED = "stored data is damaged"
     REWOUND = "the log lacks events that were seen, or is another one"
+    SEALED = "the log has moved"
 
 
 @dataclass(eq=False)

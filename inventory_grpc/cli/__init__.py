@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, backup, clock, health, log, serve
+from inventory_grpc.cli import access, backup, clock, copy, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
@@ -23,6 +23,7 @@ for command in (
     log.rebuild,
     backup.backup,
     log.restore,
+    copy.copy,
     clock.clock,
     log.repair,
     access.token,

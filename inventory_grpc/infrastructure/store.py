@@ -1,13 +1,15 @@
 """Opens the store named in the settings; the only module that knows the storage engines."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from inventory_grpc.application.store import ReadLog, ShowProgress, Store, without_progress
 from inventory_grpc.domain.values import Instant
+from inventory_grpc.infrastructure.copying import Source, Target
 from inventory_grpc.infrastructure.optional import with_driver
+from inventory_grpc.infrastructure.sqlite import copy_source, copy_target
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.event_log import SqliteEventLog
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
@@ -98,3 +100,24 @@ async def _read_file(database: Database) -> AsyncIterator[ReadLog]:
         finally:
             await readers.close()
             readers.shut_down()
+
+
+def open_source(database: Path | str) -> AbstractContextManager[Source]:
+    """Open a log that is copied; see `open_source` of its engine."""
+    if isinstance(database, str):
+        opened: AbstractContextManager[Source] = with_driver("postgres.copy_source").open_source(
+            database
+        )
+        return opened
+    return copy_source.open_source(Database(database))
+
+
+def open_target(database: Path | str, log_id: str) -> AbstractContextManager[Target]:
+    """Open or begin a copy of the log with this id; see `open_target` of its engine."""
+    if isinstance(database, str):
+        check = partial(with_driver("verify_postgres").verify, may_be_unfinished=True)
+        opened: AbstractContextManager[Target] = with_driver("postgres.copy_target").open_target(
+            database, log_id, check
+        )
+        return opened
+    return copy_target.open_target(Database(database), log_id)

@@ -36,15 +36,17 @@ ROWS: Final = 1_000
 """Rows of a table compared at a time."""
 
 
-def verify(url: str, progress: Progress) -> Iterator[str]:
+def verify(url: str, progress: Progress, *, may_be_unfinished: bool = False) -> Iterator[str]:
     """Yield every difference between the log, its hash chain, and its read models.
+
+    It may be an unfinished copy only where that is said.
 
     Raises:
         Unusable: there is no log of this program's format.
         StorageError: the server cannot be read.
     """
     server = Server(url)
-    check_log(server)
+    check_log(server, may_be_unfinished=may_be_unfinished)
     with (
         tempfile.TemporaryDirectory(prefix="inventory-verify-") as folder,
         closing(apsw.Connection(str(Path(folder) / "fresh.db"))) as fresh,

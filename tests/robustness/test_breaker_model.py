@@ -54,9 +54,11 @@ TOLD: Final = {
     Fault.BUSY: WritesRefused,
     Fault.SLOW: WritesRefused,
     Fault.READ_ONLY: WritesRefused,
+    Fault.SEALED: WritesRefused,
     Fault.BROKEN: WritesRefused,
     Fault.FULL: StorageFull,
     Fault.DAMAGED: LogDamaged,
+    Fault.REWOUND: LogDamaged,
 }
 
 

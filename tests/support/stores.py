@@ -1,7 +1,7 @@
 """All implementations of the ports, opened alike; one injects faults."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.store import Durability
-from inventory_grpc.infrastructure.store import open_store
+from inventory_grpc.infrastructure.store import open_source, open_store
 from inventory_grpc.settings import Settings
 from tests.support import postgres
 from tests.support.memory.store import MemoryStore
@@ -32,11 +32,13 @@ class Store(NamedTuple):
     views: Views
     database: str | Path = ""
     """The place of the log, if it outlives the process."""
+    seal: Callable[[str], Awaitable[None]] | None = None
+    """Refuses all writes from now on; the log goes on at the place that is given."""
 
 
 def in_memory(memory: MemoryStore | None = None) -> Store:
     memory = memory or MemoryStore()
-    return Store(memory, memory, memory.views)
+    return Store(memory, memory, memory.views, seal=memory.seal)
 
 
 @asynccontextmanager
@@ -51,7 +53,9 @@ async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
         durability=Durability.RELAXED,  # the cost of a sync is not the subject of these tests
     )
     async with open_store(settings, NOON) as store:
-        yield Store(store.storage, store.log, store.views, settings.database)
+        yield Store(
+            store.storage, store.log, store.views, settings.database, sealing(settings.database)
+        )
 
 
 @asynccontextmanager
@@ -59,7 +63,19 @@ async def open_postgres(_: Path) -> AsyncIterator[Store]:
     with postgres.emptied_schema() as url:
         settings = Settings(database=url, durability=Durability.RELAXED)
         async with open_store(settings, NOON) as store:
-            yield Store(store.storage, store.log, store.views, url)
+            yield Store(store.storage, store.log, store.views, url, sealing(url))
+
+
+def sealing(database: Path | str) -> Callable[[str], Awaitable[None]]:
+    """Return a function that seals a log as a process of its own does it."""
+
+    def seal(place: str) -> None:
+        with open_source(database) as source:
+            source.seal(place)
+        if isinstance(database, str):
+            postgres.discard(database)
+
+    return lambda place: asyncio.to_thread(seal, place)
 
 
 STORES: Final[Mapping[str, Callable[[Path], AbstractAsyncContextManager[Store]]]] = {

@@ -192,6 +192,8 @@ def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
             return StorageFull(retry_seconds)
         case Fault.DAMAGED | Fault.REWOUND:
             return LogDamaged(is_rewound=error.fault is Fault.REWOUND)
+        case Fault.SEALED:
+            return WritesRefused(MAX_WAIT_SECONDS, error.public_message())
         case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
             return WritesRefused(retry_seconds, error.public_message())
 

@@ -35,10 +35,10 @@ from inventory_grpc.application.ledger.mailbox import (
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import execute
-from inventory_grpc.application.ledger.upkeep import Upkeep
+from inventory_grpc.application.ledger.upkeep import FOLLOW_AGAIN_SECONDS, Upkeep
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import EventBus, Storage, StorageError
+from inventory_grpc.application.ports import EventBus, Fault, Storage, StorageError
 from inventory_grpc.domain.refusals import CommandTooLarge, Refusal
 
 _log = logging.getLogger(__name__)
@@ -175,7 +175,9 @@ class Ledger:
     async def _write(self) -> None:
         upkeep = self._upkeep
         while self._mailbox or not self._closing.is_set():
-            if self._breaker.state is not BreakerState.CLOSED:
+            if self._breaker.fault is Fault.SEALED:
+                await self._only_follow()
+            elif self._breaker.state is not BreakerState.CLOSED:
                 await self._recover()
             elif upkeep.is_forgetting_due(commands_wait=bool(self._mailbox)):
                 await upkeep.forget()
@@ -238,6 +240,17 @@ class Ledger:
             if self._breaker.is_hopeless(GIVE_UP_SECONDS):
                 raise LedgerBroken(str(error)) from error
         self._upkeep.follow()
+
+    async def _only_follow(self) -> None:
+        """Refuse commands for good, and read what was recorded before the log was sealed."""
+        self._mailbox.refuse_all(self._breaker.refusal)
+        if self._upkeep.is_behind():
+            await self._upkeep.catch_up()
+            return
+        self._wake.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FOLLOW_AGAIN_SECONDS):
+                await self._wake.wait()
 
     async def _sleep(self) -> None:
         """Wait for a command, the next expiry, or events of other processes."""

@@ -8,6 +8,7 @@ import psycopg
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.application.store import Unusable
+from inventory_grpc.infrastructure.postgres.seal import SEALED
 from inventory_grpc.infrastructure.postgres.wire import Failed, Lost
 
 _FAULTS: Final[Mapping[str, Fault]] = {
@@ -26,6 +27,7 @@ _FAULTS: Final[Mapping[str, Fault]] = {
     "25P03": Fault.BROKEN,  # idle_in_transaction_session_timeout
     "53300": Fault.BROKEN,  # too_many_connections
     "53400": Fault.BROKEN,  # configuration_limit_exceeded
+    SEALED: Fault.SEALED,
     "XX001": Fault.DAMAGED,  # data_corrupted
     "XX002": Fault.DAMAGED,  # index_corrupted
 }
@@ -61,6 +63,7 @@ def storage_errors(*, committing: bool = False) -> Iterator[None]:
         raise StorageError(
             fault,
             committing and isinstance(error, Lost),
+            why=str(error) if fault is Fault.SEALED else "",
             detail=f"PostgreSQL: {error}" + (f", SQLSTATE {state}" if state else ""),
         ) from error
 

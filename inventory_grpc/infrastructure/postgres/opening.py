@@ -40,11 +40,42 @@ def prepare(server: Server, now: Instant, *, create: bool) -> None:
             if not _exists(connection):
                 if not create:
                     raise _missing(server)
-                _create(connection, now)
+                _create(connection, now, new_log_id())
+        _check_complete(connection, server)
         _check_format(connection)
 
 
-def check_log(server: Server, *, with_old_tables: bool = False) -> None:
+def begin_copy(server: Server, log_id: str) -> None:
+    """Create the tables for a copy of the log with this id in an empty schema.
+
+    Raises:
+        Unusable: it has another format, or its server is not safe.
+        StorageError: the server cannot be reached.
+    """
+    with storage_errors(), closing(server.connect({})) as connection:
+        _check_server(connection, server)
+        with _created_by_one(connection):
+            if not _exists(connection):
+                _create(connection, Instant(0), log_id)
+                connection.execute("CREATE TABLE copying (source text NOT NULL)")
+        _check_format(connection)
+
+
+def is_unfinished_copy(connection: psycopg.Connection[Any]) -> bool:
+    """Return whether there is a copy to which not all was copied."""
+    return _exists(connection, "copying")
+
+
+def _check_complete(connection: psycopg.Connection[Any], server: Server) -> None:
+    if is_unfinished_copy(connection):
+        raise Unusable(
+            f"the copy of a log at {server.url} is not complete: run `inventory-grpc copy` again"
+        )
+
+
+def check_log(
+    server: Server, *, with_old_tables: bool = False, may_be_unfinished: bool = False
+) -> None:
     """Check that there is a log of this program's format; its read models may be older then.
 
     Raises:
@@ -54,6 +85,8 @@ def check_log(server: Server, *, with_old_tables: bool = False) -> None:
     with storage_errors(), closing(server.connect({})) as connection:
         if not _exists(connection):
             raise _missing(server)
+        if not may_be_unfinished:
+            _check_complete(connection, server)
         if not with_old_tables or _is_newer(connection):
             _check_format(connection)
 
@@ -97,14 +130,14 @@ def _created_by_one(connection: psycopg.Connection[Any]) -> Iterator[None]:
         yield
 
 
-def _exists(connection: psycopg.Connection[Any]) -> bool:
+def _exists(connection: psycopg.Connection[Any], table: str = "log") -> bool:
     found = connection.execute(
-        "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'log'"
+        "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = %s", (table,)
     ).fetchone()
     return found is not None
 
 
-def _create(connection: psycopg.Connection[Any], now: Instant) -> None:
+def _create(connection: psycopg.Connection[Any], now: Instant, log_id: str) -> None:
     tables = files("inventory_grpc.infrastructure.postgres").joinpath("log.sql").read_bytes()
     connection.execute(tables)
     for model in READ_MODELS:
@@ -112,7 +145,7 @@ def _create(connection: psycopg.Connection[Any], now: Instant) -> None:
     connection.execute(
         "INSERT INTO log (one, log_id, create_time, format, read_models) "
         "VALUES (1, %s, %s, %s, %s)",
-        (new_log_id(), int(now), FORMAT, VERSION),
+        (log_id, int(now), FORMAT, VERSION),
     )
 
 

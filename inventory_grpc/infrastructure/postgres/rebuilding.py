@@ -58,7 +58,7 @@ def rebuild(url: str, progress: Progress) -> int:
     """
     server = Server(url)
     check_log(server, with_old_tables=True)
-    with failures_in_words(), closing(server.connect(_SETTINGS)) as connection:
+    with failures_in_words(), closing(server.bulk_writer(_SETTINGS)) as connection:
         return _Rebuilding(connection, progress).run()
 
 

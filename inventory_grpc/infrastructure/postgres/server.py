@@ -57,6 +57,10 @@ class Server:
     def reader(self) -> Wire:
         return Wire(self.connect(_OF_READERS))
 
+    def bulk_writer(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
+        """Open a connection that plans as the writer does, with other *settings*."""
+        return self.connect(_OF_WRITER | settings)
+
     def connect(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
         """Open a connection, whose session has these settings."""
         named = conninfo_to_dict(self.url)

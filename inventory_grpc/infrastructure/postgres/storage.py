@@ -259,4 +259,9 @@ class PostgresStorage:
             key = lock_key(log.read_log_id(wire))
             wire.run([_BEGIN, LOCK.bind(key=key)], min(seconds, ANSWER_SECONDS))
             self._check(wire)
-            wire.commit([_PROBE], seconds)
+        try:
+            with storage_errors():
+                wire.commit([_PROBE], seconds)
+        except BaseException:
+            self._roll_back(wire)  # a sealed log can still be read
+            raise

@@ -38,12 +38,12 @@ from inventory_grpc.infrastructure.rows.requests import rows_of
 SNAPSHOT_EVERY: Final = 500
 """A fold of a subject over more events than this stores a snapshot."""
 
-_STREAMS: Final = insert(
+INSERT_STREAMS: Final = insert(
     "streams",
     {"stream": "int8", "kind": "int2", "id": "text", "product_id": "text", "store_id": "text"},
 )
-_SUBJECTS: Final = insert("subjects", {"subject": "int8", "kind": "int2", "name": "text"})
-_EVENTS: Final = insert(
+INSERT_SUBJECTS: Final = insert("subjects", {"subject": "int8", "kind": "int2", "name": "text"})
+INSERT_EVENTS: Final = insert(
     "events",
     {
         "position": "int8",
@@ -214,10 +214,10 @@ class PostgresTransaction:
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
         named = [(number, *kind_and_name(key)) for key, number in numbering.subjects.items()]
         if streams:
-            self._written.append(_STREAMS.bind_rows(streams))
+            self._written.append(INSERT_STREAMS.bind_rows(streams))
         if named:
-            self._written.append(_SUBJECTS.bind_rows(named))
-        self._written.append(_EVENTS.bind_rows(rows))
+            self._written.append(INSERT_SUBJECTS.bind_rows(named))
+        self._written.append(INSERT_EVENTS.bind_rows(rows))
         self._written += read_models.project(recorded)
 
     def forget(self, before: Instant, limit: int) -> int:

@@ -106,8 +106,9 @@ class Wire:
         """
         before, self._queued = self._queued, []
         if self._is_stale and not self.in_transaction:
-            before = [_DEALLOCATE, *before]
             self._is_stale = False
+            # apart from the others: no statement may come before one that sets an isolation level
+            self.run([_DEALLOCATE])
         statements, skipped = [*before, *statements], len(before)
         deadline = time.monotonic() + seconds
         self.round_trips += 1

@@ -28,6 +28,11 @@ WITHOUT_ERRNO: Final = {
 }
 """These codes come without a failed system call, so `errno` belongs to another call."""
 
+_FAULTS_OF_CODES: Final = {
+    apsw.SQLITE_IOERR_DATA: Fault.DAMAGED,
+    apsw.SQLITE_CONSTRAINT_TRIGGER: Fault.SEALED,  # there are no other triggers, see `seal.py`
+}
+
 NO_CHECKSUM: Final = (
     "the checksum of a page is wrong: another program, such as sqlite3, has written to the file, "
     "or it was damaged; `inventory-grpc repair` reports which"
@@ -81,12 +86,12 @@ def _error_number(error: apsw.Error, connection: apsw.Connection | None) -> int:
 
 def _fault_of(error: apsw.Error, number: int, path: Path) -> Fault | None:
     """Return the kind of failure; None for a bug."""
+    if fault := _FAULTS_OF_CODES.get(_code(error)):
+        return fault
     match error:
         case apsw.BusyError() | apsw.LockedError():
             return Fault.BUSY
         case apsw.CorruptError() | apsw.NotADBError():
-            return Fault.DAMAGED
-        case apsw.IOError() if _code(error) == apsw.SQLITE_IOERR_DATA:
             return Fault.DAMAGED
         case apsw.FullError():
             return Fault.FULL

@@ -15,6 +15,7 @@ from inventory_grpc.infrastructure.log.replay import (
     Progress,
     Row,
     play,
+    whole_commands,
 )
 from inventory_grpc.infrastructure.read_models import stock_reads
 from inventory_grpc.infrastructure.sqlite.events import broken_links
@@ -25,10 +26,16 @@ PAGE: Final = 10_000
 _PAGE: Final = f"SELECT {COLUMNS} WHERE position > ? AND position <= ? ORDER BY position"
 
 
-def pages(source: apsw.Connection, after: int, upto: int) -> Iterator[Sequence[Row]]:
-    """Yield the rows of the log between two positions in order, a page at a time."""
+def pages(
+    source: apsw.Connection, after: int, upto: int, most: int | None = None
+) -> Iterator[Sequence[Row]]:
+    """Yield the rows of the log between two positions in order, whole commands at a time.
+
+    A page has at most as many as *most*, which is more than a command has, or as `PAGE`.
+    """
     while after < upto:
-        page: Sequence[Row] = source.execute(_PAGE, (after, min(after + PAGE, upto))).fetchall()
+        end = min(after + (most or PAGE), upto)
+        page = whole_commands(source.execute(_PAGE, (after, end)).fetchall(), upto)
         if not page:
             break
         yield page

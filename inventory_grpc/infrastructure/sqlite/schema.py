@@ -83,15 +83,20 @@ def check_format(connection: apsw.Connection, path: Path) -> None:
 def create(connection: apsw.Connection, now: int) -> None:
     """Create an empty log, and checkpoint it into the main file at once."""
     with connection:
-        connection.execute(sql("log.sql"))
-        read_models.create(connection)
-        connection.execute(
-            "INSERT INTO log (one, log_id, create_time, read_models) VALUES (1, ?, ?, ?)",
-            (new_log_id(), now, read_models.VERSION),
-        )
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", FORMAT)
+        fill(connection, now, new_log_id())
     write_header(connection)
+
+
+def fill(connection: apsw.Connection, create_time: int, log_id: str) -> None:
+    """Create the tables of an empty log with this id, in a transaction."""
+    connection.execute(sql("log.sql"))
+    read_models.create(connection)
+    connection.execute(
+        "INSERT INTO log (one, log_id, create_time, read_models) VALUES (1, ?, ?, ?)",
+        (log_id, create_time, read_models.VERSION),
+    )
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("user_version", FORMAT)
 
 
 def write_header(connection: apsw.Connection) -> None:

@@ -48,9 +48,9 @@ _PENDING: Final = (
     "EXISTS (SELECT 1 FROM unsettled), "
     f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}"
 )
-_STREAMS: Final = "INSERT INTO streams {}"
-_SUBJECTS: Final = "INSERT INTO subjects {}"
-_EVENTS: Final = (
+INSERT_STREAMS: Final = "INSERT INTO streams {}"
+INSERT_SUBJECTS: Final = "INSERT INTO subjects {}"
+INSERT_EVENTS: Final = (
     "INSERT INTO events (position, stream, version, ordinal, kind, subject, event, hash, alerts) {}"
 )
 _REQUESTS: Final = (
@@ -190,9 +190,9 @@ class SqliteTransaction:
         self._tail, rows = chained(self._log_id, self._tail, recorded)
         streams = [(number, *stream_row(key)) for key, number in numbering.streams.items()]
         subjects = [(number, *kind_and_name(key)) for key, number in numbering.subjects.items()]
-        execute_with(connection, _STREAMS, streams)
-        execute_with(connection, _SUBJECTS, subjects)
-        execute_with(connection, _EVENTS, rows)
+        execute_with(connection, INSERT_STREAMS, streams)
+        execute_with(connection, INSERT_SUBJECTS, subjects)
+        execute_with(connection, INSERT_EVENTS, rows)
         read_models.project(connection, recorded)
         self.appended = True
 

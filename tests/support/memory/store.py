@@ -12,10 +12,12 @@ from inventory_grpc.application.ports import (
     NO_WALKS,
     NOTHING,
     Expected,
+    Fault,
     Head,
     KeptTime,
     News,
     Pending,
+    StorageError,
     T,
     Transaction,
     Walk,
@@ -62,6 +64,11 @@ class MemoryStore:
 
     async def recover(self) -> None:
         await asyncio.sleep(0)
+        _check_unsealed(self._tables)
+
+    async def seal(self, place: str) -> None:
+        await asyncio.sleep(0)
+        self._tables.place = self._tables.place or place
 
     @property
     def log_id(self) -> str:
@@ -207,6 +214,8 @@ class MemoryTransaction:
         answered: Sequence[tuple[RequestKey, Answered]],
         walks: Mapping[Key, Walk | None] = NO_WALKS,
     ) -> None:
+        if events or answered or walks:
+            _check_unsealed(self._tables)
         if walks:
             moved = {**self._tables.walks, **walks}
             self._tables.walks = {key: walk for key, walk in moved.items() if walk is not None}
@@ -221,6 +230,8 @@ class MemoryTransaction:
         old = [
             key for key, answer in islice(requests.items(), limit) if answer.record_time < before
         ]
+        if old:
+            _check_unsealed(self._tables)
         for key in old:
             self._forgotten[key] = requests.pop(key)
         return len(old)
@@ -247,6 +258,11 @@ class MemoryTransaction:
 
     def due(self, now: Instant, limit: int, stream: Key | None = None) -> Sequence[Key]:
         return _over(self._tables.due(stream), now, limit)
+
+
+def _check_unsealed(tables: Tables) -> None:
+    if tables.place:
+        raise StorageError(Fault.SEALED, why=f"it goes on at {tables.place}")
 
 
 def _over(holds: Iterable[Due], now: Instant, limit: int) -> Sequence[ReservationId]:

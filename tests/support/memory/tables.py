@@ -44,6 +44,8 @@ class Tables:
 
     def __init__(self, log_id: str) -> None:
         self.log_id = log_id
+        self.place = ""
+        """The place where the log goes on, if it is sealed."""
         self.events: list[Event] = []
         self.encoded: list[bytes] = []
         self.streams: dict[Key, list[int]] = {}

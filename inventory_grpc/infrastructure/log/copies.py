@@ -1,0 +1,34 @@
+"""The rows to insert for events that are copied from another log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from inventory_grpc.infrastructure.log.replay import Row
+
+Inserted = tuple[Any, ...]
+
+
+def stream_rows(page: Sequence[Row]) -> list[Inserted]:
+    """Return the streams that these events begin: number, kind, id, product and store."""
+    return [
+        (stream, *names[:4])
+        for _, _, _, _, stream, version, _, _, _, _, _, *names in page
+        if version == 1
+    ]
+
+
+def subject_rows(page: Sequence[Row]) -> list[Inserted]:
+    """Return the subjects that these events are the first about: number, kind and name."""
+    return [
+        (subject, *names)
+        for position, _, _, _, _, _, _, _, subject, _, _, _, _, _, _, _, *names in page
+        if subject == position
+    ]
+
+
+def event_rows(page: Sequence[Row]) -> list[Inserted]:
+    """Return the events, as `chained` has them."""
+    return [
+        (position, *keys[:5], data, digest, alerts)
+        for position, digest, data, _, *keys, _, alerts, _, _, _, _, _, _, _ in page
+    ]
