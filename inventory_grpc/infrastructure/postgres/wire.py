@@ -109,6 +109,7 @@ class Wire:
             self._is_stale = False
             # apart from the others: no statement may come before one that sets an isolation level
             self.run([_DEALLOCATE])
+            self._prepared.clear()  # such as a ROLLBACK that came first
         statements, skipped = [*before, *statements], len(before)
         deadline = time.monotonic() + seconds
         self.round_trips += 1
