@@ -140,11 +140,13 @@ def gateway(
 
 
 def _localize(config: Config, backends: Sequence[str]) -> None:
-    """Replace only what is of this machine: ports, backends and the place of a file."""
+    """Replace what is of this machine: ports, backends and the place of a file."""
     config["admin"]["address"]["socket_address"]["port_value"] = 0
     [listener] = config["static_resources"]["listeners"]
     listener["address"]["socket_address"]["port_value"] = 0
     [cluster] = config["static_resources"]["clusters"]
+    # by default a backend that has become healthy may get no calls for a second
+    cluster.setdefault("common_lb_config", {})["update_merge_window"] = "0s"
     [endpoints] = cluster["load_assignment"]["endpoints"]
     endpoints["lb_endpoints"] = [
         {"endpoint": {"address": {"socket_address": _socket_address(backend)}}}
