@@ -47,6 +47,10 @@ def main(  # noqa: PLR0913  each of them is an option
             help="Another checkout, which in-process measures in turns with this one.",
         ),
     ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A database in PostgreSQL, for the part engines."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the results to this file.")] = None,
     show: Annotated[
         Path | None,
@@ -84,7 +88,9 @@ def main(  # noqa: PLR0913  each of them is an option
     if show:
         parts = results.read(show)
     else:
-        options = Options(seconds, repeat, callers, stocks, events, beside and beside.resolve())
+        options = Options(
+            seconds, repeat, callers, stocks, events, beside and beside.resolve(), postgres
+        )
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: show what there is
         parts, failure = measured(options, names, _screen)
     report.show(Console(width=None if sys.stdout.isatty() else 120), parts)

@@ -19,7 +19,7 @@ DOCUMENTS: Final = (
     Path(__file__).with_name("README.md"),
 )
 
-_PATHS: Final = ("--beside", "--database", "--json")
+_PATHS: Final = ("--beside", "--database", "--json", "--postgres")
 _PLACE: Final = re.compile(
     r"(?<=<!-- make bench)(?P<name>: [\w -]+)? -->\n.*?(?=<!-- end of make bench -->)", re.DOTALL
 )

@@ -42,6 +42,8 @@ class Options:
     events: int
     beside: Path | None = None
     """Another checkout, which is measured in turns with this one."""
+    postgres: str | None = None
+    """The URL of a database in PostgreSQL, which is measured in turns with a file."""
 
 
 class Case(NamedTuple):
@@ -107,9 +109,11 @@ class Bench:
         series.samples.append(sample(load, server, used, each))
         return load.begun
 
-    async def stream(self, series: Series, messages: Iterator[bytes]) -> int:
+    async def stream(
+        self, series: Series, messages: Iterator[bytes], server: Server | None = None
+    ) -> int:
         """Add a sample of *messages* in bulk to *series*; return the number of commands."""
-        server = self.inventory
+        server = server or self.inventory
         used = server.cpu_seconds()
         load = await pipeline(
             server.address,

@@ -46,7 +46,7 @@ class Server:
 @contextmanager
 def echo_server(log: Path) -> Iterator[Server]:
     """Run the echo server."""
-    with _serving([*_ECHO, "0"], log) as server:
+    with _started([*_ECHO, "0"], log) as server:
         yield server
 
 
@@ -55,22 +55,29 @@ def two_echo_servers(log: Path) -> Iterator[Server]:
     """Run two echo servers on one port, which share its connections."""
     with echo_server(log) as one:
         _, _, port = one.address.rpartition(":")
-        with _serving([*_ECHO, port], log.with_suffix(".second.log")) as other:
+        with _started([*_ECHO, port], log.with_suffix(".second.log")) as other:
             yield replace(one, process_ids=(*one.process_ids, *other.process_ids))
 
 
 @contextmanager
 def inventory_server(database: Path, *options: str) -> Iterator[Server]:
-    """Run the service as `inventory-grpc serve` does, with a log line for each call."""
-    command = [*_INVENTORY, "--listen", "127.0.0.1:0", "--log-format", "json"]
-    command += ["--event-loop", "asyncio"]  # as the echo server, whatever is installed
-    command += ["--database", str(database), *options]
-    with _serving(command, database.with_suffix(".log"), status=0) as server:
+    """Run the service on a file, see `serving`."""
+    with serving(str(database), database.with_suffix(".log"), *options) as server:
         yield server
 
 
 @contextmanager
-def _serving(
+def serving(database: str, log: Path, *options: str) -> Iterator[Server]:
+    """Run the service as `inventory-grpc serve` does, with a log line for each call."""
+    command = [*_INVENTORY, "--listen", "127.0.0.1:0", "--log-format", "json"]
+    command += ["--event-loop", "asyncio"]  # as the echo server, whatever is installed
+    command += ["--database", database, *options]
+    with _started(command, log, status=0) as server:
+        yield server
+
+
+@contextmanager
+def _started(
     arguments: Sequence[str], log: Path, status: int = -signal.SIGTERM
 ) -> Iterator[Server]:
     started = time.perf_counter()

@@ -229,6 +229,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "request ids": _by_place("request-ids", "time-ordered; random; random|ratio"),
     "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
     "changes of policies": _beside("walks"),
+    "on PostgreSQL": _beside("engines"),
     "what bounds it": _by_series("profile"),
     "the generator": _beside("h2load"),
     "without gRPC": _by_series("in-process"),
