@@ -11,10 +11,6 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_health_command.py",
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
-    (
-        "tests/e2e/test_concurrent_demand.py::"
-        "test_complaint_5_2_000_concurrent_attempts_on_500_units_are_500_reservations[20]"
-    ),
     "tests/e2e/test_readme.py",
     "tests/e2e/test_service_manager.py",
     "tests/e2e/test_stopped_worker.py",
@@ -67,11 +63,21 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_wall_clock_steps.py",
 )
 
+_MANY_CASES: Final = (
+    "tests/e2e/test_concurrent_demand.py",
+    "tests/integration/test_bounded_reads.py",
+    "tests/integration/test_failed_syncs.py",
+    "tests/integration/test_storage_errors.py",
+    "tests/property/test_amending.py",
+    "tests/property/test_late_fills.py",
+    "tests/property/test_promises.py",
+    "tests/robustness/test_bad_bulk.py",
+    "tests/robustness/test_bit_flips.py",
+    "tests/robustness/test_scopes.py",
+)
+
 _LONG_WAITS: Final = (
-    (
-        "tests/robustness/test_cancellation.py::"
-        "test_memory_stays_as_it_is_whatever_number_of_streams_is_cancelled"
-    ),
+    "tests/robustness/test_cancellation.py",
     "tests/robustness/test_drain_in_trouble.py",
     "tests/robustness/test_http2_floods.py",
     "tests/robustness/test_log_forging.py",
@@ -85,4 +91,4 @@ _LONG_WAITS: Final = (
     "tests/robustness/test_sync_before_answer.py",
 )
 
-SLOW: Final = frozenset((*_MANY_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_LONG_WAITS))
+SLOW: Final = frozenset((*_MANY_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_MANY_CASES, *_LONG_WAITS))
