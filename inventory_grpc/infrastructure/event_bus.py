@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from inventory_grpc.application.ports import Listener
+from inventory_grpc.application.bus import Listener
 from inventory_grpc.domain.event import Event, Key
 
 T = TypeVar("T")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from inventory_grpc.application.bus import EventBus
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import ShuttingDown, bug
 from inventory_grpc.application.ledger.atomic import AtomicBatch
@@ -38,7 +39,7 @@ from inventory_grpc.application.ledger.traced_batch import execute
 from inventory_grpc.application.ledger.upkeep import FOLLOW_AGAIN_SECONDS, Upkeep
 from inventory_grpc.application.ledger.writer import Writer, watched
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import EventBus, Fault, Storage, StorageError
+from inventory_grpc.application.ports import Fault, Storage, StorageError
 from inventory_grpc.domain.refusals import CommandTooLarge, Refusal
 
 _log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from inventory_grpc.application.bus import EventBus
 from inventory_grpc.application.failpoints import pause
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.batch import Batch
@@ -18,14 +19,7 @@ from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import BatchTimes
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import (
-    NOTHING,
-    EventBus,
-    Pending,
-    Storage,
-    StorageError,
-    Transaction,
-)
+from inventory_grpc.application.ports import NOTHING, Pending, Storage, StorageError, Transaction
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant

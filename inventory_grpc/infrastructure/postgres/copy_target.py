@@ -14,6 +14,7 @@ from inventory_grpc.application.store import Unusable
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
 from inventory_grpc.infrastructure.log.copies import event_rows, stream_rows, subject_rows
 from inventory_grpc.infrastructure.log.replay import Row, play
+from inventory_grpc.infrastructure.postgres import requests
 from inventory_grpc.infrastructure.postgres.copy_source import end_of
 from inventory_grpc.infrastructure.postgres.events import read_log_id
 from inventory_grpc.infrastructure.postgres.faults import failures_in_words
@@ -36,21 +37,9 @@ _SETTINGS: Final = {
 }
 
 _ALONE: Final = Statement("SELECT pg_try_advisory_lock(hashtext('copy to ' || current_schema()))")
-_ANSWERED: Final = Statement(
-    "SELECT actor, request_id, fingerprint, position, outcome, record_time "
-    "FROM unnest($actors::text[], $ids::text[]) AS wanted (actor, request_id) "
-    "JOIN requests USING (actor, request_id)"
-)
 _REQUESTS: Final = insert(
     "requests",
-    {
-        "actor": "text",
-        "request_id": "text",
-        "fingerprint": "bytea",
-        "position": "int8",
-        "outcome": "text",
-        "record_time": "int8",
-    },
+    requests.COLUMNS,
     "ON CONFLICT (actor, request_id) DO UPDATE SET fingerprint = excluded.fingerprint, "
     "position = excluded.position, outcome = excluded.outcome, record_time = excluded.record_time",
 )
@@ -101,7 +90,7 @@ class PostgresCopy:
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], RequestRow]:
         actors, ids = zip(*keys, strict=True)
-        return {row[:2]: row for row in self._wire.query(_ANSWERED, actors=actors, ids=ids)}
+        return {row[:2]: row for row in self._wire.query(requests.ANSWERED, actors=actors, ids=ids)}
 
     def keep_requests(self, rows: Sequence[RequestRow]) -> None:
         self._wire.run([_REQUESTS.bind_rows(rows)])

@@ -10,7 +10,7 @@ from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
-from inventory_grpc.infrastructure.postgres import subjects
+from inventory_grpc.infrastructure.postgres import requests, subjects
 from inventory_grpc.infrastructure.postgres.events import TAIL, tail_of
 from inventory_grpc.infrastructure.postgres.read_models import (
     BESIDE,
@@ -40,11 +40,6 @@ PENDING: Final = Statement(
     "EXISTS (SELECT 1 FROM unsettled), "
     f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}, "
     "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
-)
-_ANSWERED: Final = Statement(
-    "SELECT actor, request_id, fingerprint, position, outcome, record_time "
-    "FROM unnest($actors::text[], $ids::text[]) AS wanted (actor, request_id) "
-    "JOIN requests USING (actor, request_id)"
 )
 
 
@@ -110,7 +105,7 @@ class Needs:
         """Yield the statements, in the order in which `Reads.note` takes their results."""
         if self.requests:
             actors, ids = zip(*self.requests, strict=True)
-            yield _ANSWERED.bind(actors=actors, ids=ids)
+            yield requests.ANSWERED.bind(actors=actors, ids=ids)
         if self.subjects:
             yield from subjects.ask(self.subjects)
             for kind, keys in _by_kind(self.subjects).items():

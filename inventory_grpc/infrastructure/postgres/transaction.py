@@ -22,7 +22,7 @@ from inventory_grpc.infrastructure.log.ids import kind_and_name, stream_row
 from inventory_grpc.infrastructure.log.news import news_of
 from inventory_grpc.infrastructure.log.numbering import Numbering
 from inventory_grpc.infrastructure.postgres import events as log
-from inventory_grpc.infrastructure.postgres import read_models, subjects, unsettled
+from inventory_grpc.infrastructure.postgres import read_models, requests, subjects, unsettled
 from inventory_grpc.infrastructure.postgres.first_trip import Begun, Reads
 from inventory_grpc.infrastructure.postgres.folding import find_folded
 from inventory_grpc.infrastructure.postgres.numbers import Numbers
@@ -59,14 +59,7 @@ INSERT_EVENTS: Final = insert(
 )
 _REQUESTS: Final = insert(
     "requests",
-    {
-        "actor": "text",
-        "request_id": "text",
-        "fingerprint": "bytea",
-        "position": "int8",
-        "outcome": "text",
-        "record_time": "int8",
-    },
+    requests.COLUMNS,
 )
 _FORGET: Final = Statement(
     "WITH forgotten AS (DELETE FROM requests WHERE (actor, request_id) IN ("
