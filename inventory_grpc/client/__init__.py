@@ -9,10 +9,11 @@
         except InsufficientStock as refused:
             print(refused.lines[0].available)
 
-It shares only the generated code of the protos, and `uuid7`, with the server.
+`SyncInventoryClient` has the same calls for programs without an event loop. Both share only the
+generated code of the protos, and `uuid7`, with the server.
 """
 
-from inventory_grpc.client.bulk import Result
+from inventory_grpc.client.bulk_messages import Result
 from inventory_grpc.client.client import InventoryClient
 from inventory_grpc.client.errors import (
     Cancelled,
@@ -55,6 +56,7 @@ from inventory_grpc.client.refusals import (
     VersionConflict,
     Violation,
 )
+from inventory_grpc.client.sync_client import SyncInventoryClient
 
 __all__ = [
     "AlreadyReversed",
@@ -91,6 +93,7 @@ __all__ = [
     "StockNotFound",
     "StorageFull",
     "SubjectNotFound",
+    "SyncInventoryClient",
     "Unauthenticated",
     "Unavailable",
     "Untrusted",

@@ -2,59 +2,34 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import grpc
-from google.protobuf.message_factory import GetMessageClass
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from inventory_grpc.client import messages
+from inventory_grpc.client.bulk_messages import (
+    SETTLED,
+    CommandRequest,
+    Result,
+    bare_commands,
+    commands_of,
+    request_ids_of,
+    results_of,
+)
 from inventory_grpc.client.calls import Calls, closed
 from inventory_grpc.client.connections import Connections
-from inventory_grpc.client.errors import (
-    InventoryError,
-    Refused,
-    ShuttingDown,
-    Untrusted,
-)
-from inventory_grpc.client.messages import listed, shown
-from inventory_grpc.client.refusals import InvalidValue
+from inventory_grpc.client.messages import listed
 from inventory_grpc.client.tracing import trace_context
-from inventory_grpc.client.translation import translated, translated_result
-from inventory_grpc.uuid7 import uuid7
+from inventory_grpc.client.translation import translated
 from inventory_grpc_protos.v1 import commands_pb2 as pb
-
-
-class CommandRequest(Protocol):
-    """The request of a command, such as `AddStockRequest`."""
-
-    request_id: str
-    reason: str
-    reference: str
-
-    @property
-    def occur_time(self) -> Timestamp: ...
-
-
-Result = pb.CommandResult | InventoryError
-"""The outcome of one command: its result, or the error that a single call would have raised."""
 
 Batches = Iterable[Iterable[CommandRequest]] | AsyncIterable[Iterable[CommandRequest]]
 
 SENDING: Final = "inventory commands are being sent"
 
-_SETTLED: Final = (InvalidValue, ShuttingDown, Untrusted)
-"""If a stream ends with one of these, no command without an outcome was done."""
-
 _CAUSE_LOST: Final = "Internal error from Core"
-
-_KINDS: Final[Mapping[type, str]] = {
-    GetMessageClass(field.message_type): field.name
-    for field in pb.Command.DESCRIPTOR.fields
-    if field.message_type is not None
-}
 
 
 class Bulk:
@@ -83,11 +58,11 @@ class Bulk:
                 `in_doubt` is true, any of the commands may have been done: send the same
                 requests, with the same `request_id`s, again.
         """
-        commands = _commands(requests)
+        commands = commands_of(requests)
         response, in_doubt = await self._calls.answer(
             lambda on: on.commands.ExecuteBatch, pb.ExecuteBatchRequest(commands=commands), timeout
         )
-        return _results(response.results, _request_ids(commands), in_doubt=in_doubt)
+        return results_of(response.results, request_ids_of(commands), in_doubt=in_doubt)
 
     async def execute_atomic(  # noqa: PLR0913  the fields of the request
         self,
@@ -117,7 +92,7 @@ class Bulk:
         """
         request = messages.made(
             pb.ExecuteBatchRequest,
-            commands=_bare_commands(requests),
+            commands=bare_commands(requests),
             atomic=True,
             **messages.about(request_id, reason, reference, occur_time, dry_run=dry_run),
         )
@@ -150,11 +125,11 @@ class Bulk:
             sending = asyncio.create_task(_send(call, batches, sent), name=SENDING)
             try:
                 async for response in call:
-                    yield _results(response.results, sent.popleft(), in_doubt=False)
+                    yield results_of(response.results, sent.popleft(), in_doubt=False)
                 await sending
             except grpc.aio.AioRpcError as error:
                 failure = translated(await _cause(call, error))
-                failure.in_doubt = bool(sent) and not isinstance(failure, _SETTLED)
+                failure.in_doubt = bool(sent) and not isinstance(failure, SETTLED)
                 raise failure from error
             except asyncio.CancelledError:
                 if self._connections.closed_under_a_call():
@@ -173,8 +148,8 @@ async def _send(
     """Send all batches; an error in them is raised after the earlier ones are answered."""
     try:
         async for batch in _one_by_one(batches):
-            commands = _commands(batch)
-            sent.append(_request_ids(commands))
+            commands = commands_of(batch)
+            sent.append(request_ids_of(commands))
             await call.write(pb.ExecuteStreamRequest(commands=commands))
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
         return  # the stream has ended; the reading side raises the cause
@@ -208,45 +183,3 @@ async def _one_by_one(batches: Batches) -> AsyncGenerator[Iterable[CommandReques
     else:
         for batch in listed("batches", batches, "lists of requests"):
             yield batch
-
-
-def _commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
-    """Return commands of *requests*; a request without a `request_id` gets one."""
-    commands = _bare_commands(requests)
-    for command in commands:
-        request = getattr(command, command.WhichOneof("command") or "")
-        request.request_id = request.request_id or str(uuid7())
-    return commands
-
-
-def _bare_commands(requests: Iterable[CommandRequest]) -> Sequence[pb.Command]:
-    make: Any = pb.Command
-    commands = []
-    for request in listed("requests", requests, "requests"):
-        kind = _KINDS.get(type(request))
-        if kind is None:
-            raise TypeError(f"a command is a message such as AddStockRequest, not {shown(request)}")
-        commands.append(make(**{kind: request}))
-    return commands
-
-
-def _request_ids(commands: Iterable[pb.Command]) -> Sequence[str]:
-    return [
-        getattr(command, command.WhichOneof("command") or "").request_id for command in commands
-    ]
-
-
-def _results(
-    results: Sequence[pb.CommandResult], request_ids: Sequence[str], *, in_doubt: bool
-) -> Sequence[Result]:
-    return [
-        _failure(result, request_id, in_doubt=in_doubt) if result.HasField("error") else result
-        for result, request_id in zip(results, request_ids, strict=True)
-    ]
-
-
-def _failure(result: pb.CommandResult, request_id: str, *, in_doubt: bool) -> InventoryError:
-    """Return the error of a command; *in_doubt* if an earlier attempt may have done it."""
-    failure = translated_result(result.error, request_id=request_id)
-    failure.in_doubt = failure.doubtful or (in_doubt and not isinstance(failure, Refused))
-    return failure

@@ -4,9 +4,9 @@ A token is sent only over TLS, or to this machine without a proxy.
 """
 
 import ssl
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 import grpc
 
@@ -38,40 +38,59 @@ NO_PROXY: Final = (
 _PEM: Final = "-----BEGIN"
 
 
-def channels(
-    address: str,
-    *,
-    credentials: grpc.ChannelCredentials | None,
-    ca: str | Path | bytes | None,
-    token: str | None,
-) -> Callable[[], grpc.aio.Channel]:
-    """Return a function that opens a channel to *address*.
+@dataclass(frozen=True)
+class Route:
+    """The way to a server: each channel that is opened takes it."""
 
-    Raises:
-        OSError: the file *ca* cannot be read.
-        TypeError: a value has the wrong type.
-        ValueError: a value is invalid, or the token would be sent unencrypted.
-    """
-    here = is_here(checked_address(address))
-    if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
-        raise TypeError("credentials must be made by gRPC, such as by ssl_channel_credentials()")
-    if ca is not None:
-        if credentials is not None:
-            raise ValueError("ca and credentials exclude each other")
-        credentials = grpc.ssl_channel_credentials(_authorities(ca))
-    encrypted = _is_tls(credentials)
-    in_the_clear = credentials is None and token is None
-    proxied = not here and (encrypted or in_the_clear)
-    if token is not None:
-        if credentials is None:
-            credentials = _local(address)
-        credentials = grpc.composite_channel_credentials(
-            credentials, grpc.access_token_call_credentials(checked_token(token))
-        )
-    options = OPTIONS if proxied else OPTIONS + NO_PROXY
-    if credentials is None:
-        return lambda: grpc.aio.insecure_channel(address, options)
-    return lambda: grpc.aio.secure_channel(address, credentials, options)
+    address: str
+    credentials: grpc.ChannelCredentials | None
+    options: tuple[tuple[str, Any], ...]
+
+    @classmethod
+    def to(
+        cls,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | None,
+        ca: str | Path | bytes | None,
+        token: str | None,
+    ) -> Self:
+        """Return the way to *address*.
+
+        Raises:
+            OSError: the file *ca* cannot be read.
+            TypeError: a value has the wrong type.
+            ValueError: a value is invalid, or the token would be sent unencrypted.
+        """
+        here = is_here(checked_address(address))
+        if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
+            raise TypeError(
+                "credentials must be made by gRPC, such as by ssl_channel_credentials()"
+            )
+        if ca is not None:
+            if credentials is not None:
+                raise ValueError("ca and credentials exclude each other")
+            credentials = grpc.ssl_channel_credentials(_authorities(ca))
+        encrypted = _is_tls(credentials)
+        in_the_clear = credentials is None and token is None
+        proxied = not here and (encrypted or in_the_clear)
+        if token is not None:
+            if credentials is None:
+                credentials = _local(address)
+            credentials = grpc.composite_channel_credentials(
+                credentials, grpc.access_token_call_credentials(checked_token(token))
+            )
+        return cls(address, credentials, OPTIONS if proxied else OPTIONS + NO_PROXY)
+
+    def open_channel(self) -> grpc.aio.Channel:
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.address, self.options)
+        return grpc.aio.secure_channel(self.address, self.credentials, self.options)
+
+    def open_blocking_channel(self) -> grpc.Channel:
+        if self.credentials is None:
+            return grpc.insecure_channel(self.address, self.options)
+        return grpc.secure_channel(self.address, self.credentials, self.options)
 
 
 def _local(address: str) -> grpc.ChannelCredentials:

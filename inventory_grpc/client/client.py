@@ -8,9 +8,9 @@ import grpc
 
 from inventory_grpc.client.bulk import Bulk
 from inventory_grpc.client.calls import Calls
-from inventory_grpc.client.channels import channels
-from inventory_grpc.client.connections import Connections
+from inventory_grpc.client.channels import Route
 from inventory_grpc.client.events import Events
+from inventory_grpc.client.loop_connections import LoopConnections
 from inventory_grpc.client.policies import Policies
 from inventory_grpc.client.products import Products
 from inventory_grpc.client.reservation_commands import ReservationCommands
@@ -65,9 +65,8 @@ class InventoryClient(
         token: str | None = None,
         timeout: float = 10.0,
     ) -> None:
-        self._connections = Connections(
-            channels(address, ca=ca, credentials=credentials, token=token)
-        )
+        route = Route.to(address, ca=ca, credentials=credentials, token=token)
+        self._connections = LoopConnections(route.open_channel)
         self._calls = Calls(self._connections, timeout)
 
     async def __aenter__(self) -> Self:

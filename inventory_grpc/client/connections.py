@@ -1,12 +1,13 @@
-"""The connections of one client, opened on demand in the event loop of its first call."""
+"""The connections of one client, opened on demand; its calls and streams are bounded."""
 
-import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final
 
 import grpc
 
+from inventory_grpc.client import forks
 from inventory_grpc.client.errors import InventoryError
 from inventory_grpc_protos.v1.admin_pb2_grpc import InventoryAdminStub
 from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
@@ -33,7 +34,7 @@ class Closed(RuntimeError):
 
 
 class Connection:
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: Any) -> None:  # noqa: ANN401  of an event loop, or a blocking one
         self.channel = channel
         self.commands = InventoryCommandsStub(channel)
         self.queries = InventoryQueriesStub(channel)
@@ -42,15 +43,17 @@ class Connection:
         self.calls = 0
 
 
-class Connections:
-    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+class Connections(ABC):
+    """Those of an event loop, or of threads: these differ in how they wait."""
+
+    _lock: AbstractContextManager[object]
+
+    def __init__(self, open_channel: Callable[[], object]) -> None:
         self._open_channel = open_channel
         self._opened: list[Connection] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._room = asyncio.Semaphore(MAX_CALLS)
         self._streams = 0
         self._closed = False
-        self._closing = asyncio.Event()
+        forks.note(self)
 
     @property
     def closed(self) -> bool:
@@ -59,24 +62,16 @@ class Connections:
     def __len__(self) -> int:
         return len(self._opened)
 
+    @abstractmethod
     def check(self) -> None:
-        """Check that the client can be used in this event loop.
+        """Check that the client can be used here.
 
         Raises:
             Closed: it is closed.
-            RuntimeError: it belongs to another event loop.
+            RuntimeError: it belongs to another event loop, or cannot be used after a fork.
         """
-        if self._closed:
-            raise Closed
-        loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        elif self._loop is not loop:
-            raise RuntimeError(
-                "this InventoryClient was first used in another event loop:"
-                " make one client for each event loop, and close it there"
-            )
 
+    @abstractmethod
     async def take(self, seconds: float) -> Connection:
         """Return a connection for a unary call; wait for one up to *seconds*.
 
@@ -87,34 +82,37 @@ class Connections:
             TimeoutError: all connections were in use.
             RuntimeError: see `check`.
         """
-        if self._room.locked():
-            await self._wait_for_room(seconds)
-        else:
-            await self._room.acquire()
-        try:
-            return self._lend()
-        except BaseException:
-            self._room.release()
-            raise
 
+    @abstractmethod
+    def give_back(self, connection: Connection) -> None: ...
+
+    @abstractmethod
+    async def next_of(self, stream: Any, seconds: float) -> object:  # noqa: ANN401  the stubs have no name for the type
+        """Return the next message of *stream*, or gRPC's mark of its end.
+
+        Raises:
+            TimeoutError: it was silent for *seconds*.
+        """
+
+    @abstractmethod
     async def pause(self, seconds: float) -> None:
         """Wait before a retry for *seconds*, or until the client is closed."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closing.wait()
 
-    def give_back(self, connection: Connection) -> None:
-        connection.calls -= 1
-        self._room.release()
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections, which cancels the running calls.
 
-    async def _wait_for_room(self, seconds: float) -> None:
-        self.check()
-        try:
-            async with asyncio.timeout(seconds):
-                await self._room.acquire()
-        except TimeoutError:
-            message = f"this InventoryClient had {MAX_CALLS} calls running"
-            raise TimeoutError(message) from None
+        Raises:
+            RuntimeError: it belongs to another event loop.
+        """
+
+    @abstractmethod
+    def closed_under_a_call(self) -> bool:
+        """Return whether a cancellation comes from `close` and not from the caller."""
+
+    @abstractmethod
+    def in_use(self) -> bool:
+        """Return whether gRPC is at work for it in another thread."""
 
     @contextmanager
     def for_stream(self) -> Iterator[None]:
@@ -125,19 +123,15 @@ class Connections:
             RuntimeError: see `check`.
         """
         self.check()
-        if self._streams >= MAX_STREAMS:
-            full = InventoryError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                message=f"this InventoryClient has {MAX_STREAMS} subscriptions and streams open,"
-                " as many as it can have: close some, or make another client",
-            )
-            full.in_doubt = False
-            raise full
-        self._streams += 1
+        with self._lock:
+            if self._streams >= MAX_STREAMS:
+                raise _too_many_streams()
+            self._streams += 1
         try:
             yield
         finally:
-            self._streams -= 1
+            with self._lock:
+                self._streams -= 1
 
     @contextmanager
     def borrowed(self) -> Iterator[Connection]:
@@ -146,35 +140,35 @@ class Connections:
         try:
             yield connection
         finally:
-            connection.calls -= 1
+            self._return(connection)
 
     def _lend(self) -> Connection:
-        self.check()
-        for connection in self._opened:
-            if connection.calls < CALLS_A_CONNECTION:
-                break
-        else:
-            assert len(self._opened) < MAX_CONNECTIONS
-            connection = Connection(self._open_channel())
-            self._opened.append(connection)
-        connection.calls += 1
-        return connection
+        with self._lock:
+            self.check()
+            for connection in self._opened:
+                if connection.calls < CALLS_A_CONNECTION:
+                    break
+            else:
+                assert len(self._opened) < MAX_CONNECTIONS
+                connection = Connection(self._open_channel())
+                self._opened.append(connection)
+            connection.calls += 1
+            return connection
 
-    async def close(self) -> None:
-        """Close all connections, which cancels the running calls.
+    def _return(self, connection: Connection) -> None:
+        with self._lock:
+            connection.calls -= 1
 
-        Raises:
-            RuntimeError: it belongs to another event loop.
-        """
-        if self._closed:
-            return
-        self.check()
-        self._closed = True
-        self._closing.set()
-        for connection in self._opened:
-            await connection.channel.close()
 
-    def closed_under_a_call(self) -> bool:
-        """Return whether a cancellation comes from `close` and not from the caller's task."""
-        task = asyncio.current_task()
-        return self._closed and not (task and task.cancelling())
+def no_room() -> TimeoutError:
+    return TimeoutError(f"this InventoryClient had {MAX_CALLS} calls running")
+
+
+def _too_many_streams() -> InventoryError:
+    full = InventoryError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        message=f"this InventoryClient has {MAX_STREAMS} subscriptions and streams open,"
+        " as many as it can have: close some, or make another client",
+    )
+    full.in_doubt = False
+    return full

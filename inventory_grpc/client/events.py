@@ -133,7 +133,9 @@ class Events:
             InventoryError: another one of those that `subscribe` raises. After `Overloaded`,
                 `ReadsRefused` and `ShuttingDown` it retries.
         """
-        following = self.subscribe(
+        # not `self.subscribe`, which blocks in a client that blocks
+        following = Events.subscribe(
+            self,
             event_types=event_types,
             product_ids=product_ids,
             store_ids=store_ids,

@@ -101,8 +101,7 @@ async def _stream(
         call = connection.events.Subscribe(request, metadata=trace_context())
         try:
             while True:
-                async with asyncio.timeout(dead_after):
-                    message = await call.read()
+                message = await connections.next_of(call, dead_after)
                 if not isinstance(message, SubscribeResponse):
                     return
                 yield message

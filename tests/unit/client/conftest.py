@@ -4,6 +4,7 @@ import pytest
 
 from inventory_grpc.client import InventoryClient
 from tests.support.waiting import SECONDS
+from tests.unit.client.in_threads import InThreads
 from tests.unit.client.scripted import ScriptedServer, serving
 
 
@@ -18,7 +19,7 @@ async def address(server: ScriptedServer) -> AsyncIterator[str]:
         yield bound
 
 
-@pytest.fixture
-async def client(address: str) -> AsyncIterator[InventoryClient]:
-    async with InventoryClient(address, timeout=SECONDS) as inventory:
+@pytest.fixture(params=[InventoryClient, InThreads], ids=["loop", "threads"])
+async def client(request: pytest.FixtureRequest, address: str) -> AsyncIterator[InventoryClient]:
+    async with request.param(address, timeout=SECONDS) as inventory:
         yield inventory

@@ -21,7 +21,8 @@ from inventory_grpc.client import (
     Unavailable,
     WritesRefused,
 )
-from inventory_grpc.client.bulk import SENDING, CommandRequest
+from inventory_grpc.client.bulk import SENDING
+from inventory_grpc.client.bulk_messages import CommandRequest
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
 from tests.unit.client.scripted import Failure, ScriptedServer, Silence, packed
@@ -126,17 +127,24 @@ async def test_a_stream_yields_what_became_of_each_batch_in_order(
 ) -> None:
     failed = failing(StatusCode.UNAVAILABLE, "WRITES_REFUSED")
     server.plays("ExecuteStream", answer_of(DONE), answer_of(DONE, failed))
-
-    async def batches() -> AsyncIterator[Sequence[pb.AddStockRequest]]:
-        yield [ADDING]
-        await asyncio.sleep(0)
-        yield [ADDING, ADDING]
-
-    first, second = [results async for results in client.execute_stream(batches())]
+    batches = iter([[ADDING], [ADDING, ADDING]])
+    first, second = [results async for results in client.execute_stream(batches)]
     assert first == [DONE]
     assert second[0] == DONE
     assert isinstance(second[1], WritesRefused)
     assert [len(request.commands) for request in server.requests()] == [1, 2]
+
+
+async def test_batches_may_come_when_they_are_there(address: str, server: ScriptedServer) -> None:
+    server.plays("ExecuteStream", answer_of(DONE), answer_of(DONE))
+
+    async def batches() -> AsyncIterator[Sequence[pb.AddStockRequest]]:
+        yield [ADDING]
+        await asyncio.sleep(0)
+        yield [ADDING]
+
+    async with InventoryClient(address) as client:
+        assert [one async for one in client.execute_stream(batches())] == [[DONE], [DONE]]
 
 
 async def test_a_stream_that_fails_says_why_and_is_not_sent_again(

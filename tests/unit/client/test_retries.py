@@ -20,7 +20,7 @@ from inventory_grpc.client import (
     WritesRefused,
 )
 from inventory_grpc.client.calls import Calls
-from inventory_grpc.client.connections import Connections
+from inventory_grpc.client.loop_connections import LoopConnections
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, AddStockResponse
 from inventory_grpc_protos.v1.queries_pb2 import GetStockResponse
 from inventory_grpc_protos.v1.stock_pb2 import Stock
@@ -152,7 +152,7 @@ class Failing:
     async def asked(self, seconds: float) -> InventoryError:
         """Ask it for so long; return how that ended."""
         method: Any = self
-        connections = Connections(lambda: grpc.aio.insecure_channel("127.0.0.1:1"))
+        connections = LoopConnections(lambda: grpc.aio.insecure_channel("127.0.0.1:1"))
         calls = Calls(connections, 10.0, clock=self.clock, sleep=self.sleep)
         with pytest.raises(InventoryError) as caught:
             await calls(lambda _: method, AddStockRequest(request_id="delivery-7"), seconds)
