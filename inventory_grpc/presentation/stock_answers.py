@@ -26,6 +26,16 @@ _READ: Final = Struct("<qd")
 """The head of an entry: the position at which the stock was read, and the end of its time."""
 
 
+class Fill:
+    """Reads of a stock that are under way, and have begun with no event of it between them."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self, begun: int) -> None:
+        self.begun = begun
+        """The published head when the first of them began."""
+
+
 class StockAnswers:
     """A cache of encoded stocks with a time to live, for answers to `GetStock`.
 
@@ -35,6 +45,9 @@ class StockAnswers:
 
     A stock has one entry, under the canonical encoding of the request that names it and nothing
     else. An entry under any other spelling would be found by no event.
+
+    A read may take its time, and an event of its stock is published meanwhile: such a read is not
+    kept. What else was published has not changed the stock, so the answer is valid there too.
 
     An entry is two byte strings: a million take 250 MB, and as objects they took 800 MB.
     """
@@ -47,6 +60,7 @@ class StockAnswers:
         # the requests as they were put; one that was dropped and put again is in it twice, and
         # leaves early. An `OrderedDict` would take 48 bytes more an entry.
         self._put: deque[bytes] = deque()
+        self._fills: dict[bytes, Fill] = {}
         self._position = 0, b""
         self.hits = self.misses = 0
         """The answers that were found, and those that were not, which the caller counts."""
@@ -76,11 +90,23 @@ class StockAnswers:
             self._position = position, encoded
         return encoded
 
-    def keep(self, request: bytes, response: GetStockResponse, answer: bytes) -> None:
+    def begin(self, request: bytes) -> Fill:
+        """Note that the stock of the canonical *request* is being read, until `end`."""
+        fill = self._fills.get(request)
+        if fill is None:
+            fill = self._fills[request] = Fill(self._head.position)
+        return fill
+
+    def end(self, request: bytes, fill: Fill) -> None:
+        """Forget a read; others of the stock that are under way are not kept."""
+        if self._fills.get(request) is fill:
+            del self._fills[request]
+
+    def keep(self, request: bytes, response: GetStockResponse, answer: bytes, fill: Fill) -> None:
         """Keep the *answer*, which is the encoded *response*, under the canonical *request*."""
         as_of = response.as_of_position
-        if as_of < self._head.position:
-            return  # an event of the stock may have been published during the read
+        if self._fills.get(request) is not fill or as_of < fill.begun:
+            return  # an event of the stock was published during the read
         shard = self._shard(request)
         if request not in shard:
             self._put.append(request)
@@ -92,29 +118,36 @@ class StockAnswers:
 
     def warm(self, stock: Inventory, as_of: int) -> None:
         """Keep *stock*, which nobody has asked for yet."""
+        if as_of < self._head.position:
+            return  # an event of the stock may have been published during the read
         response = GetStockResponse(as_of_position=as_of)
         fill_stock(response.stock, stock)
-        self.keep(request_for(*stock.stock_id), response, response.SerializeToString())
+        request = request_for(*stock.stock_id)
+        fill = self.begin(request)
+        self.keep(request, response, response.SerializeToString(), fill)
+        self.end(request, fill)
 
     def recorded(self, events: Sequence[Event]) -> None:
         """Drop the stocks of *events*."""
-        if self._put:  # a service that nobody reads from pays nothing
+        if self._put or self._fills:  # a service that nobody reads from pays nothing
             self.recorded_elsewhere([event.key for event in events])
 
     def recorded_elsewhere(self, streams: Sequence[Key]) -> None:
         """Drop the stocks among *streams*."""
-        if not self._put:
+        if not self._put and not self._fills:
             return
         for key in streams:
             if type(key) is StockId:
                 request = request_for(*key)
                 self._shard(request).pop(request, None)
+                self._fills.pop(request, None)
 
     def skipped(self, upto: int) -> None:  # noqa: ARG002  all entries may be outdated
         """Clear the cache."""
         for shard in self._shards:
             shard.clear()
         self._put.clear()
+        self._fills.clear()
 
 
 _PRODUCT: Final = [

@@ -139,8 +139,8 @@ SURROUNDINGS: Final = (
         "M34",
         "cache a stock from before an event published meanwhile",
         "presentation/stock_answers.py",
-        "        if as_of < self._head.position:\n",
-        "        if False:\n",
+        "if self._fills.get(request) is not fill or as_of < fill.begun:",
+        "if self._fills.get(request) is not fill:",
         "tests/unit/presentation/test_stock_answers.py",
     ),
 )

@@ -1,8 +1,8 @@
-"""Read-only connections, and the threads that use them."""
+"""Read-only connections, and the threads and the event loop that use them."""
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -12,9 +12,11 @@ import psycopg
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
+from inventory_grpc.infrastructure.postgres.loop_wire import LoopWire
 from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server
-from inventory_grpc.infrastructure.postgres.wire import Wire
+from inventory_grpc.infrastructure.postgres.statement import Bound
+from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
 T = TypeVar("T")
 
@@ -23,13 +25,15 @@ THREADS: Final = 4
 
 
 class Readers:
-    """Short reads, on threads: the event loop never waits for the server."""
+    """Short reads: single states on the event loop's own connection, all others on threads."""
 
     def __init__(self, server: Server, seen: SeenLog) -> None:
         self._server = server
         self._seen = seen
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres-reader")
         self._local = threading.local()
+        self._on_loop: LoopWire | None = None
+        self._turn = asyncio.Lock()
         self._opened: list[Wire] = []
         self._connecting = threading.Lock()
         """Threads that connect at the same time must not lose sight of each other's connection."""
@@ -54,13 +58,16 @@ class Readers:
         """
         if not self._is_open:
             raise replace(self._last_failure)
+        return await self._on_thread(self._read, work, arguments)
+
+    async def _on_thread(self, work: Callable[..., T], *arguments: object) -> T:
         loop = asyncio.get_running_loop()
         is_wanted = True
 
         def read() -> T:
             if not is_wanted:
                 raise CancelledError
-            return self._read(work, arguments)
+            return work(*arguments)
 
         try:
             running = self._pool.submit(read)
@@ -72,6 +79,26 @@ class Readers:
         # the thread's own future: no connection may be closed while a thread still reads with it
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         return await asyncio.wrap_future(running)
+
+    async def await_rows(self, statement: Bound) -> Sequence[Row]:
+        """Return the few rows of a statement, which the event loop awaits.
+
+        The callers take turns. If one is cancelled, the connection is closed.
+
+        Raises:
+            StorageError: the server cannot be read, or is being connected again.
+        """
+        async with self._turn:
+            if not self._is_open:
+                raise replace(self._last_failure)
+            self._reading += 1
+            try:
+                if self._on_loop is None or self._on_loop.is_closed:
+                    self._on_loop = LoopWire(await self._on_thread(self._connect))
+                with storage_errors():
+                    return (await self._on_loop.run([statement]))[0]
+            finally:
+                self._done()
 
     async def scan(self, work: Callable[[Wire], T]) -> T:
         """Run *work* on a thread, in one read transaction."""
@@ -89,19 +116,20 @@ class Readers:
 
     def _read(self, work: Callable[..., T], arguments: tuple[object, ...]) -> T:
         wire: Wire | None = getattr(self._local, "wire", None)
+        if wire is None or wire.is_closed:
+            wire = self._local.wire = self._connect()
         with storage_errors():
-            if wire is None or wire.is_closed:
-                wire = self._local.wire = self._connect()
             return work(wire, *arguments)
 
     def _connect(self) -> Wire:
         """Return a new connection, to the log that was seen before."""
-        wire = self._server.reader()
-        try:
-            self._seen.check(wire)
-        except BaseException:
-            wire.close()
-            raise
+        with storage_errors():
+            wire = self._server.reader()
+            try:
+                self._seen.check(wire)
+            except BaseException:
+                wire.close()
+                raise
         with self._connecting:
             self._opened = [one for one in self._opened if not one.is_closed] + [wire]
         return wire
@@ -113,6 +141,8 @@ class Readers:
         while self._reading:
             self._idle.clear()
             await self._idle.wait()
+        if self._on_loop is not None:
+            self._on_loop.close()
         while self._opened:
             with suppress(psycopg.Error):
                 self._opened.pop().close()

@@ -6,7 +6,8 @@ from inventory_grpc.application.ports import Query, Reading, T
 from inventory_grpc.domain.event import Key
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres.folding import newest, state_at
-from inventory_grpc.infrastructure.postgres.read_models import ANSWERS, STATES
+from inventory_grpc.infrastructure.postgres.point_reads import PointReads
+from inventory_grpc.infrastructure.postgres.read_models import ANSWERS, POINTS
 from inventory_grpc.infrastructure.postgres.readers import Readers
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
@@ -25,11 +26,16 @@ class LatestState:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._points = PointReads(readers)
 
     async def get(self, key: Key) -> Reading[Any]:
-        return await self._readers.read(STATES.get(type(key), newest), key)
+        if type(key) in POINTS:
+            return await self._points.read(key)
+        return await self._readers.read(newest, key)
 
     async def read(self, query: Query[T]) -> Reading[T]:
+        if type(query) in POINTS:
+            return await self._points.read(query)
         answer = ANSWERS[type(query)]
 
         def read(wire: Wire) -> Reading[T]:

@@ -7,7 +7,7 @@ wrapper of libpq, and their results are waited for together.
 
 import select
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from psycopg.adapt import Transformer
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, composed
 
 Row = tuple[Any, ...]
+
+Trip = Generator[int, int | None, list[list[Row]]]
+"""A round trip. It yields the events of `poll` that it waits for, and is sent those that came."""
 
 ANSWER_SECONDS: Final = 10.0
 """A round trip that takes longer has failed, and the connection is closed."""
@@ -73,6 +76,11 @@ class Wire:
     def is_closed(self) -> bool:
         return self._connection.closed
 
+    @property
+    def socket(self) -> int:
+        """The number of its file."""
+        return self._pg.socket
+
     def close(self) -> None:
         self._connection.close()
 
@@ -111,14 +119,42 @@ class Wire:
             self.run([_DEALLOCATE])
             self._prepared.clear()  # such as a ROLLBACK that came first
         statements, skipped = [*before, *statements], len(before)
+        return self._waited_for(self.trip(statements), seconds)[skipped:]
+
+    def _waited_for(self, trip: Trip, seconds: float) -> list[list[Row]]:
+        """Return what *trip* returns; wait for the connection whenever it asks for that."""
         deadline = time.monotonic() + seconds
+        ready = None
+        while True:
+            try:
+                wanted = trip.send(ready)
+            except StopIteration as end:
+                rows: list[list[Row]] = end.value
+                return rows
+            self._poll.modify(self._pg.socket, wanted)
+            events = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1_000)
+            if not events:
+                self.close()
+                raise Lost("no answer in time")
+            ready = events[0][1]
+
+    def trip(self, statements: Sequence[Bound]) -> Trip:
+        """Send *statements*, and return the rows of each.
+
+        Raises:
+            Failed: one was refused; those after it were not executed.
+            Lost: the connection is lost.
+        """
         self.round_trips += 1
         try:
             self._pg.enter_pipeline_mode()
             expected = [is_asked for one in statements for is_asked in self._send(one)]
             self._pg.pipeline_sync()
-            self._flush(deadline)
-            results = self._results(deadline)
+            while self._pg.flush():
+                event = yield select.POLLIN | select.POLLOUT
+                if event and event & select.POLLIN:
+                    self._pg.consume_input()
+            results = yield from self._results()
             self._pg.exit_pipeline_mode()
         except Failed:
             # it is not known which of the statements were prepared before the error
@@ -131,12 +167,11 @@ class Wire:
             self.close()
             raise Lost(str(error)) from error
         self._tag = results[-1].command_status or b""
-        rows = [
+        return [
             self._rows(result)
             for result, is_asked in zip(results, expected, strict=True)
             if is_asked
         ]
-        return rows[skipped:]
 
     def commit(self, statements: Sequence[Bound], seconds: float) -> None:
         """Send *statements* and COMMIT in one round trip.
@@ -169,27 +204,13 @@ class Wire:
         self._pg.send_query_prepared(name, parameters, formats, 1)
         return (False, True) if is_new else (True,)
 
-    def _flush(self, deadline: float) -> None:
-        while self._pg.flush():
-            self._poll.modify(self._pg.socket, select.POLLIN | select.POLLOUT)
-            for _, event in self._wait(deadline):
-                if event & select.POLLIN:
-                    self._pg.consume_input()
-            self._poll.modify(self._pg.socket, select.POLLIN)
-
-    def _wait(self, deadline: float) -> Sequence[tuple[int, int]]:
-        events = self._poll.poll(max(0.0, deadline - time.monotonic()) * 1_000)
-        if not events:
-            raise Lost("no answer in time")
-        return events
-
-    def _results(self, deadline: float) -> list[pq.abc.PGresult]:
+    def _results(self) -> Generator[int, int | None, list[pq.abc.PGresult]]:
         """Return the results up to the end of the pipeline."""
         results: list[pq.abc.PGresult] = []
         error: Failed | None = None
         while True:
             while self._pg.is_busy():  # `get_result` would wait without releasing the GIL
-                self._wait(deadline)
+                yield select.POLLIN
                 self._pg.consume_input()
             result = self._pg.get_result()
             if result is None:  # the end of one statement's results

@@ -43,6 +43,17 @@ class AnswerStocks(Wrapping):
         inner, encode = behaviour_of(handler), GetStockResponse.SerializeToString
         answers, queries = self._answers, self._queries
 
+        async def read(request: bytes, message: bytes, call: Call) -> bytes:
+            """Read a stock, and keep the answer."""
+            fill = answers.begin(request)
+            try:
+                response = await inner(message, call)
+                answer = encode(response)
+                answers.keep(request, response, answer, fill)
+            finally:
+                answers.end(request, fill)
+            return answer
+
         async def answered(message: bytes, call: Call) -> bytes:
             stores = call.caller.scope.stores
             answer = answers.find(message, queries.shown) if stores is None else None
@@ -52,10 +63,10 @@ class AnswerStocks(Wrapping):
                     answer = answers.find(asked.request, max(queries.shown, asked.min_position))
                 if answer is None:
                     answers.misses += 1
-                    response = await inner(message, call)
-                    answer = encode(response)
-                    if asked is not None:
-                        answers.keep(asked.request, response, answer)
+                    if asked is None:
+                        answer = encode(await inner(message, call))
+                    else:
+                        answer = await read(asked.request, message, call)
             if CURRENT.get() is not None:
                 call.position = GetStockResponse.FromString(answer).as_of_position
             return answer

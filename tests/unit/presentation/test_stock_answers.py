@@ -51,7 +51,10 @@ class Shop:
 
     def keep(self, stock_id: StockId, version: int, as_of: int) -> None:
         response = answer_to(stock_id, version, as_of)
-        self.answers.keep(request_for(*stock_id), response, response.SerializeToString())
+        request = request_for(*stock_id)
+        fill = self.answers.begin(request)
+        self.answers.keep(request, response, response.SerializeToString(), fill)
+        self.answers.end(request, fill)
 
     def find(self, stock_id: StockId, at_least: int = 0) -> GetStockResponse | None:
         answer = self.answers.find(request_for(*stock_id), at_least)
@@ -109,6 +112,66 @@ def test_a_stock_read_before_an_event_was_published_is_not_kept(shop: Shop) -> N
     shop.publish(2, KETTLES)
     shop.keep(KETTLES, version=1, as_of=1)
     assert shop.find(KETTLES) is None
+
+
+class Read:
+    """A read of the kettles that is under way, while others and events come."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._answers = shop.answers
+        self._fill = shop.answers.begin(request_for(*KETTLES))
+
+    def end(self, version: int, as_of: int) -> None:
+        request, response = request_for(*KETTLES), answer_to(KETTLES, version, as_of)
+        self._answers.keep(request, response, response.SerializeToString(), self._fill)
+        self._answers.end(request, self._fill)
+
+
+def test_a_read_during_which_its_stock_is_published_does_not_take_the_place_of_newer_ones(
+    shop: Shop,
+) -> None:
+    read = Read(shop)
+    shop.publish(2, KETTLES)
+    newer = Read(shop)
+    read.end(version=1, as_of=1)
+    assert shop.find(KETTLES) is None
+    newer.end(version=2, as_of=2)
+    assert shop.find(KETTLES) == answer_to(KETTLES, 2, 2)
+
+
+def test_a_read_during_which_other_stocks_are_published_is_kept_and_valid_there(
+    shop: Shop,
+) -> None:
+    read = Read(shop)
+    shop.publish(2, TOASTERS)
+    read.end(version=1, as_of=1)
+    assert shop.find(KETTLES) == answer_to(KETTLES, 1, 2)
+
+
+@pytest.mark.parametrize("other_ends_first", [True, False])
+def test_of_reads_at_the_same_time_none_is_kept_from_before_an_event(
+    shop: Shop, *, other_ends_first: bool
+) -> None:
+    read, other = Read(shop), Read(shop)
+    if other_ends_first:
+        other.end(version=1, as_of=1)
+    shop.publish(2, KETTLES)
+    read.end(version=1, as_of=1)
+    if not other_ends_first:
+        other.end(version=1, as_of=1)
+    assert shop.find(KETTLES) is None
+
+
+def test_a_read_during_which_events_were_skipped_is_not_kept(shop: Shop) -> None:
+    read = Read(shop)
+    shop.bus.skip(10_000)
+    read.end(version=1, as_of=1)
+    assert shop.find(KETTLES) is None
+
+
+def test_a_read_that_ended_leaves_nothing_behind(shop: Shop) -> None:
+    Read(shop).end(version=1, as_of=1)
+    assert not shop.answers._fills
 
 
 def test_what_was_skipped_may_have_moved_everything(shop: Shop) -> None:

@@ -18,7 +18,7 @@ from inventory_grpc.infrastructure.postgres.read_models import (
     stores,
     subject_snapshots,
 )
-from inventory_grpc.infrastructure.postgres.read_models.read_model import Find, ReadModel, StateOf
+from inventory_grpc.infrastructure.postgres.read_models.read_model import Find, Point, ReadModel
 from inventory_grpc.infrastructure.postgres.statement import Bound
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
@@ -47,10 +47,10 @@ BESIDE: Final[Mapping[type[Any], Find]] = {
 }
 """The reads of the streams that subjects are about, by the class of the subjects' keys."""
 
-STATES: Final[Mapping[type[Any], StateOf]] = {
-    key: state for model in READ_MODELS for key, state in model.states.items()
+POINTS: Final[Mapping[type[Any], Point]] = {
+    kind: point for model in READ_MODELS for kind, point in model.points.items()
 }
-"""The functions that read the newest state of a key, by the class of the key."""
+"""The reads of single states, by the class of the key or of the query."""
 
 ANSWERS: Final[Mapping[type[Query[Any]], Callable[[Wire, Any], Any]]] = {
     query: answer for model in READ_MODELS for query, answer in model.answers.items()

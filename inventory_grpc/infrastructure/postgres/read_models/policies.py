@@ -1,6 +1,6 @@
 """Policies by scope, after their last events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from inventory_grpc.application.ports import Listing
@@ -52,7 +52,10 @@ _UPSERT: Final = upsert(
     ["stream", "product_id", "store_id"],
 )
 _VALUES: Final = ", ".join((*_TERMS, "version", "update_time"))
-_SELECT: Final = Statement(
+READ_TOGETHER: Final = 64
+"""The most policies that are read by one statement for as many calls."""
+
+_SELECT: Final = (
     f"SELECT place, stream, {_VALUES} "
     "FROM unnest($products::text[], $stores::text[]) WITH ORDINALITY "
     "AS wanted (product_id, store_id, place) JOIN policies USING (product_id, store_id)"
@@ -69,9 +72,9 @@ def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
         yield _UPSERT.bind_rows(rows)
 
 
-def _ask(keys: Sequence[PolicyScope]) -> Bound:
+def _scopes(keys: Sequence[PolicyScope]) -> Mapping[str, object]:
     products, stores = zip(*(key.covers for key in keys), strict=True)
-    return _SELECT.bind(products=products, stores=stores)
+    return {"products": products, "stores": stores}
 
 
 def _read(keys: Sequence[PolicyScope], rows: Iterable[Row]) -> Found:
@@ -80,7 +83,7 @@ def _read(keys: Sequence[PolicyScope], rows: Iterable[Row]) -> Found:
         yield key, stream, policy_of(key, *values)
 
 
-FIND: Final = Find(_ask, _read)
+FIND: Final = Find(_SELECT, _scopes, _read)
 
 
 def _find(wire: Wire, query: PolicyByScope) -> FoundPolicy:
@@ -146,6 +149,6 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     frozenset(FACTS),
     find={PolicyScope: FIND},
-    states={PolicyScope: FIND.newest},
+    points={PolicyScope: FIND.point(READ_TOGETHER)},
     answers={PolicyByScope: _find, PolicyQuery: _list, UnsettledChanges: _unsettled},
 )

@@ -1,6 +1,6 @@
 """Products of the catalogue by id, after their last events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Final
 
@@ -11,8 +11,10 @@ from inventory_grpc.domain.product import FACTS, Product, ProductKey
 from inventory_grpc.domain.values import EntryState
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.postgres.read_models.read_model import (
+    Answers,
     Find,
     Found,
+    Point,
     ReadModel,
     is_settled,
 )
@@ -49,19 +51,18 @@ _UPSERT: Final = upsert(
     ["stream", "product_id", "create_time"],
 )
 _COLUMNS: Final = "product_id, sku, name, attributes, version, create_time, update_time, state"
-_SELECT: Final = Statement(
-    f"SELECT stream, {_COLUMNS} FROM products WHERE product_id = ANY($ids::text[])"
-)
-_SELECT_SHOWN: Final = Statement(
+_SELECT: Final = f"SELECT stream, {_COLUMNS} FROM products WHERE product_id = ANY($ids::text[])"
+_SELECT_SHOWN: Final = (
     f"SELECT {is_settled(ProductKey, 'products.product_id')}, {_COLUMNS} "
     "FROM products WHERE product_id = ANY($ids::text[]) ORDER BY product_id"
 )
+_SELECT_LISTED: Final = Statement(_SELECT_SHOWN)
 
 ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM products WHERE state = {EntryState.RETIRED:d})"
 """The SQL condition that a product is retired."""
 
 _READ_TOGETHER: Final = 32
-"""Products read by one statement for a page, which may end before the last of them."""
+"""Products read by one statement: they can be large, and a page may end before the last."""
 
 
 def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
@@ -69,8 +70,8 @@ def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
         yield _UPSERT.bind_rows(rows)
 
 
-def _ask(keys: Sequence[ProductKey]) -> Bound:
-    return _SELECT.bind(ids=[key.id for key in keys])
+def _ids_of(keys: Sequence[ProductKey]) -> Mapping[str, object]:
+    return {"ids": [key.id for key in keys]}
 
 
 def _read(_keys: Sequence[ProductKey], rows: Iterable[Row]) -> Found:
@@ -79,12 +80,17 @@ def _read(_keys: Sequence[ProductKey], rows: Iterable[Row]) -> Found:
         yield product.key, stream, product
 
 
-FIND: Final = Find(_ask, _read)
+FIND: Final = Find(_SELECT, _ids_of, _read)
 
 
-def _find(wire: Wire, query: ProductByKey) -> Shown[Product] | None:
-    rows = wire.query(_SELECT_SHOWN, ids=[query.key.id])
-    return Shown(product_of(rows[0][1:]), rows[0][0]) if rows else None
+def _ids_asked(queries: Sequence[ProductByKey]) -> Mapping[str, object]:
+    return {"ids": [query.key.id for query in queries]}
+
+
+def _read_shown(_queries: Sequence[ProductByKey], rows: Iterable[Row]) -> Answers:
+    for settled, *columns in rows:
+        product = product_of(columns)
+        yield ProductByKey(product.key), Shown(product, settled)
 
 
 def _list(wire: Wire, query: ProductQuery) -> Listing[Shown[Product], str]:
@@ -94,7 +100,7 @@ def _list(wire: Wire, query: ProductQuery) -> Listing[Shown[Product], str]:
     size = 0
     for first in range(0, len(ids), _READ_TOGETHER):
         some = ids[first : first + _READ_TOGETHER]
-        for settled, *row in wire.query(_SELECT_SHOWN, ids=some):
+        for settled, *row in wire.query(_SELECT_LISTED, ids=some):
             if len(listed) == query.limit or size >= bounds.LISTED_BYTES:
                 return Listing(listed, listed[-1].entry.key.id)
             size += sum(len(text.encode()) for text in row[:4])
@@ -131,6 +137,9 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     frozenset(FACTS),
     find={ProductKey: FIND},
-    states={ProductKey: FIND.newest},
-    answers={ProductByKey: _find, ProductQuery: _list},
+    points={
+        ProductKey: FIND.point(_READ_TOGETHER),
+        ProductByKey: Point(_SELECT_SHOWN, _ids_asked, _read_shown, _READ_TOGETHER),
+    },
+    answers={ProductQuery: _list},
 )

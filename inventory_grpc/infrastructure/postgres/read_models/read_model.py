@@ -3,46 +3,88 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from inventory_grpc.application.access import Scope
-from inventory_grpc.application.outcomes import State
-from inventory_grpc.application.ports import Query, Reading
-from inventory_grpc.domain.event import Fact, Key
+from inventory_grpc.application.ports import Query
+from inventory_grpc.domain.event import Fact
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.log.ids import KIND_OF_KEY
-from inventory_grpc.infrastructure.postgres.events import HEAD
-from inventory_grpc.infrastructure.postgres.statement import Bound
+from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
 Found = Iterator[tuple[Any, int, Any]]
 """The keys that have a history, each with its stream number and its state."""
 
 
-class Find(NamedTuple):
+class Find:
     """The read of the states of several keys of one kind.
 
     The statement is apart from the meaning of its rows, so that it can be sent with others.
     """
 
-    ask: Callable[[Sequence[Any]], Bound]
-    read: Callable[[Sequence[Any], Iterable[Row]], Found]
+    def __init__(
+        self,
+        sql: str,
+        values: Callable[[Sequence[Any]], Mapping[str, object]],
+        read: Callable[[Sequence[Any], Iterable[Row]], Found],
+    ) -> None:
+        self._sql = sql
+        self._statement = Statement(sql)
+        self._values = values
+        self.read = read
+
+    def ask(self, keys: Sequence[Any]) -> Bound:
+        return self._statement.bind(**self._values(keys))
 
     def run(self, wire: Wire, keys: Sequence[Any]) -> Found:
         if not keys:
             return iter(())
         return self.read(keys, wire.run([self.ask(keys)])[0])
 
-    def newest(self, wire: Wire, key: Key) -> Reading[State | None]:
-        """Return the state of a key, and the head at the same time."""
-        with wire.one_state():
-            [[(head,)], rows] = wire.run([HEAD.bind(), self.ask([key])])
-        found = [state for _, _, state in self.read([key], rows)]
-        return Reading(found[0] if found else None, head)
+    def point(self, most: int) -> "Point":
+        """Return the read of *most* of these states for queries."""
+
+        def read(keys: Sequence[Any], rows: Iterable[Row]) -> Answers:
+            return ((key, state) for key, _, state in self.read(keys, rows))
+
+        return Point(self._sql, self._values, read, most)
 
 
-StateOf = Callable[[Wire, Any], Reading[Any]]
-"""Reads the newest state of a key, and the position that it reflects."""
+Answers = Iterator[tuple[Any, Any]]
+"""The keys or queries whose states exist, each with its state."""
+
+
+class Point:
+    """The read of single states of one kind for queries, by their keys or queries.
+
+    One statement reads several of them, and the head of the log at the same time.
+    """
+
+    def __init__(
+        self,
+        sql: str,
+        values: Callable[[Sequence[Any]], Mapping[str, object]],
+        read: Callable[[Sequence[Any], Iterable[Row]], Answers],
+        most: int,
+    ) -> None:
+        self._statement = Statement(
+            "SELECT head, found.* FROM (SELECT coalesce(max(position), 0) FROM events) "
+            f"AS log (head) LEFT JOIN ({sql}) AS found ON TRUE"
+        )
+        self._values = values
+        self._read = read
+        self.most = most
+        """The states that one statement reads, so that their rows are few."""
+
+    def ask(self, asked: Sequence[Any]) -> Bound:
+        return self._statement.bind(**self._values(asked))
+
+    def read(self, asked: Sequence[Any], rows: Sequence[Row]) -> tuple[int, dict[Any, Any]]:
+        """Return the head, and the states that were found; their first column is not NULL."""
+        found = (row[1:] for row in rows if row[1] is not None)
+        return rows[0][0], dict(self._read(asked, found))
+
 
 Projection = Callable[[Sequence[NumberedEvent]], Iterator[Bound]]
 """Yields the statements that update the tables by the events of whole commands."""
@@ -62,7 +104,8 @@ class ReadModel:
     find: Mapping[type[Any], Find] = field(default_factory=dict)
     beside: Mapping[type[Any], Find] = field(default_factory=dict)
     """The reads of the streams that subjects are about, by the class of the subjects' keys."""
-    states: Mapping[type[Any], StateOf] = field(default_factory=dict)
+    points: Mapping[type[Any], Point] = field(default_factory=dict)
+    """The reads of single states, by the class of the key or of the query."""
     answers: Mapping[type[Query[Any]], Callable[[Wire, Any], Any]] = field(default_factory=dict)
 
     @property

@@ -1,11 +1,11 @@
 """Reads one reservation, or a page of reservations with a bounded scan."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from inventory_grpc.application.access import EVERYWHERE
 from inventory_grpc.application.outcomes import State
-from inventory_grpc.application.ports import Listing, Reading
+from inventory_grpc.application.ports import Listing
 from inventory_grpc.application.queries.reservation import ReservationQuery
 from inventory_grpc.application.queries.stock import Stocks, StocksById
 from inventory_grpc.domain.event import SubjectKey
@@ -16,21 +16,29 @@ from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
-from inventory_grpc.infrastructure.postgres.events import read_head
 from inventory_grpc.infrastructure.postgres.read_models import (
     policies,
     products,
     stock_reads,
     stores,
 )
-from inventory_grpc.infrastructure.postgres.read_models.read_model import Find, Found, in_scope
-from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
+from inventory_grpc.infrastructure.postgres.read_models.read_model import (
+    Find,
+    Found,
+    Point,
+    in_scope,
+)
+from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.rows.reservations import LINE, reservation_of, size_of
 from inventory_grpc.infrastructure.rows.stocks import stock_of
 
 Values = dict[str, object]
+
+READ_TOGETHER: Final = 8
+"""The most reservations that are read by one statement for as many calls: each has up to 500
+lines, which are read on the event loop."""
 
 _NEWEST: Final = 2**63 - 1
 
@@ -39,10 +47,18 @@ _COLUMNS: Final = (
     "(SELECT name FROM subjects WHERE subject = reservations.reservation), "
     "customer_id, order_id, reference, state, create_time, reservations.expire_time, channel"
 )
-_SELECT_ONE: Final = Statement(
-    f"SELECT {_COLUMNS} FROM subjects JOIN reservations ON reservation = subject "
-    f"WHERE kind = {RESERVATION} AND subjects.name = $name::text"
+_NAMED: Final = (
+    "unnest($names::text[]) AS wanted (name) "
+    f"JOIN subjects ON subjects.kind = {RESERVATION} AND subjects.name = wanted.name"
 )
+_SELECT_SOME: Final = (
+    f"SELECT {_COLUMNS}, {LINE} FROM {_NAMED} "
+    "JOIN reservations ON reservation = subject "
+    "JOIN reservation_lines AS line ON line.reservation = subject JOIN streams USING (stream)"
+)
+_OWN_COLUMNS: Final = 9
+"""Those of a reservation, before those of a line."""
+
 _SELECT_LINES: Final = Statement(
     f"SELECT {LINE} FROM reservation_lines JOIN streams USING (stream) "
     "WHERE reservation = $reservation::int8"
@@ -54,18 +70,16 @@ _OWN_LINES: Final = (
 _WAITING: Final = "SELECT reservation FROM reservation_lines WHERE backordered > 0"
 
 
-_SELECT_STOCKS: Final = Statement(
+_SELECT_STOCKS: Final = (
     "SELECT DISTINCT stream, product_id, store_id, "
     "on_hand, reserved, version, update_time, particulars "
-    "FROM unnest($names::text[]) AS wanted (name) "
-    f"JOIN subjects ON subjects.kind = {RESERVATION} AND subjects.name = wanted.name "
-    "JOIN reservation_lines ON reservation = subject "
+    f"FROM {_NAMED} JOIN reservation_lines ON reservation = subject "
     "JOIN streams USING (stream) JOIN stocks USING (stream)"
 )
 
 
-def _ask_beside(reservation_ids: Sequence[ReservationId]) -> Bound:
-    return _SELECT_STOCKS.bind(names=reservation_ids)
+def _names(reservation_ids: Sequence[ReservationId]) -> Mapping[str, object]:
+    return {"names": reservation_ids}
 
 
 def _read_beside(_reservation_ids: Sequence[ReservationId], rows: Iterable[Row]) -> Found:
@@ -74,7 +88,7 @@ def _read_beside(_reservation_ids: Sequence[ReservationId], rows: Iterable[Row])
         yield found.stock_id, stream, found
 
 
-STOCKS_BESIDE: Final = Find(_ask_beside, _read_beside)
+STOCKS_BESIDE: Final = Find(_SELECT_STOCKS, _names, _read_beside)
 """Reads the stocks of all lines of reservations, together with them."""
 
 
@@ -88,15 +102,23 @@ class _Source(NamedTuple):
     """The table, joined with `reservations` if it is another one."""
 
 
-def reservation_now(wire: Wire, reservation_id: ReservationId) -> Reading[Reservation | None]:
-    """Return a reservation, and the head at the same time."""
-    with wire.one_state():
-        return Reading(_find(wire, reservation_id), read_head(wire))
+def _read_with_lines(
+    _reservation_ids: Sequence[ReservationId], rows: Iterable[Row]
+) -> Iterator[tuple[ReservationId, Reservation]]:
+    lines: dict[Row, list[Row]] = {}
+    for row in rows:
+        lines.setdefault(row[:_OWN_COLUMNS], []).append(row[_OWN_COLUMNS:])
+    for own, line_rows in lines.items():
+        reservation = reservation_of(own, line_rows)
+        yield reservation.reservation_id, reservation
+
+
+POINT: Final = Point(_SELECT_SOME, _names, _read_with_lines, READ_TOGETHER)
 
 
 def _find(wire: Wire, reservation_id: ReservationId) -> Reservation | None:
-    rows = wire.query(_SELECT_ONE, name=reservation_id)
-    return _reservation(wire, rows[0]) if rows else None
+    _, found = POINT.read([reservation_id], wire.run([POINT.ask([reservation_id])])[0])
+    return found.get(reservation_id)
 
 
 def _reservation(wire: Wire, row: Row) -> Reservation:

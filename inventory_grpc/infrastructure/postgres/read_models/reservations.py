@@ -12,9 +12,9 @@ from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.postgres.read_models.at_risk import list_at_risk
 from inventory_grpc.infrastructure.postgres.read_models.read_model import ReadModel
 from inventory_grpc.infrastructure.postgres.read_models.reservation_reads import (
+    POINT,
     STOCKS_BESIDE,
     list_reservations,
-    reservation_now,
     stocks_beside,
 )
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, insert, rows_of
@@ -189,7 +189,7 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     frozenset(FACTS),
     beside={ReservationId: STOCKS_BESIDE},
-    states={ReservationId: reservation_now},
+    points={ReservationId: POINT},
     answers={
         ReservationQuery: list_reservations,
         StocksById: stocks_beside,

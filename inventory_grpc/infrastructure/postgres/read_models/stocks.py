@@ -23,7 +23,6 @@ from inventory_grpc.infrastructure.postgres.read_models.stock_lists import list_
 from inventory_grpc.infrastructure.postgres.read_models.stock_reads import (
     FIND,
     SELECT,
-    newest_stock,
 )
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, upsert
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -36,6 +35,9 @@ from inventory_grpc.infrastructure.rows.stocks import (
     rows_of,
     stock_of,
 )
+
+READ_TOGETHER: Final = 64
+"""The most stocks that are read by one statement for as many calls."""
 
 EVENTS_PER_STOCK: Final = 20
 """Events scanned for each recently moved stock: few stocks may have moved often."""
@@ -132,7 +134,7 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _DDL,
     _project,
     find={StockId: FIND},
-    states={StockId: newest_stock},
+    points={StockId: FIND.point(READ_TOGETHER)},
     answers={
         ProductInventoryById: _product,
         StockQuery: list_stocks,

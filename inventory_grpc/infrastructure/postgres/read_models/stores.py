@@ -1,6 +1,6 @@
 """Stores of the catalogue by id, after their last events."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from inventory_grpc.application.ports import Listing
@@ -10,13 +10,15 @@ from inventory_grpc.domain.store import FACTS, Store, StoreKey
 from inventory_grpc.domain.values import EntryState
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.postgres.read_models.read_model import (
+    Answers,
     Find,
     Found,
+    Point,
     ReadModel,
     in_scope,
     is_settled,
 )
-from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, upsert
+from inventory_grpc.infrastructure.postgres.statement import Bound, upsert
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.rows.stores import rows_of, store_of
@@ -51,11 +53,12 @@ _UPSERT: Final = upsert(
     ["stream", "store_id", "create_time"],
 )
 _COLUMNS: Final = "store_id, name, kind, groups, version, create_time, update_time, state"
-_SELECT: Final = Statement(
-    f"SELECT stream, {_COLUMNS} FROM stores WHERE store_id = ANY($ids::text[])"
-)
+_SELECT: Final = f"SELECT stream, {_COLUMNS} FROM stores WHERE store_id = ANY($ids::text[])"
 _SELECT_SHOWN: Final = f"SELECT {is_settled(StoreKey, 'stores.store_id')}, {_COLUMNS} FROM stores"
-_SELECT_ONE: Final = Statement(f"{_SELECT_SHOWN} WHERE store_id = $id::text")
+_SELECT_SOME: Final = f"{_SELECT_SHOWN} WHERE store_id = ANY($ids::text[])"
+
+_READ_TOGETHER: Final = 32
+"""The most stores that are read by one statement for as many calls: they can be large."""
 
 ANY_RETIRED: Final = f"EXISTS (SELECT 1 FROM stores WHERE state = {EntryState.RETIRED:d})"
 """The SQL condition that a store is retired."""
@@ -66,8 +69,8 @@ def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
         yield _UPSERT.bind_rows(rows)
 
 
-def _ask(keys: Sequence[StoreKey]) -> Bound:
-    return _SELECT.bind(ids=[key.id for key in keys])
+def _ids_of(keys: Sequence[StoreKey]) -> Mapping[str, object]:
+    return {"ids": [key.id for key in keys]}
 
 
 def _read(_keys: Sequence[StoreKey], rows: Iterable[Row]) -> Found:
@@ -76,12 +79,17 @@ def _read(_keys: Sequence[StoreKey], rows: Iterable[Row]) -> Found:
         yield store.key, stream, store
 
 
-FIND: Final = Find(_ask, _read)
+FIND: Final = Find(_SELECT, _ids_of, _read)
 
 
-def _find(wire: Wire, query: StoreByKey) -> Shown[Store] | None:
-    rows = wire.query(_SELECT_ONE, id=query.key.id)
-    return Shown(store_of(rows[0][1:]), rows[0][0]) if rows else None
+def _ids_asked(queries: Sequence[StoreByKey]) -> Mapping[str, object]:
+    return {"ids": [query.key.id for query in queries]}
+
+
+def _read_shown(_queries: Sequence[StoreByKey], rows: Iterable[Row]) -> Answers:
+    for settled, *columns in rows:
+        store = store_of(columns)
+        yield StoreByKey(store.key), Shown(store, settled)
 
 
 def _list(wire: Wire, query: StoreQuery) -> Listing[Shown[Store], str]:
@@ -125,6 +133,9 @@ READ_MODEL: Final[ReadModel] = ReadModel(
     _project,
     frozenset(FACTS),
     find={StoreKey: FIND},
-    states={StoreKey: FIND.newest},
-    answers={StoreByKey: _find, StoreQuery: _list},
+    points={
+        StoreKey: FIND.point(_READ_TOGETHER),
+        StoreByKey: Point(_SELECT_SOME, _ids_asked, _read_shown, _READ_TOGETHER),
+    },
+    answers={StoreQuery: _list},
 )
