@@ -7,6 +7,7 @@ from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
 from scripts.mutants.plain import PLAIN
 from scripts.mutants.promises import PROMISES
+from scripts.mutants.reads import READS
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
@@ -22,4 +23,5 @@ MUTANTS: Final = (
     *PROMISES,
     *ANSWERS,
     *PLAIN,
+    *READS,
 )

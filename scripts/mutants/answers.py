@@ -32,22 +32,4 @@ ANSWERS: Final = (
         "if",
         _LAW,
     ),
-    Mutant(
-        "M74",
-        "keep a stock as of before an event that was published during the read",
-        _FILE,
-        "if self._fills.get(request) is not fill or as_of < fill.begun:",
-        "if as_of < fill.begun:",
-        "tests/unit/presentation/test_stock_answers.py",
-    ),
-    Mutant(
-        "M75",
-        "answer a query from a read that began before it was asked",
-        "infrastructure/postgres/point_reads.py",
-        "            for one, answer in group:\n                if not answer.done():\n"
-        "                    answer.set_result",
-        "            for one, answer in [*group, *self._waiting]:\n"
-        "                if not answer.done():\n                    answer.set_result",
-        "tests/integration/test_point_reads.py",
-    ),
 )
