@@ -17,7 +17,7 @@ from inventory_grpc.application.ledger.clock import LogClock, watch_for_steps
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ledger.states import States
-from inventory_grpc.application.ports import WallClock
+from inventory_grpc.application.ports import MonotonicClock, WallClock
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.application.queries.stock import RecentlyMoved
@@ -75,6 +75,7 @@ async def engine(
     settings: Settings,
     *,
     wall: WallClock = clocks.wall,
+    monotonic: MonotonicClock = clocks.monotonic,
     boot: Callable[[], str] = clocks.boot,
     showing: ShowProgress = without_progress,
 ) -> AsyncIterator[Engine]:
@@ -90,7 +91,7 @@ async def engine(
         answers = StockAnswers(head, settings.cached_answers, time.monotonic)
         bus.subscribe(answers)
         breaker = CircuitBreaker(clocks.monotonic, random.random)
-        clock = LogClock(wall, clocks.monotonic, boot())
+        clock = LogClock(wall, monotonic, boot())
         states = States(
             {StockId: settings.cached_stocks, ReservationId: settings.cached_reservations}
         )

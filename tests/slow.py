@@ -14,6 +14,7 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_readme.py",
     "tests/e2e/test_service_manager.py",
     "tests/e2e/test_stopped_worker.py",
+    "tests/e2e/test_testing.py",
     "tests/e2e/test_workers.py",
     "tests/e2e/test_workers_ending.py",
     "tests/integration/test_several_processes.py",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from inventory_grpc.application.background import repeat
-from inventory_grpc.application.ports import WallClock
+from inventory_grpc.application.ports import MonotonicClock, WallClock
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.bootstrap import Engine, Service, build_service, engine
 from inventory_grpc.infrastructure import clocks
@@ -38,7 +38,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, *, wall: WallClock = clocks.wall, worker: int | None = None
+    settings: Settings,
+    *,
+    wall: WallClock = clocks.wall,
+    monotonic: MonotonicClock = clocks.monotonic,
+    worker: int | None = None,
 ) -> AsyncIterator[Served]:
     """Serve from the database in *settings*; a *worker* shares its address with others.
 
@@ -51,7 +55,7 @@ async def serving(
         raise cannot_listen(settings)
     async with (
         tracing(settings, worker) as traced,
-        engine(settings, wall=wall, showing=progress_of_start) as parts,
+        engine(settings, wall=wall, monotonic=monotonic, showing=progress_of_start) as parts,
     ):
         service = build_service(
             parts, settings, wall, shares_port=worker is not None, tracing=traced
