@@ -17,6 +17,7 @@ from inventory_grpc.domain.values import BUILT_IN_STATES
 from inventory_grpc.presentation.errors import STATUS
 from inventory_grpc.server.environment import variable, written
 from inventory_grpc.settings import Settings
+from inventory_grpc.testing import fixtures
 from inventory_grpc_protos.v1 import admin_pb2, commands_pb2, events_pb2, queries_pb2, stock_pb2
 from inventory_grpc_protos.v1.errors_pb2 import ErrorReason
 from inventory_grpc_protos.v1.stock_pb2 import ReservationState
@@ -165,7 +166,7 @@ def test_every_setting_field_and_method_that_a_document_names_is_there(document:
     messages = [one for file in FILES for one in file.message_types_by_name.values()]
     known = {field.name for message in messages for field in message.fields}
     known |= {setting.name for setting in fields(Settings)} | {*dir(InventoryClient)}
-    known |= BUILT_IN_STATES
+    known |= BUILT_IN_STATES | {*dir(fixtures)}
     known |= {"by_position", "error_id", "in_doubt", "trace_id"}
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", text_of(document)))
     assert {name for name in named - known if not name.startswith("test_")} == set()
