@@ -107,6 +107,8 @@ async def engine(
             needs_catalogue=settings.catalogue is Catalogue.REQUIRED,
         )
         await ledger.start()
+        if store.refused is not None:
+            breaker.failed(store.refused)
         if settings.warm_stocks:
             most = min(settings.warm_stocks, settings.cached_answers)
             warmest = await store.views.latest.read(RecentlyMoved(most))
@@ -178,6 +180,7 @@ def build_service(
 
     parts.breaker.on_change(update_health)
     parts.maintenance.on_change(update_health)
+    update_health(None)  # writes may have been refused from the start
     callers = CallersFile(settings.callers) if settings.callers else None
     shared = call_controls(
         callers,
@@ -192,7 +195,7 @@ def build_service(
     )
     facts = ServerFacts(
         version=version("inventory-grpc"),
-        log_id=parts.event_log.log_id,
+        log_id=lambda: parts.event_log.log_id,
         durability=settings.durability,
         start_time=wall(),
         breaker=parts.breaker,

@@ -32,6 +32,13 @@ class HealthAccess(Enum):
     TOKEN = "token"  # noqa: S105  a word
 
 
+class Failover(Enum):
+    """The setting for failovers of PostgreSQL: whether the log goes on as if nothing was lost."""
+
+    REFUSE = "refuse"
+    TRUSTED = "trusted"
+
+
 class Catalogue(Enum):
     """The setting for the catalogue: whether a new stock needs its product and store in it."""
 

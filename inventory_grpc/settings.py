@@ -9,7 +9,14 @@ from typing import Any, Final
 from inventory_grpc.addresses import AUTO, METRICS_ADDRESS, UNIX, Address
 from inventory_grpc.application.store import Durability
 from inventory_grpc.bad_setting import BadSetting, shown
-from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.choices import (
+    Catalogue,
+    EventLoop,
+    Failover,
+    HealthAccess,
+    LogFormat,
+    Reflection,
+)
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_TTL,
@@ -91,6 +98,12 @@ class Settings:
     durability: Durability = _setting(
         Durability.FULL,
         "`full`: a commit is on disk before its answer; `relaxed`: soon after",
+        Group.STORAGE,
+    )
+    failover: Failover = _setting(
+        Failover.REFUSE,
+        "after a failover of PostgreSQL: `refuse` writes until `inventory-grpc adopt`, or go on, "
+        "if failovers are `trusted` to lose nothing",
         Group.STORAGE,
     )
     tls_certificate: Path | None = _setting(

@@ -46,6 +46,8 @@ FailPoint = Literal[
     "copy_checked",
     "copy_sealed",
     "copy_finish",
+    "adopt_before_commit",
+    "adopt_after_commit",
     "head_poll",
     "checkpoint_start",
     "checkpoint_end",

@@ -52,9 +52,12 @@ class PositionAhead(Refusal):
 class OtherLog(Refusal):
     asked: str
     log_id: str
+    end: int | None = None
+    """The last position under the id that was asked for, if the log once had it."""
 
     def __str__(self) -> str:
-        return f"this log is {self.log_id}, not {self.asked}; start from the beginning"
+        former = "" if self.end is None else f" since position {self.end}"
+        return f"this log is {self.log_id}, not {self.asked}{former}; start from the beginning"
 
     def facts(self) -> Mapping[str, str]:
         return {"log_id": self.log_id, "asked_log_id": self.asked}

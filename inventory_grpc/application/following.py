@@ -78,17 +78,27 @@ class Followers:
             OtherLog: the follower's position belongs to another log.
             PositionAhead: it is past the end of this one.
         """
-        if log_id and log_id != self._log.log_id:
-            raise OtherLog(log_id, self._log.log_id)
         if start.after_time is not None:
             after = await self._log.position_before(Instant(start.after_time + 1))
-            return after, await self._log.head()
-        end = await self._log.head()
-        if start.from_now:
-            return end, end
-        if start.after_position > end:
-            raise PositionAhead(start.after_position, end)
-        return start.after_position, end
+            end = await self._log.head()
+        else:
+            end = await self._log.head()
+            after = end if start.from_now else start.after_position
+        await self._check_log(log_id, after)
+        if after > end:
+            raise PositionAhead(after, end)
+        return after, end
+
+    async def _check_log(self, log_id: str, position: int) -> None:
+        """Check that a position of the log with this id means the same in this log.
+
+        Raises:
+            OtherLog: it does not.
+        """
+        if log_id and log_id != self._log.log_id:
+            end = await self._log.end_of(log_id)
+            if log_id != self._log.log_id and (end is None or position > end):
+                raise OtherLog(log_id, self._log.log_id, end)
 
     async def follow(
         self,

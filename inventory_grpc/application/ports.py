@@ -177,6 +177,7 @@ class Fault(Enum):
     DAMAGED = "stored data is damaged"
     REWOUND = "the log lacks events that were seen, or is another one"
     SEALED = "the log has moved"
+    FAILED_OVER = "the log may have lost events"
 
 
 @dataclass(eq=False)

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple, Never, Protocol
 
 from inventory_grpc.application.ledger.head import Head
-from inventory_grpc.application.ports import Storage, Views
+from inventory_grpc.application.ports import Storage, StorageError, Views
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.tally import Tally
 
@@ -92,6 +92,8 @@ class Store(NamedTuple):
     changes: Changes
     maintenance: Maintenance
     footprint: Footprint
+    refused: StorageError | None = None
+    """The reason why nothing may be written, if it was known when the log was opened."""
 
 
 Progress = Callable[[int, int], None]

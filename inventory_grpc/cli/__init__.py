@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, backup, clock, copy, health, log, serve
+from inventory_grpc.cli import access, adopt, backup, clock, copy, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
@@ -24,6 +24,7 @@ for command in (
     backup.backup,
     log.restore,
     copy.copy,
+    adopt.adopt,
     clock.clock,
     log.repair,
     access.token,

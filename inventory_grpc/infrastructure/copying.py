@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.store import ShowProgress, Unusable
-from inventory_grpc.infrastructure.log.names import new_log_id
+from inventory_grpc.infrastructure.log.names import LogName, new_log_id
 from inventory_grpc.infrastructure.log.replay import LogInconsistent, Row, broken_links
 
 RequestRow = tuple[Any, ...]
@@ -55,6 +55,9 @@ class Source(Protocol):
     def pages(self, after: int, upto: int) -> Iterator[Sequence[Row]]:
         """Yield whole commands between two positions, in order."""
 
+    def names(self) -> Sequence[LogName]:
+        """Return the names that the log has had, oldest first; none if it does not keep them."""
+
     def requests(self) -> Iterator[Sequence[RequestRow]]:
         """Yield pages of all remembered requests, in the order of time."""
 
@@ -68,7 +71,11 @@ class Source(Protocol):
         """Return the place where the log goes on, if it is sealed."""
 
     def seal(self, place: str) -> None:
-        """Refuse all writes for good, also those of running servers, and name the new place."""
+        """Refuse all writes for good, also those of running servers, and name the new place.
+
+        Raises:
+            StorageError: the log may have lost events, which the copy has.
+        """
 
 
 class Target(Protocol):
@@ -98,8 +105,8 @@ class Target(Protocol):
     def check(self, progress: Callable[[int], None]) -> Iterator[str]:
         """Yield every difference between the events of the copy and its other tables."""
 
-    def finish(self, log_id: str, create_time: int) -> None:
-        """Give the copy its id, and let servers use it."""
+    def finish(self, log_id: str, create_time: int, names: Sequence[LogName]) -> None:
+        """Give the copy its id and names, and let servers use it; a file does not keep names."""
 
 
 class Copied(NamedTuple):
@@ -144,7 +151,8 @@ def copy(source: Source, target: Target, place: str | None, showing: ShowProgres
         copying.check()
     log_id = new_log_id() if place is None else source.log_id
     position = target.end().position
-    target.finish(log_id, source.create_time)
+    # the names are those of the log that moves; a log of its own has none but its id
+    target.finish(log_id, source.create_time, source.names() if place is not None else ())
     return Copied(log_id, position)
 
 
@@ -165,7 +173,13 @@ class _Copying:
 
     def events(self) -> None:
         """Copy all events that the source has now; it may record more meanwhile."""
-        end, head = self._target.end(), self._source.end().position
+        end, of_source = self._target.end(), self._source.end()
+        head = of_source.position
+        if head < end.position or (head == end.position > 0 and of_source != end):
+            raise LogInconsistent(
+                f"the copy has events up to {end.position} that the original lacks, such as after "
+                "a failover or a restore: make another copy"
+            )
         if not end.position:
             end = End(0, self._source.first_link())
         with self._showing("copying events") as progress:

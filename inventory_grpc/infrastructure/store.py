@@ -63,6 +63,7 @@ async def _sqlite(settings: Settings, now: Instant, showing: ShowProgress) -> As
                 HeadPoll(readers, storage.write_lock),
                 storage.write_lock,
                 Footprint(database.path, storage.checkpoint_seconds),
+                storage.refused,
             )
         finally:
             await storage.close()

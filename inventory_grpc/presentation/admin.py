@@ -33,7 +33,7 @@ class ServerFacts:
     """The values that `GetServerInfo` returns; durations are in microseconds."""
 
     version: str
-    log_id: str
+    log_id: Callable[[], str]
     durability: Durability
     start_time: Instant
     breaker: CircuitBreaker
@@ -58,7 +58,7 @@ class Admin:
         closed, lock_wait = breaker.state is BreakerState.CLOSED, facts.lock_wait()
         response = pb.GetServerInfoResponse(
             version=facts.version,
-            log_id=facts.log_id,
+            log_id=facts.log_id(),
             head_position=await self._head(),
             durability=_DURABILITIES[facts.durability],
             writes=_writes(closed=closed, waits=lock_wait > 0),

@@ -5,6 +5,7 @@ from typing import Final
 from scripts.mutants.answers import ANSWERS
 from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
+from scripts.mutants.names import NAMES
 from scripts.mutants.plain import PLAIN
 from scripts.mutants.promises import PROMISES
 from scripts.mutants.reads import READS
@@ -23,5 +24,6 @@ MUTANTS: Final = (
     *PROMISES,
     *ANSWERS,
     *PLAIN,
+    *NAMES,
     *READS,
 )

@@ -73,7 +73,9 @@ async def _live(place: Place) -> None:
         await shop.record(move(3, TOASTERS, into=DAMAGED), "move")
 
 
-@pytest.fixture(params=["sqlite to postgres", "postgres to sqlite", "sqlite to sqlite"])
+@pytest.fixture(
+    params=["sqlite to postgres", "postgres to sqlite", "postgres to postgres", "sqlite to sqlite"]
+)
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Place, Place]]:
     """Return a database with a log, and a place without one."""
     source, _, target = request.param.split()

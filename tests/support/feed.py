@@ -8,6 +8,7 @@ from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.queries.events import EventFilter
 from inventory_grpc.domain.book import Command
 from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support.memory.store import MemoryStore
 from tests.support.scribe import EVERYTHING, Scribe
 from tests.support.stores import Store, in_memory
 from tests.support.world import KETTLES, PORTO_KETTLES, TOASTERS, add, release, reserve
@@ -19,7 +20,8 @@ LONG = 60.0
 
 class Feed:
     def __init__(self) -> None:
-        self.store: Store = in_memory()
+        self.memory = MemoryStore()
+        self.store: Store = in_memory(self.memory)
         self.scribe = Scribe(self.store)
         self.head = Head()
         self.followers = Followers(self.store.event_log, self.head)

@@ -93,6 +93,12 @@ class PostgresServer:
         """Have a standby accept writes."""
         postgres.run(self.programs / "pg_ctl", "-D", self.data, "-w", "promote")
 
+    def restore_dump_of(self, other: "PostgresServer") -> None:
+        """Put the dump of another server's database into that of this one."""
+        dump = self.folder / "dump"
+        postgres.run(self.programs / "pg_dump", "-d", other.url, "-F", "c", "-f", dump)
+        postgres.run(self.programs / "pg_restore", "-d", self.url, "--exit-on-error", dump)
+
     def hear_no_more(self) -> None:
         """Have a standby receive nothing any more."""
         self.configure("primary_conninfo", "")

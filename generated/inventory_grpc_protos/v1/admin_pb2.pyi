@@ -143,8 +143,8 @@ class GetServerInfoResponse(_message.Message):
     version: _builtins.str
     """The version of the program, such as `0.1.0`."""
     log_id: _builtins.str
-    """The id of its log: 12 lower-case letters and digits, created with the log and
-    never changed.
+    """The id of its log: 12 lower-case letters and digits. A restored log has another
+    one, and so has one that was adopted after a failover.
     """
     head_position: _builtins.int
     """Position of the last event; 0 in an empty log. While storage cannot be read, the

@@ -130,8 +130,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
                       "limit": "1000000000000000"}}
     """
     ERROR_REASON_OTHER_LOG: _ErrorReason.ValueType  # 10
-    """The caller follows another log than the server's, so its positions are not valid
-    here.
+    """The caller follows another log than the server's, or has read events that this one
+    has lost, so its positions are not valid here.
 
     Code `FAILED_PRECONDITION`. `log_id` is the server's log.
 
@@ -406,8 +406,8 @@ Code `FAILED_PRECONDITION`.
                   "limit": "1000000000000000"}}
 """
 ERROR_REASON_OTHER_LOG: ErrorReason.ValueType  # 10
-"""The caller follows another log than the server's, so its positions are not valid
-here.
+"""The caller follows another log than the server's, or has read events that this one
+has lost, so its positions are not valid here.
 
 Code `FAILED_PRECONDITION`. `log_id` is the server's log.
 

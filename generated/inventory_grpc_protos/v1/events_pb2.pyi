@@ -91,7 +91,8 @@ class SubscribeRequest(_message.Message):
     log_id: _builtins.str
     """The log to which the position belongs, from `SubscribeResponse.log_id`. Another
     log than the server's is refused with `OTHER_LOG`, because the position would
-    have another meaning. Empty: not checked.
+    have another meaning. A former id of the server's log is accepted up to the
+    position where the next id began. Empty: not checked.
     """
     max_batch: _builtins.int
     """The number of events at which a message ends, 1 to 512; it also ends at 256 KiB.

@@ -194,7 +194,7 @@ def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
             return LogDamaged(is_rewound=error.fault is Fault.REWOUND)
         case Fault.SEALED:
             return WritesRefused(MAX_WAIT_SECONDS, error.public_message())
-        case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN:
+        case Fault.BUSY | Fault.SLOW | Fault.READ_ONLY | Fault.BROKEN | Fault.FAILED_OVER:
             return WritesRefused(retry_seconds, error.public_message())
 
 

@@ -47,7 +47,15 @@ class EventLog(Protocol):
     """The log as followers read it: stored bytes, not decoded."""
 
     @property
-    def log_id(self) -> str: ...
+    def log_id(self) -> str:
+        """The id of the log; it has another one after it may have lost its last events."""
+        ...
+
+    async def end_of(self, log_id: str) -> int | None:
+        """Return the last position under a former id of the log; None if it had no such id.
+
+        Positions up to there mean the same under the current id, which is read again.
+        """
 
     async def head(self) -> int: ...
 

@@ -6,12 +6,15 @@ from typing import Any, Final
 
 import psycopg
 
+from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
+from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row
-from inventory_grpc.infrastructure.postgres import replay, seal
+from inventory_grpc.infrastructure.postgres import log_names, place, replay, seal
 from inventory_grpc.infrastructure.postgres.events import NO_END, TAIL, first_link, read_log_id
 from inventory_grpc.infrastructure.postgres.faults import failures_in_words
 from inventory_grpc.infrastructure.postgres.opening import check_log
+from inventory_grpc.infrastructure.postgres.place import Move, Place
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -67,6 +70,9 @@ class PostgresSource:
     def pages(self, after: int, upto: int) -> Iterator[Sequence[Row]]:
         return replay.pages(self._wire, after, upto)
 
+    def names(self) -> Sequence[LogName]:
+        return log_names.names_of(self._wire)
+
     def requests(self) -> Iterator[Sequence[RequestRow]]:
         last: tuple[Any, ...] = "", "", None, -NO_END, None, -NO_END
         while rows := self._requests_after(*last):
@@ -92,15 +98,30 @@ class PostgresSource:
         return self._wire.one_state()
 
     def sealed(self) -> str | None:
-        return seal.sealed(self._connection)
+        return seal.sealed(self._wire)
 
-    def seal(self, place: str) -> None:
-        with (
-            closing(self._server.connect(_SETTINGS_OF_SEAL)) as connection,
-            connection.transaction(),
-        ):
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key(self.log_id),))
-            seal.seal(connection, place)
+    def seal(self, new_place: str) -> None:
+        with closing(self._server.connect(_SETTINGS_OF_SEAL)) as connection:
+            wire = Wire(connection)
+            found = place.place_of(wire)
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key(self.log_id),))
+                self._check(wire, found)
+                seal.seal(connection, new_place)
+
+    def _check(self, wire: Wire, found: Place | None) -> None:
+        """Check that this is still the log that was copied: it cannot be unsealed.
+
+        Raises:
+            StorageError: it has another name, or has to be adopted.
+        """
+        if read_log_id(wire) != self.log_id:
+            raise StorageError(Fault.FAILED_OVER, why="it has got another id: run this again")
+        former = place.kept_place(wire) if found else None
+        if found and former and found.move_from(former) in {Move.PROMOTED, Move.RESTORED}:
+            raise StorageError(
+                Fault.FAILED_OVER, why="start a server with failover=trusted, or adopt it"
+            )
 
 
 def end_of(wire: Wire) -> End:

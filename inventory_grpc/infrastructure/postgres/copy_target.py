@@ -13,12 +13,14 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
 from inventory_grpc.infrastructure.log.copies import event_rows, stream_rows, subject_rows
+from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row, play
-from inventory_grpc.infrastructure.postgres import requests
+from inventory_grpc.infrastructure.postgres import log_names, requests
 from inventory_grpc.infrastructure.postgres.copy_source import end_of
 from inventory_grpc.infrastructure.postgres.events import read_log_id
 from inventory_grpc.infrastructure.postgres.faults import failures_in_words
 from inventory_grpc.infrastructure.postgres.opening import begin_copy, is_unfinished_copy
+from inventory_grpc.infrastructure.postgres.place import keep, place_of
 from inventory_grpc.infrastructure.postgres.replay import PostgresTarget
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.statement import Statement, insert
@@ -104,11 +106,16 @@ class PostgresCopy:
     def check(self, progress: Callable[[int], None]) -> Iterator[str]:
         return self._check(self._url, progress)
 
-    def finish(self, log_id: str, create_time: int) -> None:
+    def finish(self, log_id: str, create_time: int, names: Sequence[LogName]) -> None:
+        place = place_of(self._wire)
         with self._connection.transaction():
             self._connection.execute("SET LOCAL synchronous_commit = on")
             self._connection.execute(
                 "UPDATE log SET log_id = %s, create_time = %s", (log_id, create_time)
             )
+            if names:
+                self._wire.run([log_names.insert_names(names)])
+            if place is not None:
+                self._wire.run(keep(place))
             self._connection.execute("DROP TABLE copying")
         reach("copy_finish")

@@ -6,8 +6,10 @@ from typing import Final
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.postgres import events as log
+from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.event_search import search, where_matching
 from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.statement import Statement, composed
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
@@ -25,13 +27,20 @@ _END_OF_COMMAND: Final = Statement(
 
 
 class PostgresEventLog:
-    def __init__(self, readers: Readers, log_id: str) -> None:
+    def __init__(self, readers: Readers, seen: SeenLog) -> None:
         self._readers = readers
-        self._log_id = log_id
+        self._seen = seen
 
     @property
     def log_id(self) -> str:
-        return self._log_id
+        return self._seen.log_id
+
+    async def end_of(self, log_id: str) -> int | None:
+        def read(wire: Wire) -> int | None:
+            self._seen.check(wire)  # the log may have got another id meanwhile
+            return log_names.end_of(wire, log_id)
+
+        return await self._readers.read(read)
 
     async def head(self) -> int:
         return await self._readers.read(log.read_head)

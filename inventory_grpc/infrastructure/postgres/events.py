@@ -14,6 +14,9 @@ from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
 NO_END: Final = 2**62
 
+NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+"""The time of the server when the expression is evaluated."""
+
 LOG_ID: Final = Statement("SELECT log_id FROM log WHERE one = 1")
 HEAD: Final = Statement("SELECT coalesce(max(position), 0) FROM events")
 TAIL: Final = Statement("SELECT position, hash, event FROM events ORDER BY position DESC LIMIT 1")

@@ -11,6 +11,8 @@ from inventory_grpc.application.store import Unusable
 from inventory_grpc.infrastructure.postgres.seal import SEALED
 from inventory_grpc.infrastructure.postgres.wire import Failed, Lost
 
+STANDBY: Final = "PostgreSQL is a standby; promote it, or name the primary in the URL as well"
+
 _FAULTS: Final[Mapping[str, Fault]] = {
     "55P03": Fault.BUSY,  # lock_not_available
     "57014": Fault.BUSY,  # query_canceled, by us or by `statement_timeout`
@@ -63,7 +65,7 @@ def storage_errors(*, committing: bool = False) -> Iterator[None]:
         raise StorageError(
             fault,
             committing and isinstance(error, Lost),
-            why=str(error) if fault is Fault.SEALED else "",
+            why=_why(error, fault),
             detail=f"PostgreSQL: {error}" + (f", SQLSTATE {state}" if state else ""),
         ) from error
 
@@ -83,10 +85,24 @@ def failures_in_words() -> Iterator[None]:
         raise Unusable(f"PostgreSQL: {error}") from error
 
 
+def _why(error: psycopg.Error, fault: Fault) -> str:
+    """Return the cause as callers may see it."""
+    if fault is Fault.SEALED:
+        return str(error)
+    return STANDBY if _is_of_standby(error) else ""
+
+
+def _is_of_standby(error: psycopg.Error) -> bool:
+    """Return whether libpq has found a standby, and no primary; it has no code for that."""
+    return isinstance(error, psycopg.OperationalError) and "hot standby mode" in str(error)
+
+
 def _fault_of(error: psycopg.Error) -> Fault | None:
     """Return the kind of failure; None for a bug."""
     if isinstance(error, Lost):
         return Fault.BROKEN
+    if _is_of_standby(error):
+        return Fault.READ_ONLY
     state = state_of(error)
     if not state:
         is_of_connection = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

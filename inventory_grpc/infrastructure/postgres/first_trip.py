@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from inventory_grpc.application.outcomes import Answered, RequestKey, State
-from inventory_grpc.application.ports import Expected, Pending
+from inventory_grpc.application.ports import Expected, Fault, Pending, StorageError
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.registry import STREAMS, SUBJECTS
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
 from inventory_grpc.infrastructure.postgres import requests, subjects
-from inventory_grpc.infrastructure.postgres.events import TAIL, tail_of
+from inventory_grpc.infrastructure.postgres.events import NOW, TAIL, tail_of
 from inventory_grpc.infrastructure.postgres.read_models import (
     BESIDE,
     FIND,
@@ -39,7 +39,7 @@ PENDING: Final = Statement(
     "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
     "EXISTS (SELECT 1 FROM unsettled), "
     f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}, "
-    "(extract(epoch FROM clock_timestamp()) * 1000000)::int8"
+    f"{NOW}, (SELECT log_id FROM log WHERE one = 1)"
 )
 
 
@@ -136,13 +136,20 @@ class Begun:
         """The events after the known end of the log, up to `MOST_NEWS`."""
         self.first_news = known.position + 1
         self.tail = tail_of(next(results), log_id)
-        self.pending, self.time = _pending(next(results))
+        self.pending, self.time = _pending(next(results), log_id)
         self.reads = Reads()
         self.reads.note(needs, results)
 
 
-def _pending(rows: Sequence[Row]) -> tuple[Pending, Instant]:
-    """Return the work that the log calls for, and the time of the server."""
-    [(expiry, fills, walks, has_terms, time)] = rows
+def _pending(rows: Sequence[Row], log_id: str) -> tuple[Pending, Instant]:
+    """Return the work that the log calls for, and the time of the server.
+
+    Raises:
+        StorageError: the log has another id than *log_id* now.
+    """
+    [(expiry, fills, walks, has_terms, time, current)] = rows
+    if current != log_id:
+        # the next connection takes the new id, if nothing is lost that was seen under the old one
+        raise StorageError(Fault.BROKEN, detail=f"the log {log_id} is {current} now")
     pending = Pending(None if expiry is None else Instant(expiry), fills, walks, has_terms)
     return pending, Instant(time)

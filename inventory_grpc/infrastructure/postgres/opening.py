@@ -11,6 +11,7 @@ import psycopg
 from inventory_grpc.application.store import Durability, Unusable
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.names import new_log_id
+from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.read_models import READ_MODELS, VERSION
 from inventory_grpc.infrastructure.postgres.server import Server
@@ -20,8 +21,10 @@ _log = logging.getLogger(__name__)
 OLDEST_SERVER: Final = 150_000
 """PostgreSQL 15."""
 
-FORMAT: Final = 1
-"""The format of the log in PostgreSQL, see log.sql. A log of a newer format is not changed."""
+FORMAT: Final = 2
+"""The format of the log in PostgreSQL, see log.sql and names.sql. A newer one is not changed."""
+WITHOUT_NAMES: Final = 1
+"""The format before the names of the log; it is served too, without noticing failovers."""
 
 _CREATING: Final = 0x496E7674
 """The advisory lock under which one of several instances creates the tables."""
@@ -41,8 +44,9 @@ def prepare(server: Server, now: Instant, *, create: bool) -> None:
                 if not create:
                     raise _missing(server)
                 _create(connection, now, new_log_id())
-        _check_complete(connection, server)
-        _check_format(connection)
+            _check_complete(connection, server)
+            _check_format(connection)
+            _add_names(connection)
 
 
 def begin_copy(server: Server, log_id: str) -> None:
@@ -58,7 +62,8 @@ def begin_copy(server: Server, log_id: str) -> None:
             if not _exists(connection):
                 _create(connection, Instant(0), log_id)
                 connection.execute("CREATE TABLE copying (source text NOT NULL)")
-        _check_format(connection)
+            _check_format(connection)
+            _add_names(connection)
 
 
 def is_unfinished_copy(connection: psycopg.Connection[Any]) -> bool:
@@ -94,7 +99,7 @@ def check_log(
 def _is_newer(connection: psycopg.Connection[Any]) -> bool:
     """Return whether the format or the read models are not those of this or an earlier version."""
     found = connection.execute(
-        "SELECT format <> %s OR read_models > %s FROM log", (FORMAT, VERSION)
+        "SELECT format > %s OR read_models > %s FROM log", (FORMAT, VERSION)
     ).fetchone()
     return found is not None and bool(found[0])
 
@@ -142,6 +147,7 @@ def _create(connection: psycopg.Connection[Any], now: Instant, log_id: str) -> N
     connection.execute(tables)
     for model in READ_MODELS:
         connection.execute(model.ddl.encode())
+    log_names.create(connection)
     connection.execute(
         "INSERT INTO log (one, log_id, create_time, format, read_models) "
         "VALUES (1, %s, %s, %s, %s)",
@@ -149,10 +155,31 @@ def _create(connection: psycopg.Connection[Any], now: Instant, log_id: str) -> N
     )
 
 
+def _add_names(connection: psycopg.Connection[Any]) -> None:
+    """Give a log the tables of its names; a server of an earlier release cannot start on it then.
+
+    Without the right to do that, it is served as it was before.
+    """
+    if connection.execute("SELECT format FROM log").fetchone() != (WITHOUT_NAMES,):
+        return
+    try:
+        with connection.transaction():
+            log_names.create(connection)
+            connection.execute("UPDATE log SET format = %s", (FORMAT,))
+    except psycopg.errors.InsufficientPrivilege as error:
+        _log.warning(
+            "a failover that loses commits is not noticed, because the tables for it are missing: "
+            "start a server once as a role that may create them (%s)",
+            error.diag.message_primary,
+        )
+    else:
+        _log.info("the log has got the tables of its names")
+
+
 def _check_format(connection: psycopg.Connection[Any]) -> None:
     found = connection.execute("SELECT format, read_models FROM log").fetchone()
-    if found != (FORMAT, VERSION):
-        is_newer = found is None or found > (FORMAT, VERSION)
+    if found not in {(FORMAT, VERSION), (WITHOUT_NAMES, VERSION)}:
+        is_newer = found is None or found[0] > FORMAT or found[1] > VERSION
         remedy = "use a newer inventory-grpc" if is_newer else "run `inventory-grpc rebuild`"
         raise Unusable(
             f"the database has format {found}, and this program has {(FORMAT, VERSION)}: {remedy}; "

@@ -9,9 +9,15 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.postgres.statement import Statement
+from inventory_grpc.infrastructure.postgres.wire import Wire
+
 SEALED: Final = "MOVED"
 """The SQLSTATE of the refusal; no state of PostgreSQL begins with these letters."""
 
+_EXISTS: Final = Statement("SELECT to_regclass('seal') IS NOT NULL")
+_PLACE: Final = Statement("SELECT place FROM seal")
 _TABLE: Final = b"""
 CREATE TABLE seal (
   one   int2 PRIMARY KEY CHECK (one = 1),
@@ -33,13 +39,20 @@ _REFUSED: Final = {
 """All that a writer does to the log; the probe is how it finds out whether writing works."""
 
 
-def sealed(connection: psycopg.Connection[Any]) -> str | None:
+def sealed(wire: Wire) -> str | None:
     """Return the place where the log goes on, if it is sealed here."""
-    found = connection.execute(
-        "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'seal'"
-    ).fetchone()
-    row = connection.execute("SELECT place FROM seal").fetchone() if found else None
-    return str(row[0]) if row else None
+    place: str | None = wire.value(_PLACE) if wire.value(_EXISTS) else None
+    return place
+
+
+def refusal(wire: Wire) -> StorageError | None:
+    """Return the reason why nothing may be written, if the log is sealed."""
+    place = sealed(wire)
+    return None if place is None else StorageError(Fault.SEALED, why=words(place))
+
+
+def words(place: str) -> str:
+    return f"it goes on at {place}"
 
 
 def seal(connection: psycopg.Connection[Any], place: str) -> None:
@@ -48,7 +61,7 @@ def seal(connection: psycopg.Connection[Any], place: str) -> None:
     It runs in a transaction that has the lock of the log. A log stays sealed for the place that
     was named first.
     """
-    if sealed(connection) is not None:
+    if sealed(Wire(connection)) is not None:
         return
     connection.execute(_TABLE)
     connection.execute("INSERT INTO seal VALUES (1, %s)", (place,))
@@ -56,5 +69,5 @@ def seal(connection: psycopg.Connection[Any], place: str) -> None:
         connection.execute(
             sql.SQL(
                 "CREATE TRIGGER sealed BEFORE {} ON {} EXECUTE FUNCTION refuse_writes({})"
-            ).format(sql.SQL(changes), sql.Identifier(table), sql.Literal(f"it goes on at {place}"))
+            ).format(sql.SQL(changes), sql.Identifier(table), sql.Literal(words(place)))
         )

@@ -6,6 +6,7 @@ from typing import Final
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
+from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.events import HASH, LOG_ID
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
@@ -18,7 +19,10 @@ _ID: Final = LOG_ID.bind()
 
 
 class SeenLog:
-    """The id of the log, and its end as it was last seen; every connection must lead to it."""
+    """The id of the log, and its end as it was last seen; every connection must lead to it.
+
+    If the log has a new id, and nothing is lost that was seen, it is the id from then on.
+    """
 
     def __init__(self) -> None:
         self.log_id = ""
@@ -40,7 +44,7 @@ class SeenLog:
         if not ids:
             raise StorageError(Fault.DAMAGED, detail="the table log has no row")
         [(log_id,)] = ids
-        if self.log_id and log_id != self.log_id:
+        if self.log_id not in {"", log_id} and log_names.end_of(wire, self.log_id) is None:
             raise StorageError(
                 Fault.REWOUND, detail=f"PostgreSQL has the log {log_id}, and had {self.log_id}"
             )

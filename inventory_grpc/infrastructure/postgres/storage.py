@@ -16,10 +16,12 @@ from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import NOTHING, Expected, Fault, StorageError, Transaction
 from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.postgres import events as log
+from inventory_grpc.infrastructure.postgres import seal
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.first_trip import LOCK, Begun, Needs, Reads
 from inventory_grpc.infrastructure.postgres.lock_wait import LockWait
 from inventory_grpc.infrastructure.postgres.numbers import Numbers
+from inventory_grpc.infrastructure.postgres.place import is_as_kept, place_of, settle
 from inventory_grpc.infrastructure.postgres.readers import Readers
 from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
@@ -48,6 +50,9 @@ OUTCOME_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 0.1
 MIN_SECONDS: Final = 0.1
 
+_PASSING: Final = frozenset({Fault.BROKEN, Fault.READ_ONLY})
+"""The faults of a server that is being restarted, or of a standby that is being promoted."""
+
 _BEGIN: Final = Statement("BEGIN").bind()
 _ROLLBACK: Final = Statement("ROLLBACK").bind()
 _PROBE: Final = Statement("UPDATE log SET probe = probe + 1").bind()
@@ -57,7 +62,9 @@ _TAIL: Final = log.TAIL.bind()
 class PostgresStorage:
     """A `Storage` with one writer thread and one connection for writing."""
 
-    def __init__(self, server: Server, readers: Readers, seen: SeenLog) -> None:
+    def __init__(
+        self, server: Server, readers: Readers, seen: SeenLog, *, trusts_failover: bool = False
+    ) -> None:
         self._server = server
         self._readers = readers
         self._seen = seen
@@ -68,6 +75,9 @@ class PostgresStorage:
         """Violations of a unique key that were seen, see `_note_duplicate`."""
         self._last_failure = StorageError(Fault.BROKEN)
         """The last failure; while there is no connection, it is the reason for that."""
+        self._trusts_failover = trusts_failover
+        self.refused: StorageError | None = None
+        """The reason why nothing may be written, if it was known when the log was opened."""
         self.lock_wait = LockWait()
 
     async def open(self) -> None:
@@ -87,6 +97,9 @@ class PostgresStorage:
     async def recover(self) -> None:
         """Connect again; wait for the lock, which a lost connection of ours may still hold."""
         await pause("recovery_mid")
+        if self._last_failure.fault is Fault.FAILED_OVER:
+            await self._run(lambda: self._reopen(COMMIT_SECONDS))  # reads go on meanwhile
+            return
         await self._readers.close(self._last_failure)
         try:
             await self._run(lambda: self._reopen(COMMIT_SECONDS))
@@ -127,6 +140,20 @@ class PostgresStorage:
     def _open(self) -> None:
         with self._connecting() as wire:
             self._check(wire)
+            self.refused = seal.refusal(wire)
+            place = place_of(wire)
+            is_settled = self.refused or is_as_kept(wire, place, is_trusted=self._trusts_failover)
+        if not is_settled:
+            self._open_at_new_place()
+
+    def _open_at_new_place(self) -> None:
+        """Keep the place, or note why nothing may be written there; the log can still be read."""
+        try:
+            self._reopen(COMMIT_SECONDS)
+        except StorageError as error:
+            if error.fault is not Fault.FAILED_OVER:
+                raise
+            self.refused = self._last_failure = error
 
     def _check(self, wire: Wire) -> None:
         """Check that this is the log that was open before, and that its end is intact."""
@@ -157,10 +184,10 @@ class PostgresStorage:
 
     def _begun(self, wire: Wire, needs: Needs) -> PostgresTransaction:
         """Return a transaction that holds the lock."""
-        seen = self._seen
+        tail, log_id = self._seen.tail, self._seen.log_id  # a reader may note another id
         with self.lock_wait:
-            begun = Begun(wire, seen.log_id, seen.tail, needs, lock_key(seen.log_id))
-        return PostgresTransaction(wire, seen.log_id, self._numbers, begun, writable=True)
+            begun = Begun(wire, log_id, tail, needs, lock_key(log_id))
+        return PostgresTransaction(wire, log_id, self._numbers, begun, writable=True)
 
     def _committed(self, transaction: PostgresTransaction) -> None:
         """Run the steps after a commit; an error in them must not become the commands' answer."""
@@ -201,7 +228,7 @@ class PostgresStorage:
                     is_recorded = transaction.was_recorded(self._connected())
             except StorageError as failure:
                 _log.warning("the outcome of a commit is not known yet: %s", failure)
-                if failure.fault is not Fault.BROKEN or time.monotonic() >= end:
+                if failure.fault not in _PASSING or time.monotonic() >= end:
                     raise error from failure
                 time.sleep(RETRY_SECONDS)
             else:
@@ -216,9 +243,10 @@ class PostgresStorage:
         try:
             with storage_errors():
                 seen = self._seen
-                begun = Begun(wire, seen.log_id, seen.tail, Reads().needs(NOTHING), None)
+                log_id = seen.log_id
+                begun = Begun(wire, log_id, seen.tail, Reads().needs(NOTHING), None)
                 transaction = PostgresTransaction(
-                    wire, seen.log_id, self._numbers, begun, writable=False
+                    wire, log_id, self._numbers, begun, writable=False
                 )
                 result = work(transaction)
             seen.advance(transaction.tail)  # followers have it, so it may not be lost either
@@ -256,12 +284,16 @@ class PostgresStorage:
         """
         self._disconnect()
         with self._connecting() as wire:
-            key = lock_key(log.read_log_id(wire))
-            wire.run([_BEGIN, LOCK.bind(key=key)], min(seconds, ANSWER_SECONDS))
+            place = place_of(wire)
+            log_id = log.read_log_id(wire)
+            wire.run([_BEGIN, LOCK.bind(key=lock_key(log_id))], min(seconds, ANSWER_SECONDS))
             self._check(wire)
+            if log_id != self._seen.log_id:
+                raise StorageError(Fault.BROKEN, detail=f"the log {log_id} has got another id")
         try:
             with storage_errors():
-                wire.commit([_PROBE], seconds)
+                wire.run([_PROBE], min(seconds, ANSWER_SECONDS))
+                wire.commit(settle(wire, place, is_trusted=self._trusts_failover), seconds)
         except BaseException:
-            self._roll_back(wire)  # a sealed log can still be read
+            self._roll_back(wire)  # one that refuses writes can still be read
             raise

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from inventory_grpc.application.store import ReadLog, Store
+from inventory_grpc.choices import Failover
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.postgres.event_log import PostgresEventLog
-from inventory_grpc.infrastructure.postgres.events import read_log_id
+from inventory_grpc.infrastructure.postgres.events import read_head
 from inventory_grpc.infrastructure.postgres.footprint import Footprint
 from inventory_grpc.infrastructure.postgres.head_poll import HeadPoll
 from inventory_grpc.infrastructure.postgres.opening import check_log, prepare
@@ -29,16 +30,19 @@ async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store
     prepare(server, now, create=settings.create)
     seen = SeenLog()
     readers = Readers(server, seen)
-    storage = PostgresStorage(server, readers, seen)
+    storage = PostgresStorage(
+        server, readers, seen, trusts_failover=settings.failover is Failover.TRUSTED
+    )
     try:
         await storage.open()
         yield Store(
             storage,
-            PostgresEventLog(readers, seen.log_id),
+            PostgresEventLog(readers, seen),
             PostgresViews(readers),
             HeadPoll(readers),
             storage.lock_wait,
             Footprint(server),
+            storage.refused,
         )
     finally:
         await storage.close()
@@ -53,10 +57,11 @@ async def read_postgres(url: str) -> AsyncIterator[ReadLog]:
     """
     server = Server(url)
     check_log(server)
-    readers = Readers(server, SeenLog())
+    seen = SeenLog()
+    readers = Readers(server, seen)
     try:
-        log_id = await readers.read(read_log_id)
-        yield ReadLog(PostgresEventLog(readers, log_id), HeadPoll(readers))
+        await readers.read(read_head)
+        yield ReadLog(PostgresEventLog(readers, seen), HeadPoll(readers))
     finally:
         await readers.close()
         readers.shut_down()

@@ -10,10 +10,12 @@ from typing import Final
 from inventory_grpc.domain.event import Event
 from inventory_grpc.infrastructure.log import findings
 from inventory_grpc.infrastructure.log.findings import SHOWN
+from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.events import (
     NO_END,
     events_of_subject,
     read_head,
+    read_log_id,
 )
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -62,6 +64,7 @@ def differences(wire: Wire) -> Iterator[str]:
         yield from _names(wire, number)
     for row in wire.query(_WALKS):
         yield findings.without_event("unsettled", row)
+    yield from log_names.differences(wire, read_log_id(wire))
     yield from _requests(wire)
 
 

@@ -8,6 +8,7 @@ import apsw
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
+from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row
 from inventory_grpc.infrastructure.sqlite import replay, seal
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
@@ -59,6 +60,9 @@ class SqliteSource:
 
     def pages(self, after: int, upto: int) -> Iterator[Sequence[Row]]:
         return replay.pages(self._connection, after, upto, PAGE)
+
+    def names(self) -> Sequence[LogName]:
+        return ()
 
     def requests(self) -> Iterator[Sequence[RequestRow]]:
         last = 0

@@ -16,6 +16,7 @@ from inventory_grpc.application.store import Durability
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
 from inventory_grpc.infrastructure.log.copies import event_rows, stream_rows, subject_rows
+from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row, play
 from inventory_grpc.infrastructure.sqlite import schema
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
@@ -171,7 +172,7 @@ class SqliteCopy:
     def check(self, progress: Callable[[int], None]) -> Iterator[str]:
         return verify(self._copy, progress)
 
-    def finish(self, log_id: str, create_time: int) -> None:
+    def finish(self, log_id: str, create_time: int, names: Sequence[LogName]) -> None:  # noqa: ARG002  a file has no names
         connection = self._connection
         with connection:
             connection.execute("UPDATE log SET log_id = ?, create_time = ?", (log_id, create_time))

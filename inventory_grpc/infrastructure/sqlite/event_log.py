@@ -18,6 +18,9 @@ class SqliteEventLog:
     def log_id(self) -> str:
         return self._log_id
 
+    async def end_of(self, log_id: str) -> int | None:  # noqa: ARG002  a file keeps only its current id
+        return None
+
     async def head(self) -> int:
         return self._readers.point(log.read_head)
 

@@ -8,6 +8,8 @@ from typing import Final
 
 import apsw
 
+from inventory_grpc.application.ports import Fault, StorageError
+
 _TABLE: Final = """
 CREATE TABLE seal (
   one   INTEGER PRIMARY KEY CHECK (one = 1),
@@ -34,6 +36,16 @@ def sealed(connection: apsw.Connection) -> str | None:
     return place
 
 
+def refusal(connection: apsw.Connection) -> StorageError | None:
+    """Return the reason why nothing may be written, if the log is sealed."""
+    place = sealed(connection)
+    return None if place is None else StorageError(Fault.SEALED, why=words(place))
+
+
+def words(place: str) -> str:
+    return f"it goes on at {place}"
+
+
 def seal(connection: apsw.Connection, place: str) -> None:
     """Refuse all writes from now on, in words that name the *place* where the log goes on.
 
@@ -44,9 +56,9 @@ def seal(connection: apsw.Connection, place: str) -> None:
     connection.execute("UPDATE log SET probe = probe + 1")  # names the WAL, see `log_row.py`
     connection.execute(_TABLE)
     connection.execute("INSERT INTO seal VALUES (1, ?)", (place,))
-    words = f"it goes on at {place}".replace("'", "''")
+    message = words(place).replace("'", "''")
     for number, change in enumerate(_REFUSED):
         connection.execute(
             f"CREATE TRIGGER sealed_{number} BEFORE {change} "
-            f"BEGIN SELECT RAISE(ABORT, '{words}'); END"
+            f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         )

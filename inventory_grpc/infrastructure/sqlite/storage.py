@@ -20,6 +20,7 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.application.store import Durability
 from inventory_grpc.application.tally import Tally
+from inventory_grpc.infrastructure.sqlite import seal
 from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database, abandon, close
@@ -55,6 +56,8 @@ class SqliteStorage:
         """The last failure; while the file is closed, it is the reason for that."""
         self.write_lock = WriteLock(database.path)
         self.log_id = ""
+        self.refused: StorageError | None = None
+        """The reason why nothing may be written, if it was known when the file was opened."""
 
     @property
     def checkpoint_seconds(self) -> Tally:
@@ -121,6 +124,7 @@ class SqliteStorage:
         with storage_errors(self._database.path, connection):
             self._checkpoints.watch(connection)
             self.log_id = read_log_id(connection)
+            self.refused = seal.refusal(connection)
             check_tail(connection, TAIL)
             if missing := self._high_water.missing(connection):
                 raise StorageError(Fault.DAMAGED, detail=missing)

@@ -1,7 +1,7 @@
 """Servers on one log in PostgreSQL, each at an address of its own, which can be killed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ class Fleet:
     database: str
     logs: Path
     fail_points: str = ""
+    options: Sequence[str] = ()
     addresses: list[str] = field(default_factory=list)
     kills: int = 0
     _servers: list[ServerProcess] = field(default_factory=list)
@@ -29,6 +30,7 @@ class Fleet:
     def _begin(self, address: str, name: str) -> ServerProcess:
         return ServerProcess.begin(
             *(self.database, self.logs / f"{name}.log", "--listen", address),
+            *self.options,
             fail_points=self.fail_points,
         )
 
@@ -54,10 +56,10 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    database: str, logs: Path, number: int, fail_points: str = ""
+    database: str, logs: Path, number: int, *options: str, fail_points: str = ""
 ) -> AsyncIterator[Fleet]:
-    """Run so many servers; on leaving, see that they are gone."""
-    servers = Fleet(database, logs, fail_points)
+    """Run so many servers with these options; on leaving, see that they are gone."""
+    servers = Fleet(database, logs, fail_points, options)
     try:
         await servers.start(number)
         yield servers

@@ -36,7 +36,9 @@ async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         url = stack.enter_context(postgres.empty_schema())
         fail_points = getattr(request, "param", "")
-        servers = await stack.enter_async_context(fleet(url, tmp_path, SERVERS, fail_points))
+        servers = await stack.enter_async_context(
+            fleet(url, tmp_path, SERVERS, fail_points=fail_points)
+        )
         envoy = stack.enter_context(gateway(tmp_path, servers.addresses))
         yield Shop(url, servers, envoy)
 

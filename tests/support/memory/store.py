@@ -114,6 +114,14 @@ class MemoryStore:
         searched = looked_at[-1] if looked_at else 0
         return Found(rows, searched, done=len(looked_at) == len(positions))
 
+    def add_former_name(self, log_id: str, end: int) -> None:
+        """Have the log be one that had this id up to *end*."""
+        self._tables.former_names[log_id] = end
+
+    async def end_of(self, log_id: str) -> int | None:
+        await asyncio.sleep(0)
+        return self._tables.former_names.get(log_id)
+
     async def position_before(self, time: Instant) -> int:
         await asyncio.sleep(0)
         return bisect_left(self._tables.events, time, key=lambda event: event.record_time)

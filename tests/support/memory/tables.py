@@ -44,6 +44,8 @@ class Tables:
 
     def __init__(self, log_id: str) -> None:
         self.log_id = log_id
+        self.former_names: dict[str, int] = {}
+        """The last position under each former id of the log."""
         self.place = ""
         """The place where the log goes on, if it is sealed."""
         self.events: list[Event] = []

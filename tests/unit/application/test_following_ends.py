@@ -134,3 +134,14 @@ async def test_a_position_of_another_log_is_refused(feed: Feed) -> None:
     with pytest.raises(OtherLog) as refused:
         await feed.followers.resolve(Start(after_position=0), "another")
     assert refused.value.facts() == {"log_id": "memory", "asked_log_id": "another"}
+
+
+async def test_a_position_under_a_former_name_is_good_up_to_the_end_of_the_name(feed: Feed) -> None:
+    await feed.write(add(1), add(1), add(1))
+    feed.memory.add_former_name("former", 2)
+    for start in (Start(), Start(1), Start(2)):
+        assert await feed.followers.resolve(start, "former") == (start.after_position, 3)
+    for start in (Start(3), Start(4), Start(from_now=True)):
+        with pytest.raises(OtherLog) as refused:
+            await feed.followers.resolve(start, "former")
+        assert "not former since position 2" in str(refused.value)

@@ -71,7 +71,7 @@ async def serving(
     log, wall = engine.store.event_log, engine.clock.wall
     facts = ServerFacts(
         version="0.1.0",
-        log_id=log.log_id,
+        log_id=lambda: log.log_id,
         durability=Durability.FULL,
         start_time=wall(),
         breaker=engine.breaker,

@@ -23,7 +23,7 @@ async def info(
 ) -> pb.GetServerInfoResponse:
     facts = ServerFacts(
         version="0.1.0",
-        log_id="k3v9x0q2m7ab",
+        log_id=lambda: "k3v9x0q2m7ab",
         durability=Durability.RELAXED,
         start_time=NOON,
         breaker=breaker,
