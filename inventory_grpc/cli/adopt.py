@@ -34,7 +34,7 @@ def adopt(
     It gives the log a new id from its last event on, and changes no event. Followers that read no
     further continue. Those that have read events beyond get OTHER_LOG, and must start over. Servers
     that have seen such events refuse with LOG_DAMAGED until they are restarted; all others accept
-    writes within 15 seconds. Requests that were lost are executed if they are sent again.
+    writes within half a minute. Requests that were lost are executed if they are sent again.
 
     First stop the old primary for good: if it goes on, there are two logs. If all failovers lose
     nothing, because replication is synchronous, set INVENTORY_FAILOVER=trusted instead.

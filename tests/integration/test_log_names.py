@@ -454,3 +454,18 @@ async def test_where_postgresql_does_not_tell_of_failovers_they_have_to_be_trust
         await _record(plain, failover=Failover.TRUSTED)
         await _record(plain)
     assert checked(own_database).position == 5
+
+
+def test_tables_of_another_log_in_the_search_path_are_not_taken_for_its_own(
+    url: str, tmp_path: object
+) -> None:
+    [(schema,)] = rows(url, "SELECT current_schema()")
+    assert CliRunner().invoke(app, ["copy", url, f"{tmp_path}/to.db", "--seal"]).exit_code == 0
+    with postgres.empty_schema() as other:
+        both = f"{other},{schema}"
+        asyncio.run(_record(both))
+        _without_names(other)
+        with closing(Server(both).reader()) as wire:
+            assert not log_names.are_kept(wire)
+        asyncio.run(_record(both))
+        assert checked(other).position == 2

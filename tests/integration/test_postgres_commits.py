@@ -47,8 +47,10 @@ def proxy(url: str) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def shop(proxy: Proxy) -> AsyncIterator[Player]:
+async def shop(proxy: Proxy, url: str) -> AsyncIterator[Player]:
     """Return a writer whose connection goes through the proxy, and has committed nothing."""
+    async with open_store(Settings(database=url), NOON):
+        pass  # the first one commits the place of the log
     async with open_store(Settings(database=proxy.url), NOON) as opened:
         store = Store(opened.storage, opened.log, opened.views)
         found = player(store, ManualClock())

@@ -107,7 +107,8 @@ class PostgresSource:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_key(self.log_id),))
                 self._check(wire, found)
-                seal.seal(connection, new_place)
+                if seal.sealed(wire) is None:  # a log stays sealed for the place that was first
+                    seal.seal(connection, new_place)
 
     def _check(self, wire: Wire, found: Place | None) -> None:
         """Check that this is still the log that was copied: it cannot be unsealed.

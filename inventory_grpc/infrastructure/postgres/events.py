@@ -64,6 +64,11 @@ _LINKS: Final = Statement(
     "SELECT position, event, hash FROM events WHERE position > $after::int8 "
     "AND position <= $upto::int8 ORDER BY position"
 )
+EXISTS: Final = Statement(
+    "SELECT EXISTS (SELECT 1 FROM pg_tables "
+    "WHERE schemaname = current_schema() AND tablename = $table::text)"
+)
+"""Whether the schema of the log has this table; others in the search path may have one, too."""
 HASH: Final = Statement("SELECT hash FROM events WHERE position = $position::int8")
 
 

@@ -13,11 +13,10 @@ import psycopg
 
 from inventory_grpc.infrastructure.codec import log_id_of
 from inventory_grpc.infrastructure.log.names import LogName
-from inventory_grpc.infrastructure.postgres.events import NOW, read_head
+from inventory_grpc.infrastructure.postgres.events import EXISTS, NOW, read_head
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, insert
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
-_EXISTS: Final = Statement("SELECT to_regclass('log_names') IS NOT NULL")
 _NAMES: Final = Statement(
     "SELECT log_id, after_position, create_time, why FROM log_names ORDER BY number"
 )
@@ -72,7 +71,7 @@ def insert_names(names: Sequence[LogName]) -> Bound:
 
 def are_kept(wire: Wire) -> bool:
     """Return whether the log has the tables of the names and the place; an older one has not."""
-    return bool(wire.value(_EXISTS))
+    return bool(wire.value(EXISTS, table="log_names"))
 
 
 def names_of(wire: Wire) -> Sequence[LogName]:

@@ -10,13 +10,13 @@ import psycopg
 from psycopg import sql
 
 from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.postgres.events import EXISTS
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
 SEALED: Final = "MOVED"
 """The SQLSTATE of the refusal; no state of PostgreSQL begins with these letters."""
 
-_EXISTS: Final = Statement("SELECT to_regclass('seal') IS NOT NULL")
 _PLACE: Final = Statement("SELECT place FROM seal")
 _TABLE: Final = b"""
 CREATE TABLE seal (
@@ -41,7 +41,7 @@ _REFUSED: Final = {
 
 def sealed(wire: Wire) -> str | None:
     """Return the place where the log goes on, if it is sealed here."""
-    place: str | None = wire.value(_PLACE) if wire.value(_EXISTS) else None
+    place: str | None = wire.value(_PLACE) if wire.value(EXISTS, table="seal") else None
     return place
 
 
@@ -58,11 +58,8 @@ def words(place: str) -> str:
 def seal(connection: psycopg.Connection[Any], place: str) -> None:
     """Refuse all writes from now on, in words that name the *place* where the log goes on.
 
-    It runs in a transaction that has the lock of the log. A log stays sealed for the place that
-    was named first.
+    It runs in a transaction that has the lock of the log, which is not sealed.
     """
-    if sealed(Wire(connection)) is not None:
-        return
     connection.execute(_TABLE)
     connection.execute("INSERT INTO seal VALUES (1, %s)", (place,))
     for table, changes in _REFUSED.items():
