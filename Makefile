@@ -44,7 +44,7 @@ test: .venv/.dev ## Run the quick tests, in about 2 minutes on 2 cores: ARGS="-k
 .PHONY: test-all
 test-all: COVERAGE ?= --cov
 test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= without coverage
-	$(BIN)/pytest $(strip $(COVERAGE) $(ARGS))
+	$(BIN)/pytest --two-processes $(strip $(COVERAGE) $(ARGS))
 
 .PHONY: operations
 operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in about 2 minutes on 2 cores: ARGS="-k gateway"

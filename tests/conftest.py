@@ -11,6 +11,7 @@ from typing import Final
 import hypothesis
 import pytest
 
+from tests.alone import ALONE
 from tests.slow import SLOW
 from tests.support import loops, postgres, two_processes
 from tests.support.effort import DEEP
@@ -51,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
     if loops.CHOSEN:
         config.pluginmanager.register(loops.OnOneLoop(loops.CHOSEN), "one-loop")
-    two_processes.configure(config)
+    two_processes.configure(config, ALONE)
 
 
 @pytest.fixture(params=sorted(STORES))

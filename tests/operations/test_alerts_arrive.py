@@ -21,7 +21,7 @@ from tests.support import fault_vfs
 from tests.support.caller import SMALL_WINDOW, adding, batch, calling, refused
 from tests.support.documents import text_of
 from tests.support.fault_vfs import FaultyDatabase, faulty_file_system
-from tests.support.prometheus import RULES, SECONDS, alertmanager, hastened, prometheus
+from tests.support.prometheus import PATIENT, RULES, SECONDS, alertmanager, hastened, prometheus
 from tests.support.scraping import page_address
 from tests.support.server_process import server_process
 
@@ -83,7 +83,7 @@ async def test_a_server_that_is_killed_is_told(tmp_path: Path, manager: int, pag
     options = ("--metrics-listen", LISTEN)
     async with (
         server_process(tmp_path / "i.db", tmp_path / "log", *options) as server,
-        prometheus(tmp_path, await page_address(server), _rules(), manager),
+        prometheus(tmp_path, await page_address(server), _rules(), manager, scrape=PATIENT),
     ):
         assert "InventoryDown" not in {one["labels"]["alertname"] for one in pager.alerts}
         server.kill()
@@ -100,7 +100,7 @@ async def test_a_full_disk_is_told_and_that_it_has_room_again(
     with faulty_file_system() as faults:
         async with serving(settings) as served, calling(served.address) as caller:
             assert served.metrics is not None
-            async with prometheus(tmp_path, served.metrics, _rules(), manager):
+            async with prometheus(tmp_path, served.metrics, _rules(), manager, scrape=PATIENT):
                 await caller.commands.AddStock(adding(1))
                 faults.fail(1, apsw.FullError, for_good=True)
                 assert (await refused(caller.commands.AddStock(adding(1)))).reason
@@ -119,7 +119,7 @@ async def test_a_follower_that_does_not_read_is_told(
         server_process(tmp_path / "i.db", tmp_path / "log", *options) as server,
         calling(await server.address()) as caller,
         calling(await server.address(), SMALL_WINDOW) as follower,
-        prometheus(tmp_path, await page_address(server), _rules(), manager),
+        prometheus(tmp_path, await page_address(server), _rules(), manager, scrape=PATIENT),
     ):
         following = follower.events.Subscribe(SubscribeRequest())
         await following.read()

@@ -20,19 +20,22 @@ from tests.support.workers import reaching_each, supervised, workers_of
 pytestmark = pytest.mark.timeout(120)
 
 PAUSE: Final = 0.05
-"""The pause of a caller between two commands."""
-
-FASTEST: Final = 2 / PAUSE
-"""The most commands in a second, from two callers on a machine that takes no time for them."""
-
-MOST: Final = 1.5 * FASTEST
-"""The highest honest rate. Prometheus takes a sample some time before the server renders it, and
-counts whole commands: in a window of 2 s each makes up to a tenth of it."""
+"""The pause of a caller between two commands, of which two callers send at most 40 in a second."""
 
 EARLIER: Final = 1_000
 """Commands of each worker before the traffic, which make a false reset visible."""
 
 WINDOW: Final = "2s"
+
+FALSE: Final = EARLIER / 2
+"""The least rate in a window in which the earlier commands are counted once more."""
+
+MOST: Final = FALSE / 2
+"""A rate between the highest honest one and the least false one, which are far apart.
+
+A scrape may take a quarter of a second, and Prometheus dates its sample at the begin: on a slow
+machine an honest rate may seem several times the traffic.
+"""
 COUNTED: Final = 'inventory_commands_total{command="AddStock",outcome="recorded"}'
 RIGHT: Final = f"sum(rate({COUNTED}[{WINDOW}]))"
 WRONG: Final = f"rate(sum({COUNTED})[{WINDOW}:250ms])"

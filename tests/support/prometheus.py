@@ -17,6 +17,10 @@ from tests.support.tools import find_tool
 
 RULES: Final = ROOT / "scripts/deploy/prometheus/alerts.yml"
 SCRAPE: Final = "250ms"
+PATIENT: Final = "2s"
+"""The interval where one scrape that takes too long would end an alert: its limit is as long."""
+
+EVALUATION: Final = "250ms"
 SECONDS: Final = 60.0
 
 _DURATION: Final = re.compile(r"(?<=[\[ ])(\d+)([smh])(?=[\]\n])")
@@ -86,17 +90,22 @@ class Prometheus:
 
 @asynccontextmanager
 async def prometheus(
-    folder: Path, target: str, rules: str, alertmanager: int | None = None
+    folder: Path,
+    target: str,
+    rules: str,
+    alertmanager: int | None = None,
+    *,
+    scrape: str = SCRAPE,
 ) -> AsyncIterator[Prometheus]:
-    """Run Prometheus, which scrapes *target* several times a second."""
+    """Run Prometheus, which scrapes *target* several times a second, or as *scrape* says."""
     port = free_port()
     (folder / "alerts.yml").write_text(rules, "utf-8")
     managers = [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
     settings = {
         "global": {
-            "scrape_interval": SCRAPE,
-            "scrape_timeout": SCRAPE,
-            "evaluation_interval": SCRAPE,
+            "scrape_interval": scrape,
+            "scrape_timeout": scrape,
+            "evaluation_interval": EVALUATION,
         },
         "rule_files": [str(folder / "alerts.yml")],
         "alerting": {"alertmanagers": managers if alertmanager else []},

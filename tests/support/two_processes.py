@@ -1,7 +1,9 @@
 """With `--two-processes`, two processes share the files of a run, which reads as one run.
 
 The first process starts the second one and reports the tests of both. Each takes the next file
-that is not taken, so both end at about the same time whatever the files cost.
+that is not taken, so both end at about the same time whatever the files cost. Then the
+first one runs those that must have the machine for themselves. With `--cov`, it reports what
+both have covered: as the last one to end, it combines the data of the second process with its own.
 """
 
 import json
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,25 +38,27 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addoption("--second-of", metavar="FOLDER", help="be the second process (internal)")
 
 
-def configure(config: pytest.Config) -> None:
-    """Register the plugin of this process."""
+def configure(config: pytest.Config, alone: Collection[str] = ()) -> None:
+    """Register the plugin of this process; no other test runs beside the files in *alone*."""
     options = config.option
     needs_one = (
         options.usepdb
         or options.capture == "no"
         or options.basetemp  # which each process would empty
-        or config.getoption("cov_source", None)
     )
     if options.second_of:
-        config.pluginmanager.register(SecondProcess(Path(options.second_of)), "second-process")
+        config.pluginmanager.register(
+            SecondProcess(Path(options.second_of), alone), "second-process"
+        )
     elif options.two_processes and not needs_one:
-        config.pluginmanager.register(FirstProcess(), "first-process")
+        config.pluginmanager.register(FirstProcess(alone), "first-process")
 
 
 class FirstProcess:
     """The plugin of the process that reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, alone: Collection[str]) -> None:
+        self._alone = alone
         self._reported: set[str] = set()
         self._read = 0
         """Bytes of the second process's reports."""
@@ -66,13 +70,16 @@ class FirstProcess:
         with TemporaryDirectory(prefix="two-processes-") as name:
             folder = Path(name)
             with _second_process(session.config, folder) as second:
-                for tests in _files(session.items, folder):
+                for tests in _shared(session.items, folder, self._alone):
                     _run(session, tests)
                     self._report(session, folder)
                 while second.poll() is None:  # each of its tests has a timeout
                     time.sleep(LOOK_EVERY_SECONDS)
                     self._report(session, folder)
                 self._report(session, folder)
+            for path, tests in _by_file(session.items).items():
+                if path in self._alone:
+                    _run(session, tests)
             if left := [item.nodeid for item in session.items if item.nodeid not in self._reported]:
                 output = (folder / OUTPUT).read_text("utf-8", "replace")[-LAST_OF_OUTPUT:]
                 ended = f"the second process ended with code {second.returncode}"
@@ -115,13 +122,14 @@ class FirstProcess:
 class SecondProcess:
     """The plugin of the process that runs tests for the first one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, alone: Collection[str]) -> None:
         self._folder = folder
+        self._alone = alone
         self._reports: list[pytest.TestReport] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        for tests in _files(session.items, self._folder):
+        for tests in _shared(session.items, self._folder, self._alone):
             try:
                 _run(session, tests)
             finally:
@@ -166,12 +174,20 @@ def _second_process(config: pytest.Config, folder: Path) -> Iterator["subprocess
             process.wait()
 
 
-def _files(items: Sequence[pytest.Item], folder: Path) -> Iterator[list[pytest.Item]]:
-    """Take one file after the other that the other process has not taken; yield its tests."""
+def _by_file(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
     files: dict[str, list[pytest.Item]] = {}
     for item in items:
         files.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    for name, tests in files.items():
+    return files
+
+
+def _shared(
+    items: Sequence[pytest.Item], folder: Path, alone: Collection[str]
+) -> Iterator[list[pytest.Item]]:
+    """Take one file after the other that the other process has not taken; yield its tests."""
+    for name, tests in _by_file(items).items():
+        if name in alone:
+            continue
         try:
             (folder / name.replace("/", "+")).touch(exist_ok=False)
         except FileExistsError:

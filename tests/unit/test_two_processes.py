@@ -17,7 +17,7 @@ from tests.support.skip_list import SkipList
 pytest_addoption = two_processes.add_options
 
 def pytest_configure(config):
-    two_processes.configure(config)
+    two_processes.configure(config, ["test_alone.py"])
     reasons = dict.fromkeys(["test_lisbon.py", "test_porto.py"], "the shop is closed")
     config.pluginmanager.register(SkipList(reasons))
 """
@@ -41,6 +41,16 @@ OUTCOMES: Final = """
 def test_failing(): assert "kettle" == "toaster"
 
 def test_skipped(): pytest.skip("no kettle here")
+"""
+
+END: Final = """
+def test_end(): Path(f"{os.getpid()}.ends").touch()
+"""
+
+ALONE: Final = """
+from pathlib import Path
+
+def test_alone(): assert len([*Path.cwd().glob("*.ends")]) == 2
 """
 
 DYING: Final = """
@@ -91,11 +101,28 @@ def test_a_second_process_that_dies_fails_the_run(shop: pytest.Pytester) -> None
     assert "collected 4 items" in result.stderr.str(), "its output"
 
 
-@pytest.mark.parametrize("option", ["--pdb", "-s", "--cov", "--basetemp=here"])
+@pytest.mark.parametrize("option", ["--pdb", "-s", "--basetemp=here"])
 def test_one_process_runs_all_where_two_would_disturb_each_other(
     shop: pytest.Pytester, option: str
 ) -> None:
-    plugins = ["-p", "pytest_cov"] if option == "--cov" else []
-    result = run(shop, *plugins, "--trace-config", "--collect-only", option)
+    result = run(shop, "--trace-config", "--collect-only", option)
     assert "active plugins" in result.stdout.str()
     assert "first-process" not in result.stdout.str()
+
+
+def test_a_file_that_must_run_alone_runs_after_all_others(shop: pytest.Pytester) -> None:
+    shop.makepyfile(test_alone=ALONE, test_lisbon=MEETING + END, test_porto=MEETING + END)
+    run(shop).assert_outcomes(passed=5)
+
+
+def test_the_coverage_of_both_is_reported_as_one(shop: pytest.Pytester) -> None:
+    shop.makepyfile(
+        shop="def lisbon():\n    return 1\n\n\ndef porto():\n    return 2\n",
+        test_lisbon=f"import shop\n{MEETING}\n    shop.lisbon()\n",
+        test_porto=f"import shop\n{MEETING}\n    shop.porto()\n",
+    )
+    result = run(shop, "-p", "pytest_cov", "--cov=shop", "--cov-fail-under=100")
+    result.assert_outcomes(passed=2)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["shop.py *100%*"])
+    assert not [path.name for path in shop.path.glob(".coverage.*")], "combined"

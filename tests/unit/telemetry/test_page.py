@@ -92,6 +92,13 @@ async def _idle(address: str, stack: AsyncExitStack) -> asyncio.StreamReader:
     return reader
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no connection closed for its age, however long others take to come."""
+    monkeypatch.setattr(module, "SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_idle_connections_are_few_and_leave_room_for_a_scraper(serving: Serving) -> None:
     address = await serving.start()
     async with AsyncExitStack() as stack:
@@ -111,10 +118,8 @@ def _contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return encryption, ssl.create_default_context(cadata=issued.pem().decode())
 
 
-async def test_an_encrypted_connection_is_closed_when_the_page_is_sent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SECONDS", 600.0)
+@pytest.mark.usefixtures("patient")
+async def test_an_encrypted_connection_is_closed_when_the_page_is_sent(tmp_path: Path) -> None:
     encryption, trusting = _contexts(tmp_path)
     encrypted = Serving(encryption=lambda: encryption)
     address = (await encrypted.start()).replace("127.0.0.1", "localhost")
@@ -131,6 +136,7 @@ async def test_an_encrypted_connection_is_closed_when_the_page_is_sent(
     encrypted.page.close()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_connections_in_a_tls_handshake_are_few_and_leave_room_for_a_scraper(
     tmp_path: Path,
 ) -> None:
@@ -162,6 +168,7 @@ async def test_a_tls_handshake_that_does_not_end_is_closed_after_its_time(
     encrypted.server.close()
 
 
+@pytest.mark.usefixtures("patient")
 async def test_connections_that_arrive_together_are_closed_too(serving: Serving) -> None:
     host, _, port = (await serving.start()).rpartition(":")
     with ExitStack() as stack:
