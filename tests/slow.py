@@ -28,6 +28,7 @@ _LARGE_FILES: Final = (
     "tests/integration/test_many_due.py",
     "tests/integration/test_postgres.py",
     "tests/integration/test_postgres_cut_off.py",
+    "tests/integration/test_postgres_order.py",
     "tests/integration/test_verify_postgres.py",
     "tests/integration/test_wide_expiry.py",
     "tests/robustness/test_killed_upgrade.py",
@@ -41,6 +42,7 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_every_moment.py",
     "tests/robustness/test_fail_points.py",
     "tests/robustness/test_followers.py",
+    "tests/robustness/test_followers_moving.py",
     "tests/robustness/test_full_disk.py",
     "tests/robustness/test_fuzz.py",
     "tests/robustness/test_killed.py",
@@ -48,11 +50,13 @@ _CAMPAIGNS: Final = (
     "tests/robustness/test_killed_walk.py",
     "tests/robustness/test_one_order.py",
     "tests/robustness/test_overload.py",
+    "tests/robustness/test_postgres_lock_holders.py",
     "tests/robustness/test_power_cut.py",
     (
         "tests/robustness/test_repeats.py::"
         "test_a_request_repeated_in_any_way_is_done_once_and_answered_alike"
     ),
+    "tests/robustness/test_servers_on_postgres.py",
     (
         "tests/robustness/test_simulation.py::"
         "test_under_any_faults_the_promises_hold_and_the_service_recovers"

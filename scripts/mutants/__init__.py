@@ -7,6 +7,7 @@ from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
 from scripts.mutants.names import NAMES
 from scripts.mutants.plain import PLAIN
+from scripts.mutants.postgres import POSTGRES
 from scripts.mutants.promises import PROMISES
 from scripts.mutants.reads import READS
 from scripts.mutants.reversals import REVERSALS
@@ -26,4 +27,5 @@ MUTANTS: Final = (
     *PLAIN,
     *NAMES,
     *READS,
+    *POSTGRES,
 )

@@ -36,6 +36,9 @@ def main(
     ] = None,
 ) -> None:
     """Break the service on purpose, and show which test notices; exit with 1 if none does."""
+    names = {mutant.name for mutant in MUTANTS}
+    if unknown := set(only or ()) - names:
+        raise typer.BadParameter(f"there is no mutant {', '.join(sorted(unknown))}")
     chosen = [mutant for mutant in MUTANTS if not only or mutant.name in only]
     table = Table("mutant", "fault", "caught by", "seconds")
     survived = 0

@@ -36,7 +36,7 @@ FAIL_POINTS: Final = (
 async def test_followers_receive_exactly_the_log_under_any_fault(
     new_database: Callable[[], str | Path], tmp_path: Path
 ) -> None:
-    count = runs(least=1, ci=6, deep=500)
+    count = runs(least=1, ci=4, deep=500)
     seen: Counter[str] = Counter()
     with campaign("followers", runs=count) as noted:
         for number in range(count):

@@ -36,7 +36,7 @@ async def _killed(lives: int, database: str | Path, folder: Path, seed: int) -> 
 async def test_no_acknowledged_command_is_lost_by_repeated_kills_under_load(
     new_database: Callable[[], str | Path], tmp_path: Path
 ) -> None:
-    lives = runs(least=4, ci=LIVES, deep=1_000)
+    lives = runs(least=4, ci=12, deep=1_000)
     databases, each = max(1, lives // LIVES), min(lives, LIVES)
     with campaign("killed", lives=databases * each) as noted:
         noted.update(calls=0, acknowledged=0, in_doubt=0, events=0)

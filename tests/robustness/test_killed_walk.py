@@ -10,14 +10,14 @@ from inventory_grpc.application.failpoints import EXIT_CODE
 from inventory_grpc.application.ledger import terms
 from inventory_grpc.infrastructure.sqlite.connection import Database
 from inventory_grpc.infrastructure.sqlite.verify import verify
-from tests.support.effort import campaign
+from tests.support.effort import DEEP, campaign
 from tests.support.opened import events, opened, rows
 from tests.support.server_process import ServerProcess
 from tests.support.waiting import eventually
 from tests.support.world import add, policy, stock
 
-STOCKS: Final = 3_000
-"""They take thirty steps."""
+STOCKS: Final = 3_000 if DEEP else 1_500
+"""They take thirty steps, or fifteen."""
 
 MOST_LIVES: Final = 100
 LEFT: Final = "SELECT count(*) FROM unsettled"

@@ -72,7 +72,7 @@ def _wish(
 async def test_an_order_exists_for_every_stock_from_values_alone(
     database: str | Path, tmp_path: Path
 ) -> None:
-    slices, chance, calls = runs(least=4, ci=50, deep=1_000), random.Random(SEED), 0
+    slices, chance, calls = runs(least=4, ci=25, deep=1_000), random.Random(SEED), 0
     with campaign("one order, from values", slices=slices, calls_each=SLICE) as noted:
         async with AsyncExitStack() as stack:
             server = ServerProcess.begin(database, tmp_path / "log")

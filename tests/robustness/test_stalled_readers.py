@@ -229,7 +229,9 @@ async def _line_of_a_closed_one(logs: list[Any], seconds: float) -> Any:  # noqa
     return found()[0]
 
 
-@pytest.mark.parametrize("lost", [{"there"}, {"back"}, {"there", "back"}], ids=str)
+@pytest.mark.parametrize(
+    "lost", [{"there"}, {"back"}, {"there", "back"}], ids=lambda lost: " and ".join(sorted(lost))
+)
 async def test_a_silent_connection_is_closed_with_all_its_calls(
     lost: set[Way], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,9 @@ from inventory_grpc_protos.v1.stock_pb2 import StockKey
 from tests.robustness.history import Call, History
 from tests.support.caller import Caller, adding, line, reserving
 
+TURNED_AWAY_SECONDS: Final = 0.02
+"""The pause of a shopper whose call was not looked at, as while storage is gone."""
+
 PRODUCTS: Final = ("kettle", "toaster", "lamp")
 STOCKED: Final = 30
 """Units there are of each in the beginning; what leaves is brought back, more or less."""
@@ -74,6 +77,8 @@ class Shopper:
             else:
                 rpc, request = self._wish()
             call = await self.crowd.history.send(caller, rpc, request)
+            if call.is_turned_away:
+                await asyncio.sleep(TURNED_AWAY_SECONDS)
             if call.answer is not None:
                 self.shown = getattr(call.answer, "as_of_position", self.shown)
                 if rpc == "ReserveStock":

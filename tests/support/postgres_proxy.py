@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that cuts off a connection at its COMMIT, or swallows the answer."""
+"""A proxy before PostgreSQL: it cuts off a connection at its COMMIT, or swallows what is sent."""
 
 import socket
 import threading
@@ -40,6 +40,8 @@ class Proxy:
         self.trouble: Trouble | None = None
         self.refuses = False
         """Whether new connections are closed at once."""
+        self.is_silent = False
+        """Whether all that is sent is swallowed, on both ways."""
         self.met = threading.Event()
         """The trouble has happened."""
         threading.Thread(target=self._accept, daemon=True).start()
@@ -65,9 +67,14 @@ class Proxy:
         server.connect(f"{host}/.s.PGSQL.{port}")
         return server
 
-    def close(self) -> None:
-        for one in (self._listener, *self._sockets):
+    def cut(self) -> None:
+        """End all connections."""
+        for one in self._sockets:
             _end(one)
+
+    def close(self) -> None:
+        _end(self._listener)
+        self.cut()
 
 
 class _Connection:
@@ -83,7 +90,8 @@ class _Connection:
                 if self._trouble is Trouble.CUT_BEFORE:
                     self._cut()
                     break
-                self._server.sendall(data)
+                if not self._proxy.is_silent:
+                    self._server.sendall(data)
         _end(self._server)
 
     def to_client(self) -> None:
@@ -91,7 +99,8 @@ class _Connection:
         with suppress(OSError):
             while data := self._server.recv(_CHUNK):
                 if self._trouble is None:
-                    self._client.sendall(data)
+                    if not self._proxy.is_silent:
+                        self._client.sendall(data)
                     continue
                 answer += data
                 if COMMIT in answer:
