@@ -20,7 +20,7 @@ from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.values import Instant, Never, Span, Ttl
+from inventory_grpc.domain.values import Instant, Never, ReservationId, Span, Ttl
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres import numbers, server
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -31,6 +31,7 @@ from tests.support.clock import ManualClock
 from tests.support.histories import player
 from tests.support.opened import events, opened
 from tests.support.stores import Store
+from tests.support.waiting import eventually
 from tests.support.world import (
     KETTLES,
     MINUTE,
@@ -40,9 +41,13 @@ from tests.support.world import (
     add,
     commit,
     extend,
+    put,
+    put_store,
     release,
     reserve,
+    retire_product,
     reverse,
+    stock,
 )
 
 
@@ -116,8 +121,8 @@ async def test_a_connection_that_was_cut_off_is_broken_and_recovers(store: Store
     assert caught.value.fault is Fault.BROKEN
     await store.storage.recover()
     await answer(store, add(1))
-    stock = (await store.views.latest.get(KETTLES)).value
-    assert (stock.levels.on_hand, stock.version) == (6, 2)
+    kettles = (await store.views.latest.get(KETTLES)).value
+    assert (kettles.levels.on_hand, kettles.version) == (6, 2)
 
 
 async def test_a_log_that_ends_before_what_was_seen_is_refused(store: Store, url: str) -> None:
@@ -297,6 +302,73 @@ async def test_repeated_requests_are_answered_in_as_many_round_trips_as_one(
     whole = [outcome._replace(replayed=True) for outcome in given if isinstance(outcome, Outcome)]
     assert again == whole
     assert taken == [4, 4]
+
+
+async def test_repeated_requests_on_the_catalogue_are_answered_in_as_many_round_trips_as_one(
+    store: Store, trips: list[int]
+) -> None:
+    commands: list[Command] = [
+        put("kettle"),
+        put("kettle", name="Kettle, red"),
+        put("toaster"),
+        put_store("lisbon"),
+        put("kettle", name="Kettle, blue"),
+        retire_product("toaster"),
+    ]
+    asked = [
+        Submission.of(command, Cause(f"{number}"), repr(command).encode())
+        for number, command in enumerate(commands)
+    ]
+    writer = player(store, ManualClock(), at_hand=1).writer
+    await writer.start()
+    given = await writer.answer(asked)
+    taken = []
+    for some in (asked[1:2], asked):
+        trips.clear()
+        again = await writer.answer(some)
+        taken.append(len(trips))
+    whole = [outcome._replace(replayed=True) for outcome in given if isinstance(outcome, Outcome)]
+    assert again == whole
+    assert taken == [taken[0]] * 2
+
+
+TIMES = 12
+"""A statement is planned anew five times, and then for any parameters."""
+OWN_ROWS = 25
+"""More rows than each time are read of a stock and two reservations."""
+
+ROWS_READ = (
+    "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::int8 FROM pg_stat_user_tables "
+    "WHERE schemaname = current_schema() AND relname IN "
+    "('streams', 'stocks', 'subjects', 'reservations', 'reservation_lines')"
+)
+
+
+async def test_tables_that_grew_since_they_were_analyzed_are_not_read_for_a_few_keys(
+    url: str,
+) -> None:
+    stocks = [stock(f"kettle-{number}", "lisbon") for number in range(400)]
+    async with opened(url) as shop:
+        await asyncio.gather(*(shop.record(add(9, stock_id)) for stock_id in stocks))
+        holds = (reserve({stock_id: 1}, f"r{number}") for number, stock_id in enumerate(stocks))
+        await asyncio.gather(*map(shop.record, holds))
+    before = await read_by_all(url)
+    async with opened(url) as shop:
+        for number, stock_id in enumerate(stocks[:TIMES]):
+            await shop.record(reserve({stock_id: 1}, f"new-{number}"))
+            await shop.record(commit(name=f"r{number}"))
+            assert (await shop.levels(stock_id)).on_hand == 8
+            assert (await shop.parts.queries.newest.get(ReservationId(f"r{number}"))).value
+    assert await read_by_all(url) - before <= TIMES * OWN_ROWS
+
+
+async def read_by_all(url: str) -> int:
+    """Return the rows that were read by sessions, which count them when they end."""
+    sessions = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'inventory-grpc'"
+    with closing(psycopg.connect(url, autocommit=True)) as connection:
+        await eventually(lambda: not connection.execute(sessions).fetchall())
+        [(count,)] = connection.execute(ROWS_READ.encode()).fetchall()
+    return int(count)
 
 
 async def test_reversals_take_as_many_round_trips_as_one(store: Store, trips: list[int]) -> None:

@@ -4,21 +4,18 @@ from collections.abc import Collection, Container, Sequence
 from typing import Final
 
 from inventory_grpc.domain.event import Event, Key
-from inventory_grpc.infrastructure.log.ids import kind_and_name
 from inventory_grpc.infrastructure.log.recent import Recent
-from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
+from inventory_grpc.infrastructure.postgres.statement import Statement
+from inventory_grpc.infrastructure.postgres.wanted import WANTED, wanted
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
 KNOWN_STREAMS: Final = 100_000
 KNOWN_SUBJECTS: Final = 20_000
 """Limits of the cached numbers."""
 
-_WANTED: Final = (
-    "unnest($kinds::int2[], $names::text[]) WITH ORDINALITY AS wanted (kind, name, place)"
-)
-_STREAMS: Final = Statement(f"SELECT place, stream FROM {_WANTED} JOIN streams USING (kind, name)")
+_STREAMS: Final = Statement(f"SELECT place, stream FROM {WANTED} JOIN streams USING (kind, name)")
 _SUBJECTS: Final = Statement(
-    f"SELECT place, subject FROM {_WANTED} JOIN subjects USING (kind, name)"
+    f"SELECT place, subject FROM {WANTED} JOIN subjects USING (kind, name)"
 )
 
 
@@ -57,7 +54,7 @@ class Numbers:
     def _look_up(self, wire: Wire, streams: Sequence[Key], subjects: Sequence[Key]) -> None:
         if not streams and not subjects:
             return
-        found = wire.run([_ask(_STREAMS, streams), _ask(_SUBJECTS, subjects)])
+        found = wire.run([_STREAMS.bind(**wanted(streams)), _SUBJECTS.bind(**wanted(subjects))])
         _put(self.streams, streams, found[0])
         _put(self.subjects, subjects, found[1])
 
@@ -76,11 +73,6 @@ def _unknown(known: Recent[Key, int], keys: Collection[Key]) -> Sequence[Key]:
         else:
             unknown.append(key)
     return unknown
-
-
-def _ask(statement: Statement, keys: Collection[Key]) -> Bound:
-    kinds, names = zip(*map(kind_and_name, keys), strict=True) if keys else ((), ())
-    return statement.bind(kinds=kinds, names=names)
 
 
 def _put(known: Recent[Key, int], keys: Sequence[Key], rows: Sequence[Row]) -> None:

@@ -94,7 +94,9 @@ class Readers:
             self._reading += 1
             try:
                 if self._on_loop is None or self._on_loop.is_closed:
-                    self._on_loop = LoopWire(await self._on_thread(self._connect))
+                    self._on_loop = LoopWire(
+                        await self._on_thread(self._connect, self._server.reader_by_key)
+                    )
                 with storage_errors():
                     return (await self._on_loop.run([statement]))[0]
             finally:
@@ -117,14 +119,14 @@ class Readers:
     def _read(self, work: Callable[..., T], arguments: tuple[object, ...]) -> T:
         wire: Wire | None = getattr(self._local, "wire", None)
         if wire is None or wire.is_closed:
-            wire = self._local.wire = self._connect()
+            wire = self._local.wire = self._connect(self._server.reader)
         with storage_errors():
             return work(wire, *arguments)
 
-    def _connect(self) -> Wire:
+    def _connect(self, connect: Callable[[], Wire]) -> Wire:
         """Return a new connection, to the log that was seen before."""
         with storage_errors():
-            wire = self._server.reader()
+            wire = connect()
             try:
                 self._seen.check(wire)
             except BaseException:

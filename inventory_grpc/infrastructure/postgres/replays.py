@@ -1,14 +1,14 @@
 """Makes the answers to commands again from their events, those of many commands together."""
 
 from collections.abc import Collection, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 from inventory_grpc.application.outcomes import Outcome, PartOutcome, State
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.registry import SUBJECTS
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import subjects
-from inventory_grpc.infrastructure.postgres.folding import state_after
+from inventory_grpc.infrastructure.postgres.folding import states_after
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
 
@@ -19,12 +19,12 @@ def replayed(wire: Wire, positions: Collection[int]) -> dict[int, Outcome]:
     answers = {
         position: _together(events) for position, events in commands.items() if events[0].cause.part
     }
+    last = [[*{event.key: event for event in events}.values()] for events in whole]
+    streams = iter(states_after(wire, [event for events in last for event in events]))
     folded = _subjects_after(wire, whole)
-    for events, states in zip(whole, folded, strict=True):
-        streams = {event.key: event for event in events}
-        answers[events[0].position] = Outcome(
-            events[-1].position, [state_after(wire, event) for event in streams.values()], states
-        )
+    for events, of_streams, states in zip(whole, last, folded, strict=True):
+        after = [*islice(streams, len(of_streams))]
+        answers[events[0].position] = Outcome(events[-1].position, after, states)
     return answers
 
 

@@ -28,13 +28,12 @@ _COMMON: Final = {
     "client_connection_check_interval": "1s",
     "jit": "off",
 }
+# for look-ups by key: a plan made for small tables must not stay
+_BY_KEY: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 _OF_WRITER: Final = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "default_transaction_isolation": r"read\ committed",
-    # the writer only looks up by key, and a plan made for small tables must not stay
-    "enable_seqscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
+    **_BY_KEY,
 }
 _OF_READERS: Final = {"default_transaction_read_only": "on"}
 
@@ -56,6 +55,9 @@ class Server:
 
     def reader(self) -> Wire:
         return Wire(self.connect(_OF_READERS))
+
+    def reader_by_key(self) -> Wire:
+        return Wire(self.connect(_OF_READERS | _BY_KEY))
 
     def bulk_writer(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
         """Open a connection that plans as the writer does, with other *settings*."""

@@ -7,20 +7,19 @@ from inventory_grpc.application.outcomes import State
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import SUBJECTS
 from inventory_grpc.infrastructure.codec import decode
-from inventory_grpc.infrastructure.log.ids import kind_and_name
 from inventory_grpc.infrastructure.log.states_json import load_state
 from inventory_grpc.infrastructure.postgres.events import NO_END
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
+from inventory_grpc.infrastructure.postgres.wanted import WANTED, wanted
 from inventory_grpc.infrastructure.postgres.wire import Row
 
-_WANTED: Final = (
-    "unnest($kinds::int2[], $names::text[]) WITH ORDINALITY AS wanted (kind, name, place) "
-    "JOIN subjects USING (kind, name) LEFT JOIN subject_snapshots AS snapshot "
+_FOUND: Final = (
+    f"{WANTED} JOIN subjects USING (kind, name) LEFT JOIN subject_snapshots AS snapshot "
     "ON snapshot.subject = subjects.subject AND snapshot.position <= $upto::int8"
 )
-_SUBJECTS: Final = Statement(f"SELECT place, subjects.subject, state FROM {_WANTED}")
+_SUBJECTS: Final = Statement(f"SELECT place, subjects.subject, state FROM {_FOUND}")
 _EVENTS: Final = Statement(
-    f"SELECT place, event FROM {_WANTED} JOIN events ON events.subject = subjects.subject "
+    f"SELECT place, event FROM {_FOUND} JOIN events ON events.subject = subjects.subject "
     "AND events.position > coalesce(snapshot.position, 0) AND events.position <= $upto::int8 "
     "ORDER BY place, events.position"
 )
@@ -37,8 +36,7 @@ class FoldedSubject(NamedTuple):
 
 def ask(keys: Sequence[Key], upto: int = NO_END) -> Sequence[Bound]:
     """Return the two statements whose rows `fold` reads."""
-    kinds, names = zip(*map(kind_and_name, keys), strict=True)
-    return [one.bind(kinds=kinds, names=names, upto=upto) for one in (_SUBJECTS, _EVENTS)]
+    return [one.bind(**wanted(keys), upto=upto) for one in (_SUBJECTS, _EVENTS)]
 
 
 def fold(

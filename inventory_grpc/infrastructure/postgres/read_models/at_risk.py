@@ -1,8 +1,6 @@
 """Lists the promises at risk in pages, each with a bounded scan."""
 
-from collections.abc import Callable, Iterator, Sequence
-from heapq import merge
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.ports import Listing
@@ -16,28 +14,22 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
+from inventory_grpc.infrastructure.postgres.events import version_at
+from inventory_grpc.infrastructure.postgres.read_models.lines_of_stock import LINE
 from inventory_grpc.infrastructure.postgres.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.postgres.read_models.stock_reads import FIND
 from inventory_grpc.infrastructure.postgres.statement import Statement
-from inventory_grpc.infrastructure.postgres.wire import Row, Wire
+from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.infrastructure.rows import bounds
 
 _NEWEST: Final = 2**63 - 1
 
-_AS_RESERVED: Final = Statement(
-    "SELECT reservation, CASE WHEN amended IS NULL THEN first ELSE reservation END AS shown_since, "
-    "CASE WHEN amended IS NULL THEN held ELSE 0 END, "
-    "CASE WHEN amended IS NULL THEN backordered ELSE 0 END "
-    "FROM reservation_lines WHERE stream = $stream::int8 AND reservation < $below::int8 "
-    "AND (first < $before::int8 OR amended IS NOT NULL) "
-    "ORDER BY reservation DESC LIMIT $limit::int8"
-)
-"""A line that was not amended is as old as its reservation. The others are read as lines that hold
-nothing, so that the scan of them is bounded too."""
-_AMENDED: Final = Statement(
-    "SELECT reservation, amended, held, backordered FROM reservation_lines "
-    "WHERE stream = $stream::int8 AND amended < $below::int8 "
-    "ORDER BY amended DESC LIMIT $limit::int8"
+_WALK: Final = Statement(
+    "SELECT event.version, event.position, coalesce(line.reservation, 0), coalesce(line.held, 0), "
+    f"coalesce(line.held - line.backordered, 0) FROM events AS event LEFT JOIN {LINE} "
+    "AND line.since = event.position "
+    "WHERE event.stream = $stream::int8 AND event.version <= $last::int8 "
+    "ORDER BY event.version DESC LIMIT $limit::int8"
 )
 _RESERVATION: Final = Statement(
     "SELECT name, customer_id, order_id FROM reservations JOIN subjects ON subject = reservation "
@@ -45,14 +37,18 @@ _RESERVATION: Final = Statement(
 )
 
 _READ_TOGETHER: Final = 256
-"""Lines read by one statement: few are needed where the newest ones hold the shortfall."""
+"""Events read by one statement: few are needed where the newest ones hold the shortfall."""
 
 
-class _Line(NamedTuple):
+class _Step(NamedTuple):
+    """An event of a stock, and the line whose last units it added; zeros if it did not."""
+
+    version: int
+    position: int
     reservation: int
-    since: int
     held: int
-    backordered: int
+    there: int
+    """The held units that do not wait for goods."""
 
 
 def list_at_risk(wire: Wire, query: AtRiskQuery) -> Listing[AtRisk, RiskKey]:
@@ -62,17 +58,17 @@ def list_at_risk(wire: Wire, query: AtRiskQuery) -> Listing[AtRisk, RiskKey]:
     stocks, edge = _short_stocks(wire, query)
     for stock_id, stream, shortfall in stocks:
         place = _begin(query, stock_id)
-        for line in _newest_first(wire, stream, place.before):
+        for step in _newest_first(wire, stream, place.before):
             left = shortfall - place.missed
             if left <= 0:
                 break
             if len(rows) == query.limit or scanned == bounds.LINES_SCANNED:
                 return Listing(rows, place)
             scanned += 1
-            units = min(left, line.held - line.backordered)
-            place = place._replace(before=line.since, missed=place.missed + units)
+            units = min(left, step.there)
+            place = place._replace(before=step.position, missed=place.missed + units)
             if units:
-                rows += _of_customer(wire, query.customer_id, stock_id, line, units)
+                rows += _of_customer(wire, query.customer_id, stock_id, step, units)
     return Listing(rows, edge)
 
 
@@ -108,37 +104,26 @@ def _begin(query: AtRiskQuery, stock_id: StockId) -> RiskKey:
     return RiskKey(*stock_id, _NEWEST, 0)
 
 
-def _newest_first(wire: Wire, stream: int, before: int) -> Iterator[_Line]:
-    """Yield the lines of a stock that are older than *before*, also those that hold nothing."""
-    as_reserved = _source(wire, _AS_RESERVED, stream, before, itemgetter(0))
-    amended = _source(wire, _AMENDED, stream, before, itemgetter(1))
-    return merge(as_reserved, amended, key=lambda line: -line.since)
-
-
-def _source(
-    wire: Wire, select: Statement, stream: int, before: int, key: Callable[[Row], int]
-) -> Iterator[_Line]:
-    """Yield lines in the order of their *key* in an index, some by each statement."""
-    below = before
-    while True:
-        rows = wire.query(select, stream=stream, before=before, below=below, limit=_READ_TOGETHER)
-        yield from map(_Line._make, rows)
-        if len(rows) < _READ_TOGETHER:
-            return
-        below = key(rows[-1])
+def _newest_first(wire: Wire, stream: int, before: int) -> Iterator[_Step]:
+    """Yield the events of a stock at positions before *before*, some by each statement."""
+    last = version_at(wire, stream, before - 1)
+    while last:
+        rows = wire.query(_WALK, stream=stream, last=last, limit=_READ_TOGETHER)
+        yield from map(_Step._make, rows)
+        last = rows[-1][0] - 1
 
 
 def _of_customer(
-    wire: Wire, customer_id: str, stock_id: StockId, line: _Line, units: int
+    wire: Wire, customer_id: str, stock_id: StockId, step: _Step, units: int
 ) -> Iterator[AtRisk]:
-    """Yield the row of *line*, if it is of the customer; an empty id is every customer."""
-    [(name, customer, order)] = wire.query(_RESERVATION, reservation=line.reservation)
+    """Yield the row of the line, if it is of the customer; an empty id is every customer."""
+    [(name, customer, order)] = wire.query(_RESERVATION, reservation=step.reservation)
     if customer_id in {"", customer}:
         yield AtRisk(
             ReservationId(name),
             CustomerId(customer),
             OrderId(order) if order else None,
             stock_id,
-            line.held,
+            step.held,
             units,
         )

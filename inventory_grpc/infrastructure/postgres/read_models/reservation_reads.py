@@ -1,7 +1,7 @@
 """Reads one reservation, or a page of reservations with a bounded scan."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from inventory_grpc.application.access import EVERYWHERE
 from inventory_grpc.application.outcomes import State
@@ -14,7 +14,6 @@ from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.reservation import Reservation
 from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import ReservationId, StockId
-from inventory_grpc.infrastructure.log.ids import RESERVATION
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.postgres.read_models import (
     policies,
@@ -28,13 +27,18 @@ from inventory_grpc.infrastructure.postgres.read_models.read_model import (
     Point,
     in_scope,
 )
+from inventory_grpc.infrastructure.postgres.read_models.reservation_sources import (
+    ByIndex,
+    Source,
+    Values,
+    of_stream,
+)
 from inventory_grpc.infrastructure.postgres.statement import Statement
+from inventory_grpc.infrastructure.postgres.wanted import WANTED, wanted
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.rows.reservations import LINE, reservation_of, size_of
 from inventory_grpc.infrastructure.rows.stocks import stock_of
-
-Values = dict[str, object]
 
 READ_TOGETHER: Final = 8
 """The most reservations that are read by one statement for as many calls: each has up to 500
@@ -47,10 +51,7 @@ _COLUMNS: Final = (
     "(SELECT name FROM subjects WHERE subject = reservations.reservation), "
     "customer_id, order_id, reference, state, create_time, reservations.expire_time, channel"
 )
-_NAMED: Final = (
-    "unnest($names::text[]) AS wanted (name) "
-    f"JOIN subjects ON subjects.kind = {RESERVATION} AND subjects.name = wanted.name"
-)
+_NAMED: Final = f"{WANTED} JOIN subjects USING (kind, name)"
 _SELECT_SOME: Final = (
     f"SELECT {_COLUMNS}, {LINE} FROM {_NAMED} "
     "JOIN reservations ON reservation = subject "
@@ -78,28 +79,14 @@ _SELECT_STOCKS: Final = (
 )
 
 
-def _names(reservation_ids: Sequence[ReservationId]) -> Mapping[str, object]:
-    return {"names": reservation_ids}
-
-
 def _read_beside(_reservation_ids: Sequence[ReservationId], rows: Iterable[Row]) -> Found:
     for stream, *row in rows:
         found = stock_of(tuple(row))
         yield found.stock_id, stream, found
 
 
-STOCKS_BESIDE: Final = Find(_SELECT_STOCKS, _names, _read_beside)
+STOCKS_BESIDE: Final = Find(_SELECT_STOCKS, wanted, _read_beside)
 """Reads the stocks of all lines of reservations, together with them."""
-
-
-class _Source(NamedTuple):
-    """A table that an index reads in the order of reservations, and the index condition."""
-
-    where: str
-    values: Values
-    table: str = "reservations"
-    rows: str = "reservations"
-    """The table, joined with `reservations` if it is another one."""
 
 
 def _read_with_lines(
@@ -113,7 +100,7 @@ def _read_with_lines(
         yield reservation.reservation_id, reservation
 
 
-POINT: Final = Point(_SELECT_SOME, _names, _read_with_lines, READ_TOGETHER)
+POINT: Final = Point(_SELECT_SOME, wanted, _read_with_lines, READ_TOGETHER)
 
 
 def _find(wire: Wire, reservation_id: ReservationId) -> Reservation | None:
@@ -168,14 +155,14 @@ def list_reservations(wire: Wire, query: ReservationQuery) -> Listing[tuple[int,
     return Listing(listed, edge)
 
 
-def _sources(wire: Wire, query: ReservationQuery) -> Sequence[_Source]:
+def _sources(wire: Wire, query: ReservationQuery) -> Sequence[Source]:
     """Return the sources that together have all matching reservations, in order."""
     if query.backordered and _is_rare_to_wait(wire):
-        return [_Source(f"reservations.reservation IN ({_WAITING})", {})]
+        return [ByIndex(f"reservations.reservation IN ({_WAITING})", {})]
     if query.order_id:
-        return [_Source("order_id = $order::text", {"order": query.order_id})]
+        return [ByIndex("order_id = $order::text", {"order": query.order_id})]
     if query.customer_id:
-        return [_Source("customer_id = $customer::text", {"customer": query.customer_id})]
+        return [ByIndex("customer_id = $customer::text", {"customer": query.customer_id})]
     stock, values = _of_stock(query)
     if stock:
         streams = wire.query(
@@ -184,13 +171,8 @@ def _sources(wire: Wire, query: ReservationQuery) -> Sequence[_Source]:
             limit=bounds.RESERVATION_SOURCES + 1,
         )
         if len(streams) <= bounds.RESERVATION_SOURCES:
-            lines = "reservation_lines AS line"
-            rows = f"{lines} JOIN reservations ON reservations.reservation = line.reservation"
-            return [
-                _Source("line.stream = $stream::int8", {"stream": stream}, lines, rows)
-                for (stream,) in streams
-            ]
-    return [_Source("TRUE", {})]
+            return [source for (stream,) in streams for source in of_stream(stream)]
+    return [ByIndex("TRUE", {})]
 
 
 def _is_rare_to_wait(wire: Wire) -> bool:
@@ -203,29 +185,18 @@ def _is_rare_to_wait(wire: Wire) -> bool:
 
 
 def _scan(
-    wire: Wire, source: _Source, query: ReservationQuery, max_scanned: int, limit: int
+    wire: Wire, source: Source, query: ReservationQuery, max_scanned: int, limit: int
 ) -> Scan[int, Row]:
-    key = f"{source.table.split()[-1]}.reservation"
-    before = _NEWEST if query.before is None else query.before
-    edge: int | None = wire.value(
-        f"SELECT {key} FROM {source.table} WHERE {source.where} AND {key} < $before::int8 "
-        f"ORDER BY {key} DESC LIMIT 1 OFFSET $scanned::int8",
-        **source.values,
-        before=before,
-        scanned=max_scanned - 1,
-    )
+    part = source.part(wire, _NEWEST if query.before is None else query.before, max_scanned)
     terms, values = _terms(query)
-    where = " AND ".join((source.where, f"{key} >= $edge::int8", f"{key} < $before::int8", *terms))
     rows = wire.query(
-        f"SELECT {_COLUMNS} FROM {source.rows} WHERE {where} "
-        f"ORDER BY {key} DESC LIMIT $limit::int8",
-        **(values | source.values),
-        edge=edge or 0,
-        before=before,
+        f"SELECT {_COLUMNS} FROM {part.tables} WHERE {' AND '.join((part.where, *terms))} "
+        f"ORDER BY {part.order} DESC LIMIT $limit::int8",
+        **(values | part.values),
         limit=limit,
     )
     keyed: list[tuple[Any, Row]] = [(row[0], row) for row in rows]
-    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else edge)
+    return Scan(keyed, keyed[-1][0] if len(keyed) == limit else part.edge)
 
 
 def _terms(query: ReservationQuery) -> tuple[list[str], Values]:

@@ -49,16 +49,15 @@ CREATE TABLE reservation_lines (
   backordered int8 NOT NULL DEFAULT 0 CHECK (backordered >= 0),
   fenced      int8 NOT NULL DEFAULT 0 CHECK (fenced >= 0),
   first       int8 NOT NULL,  -- the position of its first `StockReserved`
-  amended     int8,           -- that of its last one, if the reservation is older
+  amended     int8,           -- that of its last one, unless the reservation began with it
   since       int8 NOT NULL GENERATED ALWAYS AS (coalesce(amended, first)) STORED,
   expire_time int8,
   PRIMARY KEY (reservation, stream),
   CHECK (quantity = held + committed + released + expired)
 ) WITH (fillfactor = 80);
-CREATE INDEX lines_of_stock ON reservation_lines (stream, reservation);
 CREATE INDEX lines_by_expiry ON reservation_lines (stream, expire_time, reservation)
   WHERE held > 0 AND expire_time IS NOT NULL;
-CREATE INDEX lines_amended ON reservation_lines (stream, amended) WHERE amended IS NOT NULL;
+CREATE INDEX lines_amended ON reservation_lines (stream, reservation) WHERE amended IS NOT NULL;
 CREATE INDEX lines_waiting ON reservation_lines (stream, since) WHERE backordered > 0;
 """
 
