@@ -73,11 +73,14 @@ class AddStock(_StockCommand):
     expected_version: int | None = None
     state: UnitState | None = None
 
-    def on_plain(self, available: int, on_hand: int) -> StockAdded | None:  # noqa: ARG002  for others
-        """Return what `decide` decides on a stock without particulars; None if it must say."""
+    def on_plain(self, available: int, on_hand: int) -> tuple[StockAdded, int] | None:  # noqa: ARG002  for others
+        """Return what `decide` decides on a stock without particulars; None if it must say.
+
+        It is the fact, and by how many units it moves those on hand.
+        """
         units = self.quantity
         is_plain = self.expected_version is None and self.state is None
-        return StockAdded(units) if is_plain and on_hand + units <= MAX_LEVEL else None
+        return (StockAdded(units), units) if is_plain and on_hand + units <= MAX_LEVEL else None
 
     def decide(self, book: Book) -> Sequence[Change]:
         if self.state is not None and isinstance(self.state, UnknownState):
@@ -103,11 +106,11 @@ class RemoveStock(_StockCommand):
     state: UnitState | None = None
     channel: Channel | None = None
 
-    def on_plain(self, available: int, on_hand: int) -> StockRemoved | None:  # noqa: ARG002  as above
+    def on_plain(self, available: int, on_hand: int) -> tuple[StockRemoved, int] | None:  # noqa: ARG002  as above
         """Return what `decide` decides if some units stay available; None if it must say."""
         units = self.quantity
         is_plain = self.expected_version is None and self.state is None and self.channel is None
-        return StockRemoved(units) if is_plain and units < available else None
+        return (StockRemoved(units), -units) if is_plain and units < available else None
 
     def decide(self, book: Book) -> Sequence[Change]:
         self._check_source(book, "state", self.state)

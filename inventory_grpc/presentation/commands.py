@@ -22,6 +22,7 @@ from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
 from inventory_grpc.presentation.nouns import command_rows
+from inventory_grpc.presentation.plain import plain_reader
 from inventory_grpc.presentation.rows import CommandRow
 from inventory_grpc.presentation.submissions import read_command
 from inventory_grpc.presentation.validation import Validator
@@ -65,6 +66,9 @@ class Commands:
         self._streams = CommandStreams()
         rows = command_rows(Ttl(default_ttl), own_states)
         self._row_of = rows_by_kind(rows)
+        self._plain_of = {
+            kind: plain_reader(row) for kind, row in self._row_of.items() if row.plain
+        }
         self.methods: Mapping[str, Callable[[Any, Call], Any]] = {
             **{row.name: self._method(row) for row in rows},
             "ExecuteBatch": self._execute_batch,
@@ -78,10 +82,12 @@ class Commands:
     def _method(self, row: CommandRow) -> Behaviour:
         """Return the method that executes one command for each call."""
         respond: Any = GetMessageClass(SERVICE.methods_by_name[row.name].output_type)
-        ledger, now = self._ledger, self._now
+        ledger, now, read_plain = self._ledger, self._now, plain_reader(row)
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
-            submission = read_command(row, request, Validator(call.caller), now())
+            submission = read_plain(request, call.caller)
+            if submission is None:
+                submission = read_command(row, request, Validator(call.caller), now())
             _note_dry_run(call, submission)
             response: Message = respond()
             row.fill(response, await ledger.record(submission, _deadline(call)))
@@ -133,8 +139,11 @@ class Commands:
         self, commands: Sequence[pb.Command], call: Call, count: CommandCount
     ) -> Submitted:
         row_of, check, now = self._row_of, Validator(call.caller), self._now()
+        plain_of, caller = self._plain_of, call.caller
 
         def read(kind: str, request: Any) -> Submission:  # noqa: ANN401  the request of that kind
+            if kind in plain_of and (plain := plain_of[kind](request, caller)) is not None:
+                return plain
             return read_command(row_of[kind], request, check, now)
 
         record_all = partial(self._ledger.record_all, deadline=_deadline(call))

@@ -9,6 +9,7 @@ from inventory_grpc.application.access import Role
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.queries.snapshot import Queries
 from inventory_grpc.domain.book import Command
+from inventory_grpc.domain.values import Quantity, StockId
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.validation import Validator
 
@@ -23,6 +24,8 @@ class CommandRow(NamedTuple):
     fill: Callable[[Any, Outcome], None]
     """Writes the outcome into the response."""
     role: Role = Role.OPERATOR
+    plain: Callable[[StockId, Quantity], Command] | None = None
+    """Makes the command of a request that has a stock, a quantity and its id, and nothing else."""
 
 
 class QueryRow(NamedTuple):

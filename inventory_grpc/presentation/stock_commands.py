@@ -157,8 +157,10 @@ def commands(own_states: Collection[UnitState] = ()) -> Sequence[CommandRow]:
         return known.get(name) or UnknownState(name)
 
     return (
-        CommandRow("AddStock", partial(add_stock, state_of), fill_stock_outcome),
-        CommandRow("RemoveStock", partial(remove_stock, state_of), fill_stock_outcome),
+        CommandRow("AddStock", partial(add_stock, state_of), fill_stock_outcome, plain=AddStock),
+        CommandRow(
+            "RemoveStock", partial(remove_stock, state_of), fill_stock_outcome, plain=RemoveStock
+        ),
         CommandRow("AdjustStock", partial(adjust_stock, state_of), fill_stock_outcome),
         CommandRow("MoveStock", partial(move_stock, state_of), fill_stock_outcome),
         CommandRow("FenceStock", fence_stock, fill_stock_outcome),

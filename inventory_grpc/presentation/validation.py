@@ -139,7 +139,7 @@ class Validator:
 
     def quantity(self, field: str, value: int) -> Quantity:
         try:
-            return _quantity(value)
+            return known_quantity(value)
         except Malformed as error:
             self.violation(field, str(error))
             return cast("Quantity", value)
@@ -147,7 +147,7 @@ class Validator:
     def stock_id(self, key: Key, path: str = "") -> StockId:
         """Return the stock id of *key*; *path* is its place in the request."""
         try:
-            stock_id = _stock_id(key.product_id, key.store_id)
+            stock_id = known_stock(key.product_id, key.store_id)
         except Malformed:
             return StockId(
                 self.value(ProductId, path + "product_id", key.product_id),
@@ -179,8 +179,8 @@ class Validator:
         taken = []
         for index, line in enumerate(lines):
             try:
-                stock_id = _stock_id(line.product_id, line.store_id)
-                quantity = _quantity(line.quantity)
+                stock_id = known_stock(line.product_id, line.store_id)
+                quantity = known_quantity(line.quantity)
             except Malformed:
                 path = f"lines[{index}]."
                 stock_id = self.stock_id(line, path)
@@ -275,9 +275,9 @@ def counted(number: int) -> str:
 
 
 @lru_cache(maxsize=KNOWN_STOCKS)
-def _stock_id(product_id: str, store_id: str) -> StockId:
+def known_stock(product_id: str, store_id: str) -> StockId:
     """Return a cached stock id; to validate ids again would cost some microseconds a call."""
     return StockId(ProductId(product_id), StoreId(store_id))
 
 
-_quantity: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(Quantity)
+known_quantity: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(Quantity)

@@ -7,7 +7,8 @@ resumes at the same command once the driver has read it. The driver writes the e
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from itertools import islice
+from typing import Final
 
 from inventory_grpc.application.access import EVERYWHERE, Scope
 from inventory_grpc.application.failures import RequestIdReused, WritesRefused
@@ -15,7 +16,7 @@ from inventory_grpc.application.ledger.atomic import AnyCommand, AtomicBatch, Pa
 from inventory_grpc.application.ledger.expiry import Expiry
 from inventory_grpc.application.ledger.fills import Fills
 from inventory_grpc.application.ledger.needs import FillsFirst, NotRead, OverdueFirst, ReadData
-from inventory_grpc.application.ledger.plain import PLAIN, record_plain
+from inventory_grpc.application.ledger.plain import PLAIN, answer_plain
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import changed_before_terms, record_terms, walk
 from inventory_grpc.application.ledger.workbook import Workbook
@@ -29,9 +30,6 @@ from inventory_grpc.domain.values import EventAt, Instant, StockId, new
 
 MAX_EVENTS: Final = 2_048
 """Events of a batch, also those that are discarded; its last command may exceed this."""
-
-_UNREAD: Final = Answered(b"", 0, None, Instant(0))
-"""Stands for a request that was not looked up yet."""
 
 _EXPIRING: Final = "overdue reservations are being expired; try again"
 
@@ -61,9 +59,16 @@ class Batch:
         Raises:
             NotRead: data is missing; a call after it was read continues at the same command.
         """
-        for submission in submissions[len(self.answers) :]:
-            if len(self.book.recorded) + self._discarded >= MAX_EVENTS:
-                break
+        answers = self.answers
+        while (
+            len(answers) < len(submissions)
+            and (room := MAX_EVENTS - len(self.book.recorded) - self._discarded) > 0
+        ):
+            submission = submissions[len(answers)]
+            if type(submission.command) in PLAIN and self._may_be_plain():
+                some = islice(submissions, len(answers), len(answers) + room)
+                if answer_plain(self.book, self.read, some, answers, self.remembered):
+                    continue
             answer: Outcome | Refusal
             try:
                 answer = self._answer(submission)
@@ -71,7 +76,7 @@ class Batch:
                 # The traceback would keep this frame, and so every answer and command of the
                 # batch, until the next garbage collection: megabytes for each message.
                 answer = refusal.with_traceback(None)
-            self.answers.append(answer)
+            answers.append(answer)
             if self.expiry.is_any_due or self.book.own:
                 self._wanted = {}
                 self.expiry.begin_command()
@@ -81,8 +86,6 @@ class Batch:
         command, cause, key, fingerprint, scope, is_dry = submission
         if scope is not EVERYWHERE:
             self._check_scope(command, scope)
-        elif type(command) in PLAIN and (outcome := self._answer_plain(submission)) is not None:
-            return outcome
         if key is not None and (former := self._former(key, fingerprint)) is not None:
             return former
         if self.expiry.is_any_due:
@@ -107,18 +110,9 @@ class Batch:
             self._remember(key, fingerprint, outcome, first if is_told else None)
         return outcome
 
-    def _answer_plain(self, submission: Submission) -> Outcome | None:
-        """Answer a new command in the short way; None if it is to be decided."""
-        command: Any
-        command, cause, key, fingerprint, _, is_dry = submission
-        if is_dry or self.book.terms is not None or self.expiry.is_any_due:
-            return None
-        if key is not None and self.read.answered.get(key, _UNREAD) is not None:
-            return None
-        outcome = record_plain(self.book, command, cause)
-        if outcome is not None and key is not None:
-            self._remember(key, fingerprint, outcome, outcome.position)
-        return outcome
+    def _may_be_plain(self) -> bool:
+        """Return whether no policy and no overdue hold can concern a command."""
+        return self.book.terms is None and not self.expiry.is_any_due
 
     def _record_together(self, batch: AtomicBatch) -> tuple[Workbook, Outcome]:
         """Record *batch* in a fork of the book.

@@ -23,6 +23,9 @@ class Tail(NamedTuple):
     record_time: Instant
 
 
+_BEGIN: Final = sha256()
+"""A copy of it takes 0.1 µs less than a new hash."""
+
 NumberedEvent: TypeAlias = tuple[Event, int, int | None]
 """An event with the numbers of its stream and of its subject."""
 
@@ -46,17 +49,21 @@ def chained(
         CommandTooLarge: for any of the commands; then none may be written.
     """
     digest, size, rows = tail.hash, 0, list[tuple[Any, ...]]()
+    begin = _BEGIN.copy
     encoding = encoded(log_id, [event for event, _, _ in recorded])
     for (event, stream, subject), data in zip(recorded, encoding, strict=True):
         position, first, _, version, _, _, fact, _, alerts = event
-        digest = sha256(digest + data).digest()
+        linked = begin()
+        linked.update(digest + data)
+        digest = linked.digest()
         ordinal = position - first
         size = len(data) + (size if ordinal else 0)
         if ordinal >= MAX_COMMAND_EVENTS:
             raise CommandTooLarge(ordinal + 1, MAX_COMMAND_EVENTS)
         if size > MAX_COMMAND_BYTES:
             raise CommandTooLarge(size, MAX_COMMAND_BYTES, "bytes")
-        keys = stream, version, ordinal, KIND[type(fact)], subject
-        rows.append((position, *keys, data, digest, bits(alerts) if alerts else None))
+        marks = bits(alerts) if alerts else None
+        kind = KIND[type(fact)]
+        rows.append((position, stream, version, ordinal, kind, subject, data, digest, marks))
     last, _, _ = recorded[-1]
     return Tail(last.position, digest, last.record_time), rows

@@ -6,8 +6,8 @@ on an idle loop both are equally fast.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import chain
+from functools import lru_cache, reduce
+from operator import iadd
 from typing import Any, Final
 
 import apsw
@@ -33,10 +33,12 @@ def select_with(connection: apsw.Connection, sql: str, rows: Sequence[Row]) -> I
         yield from connection.execute(statement, bindings)
 
 
-def _statements(sql: str, rows: Sequence[Row]) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _statements(sql: str, rows: Sequence[Row]) -> Iterator[tuple[str, list[object]]]:
     for first in range(0, len(rows), MOST):
         some = rows[first : first + MOST]
-        yield _statement(sql, len(some[0]), len(some)), tuple(chain.from_iterable(some))
+        # half the time of `chain.from_iterable`, which goes from value to value
+        values: list[object] = reduce(iadd, some, [])
+        yield _statement(sql, len(some[0]), len(some)), values
 
 
 @lru_cache(maxsize=STATEMENTS)
