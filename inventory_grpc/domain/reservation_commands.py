@@ -7,7 +7,7 @@ from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.catalogue import check_catalogue
 from inventory_grpc.domain.event import Change
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.promises import PLAINLY, Asked, Mode, promises
+from inventory_grpc.domain.promises import PLAINLY, Asked, Mode, Promise, promises
 from inventory_grpc.domain.refusals import (
     ExceedsReservation,
     InsufficientStock,
@@ -75,15 +75,18 @@ class ReserveStock:
             self.order_id,
             self.asked.channel,
         )
-        return [
-            (
-                stock_id,
-                StockReserved(name, customer, order, units, time, backordered, channel, fenced),
-            )
-            for stock_id, (units, backordered, fenced) in promises(
-                book, self.cart, self.asked, {}
-            ).items()
-        ]
+        # lines that are promised alike share their fact, which is then encoded once
+        facts: dict[Promise, StockReserved] = {}
+        changes: list[Change] = []
+        for stock_id, promise in promises(book, self.cart, self.asked, {}).items():
+            fact = facts.get(promise)
+            if fact is None:
+                units, backordered, fenced = promise
+                fact = facts[promise] = StockReserved(
+                    name, customer, order, units, time, backordered, channel, fenced
+                )
+            changes.append((stock_id, fact))
+        return changes
 
     def _accept_existing(self, reservation: Reservation) -> Sequence[Change]:
         """Succeed without facts if *reservation* equals the requested one, and holds all of it.
@@ -163,10 +166,8 @@ class CommitReservation(OnReservation):
             raise InsufficientStock(short, SELLABLE)
         name, order, channel = self.reservation_id, self.order_id, reservation.channel
         if channel is None:
-            return [
-                (stock_id, ReservationCommitted(name, order, quantity))
-                for stock_id, quantity in taken.items()
-            ]
+            facts = {units: ReservationCommitted(name, order, units) for units in {*taken.values()}}
+            return [(stock_id, facts[units]) for stock_id, units in taken.items()]
         fenced = {stock_id: line.fenced for stock_id, line in reservation.lines.items()}
         return [
             (

@@ -1,6 +1,8 @@
 """The commands on one stock: add, remove, move, adjust and fence its units."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
 
 from inventory_grpc.domain.book import Book
 from inventory_grpc.domain.catalogue import check_catalogue, check_not_retired
@@ -33,6 +35,12 @@ from inventory_grpc.domain.values import (
     UnknownState,
     immutable,
 )
+
+KNOWN_QUANTITIES: Final = 1_000
+"""Cached facts of plain additions, and of plain removals."""
+
+_added: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(StockAdded)
+_removed: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(StockRemoved)
 
 
 @immutable
@@ -80,7 +88,7 @@ class AddStock(_StockCommand):
         """
         units = self.quantity
         is_plain = self.expected_version is None and self.state is None
-        return (StockAdded(units), units) if is_plain and on_hand + units <= MAX_LEVEL else None
+        return (_added(units), units) if is_plain and on_hand + units <= MAX_LEVEL else None
 
     def decide(self, book: Book) -> Sequence[Change]:
         if self.state is not None and isinstance(self.state, UnknownState):
@@ -110,7 +118,7 @@ class RemoveStock(_StockCommand):
         """Return what `decide` decides if some units stay available; None if it must say."""
         units = self.quantity
         is_plain = self.expected_version is None and self.state is None and self.channel is None
-        return (StockRemoved(units), -units) if is_plain and units < available else None
+        return (_removed(units), -units) if is_plain and units < available else None
 
     def decide(self, book: Book) -> Sequence[Change]:
         self._check_source(book, "state", self.state)

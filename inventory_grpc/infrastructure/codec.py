@@ -61,6 +61,7 @@ def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions
     particulars_before: Particulars | None = None
     alerts_before: tuple[Alert, ...] = ()
     subject_before = ""
+    fact_before: Fact | None = None
     kind_before: type[Fact] | None = None
     values_before: tuple[Any, ...] = ()
     for position, command, key, version, record_time, cause, fact, after, alerts in events:
@@ -95,33 +96,40 @@ def encoded(  # noqa: C901, PLR0912, PLR0915  one step for each field; functions
                 seldom = reserved, -spare if spare < 0 else 0
                 if seldom != seldom_before:
                     levels.reserved, levels.shortfall = seldom_before = seldom
-        if type(fact) is not kind_before:
-            kind_before = type(fact)
-            # to set another member of the oneof clears the last one
-            codec = CODECS[kind_before]
-            fact_message = getattr(message, codec.field)
-            fact_message.SetInParent()
-            # as local names, since to look each up for every event takes 0.2 µs
-            values_before, values_of, has_quantity = codec.unset, codec.values, codec.has_quantity
-            may_reverse, may_follow, serialize = (
-                codec.may_reverse,
-                codec.may_follow,
-                codec.serialize,
-            )
-        values = values_of(fact)
-        if values != values_before:
-            if has_quantity and values[1:] == values_before[1:]:
-                fact_message.quantity = values[0]
-            else:
-                _set_fields(fact_message, codec.names, values, values_before)
-            values_before = values
-        reverses = fact.reverses if may_reverse else 0
-        if reverses != reverses_before:
-            message.reverses = reverses_before = reverses
-        if after is not None:
-            subject = ids.subject_name(fact.subject) if may_follow and fact.subject else ""
-            if subject != subject_before:
-                message.subject = subject_before = subject
+        # lines of a cart share their fact, and so do additions of as many units
+        if fact is not fact_before:
+            fact_before = fact
+            if type(fact) is not kind_before:
+                kind_before = type(fact)
+                # to set another member of the oneof clears the last one
+                codec = CODECS[kind_before]
+                fact_message = getattr(message, codec.field)
+                fact_message.SetInParent()
+                # as local names, since to look each up for every event takes 0.2 µs
+                values_before, values_of, has_quantity = (
+                    codec.unset,
+                    codec.values,
+                    codec.has_quantity,
+                )
+                may_reverse, may_follow, serialize = (
+                    codec.may_reverse,
+                    codec.may_follow,
+                    codec.serialize,
+                )
+            values = values_of(fact)
+            if values != values_before:
+                if has_quantity and values[1:] == values_before[1:]:
+                    fact_message.quantity = values[0]
+                else:
+                    _set_fields(fact_message, codec.names, values, values_before)
+                values_before = values
+            reverses = fact.reverses if may_reverse else 0
+            if reverses != reverses_before:
+                message.reverses = reverses_before = reverses
+            if after is not None:
+                subject = ids.subject_name(fact.subject) if may_follow and fact.subject else ""
+                if subject != subject_before:
+                    message.subject = subject_before = subject
         if alerts != alerts_before:
             message.ClearField("alerts")
             message.alerts.extend(_ALERTS[alert] for alert in alerts)

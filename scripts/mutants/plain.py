@@ -1,4 +1,4 @@
-"""Faults of the short way to record plain commands."""
+"""Faults of the short way to record plain commands, and of facts that lines share."""
 
 from typing import Final
 
@@ -38,5 +38,21 @@ PLAIN: Final = (
         "not in PLAIN or is_dry or scope",
         "not in PLAIN or scope",
         "tests/property/test_plain_commands.py",
+    ),
+    Mutant(
+        "M66",
+        "encode only the first fact of each kind in a row",
+        "infrastructure/codec.py",
+        "        if fact is not fact_before:",
+        "        if type(fact) is not kind_before:",
+        "tests/unit/test_codec.py",
+    ),
+    Mutant(
+        "M67",
+        "give all lines of a cart the fact of the first one",
+        "domain/reservation_commands.py",
+        "fact = facts.get(promise)",
+        "fact = next(iter(facts.values()), None)",
+        "tests/unit/domain/test_reserve_stories.py",
     ),
 )

@@ -14,13 +14,14 @@ def rows_of(answered: Iterable[tuple[RequestKey, Answered]]) -> list[Row]:
     """Return the rows of answers: actor, id, fingerprint, position, outcome, record time."""
     return [
         (
-            *request,
-            answer.fingerprint,
-            answer.position,
-            dump_outcome(answer.outcome) if answer.outcome else None,
-            answer.record_time,
+            actor,
+            request_id,
+            fingerprint,
+            position,
+            dump_outcome(outcome) if outcome else None,
+            record_time,
         )
-        for request, answer in answered
+        for (actor, request_id), (fingerprint, position, outcome, record_time) in answered
     ]
 
 
