@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, adopt, backup, clock, copy, health, log, serve
+from inventory_grpc.cli import access, adopt, backup, calls, clock, copy, health, log, serve
 
 app = typer.Typer(
     help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
     "Example: `inventory-grpc serve -d shop.db`, then `inventory-grpc events -d shop.db --follow`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -30,6 +29,7 @@ for command in (
     access.token,
 ):
     app.command()(command)
+calls.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  what typer passes

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from inventory_grpc.application import failpoints
+from inventory_grpc.cli.calls.options import SERVER_VARIABLE
 from inventory_grpc.cli.common import errors, show_error
 from inventory_grpc.cli.options import takes_settings
 from inventory_grpc.server.environment import load, unknown, variable
@@ -60,7 +61,8 @@ def _serve(settings: Settings, link: Link | None) -> None:
 
 def _warn_of_unknown(environ: Mapping[str, str]) -> None:
     """Warn about unknown variables with our prefix, which are mostly misspelt."""
-    known = [*(variable(setting.name) for setting in fields(Settings)), failpoints.VARIABLE]
+    ours = (failpoints.VARIABLE, SERVER_VARIABLE)
+    known = [*(variable(setting.name) for setting in fields(Settings)), *ours]
     for name, meant in unknown(environ, known).items():
         hint = f"; did you mean {meant}?" if meant else "; see `inventory-grpc serve --help`"
         _log.warning("%s is not a setting, and has no effect%s", name, hint)

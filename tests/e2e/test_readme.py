@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
+from inventory_grpc.cli.calls.options import SERVER_VARIABLE
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
 from tests.support.answers import agree
@@ -75,7 +76,11 @@ def _run(block: Block, address: str, database: Path) -> str:
     """Run *block* as it is written, but against *address* and *database*."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     code = block.code.replace(WRITTEN_ADDRESS, address).replace("LINES, SIZE = 100_000", FEWER)
-    named = {"INVENTORY_DATABASE": str(database), "INVENTORY_LISTEN": address}
+    named = {
+        "INVENTORY_DATABASE": str(database),
+        "INVENTORY_LISTEN": address,
+        SERVER_VARIABLE: address,
+    }
     ended = subprocess.run(
         [*INTERPRETERS[block.interpreter], code],
         capture_output=True,

@@ -4,14 +4,16 @@ import re
 import shlex
 from dataclasses import fields
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 import typer
 from google.protobuf.descriptor import EnumDescriptor, FileDescriptor
 from grpc import StatusCode
+from typer.core import TyperGroup
 
 from inventory_grpc.cli import app
+from inventory_grpc.cli.calls.options import SERVER_VARIABLE
 from inventory_grpc.client import InventoryClient
 from inventory_grpc.domain.values import BUILT_IN_STATES
 from inventory_grpc.presentation.errors import STATUS
@@ -73,7 +75,8 @@ def test_every_setting_is_in_the_handbook_with_its_default_and_meaning() -> None
 def test_every_variable_that_a_document_names_is_that_of_a_setting() -> None:
     named = set(re.findall(r"\bINVENTORY_[A-Z_]+", BOOK))
     assert len(named) > 2
-    assert named <= {variable(setting.name) for setting in fields(Settings)} | {"INVENTORY_"}
+    known = {variable(setting.name) for setting in fields(Settings)}
+    assert named <= known | {"INVENTORY_", SERVER_VARIABLE}
 
 
 def test_every_refusal_is_in_the_table_of_errors_with_its_code_and_reason() -> None:
@@ -226,7 +229,11 @@ def test_every_make_target_that_a_document_names_is_there(document: Path) -> Non
 def test_every_command_and_option_that_a_document_names_is_there(document: Path) -> None:
     for name, rest in re.findall(r"\binventory-grpc ([a-z]+)\b([^\n|#]*)", code_of(document)):
         assert name in COMMANDS.commands, name
-        known = {option for one in COMMANDS.commands[name].params for option in one.opts}
+        command = COMMANDS.commands[name]
+        if isinstance(command, TyperGroup) and not rest.lstrip().startswith("-"):
+            verb = rest.split()[0] if rest.strip() else ""
+            command = command.get_command(cast("Any", None), verb) or command
+        known = {option for one in command.params for option in one.opts}
         assert set(re.findall(r" (--[a-z-]+)", rest)) <= known | {"--help"}
 
 

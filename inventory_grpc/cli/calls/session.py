@@ -1,0 +1,84 @@
+"""The server that a command calls, and the ends of a call.
+
+Exit codes: 0 done, 1 trouble, 2 wrong usage, 3 refused, 4 unreachable.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import typer
+
+from inventory_grpc.cli.calls.options import Output
+from inventory_grpc.cli.calls.output import usual
+from inventory_grpc.cli.common import show, show_error
+from inventory_grpc.client import (
+    DeadlineExceeded,
+    InventoryError,
+    PermissionDenied,
+    Refused,
+    SyncInventoryClient,
+    Unauthenticated,
+    Unavailable,
+)
+
+TROUBLE: Final = 1
+REFUSED: Final = 3
+UNREACHABLE: Final = 4
+INTERRUPTED: Final = 130
+"""The exit code of shells after Ctrl-C."""
+
+
+class Session(NamedTuple):
+    server: str
+    token_file: Path | None
+    ca: Path | None
+    output: Output
+    quiet: bool
+    timeout: float
+
+    @contextmanager
+    def client(self) -> Iterator[SyncInventoryClient]:
+        """Yield a client; a failed call is told in a line, and ends the program.
+
+        The first word of a refusal is its reason.
+        """
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        try:
+            token = self.token_file.read_text("utf-8").strip() if self.token_file else None
+            with SyncInventoryClient(
+                self.server, ca=self.ca, token=token, timeout=self.timeout
+            ) as client:
+                yield client
+        except (Refused, Unauthenticated, PermissionDenied) as error:
+            show(str(error))
+            raise typer.Exit(REFUSED) from error
+        except InventoryError as error:
+            show_error(f"{self.server}: {error}")
+            is_away = isinstance(error, Unavailable | DeadlineExceeded)
+            raise typer.Exit(UNREACHABLE if is_away else TROUBLE) from error
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except (OSError, TypeError, ValueError) as error:
+            show_error(str(error))
+            raise typer.Exit(TROUBLE) from error
+
+    def note(self, text: str) -> None:
+        """Write *text* to standard error, unless it is to be quiet."""
+        if not self.quiet:
+            show(text)
+
+
+def session_of(
+    *,
+    server: str,
+    token_file: Path | None,
+    ca: Path | None,
+    output: Output | None,
+    quiet: bool,
+    timeout: float,
+) -> Session:
+    """Return the session of these options."""
+    return Session(server, token_file, ca, output or usual(), quiet, timeout)
