@@ -9,6 +9,7 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_call_log.py",
     "tests/e2e/test_calls.py",
     "tests/e2e/test_drain.py",
+    "tests/e2e/test_examples.py",
     "tests/e2e/test_health_command.py",
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
