@@ -11,7 +11,7 @@ NAMES: Final = (
         "infrastructure/postgres/place.py",
         "    if move is Move.NONE or (is_trusted and move is not Move.RESTORED):\n",
         "    if move is not Move.NOT_TOLD:\n",
-        "tests/integration/test_log_names.py",
+        "tests/integration/test_log_place.py",
     ),
     Mutant(
         "M69",

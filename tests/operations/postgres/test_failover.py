@@ -168,6 +168,19 @@ async def test_a_fresh_server_refuses_a_log_that_lacks_commits_until_it_is_adopt
         assert not differences(standby.url)
 
 
+async def test_a_restart_of_the_primary_is_no_failover() -> None:
+    with own_server() as primary:
+        settings = Settings(listen="127.0.0.1:0", database=primary.url)
+        async with serve.serving(settings) as served, calling(served.address) as caller:
+            await caller.commands.AddStock(adding(1, request_id="before"))
+            for position in (2, 4):
+                primary.kill()
+                primary.start()
+                assert await insist(caller, f"{position}") == position
+                async with serve.serving(settings) as fresh, calling(fresh.address) as other:
+                    await other.commands.AddStock(adding(1))
+
+
 async def test_a_restored_dump_is_refused_until_it_is_adopted() -> None:
     with own_server() as server, own_server() as other:
         settings = Settings(listen="127.0.0.1:0", database=server.url)
