@@ -176,8 +176,14 @@ class Span(int):
     __slots__ = ()
 
 
+NUL: Final = "\0"
+
+
 class Text(str):
-    """Free text from a caller: at most 512 bytes of UTF-8."""
+    """Free text from a caller: at most 512 bytes of UTF-8, and no U+0000.
+
+    PostgreSQL cannot store that character, and a log may move there.
+    """
 
     __slots__ = ()
 
@@ -186,6 +192,8 @@ class Text(str):
     def __new__(cls, value: str) -> Self:
         if len(value) > cls.MAX_BYTES // 4 and len(value.encode()) > cls.MAX_BYTES:
             raise Malformed(f"must be at most {cls.MAX_BYTES} bytes of UTF-8")
+        if NUL in value:
+            raise Malformed("must not contain the character U+0000")
         return super().__new__(cls, value)
 
 

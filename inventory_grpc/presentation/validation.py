@@ -15,6 +15,7 @@ from inventory_grpc.domain.store import StoreKey
 from inventory_grpc.domain.values import (
     MAX_LINES,
     MISSING,
+    NUL,
     Cart,
     Instant,
     Malformed,
@@ -134,8 +135,9 @@ class Validator:
             self.value(Name, field, value)
 
     def text(self, field: str, value: str) -> str:
-        """Return free text; short text needs no check, as a character has at most four bytes."""
-        return value if len(value) <= Text.MAX_BYTES // 4 else self.value(Text, field, value)
+        """Return free text; a character has at most four bytes, so short text is not counted."""
+        is_short = len(value) <= Text.MAX_BYTES // 4
+        return value if is_short and NUL not in value else self.value(Text, field, value)
 
     def quantity(self, field: str, value: int) -> Quantity:
         try:

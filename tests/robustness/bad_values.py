@@ -75,10 +75,13 @@ STATE: Final = Rule("returned", {**NO_IDS, 5: ["no-such-state", "Damaged"]}, {6:
 
 TEXT: Final = Rule(
     None,
-    {14: ["x" * 513, "\u00e9" * 257, "x" * NEARLY_A_MEBIBYTE]},
+    {
+        12: ["\0", "a\0b", "x" * 129 + "\0"],
+        14: ["x" * 513, "\u00e9" * 257, "x" * NEARLY_A_MEBIBYTE],
+    },
     {
         6: [""],
-        12: ["\0\r\n\x1b[31m\x7f\x85\ufeff\u2028\u202e\u200b"],
+        12: ["\r\n\x1b[31m\x7f\x85\ufeff\u2028\u202e\u200b"],
         13: ["e\u0301" * 100],
         14: ["x" * 512, "\u00e9" * 256],
         16: ["'; DROP TABLE events;--", "%_\\"],

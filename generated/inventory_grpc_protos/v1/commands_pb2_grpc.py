@@ -43,7 +43,8 @@ class InventoryCommandsStub:
     To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
-    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed; a `reason`, a
+    `reference`, a `name` and a `sku` must not contain the character U+0000, for one,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
     - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
@@ -171,7 +172,8 @@ class InventoryCommandsServicer:
     To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
-    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed; a `reason`, a
+    `reference`, a `name` and a `sku` must not contain the character U+0000, for one,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
     - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
@@ -621,7 +623,8 @@ class InventoryCommands:
     To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
-    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed; a `reason`, a
+    `reference`, a `name` and a `sku` must not contain the character U+0000, for one,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
     another request,
     - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a

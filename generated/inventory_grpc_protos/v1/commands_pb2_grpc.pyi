@@ -30,7 +30,8 @@ class InventoryCommandsStub:
     To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
-    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed; a `reason`, a
+      `reference`, a `name` and a `sku` must not contain the character U+0000, for one,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
       another request,
     - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
@@ -309,7 +310,8 @@ class InventoryCommandsServicer(metaclass=_abc_1.ABCMeta):
     To try a command without recording it, set `dry_run`.
 
     Besides the errors named at each rpc, any command fails with
-    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed,
+    - `INVALID_ARGUMENT` (`INVALID_VALUE`) when the request is malformed; a `reason`, a
+      `reference`, a `name` and a `sku` must not contain the character U+0000, for one,
     - `ALREADY_EXISTS` (`REQUEST_ID_REUSED`) when its `request_id` was used for
       another request,
     - `FAILED_PRECONDITION` (`NOT_IN_CATALOGUE`) when it would begin the history of a
