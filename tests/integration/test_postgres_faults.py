@@ -1,10 +1,7 @@
 """Failures of PostgreSQL: what each one is taken for, and unsafe servers, which are refused."""
 
 import asyncio
-import os
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -37,6 +34,7 @@ from tests.support import postgres
 from tests.support.clock import ManualClock
 from tests.support.histories import Player, player
 from tests.support.history import appending
+from tests.support.postgres_server import PostgresServer, own_folder
 from tests.support.stores import Store
 from tests.support.world import KETTLES, NOON, add
 
@@ -198,35 +196,12 @@ CUT_OFF_ALL = (
 )
 
 
-@contextmanager
-def standby() -> Iterator[Path]:
-    """Run a standby of the session's server, and yield the folder of its socket."""
-    programs = postgres.programs()
-    if programs is None:
-        pytest.skip(postgres.MISSING)
-    folder = Path(tempfile.mkdtemp(prefix="inventory-standby-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, postgres.USER, postgres.USER)
-    data = folder / "data"
-    # a standby needs as many connections as its primary
-    settings = "listen_addresses=", "max_connections=200", f"unix_socket_directories={folder}"
-    options = " ".join(f"-c {one}" for one in settings)
-    try:
-        postgres.run(
-            *(programs / "pg_basebackup", "-d", postgres.url(), "-D", data),
-            *("--checkpoint=fast", "--no-sync", "--write-recovery-conf"),
-        )
-        pg_ctl = programs / "pg_ctl"
-        postgres.run(pg_ctl, "-D", data, "-l", folder / "log", "-o", options, "-w", "start")
-        yield folder
-        postgres.run(pg_ctl, "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 async def test_of_several_hosts_the_primary_is_used_for_writes_and_reads(url: str) -> None:
     primary = str(conninfo_to_dict(url)["host"])
-    with standby() as folder:
+    with own_folder() as folder:
+        programs = postgres.programs()
+        assert programs is not None
+        PostgresServer(programs, Path(primary)).standby(folder)
         for hosts in (f"{folder},{primary}", f"{primary},{folder}"):
             named = url.replace(f"host={primary}", f"host={hosts}")
             async with open_store(Settings(database=named), NOON) as opened:

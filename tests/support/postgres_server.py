@@ -22,7 +22,7 @@ SECONDS: Final = 30.0
 
 _SETTINGS: Final = (
     "listen_addresses=",
-    "max_connections=100",
+    "max_connections=200",  # a standby needs as many as its primary, which may be the session's
     "shared_buffers=32MB",
     "wal_receiver_status_interval=100ms",
 )
