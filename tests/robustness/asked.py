@@ -43,7 +43,7 @@ class Asked:
         except asyncio.CancelledError:
             self.codes["left"] += 1
 
-    async def check(self, path: Path) -> set[str]:
+    async def check(self, path: str | Path) -> set[str]:
         """Check that each command is whole or absent, and that a retry says which."""
         # whoever has left may still be in the batch that is being recorded: be in the next one
         await self.caller.commands.AddStock(adding(1))

@@ -61,16 +61,16 @@ async def bystander(lone_server: ServerProcess) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-async def inside(path: Path) -> AsyncIterator[Inside]:
+async def inside(database: str | Path) -> AsyncIterator[Inside]:
     """Serve in this process, so that it can be looked into."""
-    async with serving_openly(path) as inside:
+    async with serving_openly(database) as inside:
         yield inside
 
 
 @pytest.fixture
-async def caller(path: Path) -> AsyncIterator[Caller]:
+async def caller(database: str | Path) -> AsyncIterator[Caller]:
     """Have a shop with many kettles, of which r1 holds two for Ana."""
-    settings = Settings(listen="127.0.0.1:0", database=path)
+    settings = Settings(listen="127.0.0.1:0", database=database)
     async with serve.serving(settings) as served, calling(served.address) as caller:
         await caller.commands.AddStock(adding(1_000, request_id="delivery"))
         await caller.commands.ReserveStock(reserving(line(2), name="r1", never_expires=True))

@@ -14,7 +14,7 @@ from tests.support.opened import rows, stored
 
 INSIDES: Final = re.compile(
     r"Traceback|File \"|line \d+|\b\w+(Error|Exception)\b|<class|object at|0x[0-9a-f]{4}"
-    r"|\b(SELECT|INSERT|UPDATE|DELETE|sqlite|apsw|asyncio|inventory_grpc)\b|_pb2|\.py\b"
+    r"|\b(SELECT|INSERT|UPDATE|DELETE|sqlite|apsw|psycopg|asyncio|inventory_grpc)\b|_pb2|\.py\b"
     r"|/(usr|home|srv|tmp|root|opt)/|secret|password"
 )
 """Texts that no caller may see."""
@@ -82,7 +82,7 @@ def paths(answer: Answer) -> list[str]:
     return named
 
 
-def written(path: Path) -> list[object]:
+def written(path: str | Path) -> list[object]:
     """Return all there is in the file that a command could have changed."""
     counts = [rows(path, f"SELECT * FROM {table} ORDER BY 1, 2") for table in TRUTH]  # noqa: S608  our own tables
     return [stored(path), *counts]

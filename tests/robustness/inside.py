@@ -46,7 +46,7 @@ class Inside:
 
 
 @asynccontextmanager
-async def serving_openly(path: Path, *, fail_points: str = "") -> AsyncIterator[Inside]:
+async def serving_openly(path: str | Path, *, fail_points: str = "") -> AsyncIterator[Inside]:
     """Serve from *path* with these fail points armed, in this process."""
     failpoints.arm(fail_points)
     try:

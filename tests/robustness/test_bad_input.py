@@ -19,6 +19,7 @@ from tests.robustness.kinds import ELSEWHERE, KINDS
 from tests.robustness.rpcs import BULK, OURS, Rpc
 from tests.support.caller import Caller, adding, refused
 from tests.support.effort import campaign
+from tests.support.engines import on_each_engine
 
 TOGETHER: Final = 32
 BUSINESS: Final = {
@@ -79,6 +80,7 @@ async def test_every_bad_value_of_every_field_is_named_by_its_path_and_nothing_i
                 check_form(answer.refused)
 
 
+@on_each_engine
 @every_rpc
 async def test_what_looks_bad_and_is_not_is_understood(caller: Caller, rpc: Rpc) -> None:
     for case, answer in await _asked(caller, rpc, fine(rpc.input.DESCRIPTOR)):
@@ -114,6 +116,7 @@ def test_no_number_that_means_something_is_cut_to_32_bits_on_the_way() -> None:
     assert cut == {"page_size", "max_batch", "nanos"}
 
 
+@on_each_engine
 async def test_a_number_cut_to_32_bits_is_still_a_size_in_bounds(caller: Caller) -> None:
     huge = (2**40 + 5).to_bytes(6, "little")
     number = (
@@ -126,6 +129,7 @@ async def test_a_number_cut_to_32_bits_is_still_a_size_in_bounds(caller: Caller)
     assert len(events_pb2.ListEventsResponse.FromString(answer.message).events) == 2
 
 
+@on_each_engine
 async def test_a_sum_that_would_not_fit_is_refused_as_a_level_and_not_as_a_number(
     caller: Caller,
 ) -> None:
@@ -138,6 +142,7 @@ async def test_a_sum_that_would_not_fit_is_refused_as_a_level_and_not_as_a_numbe
     assert (await refused(caller.commands.AdjustStock(beyond))).reason == "LEVEL_TOO_HIGH"
 
 
+@on_each_engine
 async def test_a_request_is_what_it_says_and_not_how_it_was_written(caller: Caller) -> None:
     request = adding(5, request_id="r", reference="note 7")
     first = await caller.commands.AddStock(request)
@@ -153,6 +158,7 @@ async def test_a_request_is_what_it_says_and_not_how_it_was_written(caller: Call
         assert (again.position, again.replayed) == (first.position, True)
 
 
+@on_each_engine
 async def test_a_request_id_belongs_to_one_method(caller: Caller) -> None:
     request = commands_pb2.RemoveStockRequest(
         product_id="kettle", store_id="lisbon", quantity=1_000, request_id="delivery"

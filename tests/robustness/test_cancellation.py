@@ -22,6 +22,7 @@ from tests.support.caller import (
     calling,
 )
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.log_lines import captured_lines
 from tests.support.opened import checked, events, requests_of
 from tests.support.server_process import ENVIRONMENT, ROOT, server_process
@@ -38,7 +39,8 @@ async def _leave_after(task: "asyncio.Task[None]", seconds: float) -> None:
     await asyncio.wait([task])
 
 
-async def test_cancelled_calls_leave_nothing_behind(inside: Inside, path: Path) -> None:
+@on_each_engine
+async def test_cancelled_calls_leave_nothing_behind(inside: Inside, database: str | Path) -> None:
     count, chance = runs(least=300, ci=2_000, deep=10_000), random.Random(SEED)
     async with calling(inside.address) as caller, calling(inside.address) as follower:
         await stock_up(caller)
@@ -59,7 +61,7 @@ async def test_cancelled_calls_leave_nothing_behind(inside: Inside, path: Path) 
                 await asyncio.gather(*leaving)
             await inside.at_rest()
             noted.update(asked.codes)
-        found = await asked.check(path)
+        found = await asked.check(database)
         assert len(found) < len(asked.answers), "all were in time: nothing was tried"
         assert asked.codes["left"] > count // 10
         # every place is free again: as many streams as there may be at a time
@@ -93,9 +95,10 @@ async def test_a_stream_that_is_cancelled_ends_as_cancelled(inside: Inside) -> N
     assert {entry["code"] for entry in logs} == {"CANCELLED"}
 
 
+@on_each_engine
 @pytest.mark.parametrize("how", ["reset", "half closed", "half closed by the server"])
 async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_all(
-    inside: Inside, path: Path, how: str
+    inside: Inside, database: str | Path, how: str
 ) -> None:
     rounds, chance = runs(least=3, ci=12, deep=400), random.Random(SEED)
     async with (
@@ -121,7 +124,7 @@ async def test_calls_whose_connection_breaks_in_the_middle_are_whole_or_not_at_a
             noted.update(asked.codes)
         await inside.at_rest()
         asked.caller = near
-        await asked.check(path)
+        await asked.check(database)
     assert asked.codes["UNAVAILABLE"] > rounds
 
 
@@ -137,8 +140,9 @@ async def _carried(network: Proxy, calls: "list[asyncio.Task[None]]", most: floa
     return network.carried - begun
 
 
+@on_each_engine
 async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
-    inside: Inside, path: Path
+    inside: Inside, database: str | Path
 ) -> None:
     async with calling(inside.address) as caller:
         await stock_up(caller)
@@ -153,9 +157,9 @@ async def test_of_a_caller_that_is_killed_nothing_is_left_but_whole_commands(
                 await busy.wait()
             await inside.at_rest()
         await caller.commands.AddStock(adding(1))
-    found = requests_of(events(path))
+    found = requests_of(events(database))
     assert set(found.values()) == {len(PRODUCTS)}
-    checked(path)
+    checked(database)
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux tells of memory so")

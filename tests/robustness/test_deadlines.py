@@ -13,8 +13,11 @@ from tests.robustness.asked import Asked, stock_up
 from tests.robustness.inside import Inside, serving_openly
 from tests.support.caller import calling
 from tests.support.effort import campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events, requests_of
 from tests.support.waiting import eventually
+
+pytestmark = on_each_engine
 
 
 class Admitted:
@@ -48,7 +51,7 @@ def admitted(monkeypatch: pytest.MonkeyPatch) -> Admitted:
 
 
 async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_answer_exact(
-    inside: Inside, path: Path, admitted: Admitted
+    inside: Inside, database: str | Path, admitted: Admitted
 ) -> None:
     each = runs(least=10, ci=60, deep=2_500)
     async with calling(inside.address) as caller:
@@ -67,7 +70,7 @@ async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_an
                     *(asked.reserve(f"{name}-{number}", limit) for name, limit in deadlines.items())
                 )
             await inside.at_rest()
-            found = await asked.check(path)
+            found = await asked.check(database)
             noted.update(asked.codes)
     assert not admitted.late, "begun after its deadline"
     assert not {name for name in found if name.startswith("over-")}
@@ -76,11 +79,11 @@ async def test_whatever_the_deadline_a_command_is_whole_or_not_at_all_and_its_an
 
 
 async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
-    path: Path, admitted: Admitted
+    database: str | Path, admitted: Admitted
 ) -> None:
     rounds = runs(least=2, ci=8, deep=200)
     async with (
-        serving_openly(path, fail_points="batch_open=sleep:0.1") as inside,
+        serving_openly(database, fail_points="batch_open=sleep:0.1") as inside,
         calling(inside.address) as caller,
     ):
         await stock_up(caller)
@@ -101,9 +104,9 @@ async def test_a_command_whose_deadline_passes_while_it_waits_is_never_executed(
                 time.sleep(0.1)  # noqa: ASYNC251  that is what is tried
                 await asyncio.gather(first, *rest)
             await inside.at_rest()
-            found = requests_of(events(path))
+            found = requests_of(events(database))
             noted.update(asked.codes)
     assert not admitted.late, "begun after its deadline"
     assert {f"{number}-first" for number in range(rounds)} <= found.keys()
     assert asked.codes["DEADLINE_EXCEEDED"] >= rounds * 9
-    checked(path)
+    checked(database)

@@ -18,6 +18,7 @@ from tests.robustness.rpcs import BESIDE, BULK, OURS, Rpc
 from tests.robustness.wild import Wild
 from tests.support.caller import Caller, Refused, adding, calling, refusal, refusal_among
 from tests.support.effort import SEED, campaign, runs
+from tests.support.engines import on_each_engine
 from tests.support.opened import checked, events
 from tests.support.server_process import command_line, server_process
 
@@ -36,8 +37,8 @@ _ASKING: Final = {
 _COMMANDING: Final = _ASKING | {StatusCode.ALREADY_EXISTS, StatusCode.ABORTED}
 
 _INSIDE: Final = re.compile(
-    r"Traceback|\.py\b|/home|/usr|site-packages|sqlite|apsw|SELECT |INSERT |<class|object at 0x"
-    r"|Error\b|Exception",
+    r"Traceback|\.py\b|/home|/usr|site-packages|sqlite|apsw|psycopg|postgres"
+    r"|SELECT |INSERT |<class|object at 0x|Error\b|Exception",
     re.IGNORECASE,
 )
 """Texts that no answer may contain."""
@@ -93,12 +94,13 @@ class Seen:
             assert size < 4_096, what
 
 
+@on_each_engine
 async def test_random_requests_get_a_precise_answer_and_harm_nothing(
-    path: Path, tmp_path: Path
+    database: str | Path, tmp_path: Path
 ) -> None:
     count, seen = runs(least=600, ci=2_000, deep=100_000), Seen()
     async with (
-        server_process(path, tmp_path / "log") as server,
+        server_process(database, tmp_path / "log") as server,
         calling(await server.address()) as caller,
     ):
         for store in ("lisbon", "porto"):
@@ -121,13 +123,13 @@ async def test_random_requests_get_a_precise_answer_and_harm_nothing(
         server.terminate()
         assert await server.ended() == 0
     assert not [line for line in server.log() if line["level"] == "error"]
-    _check(path, seen)
+    _check(database, seen)
 
 
-def _check(path: Path, seen: Seen) -> None:
+def _check(database: str | Path, seen: Seen) -> None:
     """See that nothing is in the log but what was said to be."""
-    checked(path)
-    log = events(path)[:-1]
+    checked(database)
+    log = events(database)[:-1]
     asked = [event for event in log if event.WhichOneof("fact") != "reservation_expired"]
     ends = {
         event.position
@@ -135,5 +137,5 @@ def _check(path: Path, seen: Seen) -> None:
         if following is None or following.command_position != event.command_position
     }
     assert ends <= seen.positions, "something was written that nobody was told of"
-    verified = command_line("verify", "--database", str(path))
+    verified = command_line("verify", "--database", str(database))
     assert (verified.returncode, verified.stdout) == (0, "")

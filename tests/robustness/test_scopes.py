@@ -30,6 +30,7 @@ from tests.support.caller import (
     refused,
     reserving,
 )
+from tests.support.engines import on_each_engine
 from tests.support.keyring import Keyring, Metadata, bearing
 from tests.support.samples import COMMANDS, SAMPLES
 
@@ -80,11 +81,11 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(path: Path, tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(database: str | Path, tmp_path: Path) -> AsyncIterator[Shop]:
     keyring = Keyring(tmp_path / "callers.toml")
     ana = bearing(keyring.add("ana", "admin"))
     till = bearing(keyring.add("till", "operator", stores=["lisbon", "faro"]))
-    settings = Settings(listen="127.0.0.1:0", database=path, callers=keyring.path)
+    settings = Settings(listen="127.0.0.1:0", database=database, callers=keyring.path)
     async with serve.serving(settings) as served, calling(served.address) as caller:
         for store in ("lisbon", "porto"):
             await caller.commands.AddStock(adding(9, store=store), metadata=ana)
@@ -115,6 +116,7 @@ async def test_a_store_outside_the_scope_of_the_caller_is_denied(shop: Shop, rpc
     assert log.head_position == 6
 
 
+@on_each_engine
 @pytest.mark.parametrize("rpc", [rpc.name for rpc in BULK])
 async def test_among_many_commands_those_on_stores_of_others_are_denied(
     shop: Shop, rpc: str
@@ -141,6 +143,7 @@ async def test_among_many_commands_those_on_stores_of_others_are_denied(
     assert log.head_position == 7
 
 
+@on_each_engine
 @pytest.mark.parametrize("rpc", ON_A_RESERVATION)
 async def test_a_reservation_with_a_line_elsewhere_is_not_there(shop: Shop, rpc: str) -> None:
     told = []
@@ -152,6 +155,7 @@ async def test_a_reservation_with_a_line_elsewhere_is_not_there(shop: Shop, rpc:
     await shop.ask(rpc, ON_A_RESERVATION[rpc](reservation_id="lisbon-cart"), shop.till)
 
 
+@on_each_engine
 @pytest.mark.parametrize("rpc", sorted(COMMANDS.keys() & ON_A_RESERVATION.keys()))
 async def test_a_request_id_of_ones_own_does_not_tell_whether_it_is_there(
     shop: Shop, rpc: str
@@ -166,6 +170,7 @@ async def test_a_request_id_of_ones_own_does_not_tell_whether_it_is_there(
     assert told[0][:2] == (StatusCode.NOT_FOUND, "RESERVATION_NOT_FOUND")
 
 
+@on_each_engine
 async def test_in_an_atomic_batch_what_is_of_others_is_refused_by_its_place(shop: Shop) -> None:
     release = commands.ReleaseReservationRequest(reservation_id="wide-cart")
     told = []
@@ -190,12 +195,14 @@ def together(*requests: Message, **fields: Any) -> commands.ExecuteBatchRequest:
     return request
 
 
+@on_each_engine
 async def test_holds_of_a_reservation_elsewhere_are_not_ones_own(shop: Shop) -> None:
     asked = queries.CheckAvailabilityRequest(lines=[line(9)], reservation_id="wide-cart")
     seen = await refused(shop.ask("CheckAvailability", asked, shop.till))
     assert seen.reason == "RESERVATION_NOT_FOUND"
 
 
+@on_each_engine
 async def test_lists_and_sums_leave_the_others_out(shop: Shop) -> None:
     stocks = await shop.ask("ListStock", queries.ListStockRequest(), shop.till)
     assert [stock.store_id for stock in stocks.stocks] == ["lisbon"]
@@ -210,6 +217,7 @@ async def test_lists_and_sums_leave_the_others_out(shop: Shop) -> None:
     assert len(everything.reservations) == 3
 
 
+@on_each_engine
 async def test_promises_at_risk_are_those_in_ones_own_stores(shop: Shop) -> None:
     for store in ("lisbon", "porto"):
         lost = commands.AdjustStockRequest(
@@ -226,6 +234,7 @@ async def test_promises_at_risk_are_those_in_ones_own_stores(shop: Shop) -> None
     assert seen == {"till": own, "ana": [*own, ("wide-cart", "porto"), ("porto-cart", "porto")]}
 
 
+@on_each_engine
 async def test_events_of_the_others_are_not_sent(shop: Shop) -> None:
     listed = await shop.ask("ListEvents", events.ListEventsRequest(), shop.till)
     follow = shop.ask("Subscribe", events.SubscribeRequest(stop_at_head=True), shop.till)
@@ -237,11 +246,13 @@ async def test_events_of_the_others_are_not_sent(shop: Shop) -> None:
     assert [event for event in full.events if event.store_id == "lisbon"] == followed
 
 
+@on_each_engine
 async def test_a_taken_name_is_taken_wherever(shop: Shop) -> None:
     seen = await refused(shop.ask("ReserveStock", reserving(line(1), name="porto-cart"), shop.till))
     assert seen.reason == "RESERVATION_EXISTS"
 
 
+@on_each_engine
 async def test_an_event_of_another_store_cannot_be_told_from_one_that_is_not_there(
     shop: Shop,
 ) -> None:
@@ -260,6 +271,7 @@ async def test_an_event_of_another_store_cannot_be_told_from_one_that_is_not_the
     assert (await shop.ask("ReverseEvent", own, shop.till)).stock.store_id == "lisbon"
 
 
+@on_each_engine
 async def test_a_part_of_an_atomic_batch_may_use_what_a_part_before_it_made(shop: Shop) -> None:
     asked = batch(
         reserving(line(1), name="new-cart"),
@@ -274,6 +286,7 @@ async def test_a_part_of_an_atomic_batch_may_use_what_a_part_before_it_made(shop
     assert [result.replayed for result in again.results] == [True] * 4
 
 
+@on_each_engine
 @pytest.mark.parametrize(
     ("part", "reason"),
     [
@@ -301,6 +314,7 @@ async def test_a_part_of_an_atomic_batch_finds_nothing_elsewhere(
     assert log.head_position == 6
 
 
+@on_each_engine
 async def test_what_was_not_allowed_is_not_allowed_a_second_time(shop: Shop) -> None:
     asked = commands.CommitReservationRequest(reservation_id="wide-cart", request_id="pay-1")
     for _ in range(2):
@@ -336,6 +350,7 @@ async def test_the_catalogue_is_read_by_all_and_put_by_callers_with_all_stores(s
         assert found.product == put.product
 
 
+@on_each_engine
 async def test_events_of_products_are_sent_to_all(shop: Shop) -> None:
     await shop.ask("PutProduct", commands.PutProductRequest(product_id="kettle"), shop.ana)
     listed = await shop.ask("ListEvents", events.ListEventsRequest(), shop.till)
@@ -348,6 +363,7 @@ async def test_events_of_products_are_sent_to_all(shop: Shop) -> None:
     assert [event.position for event in listed.events] == [1, 3, 5]
 
 
+@on_each_engine
 async def test_stores_are_those_of_the_caller(shop: Shop) -> None:
     put = commands.PutStoreRequest(kind=STORE_KIND_STORE)
     for store, caller in (("lisbon", shop.till), ("porto", shop.ana)):
@@ -370,6 +386,7 @@ async def test_stores_are_those_of_the_caller(shop: Shop) -> None:
             assert [event.position for event in (await asked).events] == positions
 
 
+@on_each_engine
 async def test_policies_are_those_that_name_no_other_store(shop: Shop) -> None:
     def setting(product: str = "", store: str = "") -> commands.SetPolicyRequest:
         policy = Policy(low_stock_at=1)

@@ -121,7 +121,7 @@ def rows(path: Path | str, query: str, *bindings: object) -> list[tuple[Any, ...
         return connection.execute(query, bindings).fetchall()
 
 
-def table_of(path: Path, name: str) -> list[tuple[Any, ...]]:
+def table_of(path: Path | str, name: str) -> list[tuple[Any, ...]]:
     """Return all rows of a table, in order."""
     return rows(path, f"SELECT * FROM {name} ORDER BY 1, 2")  # noqa: S608  our own tables
 
