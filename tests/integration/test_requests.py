@@ -1,26 +1,19 @@
 """A request is done once, also across a restart, for as long as it is remembered."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inventory_grpc.application.failures import RequestIdReused
-from inventory_grpc.application.ledger import upkeep
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.refusals import InsufficientStock
-from inventory_grpc.domain.values import Instant
-from inventory_grpc.infrastructure import clocks
-from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 from tests.support.engines import on_each_engine
-from tests.support.opened import Opened, checked, events, opened, requests_of, rows
-from tests.support.waiting import eventually
+from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.world import (
     DAY,
     KETTLES,
-    MINUTE,
     R2,
     TOASTERS,
     add,
@@ -99,57 +92,3 @@ async def test_two_at_once_get_one_answer(database: str | Path) -> None:
         assert [answer.replayed for answer in answers] == [False] + [True] * 49
         assert {answer.position for answer in answers} == {1}
     assert requests_of(events(database)) == {"once": 1}
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have requests be looked for all the time; return how many were forgotten at each look."""
-    monkeypatch.setattr(upkeep, "FORGET_EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(upkeep, "FORGOTTEN_AT_ONCE", 100)
-    steps: list[int] = []
-    forget = SqliteTransaction.forget
-
-    def counting(self: SqliteTransaction, before: Instant, limit: int) -> int:
-        steps.append(forget(self, before, limit))
-        return steps[-1]
-
-    monkeypatch.setattr(SqliteTransaction, "forget", counting)
-    return steps
-
-
-@pytest.fixture
-def go_on(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Have so many microseconds pass at once."""
-    passed, monotonic = [0], clocks.monotonic
-    monkeypatch.setattr(clocks, "monotonic", lambda: monotonic() + sum(passed))
-    return passed.append
-
-
-async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
-    database: str | Path, steps: list[int], go_on: Callable[[int], None]
-) -> None:
-    async with opened(database) as shop:
-        await shop.record(add(1_000))
-        await asyncio.gather(*(shop.record(remove(1), f"old-{n}") for n in range(350)))
-        assert (await shop.record(remove(1), "old-0")).replayed
-        go_on(WEEK)
-        await asyncio.gather(*(shop.record(add(1), f"new-{n}") for n in range(20)))
-        old = "SELECT request_id FROM requests WHERE request_id LIKE 'old%'"
-        await eventually(lambda: not rows(database, old))
-        assert (await shop.record(add(1), "new-0")).replayed
-        assert not (await shop.record(remove(1), "old-0")).replayed, "it is judged afresh"
-    assert max(steps) == 100
-    assert sum(steps) == 350
-    checked(database)
-
-
-async def test_nothing_is_forgotten_before_its_time(
-    database: str | Path, steps: list[int], go_on: Callable[[int], None]
-) -> None:
-    async with opened(database) as shop:
-        await _all(shop)
-        go_on(WEEK - 60 * MINUTE)
-        looks = len(steps)
-        await eventually(lambda: len(steps) >= looks + 3)
-        assert all(answer.replayed for answer in (await _all(shop)).values())
-    assert len(rows(database, "SELECT 1 FROM requests")) == len(COMMANDS)

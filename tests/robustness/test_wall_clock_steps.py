@@ -1,7 +1,6 @@
 """Under steps of the wall clock, real servers expire no reservation early and all in time."""
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,17 +13,12 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.events_pb2 import Event, EventFilter, SubscribeRequest
 from inventory_grpc_protos.v1.queries_pb2 import GetReservationRequest
 from inventory_grpc_protos.v1.stock_pb2 import RESERVATION_STATE_ACTIVE
+from tests.support import faked_time
 from tests.support.caller import Caller, adding, calling, line, reserving
 from tests.support.effort import campaign, runs
 from tests.support.opened import checked, events
 from tests.support.server_process import server_process
 from tests.support.waiting import eventually
-
-LIBRARIES: Final = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-)
-LIBRARY: Final = next((path for path in LIBRARIES if os.path.exists(path)), None)  # noqa: PTH110
 
 STEPS: Final = ("-1h", "+1d", "+0", "-3d", "2026-11-24 12:00:00")
 """An hour back, a day ahead, right, three days back, standing still."""
@@ -33,26 +27,17 @@ HOLD_SECONDS: Final = 2
 LATE_SECONDS: Final = 10.0
 """A second as promised, and what a machine with other work may add; steps are of hours."""
 
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libfaketime is not installed")
-
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Path:
     """Return the file that says what the wall clock is ahead."""
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    return clock
+    return tmp_path / "clock"
 
 
 @pytest.fixture
 def faked(clock: Path) -> Mapping[str, str]:
     """Return the environment of a server whose wall clock is set by the file."""
-    return {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    return faked_time.environment(clock)
 
 
 def _set(clock: Path, ahead: str) -> None:

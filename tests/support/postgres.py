@@ -162,12 +162,15 @@ def _can_run(program: Path) -> bool:
     return found.returncode == 0
 
 
-def run(program: Path, *arguments: str | Path) -> None:
-    """Run a program of PostgreSQL to its end."""
+def run(
+    program: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a program of PostgreSQL to its end, with more in its environment."""
     subprocess.run(
         [*_as_user(), program, *arguments],
         check=True,
         cwd="/",
+        env={**os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,
         stdin=subprocess.DEVNULL,
     )

@@ -5,9 +5,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from tests.support import postgres
+from tests.support import faked_time, postgres
 
 SECONDS: Final = 30.0
 """The time that a test waits for a server."""
@@ -35,6 +35,8 @@ class PostgresServer:
     programs: Path
     folder: Path
     """It has the data, the socket and the log."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More variables of the server."""
 
     @property
     def data(self) -> Path:
@@ -58,6 +60,7 @@ class PostgresServer:
                     *(self.programs / "pg_ctl", "-D", self.data, "-l", self.folder / "log"),
                     *("-o", " ".join(f"-c {one}" for one in options)),
                     *("-w", "-t", f"{SECONDS:.0f}", "start"),
+                    environment=self.environment,
                 )
             except subprocess.CalledProcessError:
                 assert monotonic() < end, (self.folder / "log").read_text("utf-8")
@@ -145,12 +148,16 @@ def own_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def own_server() -> Iterator[PostgresServer]:
-    """Run a server with an empty database."""
+def own_server(clock: str = "") -> Iterator[PostgresServer]:
+    """Run a server with an empty database; its wall clock is that of a file in its folder, if any.
+
+    The server has the time that the file says, see `faked_time`.
+    """
     with own_folder() as folder:
         programs = postgres.programs()
         assert programs is not None
-        server = PostgresServer(programs, folder)
+        environment = faked_time.environment(folder / clock) if clock else {}
+        server = PostgresServer(programs, folder, environment)
         server.initialize()
         server.start()
         yield server
