@@ -27,7 +27,7 @@ GET_STOCK: Final = next(rpc for rpc in OURS if rpc.name == "GetStock")
 FORGERY: Final = (
     '\n{"event": "forged"}\r\n2026-11-24T12:00:00Z [info     ] forged \x1b]0;x\x07\x1b[2J'
 )
-UNPRINTABLE: Final = "\0\x7f\x85\ufeff\u2028\u202e\u200b"
+UNPRINTABLE: Final = "\1\x7f\x85\ufeff\u2028\u202e\u200b"
 EVIL: Final = FORGERY + UNPRINTABLE
 
 CANARY: Final = "to be told to nobody"
