@@ -4,18 +4,19 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.core import TyperGroup
 from typer.testing import CliRunner, Result
 
 from inventory_grpc.application.access import Role
@@ -56,12 +57,23 @@ def test_every_setting_is_an_option_of_serve_in_the_part_of_its_group() -> None:
     assert "](#" not in said
 
 
-@pytest.mark.parametrize("name", sorted(typer.main.get_command(app).commands))  # type: ignore[attr-defined]
-def test_the_help_of_each_command_has_an_example_that_is_valid(name: str) -> None:
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
-    example = re.search(rf"Example: `inventory-grpc {name} ([^`>]*)[`>]", command.help)
+def _commands() -> Iterator[tuple[str, Any]]:
+    """Yield each command and its words, such as `stock add`."""
+    commands: Mapping[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        if isinstance(command, TyperGroup):
+            context = command.make_context(name, [], resilient_parsing=True)
+            for verb in command.list_commands(context):
+                yield f"{name} {verb}", command.get_command(context, verb)
+        else:
+            yield name, command
+
+
+@pytest.mark.parametrize(("words", "command"), [*_commands()], ids=str)
+def test_the_help_of_each_command_has_an_example_that_is_valid(words: str, command: Any) -> None:  # noqa: ANN401  typer's own
+    example = re.search(rf"Example: `inventory-grpc {words} ?([^`>]*)[`>]", command.help)
     assert example is not None
-    command.make_context(name, shlex.split(example[1]))  # raises an error of usage
+    command.make_context(words, shlex.split(example[1]))  # raises an error of usage
 
 
 def test_an_option_comes_before_its_variable_and_that_before_the_default(
