@@ -90,6 +90,11 @@ class Settings:
         "the file that holds everything, or the URL of a PostgreSQL database",
         Group.STORAGE,
     )
+    database_replicas: str | None = _setting(
+        None,
+        "the URL of standbys of that database, from which lists and history are read",
+        Group.STORAGE,
+    )
     create: bool = _setting(
         default=True,
         doc="make a new database where there is none; `0`: refuse to start there",
@@ -228,11 +233,22 @@ class Settings:
 
     def _check_database(self) -> None:
         """Refuse a URL with a secret, which process lists and log lines would show."""
-        if isinstance(self.database, str) and _PASSWORD.search(self.database):
+        replicas = self.database_replicas
+        for name, url in (("database", self.database), ("database_replicas", replicas)):
+            if isinstance(url, str) and _PASSWORD.search(url):
+                raise BadSetting(
+                    f"{name}: must not have a password; put that into the file ~/.pgpass, or into "
+                    "one that PGPASSFILE names"
+                )
+        if replicas is None:
+            return
+        if not is_postgres(replicas):
             raise BadSetting(
-                "database: must not have a password; put that into the file ~/.pgpass, or into one "
-                "that PGPASSFILE names"
+                f"database_replicas: {shown(replicas)} is not the URL of standbys in PostgreSQL, "
+                "such as postgresql://replica.example.com/inventory"
             )
+        if not isinstance(self.database, str):
+            raise BadSetting("database_replicas: only a database in PostgreSQL has replicas")
 
     def _check_openness(self, setting: str, harm: str) -> None:
         """Refuse an open address that the operator has not explicitly allowed."""

@@ -276,7 +276,11 @@ class Snapshot(Protocol):
     async def get(self, key: Key) -> Reading[Any]:
         """Return the state of a stream or a subject; None if it has no history."""
 
-    async def read(self, query: Query[T]) -> Reading[T]: ...
+    async def read(self, query: Query[T], at_least: int = 0) -> Reading[T]:
+        """Answer *query*, as of the position *at_least* or a later one, if the log has that.
+
+        Storage with replicas may answer lists from one that is behind the log.
+        """
 
 
 class Views(Protocol):

@@ -23,4 +23,12 @@ READS: Final = (
         "                if not answer.done():\n                    answer.set_result",
         "tests/integration/test_point_reads.py",
     ),
+    Mutant(
+        "M76",
+        "answer from a replica that is behind the position that the caller names",
+        "infrastructure/postgres/replicas.py",
+        "    if head < at_least:\n",
+        "    if False:\n",
+        "tests/integration/test_replicas.py",
+    ),
 )

@@ -13,7 +13,8 @@ from inventory_grpc.domain.values import Instant
 class Queries:
     """The read side: it returns snapshots.
 
-    No answer is older than an earlier one, so callers see monotonic reads. Right after a commit,
+    No answer is older than an earlier one, so callers see monotonic reads; only lists may be, if
+    they are read from replicas. Right after a commit,
     storage is ahead of any cache, so after an answer from storage an older cache entry is not used.
     """
 
@@ -84,10 +85,10 @@ class Latest:
         return self._checked(await self._queries.newest.get(key))
 
     async def read(self, query: Query[T]) -> Reading[T]:
-        return self._checked(await self._queries.newest.read(query))
+        return self._checked(await self._queries.newest.read(query, self._min_position))
 
     def _checked(self, reading: Reading[T]) -> Reading[T]:
-        """Check *reading*, which comes from storage and is as new as the log."""
+        """Check *reading*, which comes from storage: it is as new as asked for, or as the log."""
         queries, as_of = self._queries, reading.as_of
         if self._min_position > as_of:
             raise PositionAhead(self._min_position, as_of)

@@ -9,6 +9,7 @@ from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.event_search import search, where_matching
 from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.replicas import Scans
 from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.statement import Statement, composed
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -27,8 +28,9 @@ _END_OF_COMMAND: Final = Statement(
 
 
 class PostgresEventLog:
-    def __init__(self, readers: Readers, seen: SeenLog) -> None:
+    def __init__(self, readers: Readers, seen: SeenLog, scans: Scans | None = None) -> None:
         self._readers = readers
+        self._scans = scans or Scans(readers)
         self._seen = seen
 
     @property
@@ -55,13 +57,14 @@ class PostgresEventLog:
             end = max(after, _end_of_command(wire, upto))
             return _page(wire, after, end, matching, max_events=max_events, max_bytes=max_bytes)
 
-        return await self._readers.scan(read)
+        return await self._scans.scan(read, at_least=upto)
 
     async def search(
         self, matching: EventFilter, after: int, before: int, limit: int, *, newest_first: bool
     ) -> Found:
-        return await self._readers.scan(
-            lambda wire: search(wire, matching, after, before, limit, newest_first=newest_first)
+        return await self._scans.scan(
+            lambda wire: search(wire, matching, after, before, limit, newest_first=newest_first),
+            at_least=before - 1,
         )
 
 

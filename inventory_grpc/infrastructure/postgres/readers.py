@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import psycopg
 
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.loop_wire import LoopWire
-from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.statement import Bound
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
@@ -24,10 +23,17 @@ THREADS: Final = 4
 """The number of reads at the same time, each with a connection; the others queue."""
 
 
+class Check(Protocol):
+    """The check of each new connection."""
+
+    def check(self, wire: Wire) -> None:
+        """Raise a `StorageError` unless the connection leads to the log."""
+
+
 class Readers:
     """Short reads: single states on the event loop's own connection, all others on threads."""
 
-    def __init__(self, server: Server, seen: SeenLog) -> None:
+    def __init__(self, server: Server, seen: Check) -> None:
         self._server = server
         self._seen = seen
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres-reader")

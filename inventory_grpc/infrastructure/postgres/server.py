@@ -48,6 +48,7 @@ class Server:
     The tables are in the first schema of its `search_path`, which `options` of the URL can set.
     """
     durability: Durability = Durability.FULL
+    is_replica: bool = False
 
     def writer(self) -> Wire:
         commit = "off" if self.durability is Durability.RELAXED else "on"
@@ -74,7 +75,7 @@ class Server:
             options=" ".join(options),
             **_default_sslmode(named),
             # of several hosts: another one would refuse all writes, and be behind with its answers
-            target_session_attrs="primary",
+            target_session_attrs="standby" if self.is_replica else "primary",
             client_encoding="UTF8",
             connect_timeout=CONNECT_SECONDS,
             keepalives_idle=5,

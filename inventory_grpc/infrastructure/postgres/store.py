@@ -12,6 +12,7 @@ from inventory_grpc.infrastructure.postgres.footprint import Footprint
 from inventory_grpc.infrastructure.postgres.head_poll import HeadPoll
 from inventory_grpc.infrastructure.postgres.opening import check_log, prepare
 from inventory_grpc.infrastructure.postgres.readers import Readers
+from inventory_grpc.infrastructure.postgres.replicas import SameLog, Scans
 from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server
 from inventory_grpc.infrastructure.postgres.storage import PostgresStorage
@@ -30,6 +31,7 @@ async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store
     prepare(server, now, create=settings.create)
     seen = SeenLog()
     readers = Readers(server, seen)
+    scans = _scans(settings, server, readers, seen)
     storage = PostgresStorage(
         server, readers, seen, trusts_failover=settings.failover is Failover.TRUSTED
     )
@@ -37,15 +39,24 @@ async def open_postgres(settings: Settings, now: Instant) -> AsyncIterator[Store
         await storage.open()
         yield Store(
             storage,
-            PostgresEventLog(readers, seen),
-            PostgresViews(readers),
+            PostgresEventLog(readers, seen, scans),
+            PostgresViews(readers, scans),
             HeadPoll(readers),
             storage.lock_wait,
             Footprint(server),
             storage.refused,
         )
     finally:
+        await scans.close()
         await storage.close()
+
+
+def _scans(settings: Settings, primary: Server, readers: Readers, seen: SeenLog) -> Scans:
+    """Return the scans of the replicas in *settings*, if it names any, or of the primary."""
+    if settings.database_replicas is None:
+        return Scans(readers)
+    replicas = Server(settings.database_replicas, is_replica=True)
+    return Scans(readers, Readers(replicas, SameLog(primary, seen)))
 
 
 @asynccontextmanager

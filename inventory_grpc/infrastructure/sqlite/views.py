@@ -34,7 +34,7 @@ class LatestState:
     async def get(self, key: Key) -> Reading[Any]:
         return self._readers.point(STATES.get(type(key), newest), key)
 
-    async def read(self, query: Query[T]) -> Reading[T]:
+    async def read(self, query: Query[T], at_least: int = 0) -> Reading[T]:  # noqa: ARG002  a file is never behind
         answer = ANSWERS[type(query)]
 
         def read(connection: apsw.Connection) -> Reading[T]:

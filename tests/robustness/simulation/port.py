@@ -100,9 +100,9 @@ class SlowViews(MemoryViews):
         await self._disk.chance.pause(HOP_SECONDS)
         return reading
 
-    async def read(self, query: Query[T]) -> Reading[T]:
+    async def read(self, query: Query[T], at_least: int = 0) -> Reading[T]:
         await self._reached()
-        reading = await super().read(query)
+        reading = await super().read(query, at_least)
         await self._disk.chance.pause(HOP_SECONDS)
         return reading
 

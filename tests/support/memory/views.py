@@ -59,7 +59,7 @@ class MemoryViews:
         find = _STATES.get(type(key), Tables.newest_of)
         return Reading(find(self._tables, key), self._tables.head)
 
-    async def read(self, query: Query[T]) -> Reading[T]:
+    async def read(self, query: Query[T], at_least: int = 0) -> Reading[T]:  # noqa: ARG002  memory is never behind
         await asyncio.sleep(0)
         return Reading(_ANSWERS[type(query)](self._tables, query), self._tables.head)
 
