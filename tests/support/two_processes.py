@@ -7,6 +7,7 @@ both have covered: as the last one to end, it combines the data of the second pr
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -126,6 +127,13 @@ class SecondProcess:
         self._folder = folder
         self._alone = alone
         self._reports: list[pytest.TestReport] = []
+        self._first = os.getppid()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        """Let no test follow when the first process has ended, as when it was killed."""
+        if os.getppid() != self._first:
+            item.session.shouldstop = "the first process has ended"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -60,6 +61,18 @@ def test_dying(pytestconfig):
 """
 
 
+KILLED: Final = """
+def test_of_which_the_first_process_dies(pytestconfig):
+    if not pytestconfig.option.second_of:
+        os._exit(7)
+    first, end = os.getppid(), time.monotonic() + 60
+    while os.getppid() == first and time.monotonic() < end:
+        time.sleep(0.01)
+
+def test_following(): Path("following").touch()
+"""
+
+
 @pytest.fixture
 def shop(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -99,6 +112,18 @@ def test_a_second_process_that_dies_fails_the_run(shop: pytest.Pytester) -> None
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*the second process ended with code 7, and test_* was not run*"])
     assert "collected 4 items" in result.stderr.str(), "its output"
+
+
+def test_the_second_process_ends_with_the_first_one(shop: pytest.Pytester) -> None:
+    shop.makepyfile(test_lisbon=MEETING + KILLED, test_porto=MEETING + KILLED)
+    assert run(shop).ret == 7
+    processes = [psutil.Process(int(path.stem)) for path in shop.path.glob("*.runs") if _runs(path)]
+    assert not psutil.wait_procs(processes, 60)[1]
+    assert not (shop.path / "following").exists()
+
+
+def _runs(path: Path) -> bool:
+    return psutil.pid_exists(int(path.stem))
 
 
 @pytest.mark.parametrize("option", ["--pdb", "-s", "--basetemp=here"])
