@@ -103,6 +103,7 @@ async def engine(
             breaker,
             states=states,
             remember_seconds=settings.remember_days * 86_400,
+            max_batch=settings.max_batch,
             traces=settings.trace_endpoint is not None,
             needs_catalogue=settings.catalogue is Catalogue.REQUIRED,
         )

@@ -44,3 +44,19 @@ class Catalogue(Enum):
 
     OPEN = "open"
     REQUIRED = "required"
+
+
+class Prepare(Enum):
+    """The setting for prepared statements, which are kept in a session of PostgreSQL."""
+
+    AUTO = "auto"
+    """Statements are prepared unless a pooler gives the session away after each transaction."""
+    ON = "on"
+    OFF = "off"
+
+
+class Notify(Enum):
+    """The setting for notifications of PostgreSQL, as a hint to poll at once."""
+
+    OFF = "off"
+    ON = "on"

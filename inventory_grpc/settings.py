@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from inventory_grpc.addresses import AUTO, METRICS_ADDRESS, UNIX, Address
 from inventory_grpc.application.store import Durability
@@ -15,6 +16,8 @@ from inventory_grpc.choices import (
     Failover,
     HealthAccess,
     LogFormat,
+    Notify,
+    Prepare,
     Reflection,
 )
 from inventory_grpc.domain.values import (
@@ -34,6 +37,12 @@ _COUNT: Final = (1, MAX_COUNT)
 
 MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
+MAX_BATCH: Final = 512
+MAX_SCHEMA_BYTES: Final = 63
+"""PostgreSQL cuts longer names."""
+
+OF_POSTGRES: Final = ("schema", "prepare", "notify")
+"""The settings that only a database in PostgreSQL has."""
 
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
 
@@ -111,6 +120,27 @@ class Settings:
         "if failovers are `trusted` to lose nothing",
         Group.STORAGE,
     )
+    head_poll_seconds: float = _setting(
+        0.02,
+        "seconds after which events of other processes are looked for",
+        Group.STORAGE,
+        (0.001, 60),
+    )
+    schema: str = _setting(
+        "",
+        "PostgreSQL: the schema of the tables; by default the first in the search path",
+        Group.STORAGE,
+    )
+    prepare: Prepare = _setting(
+        Prepare.AUTO,
+        "PostgreSQL: keep prepared statements: `on`, `off`, `auto`: unless a pooler is in the way",
+        Group.STORAGE,
+    )
+    notify: Notify = _setting(
+        Notify.OFF,
+        "PostgreSQL: `on`: commits notify the other servers, which then look at once; `off`",
+        Group.STORAGE,
+    )
     tls_certificate: Path | None = _setting(
         None, "PEM file of the certificate chain to serve TLS 1.2 and 1.3 with", Group.ACCESS
     )
@@ -158,6 +188,12 @@ class Settings:
     )
     max_queries: int = _setting(1_000, "most queries in progress in a worker", Group.LIMITS, _COUNT)
     max_streams: int = _setting(1_000, "most subscriptions in a worker", Group.LIMITS, _COUNT)
+    max_batch: int = _setting(
+        MAX_BATCH,
+        "most commands in a transaction; fewer let other servers write sooner",
+        Group.LIMITS,
+        (1, MAX_BATCH),
+    )
     caller_share: float = _setting(
         0.5,
         "share of each of these limits that one authenticated caller may take",
@@ -250,6 +286,27 @@ class Settings:
         if not isinstance(self.database, str):
             raise BadSetting("database_replicas: only a database in PostgreSQL has replicas")
 
+        if "\0" in self.schema or len(self.schema.encode()) > MAX_SCHEMA_BYTES:
+            raise BadSetting(
+                f"schema: must be a name of at most {MAX_SCHEMA_BYTES} bytes, and is "
+                f"{shown(self.schema)}"
+            )
+
+    def check_engine(self) -> None:
+        """Refuse settings that would have no effect on a file.
+
+        Raises:
+            BadSetting: one of them is set.
+        """
+        if isinstance(self.database, str):
+            return
+        for setting in fields(self):
+            if setting.name in OF_POSTGRES and getattr(self, setting.name) != setting.default:
+                raise BadSetting(
+                    f"{setting.name}: needs the URL of a PostgreSQL database, and the setting "
+                    f"database is the file {self.database}"
+                )
+
     def _check_openness(self, setting: str, harm: str) -> None:
         """Refuse an open address that the operator has not explicitly allowed."""
         address = getattr(self, setting)
@@ -276,6 +333,20 @@ class Settings:
         if isinstance(self.database, str):
             raise BadSetting(f"database: {shown(self.database)} is not a file, which this needs")
         return self.database
+
+    @property
+    def place(self) -> Path | str:
+        """The database file, or the URL of a database, with the schema in its options."""
+        if isinstance(self.database, Path) or not self.schema:
+            return self.database
+        return _in_schema(self.database, self.schema)
+
+    @property
+    def replicas(self) -> str | None:
+        """The URL of the replicas, with the schema in its options; None if there are none."""
+        if self.database_replicas is None or not self.schema:
+            return self.database_replicas
+        return _in_schema(self.database_replicas, self.schema)
 
     @property
     def address(self) -> Address:
@@ -307,3 +378,18 @@ class Settings:
 def is_postgres(database: str) -> bool:
     """Return whether *database* is the URL of a PostgreSQL database, as libpq has it."""
     return database.startswith(("postgresql://", "postgres://"))
+
+
+def _in_schema(url: str, schema: str) -> str:
+    """Return *url* with an option of the session that makes *schema* its only one."""
+    base, _, query = url.partition("?")
+    kept, options = [], ""
+    for part in filter(None, query.split("&")):
+        if part.startswith("options="):
+            options = unquote(part.removeprefix("options=")) + " "
+        else:
+            kept.append(part)
+    name = schema.replace('"', '""')
+    escaped = re.sub(r"([\\\s])", r"\\\1", f'"{name}"')
+    kept.append(f"options={quote(f'{options}-csearch_path={escaped}')}")
+    return f"{base}?{'&'.join(kept)}"

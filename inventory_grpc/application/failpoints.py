@@ -48,6 +48,7 @@ FailPoint = Literal[
     "copy_finish",
     "adopt_before_commit",
     "adopt_after_commit",
+    "migrate_part",
     "head_poll",
     "checkpoint_start",
     "checkpoint_end",

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from inventory_grpc.cli import access, adopt, backup, calls, clock, copy, health, log, serve
+from inventory_grpc.cli import (
+    access,
+    adopt,
+    backup,
+    calls,
+    clock,
+    copy,
+    health,
+    log,
+    migrate,
+    serve,
+)
 
 app = typer.Typer(
     help="An inventory service for many stores: stock, carts and an event log, over gRPC.\n\n"
@@ -24,6 +35,7 @@ for command in (
     log.restore,
     copy.copy,
     adopt.adopt,
+    migrate.migrate,
     clock.clock,
     log.repair,
     access.token,

@@ -54,7 +54,7 @@ def existing(database: str | None) -> Database:
 
 def named(database: str | None) -> Path | str:
     """Return the path of an existing file, or the URL of a database in PostgreSQL."""
-    place = load(database=database).database
+    place = load(database=database).place
     return place if isinstance(place, str) else existing(database).path
 
 

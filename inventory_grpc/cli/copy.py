@@ -48,10 +48,13 @@ def copy(
     with errors():
         failpoints.arm(os.environ.get(failpoints.VARIABLE, ""))
         original = named(source)
-        place = load(database=target).database
+        place = load(database=target).place
         if isinstance(place, Path):
             place = place.resolve()
-        with open_source(original) as opened, open_target(place, opened.log_id) as made:
+        with (
+            open_source(original, seals=seal) as opened,
+            open_target(place, opened.log_id) as made,
+        ):
             copied = copy_log(opened, made, str(place) if seal else None, _bar)
     show(f"{place} has everything up to position {copied.position:,}, as log {copied.log_id}")
     if seal:

@@ -40,7 +40,9 @@ def serve(
     with errors():
         link = Link.of_worker(worker) if worker else None
     with errors(link.report_failure if link else show_error):
-        _serve(load(os.environ, **settings), link)
+        loaded = load(os.environ, **settings)
+        loaded.check_engine()
+        _serve(loaded, link)
 
 
 def _serve(settings: Settings, link: Link | None) -> None:

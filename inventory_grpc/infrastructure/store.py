@@ -60,7 +60,7 @@ async def _sqlite(settings: Settings, now: Instant, showing: ShowProgress) -> As
                 storage,
                 SqliteEventLog(readers, storage.log_id),
                 SqliteViews(readers),
-                HeadPoll(readers, storage.write_lock),
+                HeadPoll(readers, storage.write_lock, settings.head_poll_seconds),
                 storage.write_lock,
                 Footprint(database.path, storage.checkpoint_seconds),
                 storage.refused,
@@ -103,11 +103,11 @@ async def _read_file(database: Database) -> AsyncIterator[ReadLog]:
             readers.shut_down()
 
 
-def open_source(database: Path | str) -> AbstractContextManager[Source]:
+def open_source(database: Path | str, *, seals: bool = False) -> AbstractContextManager[Source]:
     """Open a log that is copied; see `open_source` of its engine."""
     if isinstance(database, str):
         opened: AbstractContextManager[Source] = with_driver("postgres.copy_source").open_source(
-            database
+            database, seals=seals
         )
         return opened
     return copy_source.open_source(Database(database))

@@ -13,6 +13,7 @@ from scripts.mutants.reads import READS
 from scripts.mutants.reversals import REVERSALS
 from scripts.mutants.states import STATES
 from scripts.mutants.surroundings import SURROUNDINGS
+from scripts.mutants.tables import TABLES_AND_SESSIONS
 from scripts.mutants.terms import TERMS
 
 MUTANTS: Final = (
@@ -26,6 +27,7 @@ MUTANTS: Final = (
     *ANSWERS,
     *PLAIN,
     *NAMES,
+    *TABLES_AND_SESSIONS,
     *READS,
     *POSTGRES,
 )

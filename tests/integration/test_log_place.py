@@ -9,13 +9,11 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from inventory_grpc.application.failures import OtherLog
-from inventory_grpc.application.following import Start
 from inventory_grpc.application.ports import Fault
+from inventory_grpc.application.store import Unusable
 from inventory_grpc.choices import Failover
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.postgres import log_names
-from inventory_grpc.infrastructure.postgres.opening import FORMAT, WITHOUT_NAMES
 from inventory_grpc.infrastructure.postgres.server import Server
 from tests.support import postgres
 from tests.support.log_names import (
@@ -85,29 +83,19 @@ async def test_a_restored_dump_is_no_failover_that_loses_nothing(url: str, move:
         assert "restored from a dump" in await told(shop)
 
 
-def test_a_log_of_an_earlier_release_gets_its_name_from_the_first_server(url: str) -> None:
+def test_a_log_of_an_earlier_release_gets_its_names_by_migrate(url: str) -> None:
     without_names(url)
     assert not differences(url)
     result = adopt(url, "--yes")
     assert result.exit_code == 1
-    assert "start a server on it first" in result.stderr
+    assert "run `inventory-grpc migrate`" in result.stderr
+    with pytest.raises(Unusable, match="the log lacks table log_names, table log_place"):
+        asyncio.run(record(url))
+    assert CliRunner().invoke(app, ["migrate", url, "--finish"]).exit_code == 0
     asyncio.run(record(url))
-    assert rows(url, "SELECT format FROM log") == [(FORMAT,)]
+    assert rows(url, "SELECT format FROM log") == [(2,)]
     assert [name.log_id for name in names_of(url)] == [log_id_of(url)]
     assert checked(url).position == 2
-
-
-async def test_a_role_without_rights_serves_a_log_of_an_earlier_release_as_before(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    without_names(url)
-    with plain_role(url) as plain:
-        await record(plain)
-        async with opened(plain) as shop:
-            with pytest.raises(OtherLog):
-                await shop.parts.followers.resolve(Start(), "unknown")
-    assert rows(url, "SELECT format FROM log") == [(WITHOUT_NAMES,)]
-    assert "a failover that loses commits is not noticed" in caplog.text
 
 
 async def test_a_plain_role_is_told_of_failovers(url: str) -> None:
@@ -172,5 +160,6 @@ def test_tables_of_another_log_in_the_search_path_are_not_taken_for_its_own(
         without_names(other)
         with closing(Server(both).reader()) as wire:
             assert not log_names.are_kept(wire)
+        assert CliRunner().invoke(app, ["migrate", both]).exit_code == 0
         asyncio.run(record(both))
         assert checked(other).position == 2

@@ -14,7 +14,6 @@ from inventory_grpc.choices import Failover
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.postgres import log_names
-from inventory_grpc.infrastructure.postgres.opening import WITHOUT_NAMES
 from inventory_grpc.infrastructure.postgres.server import Server
 from tests.support import postgres
 from tests.support.opened import Opened, change, opened, rows
@@ -78,7 +77,7 @@ def without_names(url: str) -> None:
     """Make the log what an earlier release has left."""
     with psycopg.connect(url) as connection:
         connection.execute("DROP TABLE log_names, log_place")
-        connection.execute("UPDATE log SET format = %s", (WITHOUT_NAMES,))
+        connection.execute("UPDATE log SET format = 1")
 
 
 @contextmanager

@@ -4,13 +4,14 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
-from inventory_grpc.settings import Settings
+from inventory_grpc.settings import OF_POSTGRES, Settings
 from tests.support.chart import CHART
 
 BY_ITSELF = {
     *("listen", "database", "workers", "drain_seconds", "log_format", "metrics_listen"),
     *("tls_certificate", "tls_key", "tls_client_ca", "callers", "health"),
     *("allow_plaintext", "allow_anonymous"),
+    *OF_POSTGRES,  # it keeps the log in a file
 }
 
 

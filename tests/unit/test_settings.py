@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from inventory_grpc.application.store import Durability
 from inventory_grpc.bad_setting import MAX_SHOWN, BadSetting
-from inventory_grpc.choices import Catalogue, EventLoop, HealthAccess, LogFormat, Reflection
+from inventory_grpc.choices import (
+    Catalogue,
+    EventLoop,
+    HealthAccess,
+    LogFormat,
+    Notify,
+    Prepare,
+    Reflection,
+)
 from inventory_grpc.server.environment import (
     kinds_of_settings,
     load,
@@ -53,6 +61,11 @@ _CHOSEN = st.fixed_dictionaries(
         "max_queries": _COUNTS,
         "max_streams": _COUNTS,
         "caller_share": st.floats(0, 1),
+        "max_batch": st.integers(1, 512),
+        "head_poll_seconds": st.floats(0.001, 60),
+        "schema": st.sampled_from(["", "shop", 'Lisbon\'s "shop"']),
+        "prepare": st.sampled_from(Prepare),
+        "notify": st.sampled_from(Notify),
         "drain_seconds": st.floats(0, 86_400),
         "log_format": st.sampled_from(LogFormat),
         "event_loop": st.sampled_from(EventLoop),
@@ -111,7 +124,11 @@ def test_states_of_ones_own_are_15_names_that_are_not_built_in(states: str, prob
 
 
 @pytest.mark.parametrize(
-    "name", ["DURABILITY", "CATALOGUE", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"]
+    "name",
+    [
+        *("DURABILITY", "CATALOGUE", "REFLECTION", "LOG_FORMAT", "ALLOW_PLAINTEXT"),
+        *("PREPARE", "NOTIFY"),
+    ],
 )
 def test_a_choice_that_is_none_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(BadSetting, match=rf"INVENTORY_{name}: must be .*, and is 'perhaps'"):
@@ -167,3 +184,44 @@ def test_a_path_that_is_not_utf_8_reaches_other_processes() -> None:
 def test_an_endpoint_of_traces_is_the_url_of_a_host_and_a_port(endpoint: str) -> None:
     with pytest.raises(BadSetting, match=r"trace_endpoint: .* is not http://HOST:PORT"):
         Settings(trace_endpoint=endpoint)
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"schema": "shop"}, {"prepare": Prepare.OFF}, {"notify": Notify.ON}]
+)
+def test_what_only_postgresql_has_is_refused_with_a_file(chosen: dict[str, Any]) -> None:
+    [name] = chosen
+    with pytest.raises(BadSetting, match=f"{name}: needs the URL of a PostgreSQL database"):
+        Settings(database=Path("shop.db"), **chosen).check_engine()
+    Settings(database="postgresql:///shop", **chosen).check_engine()
+    Settings(database=Path("shop.db")).check_engine()
+
+
+ONE: Final = "-csearch_path%3D%22one%22"
+
+
+@pytest.mark.parametrize(
+    ("url", "schema", "place"),
+    [
+        ("postgresql:///shop", "", "postgresql:///shop"),
+        ("postgresql:///shop", "one", f"postgresql:///shop?options={ONE}"),
+        (
+            "postgresql://a,b/shop?options=-cwork_mem%3D1MB&sslmode=require",
+            "one",
+            f"postgresql://a,b/shop?sslmode=require&options=-cwork_mem%3D1MB%20{ONE}",
+        ),
+        (
+            "postgresql:///shop",
+            'a "b" \\',
+            "postgresql:///shop?options=-csearch_path%3D%22a%5C%20%22%22b%22%22%5C%20%5C%5C%22",
+        ),
+    ],
+)
+def test_a_schema_is_the_search_path_of_the_url(url: str, schema: str, place: str) -> None:
+    assert Settings(database=url, schema=schema).place == place
+
+
+def test_a_schema_that_no_database_can_have_is_refused() -> None:
+    for schema in ("a" * 64, "ä" * 32, "a\0"):
+        with pytest.raises(BadSetting, match="schema: must be a name of at most 63 bytes"):
+            Settings(database="postgresql:///shop", schema=schema)

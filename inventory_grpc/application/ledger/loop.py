@@ -67,6 +67,7 @@ class Ledger:
         *,
         states: States,
         remember_seconds: float,
+        max_batch: int | None = None,
         traces: bool = False,
         needs_catalogue: bool = False,
     ) -> None:
@@ -74,6 +75,7 @@ class Ledger:
         self.counts = self._writer.counts
         self._breaker = breaker
         self._upkeep = Upkeep(self._writer, clock, breaker, remember_seconds)
+        self._max_batch = max_batch or MAX_COMMANDS
         self._traces = traces
         self._mailbox = Mailbox(self.counts.answered, traces=traces)
         self._wake = asyncio.Event()
@@ -183,8 +185,9 @@ class Ledger:
             elif upkeep.is_forgetting_due(commands_wait=bool(self._mailbox)):
                 await upkeep.forget()
             elif self._mailbox and upkeep.lets_commands_pass():
-                await self._mailbox.fill(MAX_COMMANDS)
-                await self._answer(self._mailbox.take(MAX_COMMANDS))
+                most = min(self._max_batch, MAX_COMMANDS)
+                await self._mailbox.fill(most)
+                await self._answer(self._mailbox.take(most))
             elif upkeep.is_step_due():
                 await upkeep.step()
             elif upkeep.is_behind():

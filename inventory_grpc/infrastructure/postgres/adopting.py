@@ -53,7 +53,7 @@ class Adoption:
             raise Unusable(f"{error}: adopt it there")
         found = place.place_of(wire)
         if found is None:
-            raise Unusable(f"the log at {url} has no tables of names: start a server on it first")
+            raise Unusable(f"the log at {url} has no tables of names: run `inventory-grpc migrate`")
         self._place = found
         self.found = self._find()
 

@@ -15,6 +15,7 @@ from inventory_grpc.infrastructure.postgres.events import NO_END, TAIL, first_li
 from inventory_grpc.infrastructure.postgres.faults import failures_in_words
 from inventory_grpc.infrastructure.postgres.opening import check_log
 from inventory_grpc.infrastructure.postgres.place import Move, Place
+from inventory_grpc.infrastructure.postgres.roles import check_owner
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -40,16 +41,18 @@ _CREATE_TIME: Final = Statement("SELECT create_time FROM log")
 
 
 @contextmanager
-def open_source(url: str) -> Iterator["PostgresSource"]:
-    """Connect to an existing log.
+def open_source(url: str, *, seals: bool = False) -> Iterator["PostgresSource"]:
+    """Connect to an existing log, which the copy *seals* in the end or leaves as it is.
 
     Raises:
-        Unusable: there is none, or it has another format.
+        Unusable: there is none, it has another format, or the role must not seal it.
         StorageError: the server cannot be reached, or has failed.
     """
     server = Server(url)
     check_log(server)
-    with failures_in_words(), closing(server.connect(_SETTINGS)) as connection:
+    with failures_in_words(), closing(server.direct(_SETTINGS)) as connection:
+        if seals:
+            check_owner(connection, "--seal")
         yield PostgresSource(server, connection)
 
 
@@ -101,7 +104,7 @@ class PostgresSource:
         return seal.sealed(self._wire)
 
     def seal(self, new_place: str) -> None:
-        with closing(self._server.connect(_SETTINGS_OF_SEAL)) as connection:
+        with closing(self._server.direct(_SETTINGS_OF_SEAL)) as connection:
             wire = Wire(connection)
             found = place.place_of(wire)
             with connection.transaction():

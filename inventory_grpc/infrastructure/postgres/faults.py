@@ -82,7 +82,9 @@ def failures_in_words() -> Iterator[None]:
         with storage_errors():
             yield
     except psycopg.Error as error:
-        raise Unusable(f"PostgreSQL: {error}") from error
+        is_right_missing = state_of(error) == "42501"
+        remedy = "; the owner of the tables has this right" if is_right_missing else ""
+        raise Unusable(f"PostgreSQL: {error}{remedy}") from error
 
 
 def _why(error: psycopg.Error, fault: Fault) -> str:

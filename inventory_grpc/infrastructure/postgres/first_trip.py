@@ -12,6 +12,7 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
 from inventory_grpc.infrastructure.postgres import requests, subjects
 from inventory_grpc.infrastructure.postgres.events import NOW, TAIL, tail_of
+from inventory_grpc.infrastructure.postgres.migrations import check_served
 from inventory_grpc.infrastructure.postgres.read_models import (
     BESIDE,
     FIND,
@@ -39,7 +40,7 @@ PENDING: Final = Statement(
     "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
     "EXISTS (SELECT 1 FROM unsettled), "
     f"{policies.ANY_SETS} OR {products.ANY_RETIRED} OR {stores.ANY_RETIRED}, "
-    f"{NOW}, (SELECT log_id FROM log WHERE one = 1)"
+    f"{NOW}, log_id, format FROM log WHERE one = 1"
 )
 
 
@@ -136,20 +137,21 @@ class Begun:
         """The events after the known end of the log, up to `MOST_NEWS`."""
         self.first_news = known.position + 1
         self.tail = tail_of(next(results), log_id)
-        self.pending, self.time = _pending(next(results), log_id)
+        self.pending, self.time, self.format = _pending(next(results), log_id)
+        check_served(self.format)
         self.reads = Reads()
         self.reads.note(needs, results)
 
 
-def _pending(rows: Sequence[Row], log_id: str) -> tuple[Pending, Instant]:
-    """Return the work that the log calls for, and the time of the server.
+def _pending(rows: Sequence[Row], log_id: str) -> tuple[Pending, Instant, int]:
+    """Return the work that the log calls for, the time of the server, and the format.
 
     Raises:
         StorageError: the log has another id than *log_id* now.
     """
-    [(expiry, fills, walks, has_terms, time, current)] = rows
+    [(expiry, fills, walks, has_terms, time, current, in_force)] = rows
     if current != log_id:
         # the next connection takes the new id, if nothing is lost that was seen under the old one
         raise StorageError(Fault.BROKEN, detail=f"the log {log_id} is {current} now")
     pending = Pending(None if expiry is None else Instant(expiry), fills, walks, has_terms)
-    return pending, Instant(time)
+    return pending, Instant(time), in_force

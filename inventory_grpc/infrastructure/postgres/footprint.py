@@ -13,7 +13,7 @@ from inventory_grpc.infrastructure.postgres.statement import Statement
 
 _SIZES: Final = Statement(
     "SELECT relname::text, pg_total_relation_size(oid)::int8 FROM pg_class "
-    "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY 1"
+    "WHERE relkind = 'r' AND relnamespace = quote_ident(current_schema())::regnamespace ORDER BY 1"
 )
 _VERSION: Final = Statement("SHOW server_version")
 

@@ -5,11 +5,8 @@ name mean the same as ever; those beyond may have been lost with other events.
 """
 
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from itertools import pairwise
-from typing import Any, Final
-
-import psycopg
+from typing import Final
 
 from inventory_grpc.infrastructure.codec import log_id_of
 from inventory_grpc.infrastructure.log.names import LogName
@@ -46,12 +43,6 @@ _INSERT: Final = insert(
 _EVENTS: Final = Statement(
     "SELECT position, event FROM events WHERE position = ANY($positions::int8[])"
 )
-
-
-def create(connection: psycopg.Connection[Any]) -> None:
-    """Create the tables of the names and the place."""
-    tables = files("inventory_grpc.infrastructure.postgres").joinpath("names.sql").read_bytes()
-    connection.execute(tables)
 
 
 def begin() -> Bound:

@@ -1,7 +1,7 @@
 -- The names of the log, and the place where it was last opened for writing: after a failover or a
 -- restore it is at another one, and may lack its last events.
 
-CREATE TABLE log_names (
+CREATE TABLE IF NOT EXISTS log_names (
   number         int4 PRIMARY KEY,
   log_id         text COLLATE "C" NOT NULL UNIQUE,
   after_position int8 NOT NULL CHECK (after_position >= 0),  -- where it began to be used
@@ -10,7 +10,7 @@ CREATE TABLE log_names (
 );
 
 -- A value that PostgreSQL does not tell its role is NULL.
-CREATE TABLE log_place (
+CREATE TABLE IF NOT EXISTS log_place (
   one      int2 PRIMARY KEY CHECK (one = 1),
   system   int8,           -- of the data directory; also its standbys and physical copies have it
   timeline int8,           -- a promotion or a recovery to an earlier time begins a new one

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
@@ -11,20 +10,16 @@ import psycopg
 from inventory_grpc.application.store import Durability, Unusable
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.names import new_log_id
-from inventory_grpc.infrastructure.postgres import log_names
-from inventory_grpc.infrastructure.postgres.faults import storage_errors
-from inventory_grpc.infrastructure.postgres.read_models import READ_MODELS, VERSION
+from inventory_grpc.infrastructure.postgres import migrations, roles
+from inventory_grpc.infrastructure.postgres.faults import failures_in_words
+from inventory_grpc.infrastructure.postgres.read_models import VERSION
 from inventory_grpc.infrastructure.postgres.server import Server
+from inventory_grpc.infrastructure.postgres.tables import check_format, check_tables
 
 _log = logging.getLogger(__name__)
 
 OLDEST_SERVER: Final = 150_000
 """PostgreSQL 15."""
-
-FORMAT: Final = 2
-"""The format of the log in PostgreSQL, see log.sql and names.sql. A newer one is not changed."""
-WITHOUT_NAMES: Final = 1
-"""The format before the names of the log; it is served too, without noticing failovers."""
 
 _CREATING: Final = 0x496E7674
 """The advisory lock under which one of several instances creates the tables."""
@@ -37,16 +32,29 @@ def prepare(server: Server, now: Instant, *, create: bool) -> None:
         Unusable: it has another format, must not be created, or its server is not safe.
         StorageError: the server cannot be reached.
     """
-    with storage_errors(), closing(server.connect({})) as connection:
-        _check_server(connection, server)
-        with _created_by_one(connection):
-            if not _exists(connection):
-                if not create:
-                    raise _missing(server)
-                _create(connection, now, new_log_id())
-            _check_complete(connection, server)
-            _check_format(connection)
-            _add_names(connection)
+    with failures_in_words(), closing(server.connect({})) as connection:
+        server.check_session()
+        create_where_missing(server, connection, now, create=create)
+        check_tables(connection)
+
+
+def create_where_missing(
+    server: Server, connection: psycopg.Connection[Any], now: Instant, *, create: bool = True
+) -> None:
+    """Create the tables in an empty schema.
+
+    Raises:
+        Unusable: they must not be created, belong to an unfinished copy, or the server is not safe.
+    """
+    _check_server(connection, server)
+    if not _schema(connection):
+        raise _without_schema(connection, server)
+    with _created_by_one(connection):
+        if not _exists(connection):
+            if not create:
+                raise _missing(connection, server)
+            _create(connection, now, new_log_id())
+    _check_complete(connection, server)
 
 
 def begin_copy(server: Server, log_id: str) -> None:
@@ -56,14 +64,13 @@ def begin_copy(server: Server, log_id: str) -> None:
         Unusable: it has another format, or its server is not safe.
         StorageError: the server cannot be reached.
     """
-    with storage_errors(), closing(server.connect({})) as connection:
+    with failures_in_words(), closing(server.connect({})) as connection:
         _check_server(connection, server)
         with _created_by_one(connection):
             if not _exists(connection):
                 _create(connection, Instant(0), log_id)
                 connection.execute("CREATE TABLE copying (source text NOT NULL)")
-            _check_format(connection)
-            _add_names(connection)
+        check_format(connection)
 
 
 def is_unfinished_copy(connection: psycopg.Connection[Any]) -> bool:
@@ -87,25 +94,42 @@ def check_log(
         Unusable: there is none.
         StorageError: the server cannot be reached.
     """
-    with storage_errors(), closing(server.connect({})) as connection:
+    with failures_in_words(), closing(server.connect({})) as connection:
         if not _exists(connection):
-            raise _missing(server)
+            raise _missing(connection, server)
+        roles.check_rights(connection, writes=False)
         if not may_be_unfinished:
             _check_complete(connection, server)
         if not with_old_tables or _is_newer(connection):
-            _check_format(connection)
+            check_format(connection)
 
 
 def _is_newer(connection: psycopg.Connection[Any]) -> bool:
     """Return whether the format or the read models are not those of this or an earlier version."""
     found = connection.execute(
-        "SELECT format > %s OR read_models > %s FROM log", (FORMAT, VERSION)
+        "SELECT format <> ALL (%s) OR read_models > %s FROM log",
+        ([*migrations.formats()], VERSION),
     ).fetchone()
     return found is not None and bool(found[0])
 
 
-def _missing(server: Server) -> Unusable:
+def _missing(connection: psycopg.Connection[Any], server: Server) -> Unusable:
+    if not _schema(connection):
+        return _without_schema(connection, server)
     return Unusable(f"there is no inventory database at {server.url}")
+
+
+def _schema(connection: psycopg.Connection[Any]) -> str | None:
+    row = connection.execute("SELECT current_schema()").fetchone()
+    return str(row[0]) if row and row[0] else None
+
+
+def _without_schema(connection: psycopg.Connection[Any], server: Server) -> Unusable:
+    path = _setting(connection, "search_path")
+    return Unusable(
+        f"there is no schema {path} at {server.url} that the role {connection.info.user} may use: "
+        "its owner makes one with CREATE SCHEMA, or lets the role in with GRANT USAGE ON SCHEMA"
+    )
 
 
 def _check_server(connection: psycopg.Connection[Any], server: Server) -> None:
@@ -143,45 +167,16 @@ def _exists(connection: psycopg.Connection[Any], table: str = "log") -> bool:
 
 
 def _create(connection: psycopg.Connection[Any], now: Instant, log_id: str) -> None:
-    tables = files("inventory_grpc.infrastructure.postgres").joinpath("log.sql").read_bytes()
-    connection.execute(tables)
-    for model in READ_MODELS:
-        connection.execute(model.ddl.encode())
-    log_names.create(connection)
+    role, schema = connection.info.user, _schema(connection)
+    row = connection.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
+    if not row or not row[0]:
+        raise Unusable(
+            f"the role {role} may not make tables in the schema {schema}: as the role that owns "
+            f"the schema, run `inventory-grpc migrate --service-role {role}`"
+        )
+    connection.execute(migrations.whole_ddl().encode())
     connection.execute(
         "INSERT INTO log (one, log_id, create_time, format, read_models) "
         "VALUES (1, %s, %s, %s, %s)",
-        (log_id, int(now), FORMAT, VERSION),
+        (log_id, int(now), migrations.format_of(migrations.MIGRATIONS), VERSION),
     )
-
-
-def _add_names(connection: psycopg.Connection[Any]) -> None:
-    """Give a log the tables of its names; a server of an earlier release cannot start on it then.
-
-    Without the right to do that, it is served as it was before.
-    """
-    if connection.execute("SELECT format FROM log").fetchone() != (WITHOUT_NAMES,):
-        return
-    try:
-        with connection.transaction():
-            log_names.create(connection)
-            connection.execute("UPDATE log SET format = %s", (FORMAT,))
-    except psycopg.errors.InsufficientPrivilege as error:
-        _log.warning(
-            "a failover that loses commits is not noticed, because the tables for it are missing: "
-            "start a server once as a role that may create them (%s)",
-            error.diag.message_primary,
-        )
-    else:
-        _log.info("the log has got the tables of its names")
-
-
-def _check_format(connection: psycopg.Connection[Any]) -> None:
-    found = connection.execute("SELECT format, read_models FROM log").fetchone()
-    if found not in {(FORMAT, VERSION), (WITHOUT_NAMES, VERSION)}:
-        is_newer = found is None or found[0] > FORMAT or found[1] > VERSION
-        remedy = "use a newer inventory-grpc" if is_newer else "run `inventory-grpc rebuild`"
-        raise Unusable(
-            f"the database has format {found}, and this program has {(FORMAT, VERSION)}: {remedy}; "
-            "it was left as it is"
-        )

@@ -22,6 +22,7 @@ from inventory_grpc.infrastructure.postgres.faults import failures_in_words, sta
 from inventory_grpc.infrastructure.postgres.opening import check_log
 from inventory_grpc.infrastructure.postgres.read_models import READ_MODELS, TABLES, VERSION
 from inventory_grpc.infrastructure.postgres.replay import PAGE, PostgresTarget, pages
+from inventory_grpc.infrastructure.postgres.roles import check_owner
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
@@ -37,6 +38,10 @@ _SETTINGS: Final = {
 }
 _BESIDE: Final = "_rebuild"
 """The end of the name of the schema with the new tables."""
+_THERE: Final = (
+    "SELECT tablename::text FROM pg_tables "
+    "WHERE schemaname = $schema::text AND tablename = ANY($tables::text[])"
+)
 _GRANTS: Final = (
     "SELECT format('GRANT %s ON TABLE %I.%I TO %s', privilege_type, nspname, relname, "
     "coalesce(quote_ident(rolname), 'PUBLIC')) "
@@ -59,6 +64,7 @@ def rebuild(url: str, progress: Progress) -> int:
     server = Server(url)
     check_log(server, with_old_tables=True)
     with failures_in_words(), closing(server.bulk_writer(_SETTINGS)) as connection:
+        check_owner(connection, "to rebuild")
         return _Rebuilding(connection, progress).run()
 
 
@@ -139,7 +145,8 @@ class _Rebuilding:
         key = lock_key(read_log_id(self._wire))
         self._wire.query("SELECT pg_advisory_xact_lock($key::int8)::text", key=key)
         self._play(read_head(self._wire))
-        old = ", ".join(f"{{schema}}.{table}" for table in TABLES)
+        there = self._wire.query(_THERE, schema=self._schema, tables=TABLES)
+        old = ", ".join(f"{{schema}}.{table}" for (table,) in there)
         self._execute(f"LOCK TABLE {old} IN ACCESS EXCLUSIVE MODE")
         granted = self._wire.query(_GRANTS, schema=self._schema, tables=TABLES)
         self._execute(f"DROP TABLE {old}")

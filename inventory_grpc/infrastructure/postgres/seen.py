@@ -8,6 +8,7 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.log.chain import Tail
 from inventory_grpc.infrastructure.postgres import log_names
 from inventory_grpc.infrastructure.postgres.events import HASH, LOG_ID
+from inventory_grpc.infrastructure.postgres.migrations import check_served
 from inventory_grpc.infrastructure.postgres.statement import Statement
 from inventory_grpc.infrastructure.postgres.wire import Row, Wire
 
@@ -16,6 +17,7 @@ NEWS: Final = Statement(
     "ORDER BY position LIMIT $limit::int8"
 )
 _ID: Final = LOG_ID.bind()
+_FORMAT: Final = Statement("SELECT format FROM log WHERE one = 1").bind()
 
 
 class SeenLog:
@@ -40,9 +42,10 @@ class SeenLog:
             StorageError: it leads to another one, or commits were lost.
         """
         known = self.tail
-        ids, hashes = wire.run([_ID, HASH.bind(position=known.position)])
+        ids, hashes, formats = wire.run([_ID, HASH.bind(position=known.position), _FORMAT])
         if not ids:
             raise StorageError(Fault.DAMAGED, detail="the table log has no row")
+        check_served(formats[0][0])
         [(log_id,)] = ids
         if self.log_id not in {"", log_id} and log_names.end_of(wire, self.log_id) is None:
             raise StorageError(

@@ -4,13 +4,24 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from inventory_grpc.application.store import Durability
+from inventory_grpc.application.store import Durability, Unusable
+from inventory_grpc.choices import Prepare
+from inventory_grpc.infrastructure.postgres.session import (
+    Pooling,
+    check_in_force,
+    escaped,
+    is_pooled,
+    options,
+    pooling,
+)
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -32,7 +43,7 @@ _COMMON: Final = {
 _BY_KEY: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 _OF_WRITER: Final = {
     "lock_timeout": f"{LOCK_SECONDS}s",
-    "default_transaction_isolation": r"read\ committed",
+    "default_transaction_isolation": "read committed",
     **_BY_KEY,
 }
 _OF_READERS: Final = {"default_transaction_read_only": "on"}
@@ -48,31 +59,75 @@ class Server:
     The tables are in the first schema of its `search_path`, which `options` of the URL can set.
     """
     durability: Durability = Durability.FULL
+    prepare: Prepare = Prepare.AUTO
     is_replica: bool = False
 
+    @cached_property
+    def pooling(self) -> Pooling:
+        return pooling(lambda: self.connect({}))
+
+    @cached_property
+    def prepares(self) -> bool:
+        """Whether statements are prepared, which must be in the session that executes them."""
+        is_shared = self.prepare is Prepare.AUTO and self.pooling is Pooling.TRANSACTION
+        if is_shared:
+            _log.warning("a pooler of transactions was found: statements are not prepared")
+        return self.prepare is not Prepare.OFF and not is_shared
+
     def writer(self) -> Wire:
+        return Wire(self.connect(self._of_writer), prepares=self.prepares)
+
+    @property
+    def _of_writer(self) -> dict[str, str]:
         commit = "off" if self.durability is Durability.RELAXED else "on"
-        return Wire(self.connect(_OF_WRITER | {"synchronous_commit": commit}))
+        return _OF_WRITER | {"synchronous_commit": commit}
 
     def reader(self) -> Wire:
-        return Wire(self.connect(_OF_READERS))
+        return Wire(self.connect(_OF_READERS), prepares=self.prepares)
 
     def reader_by_key(self) -> Wire:
-        return Wire(self.connect(_OF_READERS | _BY_KEY))
+        return Wire(self.connect(_OF_READERS | _BY_KEY), prepares=self.prepares)
 
     def bulk_writer(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
         """Open a connection that plans as the writer does, with other *settings*."""
-        return self.connect(_OF_WRITER | settings)
+        return self.direct(_OF_WRITER | settings)
+
+    def direct(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
+        """Open a connection for what needs a session of its own.
+
+        Raises:
+            Unusable: the URL leads to a pooler.
+        """
+        connection = self.connect(settings)
+        if is_pooled(connection):
+            connection.close()
+            raise Unusable(
+                f"{self.url} leads to a pooler: this needs a session of its own, so name the host "
+                "and port of PostgreSQL itself"
+            )
+        return connection
+
+    def check_session(self) -> None:
+        """Check that the settings of the writer, and the schema of the URL, are in force.
+
+        Raises:
+            Unusable: they are not.
+        """
+        of_url = options(str(conninfo_to_dict(self.url).get("options", "")))
+        path = {name: value for name, value in of_url.items() if name == "search_path"}
+        with closing(self.connect(self._of_writer)) as connection:
+            check_in_force(connection, _COMMON | self._of_writer | path)
 
     def connect(self, settings: dict[str, str]) -> psycopg.Connection[Any]:
         """Open a connection, whose session has these settings."""
         named = conninfo_to_dict(self.url)
         every = (_COMMON | settings).items()
-        options = (str(named.get("options", "")), *(f"-c {name}={value}" for name, value in every))
+        ours = [f"-c {name}={escaped(value)}" for name, value in every]
         return psycopg.connect(
             self.url,
             autocommit=True,
-            options=" ".join(options),
+            options=" ".join([str(named.get("options", "")), *ours]),
+            prepare_threshold=None,  # its own statements are few, and `Wire` prepares ours
             **_default_sslmode(named),
             # of several hosts: another one would refuse all writes, and be behind with its answers
             target_session_attrs="standby" if self.is_replica else "primary",

@@ -20,12 +20,13 @@ from inventory_grpc.infrastructure.postgres import seal
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.first_trip import LOCK, Begun, Needs, Reads
 from inventory_grpc.infrastructure.postgres.lock_wait import LockWait
+from inventory_grpc.infrastructure.postgres.notices import notification
 from inventory_grpc.infrastructure.postgres.numbers import Numbers
 from inventory_grpc.infrastructure.postgres.place import is_as_kept, place_of, settle
 from inventory_grpc.infrastructure.postgres.readers import Readers
 from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
-from inventory_grpc.infrastructure.postgres.statement import Statement
+from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
 from inventory_grpc.infrastructure.postgres.transaction import PostgresTransaction
 from inventory_grpc.infrastructure.postgres.wire import ANSWER_SECONDS, Failed, Wire
 
@@ -63,9 +64,16 @@ class PostgresStorage:
     """A `Storage` with one writer thread and one connection for writing."""
 
     def __init__(
-        self, server: Server, readers: Readers, seen: SeenLog, *, trusts_failover: bool = False
+        self,
+        server: Server,
+        readers: Readers,
+        seen: SeenLog,
+        *,
+        trusts_failover: bool = False,
+        notifies: bool = False,
     ) -> None:
         self._server = server
+        self._notifies = notifies
         self._readers = readers
         self._seen = seen
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres-writer")
@@ -171,7 +179,7 @@ class PostgresStorage:
                 result = work(transaction)
                 reach("before_commit")
             with storage_errors(committing=True):
-                wire.commit(transaction.unsent, COMMIT_SECONDS)
+                wire.commit([*transaction.unsent, *self._notices(transaction)], COMMIT_SECONDS)
         except BaseException as error:
             self._roll_back(wire)
             if isinstance(error, StorageError):
@@ -181,6 +189,12 @@ class PostgresStorage:
             self._find_outcome(transaction, error)
         self._committed(transaction)
         return result
+
+    def _notices(self, transaction: PostgresTransaction) -> list[Bound]:
+        """Return the statement that tells other instances of new events."""
+        if not self._notifies or transaction.tail.position == transaction.head_before:
+            return []
+        return [notification(transaction.tail.position)]
 
     def _begun(self, wire: Wire, needs: Needs) -> PostgresTransaction:
         """Return a transaction that holds the lock."""

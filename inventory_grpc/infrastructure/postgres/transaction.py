@@ -109,9 +109,13 @@ class PostgresTransaction:
             self._reads = Reads()
         return self._wire
 
+    @property
+    def head_before(self) -> int:
+        return self._begun.tail.position
+
     def was_recorded(self, wire: Wire) -> bool | None:
         """Return whether the log has this transaction; None if nothing in it could tell."""
-        if self.tail.position > self._begun.tail.position:
+        if self.tail.position > self.head_before:
             return log.hash_of(wire, self.tail.position) == self.tail.hash
         if self._answered:
             key, answer = self._answered[-1]

@@ -46,8 +46,9 @@ class Lost(psycopg.OperationalError):
 class Wire:
     """A connection; all parameters and results are binary."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], *, prepares: bool = True) -> None:
         self._connection = connection
+        self._prepares = prepares
         self._pg = connection.pgconn
         self._transformer = Transformer(connection)
         self._prepared: set[bytes] = set()
@@ -159,7 +160,7 @@ class Wire:
         except Failed:
             # it is not known which of the statements were prepared before the error
             self._generation += 1
-            self._is_stale = True
+            self._is_stale = self._prepares
             self._prepared.clear()
             self._pg.exit_pipeline_mode()
             raise
@@ -193,7 +194,7 @@ class Wire:
         """Send a statement; return for each result to come whether it was asked for."""
         statement, parameters = bound.statement, bound.parameters
         formats = [1] * len(parameters)
-        if statement.name is None:
+        if statement.name is None or not self._prepares:
             self._pg.send_query_params(statement.sql, parameters, None, formats, 1)
             return (True,)
         name = b"%s_%d" % (statement.name, self._generation)

@@ -19,8 +19,14 @@ POLL_SECONDS: Final = 0.02
 class HeadPoll:
     """The `Changes` of a file; it also informs the write lock, if this process writes."""
 
-    def __init__(self, readers: Readers, write_lock: WriteLock | None = None) -> None:
+    def __init__(
+        self,
+        readers: Readers,
+        write_lock: WriteLock | None = None,
+        seconds: float = POLL_SECONDS,
+    ) -> None:
         self._readers = readers
+        self._seconds = seconds
         self._write_lock = write_lock
 
     async def watch(self, head: Head, moved: Callable[[int], None]) -> Never:
@@ -38,4 +44,4 @@ class HeadPoll:
                     moved(end)
                 seen = version
 
-        await repeat("polling for events of other processes", poll, POLL_SECONDS)
+        await repeat("polling for events of other processes", poll, self._seconds)
