@@ -268,7 +268,7 @@ class Settings:
             self._check_openness("metrics_listen", "any caller could read the turnover")
 
     def _check_database(self) -> None:
-        """Refuse a URL with a secret, which process lists and log lines would show."""
+        """Refuse what is no place for a log, and a secret, which log lines would show."""
         replicas = self.database_replicas
         for name, url in (("database", self.database), ("database_replicas", replicas)):
             if isinstance(url, str) and _PASSWORD.search(url):
@@ -276,16 +276,13 @@ class Settings:
                     f"{name}: must not have a password; put that into the file ~/.pgpass, or into "
                     "one that PGPASSFILE names"
                 )
-        if replicas is None:
-            return
-        if not is_postgres(replicas):
+        if replicas is not None and not is_postgres(replicas):
             raise BadSetting(
                 f"database_replicas: {shown(replicas)} is not the URL of standbys in PostgreSQL, "
                 "such as postgresql://replica.example.com/inventory"
             )
-        if not isinstance(self.database, str):
+        if replicas is not None and not isinstance(self.database, str):
             raise BadSetting("database_replicas: only a database in PostgreSQL has replicas")
-
         if "\0" in self.schema or len(self.schema.encode()) > MAX_SCHEMA_BYTES:
             raise BadSetting(
                 f"schema: must be a name of at most {MAX_SCHEMA_BYTES} bytes, and is "
