@@ -20,7 +20,7 @@ from inventory_grpc.bad_setting import BadSetting
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
-from inventory_grpc.domain.values import Instant, Never, ReservationId, Span, Ttl
+from inventory_grpc.domain.values import Instant, Never, ReservationId, Span, StockId, Ttl
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres import numbers, server
 from inventory_grpc.infrastructure.postgres.wire import Wire
@@ -44,6 +44,7 @@ from tests.support.world import (
     put,
     put_store,
     release,
+    remove,
     reserve,
     retire_product,
     reverse,
@@ -111,6 +112,26 @@ async def test_a_batch_takes_two_round_trips_though_nothing_is_cached(
     [outcome] = await writer.answer([Submission.of(command)])
     assert isinstance(outcome, Outcome)
     assert len(trips) == 2
+
+
+@pytest.mark.parametrize("stocks", [[KETTLES], [KETTLES, TOASTERS, PORTO_KETTLES]])
+async def test_stocks_begun_elsewhere_take_one_round_trip_more(
+    store: Store, url: str, trips: list[int], stocks: Sequence[StockId]
+) -> None:
+    writer = player(store, ManualClock()).writer
+    await writer.start()
+    for stock_id in stocks:  # they are refused, and the writer has the empty stocks at hand
+        await writer.answer([Submission.of(remove(1, stock_id))])
+    async with open_store(Settings(database=url), NOON) as opened:
+        other = Store(opened.storage, opened.log, opened.views)
+        await answer(other, *(add(5, stock_id) for stock_id in stocks))
+    taken = []
+    for _ in range(2):
+        trips.clear()
+        for outcome in await writer.answer([Submission.of(add(1, each)) for each in stocks]):
+            assert isinstance(outcome, Outcome)
+        taken.append(len(trips))
+    assert taken == [3, 2]
 
 
 async def test_a_connection_that_was_cut_off_is_broken_and_recovers(store: Store, url: str) -> None:
