@@ -215,9 +215,7 @@ async def test_a_connection_that_ended_unused_is_replaced(shop: Opened, url: str
     await ask(KETTLES)
     on_loop = shop.parts.queries.newest._readers._on_loop  # type: ignore[attr-defined]
     with closing(psycopg.connect(url, autocommit=True)) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND query LIKE '%AS log (head)%'"
-        )
+        process = on_loop._wire._pg.backend_pid
+        connection.execute("SELECT pg_terminate_backend(%s)", (process,))
     await eventually(lambda: on_loop.is_closed)
     assert (await ask(KETTLES)).value.levels.on_hand == 5
