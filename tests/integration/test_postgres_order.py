@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, closing
+from itertools import pairwise
 from typing import Any, Final
 
 import psycopg
@@ -35,6 +36,9 @@ CALLERS: Final = 64
 
 LARGEST_SHARE: Final = 1.3
 """The batches of the busiest writer, as a multiple of those of any other."""
+
+LEAST_TURNS: Final = 0.75
+"""The share of batches after which another writer has the next one."""
 
 
 @pytest.fixture
@@ -105,12 +109,12 @@ async def test_three_writers_lose_and_repeat_nothing_and_with_the_lock_they_neve
 async def test_no_writer_has_much_more_batches_than_another(
     shops: list[Opened], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches, total = Counter[PostgresStorage](), runs(least=200, ci=300, deep=3_000)
+    order, total = list[PostgresStorage](), runs(least=200, ci=300, deep=3_000)
     committed, over = PostgresStorage._committed, asyncio.Event()
 
     def counted(storage: PostgresStorage, transaction: object) -> None:
-        batches[storage] += 1
-        if batches.total() == total:
+        order.append(storage)
+        if len(order) == total:
             loop.call_soon_threadsafe(over.set)
         committed(storage, transaction)  # type: ignore[arg-type]
 
@@ -121,7 +125,10 @@ async def test_no_writer_has_much_more_batches_than_another(
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(PostgresStorage, "_committed", counted)
     await asyncio.gather(*(call(shop) for shop in shops for _ in range(CALLERS)))
+    batches = Counter(order)
     assert len(batches) == SHOPS
+    turns = sum(one is not following for one, following in pairwise(order))
+    assert turns > LEAST_TURNS * len(order)
     assert max(batches.values()) <= LARGEST_SHARE * min(batches.values()), batches
 
 
