@@ -19,6 +19,7 @@ from inventory_grpc.application.ports import Fault
 from inventory_grpc.choices import Failover
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.postgres import log_names
+from inventory_grpc.infrastructure.postgres.readers import THREADS
 from inventory_grpc.infrastructure.postgres.server import Server
 from tests.support import postgres
 from tests.support.log_names import (
@@ -121,6 +122,8 @@ async def test_a_server_that_does_not_know_the_new_name_yet_is_told_it_by_a_foll
 ) -> None:
     async with opened(url) as shop:
         before = shop.parts.event_log.log_id
+        # a connection that is new would read the new name by itself
+        await asyncio.gather(*[shop.parts.event_log.head() for _ in range(2 * THREADS)])
         await asyncio.to_thread(adopted, url, "--restored")
         new = log_id_of(url)
         assert await shop.parts.followers.resolve(Start(1), new) == (1, 1)
