@@ -36,7 +36,7 @@ def plain_reader(row: CommandRow) -> ReadPlain:
         request_id, quantity = request.request_id, request.quantity
         content = request.SerializeToString()
         # If the encoding is as long as these fields, then it has no other one, known or unknown:
-        # to ask for each was measured to take 0.9 µs.
+        # that takes 0.4 µs less than to ask for each of them.
         size = _FRAME + (1 if quantity < 128 else (quantity.bit_length() + 6) // 7)  # noqa: PLR2004
         if len(content) != size + len(product_id) + len(store_id) + len(request_id):
             return None
