@@ -177,7 +177,7 @@ class _Migrating:
         def expand() -> None:
             with self._connection.transaction():
                 self._connection.execute(migration.expand.encode())
-                reach("migrate_part")
+                _reach_part()
 
         self._patiently(migration.name, expand)
         self._say(f"{migration.name}: expanded")
@@ -206,7 +206,7 @@ class _Migrating:
                 connection.execute(
                     sql.SQL("DROP INDEX CONCURRENTLY {}").format(sql.Identifier(item.name))
                 )
-            reach("migrate_part")
+            _reach_part()
             connection.execute(
                 statement.replace("INDEX", "INDEX CONCURRENTLY IF NOT EXISTS", 1).encode()
             )
@@ -234,7 +234,7 @@ class _Migrating:
         with self._connection.transaction():
             self._connection.execute(migration.move.encode(), values)
             self._connection.execute(_MOVED.encode(), values)
-            reach("migrate_part")
+            _reach_part()
 
     def _contract(self, migration: Migration) -> None:
         """Move the last rows and take the old ones away, under the lock of the log."""
@@ -250,7 +250,7 @@ class _Migrating:
                 if migration.contract:
                     self._connection.execute(migration.contract.encode())
                 self._connection.execute("UPDATE log SET format = %s", (migration.format,))
-                reach("migrate_part")
+                _reach_part()
 
         self._patiently(migration.name, contract)
         self._say(f"{migration.name}: finished, the log has format {migration.format}")
@@ -280,3 +280,8 @@ class _Migrating:
 
 class _InUse(Exception):
     """Another process holds the lock of migrations."""
+
+
+def _reach_part() -> None:
+    """Stand before the end of a part, where a process may be killed."""
+    reach("migrate_part")
