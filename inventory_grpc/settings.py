@@ -1,11 +1,9 @@
 """The settings of a server: their names, defaults and bounds."""
 
 import re
-from dataclasses import dataclass, field, fields
-from enum import Enum
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote, unquote
+from typing import Final
 
 from inventory_grpc.addresses import AUTO, METRICS_ADDRESS, UNIX, Address
 from inventory_grpc.application.store import Durability
@@ -20,6 +18,7 @@ from inventory_grpc.choices import (
     Prepare,
     Reflection,
 )
+from inventory_grpc.database_urls import check_urls, in_schema, is_postgres
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_TTL,
@@ -29,6 +28,7 @@ from inventory_grpc.domain.values import (
     UnitState,
     own_states,
 )
+from inventory_grpc.setting import Group, setting
 
 MAX_COUNT: Final = 1_000_000_000
 """The maximum of a setting that is a count."""
@@ -38,36 +38,11 @@ _COUNT: Final = (1, MAX_COUNT)
 MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 MAX_BATCH: Final = 512
-MAX_SCHEMA_BYTES: Final = 63
-"""PostgreSQL cuts longer names."""
 
 OF_POSTGRES: Final = ("schema", "prepare", "notify")
 """The settings that only a database in PostgreSQL has."""
 
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
-
-_PASSWORD: Final = re.compile(r"://[^/?@]*:[^/?@]*@|[?&]password=")
-
-
-class Group(Enum):
-    """The part of `inventory-grpc serve --help` that shows a setting."""
-
-    ADDRESS = "Address"
-    STORAGE = "Storage"
-    ACCESS = "Encryption and callers"
-    COMMANDS = "Commands"
-    LIMITS = "Limits"
-    PROCESS = "Process"
-
-
-def _setting(
-    default: Any,  # noqa: ANN401  of any type
-    doc: str,
-    group: Group,
-    bounds: tuple[float, float] | None = None,
-) -> Any:  # noqa: ANN401  a field, which stands for its value
-    """Return a field with its help text, group and bounds."""
-    return field(default=default, metadata={"doc": doc, "group": group, "bounds": bounds})
 
 
 @dataclass(frozen=True)
@@ -78,162 +53,162 @@ class Settings:
         BadSetting: one of them is invalid.
     """
 
-    listen: str = _setting(
+    listen: str = setting(
         "127.0.0.1:50051", "address and port to serve on; port 0 is any", Group.ADDRESS
     )
-    workers: int = _setting(
+    workers: int = setting(
         1, "processes that serve together; see [Workers](#workers)", Group.ADDRESS, (1, 64)
     )
-    reflection: Reflection = _setting(
+    reflection: Reflection = setting(
         Reflection.LOOPBACK,
         "describe the API to callers: on a `loopback` address, `on`, `off`",
         Group.ADDRESS,
     )
-    metrics_listen: str | None = _setting(
+    metrics_listen: str | None = setting(
         None,
         "address of the metrics; see [Metrics](#metrics); `auto`: `127.0.0.1:9464` if free",
         Group.ADDRESS,
     )
-    database: str | Path = _setting(
+    database: str | Path = setting(
         Path("inventory.db"),
         "the file that holds everything, or the URL of a PostgreSQL database",
         Group.STORAGE,
     )
-    database_replicas: str | None = _setting(
+    database_replicas: str | None = setting(
         None,
         "the URL of standbys of that database, from which lists and history are read",
         Group.STORAGE,
     )
-    create: bool = _setting(
+    create: bool = setting(
         default=True,
         doc="make a new database where there is none; `0`: refuse to start there",
         group=Group.STORAGE,
     )
-    durability: Durability = _setting(
+    durability: Durability = setting(
         Durability.FULL,
         "`full`: a commit is on disk before its answer; `relaxed`: soon after",
         Group.STORAGE,
     )
-    failover: Failover = _setting(
+    failover: Failover = setting(
         Failover.REFUSE,
         "after a failover of PostgreSQL: `refuse` writes until `inventory-grpc adopt`, or go on, "
         "if failovers are `trusted` to lose nothing",
         Group.STORAGE,
     )
-    head_poll_seconds: float = _setting(
+    head_poll_seconds: float = setting(
         0.02,
         "seconds after which events of other processes are looked for",
         Group.STORAGE,
         (0.001, 60),
     )
-    schema: str = _setting(
+    schema: str = setting(
         "",
         "PostgreSQL: the schema of the tables; by default the first in the search path",
         Group.STORAGE,
     )
-    prepare: Prepare = _setting(
+    prepare: Prepare = setting(
         Prepare.AUTO,
         "PostgreSQL: keep prepared statements: `on`, `off`, `auto`: unless a pooler is in the way",
         Group.STORAGE,
     )
-    notify: Notify = _setting(
+    notify: Notify = setting(
         Notify.OFF,
         "PostgreSQL: `on`: commits notify the other servers, which then look at once; `off`",
         Group.STORAGE,
     )
-    tls_certificate: Path | None = _setting(
+    tls_certificate: Path | None = setting(
         None, "PEM file of the certificate chain to serve TLS 1.2 and 1.3 with", Group.ACCESS
     )
-    tls_key: Path | None = _setting(None, "PEM file of its private key", Group.ACCESS)
-    tls_client_ca: Path | None = _setting(
+    tls_key: Path | None = setting(None, "PEM file of its private key", Group.ACCESS)
+    tls_client_ca: Path | None = setting(
         None,
         "PEM file of authorities; callers must then show a certificate of theirs",
         Group.ACCESS,
     )
-    callers: Path | None = _setting(
+    callers: Path | None = setting(
         None, "TOML file of callers and their roles; see [Security](#security)", Group.ACCESS
     )
-    health: HealthAccess = _setting(
+    health: HealthAccess = setting(
         HealthAccess.OPEN,
         "`open`: health checks need no token; `token`: they need one, as all other calls do",
         Group.ACCESS,
     )
-    allow_plaintext: bool = _setting(
+    allow_plaintext: bool = setting(
         default=False, doc="serve other machines without encryption", group=Group.ACCESS
     )
-    allow_anonymous: bool = _setting(
+    allow_anonymous: bool = setting(
         default=False, doc="serve other machines without authentication", group=Group.ACCESS
     )
-    hold_seconds: float = _setting(
+    hold_seconds: float = setting(
         DEFAULT_TTL / Instant.SECOND,
         "length of a hold whose request names none",
         Group.COMMANDS,
         (MIN_TTL / Instant.SECOND, MAX_TTL / Instant.SECOND),
     )
-    remember_days: float = _setting(
+    remember_days: float = setting(
         7.0, "days for which a request id is remembered", Group.COMMANDS, (0, MAX_REMEMBER_DAYS)
     )
-    states: str = _setting(
+    states: str = setting(
         "",
         "states of units beside the built-in ones, separated by commas: `refurbished,on_display`",
         Group.COMMANDS,
     )
-    catalogue: Catalogue = _setting(
+    catalogue: Catalogue = setting(
         Catalogue.OPEN,
         "`open`: any stock may begin; `required`: only one of a known product and store",
         Group.COMMANDS,
     )
-    max_commands: int = _setting(
+    max_commands: int = setting(
         2_000, "most commands in progress in a worker; more are refused", Group.LIMITS, _COUNT
     )
-    max_queries: int = _setting(1_000, "most queries in progress in a worker", Group.LIMITS, _COUNT)
-    max_streams: int = _setting(1_000, "most subscriptions in a worker", Group.LIMITS, _COUNT)
-    max_batch: int = _setting(
+    max_queries: int = setting(1_000, "most queries in progress in a worker", Group.LIMITS, _COUNT)
+    max_streams: int = setting(1_000, "most subscriptions in a worker", Group.LIMITS, _COUNT)
+    max_batch: int = setting(
         MAX_BATCH,
         "most commands in a transaction; fewer let other servers write sooner",
         Group.LIMITS,
         (1, MAX_BATCH),
     )
-    caller_share: float = _setting(
+    caller_share: float = setting(
         0.5,
         "share of each of these limits that one authenticated caller may take",
         Group.LIMITS,
         (0, 1),
     )
-    cached_answers: int = _setting(
+    cached_answers: int = setting(
         1_000_000,
         "stocks in the cache for `GetStock`, a quarter of a KiB each",
         Group.LIMITS,
         _COUNT,
     )
-    cached_stocks: int = _setting(100_000, "stocks in the cache for commands", Group.LIMITS, _COUNT)
-    cached_reservations: int = _setting(
+    cached_stocks: int = setting(100_000, "stocks in the cache for commands", Group.LIMITS, _COUNT)
+    cached_reservations: int = setting(
         20_000, "reservations in the cache for commands", Group.LIMITS, _COUNT
     )
-    warm_stocks: int = _setting(
+    warm_stocks: int = setting(
         0,
         "stocks of the last events that are read into the cache for `GetStock` at start",
         Group.LIMITS,
         (0, MAX_COUNT),
     )
-    trace_endpoint: str | None = _setting(
+    trace_endpoint: str | None = setting(
         None,
         "URL of an OTLP collector (gRPC) that traces go to; see [Traces](#traces)",
         Group.PROCESS,
     )
-    trace_ratio: float = _setting(
+    trace_ratio: float = setting(
         0.01,
         "share of the calls that are traced, where callers do not decide",
         Group.PROCESS,
         (0, 1),
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         10.0, "seconds that calls have to end after SIGTERM", Group.PROCESS, (0, MAX_DRAIN_SECONDS)
     )
-    log_format: LogFormat = _setting(
+    log_format: LogFormat = setting(
         LogFormat.AUTO, "`json`, `console`, or `auto`: console on a terminal", Group.PROCESS
     )
-    event_loop: EventLoop = _setting(
+    event_loop: EventLoop = setting(
         EventLoop.AUTO,
         "`asyncio`, `uvloop`, or `auto`: `uvloop` if `inventory-grpc[uvloop]` is installed",
         Group.PROCESS,
@@ -242,13 +217,13 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.database, str) and not is_postgres(self.database):
             object.__setattr__(self, "database", Path(self.database))
-        self._check_database()
-        for setting in fields(self):
-            least, most = setting.metadata["bounds"] or (None, None)
-            value = getattr(self, setting.name)
+        check_urls(self.database, self.database_replicas, self.schema)
+        for one in fields(self):
+            least, most = one.metadata["bounds"] or (None, None)
+            value = getattr(self, one.name)
             if least is not None and not least <= value <= most:  # NaN is never between
                 bounds = f"from {least:,g} to {most:,.0f}"
-                raise BadSetting(f"{setting.name}: must be {bounds}, and is {shown(value)}")
+                raise BadSetting(f"{one.name}: must be {bounds}, and is {shown(value)}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise BadSetting("tls_certificate and tls_key: one needs the other")
         if self.tls_client_ca is not None and self.tls_certificate is None:
@@ -267,28 +242,6 @@ class Settings:
         if self.metrics_address and not self.metrics_address.is_loopback:
             self._check_openness("metrics_listen", "any caller could read the turnover")
 
-    def _check_database(self) -> None:
-        """Refuse what is no place for a log, and a secret, which log lines would show."""
-        replicas = self.database_replicas
-        for name, url in (("database", self.database), ("database_replicas", replicas)):
-            if isinstance(url, str) and _PASSWORD.search(url):
-                raise BadSetting(
-                    f"{name}: must not have a password; put that into the file ~/.pgpass, or into "
-                    "one that PGPASSFILE names"
-                )
-        if replicas is not None and not is_postgres(replicas):
-            raise BadSetting(
-                f"database_replicas: {shown(replicas)} is not the URL of standbys in PostgreSQL, "
-                "such as postgresql://replica.example.com/inventory"
-            )
-        if replicas is not None and not isinstance(self.database, str):
-            raise BadSetting("database_replicas: only a database in PostgreSQL has replicas")
-        if "\0" in self.schema or len(self.schema.encode()) > MAX_SCHEMA_BYTES:
-            raise BadSetting(
-                f"schema: must be a name of at most {MAX_SCHEMA_BYTES} bytes, and is "
-                f"{shown(self.schema)}"
-            )
-
     def check_engine(self) -> None:
         """Refuse settings that would have no effect on a file.
 
@@ -297,10 +250,10 @@ class Settings:
         """
         if isinstance(self.database, str):
             return
-        for setting in fields(self):
-            if setting.name in OF_POSTGRES and getattr(self, setting.name) != setting.default:
+        for one in fields(self):
+            if one.name in OF_POSTGRES and getattr(self, one.name) != one.default:
                 raise BadSetting(
-                    f"{setting.name}: needs the URL of a PostgreSQL database, and the setting "
+                    f"{one.name}: needs the URL of a PostgreSQL database, and the setting "
                     f"database is the file {self.database}"
                 )
 
@@ -336,14 +289,14 @@ class Settings:
         """The database file, or the URL of a database, with the schema in its options."""
         if isinstance(self.database, Path) or not self.schema:
             return self.database
-        return _in_schema(self.database, self.schema)
+        return in_schema(self.database, self.schema)
 
     @property
     def replicas(self) -> str | None:
         """The URL of the replicas, with the schema in its options; None if there are none."""
         if self.database_replicas is None or not self.schema:
             return self.database_replicas
-        return _in_schema(self.database_replicas, self.schema)
+        return in_schema(self.database_replicas, self.schema)
 
     @property
     def address(self) -> Address:
@@ -370,23 +323,3 @@ class Settings:
         return self.reflection is Reflection.ON or (
             self.reflection is Reflection.LOOPBACK and self.is_loopback
         )
-
-
-def is_postgres(database: str) -> bool:
-    """Return whether *database* is the URL of a PostgreSQL database, as libpq has it."""
-    return database.startswith(("postgresql://", "postgres://"))
-
-
-def _in_schema(url: str, schema: str) -> str:
-    """Return *url* with an option of the session that makes *schema* its only one."""
-    base, _, query = url.partition("?")
-    kept, options = [], ""
-    for part in filter(None, query.split("&")):
-        if part.startswith("options="):
-            options = unquote(part.removeprefix("options=")) + " "
-        else:
-            kept.append(part)
-    name = schema.replace('"', '""')
-    escaped = re.sub(r"([\\\s])", r"\\\1", f'"{name}"')
-    kept.append(f"options={quote(f'{options}-csearch_path={escaped}')}")
-    return f"{base}?{'&'.join(kept)}"

@@ -18,9 +18,10 @@ from psycopg import sql
 from inventory_grpc.application.failures import OutcomeUnknown, Unavailable
 from inventory_grpc.application.ledger import circuit_breaker
 from inventory_grpc.infrastructure.postgres import first_trip
+from inventory_grpc.infrastructure.postgres.duplicates import UNIQUE_VIOLATION, Duplicates
 from inventory_grpc.infrastructure.postgres.first_trip import LOCK
 from inventory_grpc.infrastructure.postgres.statement import Statement
-from inventory_grpc.infrastructure.postgres.storage import UNIQUE_VIOLATION, PostgresStorage
+from inventory_grpc.infrastructure.postgres.storage import PostgresStorage
 from inventory_grpc.infrastructure.postgres.wire import Failed
 from tests.support import postgres
 from tests.support.effort import runs
@@ -58,15 +59,15 @@ async def shops(url: str) -> AsyncIterator[list[Opened]]:
 def conflicts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the violations of unique keys, as they come."""
     found: list[str] = []
-    note: Callable[..., None] = PostgresStorage._note_duplicate
+    note: Callable[..., None] = Duplicates.note
 
-    def noting(storage: PostgresStorage, error: Exception) -> None:
+    def noting(duplicates: Duplicates, error: Exception) -> None:
         cause = error.__cause__
         if isinstance(cause, Failed) and cause.state == UNIQUE_VIOLATION:
             found.append(str(cause))
-        note(storage, error)
+        note(duplicates, error)
 
-    monkeypatch.setattr(PostgresStorage, "_note_duplicate", noting)
+    monkeypatch.setattr(Duplicates, "note", noting)
     return found
 
 

@@ -14,9 +14,9 @@ import psycopg
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import NOTHING, Expected, Fault, StorageError, Transaction
-from inventory_grpc.infrastructure.log.recent import Recent
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import seal
+from inventory_grpc.infrastructure.postgres.duplicates import Duplicates
 from inventory_grpc.infrastructure.postgres.faults import storage_errors
 from inventory_grpc.infrastructure.postgres.first_trip import LOCK, Begun, Needs, Reads
 from inventory_grpc.infrastructure.postgres.lock_wait import LockWait
@@ -28,7 +28,7 @@ from inventory_grpc.infrastructure.postgres.seen import SeenLog
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement
 from inventory_grpc.infrastructure.postgres.transaction import PostgresTransaction
-from inventory_grpc.infrastructure.postgres.wire import ANSWER_SECONDS, Failed, Wire
+from inventory_grpc.infrastructure.postgres.wire import ANSWER_SECONDS, Wire
 
 T = TypeVar("T")
 
@@ -40,10 +40,6 @@ TAIL: Final = 1_000
 COMMIT_SECONDS: Final = 15.0
 """PostgreSQL waits for a synchronous standby without any timeout of its own. After this time the
 connection is closed, and the outcome is unknown."""
-
-DUPLICATES: Final = 100
-
-UNIQUE_VIOLATION: Final = "23505"
 
 OUTCOME_SECONDS: Final = 2.0
 """The callers of a commit without an answer wait this long until its outcome is found."""
@@ -79,8 +75,7 @@ class PostgresStorage:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres-writer")
         self._wire: Wire | None = None
         self._numbers = Numbers()
-        self._duplicates: Recent[str, None] = Recent(DUPLICATES)
-        """Violations of a unique key that were seen, see `_note_duplicate`."""
+        self._duplicates = Duplicates()
         self._last_failure = StorageError(Fault.BROKEN)
         """The last failure; while there is no connection, it is the reason for that."""
         self._trusts_failover = trusts_failover
@@ -183,7 +178,7 @@ class PostgresStorage:
         except BaseException as error:
             self._roll_back(wire)
             if isinstance(error, StorageError):
-                self._note_duplicate(error)
+                self._duplicates.note(error)
             if not isinstance(error, StorageError) or not error.committing:
                 raise
             self._find_outcome(transaction, error)
@@ -212,20 +207,6 @@ class PostgresStorage:
         except Exception as error:  # noqa: BLE001  see above
             self._numbers.clear()
             bug(_log, error, "what follows a commit")
-
-    def _note_duplicate(self, error: StorageError) -> None:
-        """Let the second violation of the same unique key through as a bug.
-
-        The first one may come from a writer without the lock, whose rows are read the next time.
-
-        Raises:
-            Failed: it is the second one.
-        """
-        cause = error.__cause__
-        if isinstance(cause, Failed) and cause.state == UNIQUE_VIOLATION:
-            if str(cause) in self._duplicates:
-                raise cause
-            self._duplicates.put(str(cause), None)
 
     def _find_outcome(self, transaction: PostgresTransaction, error: StorageError) -> None:
         """Return if *transaction* was committed, although its COMMIT was not answered.
