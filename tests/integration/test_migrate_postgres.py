@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from inventory_grpc.application.store import Unusable
 from inventory_grpc.cli import app
-from inventory_grpc.infrastructure.postgres import catalogue, migrating, migrations
+from inventory_grpc.infrastructure.postgres import catalogue, lock_attempts, migrating, migrations
 from inventory_grpc.infrastructure.postgres.migrations import MIGRATIONS, Migration
 from tests.support import postgres
 from tests.support.caller import adding, calling, refused
@@ -64,7 +64,7 @@ def _be_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS, OF_TESTS))
     monkeypatch.setattr(migrating, "PAGE", 2)
     monkeypatch.setattr(migrating, "_SETTINGS", {"lock_timeout": "100ms"})
-    monkeypatch.setattr(migrating, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(lock_attempts, "PAUSE_SECONDS", 0.05)
 
 
 def _execute(url: str, *statements: str) -> None:
@@ -302,7 +302,7 @@ def test_a_lock_that_is_not_given_ends_it_after_some_attempts(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _be_newer(monkeypatch)
-    monkeypatch.setattr(migrating, "ATTEMPTS", 3)
+    monkeypatch.setattr(lock_attempts, "ATTEMPTS", 3)
     with closing(psycopg.connect(url)) as busy:
         busy.execute("SELECT 1 FROM streams")
         code, _, said = _told(url)
@@ -318,10 +318,10 @@ def test_two_do_not_migrate_at_the_same_time(url: str, monkeypatch: pytest.Monke
 
     def reach(_: str) -> None:
         monkeypatch.setattr(migrating, "reach", lambda _: None)
-        monkeypatch.setattr(migrating, "ATTEMPTS", 2)
+        monkeypatch.setattr(lock_attempts, "ATTEMPTS", 2)
         with pytest.raises(Unusable, match="another process is migrating this log"):
             others.append(_migrate(url))
-        monkeypatch.setattr(migrating, "ATTEMPTS", 30)
+        monkeypatch.setattr(lock_attempts, "ATTEMPTS", 30)
 
     monkeypatch.setattr(migrating, "reach", reach)
     assert "labels: expanded" in _migrate(url)

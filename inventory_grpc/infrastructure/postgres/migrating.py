@@ -5,11 +5,10 @@ itself waits `LOCK_SECONDS` for it at most, because all other statements wait be
 tried again. Killed at any moment, it can be run again: each part finds out what is left to do.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -20,20 +19,15 @@ from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres import catalogue, migrations, roles
 from inventory_grpc.infrastructure.postgres.catalogue import Item
 from inventory_grpc.infrastructure.postgres.events import read_head, read_log_id
-from inventory_grpc.infrastructure.postgres.faults import failures_in_words, state_of
+from inventory_grpc.infrastructure.postgres.faults import failures_in_words
+from inventory_grpc.infrastructure.postgres.lock_attempts import LockTaken, Say, attempt
 from inventory_grpc.infrastructure.postgres.migrations import Migration
 from inventory_grpc.infrastructure.postgres.opening import create_where_missing
 from inventory_grpc.infrastructure.postgres.server import Server, lock_key
 from inventory_grpc.infrastructure.postgres.wire import Wire
 
-T = TypeVar("T")
-Say = Callable[[str], None]
-
 LOCK_SECONDS: Final = 2
 """A statement waits this long for a lock, and what comes later waits behind it."""
-ATTEMPTS: Final = 30
-PAUSE_SECONDS: Final = 1.0
-"""The time between two attempts, in which what had to wait goes on."""
 INDEX_SECONDS: Final = 600
 """An index is made beside writers, and waits this long for older transactions to end."""
 PAGE: Final = 1_000
@@ -45,8 +39,6 @@ _MOVED: Final = (
     "INSERT INTO migrations VALUES (%(name)s, %(upto)s) "
     "ON CONFLICT (name) DO UPDATE SET moved = excluded.moved"
 )
-_MAY_PASS: Final = frozenset({"55P03", "40P01"})
-"""The SQLSTATE of a lock that was not given in time, and of a deadlock."""
 
 
 def pending(url: str) -> list[str]:
@@ -114,9 +106,9 @@ class _Migrating:
 
         def take() -> None:
             if not self._wire.value("SELECT pg_try_advisory_lock($key::int8)", key=self._key):
-                raise _InUse("another process is migrating this log")
+                raise LockTaken("another process is migrating this log")
 
-        self._patiently("the lock of migrations", take)
+        attempt("the lock of migrations", take, self._say)
         yield  # the lock ends with the connection
 
     def run(self, *, finish: bool) -> None:
@@ -150,7 +142,7 @@ class _Migrating:
                 for statement in roles.grants(self._connection, role):
                     self._connection.execute(statement)
 
-        self._patiently(f"the rights of {role}", grant)
+        attempt(f"the rights of {role}", grant, self._say)
         self._say(f"{role} has the rights of a server")
 
     def _lacking(self, there: catalogue.Found) -> list[Item]:
@@ -179,7 +171,7 @@ class _Migrating:
                 self._connection.execute(migration.expand.encode())
                 _reach_part()
 
-        self._patiently(migration.name, expand)
+        attempt(migration.name, expand, self._say)
         self._say(f"{migration.name}: expanded")
 
     def _check_rest(self) -> None:
@@ -196,7 +188,7 @@ class _Migrating:
         there = catalogue.found(self._connection)
         statements = catalogue.indexes(migrations.whole_ddl())
         for item in self._lacking(there):
-            self._patiently(str(item), partial(self._make_index, item, statements[item.name]))
+            attempt(str(item), partial(self._make_index, item, statements[item.name]), self._say)
             self._say(f"{there.told(item)}: made")
 
     def _make_index(self, item: Item, statement: str) -> None:
@@ -225,7 +217,7 @@ class _Migrating:
         before = self._moved(migration)
         while (after := self._moved(migration)) < (head := read_head(self._wire)):
             upto = min(after + PAGE, head)
-            self._patiently(migration.name, partial(self._move_page, migration, after, upto))
+            attempt(migration.name, partial(self._move_page, migration, after, upto), self._say)
         if after > before:
             self._say(f"{migration.name}: moved up to position {after:,}")
 
@@ -252,34 +244,8 @@ class _Migrating:
                 self._connection.execute("UPDATE log SET format = %s", (migration.format,))
                 _reach_part()
 
-        self._patiently(migration.name, contract)
+        attempt(migration.name, contract, self._say)
         self._say(f"{migration.name}: finished, the log has format {migration.format}")
-
-    def _patiently(self, what: str, part: Callable[[], T]) -> T:
-        """Run *part*, again if a lock was not given in time.
-
-        Raises:
-            Unusable: that happened `ATTEMPTS` times.
-        """
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return part()
-            except (psycopg.Error, _InUse) as error:
-                if isinstance(error, psycopg.Error) and state_of(error) not in _MAY_PASS:
-                    raise
-                said = f"{what}: waiting for a lock ({error})".replace("\n", " ")
-                if attempt == ATTEMPTS:
-                    raise Unusable(
-                        f"{said}, after {ATTEMPTS} attempts: pg_locks and pg_stat_activity show "
-                        "who holds it; what was done before is kept, so run this again"
-                    ) from error
-                self._say(f"{said}: trying again")
-                time.sleep(PAUSE_SECONDS)
-        raise AssertionError
-
-
-class _InUse(Exception):
-    """Another process holds the lock of migrations."""
 
 
 def _reach_part() -> None:
