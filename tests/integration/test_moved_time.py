@@ -6,6 +6,7 @@ the server, whose wall clock libfaketime moves.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 import pytest
 
 from inventory_grpc.application.ledger import upkeep
+from inventory_grpc.application.ports import MonotonicClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.values import Instant, Span, Ttl
@@ -20,7 +22,7 @@ from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.postgres.transaction import PostgresTransaction
 from inventory_grpc.infrastructure.sqlite.transaction import SqliteTransaction
 from tests.support.engines import on_each_engine
-from tests.support.opened import checked, events, opened, rows
+from tests.support.opened import Opened, checked, events, opened, rows
 from tests.support.postgres_server import own_server
 from tests.support.waiting import eventually
 from tests.support.world import DAY, KETTLES, MINUTE, add, remove, reserve
@@ -41,14 +43,18 @@ class Log(NamedTuple):
 
     database: Path | str
     go_on: Callable[[int], None]
+    monotonic: MonotonicClock = clocks.monotonic
+
+    def opened(self) -> AbstractAsyncContextManager[Opened]:
+        return opened(self.database, monotonic=self.monotonic)
 
 
 @pytest.fixture
-def log(on_engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
-    passed, monotonic = [0], clocks.monotonic
+def log(on_engine: str, tmp_path: Path) -> Iterator[Log]:
+    passed = [0]
     if on_engine == "sqlite":
-        monkeypatch.setattr(clocks, "monotonic", lambda: monotonic() + sum(passed))
-        yield Log(tmp_path / "inventory.db", passed.append)
+        file = tmp_path / "inventory.db"
+        yield Log(file, passed.append, lambda: clocks.monotonic() + sum(passed))
         return
     with own_server(CLOCK) as server:
 
@@ -89,7 +95,7 @@ def _count(
 async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
     log: Log, steps: list[int]
 ) -> None:
-    async with opened(log.database) as shop:
+    async with log.opened() as shop:
         await shop.record(add(1_000))
         await asyncio.gather(*(shop.record(remove(1), f"old-{n}") for n in range(OLD)))
         assert (await shop.record(remove(1), "old-0")).replayed
@@ -105,7 +111,7 @@ async def test_requests_are_forgotten_after_their_time_in_bounded_steps(
 
 
 async def test_nothing_is_forgotten_before_its_time(log: Log, steps: list[int]) -> None:
-    async with opened(log.database) as shop:
+    async with log.opened() as shop:
         await shop.record(add(9), "delivery")
         log.go_on(WEEK - HOUR)
         looks = len(steps)
@@ -115,7 +121,7 @@ async def test_nothing_is_forgotten_before_its_time(log: Log, steps: list[int]) 
 
 
 async def test_a_hold_expires_after_its_time_and_not_before(log: Log) -> None:
-    async with opened(log.database) as shop:
+    async with log.opened() as shop:
         await shop.record(add(9))
         await shop.record(reserve(2, "short", expiration=Ttl(Span(HOUR))))
         await shop.record(reserve(3, "long", expiration=Ttl(Span(DAY))))
@@ -148,7 +154,7 @@ def _expired(database: Path | str) -> list[str]:
 
 
 async def test_a_read_of_an_earlier_time_shows_what_was_so(log: Log) -> None:
-    async with opened(log.database) as shop:
+    async with log.opened() as shop:
         for units in (1, 2, 3):
             await shop.record(add(units))
             log.go_on(DAY)

@@ -218,7 +218,7 @@ async def test_a_look_at_the_head_that_fails_unexpectedly_is_not_the_last(
 
     with monkeypatch.context() as broken:
         for poll in (sqlite_poll, postgres_poll):
-            broken.setattr(poll, "read_head", fail)
+            broken.setattr(poll, "pause", fail)
         await shops[0].record(add(5))
         await eventually(lambda: caplog.text.count("a bug") >= len(shops))
     await shops[1].until(1)

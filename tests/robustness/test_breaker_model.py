@@ -55,6 +55,7 @@ TOLD: Final = {
     Fault.SLOW: WritesRefused,
     Fault.READ_ONLY: WritesRefused,
     Fault.SEALED: WritesRefused,
+    Fault.FAILED_OVER: WritesRefused,
     Fault.BROKEN: WritesRefused,
     Fault.FULL: StorageFull,
     Fault.DAMAGED: LogDamaged,

@@ -13,7 +13,7 @@ import psycopg
 from inventory_grpc import bootstrap
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import WallClock
+from inventory_grpc.application.ports import MonotonicClock, WallClock
 from inventory_grpc.application.queries.stock import find_stock
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
@@ -102,12 +102,13 @@ async def opened(
     path: Path | str,
     *,
     wall: WallClock = clocks.wall,
+    monotonic: MonotonicClock = clocks.monotonic,
     boot: Callable[[], str] = clocks.boot,
     **chosen: object,
 ) -> AsyncIterator[Opened]:
     """Open the engine on *path*, as a server with these settings would."""
     settings = load({}, listen="127.0.0.1:0", database=path, **chosen)
-    async with bootstrap.engine(settings, wall=wall, boot=boot) as parts:
+    async with bootstrap.engine(settings, wall=wall, monotonic=monotonic, boot=boot) as parts:
         yield Opened(path, parts)
 
 
