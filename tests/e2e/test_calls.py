@@ -145,6 +145,13 @@ def test_a_table_has_columns_and_csv_has_a_head(run: Run) -> None:
     ]
 
 
+@pytest.mark.parametrize("output", ["table", "csv", "json"])
+def test_the_state_of_a_server_is_shown(run: Run, output: str) -> None:
+    shown = run("status", "-o", output)
+    assert shown.exit_code == 0
+    assert "ACCEPTED" in shown.stdout
+
+
 def test_a_request_id_makes_it_safe_to_run_again(run: Run) -> None:
     adding = ("stock", "add", "fork", "porto", "1", "--request-id", "delivery-10")
     [first], [again] = rows(run(*adding)), rows(run(*adding))

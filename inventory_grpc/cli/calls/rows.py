@@ -19,7 +19,7 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "ScopedPolicy": ("product_id", "store_id", "policy", "version"),
     "Event": ("position", "record_time", "type", "product_id", "store_id", "after", "reason"),
 }
-"""The columns of each message in a table and in CSV; JSON has all of its fields."""
+"""The columns of a message in a table and in CSV. JSON has all fields, as CSV of any other message."""
 
 _NUMBERS: Final = {
     FieldDescriptor.CPPTYPE_INT32,
@@ -70,7 +70,8 @@ def cells(message: Message) -> dict[str, str]:
         if name in values and field.message_type is Timestamp.DESCRIPTOR:
             moment = getattr(message, name).ToDatetime(UTC).astimezone()
             values[name] = f"{moment:%Y-%m-%d %H:%M:%S}"
-    return {name: _text(values.get(name, "")) for name in COLUMNS[message.DESCRIPTOR.name]}
+    columns = COLUMNS.get(message.DESCRIPTOR.name, tuple(message.DESCRIPTOR.fields_by_name))
+    return {name: _text(values.get(name, "")) for name in columns}
 
 
 def is_number(message: Message, column: str) -> bool:
