@@ -19,7 +19,7 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "ScopedPolicy": ("product_id", "store_id", "policy", "version"),
     "Event": ("position", "record_time", "type", "product_id", "store_id", "after", "reason"),
 }
-"""The columns of a message in a table and in CSV. JSON has all fields, as CSV of any other message."""
+"""The columns of a message in tables and CSV. JSON has all fields, and so has CSV of others."""
 
 _NUMBERS: Final = {
     FieldDescriptor.CPPTYPE_INT32,
