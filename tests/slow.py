@@ -80,6 +80,7 @@ _MANY_CASES: Final = (
     "tests/integration/test_storage_errors.py",
     "tests/property/test_amending.py",
     "tests/property/test_late_fills.py",
+    "tests/property/test_plain_requests.py",
     "tests/property/test_promises.py",
     "tests/robustness/test_bad_bulk.py",
     "tests/robustness/test_bit_flips.py",
