@@ -11,7 +11,8 @@ import typer
 from inventory_grpc.client import Line
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_SPAN: Final = re.compile(r"(\d+)([smhd])")
+_SPAN: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_QUANTITY: Final = re.compile(r"-?\d{1,18}", re.ASCII)
 _LINE: Final = ("PRODUCT", "STORE", "QUANTITY")
 
 
@@ -26,7 +27,7 @@ def time(text: str) -> datetime:
     """Return a time in ISO format; without a zone, it is that of this machine."""
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(f"{text!r} is no time such as 2026-11-29T16:00+01:00") from None
 
 
@@ -51,7 +52,7 @@ def lines_of(words: Sequence[str]) -> Sequence[Line]:
         raise typer.BadParameter(f"each line is {wanted}, and the last one is incomplete")
     lines = []
     for product, store, quantity in zip(*[iter(words)] * len(_LINE), strict=True):
-        if not quantity.lstrip("-").isdecimal():
+        if not _QUANTITY.fullmatch(quantity):
             raise typer.BadParameter(f"each line is {wanted}, and {quantity!r} is no quantity")
         lines.append(Line(product, store, int(quantity)))
     return lines

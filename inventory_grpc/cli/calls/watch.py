@@ -16,7 +16,7 @@ from inventory_grpc.server.logs import printable
 from inventory_grpc_protos.v1.events_pb2 import Event
 
 MAX_ROWS: Final = 200
-"""The most stocks that are shown: those that moved last."""
+"""The most stocks that are shown; one that moves takes the place of another."""
 
 LEVELS: Final = ("available", "on_hand", "reserved")
 
