@@ -10,9 +10,14 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Final, Self
 
-from inventory_grpc.client import SyncInventoryClient
+import pytest
+
+from inventory_grpc.client import InventoryClient, SyncInventoryClient
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.connections import Connections
+
+ON_A_LOOP: Final = pytest.mark.parametrize("client", [InventoryClient], ids=["loop"], indirect=True)
+"""Marks a test of tasks: a thread that blocks cannot be cancelled, nor begun by a turn of a loop."""
 
 MAX_THREADS: Final = 64
 _END: Final = object()

@@ -16,6 +16,7 @@ from inventory_grpc.client import (
 )
 from inventory_grpc_protos.v1.events_pb2 import SubscribeResponse
 from tests.support.waiting import eventually
+from tests.unit.client.in_threads import ON_A_LOOP
 from tests.unit.client.scripted import ScriptedServer, Silence, serving
 
 ONE = SubscribeResponse(position=1, log_id="k3v9x0q2m7ab")
@@ -83,6 +84,7 @@ async def test_more_streams_than_a_client_has_room_for_are_refused_until_one_is_
         await subscribed(client, server, opened)
 
 
+@ON_A_LOOP
 async def test_more_calls_wait_for_room(client: InventoryClient, server: ScriptedServer) -> None:
     server.plays("AddStock", Silence(), Silence())
     under_way = [adding(client), adding(client)]
@@ -107,6 +109,7 @@ async def test_after_it_is_closed_a_client_says_so(client: InventoryClient) -> N
             await call()
 
 
+@ON_A_LOOP
 async def test_what_is_under_way_when_it_is_closed_fails_and_is_in_doubt(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
@@ -133,6 +136,7 @@ async def test_what_is_under_way_when_it_is_closed_fails_and_is_in_doubt(
         assert unsent.value.request_id
 
 
+@ON_A_LOOP
 async def test_to_cancel_a_call_is_no_error_of_the_call(
     client: InventoryClient, server: ScriptedServer
 ) -> None:
