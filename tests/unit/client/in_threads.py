@@ -16,9 +16,7 @@ from inventory_grpc.client import InventoryClient, SyncInventoryClient
 from inventory_grpc.client.calls import Calls
 from inventory_grpc.client.connections import Connections
 
-ON_A_LOOP: Final = pytest.mark.parametrize(
-    "client", [InventoryClient], ids=["loop"], indirect=True
-)
+ON_A_LOOP: Final = pytest.mark.parametrize("client", [InventoryClient], ids=["loop"], indirect=True)
 """Marks a test of tasks: a thread cannot be cancelled, nor begun by a turn of the loop."""
 
 MAX_THREADS: Final = 64
