@@ -174,7 +174,8 @@ def test_what_the_owner_alone_can_do_names_the_owner(
     assert f"needs the owner of the tables, which is {postgres.USER}, or a member" in said
     assert f"{made.role} is neither" in said
     assert not target.exists()
-    assert not rows(made.owner, "SELECT 1 FROM pg_tables WHERE tablename = 'seal'")
+    sealed = "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'seal'"
+    assert not rows(made.owner, sealed)
 
 
 def test_the_role_of_the_servers_verifies_prints_and_copies(made: Place, tmp_path: Path) -> None:

@@ -73,7 +73,10 @@ def test_tables_that_are_wrong_or_older_are_made_anew(url: str) -> None:
 
 def test_the_new_tables_have_the_rights_and_indexes_of_the_old_ones(url: str) -> None:
     _execute(url, "GRANT SELECT ON stocks TO pg_monitor", "GRANT INSERT ON stores TO PUBLIC")
-    rights = "SELECT relname::text, relacl::text FROM pg_class WHERE relacl IS NOT NULL ORDER BY 1"
+    rights = (
+        "SELECT relname::text, relacl::text FROM pg_class "
+        "WHERE relnamespace = current_schema()::regnamespace AND relacl IS NOT NULL ORDER BY 1"
+    )
     indexes = (
         "SELECT indexname::text, indexdef FROM pg_indexes "
         "WHERE schemaname = current_schema() ORDER BY 1"
