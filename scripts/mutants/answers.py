@@ -12,8 +12,8 @@ ANSWERS: Final = (
         "M59",
         "keep a cached stock when an event changes it",
         _FILE,
-        "                self._shard(request).pop(request, None)\n",
-        "                pass\n",
+        "            shard[request] = _NOTHING\n",
+        "            pass\n",
         _LAW,
     ),
     Mutant(
@@ -31,5 +31,13 @@ ANSWERS: Final = (
         "if as_of >= at_least and",
         "if",
         _LAW,
+    ),
+    Mutant(
+        "M85",
+        "answer with an event of a stock that a later one has followed",
+        _FILE,
+        "self._fills.pop(request, None), self._renewed.pop(request, None)",
+        "self._fills.pop(request, None), self._renewed.get(request)",
+        "tests/unit/presentation/test_stock_answers.py",
     ),
 )
