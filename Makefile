@@ -12,7 +12,7 @@ BIN := .venv/bin
 INSTALL := $(if $(shell command -v uv 2>/dev/null),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 # The packages that the examples in Node and protos/buf.gen.yaml need.
 NODE_PACKAGES := '@grpc/grpc-js@^1.14' '@grpc/proto-loader@^0.8' 'protobufjs@^7.5' \
-  '@bufbuild/protobuf@^2.9' '@bufbuild/protoc-gen-es@^2.9'
+  '@bufbuild/protobuf@^2.9' '@bufbuild/protoc-gen-es@^2.9' '@connectrpc/connect@^2.1' '@connectrpc/connect-web@^2.1'
 
 .PHONY: help
 help: ## Show this list
@@ -49,6 +49,10 @@ test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= 
 .PHONY: operations
 operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in about 2 minutes on 2 cores: ARGS="-k gateway"
 	$(BIN)/pytest --two-processes tests/operations $(ARGS)
+
+.PHONY: clients
+clients: .venv/.dev ## Compile and run the clients in Go, Java and C++, in some minutes: ARGS="-k java"
+	$(BIN)/pytest tests/clients $(ARGS)
 
 .PHONY: tools
 tools: .venv/.dev .venv/.bench .venv/.node .venv/.tools ## Install Node packages, matplotlib, Envoy and others, without which some tests are skipped

@@ -13,6 +13,7 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_health_command.py",
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
+    "tests/e2e/test_other_languages.py",
     "tests/e2e/test_readme.py",
     "tests/e2e/test_service_manager.py",
     "tests/e2e/test_stopped_worker.py",

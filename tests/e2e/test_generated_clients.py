@@ -38,7 +38,7 @@ console.log(JSON.stringify([bytes, InventoryCommands.typeName, ErrorInfoSchema.t
 
 
 def test_buf_generates_a_client_as_its_template_says(tmp_path: Path) -> None:
-    need_node()
+    need_node("@bufbuild/protobuf", "@bufbuild/protoc-gen-es")
     protos = tmp_path / "protos"
     shutil.copytree(ROOT / "protos", protos, ignore=shutil.ignore_patterns("gen"))
     programs = [str(Path(sys.executable).parent), str(MODULES / ".bin"), os.environ["PATH"]]

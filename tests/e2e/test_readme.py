@@ -15,6 +15,7 @@ from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest
 from inventory_grpc_protos.v1.commands_pb2 import RemoveStockRequest
 from tests.support.answers import agree
 from tests.support.caller import calling
+from tests.support.clients import programs
 from tests.support.documents import (
     API,
     CLIENTS,
@@ -63,12 +64,6 @@ def _blocks(document: Path) -> list[Block]:
     ]
 
 
-def _story(document: Path) -> list[Block]:
-    """Return what to run for a document, and before it what it builds on."""
-    before = _blocks(API) if document == CLIENTS else []
-    return [*(one for one in before if "ExecuteBatch" in one.code), *_blocks(document)]
-
-
 RUN: Final = [document for document in documents() if _blocks(document)]
 
 
@@ -106,23 +101,19 @@ async def _check(blocks: list[Block], server: ServerProcess, database: Path) -> 
 async def test_the_commands_run_as_written(
     document: Path, server: ServerProcess, path: Path
 ) -> None:
-    await _check([one for one in _story(document) if one.interpreter != "node"], server, path)
+    await _check([one for one in _blocks(document) if one.interpreter != "node"], server, path)
 
 
-@pytest.mark.parametrize("document", [README, CLIENTS], ids=name_of)
-async def test_the_calls_from_node_run_as_written(
-    document: Path, server: ServerProcess, path: Path
-) -> None:
-    need_node()
-    blocks = [one for one in _story(document) if one.interpreter != "python"]
+async def test_the_call_from_node_runs_as_written(server: ServerProcess, path: Path) -> None:
+    need_node("@grpc/grpc-js", "@grpc/proto-loader")
+    blocks = [one for one in _blocks(README) if one.interpreter != "python"]
     await _check(blocks, server, path)
-    if document == README:
-        async with calling(await server.address()) as caller:
-            await caller.commands.RemoveStock(
-                RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
-            )
-        [get_stock] = [block for block in blocks if block.interpreter == "node"]
-        assert _run(get_stock, await server.address(), path) == "0 available as of 4\n"
+    async with calling(await server.address()) as caller:
+        await caller.commands.RemoveStock(
+            RemoveStockRequest(product_id="kettle", store_id="lisbon", quantity=3)
+        )
+    [get_stock] = [block for block in blocks if block.interpreter == "node"]
+    assert _run(get_stock, await server.address(), path) == "0 available as of 4\n"
 
 
 async def test_bulk_that_is_sent_again_is_not_done_again(server: ServerProcess, path: Path) -> None:
@@ -160,4 +151,5 @@ def test_no_call_is_shown_without_being_run() -> None:
     for document in documents():
         blocks = re.findall(r"^```\w+\n(.*?)^```", text_of(document), re.MULTILINE | re.DOTALL)
         called = [code for code in blocks if WRITTEN_ADDRESS in code and "make run" not in code]
-        assert not set(called) - {block.code for block in _blocks(document)}, name_of(document)
+        run = {block.code for block in _blocks(document)} | {*programs().values()}
+        assert not set(called) - run, name_of(document)

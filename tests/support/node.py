@@ -10,18 +10,11 @@ from tests.support.server_process import ROOT
 
 MODULES: Final = ROOT / ".venv/node/node_modules"
 ENVIRONMENT: Final = {**os.environ, "NODE_PATH": str(MODULES)}
-PACKAGES: Final = (
-    "@bufbuild/protobuf",
-    "@bufbuild/protoc-gen-es",
-    "@grpc/grpc-js",
-    "@grpc/proto-loader",
-    "protobufjs",
-)
 
 
-def need_node() -> None:
-    """Skip the test where Node or one of its packages is missing."""
+def need_node(*packages: str) -> None:
+    """Skip the test where Node or one of *packages* is missing."""
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
-    if missing := [package for package in PACKAGES if not (MODULES / package).is_dir()]:
+    if missing := [package for package in packages if not (MODULES / package).is_dir()]:
         pytest.skip(f"npm packages are missing ({' '.join(missing)}): run make tools")
