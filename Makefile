@@ -51,7 +51,7 @@ operations: .venv/.dev ## Run the tests with real parts around the server, such 
 	$(BIN)/pytest --two-processes tests/operations $(ARGS)
 
 .PHONY: clients
-clients: .venv/.dev ## Compile and run the clients in Go, Java and C++, in some minutes: ARGS="-k java"
+clients: .venv/.dev ## Compile and run the clients in Go, Java and C++, in 2 to 8 minutes: ARGS="-k java"
 	$(BIN)/pytest tests/clients $(ARGS)
 
 .PHONY: tools
