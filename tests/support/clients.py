@@ -17,7 +17,7 @@ WRITTEN_PORTS: Final = ("50051", "8080")
 """The ports of the server and of Envoy, as the programs have them."""
 
 SECONDS: Final = 1_200.0
-"""The longest that a client may compile and run; all three together have taken 500 on a busy machine."""
+"""The longest that a client may compile and run; C++ has taken 400 on a busy machine."""
 
 _COMMANDS: Final = re.compile(
     r"^<!-- client: (?P<language>\w+) -->\n```sh\n(?P<code>.*?)^```\n"
@@ -35,7 +35,7 @@ _NEEDS: Final = {
     " && ls grpc-netty.jar netty-transport.jar proto-google-common-protos.jar",
     "cpp": "type g++ protoc grpc_cpp_plugin && pkg-config grpc++",
 }
-"""Commands that fail where a package is missing. Node needs `make tools`, and grpclib is in `.venv`."""
+"""Commands that fail where a package is missing; grpclib is always in `.venv`."""
 
 
 def answer() -> str:
