@@ -11,6 +11,7 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_drain.py",
     "tests/e2e/test_examples.py",
     "tests/e2e/test_health_command.py",
+    "tests/e2e/test_import.py",
     "tests/e2e/test_metrics.py",
     "tests/e2e/test_metrics_of_workers.py",
     "tests/e2e/test_other_languages.py",

@@ -12,6 +12,7 @@ from inventory_grpc.cli import (
     calls,
     clock,
     copy,
+    files,
     health,
     log,
     migrate,
@@ -42,6 +43,7 @@ for command in (
 ):
     app.command()(command)
 calls.add_to(app)
+files.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  what typer passes

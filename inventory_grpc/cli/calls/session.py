@@ -16,6 +16,7 @@ from inventory_grpc.cli.calls.output import usual
 from inventory_grpc.cli.common import show, show_error
 from inventory_grpc.client import (
     DeadlineExceeded,
+    InventoryClient,
     InventoryError,
     PermissionDenied,
     Refused,
@@ -41,17 +42,36 @@ class Session(NamedTuple):
 
     @contextmanager
     def client(self) -> Iterator[SyncInventoryClient]:
-        """Yield a client; a failed call is told in a line, and ends the program.
+        """Yield a client, with `errors`."""
+        with (
+            self.errors(),
+            SyncInventoryClient(
+                self.server, ca=self.ca, token=self._token(), timeout=self.timeout
+            ) as client,
+        ):
+            yield client
+
+    def loop_client(self) -> InventoryClient:
+        """Return a client for an event loop.
+
+        Raises:
+            OSError: a file cannot be read.
+            ValueError: the token or the address cannot be used.
+        """
+        return InventoryClient(self.server, ca=self.ca, token=self._token(), timeout=self.timeout)
+
+    def _token(self) -> str | None:
+        return self.token_file.read_text("utf-8").strip() if self.token_file else None
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Tell of a failed call in a line, and end the program.
 
         The first word of a refusal is its reason.
         """
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
-            token = self.token_file.read_text("utf-8").strip() if self.token_file else None
-            with SyncInventoryClient(
-                self.server, ca=self.ca, token=token, timeout=self.timeout
-            ) as client:
-                yield client
+            yield
         except (Refused, Unauthenticated, PermissionDenied) as error:
             show(str(error))
             raise typer.Exit(REFUSED) from error
