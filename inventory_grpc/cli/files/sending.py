@@ -132,8 +132,6 @@ class Sender:
 
 def _fault(failure: InventoryError) -> BadRow:
     if isinstance(failure, InvalidValue):
-        # An id that was made of a wrong product is wrong too, and that is no fault of the row.
-        found = [one for one in failure.violations if one.field != "request_id"]
-        for one in found or failure.violations:
-            return BadRow(one.field, one.problem)
+        for first in failure.violations:
+            return BadRow(first.field, first.problem)
     return BadRow("", f"{failure.reason or failure.code.name}: {failure.message}")

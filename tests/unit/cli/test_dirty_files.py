@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from inventory_grpc.cli.files.identity import Digests
 from inventory_grpc.cli.files.kinds import STOCK
 from inventory_grpc.cli.files.requests import Batch, Requests, Tally, batches
 from inventory_grpc.cli.files.table import csv_table, json_table
@@ -274,3 +275,17 @@ def test_the_memory_of_an_import_does_not_grow_with_its_rows_but_for_their_diges
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most - len(content) < 2_500_000
+
+
+def test_a_digest_that_lies_across_two_others_is_a_new_one() -> None:
+    digests = Digests()
+    first, second = b"..abcdefghij", b"..klmnopqrst"
+    across = first[:2] + first[7:] + second[2:7]
+    assert [digests.add(one) for one in (first, second, across, across, second, first)] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
