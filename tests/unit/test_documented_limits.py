@@ -10,6 +10,8 @@ import pytest
 from inventory_grpc.application.ledger.fills import MAX_FILLS
 from inventory_grpc.application.ledger.loop import GIVE_UP_SECONDS
 from inventory_grpc.application.queries.events import MAX_STEPS
+from inventory_grpc.cli.files.identity import MAX_ROWS
+from inventory_grpc.cli.files.text import MAX_ROW
 from inventory_grpc.client.calls import FIRST_WAIT, LONGEST_WAIT
 from inventory_grpc.client.connections import MAX_CALLS, MAX_STREAMS
 from inventory_grpc.domain.values import (
@@ -112,6 +114,7 @@ TOLD: Final = [
     (STOCKS, f"at most {MAX_OWN_STATES} more, which the setting `states` names"),
     (CLIENTS, f"at most {MAX_CALLS} calls under way"),
     (CLIENTS, f"{MAX_STREAMS} subscriptions and streams"),
+    (CLIENTS, f"at most {MAX_ROW:,} characters, and a file {MAX_ROWS:,} rows"),
     (HANDBOOK, f"{log_queue.MAX_WAITING // MEBIBYTE} MiB of lines wait"),
     (HANDBOOK, f"visible within {POLL_SECONDS * 1000:.0f} ms"),
     (HANDBOOK, f"{FIRST_PAUSE_SECONDS} s to {LONGEST_PAUSE_SECONDS:.0f} s, which double until"),
@@ -134,6 +137,7 @@ MAX_SMALL: Final = 9
 """Larger numbers are limits, or are named here."""
 
 WITHOUT_A_LIMIT: Final = {
+    "16": "bits of UTF-16",
     "64": "bits of a number",
     "2^53": "what JavaScript can count",
     "500": "commands of a message in the benchmarks",
