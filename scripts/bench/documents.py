@@ -37,8 +37,11 @@ def publish(measured: Parts) -> None:
     Raises:
         NoFigures: some of those that the documents show were never measured.
     """
-    parts = {name: measured.get(name, part) for name, part in read(KEPT).items()}
-    texts = {path: put(path.read_text("utf-8"), parts) for path in DOCUMENTS}
+    found = {path: path.read_text("utf-8") for path in DOCUMENTS}
+    kept = read(KEPT)
+    wanted = {*kept, *(part for text in found.values() for part in _parts_in(text))}
+    parts = {**kept, **{name: part for name, part in measured.items() if name in wanted}}
+    texts = {path: put(text, parts) for path, text in found.items()}
     write(KEPT, parts)
     for path, text in texts.items():
         path.write_text(text, "utf-8")
@@ -68,6 +71,13 @@ def put(text: str, parts: Parts) -> str:
             raise NoFigures(f"{name}: {error} was not measured") from None
 
     return _PLACE.sub(replaced, text)
+
+
+def _parts_in(text: str) -> Iterator[str]:
+    """Yield the parts of the tables for which *text* has a place."""
+    for match in _PLACE.finditer(text):
+        if question := QUESTIONS.get((match["name"] or "").removeprefix(": ")):
+            yield from question.parts
 
 
 def _text(name: str, parts: Parts) -> str:

@@ -169,7 +169,9 @@ def size_of(file: Path) -> int:
 
 async def _first_answer(server: Server, call: Call) -> float:
     """Return the seconds from the start of *server* to its first answer."""
-    await drive(server.address, lambda _: iter([call]), callers=1, warm_seconds=0, seconds=SECONDS)
+    await drive(
+        server.addresses, lambda _: iter([call]), callers=1, warm_seconds=0, seconds=SECONDS
+    )
     return time.perf_counter() - server.started
 
 

@@ -34,7 +34,7 @@ def case(bench: Bench) -> Case:
         calls = [call(_BEFORE), *(call(stock) for _, stock in named)]
         with inventory_server(file) as server:
             load = await drive(
-                server.address, lambda _: iter(calls), callers=1, warm_seconds=0, seconds=SECONDS
+                server.addresses, lambda _: iter(calls), callers=1, warm_seconds=0, seconds=SECONDS
             )
         for (one, _), took in zip(named, load.latencies[1:], strict=True):
             one.samples.append(Sample(took * 1_000))

@@ -6,6 +6,7 @@ from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Final, Self
 
 from scripts.bench.frames import OK, headers_of_call
@@ -54,8 +55,8 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-async def drive(  # noqa: PLR0913  address, calls and times
-    address: str,
+async def drive(  # noqa: PLR0913  addresses, calls and times
+    addresses: Sequence[str],
     traffic: Traffic,
     *,
     callers: int,
@@ -65,13 +66,17 @@ async def drive(  # noqa: PLR0913  address, calls and times
 ) -> Load:
     """Run *callers*, each with one call at a time; return the load.
 
+    The connections take the *addresses* in turns, and the callers take the connections so.
     On return, every call has succeeded.
 
     Raises:
         CallFailed: a call failed.
     """
     async with measured(warm_seconds, seconds, "calls") as load:
-        lanes = [await _Lane.open(address, load) for _ in range(min(connections, callers))]
+        lanes = [
+            await _Lane.open(address, load)
+            for address in islice(cycle(addresses), min(connections, callers))
+        ]
         try:
             for number in range(callers):
                 lanes[number % len(lanes)].admit(traffic(number))

@@ -99,7 +99,7 @@ class Bench:
         """Add a sample to *series*, with *each* call counted so; return the number of calls."""
         used = server.cpu_seconds()
         load = await drive(
-            server.address,
+            server.addresses,
             traffic,
             callers=callers or self.options.callers,
             warm_seconds=WARM_SECONDS,

@@ -21,9 +21,11 @@ from scripts.bench import (
     histories,
     imports,
     in_process,
+    lock_held,
     machine,
     processor_time,
     request_ids,
+    several_servers,
     walks,
 )
 from scripts.bench.figures import BenchmarkFailed
@@ -50,6 +52,8 @@ CASES: Final[Mapping[str, Callable[[Bench], Case]]] = {
     "imports": imports.case,
     "walks": walks.case,
     "engines": engines.case,
+    "servers": several_servers.case,
+    "lock": lock_held.case,
     "h2load": h2load.case,
     "in-process": in_process.case,
     "profile": processor_time.case,

@@ -34,6 +34,12 @@ class Server:
     process_ids: Sequence[int]
     started: float
     """The start of its first process, on the clock of `time.perf_counter`."""
+    more_addresses: Sequence[str] = ()
+    """Those of other servers of the same log, which get as many calls."""
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        return self.address, *self.more_addresses
 
     def cpu_seconds(self) -> float | None:
         """Return the processor time used so far, if the system reports it."""

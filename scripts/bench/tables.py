@@ -60,8 +60,8 @@ def _beside(*names: str) -> Question:
         figures = [one for name in names if name in parts for one in parts[name].figures]
         units = dict.fromkeys(figure.unit for figure in figures)
         unit = next(iter(units)) if len(units) == 1 else "1/s"
-        value = f"rate, {unit}" if unit.endswith("/s") else unit
-        headings = ("case", "ratio", value, "p99, ms", "server CPU, µs", "aim")
+        quantity = "rate, " if unit.endswith("/s") else "time, " if unit == "ms" else ""
+        headings = ("case", "ratio", f"{quantity}{unit}", "p99, ms", "server CPU, µs", "aim")
         rows = [row for one in figures for row in _rows_beside(one, named=len(units) > 1)]
         if rows:
             yield _table(headings, rows)
@@ -230,6 +230,8 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "long histories": _by_place("histories", "GetStock, the first; AddStock, the first"),
     "changes of policies": _beside("walks"),
     "on PostgreSQL": _beside("engines"),
+    "several servers": _beside("servers"),
+    "the lock": _beside("lock"),
     "what bounds it": _by_series("profile"),
     "the generator": _beside("h2load"),
     "without gRPC": _by_series("in-process"),

@@ -118,6 +118,11 @@ class Checkout:
             yield Call(COMMIT_RESERVATION, commit.SerializeToString())
 
 
+def in_turn(stocks: Iterator[Stock]) -> Traffic:
+    """Return calls that read *stocks* in their order, all callers together."""
+    return lambda _caller: map(get_stock, stocks)
+
+
 def get_stock(stock: Stock) -> Call:
     product_id, store_id = stock
     request = queries_pb2.GetStockRequest(product_id=product_id, store_id=store_id)

@@ -63,7 +63,7 @@ def case(bench: Bench) -> Case:
     async def _sell(server: Server, series: Series) -> None:
         used = server.cpu_seconds()
         load = await drive(
-            server.address,
+            server.addresses,
             Shop(stocks).reserve_anywhere,
             callers=CALLERS,
             warm_seconds=WARM_SECONDS,

@@ -1,6 +1,7 @@
 """The benchmark counts each of its calls once."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count, islice
 from typing import Any
 
@@ -22,7 +23,9 @@ from scripts.bench.traffic import (
     command,
     deliveries,
     echoed,
+    get_stock,
     in_bulk,
+    in_turn,
 )
 from scripts.bench.wire import CallFailed
 
@@ -46,8 +49,8 @@ def counter() -> Counter:
     return Counter()
 
 
-@pytest.fixture
-async def address(counter: Counter) -> AsyncIterator[str]:
+@asynccontextmanager
+async def counting(counter: Counter) -> AsyncIterator[str]:
     server = grpc.aio.server()
     echo: Any = grpc.unary_unary_rpc_method_handler(counter.echo)
     handler = grpc.method_handlers_generic_handler("bench.Ceiling", {"Echo": echo})
@@ -56,6 +59,12 @@ async def address(counter: Counter) -> AsyncIterator[str]:
     await server.start()
     yield f"127.0.0.1:{port}"
     await server.stop(None)
+
+
+@pytest.fixture
+async def address(counter: Counter) -> AsyncIterator[str]:
+    async with counting(counter) as address:
+        yield address
 
 
 def some(calls: int) -> Traffic:
@@ -68,12 +77,21 @@ def some(calls: int) -> Traffic:
 async def test_every_call_reaches_the_server_once_and_is_counted_once(
     counter: Counter, address: str
 ) -> None:
-    load = await drive(address, some(50), callers=7, warm_seconds=0, seconds=30)
+    load = await drive([address], some(50), callers=7, warm_seconds=0, seconds=30)
 
     assert load.begun == len(load.latencies) == 350
     assert sorted(counter.requests) == sorted(
         call.request for caller in range(7) for call in some(50)(caller)
     )
+
+
+async def test_servers_of_one_log_share_the_callers(counter: Counter, address: str) -> None:
+    other = Counter()
+    async with counting(other) as second:
+        load = await drive([address, second], some(50), callers=8, warm_seconds=0, seconds=30)
+
+    assert load.begun == 400
+    assert len(counter.requests) == len(other.requests) == 200
 
 
 async def test_a_caller_without_calls_keeps_nobody_from_calling(
@@ -82,7 +100,7 @@ async def test_a_caller_without_calls_keeps_nobody_from_calling(
     def of_caller(caller: int) -> Iterator[Call]:
         return some(10)(caller) if caller else iter(())
 
-    await drive(address, of_caller, callers=9, warm_seconds=0, seconds=30)
+    await drive([address], of_caller, callers=9, warm_seconds=0, seconds=30)
 
     assert len(counter.requests) == 80
 
@@ -90,13 +108,13 @@ async def test_a_caller_without_calls_keeps_nobody_from_calling(
 async def test_a_caller_waits_for_its_answer_before_it_asks_again(
     counter: Counter, address: str
 ) -> None:
-    await drive(address, some(50), callers=1, warm_seconds=0, seconds=30)
+    await drive([address], some(50), callers=1, warm_seconds=0, seconds=30)
 
     assert counter.requests == [call.request for call in some(50)(0)]
 
 
 async def test_what_was_begun_is_answered_when_time_is_up(counter: Counter, address: str) -> None:
-    load = await drive(address, some(1_000_000), callers=8, warm_seconds=0.05, seconds=0.1)
+    load = await drive([address], some(1_000_000), callers=8, warm_seconds=0.05, seconds=0.1)
 
     assert 0 < len(load.latencies) < load.begun == len(counter.requests)
 
@@ -105,7 +123,7 @@ async def test_a_call_that_is_refused_ends_the_measurement(counter: Counter, add
     counter.refused = 5
 
     with pytest.raises(CallFailed, match="not now"):
-        await drive(address, some(50), callers=2, warm_seconds=0, seconds=30)
+        await drive([address], some(50), callers=2, warm_seconds=0, seconds=30)
 
 
 async def test_a_method_that_is_not_there_ends_the_measurement(address: str) -> None:
@@ -113,7 +131,7 @@ async def test_a_method_that_is_not_there_ends_the_measurement(address: str) -> 
         return iter([Call("/bench.Ceiling/Nothing", b"")])
 
     with pytest.raises(CallFailed):
-        await drive(address, of_caller, callers=1, warm_seconds=0, seconds=30)
+        await drive([address], of_caller, callers=1, warm_seconds=0, seconds=30)
 
 
 def test_no_two_commands_of_a_run_are_the_same_request() -> None:
@@ -127,6 +145,16 @@ def test_no_two_commands_of_a_run_are_the_same_request() -> None:
     assert {call.method for call in calls} == {ADD_STOCK}
     ids = {AddStockRequest.FromString(call.request).request_id for call in calls}
     assert len(ids) == len(calls) == 440
+
+
+def test_stocks_are_read_in_turn_by_all_callers_together() -> None:
+    stocks = made_up(30)
+    read = in_turn(iter(stocks))
+    callers = [read(number) for number in range(3)]
+    calls = [next(caller) for _ in range(10) for caller in callers]
+
+    assert calls == [get_stock(stock) for stock in stocks]
+    assert next(callers[0], None) is None
 
 
 def test_what_is_sent_in_bulk_is_every_command_once_in_order() -> None:

@@ -199,6 +199,23 @@ def test_only_parts_that_were_measured_are_replaced_by_publishing(
     assert "| 10,000 | 7,777 | 4,000 |" in document.read_text("utf-8")
 
 
+def test_a_new_part_is_kept_once_a_document_has_a_place_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, document = tmp_path / "figures.json", tmp_path / "README.md"
+    document.write_text("<!-- make bench: the lock -->\n<!-- end of make bench -->\n")
+    results.write(file, measured(growth()))
+    monkeypatch.setattr(documents, "KEPT", file)
+    monkeypatch.setattr(documents, "DOCUMENTS", [document])
+    held = Series("64 AddStock in a batch", "ms", most=6, samples=[Sample(3.8, p99_ms=5)])
+
+    documents.publish(measured(Group("lock", [held]), reads()))
+
+    assert results.read(file).keys() == {"growth", "lock"}
+    assert "| case | time, ms | p99, ms | aim |" in document.read_text("utf-8")
+    assert "| 3.80 ±0% | 5.00 | at most 6.00: met |" in document.read_text("utf-8")
+
+
 def test_the_command_of_a_run_names_no_place_on_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -114,7 +114,7 @@ async def test_a_call_may_be_larger_than_a_window(streams: Streams, address: str
     large = messages(4, size=3 * WINDOW)
 
     await drive(
-        address,
+        [address],
         lambda caller: iter([Call(ONE, large[caller])]),
         callers=4,
         warm_seconds=0,
