@@ -1,5 +1,6 @@
 """Reservations and their lines; a reservation is keyed by its subject number."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,7 +20,7 @@ from inventory_grpc.infrastructure.postgres.read_models.reservation_reads import
 )
 from inventory_grpc.infrastructure.postgres.statement import Bound, Statement, insert, rows_of
 from inventory_grpc.infrastructure.postgres.wire import Wire
-from inventory_grpc.infrastructure.rows.reservations import Changes
+from inventory_grpc.infrastructure.rows.reservations import Changes, Row
 
 _DDL: Final = """
 CREATE TABLE reservations (
@@ -80,15 +81,16 @@ def _numbers(*columns: str) -> str:
     return f"{rows_of(dict.fromkeys(columns, 'int8'))} AS moved ({', '.join(columns)})"
 
 
+_LINE: Final = "reservation", "stream", "quantity", "held", "first", "amended", "expire_time"
+_INSERT_LINES: Final = insert("reservation_lines", dict.fromkeys(_LINE, "int8"))
 # A batch may reserve and amend a line. One statement can change a row only once, so units of the
 # same line are added up first; the last of several is where an amended line waits.
 _ADD_TO_LINES: Final = Statement(
-    "INSERT INTO reservation_lines AS line "
-    "(reservation, stream, quantity, held, first, amended, expire_time) "
+    f"INSERT INTO reservation_lines AS line ({', '.join(_LINE)}) "
     "SELECT reservation, stream, sum(quantity), sum(held), min(first), "
     "CASE count(*) WHEN 1 THEN max(amended) ELSE max(first) END, "
     "(array_agg(expire_time ORDER BY first DESC))[1] FROM "
-    + _numbers("reservation", "stream", "quantity", "held", "first", "amended", "expire_time")
+    + _numbers(*_LINE)
     + " GROUP BY reservation, stream ON CONFLICT (reservation, stream) DO UPDATE SET "
     "quantity = line.quantity + excluded.quantity, held = line.held + excluded.held, "
     "amended = greatest(excluded.first, excluded.amended), expire_time = excluded.expire_time"
@@ -132,9 +134,11 @@ _EXTEND_LINES: Final = Statement(
 
 def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
     changes = Changes.by(recorded)
+    new, others = _split(changes)
     for statement, rows in (
         (_INSERT_RESERVATIONS, changes.reservations),
-        (_ADD_TO_LINES, changes.lines),
+        (_INSERT_LINES, new),
+        (_ADD_TO_LINES, others),
         (_UPDATE_WAITING_OR_FENCED, changes.waiting_or_fenced),
         (_UPDATE_LINES, [(*line, *units) for line, units in changes.ended.items()]),
         (_UPDATE_RESERVATIONS, [(one, *end) for one, end in changes.ended_reservations.items()]),
@@ -143,6 +147,21 @@ def _project(recorded: Sequence[NumberedEvent]) -> Iterator[Bound]:
     ):
         if rows:
             yield statement.bind_rows(rows)
+
+
+def _split(changes: Changes) -> tuple[list[Row], list[Row]]:
+    """Return the lines that surely have no row, and the others.
+
+    A line of a reservation that the batch makes has none, unless the batch also amends it. A plain
+    insert was measured to take a tenth less of the processor time of PostgreSQL for a cart.
+    """
+    begun = {number for number, *_ in changes.reservations}
+    times = Counter(line[:2] for line in changes.lines)
+    new, others = list[Row](), list[Row]()
+    for line in changes.lines:
+        is_new = line[0] in begun and times[line[:2]] == 1
+        (new if is_new else others).append(line)
+    return new, others
 
 
 EARLIEST_EXPIRY: Final = (
