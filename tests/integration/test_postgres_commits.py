@@ -1,11 +1,9 @@
 """Commits to PostgreSQL without a plain answer: cut off, late, with a warning, or no commit."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -41,8 +39,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
-    # not a folder of pytest: the path of a socket is short
-    with tempfile.TemporaryDirectory() as folder, proxied(url, Path(folder)) as proxy:
+    with proxied(url) as proxy:
         yield proxy
 
 

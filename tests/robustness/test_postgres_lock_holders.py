@@ -5,7 +5,6 @@ Its session ends then, and its late write with it. No lease is needed, and no fe
 
 import asyncio
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,8 +40,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
-    # not a folder of pytest: the path of a socket is short
-    with tempfile.TemporaryDirectory() as folder, proxied(url, Path(folder)) as proxy:
+    with proxied(url) as proxy:
         yield proxy
 
 

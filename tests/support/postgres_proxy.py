@@ -1,6 +1,7 @@
 """A proxy before PostgreSQL: it cuts off a connection at its COMMIT, or swallows what is sent."""
 
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -123,10 +124,12 @@ def _end(one: socket.socket) -> None:
 
 
 @contextmanager
-def proxied(url: str, folder: Path) -> Iterator[Proxy]:
+def proxied(url: str) -> Iterator[Proxy]:
     """Yield a proxy before the server of *url*."""
-    proxy = Proxy(url, folder)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
+    # not a folder of pytest: the path of a socket is short
+    with tempfile.TemporaryDirectory() as folder:
+        proxy = Proxy(url, Path(folder))
+        try:
+            yield proxy
+        finally:
+            proxy.close()

@@ -51,10 +51,9 @@ class Adoption:
         self._wire = wire
         if (error := seal.refusal(wire)) is not None:
             raise Unusable(f"{error}: adopt it there")
-        found = place.place_of(wire)
-        if found is None:
+        if not log_names.are_kept(wire):
             raise Unusable(f"the log at {url} has no tables of names: run `inventory-grpc migrate`")
-        self._place = found
+        self._place = place.place_of(wire)
         self.found = self._find()
 
     def _find(self) -> Found:

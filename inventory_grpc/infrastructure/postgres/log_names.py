@@ -61,7 +61,10 @@ def insert_names(names: Sequence[LogName]) -> Bound:
 
 
 def are_kept(wire: Wire) -> bool:
-    """Return whether the log has the tables of the names and the place; an older one has not."""
+    """Return whether the log has the tables of the names and the place.
+
+    An older one has not, and can be read; `migrate` makes them before it is served.
+    """
     return bool(wire.value(EXISTS, table="log_names"))
 
 

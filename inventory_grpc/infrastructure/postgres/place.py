@@ -74,14 +74,12 @@ class Place(NamedTuple):
         return "system {}, timeline {}, table {}".format(*known, self.relation)
 
 
-def place_of(wire: Wire) -> Place | None:
-    """Return the place that a connection leads to; None if the log has no table for it.
+def place_of(wire: Wire) -> Place:
+    """Return the place that a connection leads to.
 
     It stays while the connection lasts. A transaction may not be open, because a missing right
     would end it.
     """
-    if not log_names.are_kept(wire):
-        return None
     timeline = _told(wire, _TIMELINE)
     return Place(
         int(system) if (system := _told(wire, _SYSTEM)) is not None else None,
@@ -130,24 +128,18 @@ def refusal(former: Place | None, place: Place, *, is_trusted: bool) -> StorageE
     )
 
 
-def is_as_kept(wire: Wire, place: Place | None, *, is_trusted: bool) -> bool:
+def is_as_kept(wire: Wire, place: Place, *, is_trusted: bool) -> bool:
     """Return whether writing may go on at *place*, and nothing has to be kept for it."""
-    if place is None:
-        return True
     kept = kept_place(wire)
     return place == kept and refusal(kept, place, is_trusted=is_trusted) is None
 
 
-def settle(wire: Wire, place: Place | None, *, is_trusted: bool) -> Sequence[Bound]:
+def settle(wire: Wire, place: Place, *, is_trusted: bool) -> Sequence[Bound]:
     """Return the statements that keep a new *place*, under the lock of the log.
-
-    None is the place of a log without a table for it.
 
     Raises:
         StorageError: nothing may be written there.
     """
-    if place is None:
-        return []
     former = kept_place(wire)
     if (error := refusal(former, place, is_trusted=is_trusted)) is not None:
         raise error
