@@ -31,6 +31,7 @@ _LARGE_FILES: Final = (
     "tests/integration/test_copy.py",
     "tests/integration/test_many_due.py",
     "tests/integration/test_migrate_postgres.py",
+    "tests/integration/test_own_postgres.py",
     "tests/integration/test_postgres.py",
     "tests/integration/test_postgres_cut_off.py",
     "tests/integration/test_postgres_order.py",

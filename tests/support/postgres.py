@@ -3,6 +3,7 @@
 import atexit
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -64,17 +65,45 @@ def url() -> str:
         return os.environ[SERVER]
     found = programs()
     assert found is not None
-    folder = Path(tempfile.mkdtemp(prefix="inventory-postgres-"))
+    folder = new_folder()
     data = folder / "data"
-    if os.geteuid() == 0:
-        shutil.chown(folder, USER, USER)
+    end_with_this_process(found, folder)
     run(found / "initdb", "-D", data, "-U", USER, "-A", "trust", "--no-sync", "-E", "UTF8")
     options = " ".join(f"-c {one}" for one in (*_SETTINGS, f"unix_socket_directories={folder}"))
     log = folder / "log"
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(run, found / "pg_ctl", "-D", data, "-m", "immediate", "stop")
     run(found / "pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "-t", "30", "start")
     return f"postgresql://{USER}@/postgres?host={folder}"
+
+
+def new_folder() -> Path:
+    """Make a folder for the data, the socket and the log of a server."""
+    folder = Path(tempfile.mkdtemp(prefix="inventory-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER, USER)
+    return folder
+
+
+_guards: Final = list[subprocess.Popen[bytes]]()
+"""Without a reference, their pipes would be closed."""
+
+
+def end_with_this_process(programs: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Have the server in *folder* ended and the folder removed, however this process ends.
+
+    A guard in a session of its own waits for the end of a pipe, which the system closes even if
+    this process is killed. Closing it, `guard.stdin`, does the same earlier.
+    """
+    stop = shlex.join([f"{programs / 'pg_ctl'}", "-D", f"{folder / 'data'}", "-m", "immediate"])
+    guard = subprocess.Popen(
+        [*_as_user(), "sh", "-c", f"cat; {stop} stop; rm -rf {shlex.quote(f'{folder}')}"],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    _guards.append(guard)
+    return guard
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -137,14 +136,13 @@ def own_folder() -> Iterator[Path]:
     programs = postgres.programs()
     if programs is None:
         pytest.skip(postgres.MISSING)
-    folder = Path(tempfile.mkdtemp(prefix="inventory-postgres-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, postgres.USER, postgres.USER)
-    try:
-        yield folder
-    finally:
-        PostgresServer(programs, folder).kill()
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = postgres.new_folder()
+    with postgres.end_with_this_process(programs, folder):
+        try:
+            yield folder
+        finally:
+            PostgresServer(programs, folder).kill()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
