@@ -44,9 +44,8 @@ async def test_servers_end_with_a_run_however_that_ends(end: signal.Signals | No
     else:
         run.send_signal(end)
     await run.communicate()
-    for folder, server in zip(folders, servers, strict=True):
-        await eventually(lambda server=server: not Path(f"/proc/{server}").exists())
-        await eventually(lambda folder=folder: not folder.exists())
+    await eventually(lambda: not any(Path(f"/proc/{server}").exists() for server in servers))
+    await eventually(lambda: not any(folder.exists() for folder in folders))
 
 
 def _first_process(folder: Path) -> int:
