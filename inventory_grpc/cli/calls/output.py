@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from inventory_grpc.cli.calls.options import Output
-from inventory_grpc.cli.calls.rows import COLUMNS, cells, is_number, plain
+from inventory_grpc.cli.calls.rows import COLUMNS, cells, is_number
 from inventory_grpc.cli.calls.words import NAMES
+from inventory_grpc.client.plain import plain
 from inventory_grpc.server.logs import printable
 
 _WHOLE: Final = {"record_time", "expire_time", "type", "state"}

@@ -1,13 +1,14 @@
-"""Turns messages into plain values, and into the columns of a table."""
+"""Turns messages into the columns of a table."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from inventory_grpc.client.plain import fact_of, plain
 
 COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "Stock": ("product_id", "store_id", "available", "on_hand", "reserved", "version"),
@@ -29,42 +30,11 @@ _NUMBERS: Final = {
 }
 
 
-def plain(message: Message) -> dict[str, Any]:
-    """Return the fields of *message*: numbers as numbers, times in UTC, enums without a prefix.
-
-    Messages that are not set, and facts that an event does not have, are left out.
-    """
-    values: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        value = getattr(message, field.name)
-        if field.message_type and field.message_type.GetOptions().map_entry:
-            values[field.name] = dict(value)
-        elif field.is_repeated:
-            values[field.name] = [_plain_value(field, one) for one in value]
-        elif not field.has_presence or message.HasField(field.name):
-            values[field.name] = _plain_value(field, value)
-    return values
-
-
-def _plain_value(field: Any, value: Any) -> Any:  # noqa: ANN401  any field, and its value
-    if isinstance(value, Timestamp):
-        return value.ToDatetime(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, Duration):
-        return value.ToTimedelta().total_seconds()
-    if isinstance(value, Message):
-        return plain(value)
-    if field.enum_type:
-        name = field.enum_type.values_by_number[value].name
-        prefix = field.enum_type.values[0].name.removesuffix("UNSPECIFIED")
-        return name.removeprefix(prefix)
-    return value
-
-
 def cells(message: Message) -> dict[str, str]:
     """Return the columns of *message*, as text; times are those of this machine."""
     values = plain(message)
     if message.DESCRIPTOR.name == "Event":
-        values["type"] = _type_of(message)
+        values["type"] = fact_of(message)
         values["after"] = values.get("after", {}).get("available", "")
     for name, field in message.DESCRIPTOR.fields_by_name.items():
         if name in values and field.message_type is Timestamp.DESCRIPTOR:
@@ -79,11 +49,6 @@ def is_number(message: Message, column: str) -> bool:
     return column == "after" or bool(
         field and field.cpp_type in _NUMBERS and not field.enum_type and not field.is_repeated
     )
-
-
-def _type_of(event: Message) -> str:
-    """Return the type of an event, such as `StockAdded`."""
-    return "".join(word.title() for word in (event.WhichOneof("fact") or "").split("_"))
 
 
 def _text(value: Any) -> str:  # noqa: ANN401  a plain value
