@@ -66,7 +66,7 @@ class Options(NamedTuple):
             )
         if self.signs_in and self.token is not None:
             raise BadOptions(
-                "--token-file: leave it out; with TLS each person signs in with a token of their own"
+                "--token-file: leave it out; with TLS each person signs in with their own token"
             )
         if not self.hosts:
             raise BadOptions(

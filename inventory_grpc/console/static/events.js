@@ -13,7 +13,7 @@ const FIELDS = [
   { name: "reservation", label: "Reservation" },
   { name: "from", label: "From position", type: "number" },
 ];
-const SAY_EVERY_MS = 5000;
+const SAY_EVERY_MS = 3000;
 
 export async function show(root, { query }, signal) {
   const { from, page_token: token, ...given } = query;

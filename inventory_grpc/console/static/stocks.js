@@ -19,7 +19,7 @@ export const COLUMNS = [
   { name: "Store", kind: "id", cell: (stock) => stock.store_id },
   { name: "Available", kind: "num strong", cell: (stock) => number(stock.available) },
   { name: "On hand", kind: "num wide", cell: (stock) => number(stock.on_hand) },
-  { name: "Reserved", kind: "num", cell: (stock) => number(stock.reserved) },
+  { name: "Reserved", kind: "num wide", cell: (stock) => number(stock.reserved) },
   { name: "Notes", kind: "flags", cell: flags },
   { name: "Changed", kind: "time wide", cell: (stock) => moment(stock.update_time) },
 ];
