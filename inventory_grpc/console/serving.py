@@ -1,6 +1,7 @@
 """Serves the console until SIGTERM or Ctrl-C."""
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -24,6 +25,9 @@ def serve(options: Options, ready: Callable[[str], None]) -> None:
     Raises:
         OSError: the address cannot be bound, or a certificate cannot be read.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn raises the signal again when it has stopped, which is no failure
+        signal.signal(number, lambda *_: None)
     with _listening(options.host, options.port) as listening:
         name = f"[{options.host}]" if ":" in options.host else options.host
         scheme = "https" if options.signs_in else "http"

@@ -10,6 +10,7 @@ from tests.support.tools import find_tool
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
+        ("chromium", "Chromium 1"),
         ("envoy", "/1.40."),
         ("prometheus", "prometheus, version 2."),
         ("promtool", "promtool, version 2."),

@@ -16,6 +16,7 @@ CLIENTS: Final = ROOT / "protos/CLIENTS.md"
 COMPILED: Final = ROOT / "protos/COMPILED.md"
 STOCKS: Final = ROOT / "protos/STOCKS.md"
 LANGUAGES: Final = ROOT / "protos/LANGUAGES.md"
+CONSOLE: Final = ROOT / "scripts/deploy/console/README.md"
 HANDBOOK: Final = ROOT / "scripts/deploy/README.md"
 PROMISES: Final = ROOT / "tests/robustness/README.md"
 

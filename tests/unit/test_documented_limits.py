@@ -10,10 +10,12 @@ import pytest
 from inventory_grpc.application.ledger.fills import MAX_FILLS
 from inventory_grpc.application.ledger.loop import GIVE_UP_SECONDS
 from inventory_grpc.application.queries.events import MAX_STEPS
+from inventory_grpc.cli.console import DEFAULT_LISTEN
 from inventory_grpc.cli.files.identity import MAX_ROWS
 from inventory_grpc.cli.files.text import MAX_ROW
 from inventory_grpc.client.calls import FIRST_WAIT, LONGEST_WAIT
 from inventory_grpc.client.connections import MAX_CALLS, MAX_STREAMS
+from inventory_grpc.console import feed, guard, reads, serving, streams, viewers
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_FENCES,
@@ -50,6 +52,7 @@ from tests.support.documents import (
     BACKORDERS,
     CATALOGUE,
     CLIENTS,
+    CONSOLE,
     CONTRIBUTING,
     HANDBOOK,
     MAX_DOCUMENT_LINES,
@@ -131,6 +134,17 @@ TOLD: Final = [
     (CATALOGUE, f"keys of {MAX_ATTRIBUTE_KEY_BYTES} bytes and values of {Text.MAX_BYTES} |"),
     (CATALOGUE, f"`name`: {Text.MAX_BYTES} bytes; `kind`; `groups`: {MAX_GROUPS} |"),
     (HANDBOOK, f"This release has format {FORMAT} "),
+    (README, f"live on `http://{DEFAULT_LISTEN}`"),
+    (CONSOLE, f"on http://{DEFAULT_LISTEN};"),
+    (CONSOLE, f"| open pages (event streams) of a console | {streams.MAX_STREAMS};"),
+    (CONSOLE, f"| sessions | {viewers.MAX_SESSIONS};"),
+    (CONSOLE, f"memory of the console for {viewers.SESSION_SECONDS // 3_600} hours"),
+    (CONSOLE, f"| rows of a page of a list; of any table | {reads.PAGE}; 200 |"),
+    (CONSOLE, f"catches up on | {feed.MAX_BEHIND:,}; if it has missed more,"),
+    (CONSOLE, f"it gets the newest {feed.MAX_RECENT:,} and"),
+    (CONSOLE, f"| connections | {serving.MAX_CONNECTIONS};"),
+    (CONSOLE, f"| a request; its header | {guard.MAX_BODY // 1_024} KiB;"),
+    (CONSOLE, f"is disconnected after {streams.STALLED_SECONDS:.0f} seconds |"),
 ]
 
 MAX_SMALL: Final = 9

@@ -29,7 +29,7 @@ export function flags(stock) {
     stock.retired ? badge("Retired", "count") : null,
     stock.shortfall ? badge(`Short ${number(stock.shortfall)}`, "bad") : null,
     stock.low_stock ? badge("Low", "wait") : null,
-    !stock.low_stock && !stock.available && !stock.retired ? badge("Out", "wait") : null,
+    !stock.low_stock && !stock.shortfall && !stock.available && !stock.retired ? badge("Out", "wait") : null,
     stock.backordered ? badge(`${number(stock.backordered)} waiting`, "hold") : null);
 }
 
