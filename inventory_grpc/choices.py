@@ -60,3 +60,10 @@ class Notify(Enum):
 
     OFF = "off"
     ON = "on"
+
+
+class EventFormat(Enum):
+    """The form in which a relay publishes events."""
+
+    PROTOBUF = "protobuf"
+    JSON = "json"

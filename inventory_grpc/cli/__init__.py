@@ -17,6 +17,7 @@ from inventory_grpc.cli import (
     health,
     log,
     migrate,
+    relay,
     serve,
 )
 
@@ -38,6 +39,7 @@ for command in (
     copy.copy,
     adopt.adopt,
     migrate.migrate,
+    relay.relay,
     clock.clock,
     log.repair,
     access.token,

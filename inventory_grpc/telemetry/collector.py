@@ -52,7 +52,7 @@ class Metrics:
         self._thread = _Thread()
 
     async def render(self, accept: str) -> Rendered:
-        encode, content_type = _form_of(accept)
+        encode, content_type = form_of(accept)
         return Rendered(content_type, await self._thread.run(lambda: encode(self._registry)))
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class _Thread:
                 future.set_exception(error)
 
 
-def _form_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+def form_of(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
     """Return the encoder for the header *accept*, and the content type."""
     try:
         return choose_encoder(accept)

@@ -18,6 +18,7 @@ from inventory_grpc.application.failures import bug
 _log = logging.getLogger(__name__)
 
 PATH: Final = "/metrics"
+HEALTH: Final = "/healthz"
 
 MAX_CONNECTIONS: Final = 16
 MAX_HEADER: Final = 8 * 1024
@@ -48,6 +49,9 @@ Render = Callable[[str], Awaitable[Rendered]]
 MayRead = Callable[[str | None, Sequence[str]], bool]
 """Decides by the header `authorization` and the names in the client certificate."""
 
+Illness = Callable[[], str | None]
+"""Returns why the process is unhealthy; None if it is not."""
+
 Encryption = Callable[[], ssl.SSLContext]
 """Returns the TLS context for a new connection."""
 
@@ -57,12 +61,17 @@ def anybody(_header: str | None, _names: Sequence[str]) -> bool:
 
 
 class Page:
-    """Answers `GET /metrics`, one request for each connection."""
+    """Answers `GET /metrics`, one request for each connection; with *illness* also `/healthz`."""
 
     def __init__(
-        self, render: Render, may_read: MayRead = anybody, encryption: Encryption | None = None
+        self,
+        render: Render,
+        may_read: MayRead = anybody,
+        encryption: Encryption | None = None,
+        illness: Illness | None = None,
     ) -> None:
         self._render = render
+        self._illness = illness
         self._may_read = may_read
         self._encryption = encryption
         self._open: set[asyncio.Task[None]] = set()
@@ -136,7 +145,12 @@ class Page:
         }
         if method != "GET":
             return _response("405 Method Not Allowed", {"allow": "GET"})
-        if rest.partition(" ")[0].partition("?")[0] != PATH:
+        path = rest.partition(" ")[0].partition("?")[0]
+        if path == HEALTH and self._illness is not None:
+            ill = self._illness()
+            status = "503 Service Unavailable" if ill else "200 OK"
+            return _response(status, text=f"{ill or 'serving'}\n".encode())
+        if path != PATH:
             return _response("404 Not Found")
         if not self._may_read(headers.get("authorization"), _names(writer)):
             return _response("401 Unauthorized", {"www-authenticate": "Bearer"})

@@ -1,0 +1,162 @@
+"""Follows a log, and publishes its events to a target.
+
+    read the place in the target  ->  follow the log from there  ->  publish a batch  ->  …
+
+After a failure it begins again at the top. So it needs no state but that of the target.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from inventory_grpc.choices import EventFormat
+from inventory_grpc.client import InventoryClient, OtherLog, PositionAhead
+from inventory_grpc.relay.messages import message_of
+from inventory_grpc.relay.progress import Progress
+from inventory_grpc.relay.target import Overtaken, Place, Target, Unfit, Unreachable
+from inventory_grpc_protos.v1.events_pb2 import SubscribeResponse
+
+_log = logging.getLogger(__name__)
+
+MAX_BATCH: Final = 256
+"""Events that are published at once. A batch has whole commands, so it may have more."""
+
+MAX_WAIT: Final = 10.0
+"""The most seconds between two attempts to reach the target; on average half of it."""
+
+MAX_OVERTAKEN: Final = 3
+"""So often in a row another event may be the last one in the target.
+
+Once, that may be what a relay that was killed has left on the way. More often, another one is
+running.
+"""
+
+Filters = Mapping[str, Sequence[str]]
+"""The filters of `InventoryClient.subscribe`, by name."""
+
+
+class Relay:
+    """Publishes the events of a log, from the place in *target* on.
+
+    An empty target gets the events after the position *after*.
+    """
+
+    def __init__(  # noqa: PLR0913  both ends, and how
+        self,
+        inventory: InventoryClient,
+        target: Target,
+        *,
+        form: EventFormat = EventFormat.PROTOBUF,
+        filters: Filters | None = None,
+        after: int = 0,
+        stop_at_head: bool = False,
+    ) -> None:
+        self.progress = Progress()
+        self._inventory = inventory
+        self._target = target
+        self._form = form
+        self._filters: Mapping[str, Any] = filters or {}
+        self._after = after
+        self._stop_at_head = stop_at_head
+        self._publishing = asyncio.Lock()
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Publish until `stop`; with *stop_at_head*, up to the end of the log.
+
+        Raises:
+            Overtaken: another relay publishes to the target.
+            Unfit: the target has the events of another log, or none can be published to it.
+            InventoryError: the server refuses the subscription.
+        """
+        self._running = asyncio.current_task()
+        times_overtaken = 0
+        try:
+            while True:
+                sent = self.progress.sent
+                try:
+                    return await self._follow(await self._started())
+                except Unreachable as failure:
+                    self._failed(failure)
+                except Overtaken:
+                    self.progress.refused += 1
+                    times_overtaken = 1 if self.progress.sent > sent else times_overtaken + 1
+                    if times_overtaken >= MAX_OVERTAKEN:
+                        raise
+        finally:
+            await self._target.close()
+
+    async def stop(self) -> None:
+        """End `run` between two batches."""
+        async with self._publishing:
+            if self._running is not None:
+                self._running.cancel()
+
+    async def _started(self) -> Place:
+        """Return the place in the target, as soon as that can be reached."""
+        retries = AsyncRetrying(
+            retry=retry_if_exception_type(Unreachable),
+            wait=wait_random_exponential(multiplier=0.1, max=MAX_WAIT),
+            before_sleep=self._retrying,
+            reraise=True,
+        )
+        place: Place = await retries(self._target.start)
+        self.progress.is_connected, self.progress.trouble = True, ""
+        if place.position and self._after and self._after != place.position:
+            raise Unfit(
+                f"the last event in the target is {place.position}: --after {self._after} is for "
+                "an empty target"
+            )
+        _log.info("publishing after position %d", place.position or self._after)
+        return place
+
+    def _retrying(self, state: RetryCallState) -> None:
+        if state.outcome is not None:
+            self._failed(state.outcome.exception())
+
+    def _failed(self, failure: BaseException | None) -> None:
+        self.progress.failures += 1
+        self.progress.is_connected, self.progress.trouble = False, str(failure)
+        _log.warning("the target cannot be reached: %s", failure)
+
+    async def _follow(self, place: Place) -> None:
+        async with aclosing(self._batches(place)) as batches:
+            try:
+                async for batch in batches:
+                    place = await self._publish(place, batch)
+                    self.progress.reached(batch.position, batch.head_position)
+            except OtherLog as other:
+                raise Unfit(
+                    f"the target has the events of log {place.log_id}, which the server's is not "
+                    f"({other}): publish to another target, which is empty"
+                ) from other
+            except PositionAhead as ahead:
+                if not place.position:
+                    raise
+                raise Unfit(
+                    f"the last event in the target is {place.position}, which is not in the log "
+                    f"({ahead}): was a backup restored? Publish to another target"
+                ) from ahead
+
+    def _batches(self, place: Place) -> AsyncGenerator[SubscribeResponse, None]:
+        return self._inventory.subscribe(
+            **self._filters,
+            after_position=place.position or self._after,
+            log_id=place.log_id,
+            max_batch=MAX_BATCH,
+            stop_at_head=self._stop_at_head,
+        )
+
+    async def _publish(self, place: Place, batch: SubscribeResponse) -> Place:
+        """Publish the events of *batch* behind *place*; return the place of the last."""
+        if not batch.events:
+            return place
+        messages = [message_of(event, self._form) for event in batch.events]
+        async with self._publishing:
+            await self._target.publish(place, messages)
+        self.progress.sent += len(messages)
+        return Place(messages[-1].position, messages[-1].event_id)

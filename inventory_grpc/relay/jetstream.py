@@ -1,0 +1,176 @@
+"""A stream of NATS JetStream as the target: `nats://host:4222/STREAM`.
+
+Each message is stored only if the one of the event before is the last in the stream. So nothing is
+stored twice, however long ago the first time was, and the place is the header of the last message.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import StorageType, StreamConfig, StreamInfo
+from nats.js.client import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from inventory_grpc.relay.messages import EVENT_ID, POSITION, PREFIX, Message
+from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason
+
+STREAM: Final = "inventory"
+"""The stream, if the URL names none. It is made if it does not exist."""
+
+SECONDS: Final = 10.0
+"""The longest time for an answer, and for storing a batch."""
+
+_ID: Final = "Nats-Msg-Id"
+_STREAM: Final = "Nats-Expected-Stream"
+_LAST_ID: Final = "Nats-Expected-Last-Msg-Id"
+_LAST_SEQUENCE: Final = "Nats-Expected-Last-Sequence"
+_WRONG_LAST: Final = frozenset({10070, 10071})
+"""The codes of JetStream for another last message, by id and by sequence."""
+
+_SERVER_ERROR: Final = 500
+"""Codes from here on are those of a stream that cannot store for now."""
+
+_FAULTS: Final = (nats.errors.Error, OSError, TimeoutError)
+
+
+class JetStream:
+    """A `Target`."""
+
+    def __init__(self, url: str, stream: str = STREAM) -> None:
+        self._url = url
+        self._stream = stream
+        self._client: Client | None = None
+        self._batch: _Batch | None = None
+        self._batches = 0
+        self._inbox = ""
+
+    async def start(self) -> Place:
+        await self.close()
+        try:
+            async with asyncio.timeout(SECONDS):
+                # Messages that a client keeps and sends once it has reconnected are out of order.
+                self._client = client = await nats.connect(
+                    self._url,
+                    allow_reconnect=False,
+                    connect_timeout=SECONDS,
+                    closed_cb=self._lost,
+                    error_cb=_ignored,
+                    name="inventory-grpc relay",
+                )
+                self._inbox = client.new_inbox()
+                await client.subscribe(f"{self._inbox}.*.*", cb=self._answered)
+                return await self._place(client.jetstream())
+        except _FAULTS as error:
+            await self.close()
+            raise Unreachable(f"{self._url}: {reason(error)}") from error
+
+    async def _place(self, context: JetStreamContext) -> Place:
+        info = await self._found_or_made(context)
+        if not info.state.messages:
+            if info.state.last_seq:
+                raise Unfit(
+                    f"the stream {self._stream} had messages, and none is left to tell the place: "
+                    "publish to a new stream, with --after and the position to go on from"
+                )
+            return Place()
+        last = await context.get_msg(self._stream, info.state.last_seq)
+        headers = last.headers or {}
+        try:
+            return Place(int(headers[POSITION]), headers[EVENT_ID])
+        except (KeyError, ValueError):
+            raise Unfit(
+                f"the last message of the stream {self._stream} is not from a relay: publish to a "
+                "stream that nothing else publishes to"
+            ) from None
+
+    async def _found_or_made(self, context: JetStreamContext) -> StreamInfo:
+        try:
+            return await context.stream_info(self._stream)
+        except NotFoundError:
+            config = StreamConfig(self._stream, subjects=[f"{PREFIX}.>"], storage=StorageType.FILE)
+            return await context.add_stream(config)
+
+    async def publish(self, after: Place, messages: Sequence[Message]) -> None:
+        client = self._client
+        if client is None or client.is_closed:
+            raise Unreachable(f"{self._url}: the connection was lost")
+        self._batches += 1
+        self._batch = batch = _Batch(self._batches, len(messages))
+        last_id = after.event_id
+        try:
+            async with asyncio.timeout(SECONDS):
+                for number, message in enumerate(messages):
+                    condition = {_LAST_ID: last_id} if last_id else {_LAST_SEQUENCE: "0"}
+                    last_id = message.event_id
+                    headers = {**message.headers, _STREAM: self._stream, _ID: last_id, **condition}
+                    answer = f"{self._inbox}.{batch.number}.{number}"
+                    await client.publish(message.subject, message.body, answer, headers)
+                await batch.stored
+        except _FAULTS as error:
+            raise Unreachable(f"{self._url}: {reason(error)}") from error
+        finally:
+            batch.stored.cancel()
+
+    async def _answered(self, answer: Msg) -> None:
+        """Note the answer to a message of the batch; one to an earlier batch is not waited for."""
+        batch = self._batch
+        if batch is None or answer.subject.split(".")[-2] != str(batch.number):
+            return
+        told = json.loads(answer.data) if answer.data else {}
+        if "stream" not in told:
+            batch.fail(self._refusal(told.get("error", {})))
+        elif told.get("duplicate"):
+            batch.fail(Overtaken(f"the stream {self._stream} has the event already"))
+        else:
+            batch.store_one()
+
+    def _refusal(self, error: dict[str, object]) -> Exception:
+        what = f"the stream {self._stream}: {error.get('description', 'nothing answers')}"
+        if error.get("err_code") in _WRONG_LAST:
+            return Overtaken(what)
+        code = error.get("code", _SERVER_ERROR)
+        if isinstance(code, int) and code < _SERVER_ERROR:
+            return Unfit(what)
+        return Unreachable(what)
+
+    async def _lost(self) -> None:
+        if self._batch is not None:
+            self._batch.fail(Unreachable(f"{self._url}: the connection was lost"))
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(*_FAULTS):
+                await client.close()
+            # After a failed write the client leaves the socket open.
+            if client._transport is not None:  # noqa: SLF001  it has no other way
+                client._transport.close()  # type: ignore[no-untyped-call]  # noqa: SLF001  as above
+
+
+class _Batch:
+    """Messages that are being stored."""
+
+    def __init__(self, number: int, size: int) -> None:
+        self.number = number
+        self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._missing = size
+
+    def store_one(self) -> None:
+        self._missing -= 1
+        if not self._missing and not self.stored.done():
+            self.stored.set_result(None)
+
+    def fail(self, why: Exception) -> None:
+        if not self.stored.done():
+            self.stored.set_exception(why)
+
+
+async def _ignored(_: Exception) -> None:
+    """Leave an error to the call that fails for it; by default it is printed with a traceback."""

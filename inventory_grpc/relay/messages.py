@@ -1,0 +1,75 @@
+"""Events as other systems get them: a name, headers and a body."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from google.protobuf.json_format import MessageToJson
+
+from inventory_grpc.choices import EventFormat
+from inventory_grpc_protos.v1.events_pb2 import Event
+
+PREFIX: Final = "inventory.v1"
+
+EVENT_ID: Final = "Inventory-Event-Id"
+POSITION: Final = "Inventory-Position"
+
+_RESERVED: Final = {ord(char): f"%{ord(char):02X}" for char in "%.*> \t\r\n"}
+"""Characters with a meaning in the subjects of NATS."""
+
+_FACTS: Final = {
+    field.name: field.message_type.name
+    for field in Event.DESCRIPTOR.oneofs_by_name["fact"].fields
+    if field.message_type is not None
+}
+
+
+class Message(NamedTuple):
+    """An event to publish."""
+
+    position: int
+    event_id: str
+    subject: str
+    """`inventory.v1.<fact>.<store>.<product>`, or `inventory.v1.<fact>.<kind>.<id>`."""
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def log_id(self) -> str:
+        return log_of(self.event_id)
+
+
+def log_of(event_id: str) -> str:
+    """Return the log that recorded the event with this id."""
+    return event_id.rpartition("-")[0]
+
+
+def message_of(event: Event, form: EventFormat) -> Message:
+    """Return the message that *event* is published as."""
+    fact = fact_of(event)
+    about = event.product_id, event.store_id
+    if any(about):
+        names = [event.store_id, event.product_id]
+    else:
+        names = [*event.subject.partition("/")[::2]]
+    subject = ".".join([PREFIX, fact, *(name.translate(_RESERVED) for name in names)])
+    headers = {EVENT_ID: event.event_id, POSITION: str(event.position)}
+    if form is EventFormat.JSON:
+        body = MessageToJson(event, preserving_proto_field_name=True, indent=None).encode()
+        headers |= {
+            "content-type": "application/json",
+            "ce-specversion": "1.0",
+            "ce-id": event.event_id,
+            "ce-source": f"//inventory/{log_of(event.event_id)}",
+            "ce-type": f"{PREFIX}.{fact}",
+            "ce-time": event.record_time.ToJsonString(),
+        }
+    else:
+        body = event.SerializeToString()
+        headers["content-type"] = f"application/protobuf; type={PREFIX}.Event"
+    return Message(event.position, event.event_id, subject, headers, body)
+
+
+def fact_of(event: Event) -> str:
+    """Return the name of the fact, such as `StockReserved`; `Unknown` for one of a newer server."""
+    field = event.WhichOneof("fact")
+    return _FACTS[field] if field else "Unknown"

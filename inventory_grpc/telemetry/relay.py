@@ -1,0 +1,87 @@
+"""The page of a relay: its metrics, and whether it is healthy."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from inventory_grpc.addresses import Address
+from inventory_grpc.relay.progress import Progress
+from inventory_grpc.telemetry.collector import form_of
+from inventory_grpc.telemetry.families import counter, gauge, single
+from inventory_grpc.telemetry.page import Page, Rendered
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def relay_page(address: Address, progress: Progress) -> AsyncIterator[None]:
+    """Serve `/metrics` and `/healthz` of a relay on *address* while inside.
+
+    Raises:
+        OSError: the address cannot be bound.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Relay(progress))
+    ProcessCollector(registry=registry)
+
+    async def render(accept: str) -> Rendered:
+        encode, content_type = form_of(accept)
+        return Rendered(content_type, encode(registry))
+
+    page = Page(render, illness=progress.illness)
+    server = await asyncio.start_server(page.accept, *address)
+    _log.info("metrics are on port %d", server.sockets[0].getsockname()[1])
+    try:
+        yield
+    finally:
+        server.close()
+        page.close()
+
+
+class _Relay(Collector):
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def collect(self) -> Iterable[Metric]:
+        progress = self._progress
+        yield gauge(
+            "inventory_relay_position",
+            "Position up to which every matching event is published.",
+            (),
+            single(progress.position),
+        )
+        yield gauge(
+            "inventory_relay_lag_events",
+            "Events of the log after that position.",
+            (),
+            single(progress.lag),
+        )
+        yield gauge(
+            "inventory_relay_connected",
+            "Whether the target answered last: 1 or 0.",
+            (),
+            single(progress.is_connected),
+        )
+        yield counter(
+            "inventory_relay_sent_total",
+            "Events published since the start.",
+            (),
+            single(progress.sent),
+        )
+        yield counter(
+            "inventory_relay_refused_total",
+            "Batches that the target has refused because another event was the last.",
+            (),
+            single(progress.refused),
+        )
+        yield counter(
+            "inventory_relay_failures_total",
+            "Failures to reach the target.",
+            (),
+            single(progress.failures),
+        )

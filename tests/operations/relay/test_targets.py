@@ -1,0 +1,136 @@
+"""Every target keeps the same promises to a relay."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from inventory_grpc.choices import EventFormat
+from inventory_grpc.relay.messages import Message, message_of
+from inventory_grpc.relay.target import Overtaken, Place, Target, Unfit, Unreachable
+from inventory_grpc.relay.targets import target_of
+from inventory_grpc_protos.v1.events_pb2 import Event, StockAdded
+from tests.support.brokers import Broker
+
+LOG = "abcdefghjkmn"
+
+
+def events(first: int, last: int, step: int = 1) -> Sequence[Message]:
+    return [
+        message_of(
+            Event(
+                position=position,
+                event_id=f"{LOG}-{position}",
+                product_id="kettle",
+                store_id="lisbon",
+                stock_added=StockAdded(quantity=position),
+            ),
+            EventFormat.PROTOBUF,
+        )
+        for position in range(first, last + 1, step)
+    ]
+
+
+def place(position: int) -> Place:
+    return Place(position, f"{LOG}-{position}")
+
+
+@pytest.fixture
+async def target(broker: Broker) -> AsyncIterator[Target]:
+    made = target_of(broker.url)
+    yield made
+    await made.close()
+
+
+async def positions(broker: Broker) -> Sequence[int]:
+    return [entry.position for entry in await broker.read()]
+
+
+async def each_once_and_in_order(broker: Broker) -> None:
+    """Some events of a refused batch may be stored: those that are next to the last."""
+    found = await positions(broker)
+    assert found == [*range(1, len(found) + 1)]
+
+
+async def test_an_empty_target_has_no_last_event(target: Target) -> None:
+    assert await target.start() == Place()
+
+
+async def test_the_place_is_that_of_the_last_event_also_for_another_relay(
+    broker: Broker, target: Target
+) -> None:
+    await target.publish(await target.start(), events(1, 300))
+    await target.publish(place(300), events(301, 302))
+    other = target_of(broker.url)
+    assert await other.start() == place(302)
+    await other.close()
+    stored = await broker.read()
+    assert [entry.position for entry in stored] == [*range(1, 303)]
+    assert Event.FromString(stored[6].body).stock_added.quantity == 7
+
+
+async def test_positions_may_have_gaps_as_a_filter_leaves_them(
+    broker: Broker, target: Target
+) -> None:
+    await target.publish(await target.start(), events(10, 30, 10))
+    await target.publish(place(30), events(100, 100))
+    assert await positions(broker) == [10, 20, 30, 100]
+
+
+@pytest.mark.parametrize("after", [0, 2, 4])
+async def test_what_is_published_behind_another_event_is_refused(
+    broker: Broker, target: Target, after: int
+) -> None:
+    await target.publish(await target.start(), events(1, 3))
+    behind = place(after) if after else Place()
+    with pytest.raises(Overtaken):
+        await target.publish(behind, events(after + 1, after + 3))
+    await each_once_and_in_order(broker)
+
+
+async def test_of_two_relays_the_one_that_is_late_is_refused(
+    broker: Broker, target: Target
+) -> None:
+    await target.start()
+    other = target_of(broker.url)
+    await other.publish(await other.start(), events(1, 2))
+    with pytest.raises(Overtaken):
+        await target.publish(Place(), events(1, 3))
+    last = await target.start()
+    await target.publish(last, events(last.position + 1, last.position + 2))
+    with pytest.raises(Overtaken):
+        await other.publish(place(2), events(3, 5))
+    await other.close()
+    await each_once_and_in_order(broker)
+
+
+async def test_what_was_acknowledged_is_there_after_a_kill(broker: Broker, target: Target) -> None:
+    await target.publish(await target.start(), events(1, 50))
+    broker.kill()
+    with pytest.raises(Unreachable):
+        await target.publish(place(50), events(51, 51))
+    with pytest.raises(Unreachable):
+        await target.start()
+    broker.start()
+    assert await target.start() == place(50)
+    await target.publish(place(50), events(51, 51))
+    assert await positions(broker) == [*range(1, 52)]
+
+
+async def test_what_something_else_has_added_is_told(broker: Broker, target: Target) -> None:
+    await target.publish(await target.start(), events(1, 1))
+    await broker.add_other()
+    with pytest.raises(Unfit, match="is not from a relay: publish to a stream that nothing else"):
+        await target.start()
+
+
+async def test_a_stream_that_lost_its_last_event_is_told(broker: Broker, target: Target) -> None:
+    await target.publish(await target.start(), events(1, 3))
+    await broker.empty()
+    with pytest.raises(Unfit, match=r"none is left to tell the place: .* --after"):
+        await target.start()
+
+
+@pytest.mark.parametrize("url", ["ftp://lisbon/kettles", "nats:", "", "kettle"])
+def test_what_is_no_target_is_told_with_those_that_are(url: str) -> None:
+    with pytest.raises(Unfit, match=r"is no target: a URL begins with one of nats://, .*valkey://"):
+        target_of(url)
