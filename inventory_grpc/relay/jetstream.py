@@ -123,9 +123,10 @@ class JetStream:
         batch = self._batch
         if batch is None or answer.subject.split(".")[-2] != str(batch.number):
             return
-        told = json.loads(answer.data) if answer.data else {}
-        if "stream" not in told:
-            batch.fail(self._refusal(told.get("error", {})))
+        # without data nothing answers for the stream, as while it has no leader
+        told = json.loads(answer.data) if answer.data else {"error": {}}
+        if "error" in told:
+            batch.fail(self._refusal(told["error"]))
         elif told.get("duplicate"):
             batch.fail(Overtaken(f"the stream {self._stream} has the event already"))
         else:

@@ -46,7 +46,8 @@ async def positions(broker: Broker) -> Sequence[int]:
 
 
 async def each_once_and_in_order(broker: Broker) -> None:
-    """Some events of a refused batch may be stored: those that are next to the last."""
+    # of a refused batch those may be stored that are next to the last
+
     found = await positions(broker)
     assert found == [*range(1, len(found) + 1)]
 
