@@ -1,0 +1,266 @@
+"""A relay in a process of its own, between a real server and a real broker."""
+
+import asyncio
+import json
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from inventory_grpc import SyncInventoryClient
+from inventory_grpc.testing import InventoryServer
+from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support.brokers import Broker, Entry
+from tests.support.effort import SEED, campaign, runs
+from tests.support.server_process import COMMAND, ENVIRONMENT
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def server() -> Iterator[InventoryServer]:
+    with InventoryServer() as made:
+        yield made
+
+
+@pytest.fixture
+def shop(server: InventoryServer) -> Iterator[SyncInventoryClient]:
+    with server.client() as client:
+        yield client
+
+
+class Relay:
+    """A relay that was started; its log goes into a file."""
+
+    def __init__(
+        self, folder: Path, server: InventoryServer, broker: Broker, *options: str
+    ) -> None:
+        self._log = folder / f"relay-{time.monotonic_ns()}.log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*COMMAND, "relay", broker.url, "--server", server.address, *options],
+                stderr=log,
+                env={**ENVIRONMENT, "INVENTORY_LOG_FORMAT": "json"},
+            )
+
+    def told(self) -> str:
+        return self._log.read_text("utf-8")
+
+    def ended(self) -> int:
+        return self.process.wait(SECONDS)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def add(shop: SyncInventoryClient, count: int, store: str = "lisbon") -> None:
+    for _ in range(count):
+        shop.add_stock(product_id="kettle", store_id=store, quantity=1)
+
+
+def log_of(shop: SyncInventoryClient) -> Sequence[Event]:
+    with closing(shop.events(stop_at_head=True)) as events:
+        return [*events]
+
+
+def read(broker: Broker) -> Sequence[Entry]:
+    return asyncio.run(broker.read())
+
+
+def check_complete(broker: Broker, shop: SyncInventoryClient) -> None:
+    """Check that each event of the log is in the stream, once, in order, byte by byte."""
+    found, expected = read(broker), log_of(shop)
+    assert [entry.position for entry in found] == [event.position for event in expected]
+    assert [entry.body for entry in found] == [event.SerializeToString() for event in expected]
+
+
+def eventually(holds: object, seconds: float = SECONDS) -> None:
+    assert callable(holds)
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it has not come about"
+        time.sleep(0.02)
+
+
+@contextmanager
+def selling(server: InventoryServer) -> Iterator[None]:
+    """Add stock, a cart and its sale, over and over, while inside."""
+    ending = threading.Event()
+
+    def sell() -> None:
+        with server.client() as shop:
+            while not ending.is_set():
+                add(shop, 3)
+                lines = [("kettle", "lisbon", 1)]
+                held = shop.reserve_stock(customer_id="ana", lines=lines).reservation
+                shop.commit_reservation(reservation_id=held.reservation_id)
+
+    seller = threading.Thread(target=sell)
+    seller.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        seller.join()
+
+
+def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    kills, of_target = runs(least=3, ci=8, deep=100), runs(least=1, ci=2, deep=20)
+    chance = random.Random(SEED)
+    plan = ["relay"] * kills + ["target"] * of_target
+    chance.shuffle(plan)
+    with campaign("relay", relay=kills, target=of_target) as noted:
+        with selling(server):
+            relay = Relay(tmp_path, server, broker)
+            for what in plan:
+                time.sleep(chance.uniform(0.2, 1.5))
+                if what == "target":
+                    broker.kill()
+                    time.sleep(chance.uniform(0, 0.5))
+                    broker.start()
+                else:
+                    relay.kill()
+                    relay = Relay(tmp_path, server, broker)
+            time.sleep(0.5)
+            relay.kill()
+        assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+        check_complete(broker, shop)
+        noted["events"] = len(log_of(shop))
+
+
+def test_of_two_relays_at_once_one_ends_and_nothing_is_there_twice(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    with selling(server):
+        relays = [Relay(tmp_path, server, broker) for _ in range(2)]
+        eventually(lambda: any(relay.process.poll() is not None for relay in relays))
+    [refused] = [relay for relay in relays if relay.process.poll() is not None]
+    [other] = [relay for relay in relays if relay is not refused]
+    assert refused.ended() == 1
+    assert "another relay publishes to this target" in refused.told()
+    expected = len(log_of(shop))
+    eventually(lambda: len(read(broker)) == expected)
+    assert other.stop() == 0
+    check_complete(broker, shop)
+
+
+def test_a_relay_waits_for_its_target_and_tells_that_it_does(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    add(shop, 3)
+    relay = Relay(tmp_path, server, broker, "--metrics-listen", "127.0.0.1:0")
+    eventually(lambda: "metrics are on port" in relay.told())
+    port = next(
+        int(json.loads(line)["event"].rpartition(" ")[2])
+        for line in relay.told().splitlines()
+        if "metrics are on port" in line
+    )
+    eventually(lambda: _page(port, "healthz") == (200, "serving\n"))
+    eventually(lambda: "inventory_relay_sent_total 3.0" in _page(port, "metrics")[1])
+    broker.kill()
+    add(shop, 1)
+    eventually(lambda: _page(port, "healthz")[0] == 503)
+    assert "inventory_relay_connected 0.0" in _page(port, "metrics")[1]
+    broker.start()
+    eventually(lambda: _page(port, "healthz")[0] == 200)
+    eventually(lambda: "inventory_relay_position 4.0" in _page(port, "metrics")[1])
+    assert "inventory_relay_lag_events 0.0" in _page(port, "metrics")[1]
+    assert relay.stop() == 0
+    check_complete(broker, shop)
+
+
+def _page(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_the_target_of_another_log_is_refused(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    add(shop, 2)
+    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    log_id = log_of(shop)[0].event_id.rpartition("-")[0]
+    with InventoryServer() as other:
+        with other.client() as its:
+            add(its, 5)
+        relay = Relay(tmp_path, other, broker)
+        assert relay.ended() == 1
+    assert f"the target has the events of log {log_id}, which the server's is not" in relay.told()
+    assert "publish to another target, which is empty" in relay.told()
+    check_complete(broker, shop)
+
+
+def test_a_target_ahead_of_the_log_is_refused(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    """Such a log was restored from a backup, and will have other events at these positions."""
+    add(shop, 1)
+    server.stop()
+    folder, backup = server.database.parent, tmp_path / "backup"
+    shutil.copytree(folder, backup)
+    server.start()
+    add(shop, 2)
+    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    server.stop()
+    for file in backup.iterdir():
+        shutil.copy(file, folder)
+    server.start()
+    relay = Relay(tmp_path, server, broker)
+    assert relay.ended() == 1
+    assert "the last event in the target is 3, which is not in the log" in relay.told()
+    assert "was a backup restored?" in relay.told()
+
+
+def test_an_empty_target_may_begin_anywhere_and_only_with_some_events(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    add(shop, 2)
+    add(shop, 1, "porto")
+    add(shop, 1)
+    options = ["--after", "1", "--store", "lisbon", "--format", "json", "--until-head"]
+    assert Relay(tmp_path, server, broker, *options).ended() == 0
+    found = read(broker)
+    assert [entry.position for entry in found] == [2, 4]
+    event = log_of(shop)[1]
+    told = {name.lower(): value for name, value in found[0].headers.items()}
+    assert told["ce-id"] == event.event_id
+    assert told["ce-type"] == "inventory.v1.StockAdded"
+    assert told["ce-source"] == f"//inventory/{event.event_id.rpartition('-')[0]}"
+    assert told["ce-time"] == event.record_time.ToJsonString()
+    assert json.loads(found[0].body)["store_id"] == "lisbon"
+    late = Relay(tmp_path, server, broker, "--after", "3")
+    assert late.ended() == 1
+    assert "the last event in the target is 4: --after 3 is for an empty target" in late.told()
+
+
+def test_a_signal_ends_it_between_two_batches(
+    tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
+) -> None:
+    with selling(server):
+        relay = Relay(tmp_path, server, broker)
+        eventually(lambda: len(read(broker)) > 50)
+        assert relay.stop() == 0
+    last = int(relay.told().rpartition("published up to position ")[2].partition('"')[0])
+    assert read(broker)[-1].position == last
+    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    check_complete(broker, shop)
