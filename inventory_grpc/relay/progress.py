@@ -10,7 +10,7 @@ STALLED_SECONDS: Final = 60.0
 
 @dataclass
 class Progress:
-    """How far a relay is, and what it has done since its start."""
+    """The place of a relay in the log, and its work since its start."""
 
     position: int = 0
     """Every event up to it is published, or does not match the filter."""
