@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from inventory_grpc import SyncInventoryClient
+from inventory_grpc import InventoryError, SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from inventory_grpc_protos.v1.events_pb2 import Event
@@ -76,7 +76,7 @@ def add(shop: SyncInventoryClient, count: int, store: str = "lisbon") -> None:
 def fill(shop: SyncInventoryClient, count: int) -> None:
     kettles = AddStockRequest(product_id="kettle", store_id="lisbon", quantity=1)
     for results in shop.execute_stream([kettles] * 500 for _ in range(count // 500)):
-        assert all(result.position for result in results)
+        assert not [result for result in results if isinstance(result, InventoryError)]
 
 
 def log_of(shop: SyncInventoryClient) -> Sequence[Event]:
@@ -268,6 +268,6 @@ def test_a_signal_ends_it_between_two_batches(
     eventually(lambda: bool(read(broker)))
     assert relay.stop() == 0
     last = int(relay.told().rpartition("published up to position ")[2].partition('"')[0])
-    assert len(read(broker)) == last < 30_000
+    assert len(read(broker)) == last
     assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
     check_complete(broker, shop)
