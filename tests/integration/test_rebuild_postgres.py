@@ -11,12 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from inventory_grpc.application import failpoints
+from inventory_grpc.application.ports import StorageError
+from inventory_grpc.choices import Failover
 from inventory_grpc.cli import app
 from inventory_grpc.infrastructure.postgres import rebuilding, replay
 from inventory_grpc.infrastructure.postgres.rebuilding import rebuild
 from inventory_grpc.infrastructure.postgres.wire import Wire
 from tests.support import postgres
 from tests.support.opened import checked, opened, rows
+from tests.support.postgres_server import own_folder, own_server, url_of
 from tests.support.world import KETTLES, TOASTERS, add, commit, release, remove, reserve
 
 
@@ -127,6 +130,34 @@ def test_a_rebuild_that_failed_has_changed_nothing_and_is_repeated(
     _execute(url, f"CREATE SCHEMA {_schemas(url)[0]}_rebuild")  # as one that was killed has left
     assert _told("rebuild", url)[0] == 0
     checked(url)
+
+
+@pytest.mark.parametrize("last_page", [False, True], ids=["at first", "at last"])
+async def test_after_a_failover_meanwhile_the_tables_are_as_they_were_and_it_is_repeated(
+    monkeypatch: pytest.MonkeyPatch, *, last_page: bool
+) -> None:
+    monkeypatch.setattr(replay, "PAGE", 4)
+    monkeypatch.setattr(rebuilding, "PAGE", 4)
+    with own_server() as primary, own_folder() as folder:
+        await _live(primary.url)
+        standby = primary.standby(folder)
+        url = url_of(primary, standby)
+
+        def fail_over(position: int, head: int) -> None:
+            if position == head or not last_page:
+                standby.wait_for("SELECT count(*) = 1 FROM pg_namespace WHERE nspname ~ '_rebuild'")
+                primary.kill()
+                standby.promote()
+
+        with pytest.raises(StorageError):
+            await asyncio.to_thread(rebuild, url, fail_over)
+        checked(url)
+        assert len(_schemas(url)) == 2, "the new tables are left beside the old ones"
+        assert await asyncio.to_thread(rebuild, url, lambda *_: None) == 18
+        assert len(_schemas(url)) == 1
+        async with opened(url, failover=Failover.TRUSTED) as shop:
+            await shop.record(add(1))
+        checked(url)
 
 
 def test_one_at_a_time(url: str) -> None:

@@ -20,7 +20,13 @@ from inventory_grpc.infrastructure.postgres.wire import Wire
 from inventory_grpc.settings import Settings
 from tests.support import postgres
 from tests.support.opened import Opened, change, opened
-from tests.support.postgres_server import SECONDS, PostgresServer, own_folder, own_server
+from tests.support.postgres_server import (
+    SECONDS,
+    PostgresServer,
+    own_folder,
+    own_server,
+    url_of,
+)
 from tests.support.world import KETTLES, add
 
 ALL: Final = EventFilter()
@@ -58,6 +64,13 @@ class Shop(NamedTuple):
         """Return the positions at which a follower's page of all events ends."""
         page = await self.opened.parts.event_log.page(0, upto, ALL, 100, 100_000)
         return [len(page.events), page.scanned]
+
+    async def asks_a_replica_again(self) -> None:
+        """Wait until a list comes from a replica."""
+        async with asyncio.timeout(SECONDS):
+            while self.asked[-1:] != ["replica"]:
+                await self.kettles()
+                await asyncio.sleep(0.02)
 
     async def past(self, position: int) -> Reading[Any]:
         snapshot = await self.opened.parts.queries.at_position(position)
@@ -124,14 +137,7 @@ async def test_without_a_replica_the_primary_answers_until_one_is_there(shop: Sh
     assert shop.asked == ["replica", *["primary"] * 3]
     shop.standby.start()
     shop.reach(position)
-
-    async def asks_a_replica() -> bool:
-        await shop.kettles()
-        return shop.asked[-1] == "replica"
-
-    async with asyncio.timeout(SECONDS):
-        while not await asks_a_replica():  # noqa: ASYNC110  PostgreSQL sends no signal
-            await asyncio.sleep(0.02)
+    await shop.asks_a_replica_again()
 
 
 async def test_a_replica_that_was_promoted_is_not_asked_any_more(shop: Shop) -> None:
@@ -141,6 +147,27 @@ async def test_a_replica_that_was_promoted_is_not_asked_any_more(shop: Shop) -> 
     for _ in range(3):
         assert await shop.kettles() == (2, position)
     assert shop.asked == ["replica", *["primary"] * 3]
+
+
+@pytest.mark.parametrize("lose", [PostgresServer.kill, PostgresServer.promote])
+async def test_of_several_replicas_one_that_is_left_answers(
+    shop: Shop, lose: Callable[[PostgresServer], None]
+) -> None:
+    with own_folder() as folder:
+        second = shop.primary.standby(folder)
+        replicas = url_of(shop.standby, second)
+        async with opened(shop.primary.url, database_replicas=replicas) as other:
+            both = shop._replace(opened=other)
+            assert await both.kettles() == (1, 1)
+            lose(shop.standby)
+            position = await both.add()
+            both._replace(standby=second).reach(position)
+            shop.asked.clear()
+            await both.asks_a_replica_again()
+            assert await both.kettles() == (2, position)
+            second.kill()
+            assert await both.kettles() == (2, position)
+            assert shop.asked[-2:] == ["replica", "primary"]
 
 
 @pytest.mark.parametrize(
