@@ -26,6 +26,14 @@ _MANY_PROCESSES: Final = (
     "tests/robustness/test_read_your_writes.py",
 )
 
+_SEVERAL_DATABASES: Final = (
+    (
+        "tests/integration/test_rebuild_postgres.py::"
+        "test_after_a_failover_meanwhile_the_tables_are_as_they_were_and_it_is_repeated"
+    ),
+    "tests/integration/test_replicas.py::test_of_several_replicas_one_that_is_left_answers",
+)
+
 _LARGE_FILES: Final = (
     "tests/integration/test_bench_in_process.py",
     "tests/integration/test_copy.py",
@@ -105,4 +113,13 @@ _LONG_WAITS: Final = (
     "tests/robustness/test_sync_before_answer.py",
 )
 
-SLOW: Final = frozenset((*_MANY_PROCESSES, *_LARGE_FILES, *_CAMPAIGNS, *_MANY_CASES, *_LONG_WAITS))
+SLOW: Final = frozenset(
+    (
+        *_MANY_PROCESSES,
+        *_SEVERAL_DATABASES,
+        *_LARGE_FILES,
+        *_CAMPAIGNS,
+        *_MANY_CASES,
+        *_LONG_WAITS,
+    )
+)

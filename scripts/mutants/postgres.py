@@ -39,4 +39,20 @@ POSTGRES: Final = (
         '_MATCHING: Final = "position >= $after',
         "tests/robustness/test_followers_moving.py",
     ),
+    Mutant(
+        "M81",
+        "decide without the events that other servers on PostgreSQL have recorded",
+        "infrastructure/postgres/transaction.py",
+        "return news_of(news[start : start + limit], is_known)",
+        "return news_of([], is_known)",
+        "tests/robustness/test_servers_on_postgres.py",
+    ),
+    Mutant(
+        "M82",
+        "insert a line twice in PostgreSQL that a batch reserves and amends",
+        "infrastructure/postgres/read_models/reservations.py",
+        "times[line[:2]] == 1",
+        "times[line[:2]] >= 1",
+        "tests/property/test_tables.py",
+    ),
 )
