@@ -10,6 +10,7 @@ _MANY_PROCESSES: Final = (
     "tests/e2e/test_calls.py",
     "tests/e2e/test_drain.py",
     "tests/e2e/test_examples.py",
+    "tests/e2e/test_export.py",
     "tests/e2e/test_health_command.py",
     "tests/e2e/test_import.py",
     "tests/e2e/test_metrics.py",

@@ -9,16 +9,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from inventory_grpc.cli.calls.options import SESSION
-from inventory_grpc.cli.files.options import Format, format_of
+from inventory_grpc.cli.calls.options import PRODUCT, SESSION, STORE
+from inventory_grpc.cli.files.options import STANDARD, Format, Rows, format_of
 
 _PANEL: Final = "Call a server"
-_STANDARD: Final = "-"
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to *app*."""
     app.command("import", rich_help_panel=_PANEL)(_import)
+    app.command("export", rich_help_panel=_PANEL)(_export)
 
 
 def _parameter(name: str, kind: Any, default: object, how: Any) -> inspect.Parameter:  # noqa: ANN401  typer's own
@@ -32,6 +32,14 @@ _FORMAT: Final = _parameter(
     Format | None,
     None,
     typer.Option("--format", help="The format of the file. [by its suffix]"),
+)
+
+
+_ROWS: Final = _parameter(
+    "rows",
+    Rows,
+    Rows.STOCK,
+    typer.Option("--rows", help="Stocks, or the products or stores of the catalogue."),
 )
 
 
@@ -59,7 +67,7 @@ def _import(**options: Any) -> None:  # noqa: ANN401  those below
     deliveries.csv: `product_id,store_id,quantity,reference`, then `kettle,lisbon,5,delivery-7`
     """
     path, name = options["file"], options["name"]
-    if path == _STANDARD and not name:
+    if path == STANDARD and not name:
         raise typer.BadParameter("give a --name to the rows of standard input")
     form = format_of(path, options["format"])
     from inventory_grpc.cli.calls.session import session_of  # noqa: PLC0415  imports gRPC
@@ -69,6 +77,7 @@ def _import(**options: Any) -> None:  # noqa: ANN401  those below
         session_of(**{one.name: options[one.name] for one in SESSION}),
         Import(
             path,
+            options["rows"],
             form,
             options["encoding"],
             name or PurePath(path).name,
@@ -78,6 +87,46 @@ def _import(**options: Any) -> None:  # noqa: ANN401  those below
     )
 
 
+def _export(**options: Any) -> None:  # noqa: ANN401  as above
+    """Write the stocks into a file, all of them as of one position, which each row names.
+
+    A row has the units of a stock in one state, and the levels of the stock. `import` reads the
+    file and adds these units. The file is there as a whole or not at all.
+
+    Example: `inventory-grpc export stocks.csv --store lisbon`
+    """
+    form = format_of(options["file"], options["format"])
+    from inventory_grpc.cli.calls.session import session_of  # noqa: PLC0415  imports gRPC
+    from inventory_grpc.cli.files.exporting import Export, run  # noqa: PLC0415  as above
+
+    rows: Rows = options["rows"]
+    if rows is not Rows.STOCK and (options["product"] or options["store"]):
+        raise typer.BadParameter(
+            "--product and --store choose stocks; all of a catalogue is written"
+        )
+    filters = {}
+    if rows is Rows.STOCK:
+        filters = {"product_ids": options["product"] or [], "store_ids": options["store"] or []}
+    session = {one.name: options[one.name] for one in _WITHOUT_OUTPUT}
+    run(session_of(**session, output=None), Export(options["file"], rows, form, filters))
+
+
+_WITHOUT_OUTPUT: Final = [one for one in SESSION if one.name != "output"]
+_export.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [
+        _parameter(
+            "file",
+            str,
+            inspect.Parameter.empty,
+            typer.Argument(metavar="FILE", help="The file; - is standard output."),
+        ),
+        _ROWS,
+        _FORMAT,
+        PRODUCT,
+        STORE,
+        *_WITHOUT_OUTPUT,
+    ]
+)
 _import.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [
         _parameter(
@@ -86,6 +135,7 @@ _import.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             inspect.Parameter.empty,
             typer.Argument(metavar="FILE", help="The file; - is standard input."),
         ),
+        _ROWS,
         _FORMAT,
         _parameter(
             "name",

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from inventory_grpc.cli.calls.options import Output
 from inventory_grpc.cli.calls.session import REFUSED, TROUBLE, Session
 from inventory_grpc.cli.common import screen, show_error
-from inventory_grpc.cli.files.kinds import STOCK
-from inventory_grpc.cli.files.options import Format
+from inventory_grpc.cli.files.kinds import KINDS
+from inventory_grpc.cli.files.options import Format, Rows
 from inventory_grpc.cli.files.rejects import reporting
 from inventory_grpc.cli.files.requests import Requests, Tally, batches
 from inventory_grpc.cli.files.sending import Sender
@@ -29,6 +29,7 @@ _TABLES: Final = {Format.CSV: csv_table, Format.JSONL: json_table}
 
 class Import(NamedTuple):
     path: str
+    rows: Rows
     format: Format
     encoding: str | None
     name: str
@@ -65,8 +66,9 @@ def _import(session: Session, wanted: Import, binary: BinaryIO, tally: Tally) ->
         reporting(wanted.rejects, tally) as report,
         _bar(session, binary, lines, tally) as answered,
     ):
-        table = _TABLES[wanted.format](lines, STOCK.columns)
-        requests = Requests(STOCK, table.columns, wanted.name, dry_run=wanted.dry_run)
+        kind = KINDS[wanted.rows]
+        table = _TABLES[wanted.format](lines, kind.columns)
+        requests = Requests(kind, table.columns, wanted.name, dry_run=wanted.dry_run)
         rows = batches(table, requests, tally, report)
 
         async def send() -> None:

@@ -6,10 +6,19 @@ from typing import Final
 
 import typer
 
+STANDARD: Final = "-"
+"""The name of standard input and standard output."""
+
 
 class Format(Enum):
     CSV = "csv"
     JSONL = "jsonl"
+
+
+class Rows(Enum):
+    STOCK = "stock"
+    PRODUCTS = "products"
+    STORES = "stores"
 
 
 _SUFFIXES: Final = {

@@ -1,6 +1,6 @@
 """Makes requests of rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from inventory_grpc.cli.files.identity import Identity
@@ -9,7 +9,10 @@ from inventory_grpc.cli.files.table import Table
 from inventory_grpc.cli.files.text import BadFile, BadRow
 
 MAX_COMMANDS: Final = 500
-"""The most commands of one message."""
+"""The commands of one message; it has one more where its last row makes two."""
+
+SAID: Final = ("reason", "reference", "occur_time")
+"""The columns that are about all commands of a row."""
 
 MAX_BYTES: Final = 512 * 1024
 """The size of a message to which no further command is added."""
@@ -55,8 +58,8 @@ class Requests:
             if column in kind.columns.known
         ]
 
-    def of(self, cells: Sequence[Any]) -> tuple[Any, int] | None:
-        """Return the request of a row and its size; None if it asks for nothing.
+    def of(self, cells: Sequence[Any]) -> tuple[list[Any], int] | None:
+        """Return the requests of a row and their size; None if it asks for nothing.
 
         Raises:
             BadRow: it cannot be one.
@@ -71,16 +74,29 @@ class Requests:
                 raise BadRow(column, "is missing")
         if values.get("quantity") == 0:
             return None
+        kind = self._kind
+        is_retired = values.pop("state", False) if kind.retire else False
         try:
-            request = self._kind.request(**values)
+            request = kind.request(**values)
             content = request.SerializeToString(deterministic=True)
         except (TypeError, ValueError) as error:
             raise BadRow("", str(error)) from None
-        if "request_id" not in values:
-            request.request_id = self._identity(values[self._kind.led_by], content)
+        if kind.led_by and "request_id" not in values:
+            request.request_id = self._identity(values[kind.led_by], content)
+        requests = [request]
         if self._dry_run:
-            request.dry_run = True
-        return request, len(content)
+            request.dry_run = True  # what it has not made cannot be retired
+        elif kind.retire and is_retired:
+            requests.append(self._retirement(kind.retire, values))
+        return requests, len(content)
+
+    def _retirement(self, retire: Callable[..., Any], values: Mapping[str, Any]) -> Any:  # noqa: ANN401  a request
+        """Return the request that retires what the row has made."""
+        same = {*SAID, self._kind.columns.required[0]}
+        about = {name: value for name, value in values.items() if name in same}
+        if own := values.get("request_id"):
+            about["request_id"] = f"{own}/retire"
+        return retire(**about)
 
 
 def batches(table: Table, requests: Requests, tally: Tally, report: Report) -> Iterator[Batch]:
@@ -95,11 +111,11 @@ def batches(table: Table, requests: Requests, tally: Tally, report: Report) -> I
     size = 0
     fault: Exception | None = None
     try:
-        for number, request, length in _made(table, requests, tally, report):
-            made.append(request)
-            rows.append(number)
+        for number, found, length in _made(table, requests, tally, report):
+            made += found
+            rows += [number] * len(found)
             size += length
-            if len(made) == MAX_COMMANDS or size > MAX_BYTES:
+            if len(made) >= MAX_COMMANDS or size > MAX_BYTES:
                 yield Batch(made, rows)
                 made, rows, size = [], [], 0
     except (BadFile, OSError) as error:
@@ -112,8 +128,8 @@ def batches(table: Table, requests: Requests, tally: Tally, report: Report) -> I
 
 def _made(
     table: Table, requests: Requests, tally: Tally, report: Report
-) -> Iterator[tuple[int, Any, int]]:
-    """Yield the number of each row that is a request, the request and its size."""
+) -> Iterator[tuple[int, list[Any], int]]:
+    """Yield the number of each row that is one, its requests and their size."""
     for number, cells in table.rows:
         tally.rows += 1
         if isinstance(cells, BadRow):

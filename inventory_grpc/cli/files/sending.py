@@ -112,22 +112,21 @@ class Sender:
         Raises:
             InventoryError: that of a command, which has to be sent again.
         """
-        failed = [
-            (row, result)
-            for row, result in zip(batch.rows, results, strict=True)
-            if isinstance(result, InventoryError)
-        ]
-        for _, failure in failed:
-            if not isinstance(failure, _OF_A_ROW):
-                raise failure
-        for row, failure in failed:
+        failed: dict[int, InventoryError] = {}
+        fresh = set()
+        for row, result in zip(batch.rows, results, strict=True):
+            if not isinstance(result, InventoryError):
+                if not result.replayed:
+                    fresh.add(row)
+                self._tally.position = max(self._tally.position, result.position)
+            elif isinstance(result, _OF_A_ROW):
+                failed.setdefault(row, result)
+            else:
+                raise result
+        for row, failure in failed.items():
             self._report(row, _fault(failure))
-        if len(failed) < len(results):
-            done = [result for result in results if not isinstance(result, InventoryError)]
-            before = sum(result.replayed for result in done)
-            self._tally.before += before
-            self._tally.recorded += len(done) - before
-            self._tally.position = max(self._tally.position, done[-1].position)
+        self._tally.recorded += len(fresh - failed.keys())
+        self._tally.before += len({*batch.rows} - fresh - failed.keys())
 
 
 def _fault(failure: InventoryError) -> BadRow:

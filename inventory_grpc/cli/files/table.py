@@ -124,7 +124,7 @@ def _json_rows(lines: Lines, columns: Columns) -> Iterator[tuple[int, Sequence[A
 
 def _json_cells(line: str, columns: Columns, allowed: Collection[str]) -> Sequence[Any] | BadRow:
     try:
-        values = json.loads(line, object_pairs_hook=_unique)
+        values = json.loads(line, object_pairs_hook=unique)
     except BadRow as twice:
         return twice
     except (ValueError, RecursionError) as error:
@@ -133,13 +133,15 @@ def _json_cells(line: str, columns: Columns, allowed: Collection[str]) -> Sequen
         return BadRow("", 'is not an object such as {"product_id": "kettle"}; write one a line')
     if unknown := [name for name in values if name not in allowed]:
         return BadRow(unknown[0][:40], "is not a column")
-    return [
-        value.strip() if isinstance(value := values.get(name, ""), str) else value
-        for name in columns.known
-    ]
+    return [values.get(name, "") for name in columns.known]
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of JSON that has *pairs*.
+
+    Raises:
+        BadRow: a key is there twice.
+    """
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]

@@ -8,11 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from inventory_grpc.cli.files.options import STANDARD
+
 MAX_ROW: Final = 128 * 1024
 """The most characters of one row."""
-
-STANDARD: Final = "-"
-"""The name of standard input and standard output."""
 
 _MARKS: Final = (
     (b"\xef\xbb\xbf", "utf-8-sig"),

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from inventory_grpc.cli.files.identity import Digests
-from inventory_grpc.cli.files.kinds import STOCK
+from inventory_grpc.cli.files.kinds import PRODUCTS, STOCK, STORES, Kind
 from inventory_grpc.cli.files.requests import Batch, Requests, Tally, batches
 from inventory_grpc.cli.files.table import csv_table, json_table
 from inventory_grpc.cli.files.text import MAX_ROW, BadFile, Lines
@@ -25,14 +25,18 @@ class Import:
     """An import of *content*, up to the sending of it."""
 
     def __init__(
-        self, content: str | bytes, encoding: str | None = None, form: str = "csv"
+        self,
+        content: str | bytes,
+        encoding: str | None = None,
+        form: str = "csv",
+        kind: Kind = STOCK,
     ) -> None:
         self.tally = Tally()
         self.bad: list[Bad] = []
         binary = io.BytesIO(content.encode() if isinstance(content, str) else content)
         read = csv_table if form == "csv" else json_table
-        self._table = read(Lines(binary, encoding), STOCK.columns)
-        self._requests = Requests(STOCK, self._table.columns, "deliveries.csv", dry_run=False)
+        self._table = read(Lines(binary, encoding), kind.columns)
+        self._requests = Requests(kind, self._table.columns, "deliveries.csv", dry_run=False)
 
     def batches(self) -> Iterator[Batch]:
         return batches(
@@ -204,8 +208,12 @@ def test_json_lines_are_read() -> None:
         (f"[{KETTLE_JSON}]", "", "is not an object such as"),
         ('{"product_id": "kettle", "product_id": "mug"}', "product_id", "is there more than once"),
         (KETTLE_JSON.replace("store_id", "shop"), "shop", "is not a column"),
-        (KETTLE_JSON.replace("5", "5.5"), "quantity", "must be a text, not 5.5"),
-        (KETTLE_JSON.replace("5", "true"), "quantity", "must be a text, not True"),
+        (KETTLE_JSON.replace("5", "5.5"), "quantity", "must be a whole number such as 5, not 5.5"),
+        (
+            KETTLE_JSON.replace("5", "true"),
+            "quantity",
+            "must be a whole number such as 5, not True",
+        ),
         (KETTLE_JSON.replace("5", "-5"), "quantity", "must be a whole number such as 5, not '-5'"),
         (KETTLE_JSON.replace("5", '"1,000"'), "quantity", f"'1,000' {THOUSANDS}"),
         (KETTLE_JSON.replace('"lisbon"', "null"), "store_id", "is missing"),
@@ -289,3 +297,31 @@ def test_a_digest_that_lies_across_two_others_is_a_new_one() -> None:
         1,
         1,
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "field", "problem"),
+    [
+        (PRODUCTS, "attributes\nkettle,red", "attributes", "is not JSON"),
+        (PRODUCTS, "attributes\nkettle,[]", "attributes", "must be an object of texts"),
+        (PRODUCTS, 'attributes\nkettle,"{""a"": 1}"', "attributes", "must be an object of texts"),
+        (PRODUCTS, "state\nkettle,gone", "state", "must be ACTIVE or RETIRED, not 'gone'"),
+        (STORES, "kind\nlisbon,shop", "kind", "must be STORE, WAREHOUSE or VIRTUAL, not 'shop'"),
+        (STORES, "kind\nlisbon,unspecified", "kind", "must be STORE, WAREHOUSE or VIRTUAL"),
+        (STORES, "kind\nlisbon,", "kind", "is missing"),
+    ],
+)
+def test_a_bad_row_of_a_catalogue_has_its_field_and_its_problem(
+    kind: Kind, content: str, field: str, problem: str
+) -> None:
+    read = Import(f"{kind.columns.required[0]},{content}\n", kind=kind)
+    assert read.requests() == []
+    [(row, bad_field, told)] = read.bad
+    assert (row, bad_field) == (2, field)
+    assert told.startswith(problem)
+
+
+def test_a_key_of_attributes_that_is_there_twice_is_refused() -> None:
+    read = Import('product_id,attributes\nkettle,"{""a"": ""1"", ""a"": ""2""}"\n', kind=PRODUCTS)
+    assert read.requests() == []
+    assert read.bad == [(2, "a", "is there more than once")]
