@@ -117,7 +117,7 @@ TOLD: Final = [
     (STOCKS, f"at most {MAX_OWN_STATES} more, which the setting `states` names"),
     (CLIENTS, f"at most {MAX_CALLS} calls under way"),
     (CLIENTS, f"{MAX_STREAMS} subscriptions and streams"),
-    (CLIENTS, f"at most {MAX_ROW:,} characters, and a file {MAX_ROWS:,} rows"),
+    (CLIENTS, f"at most {MAX_ROW:,} characters, and a file of deliveries {MAX_ROWS:,} rows"),
     (HANDBOOK, f"{log_queue.MAX_WAITING // MEBIBYTE} MiB of lines wait"),
     (HANDBOOK, f"visible within {POLL_SECONDS * 1000:.0f} ms"),
     (HANDBOOK, f"{FIRST_PAUSE_SECONDS} s to {LONGEST_PAUSE_SECONDS:.0f} s, which double until"),

@@ -44,16 +44,20 @@ _ROWS: Final = _parameter(
 
 
 def _import(**options: Any) -> None:  # noqa: ANN401  those below
-    """Add the units of a file to the stocks: one row for each delivery of a product to a store.
+    """Add the units of a file to the stocks, or put its products or stores into the catalogue.
 
     A CSV file has the names of its columns in the first row, and commas, semicolons or tabs
-    between the values; in JSON lines, each line is an object.
+    between the values; in JSON lines, each line is an object. A row has
 
-    - Each row has a `product_id`, a `store_id` and a `quantity`, which is a whole number.
+    - `product_id`, `store_id` and `quantity`, and it may have the `state` of the units;
 
-    - A row may have a `state`, a `reason`, a `reference`, an `occur_time`, and a `request_id`.
+    - with `--rows products`: `product_id`, and it may have `sku`, `name`, `attributes`, `state`;
 
-    It can be run again after an interruption: no row is recorded twice within the server's
+    - with `--rows stores`: `store_id` and `kind`, and it may have `name`, `groups`, `state`;
+
+    - in all of these it may have `reason`, `reference`, `occur_time` and `request_id`.
+
+    It can be run again after an interruption: no delivery is recorded twice within the server's
     `remember_days`. A row is known by the name of the import, by its values, and by how many
     equal rows come before it. So bad rows may be mended, and rows may be added or moved, between
     two runs, and equal rows of one file all count. A row that was recorded and is then changed is
@@ -88,10 +92,11 @@ def _import(**options: Any) -> None:  # noqa: ANN401  those below
 
 
 def _export(**options: Any) -> None:  # noqa: ANN401  as above
-    """Write the stocks into a file, all of them as of one position, which each row names.
+    """Write the stocks, or the catalogue, into a file that `import` reads.
 
-    A row has the units of a stock in one state, and the levels of the stock. `import` reads the
-    file and adds these units. The file is there as a whole or not at all.
+    All rows are as of one position of the log, which each of them names, although sales go on
+    meanwhile. A stock has a row for its units in each state, with the levels of the whole stock.
+    The file is there as a whole or not at all.
 
     Example: `inventory-grpc export stocks.csv --store lisbon`
     """
