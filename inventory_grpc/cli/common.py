@@ -76,14 +76,18 @@ def _plain(error: Exception) -> str:
     return str(error)
 
 
+def drop_output() -> None:
+    """Write no more: the reader of standard output has closed it, as `head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def errors(say: Callable[[str], None] = show_error) -> Iterator[None]:
     """Report an expected error in one line, and exit with 1."""
     try:
         yield
     except BrokenPipeError:
-        # the reader of our output has closed it, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     except (
         BadSetting,
         failpoints.BadFailPoint,

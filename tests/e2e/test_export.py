@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from inventory_grpc.cli.files.sources import STOCK
 from inventory_grpc.client import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest, RemoveStockRequest
+from tests.support.server_process import COMMAND, ENVIRONMENT
 
 Run = Callable[..., Result]
 
@@ -254,3 +256,19 @@ def test_an_old_catalogue_is_put_back_by_its_file(
         path.write_text(f"product_id,name\nkettle,{name}\n", encoding="utf-8")
         assert run(empty, "import", path, "--rows", "products").exit_code == 0
         assert inventory.get_product(product_id="kettle").product.name == name
+
+
+def test_a_reader_may_close_the_output_early(full: InventoryServer) -> None:
+    words = ["export", "-", "--format", "csv", "--server", full.address]
+    with subprocess.Popen(
+        [*COMMAND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr
+        assert "Errno" not in process.stderr.read()

@@ -178,8 +178,20 @@ def test_a_dry_run_checks_and_records_nothing(
         assert inventory.get_server_info().head_position == before
     assert done.exit_code == 3
     assert json.loads(done.stdout)["dry_run"] is True
+    assert "nothing was recorded" in done.stderr
     assert "row 3: product_id: " in done.stderr
     assert json.loads(run(path).stdout)["recorded"] == 1
+
+
+def test_the_file_of_bad_rows_is_not_the_file_itself(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = tmp_path / "deliveries.csv"
+    path.write_text(f"{HEAD}plate,lisbon,5\n", encoding="utf-8")
+    done = run(path, "--rejects", tmp_path / "." / "deliveries.csv")
+    assert done.exit_code == 1
+    assert "itself, which would be lost" in done.stderr
+    assert path.read_text("utf-8") == f"{HEAD}plate,lisbon,5\n"
 
 
 def test_a_file_that_ends_in_trouble_is_mended_and_run_again(

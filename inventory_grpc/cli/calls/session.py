@@ -13,7 +13,7 @@ import typer
 
 from inventory_grpc.cli.calls.options import Output
 from inventory_grpc.cli.calls.output import usual
-from inventory_grpc.cli.common import show, show_error
+from inventory_grpc.cli.common import drop_output, show, show_error
 from inventory_grpc.client import (
     DeadlineExceeded,
     InventoryClient,
@@ -81,6 +81,8 @@ class Session(NamedTuple):
             raise typer.Exit(UNREACHABLE if is_away else TROUBLE) from error
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            drop_output()
         except (OSError, TypeError, ValueError) as error:
             show_error(str(error))
             raise typer.Exit(TROUBLE) from error

@@ -35,7 +35,7 @@ def run(session: Session, wanted: Export) -> None:
             position = take(client, source, snapshot, wanted.filters, told)
         with _output(wanted.path) as file:
             count = _write(file, wanted.format, source, snapshot, position)
-    session.note(f"{count:,} rows as of position {position}")
+        session.note(f"{count:,} rows as of position {position}")
 
 
 def _write(file: TextIO, form: Format, source: Source, snapshot: Snapshot, position: int) -> int:

@@ -51,6 +51,8 @@ def run(session: Session, wanted: Import) -> None:
             session.note("mend it and run this again: no row is recorded twice")
             raise typer.Exit(TROUBLE) from None
     _write(session, wanted, tally)
+    if wanted.dry_run:
+        session.note("this was a dry run: nothing was recorded")
     if tally.before:
         session.note(
             f"{tally.before:,} rows were recorded before, as {wanted.name!r}; if this is another"
@@ -63,7 +65,7 @@ def run(session: Session, wanted: Import) -> None:
 def _import(session: Session, wanted: Import, binary: BinaryIO, tally: Tally) -> None:
     with (
         closing(Lines(binary, wanted.encoding)) as lines,
-        reporting(wanted.rejects, tally) as report,
+        reporting(wanted.rejects, wanted.path, tally) as report,
         _bar(session, binary, lines, tally) as answered,
     ):
         kind = KINDS[wanted.rows]

@@ -17,17 +17,22 @@ COLUMNS: Final = ("row", "field", "problem")
 
 
 @contextmanager
-def reporting(path: Path | None, tally: Tally) -> Iterator[Report]:
+def reporting(path: Path | None, imported: str, tally: Tally) -> Iterator[Report]:
     """Yield a function that counts bad rows, and writes them into the file at *path* as CSV.
 
     Without a file, the first ones go to standard error.
 
     Raises:
         OSError: the file cannot be written.
+        ValueError: it is the file that is imported.
     """
     if path is None:
         yield lambda row, fault: _show(row, fault, tally)
         return
+    if path.exists() and Path(imported).exists() and path.samefile(imported):
+        raise ValueError(
+            f"--rejects names {imported} itself, which would be lost; name another file"
+        )
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
