@@ -7,6 +7,7 @@ from typing import Final
 
 _MANY_PROCESSES: Final = (
     "tests/e2e/test_call_log.py",
+    "tests/e2e/test_call_tables.py",
     "tests/e2e/test_calls.py",
     "tests/e2e/test_drain.py",
     "tests/e2e/test_examples.py",

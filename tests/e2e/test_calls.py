@@ -18,7 +18,9 @@ from typer.testing import CliRunner, Result
 
 from inventory_grpc.cli import app
 from inventory_grpc.cli.calls import NOUNS, commands
-from inventory_grpc.cli.calls.verbs import STATUS, VERBS, Verb
+from inventory_grpc.cli.calls.verb import Verb
+from inventory_grpc.cli.calls.verbs import STATUS, VERBS
+from inventory_grpc.cli.calls.words import OTHER_WORDS
 from inventory_grpc.client import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from tests.support.server_process import COMMAND, ENVIRONMENT
@@ -169,6 +171,26 @@ def test_a_refusal_begins_with_its_reason(run: Run) -> None:
     assert refused.stdout == ""
 
 
+def test_an_invalid_value_is_told_by_its_option(run: Run) -> None:
+    counted = run("stock", "adjust", "kettle", "lisbon", "--on-hand", "7", "--reason", "count")
+    assert counted.exit_code == 3
+    assert counted.stderr == (
+        "INVALID_VALUE: --expected-version: is missing; --on-hand requires it, "
+        "--expected-on-hand or --unconditional\n"
+    )
+    named = run("stock", "add", "red kettle", "lisbon", "1")
+    assert named.stderr.startswith("INVALID_VALUE: PRODUCT: has ' ' as character 4")
+
+
+def test_words_of_the_trade_lead_to_commands() -> None:
+    commands_there = {verb.command for verb in VERBS}
+    for word, meant in OTHER_WORDS.items():
+        assert word not in commands_there
+        named = re.findall(r"`(\w+ \w+)", meant)
+        assert named
+        assert {*named} <= commands_there
+
+
 def test_a_server_that_is_not_there_is_told(run: Run) -> None:
     for words in (("status",), ("stock", "add", "kettle", "lisbon", "1")):
         away = run(*words, "--timeout", "0.5", INVENTORY_SERVER="127.0.0.1:1")
@@ -179,7 +201,10 @@ def test_a_server_that_is_not_there_is_told(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("stock add kettle lisbon five", "valid integer"),
+        ("stock add kettle lisbon five", "'five' is no whole number"),
+        ("stock add kettle lisbon 1,000", "'1,000' is no whole number"),
+        ("stock adjust kettle lisbon --delta 1", "Missing option '--reason'"),
+        ("stock receive kettle lisbon 1", "No such command 'receive'. Use `stock add`"),
         ("cart reserve kettle lisbon --customer ana", "the last one is incomplete"),
         ("cart reserve kettle lisbon two --customer ana", "'two' is no quantity"),
         ("cart reserve kettle lisbon --2 --customer ana", "No such option"),

@@ -76,6 +76,15 @@ def test_the_help_of_each_command_has_an_example_that_is_valid(words: str, comma
     command.make_context(words, shlex.split(example[1]))  # raises an error of usage
 
 
+def test_the_commands_are_in_parts_and_those_that_call_a_server_come_first() -> None:
+    said = run("--help", COLUMNS="120").output
+    parts = dict(re.findall(r"╭─ ([\w ]+) ─+╮\n(.*?)╰", said, re.DOTALL))
+    assert [*parts] == ["Options", "Call a server", "Run a server", "Look after a log"]
+    assert re.search(r"│ stock +Units", parts["Call a server"])
+    assert re.search(r"│ serve +Serve", parts["Run a server"])
+    assert re.search(r"│ backup +Copy", parts["Look after a log"])
+
+
 def test_an_option_comes_before_its_variable_and_that_before_the_default(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

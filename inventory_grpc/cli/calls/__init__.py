@@ -13,9 +13,10 @@ from typer.core import TyperGroup
 from typer.main import get_group
 
 from inventory_grpc.cli.calls.options import PRODUCT, SESSION, STORE
+from inventory_grpc.cli.calls.words import OTHER_WORDS
 
 NOUNS: Final = {
-    "stock": "Units of a product in a store: receive, correct, look up.",
+    "stock": "Units of a product in a store: receive, sell, correct, look up.",
     "cart": "Reservations: hold units for a customer, sell them or let go of them.",
     "product": "The catalogue of products.",
     "store": "The catalogue of stores.",
@@ -27,11 +28,11 @@ PANEL: Final = "Call a server"
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to *app*."""
-    app.command("status", rich_help_panel=PANEL)(_status)
-    app.command("watch", rich_help_panel=PANEL)(_watch)
     for noun, said in NOUNS.items():
         its = typer.Typer(cls=_Noun, help=said, no_args_is_help=True)
         app.add_typer(its, name=noun, rich_help_panel=PANEL)
+    app.command("watch", rich_help_panel=PANEL)(_watch)
+    app.command("status", rich_help_panel=PANEL)(_status)
 
 
 def _status(**options: Any) -> None:  # noqa: ANN401  the options of every call
@@ -70,6 +71,12 @@ class _Noun(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002  as above
         return self._verbs().get(cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  as above
+        """Answer a word of the trade that is no command with the command for it."""
+        if meant := OTHER_WORDS.get(f"{self.name} {args[0]}"):
+            ctx.fail(f"No such command {args[0]!r}. Use {meant}.")
+        return super().resolve_command(ctx, args)
 
     def _verbs(self) -> Mapping[str, Any]:
         if not self.commands:

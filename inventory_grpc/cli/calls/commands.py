@@ -9,8 +9,10 @@ from typing import Annotated, Any, Final, Literal, get_args, get_origin
 import typer
 from google.protobuf.message import Message
 
+from inventory_grpc.cli.calls.beside import Columns
 from inventory_grpc.cli.calls.options import LIMIT, SESSION, Output
-from inventory_grpc.cli.calls.output import write
+from inventory_grpc.cli.calls.output import write, write_columns
+from inventory_grpc.cli.calls.refusals import written_as_options
 from inventory_grpc.cli.calls.session import Session, session_of
 from inventory_grpc.cli.calls.values import (
     PARSERS,
@@ -21,7 +23,7 @@ from inventory_grpc.cli.calls.values import (
     lines_of,
     pair,
 )
-from inventory_grpc.cli.calls.verbs import Verb
+from inventory_grpc.cli.calls.verb import Verb
 from inventory_grpc.cli.calls.words import HELP, NAMES
 from inventory_grpc.client import SyncInventoryClient
 from inventory_grpc.uuid7 import uuid7
@@ -45,12 +47,15 @@ def command(verb: Verb) -> Callable[..., None]:
         arguments = {name: value for name, value in named.items() if value is not None}
         if "request_id" in parameters:
             arguments["request_id"] = arguments.get("request_id") or str(uuid7())
-        with session.client() as client:
+        with session.client() as client, written_as_options(written):
             if is_paged:
                 _list(verb, session, client, {**verb.fixed, **arguments}, limit)
             else:
-                _show(verb, session, verb.call(client, **arguments), arguments.get("request_id"))
+                answer = verb.call(client, **arguments)
+                beside = verb.beside(client, answer) if verb.beside else {}
+                _show(verb, session, answer, beside, arguments.get("request_id"))
 
+    written = {name: _written(verb, name, hints[name]) for name in given}
     options = [_parameter(verb, name, parameters[name], hints[name]) for name in given]
     options.sort(key=lambda one: one.name not in verb.places)
     limit = [LIMIT] if is_paged else []
@@ -78,11 +83,15 @@ def _list(
         session.note("nothing was found")
 
 
-def _show(verb: Verb, session: Session, answer: Message, request_id: str | None) -> None:
+def _show(
+    verb: Verb, session: Session, answer: Message, beside: Columns, request_id: str | None
+) -> None:
     found = getattr(answer, verb.shows) if verb.shows else answer
     rows = [found] if isinstance(found, Message) else [*found]
     if request_id is None:
-        write(rows, session.output, {})
+        write(rows, session.output, beside)
+        if session.output is Output.TABLE and beside:
+            write_columns(beside)
         return
     position, replayed = getattr(answer, "position"), getattr(answer, "replayed")  # noqa: B009  of every command
     more = {"position": position, "request_id": request_id, "replayed": replayed}
@@ -114,23 +123,36 @@ def _parameter(
     of_method: inspect.Parameter,
     hint: Any,  # noqa: ANN401  any type
 ) -> inspect.Parameter:
-    shown = NAMES.get(name, name.removesuffix("s") if is_repeated(hint) else name)
+    written = _written(verb, name, hint)
     about: dict[str, Any] = {"help": HELP.get(name, "")}
     by_place = name in verb.places
     kind: Any = _typed(hint, about)
     default: Any = ...
     if by_place and is_repeated(hint) and not is_lines(hint):
         kind = item_of(hint)
-    elif of_method.default is not of_method.empty:
+    elif of_method.default is not of_method.empty and name not in verb.required:
         kind, default = (bool, False) if hint is bool else (kind | None, None)
     if by_place:
-        metavar = "PRODUCT STORE QUANTITY..." if is_lines(hint) else shown.upper()
-        how: Any = typer.Argument(metavar=metavar, **about)
+        how: Any = typer.Argument(metavar=written, **about)
     else:
-        how = typer.Option(f"--{shown.replace('_', '-')}", **about)
+        how = typer.Option(written, **{"metavar": _metavar(hint), **about})
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how]
     )
+
+
+def _metavar(hint: Any) -> str | None:  # noqa: ANN401  as above
+    """Return the name of a type whose values are parsed here; typer names the others."""
+    item = item_of(hint)
+    return f"<{item.__name__}>" if item in PARSERS else None
+
+
+def _written(verb: Verb, name: str, hint: Any) -> str:  # noqa: ANN401  as above
+    """Return the option or the argument for a keyword, as it is written."""
+    if is_lines(hint) and name in verb.places:
+        return "PRODUCT STORE QUANTITY..."
+    shown = NAMES.get(name, name.removesuffix("s") if is_repeated(hint) else name)
+    return shown.upper() if name in verb.places else f"--{shown.replace('_', '-')}"
 
 
 def _typed(hint: Any, about: dict[str, Any]) -> Any:  # noqa: ANN401  a type hint

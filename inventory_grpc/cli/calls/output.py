@@ -4,21 +4,15 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
 
 from google.protobuf.message import Message
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from inventory_grpc.cli.calls.beside import Columns
 from inventory_grpc.cli.calls.options import Output
-from inventory_grpc.cli.calls.rows import COLUMNS, cells, is_number
-from inventory_grpc.cli.calls.words import NAMES
+from inventory_grpc.cli.calls.rows import COLUMNS, cells
+from inventory_grpc.cli.calls.tables import table_of_columns, table_of_fields, table_of_rows
 from inventory_grpc.client.plain import plain
-from inventory_grpc.server.logs import printable
-
-_WHOLE: Final = {"record_time", "expire_time", "type", "state"}
-"""Columns that a narrow terminal does not break."""
 
 
 def usual() -> Output:
@@ -35,9 +29,21 @@ def write(rows: Sequence[Message], output: Output, more: Mapping[str, object]) -
         case Output.CSV:
             _write_csv(rows)
         case Output.TABLE if rows and rows[0].DESCRIPTOR.name in COLUMNS:
-            Console(highlight=False, markup=False, emoji=False).print(_table(rows))
+            console = _console()
+            console.print(table_of_rows(rows, console.width))
         case Output.TABLE:
-            _write_fields(rows)
+            for row in rows:
+                _console().print(table_of_fields(row))
+
+
+def write_columns(columns: Columns) -> None:
+    """Write *columns* below a table that was written."""
+    _console().print()
+    _console().print(table_of_columns(columns))
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _write_csv(rows: Sequence[Message]) -> None:
@@ -46,30 +52,3 @@ def _write_csv(rows: Sequence[Message]) -> None:
         writer = csv.DictWriter(sys.stdout, list(texts[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(texts)
-
-
-def _table(rows: Sequence[Message]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    first = rows[0]
-    for column in COLUMNS[first.DESCRIPTOR.name]:
-        right = "right" if is_number(first, column) else "left"
-        name = NAMES.get(column, column).replace("_", " ")
-        table.add_column(name, justify=right, overflow="fold", no_wrap=column in _WHOLE)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*(Text(printable(text)) for text in cells(row).values()))
-    return table
-
-
-def _write_fields(rows: Sequence[Message]) -> None:
-    """Write each field of a message without columns in a line of its own."""
-    table = Table.grid(padding=(0, 2))
-    for row in rows:
-        for name, value in plain(row).items():
-            table.add_row(name.replace("_", " "), Text(printable(_line(value))))
-    Console(highlight=False, markup=False, emoji=False).print(table)
-
-
-def _line(value: Any) -> str:  # noqa: ANN401  a plain value
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {one}" for name, one in value.items())
-    return str(value)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import typer
 
-from inventory_grpc.cli.calls.options import Output
+from inventory_grpc.cli.calls.options import DEFAULT_SERVER, Output
 from inventory_grpc.cli.calls.output import usual
 from inventory_grpc.cli.common import drop_output, show, show_error
 from inventory_grpc.client import (
@@ -76,8 +76,10 @@ class Session(NamedTuple):
             show(str(error))
             raise typer.Exit(REFUSED) from error
         except InventoryError as error:
-            show_error(f"{self.server}: {error}")
+            show_error(f"{self.server}: {error}".replace("request_id", "--request-id"))
             is_away = isinstance(error, Unavailable | DeadlineExceeded)
+            if is_away and self.server == DEFAULT_SERVER:
+                self.note("`inventory-grpc serve` starts a server here; --server names another one")
             raise typer.Exit(UNREACHABLE if is_away else TROUBLE) from error
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None

@@ -38,7 +38,17 @@ def pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-PARSERS: Final[Mapping[Any, Callable[[str], object]]] = {timedelta: span, datetime: time}
+def number(text: str) -> int:
+    if not _QUANTITY.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is no whole number such as 12")
+    return int(text)
+
+
+PARSERS: Final[Mapping[Any, Callable[[str], object]]] = {
+    int: number,
+    timedelta: span,
+    datetime: time,
+}
 
 
 def lines_of(words: Sequence[str]) -> Sequence[Line]:

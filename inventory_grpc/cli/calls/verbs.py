@@ -3,34 +3,11 @@
 Its options are the keywords of the method, so a new one of the client is there by itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final
 
+from inventory_grpc.cli.calls.beside import policy_in_force, total_of_product
+from inventory_grpc.cli.calls.verb import Verb
 from inventory_grpc.client import SyncInventoryClient as Client
-
-
-class Verb(NamedTuple):
-    command: str
-    """The noun and the name, such as `stock add`."""
-    says: str
-    call: Callable[..., Any]
-    shows: str
-    """The field of the response with the row, or the rows, to show; empty for the response."""
-    example: str = ""
-    """The arguments in an example."""
-    places: Sequence[str] = ()
-    """The keywords that are given by place."""
-    fixed: Mapping[str, object] = {}
-    """The keywords that it sets."""
-
-    @property
-    def noun(self) -> str:
-        return self.command.partition(" ")[0]
-
-    @property
-    def name(self) -> str:
-        return self.command.rpartition(" ")[2]
-
 
 _STOCK: Final = ("product_id", "store_id")
 _UNITS: Final = (*_STOCK, "quantity")
@@ -57,7 +34,7 @@ VERBS: Final = (
     ),
     Verb(
         "stock add",
-        "Add units that have come in.",
+        "Receive units: they have come in.",
         Client.add_stock,
         "stock",
         "kettle lisbon 5 --reference delivery-7",
@@ -65,10 +42,10 @@ VERBS: Final = (
     ),
     Verb(
         "stock remove",
-        "Remove units that nobody has reserved.",
+        "Take out units that nobody has reserved, such as a sale at the till.",
         Client.remove_stock,
         "stock",
-        "kettle lisbon 1 --reason display",
+        "kettle lisbon 1 --reference receipt-31",
         _UNITS,
     ),
     Verb(
@@ -78,6 +55,7 @@ VERBS: Final = (
         "stock",
         "kettle lisbon --delta -1 --reason broken",
         _STOCK,
+        required=("reason",),
     ),
     Verb(
         "stock move",
@@ -183,7 +161,15 @@ VERBS: Final = (
         "kettle --name 'Kettle, 1.7 l' --sku K-17",
         _PRODUCT,
     ),
-    Verb("product get", "Show a product.", Client.get_product, "product", "kettle", _PRODUCT),
+    Verb(
+        "product get",
+        "Show a product, and its units in all stores.",
+        Client.get_product,
+        "product",
+        "kettle",
+        _PRODUCT,
+        beside=total_of_product,
+    ),
     Verb("product list", "List products.", Client.list_products, "products", "--state active"),
     Verb(
         "product stock",
@@ -228,10 +214,11 @@ VERBS: Final = (
     ),
     Verb(
         "policy get",
-        "Show the policy that was set for exactly this scope.",
+        "Show the policy of a scope; for one stock also the values in force, and their sources.",
         Client.get_policy,
         "policy",
-        "--product kettle",
+        "--product kettle --store lisbon",
+        beside=policy_in_force,
     ),
     Verb("policy list", "List policies.", Client.list_policies, "policies", "--store lisbon"),
 )

@@ -55,7 +55,7 @@ def _watch_in_place(client: SyncInventoryClient, only: Filter) -> None:
 
 
 def _table(levels: dict[tuple[str, str], list[int]], moved: object = None) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", caption="Ctrl-C ends this")
     for column in ("product", "store", *LEVELS):
         justify = "right" if column in LEVELS else "left"
         table.add_column(column.replace("_", " "), justify=justify)  # type: ignore[arg-type]

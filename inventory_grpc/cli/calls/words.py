@@ -49,7 +49,7 @@ HELP: Final[Mapping[str, str]] = {
     "name": "The name that people read.",
     "never_expires": "Hold it until it is sold or given back.",
     "occur_time": "The time in the real world, if not now, such as 2026-11-29T16:00.",
-    "on_hand": "The units that were counted.",
+    "on_hand": "The units that were counted; name an expectation, too, or --unconditional.",
     "order_id": "The order.",
     "product_id": "The product.",
     "product_ids": "The product; as an option, again for more.",
@@ -75,3 +75,21 @@ HELP: Final[Mapping[str, str]] = {
     "ttl": "Hold it for this long, such as 15m or 2h.",
     "unconditional": "Overwrite all changes, also those made during the count.",
 }
+
+OTHER_WORDS: Final[Mapping[str, str]] = {
+    "cart add": "`cart reserve`, or `cart amend` for a cart that exists",
+    "cart cancel": "`cart release`",
+    "cart get": "`cart show`",
+    "cart sell": "`cart commit`",
+    "product add": "`product put`",
+    "product show": "`product get`",
+    "stock correct": "`stock adjust`",
+    "stock count": "`stock adjust --on-hand`",
+    "stock receive": "`stock add`",
+    "stock sell": "`stock remove`, or `cart commit` for a cart",
+    "stock show": "`stock get`",
+    "stock undo": "`stock reverse`",
+    "store add": "`store put`",
+    "store show": "`store get`",
+}
+"""Words of the trade that are no commands, of which some are like the opposite of one that is."""
