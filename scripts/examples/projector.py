@@ -73,7 +73,9 @@ def follow(projection: Projection, inventory: SyncInventoryClient, *, to_head: b
 def main(database: str, until: str = "") -> None:
     with SyncInventoryClient(os.environ.get("INVENTORY_SERVER", "127.0.0.1:50051")) as inventory:
         try:
-            follow(Projection(database), inventory, to_head=until == "to-head")
+            projection = Projection(database)
+            follow(projection, inventory, to_head=until == "to-head")
+            print(f"{database} has the levels as of position {projection.place().position}")
         except OtherLog as other:
             sys.exit(f"{database} follows another log: {other}. Begin a new file for it.")
 
