@@ -178,8 +178,21 @@ def test_an_invalid_value_is_told_by_its_option(run: Run) -> None:
         "INVALID_VALUE: --expected-version: is missing; --on-hand requires it, "
         "--expected-on-hand or --unconditional\n"
     )
+    adjusted = run("stock", "adjust", "kettle", "lisbon", "--reason", "count")
+    assert "must be --delta or --on-hand" in adjusted.stderr
     named = run("stock", "add", "red kettle", "lisbon", "1")
     assert named.stderr.startswith("INVALID_VALUE: PRODUCT: has ' ' as character 4")
+
+
+def test_no_command_without_a_word_changes_all_stocks(run: Run) -> None:
+    run("policy", "set", "--safety-stock", "1")
+    shown = run("policy", "set")
+    assert shown.exit_code == 2
+    assert "--safety-stock" in shown.output
+    [policy] = rows(run("policy", "get"))
+    assert policy["policy"] == {"safety_stock": 1}
+    run("policy", "set", "--reason", "cleared")
+    assert rows(run("policy", "get"))[0]["policy"] == {}
 
 
 def test_words_of_the_trade_lead_to_commands() -> None:
@@ -204,6 +217,7 @@ def test_a_server_that_is_not_there_is_told(run: Run) -> None:
         ("stock add kettle lisbon five", "'five' is no whole number"),
         ("stock add kettle lisbon 1,000", "'1,000' is no whole number"),
         ("stock adjust kettle lisbon --delta 1", "Missing option '--reason'"),
+        ("stock reverse 7", "Missing option '--reason'"),
         ("stock receive kettle lisbon 1", "No such command 'receive'. Use `stock add`"),
         ("cart reserve kettle lisbon --customer ana", "the last one is incomplete"),
         ("cart reserve kettle lisbon two --customer ana", "'two' is no quantity"),

@@ -87,6 +87,6 @@ class _Noun(TyperGroup):
             app.callback()(lambda: None)  # else a single command would be the whole
             for verb in VERBS:
                 if verb.noun == self.name:
-                    app.command(verb.name)(command(verb))
+                    app.command(verb.name, no_args_is_help=verb.changes_all)(command(verb))
             self.commands = get_group(app).commands
         return self.commands

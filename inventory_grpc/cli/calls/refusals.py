@@ -12,7 +12,7 @@ from inventory_grpc.cli.common import show
 from inventory_grpc.client import InvalidValue
 
 _NAME: Final = re.compile(r"[a-z]+(?:_[a-z]+)*")
-_FLAGS: Final = frozenset(("unconditional",))
+_FIELDS: Final = frozenset(("delta", "unconditional"))
 """Names of one word that mean the field wherever they stand; others may be words of a sentence."""
 
 
@@ -32,4 +32,4 @@ def written_as_options(written: Mapping[str, str]) -> Iterator[None]:
 
 
 def _in_a_sentence(name: str, written: Mapping[str, str]) -> str:
-    return written.get(name, name) if "_" in name or name in _FLAGS else name
+    return written.get(name, name) if "_" in name or name in _FIELDS else name

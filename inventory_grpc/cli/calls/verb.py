@@ -1,6 +1,7 @@
 """One command of the command line that calls a server."""
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 
 from inventory_grpc.cli.calls.beside import Columns
@@ -28,6 +29,11 @@ class Verb(NamedTuple):
     @property
     def noun(self) -> str:
         return self.command.partition(" ")[0]
+
+    @property
+    def changes_all(self) -> bool:
+        """Whether it changes something without an argument that says which."""
+        return "request_id" in signature(self.call).parameters and not self.places
 
     @property
     def name(self) -> str:

@@ -80,6 +80,7 @@ VERBS: Final = (
         "stock",
         "7 --reason 'delivery counted twice'",
         ("reversed_position",),
+        required=("reason",),
     ),
     Verb(
         "stock history",
@@ -207,7 +208,7 @@ VERBS: Final = (
     ),
     Verb(
         "policy set",
-        "Set the policy of a product, a store, both, or all stocks.",
+        "Set all values of the policy of a product, a store, both, or all stocks.",
         Client.set_policy,
         "policy",
         "--product kettle --safety-stock 2 --low-stock-at 5",
