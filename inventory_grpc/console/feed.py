@@ -39,6 +39,8 @@ AWAY_SECONDS: Final = 5.0
 """A server that was silent for so long counts as away."""
 
 RETRY_SECONDS: Final = 2.0
+AGAIN_SECONDS: Final = 0.1
+"""The delays after a failure that the client does not mend, and after one that is another log."""
 
 
 class Newest(NamedTuple):
@@ -88,11 +90,14 @@ class Feed:
         self._log_id = ""
 
     async def _messages(self, cursor: int | None, log_id: str) -> AsyncGenerator[bytes, None]:
+        was_ahead = False
         while self._refused is None:
             news = self._news
             if self._log_id:
                 cursor = self._position if cursor is None else cursor
-                if log_id not in {"", self._log_id} or cursor > self._position:
+                # Another server of the same log may be a moment behind.
+                is_lost, was_ahead = was_ahead, cursor > self._position
+                if log_id not in {"", self._log_id} or (is_lost and was_ahead):
                     yield streamed("reset", self._state())
                     return
                 log_id = self._log_id
@@ -150,6 +155,7 @@ class Feed:
                 await self._follow_log()
             except (OtherLog, PositionAhead):
                 self._log_id = ""  # that of the first answer from now on
+                await asyncio.sleep(AGAIN_SECONDS)
             except (Unauthenticated, PermissionDenied) as error:
                 self._refused = error
                 self._tell()
@@ -158,7 +164,7 @@ class Feed:
                 _log.warning("the events cannot be read: %s", error)
                 self._trouble = error.message
                 self._tell()
-            await asyncio.sleep(RETRY_SECONDS if self._log_id else 0)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow_log(self) -> None:
         known = self._log_id

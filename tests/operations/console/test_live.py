@@ -137,7 +137,7 @@ def show_as(page: "Page", visibility: str) -> None:
     )
 
 
-def test_what_has_passed_takes_no_memory(browser: "Browser", tmp_path: Path) -> None:
+def test_what_has_passed_takes_no_console_memory(browser: "Browser", tmp_path: Path) -> None:
     events = runs(least=10_000, ci=10_000, deep=100_000)
     with (
         InventoryServer() as server,
