@@ -107,39 +107,44 @@ document.addEventListener("visibilitychange", () => {
   else if (!source && state.name !== "connecting") open();
 });
 
+const MOST_WAITING = 20_000; // events; a view that has missed more is loaded anew
+const APPLY_EVERY_MS = 60; // a busy log must not keep the page from being used
+
 /**
  * Load a view, then apply the events after it: none is missing and none comes twice.
  *
  * `load()` returns the position that the view reflects.
  */
 export async function follow(load, apply, signal) {
-  const MOST = 1000;
   let waiting = [];
-  let loaded = null;
-  listen(({ events, missed }) => {
-    if (missed) return void reload();
-    if (loaded === null) {
-      if (waiting.length < MOST) waiting.push(...events);
-    } else applied(events);
-  }, signal);
-  const applied = (events) => {
-    const news = events.filter((event) => event.position > loaded);
+  let loaded = null; // the position that the view reflects; null while it is loading
+  let timer = 0;
+
+  const applyWaiting = () => {
+    timer = 0;
+    if (signal.aborted || loaded === null) return;
+    const news = waiting.filter((event) => event.position > loaded);
+    waiting = [];
     if (!news.length) return;
     loaded = news.at(-1).position;
     apply(news);
   };
   const reload = async () => {
-    loaded = null;
-    waiting = [];
     do {
-      waiting = waiting.length < MOST ? waiting : [];
+      loaded = null;
+      waiting = [];
       const at = await load();
       if (signal.aborted) return;
-      if (waiting.length >= MOST) continue;
       loaded = at;
-    } while (loaded === null);
-    applied(waiting);
-    waiting = [];
+    } while (waiting.length >= MOST_WAITING);
+    applyWaiting();
   };
+  listen(({ events, missed }) => {
+    const isTooMuch = missed || waiting.length + events.length > MOST_WAITING;
+    if (!isTooMuch) waiting.push(...events);
+    else if (loaded !== null) return void reload().catch(() => {});
+    else waiting = new Array(MOST_WAITING); // `reload` begins again
+    timer ||= setTimeout(applyWaiting, APPLY_EVERY_MS);
+  }, signal);
   await reload();
 }

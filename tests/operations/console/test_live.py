@@ -1,5 +1,6 @@
 """The page goes on where it was after any restart, and takes no more memory for what has passed."""
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -108,6 +109,36 @@ def test_a_page_begins_anew_when_the_server_has_another_log(
             add(shop, 2, "jug")
         page.wait_for_selector("tr[data-key='2'] :text('jug')", timeout=30_000)
         assert positions(page) == [2, 1]
+
+
+def test_a_list_and_the_events_after_it_fit_together_while_much_happens(
+    browser: "Browser", console: ConsoleProcess, shop: SyncInventoryClient
+) -> None:
+    add(shop, 5, "cup")
+    page = opened(browser, f"{console.url()}/#/stock/cup/lisbon")
+    is_over = threading.Event()
+    adding = threading.Thread(target=add_until, args=(shop, is_over))
+    adding.start()
+    try:
+        for _ in range(5):
+            page.evaluate("location.hash = '#/events'")
+            page.wait_for_selector("h1:text-is('Events')")
+            page.evaluate("location.hash = '#/stock/cup/lisbon'")
+            page.wait_for_selector("h2:has-text('Why is available')")
+            page.wait_for_timeout(200)
+    finally:
+        is_over.set()
+        adding.join()
+    wait_for(page, shop.list_events(newest_first=True).events[0].position)
+    events = shop.list_events(product_ids=["cup"], newest_first=True, page_size=200).events
+    shown = positions(page)
+    assert len(shown) > 5
+    assert shown == [event.position for event in events][: len(shown)]
+
+
+def add_until(shop: SyncInventoryClient, is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        add(shop, 1, "cup")
 
 
 def test_a_hidden_page_reads_nothing_and_comes_back_complete(
