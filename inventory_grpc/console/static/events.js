@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { el, number, say } from "./dom.js";
 import { follow } from "./live.js";
 import { filters, table } from "./table.js";
-import { COLUMNS, reservationOf, TYPE_NAMES } from "./told.js";
+import { COLUMNS, newestOf, reservationOf, TYPE_NAMES } from "./told.js";
 
 const FIELDS = [
   { name: "type", label: "What", options: [["", "Everything"], ...TYPE_NAMES.map((name) => [name, name])] },
@@ -56,7 +56,7 @@ export async function show(root, { query }, signal) {
     const page = await api.get("events", { ...given, newest_first: 1 }, signal);
     rows.set(page.events);
     fill(foot, page, query, from);
-    return page.head_position;
+    return newestOf(page);
   };
   begin = () => load().catch(() => {});
   await follow(load, (events) => {

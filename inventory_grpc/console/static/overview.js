@@ -7,7 +7,7 @@ import { bars } from "./plot.js";
 import { infoOf } from "./server.js";
 import { flags, keyOf } from "./stocks.js";
 import { table, throttled } from "./table.js";
-import { COLUMNS } from "./told.js";
+import { COLUMNS, newestOf } from "./told.js";
 
 const SECONDS = 60;
 const LATEST = 15;
@@ -43,7 +43,7 @@ export async function show(root, _, signal) {
   const load = async () => {
     const [page] = await Promise.all([api.get("events", { newest_first: 1 }, signal), loadLists(), loadState()]);
     latest.set(page.events.slice(0, LATEST));
-    return page.head_position;
+    return newestOf(page);
   };
   const again = throttled(() => Promise.all([loadLists(), loadState()]).catch(() => {}), 2000, signal);
   const timer = setInterval(again, 10_000);

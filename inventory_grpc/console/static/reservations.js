@@ -5,7 +5,7 @@ import { offer } from "./change.js";
 import { badge, el, moment, number, reservationLink, stockLink } from "./dom.js";
 import { follow } from "./live.js";
 import { filters, pager, table, throttled } from "./table.js";
-import { COLUMNS as EVENTS, reservationOf } from "./told.js";
+import { COLUMNS as EVENTS, newestOf, reservationOf } from "./told.js";
 
 const STATES = { ACTIVE: ["Active", "hold"], COMMITTED: ["Sold", "in"], RELEASED: ["Released", "count"], EXPIRED: ["Expired", "wait"] };
 const FIELDS = [
@@ -73,7 +73,7 @@ export async function showOne(root, { parts: [id], canWrite }, signal) {
     actions.replaceChildren(...(canWrite && one.state === "ACTIVE"
       ? [el("button", { type: "button", onclick: () => offer("release", { reservation: id }) }, "Release")] : []));
     body.replaceChildren(facts(one), lineTable(one));
-    return Math.min(answer.as_of_position, page.head_position);
+    return newestOf(page);
   };
   const again = throttled(() => load().catch(() => {}), 300, signal);
   await follow(load, (events) => events.some((event) => reservationOf(event) === id) && again(), signal);

@@ -7,7 +7,7 @@ import { follow } from "./live.js";
 import { plot } from "./plot.js";
 import { flags, stockAfter } from "./stocks.js";
 import { MAX_ROWS, table, throttled } from "./table.js";
-import { COLUMNS, reservationOf } from "./told.js";
+import { COLUMNS, newestOf, reservationOf } from "./told.js";
 
 const HISTORY = COLUMNS.filter(({ name }) => name !== "Stock").toSpliced(4, 0,
   { name: "On hand", kind: "num wide", cell: (event) => number(event.after?.on_hand) },
@@ -70,7 +70,7 @@ export async function show(root, { parts, canWrite }, signal) {
     history.set(page.events);
     draw();
     drawOlder(page.next_page_token);
-    return page.head_position;
+    return newestOf(page);
   };
   const apply = (news) => {
     const ours = news.filter((event) => event.product_id === product && event.store_id === store && event.after);

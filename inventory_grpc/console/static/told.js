@@ -39,6 +39,12 @@ export const subject = (event) =>
   event.product_id && event.after ? stockLink(event.product_id, event.store_id)
     : el("span", {}, event.subject || event.product_id || event.store_id || "–");
 
+/**
+ * Return the position that a page of events reflects, the newest first: that of its first row. The
+ * head of the log is read after the rows, and may have risen meanwhile.
+ */
+export const newestOf = (page) => page.events[0]?.position ?? 0;
+
 export const reservationOf = (event) => event.fact?.reservation_id || "";
 
 export function why(event) {
