@@ -17,7 +17,8 @@ def relay(
             envvar="INVENTORY_RELAY_TARGET",
             help="nats://HOST:PORT/STREAM for NATS JetStream, or "
             "valkey://HOST:PORT/DB?stream=NAME for Valkey and Redis (also valkeys, redis, rediss). "
-            "The stream is `inventory` by default, and made if it is missing.",
+            "The stream is `inventory` by default, and made if it is missing. "
+            "https://HOST/PATH for a receiver of webhooks.",
         ),
     ],
     server: Annotated[
@@ -31,13 +32,24 @@ def relay(
         Path | None, typer.Option("--ca", help="PEM file of authorities, for TLS to the server.")
     ] = None,
     form: Annotated[
-        EventFormat,
+        EventFormat | None,
         typer.Option(
             "--format",
             help="The body: an `inventory.v1.Event` in protobuf, or in JSON with the headers of "
-            "CloudEvents.",
+            "CloudEvents. [protobuf; json for webhooks]",
         ),
-    ] = EventFormat.PROTOBUF,
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option("--secret-file", help="File with the secrets that sign webhooks, one a line."),
+    ] = None,
+    place_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--place-file",
+            help="File that keeps the place of a receiver of webhooks that does not tell it.",
+        ),
+    ] = None,
     event_type: Annotated[
         list[str] | None,
         typer.Option("--type", help="Only events of this type, such as StockReserved; repeatable."),
@@ -83,12 +95,13 @@ def relay(
         }.items()
         if given
     }
+    is_webhook = target.startswith("http")
     page = Address.read("--metrics-listen", metrics_listen) if metrics_listen else None
     run(
-        Ends(target, server, token_file, ca),
+        Ends(target, server, token_file, ca, secret_file, place_file),
         page=page,
         log_format=log_format,
-        form=form,
+        form=form or (EventFormat.JSON if is_webhook else EventFormat.PROTOBUF),
         filters=filters,
         after=after,
         stop_at_head=until_head,

@@ -20,7 +20,7 @@ from inventory_grpc.client import InventoryClient, InventoryError
 from inventory_grpc.relay.following import Relay
 from inventory_grpc.relay.progress import Progress
 from inventory_grpc.relay.target import Overtaken, Unfit
-from inventory_grpc.relay.targets import target_of
+from inventory_grpc.relay.targets import Kept, target_of
 from inventory_grpc.server.logs import set_up_logging
 
 REPORT_SECONDS: Final = 60.0
@@ -36,6 +36,8 @@ class Ends(NamedTuple):
     server: str
     token_file: Path | None
     ca: Path | None
+    secrets: Path | None
+    place: Path | None
 
 
 def run(ends: Ends, *, page: Address | None, log_format: LogFormat, **how: Any) -> None:  # noqa: ANN401  those of `Relay`
@@ -54,7 +56,7 @@ def run(ends: Ends, *, page: Address | None, log_format: LogFormat, **how: Any) 
 
 
 async def _run(ends: Ends, page: Address | None, how: dict[str, Any]) -> None:
-    target = target_of(ends.target)
+    target = target_of(ends.target, Kept(ends.secrets, ends.place))
     token = ends.token_file.read_text("utf-8").strip() if ends.token_file else None
     async with InventoryClient(ends.server, ca=ends.ca, token=token) as inventory:
         relay = Relay(inventory, target, **how)

@@ -7,6 +7,7 @@ After a failure it begins again at the top. So it needs no state but that of the
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
@@ -17,7 +18,7 @@ from inventory_grpc.choices import EventFormat
 from inventory_grpc.client import InventoryClient, OtherLog, PositionAhead
 from inventory_grpc.relay.messages import message_of
 from inventory_grpc.relay.progress import Progress
-from inventory_grpc.relay.target import Overtaken, Place, Target, Unfit, Unreachable
+from inventory_grpc.relay.target import Overtaken, Parked, Place, Target, Unfit, Unreachable
 from inventory_grpc_protos.v1.events_pb2 import SubscribeResponse
 
 _log = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ MAX_WAIT: Final = 10.0
 """The most seconds between two attempts to reach the target; on average half of it."""
 
 MAX_OVERTAKEN: Final = 3
-"""So often in a row another event may be the last one in the target.
+OVERTAKEN_SECONDS: Final = 60.0
+"""So often another event may be the last one in the target, with no longer pause between.
 
 Once, that may be what a relay that was killed has left on the way. More often, another one is
 running.
@@ -62,6 +64,8 @@ class Relay:
         self._filters: Mapping[str, Any] = filters or {}
         self._after = after
         self._stop_at_head = stop_at_head
+        self._times_overtaken = 0
+        self._overtaken_at = 0.0
         self._publishing = asyncio.Lock()
         self._running: asyncio.Task[None] | None = None
 
@@ -74,19 +78,15 @@ class Relay:
             InventoryError: the server refuses the subscription.
         """
         self._running = asyncio.current_task()
-        times_overtaken = 0
+        retries = AsyncRetrying(
+            retry=retry_if_exception_type((Unreachable, Overtaken)),
+            wait=wait_random_exponential(multiplier=0.1, max=MAX_WAIT),
+            stop=self._is_overtaken_for_good,
+            reraise=True,
+        )
         try:
-            while True:
-                sent = self.progress.sent
-                try:
-                    return await self._follow(await self._started())
-                except Unreachable as failure:
-                    self._failed(failure)
-                except Overtaken:
-                    self.progress.refused += 1
-                    times_overtaken = 1 if self.progress.sent > sent else times_overtaken + 1
-                    if times_overtaken >= MAX_OVERTAKEN:
-                        raise
+            while not await retries(self._round):
+                pass  # a round that has got on is followed by the next one at once
         finally:
             await self._target.close()
 
@@ -96,16 +96,42 @@ class Relay:
             if self._running is not None:
                 self._running.cancel()
 
+    async def _round(self) -> bool:
+        """Publish until the end of the log, or until a failure after events were published.
+
+        Returns True at the end of the log.
+
+        Raises:
+            Unreachable, Overtaken: nothing was published before the failure.
+        """
+        sent = self.progress.sent
+        try:
+            await self._follow(await self._started())
+        except Unreachable as failure:
+            self._failed(failure)
+            if self.progress.sent == sent:
+                raise
+        except Overtaken as overtaken:
+            self._count_overtaken()
+            _log.warning("another event is the last: %s", overtaken)
+            if self.progress.sent == sent or self._is_overtaken_for_good():
+                raise
+        else:
+            return True
+        return False
+
+    def _count_overtaken(self) -> None:
+        self.progress.refused += 1
+        before, self._overtaken_at = self._overtaken_at, time.monotonic()
+        is_another_time = self._overtaken_at - before > OVERTAKEN_SECONDS
+        self._times_overtaken = 1 if is_another_time else self._times_overtaken + 1
+
+    def _is_overtaken_for_good(self, _: RetryCallState | None = None) -> bool:
+        return self._times_overtaken >= MAX_OVERTAKEN
+
     async def _started(self) -> Place:
-        """Return the place in the target, as soon as that can be reached."""
-        retries = AsyncRetrying(
-            retry=retry_if_exception_type(Unreachable),
-            wait=wait_random_exponential(multiplier=0.1, max=MAX_WAIT),
-            before_sleep=self._retrying,
-            reraise=True,
-        )
-        place: Place = await retries(self._target.start)
-        self.progress.is_connected, self.progress.trouble = True, ""
+        place = await self._target.start()
+        self.progress.is_connected = True
         if place.position and self._after and self._after != place.position:
             raise Unfit(
                 f"the last event in the target is {place.position}: --after {self._after} is for "
@@ -114,14 +140,11 @@ class Relay:
         _log.info("publishing after position %d", place.position or self._after)
         return place
 
-    def _retrying(self, state: RetryCallState) -> None:
-        if state.outcome is not None:
-            self._failed(state.outcome.exception())
-
-    def _failed(self, failure: BaseException | None) -> None:
+    def _failed(self, failure: Unreachable) -> None:
         self.progress.failures += 1
         self.progress.is_connected, self.progress.trouble = False, str(failure)
-        _log.warning("the target cannot be reached: %s", failure)
+        self.progress.is_parked = isinstance(failure, Parked)
+        _log.warning("the target does not take events: %s", failure)
 
     async def _follow(self, place: Place) -> None:
         async with aclosing(self._batches(place)) as batches:
@@ -159,4 +182,5 @@ class Relay:
         async with self._publishing:
             await self._target.publish(place, messages)
         self.progress.sent += len(messages)
+        self.progress.is_parked, self.progress.trouble = False, ""
         return Place(messages[-1].position, messages[-1].event_id)

@@ -1,17 +1,20 @@
 """Events as other systems get them: a name, headers and a body."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import orjson
 from google.protobuf.json_format import MessageToJson
 
 from inventory_grpc.choices import EventFormat
-from inventory_grpc_protos.v1.events_pb2 import Event
+from inventory_grpc_protos.v1.events_pb2 import Event, SubscribeResponse
 
 PREFIX: Final = "inventory.v1"
 
 EVENT_ID: Final = "Inventory-Event-Id"
 POSITION: Final = "Inventory-Position"
+
+_JSON: Final = "application/json"
 
 _RESERVED: Final = {ord(char): f"%{ord(char):02X}" for char in "%.*> \t\r\n"}
 """Characters with a meaning in the subjects of NATS."""
@@ -56,7 +59,7 @@ def message_of(event: Event, form: EventFormat) -> Message:
     if form is EventFormat.JSON:
         body = MessageToJson(event, preserving_proto_field_name=True, indent=None).encode()
         headers |= {
-            "content-type": "application/json",
+            "content-type": _JSON,
             "ce-specversion": "1.0",
             "ce-id": event.event_id,
             "ce-source": f"//inventory/{log_of(event.event_id)}",
@@ -67,6 +70,31 @@ def message_of(event: Event, form: EventFormat) -> Message:
         body = event.SerializeToString()
         headers["content-type"] = f"application/protobuf; type={PREFIX}.Event"
     return Message(event.position, event.event_id, subject, headers, body)
+
+
+def batch_of(messages: Sequence[Message]) -> tuple[str, bytes]:
+    """Return the type and the body of one message with all of *messages*, which are alike.
+
+    In JSON, it is a list of CloudEvents. In protobuf, it is a `SubscribeResponse`.
+    """
+    if messages[0].headers["content-type"] == _JSON:
+        events = [
+            {
+                **{
+                    name.removeprefix("ce-"): value
+                    for name, value in message.headers.items()
+                    if name.startswith("ce-")
+                },
+                "subject": message.subject,
+                "datacontenttype": _JSON,
+                "data": orjson.Fragment(message.body),
+            }
+            for message in messages
+        ]
+        return "application/cloudevents-batch+json", orjson.dumps(events)
+    found = [Event.FromString(message.body) for message in messages]
+    batch = SubscribeResponse(events=found, position=messages[-1].position)
+    return f"application/protobuf; type={PREFIX}.SubscribeResponse", batch.SerializeToString()
 
 
 def fact_of(event: Event) -> str:

@@ -21,6 +21,8 @@ class Progress:
     failures: int = 0
     """Times that the target was unreachable."""
     is_connected: bool = False
+    is_parked: bool = False
+    """Whether the target refuses the next event for good."""
     trouble: str = ""
     """The last failure, until the target answers again."""
     moved: float = 0.0

@@ -21,6 +21,13 @@ class Unreachable(Exception):
     """The target does not answer, or cannot store anything for now: try again."""
 
 
+class Parked(Unreachable):
+    """The target refuses an event for good, as a receiver of webhooks may: it is sent again.
+
+    No event is skipped, so that the operator has to see to it.
+    """
+
+
 class Overtaken(Exception):
     """The last event in the target is not the one that was published last from here."""
 
@@ -57,6 +64,7 @@ class Target(Protocol):
             Overtaken: another event is the last. Of *messages*, those behind that one may be
                 stored, in order.
             Unreachable: some of them may be stored, the first ones: start again.
+            Parked: it refuses them.
             Unfit: it refuses them for good.
         """
 

@@ -1,13 +1,22 @@
 """Makes the target that a URL names."""
 
 from collections.abc import Callable
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from inventory_grpc.addresses import Address
 from inventory_grpc.relay.target import Target, Unfit
 
 
-def target_of(url: str) -> Target:
+class Kept(NamedTuple):
+    """The files of a relay to a receiver of webhooks."""
+
+    secrets: Path | None = None
+    place: Path | None = None
+
+
+def target_of(url: str, kept: Kept = Kept()) -> Target:  # noqa: B008  it is immutable
     """Return the target at *url*; nothing is connected yet.
 
     Raises:
@@ -19,7 +28,7 @@ def target_of(url: str) -> Target:
         kinds = ", ".join(f"{scheme}://" for scheme in _MADE_BY)
         raise Unfit(f"{url} is no target: a URL begins with one of {kinds}, and has a host")
     try:
-        return make(parts)
+        return make(parts, kept)
     except ImportError as missing:
         raise Unfit(
             f"{missing.name} is not installed, which {parts.scheme}:// needs: "
@@ -27,25 +36,37 @@ def target_of(url: str) -> Target:
         ) from missing
 
 
-def _jetstream(parts: SplitResult) -> Target:
+def _jetstream(parts: SplitResult, _: Kept) -> Target:
     from inventory_grpc.relay.jetstream import STREAM, JetStream  # noqa: PLC0415  of an extra
 
     server = parts._replace(path="", query="").geturl()
     return JetStream(server, parts.path.strip("/") or STREAM)
 
 
-def _valkey(parts: SplitResult) -> Target:
+def _valkey(parts: SplitResult, _: Kept) -> Target:
     from inventory_grpc.relay.valkey import STREAM, ValkeyStream  # noqa: PLC0415  of an extra
 
-    [stream, *_] = parse_qs(parts.query).get("stream", [STREAM])
+    stream = parse_qs(parts.query).get("stream", [STREAM])[0]
     return ValkeyStream(parts._replace(query="").geturl(), stream)
 
 
-_MADE_BY: Final[dict[str, Callable[[SplitResult], Target]]] = {
+def _webhook(parts: SplitResult, kept: Kept) -> Target:
+    from inventory_grpc.relay.webhooks import Webhook  # noqa: PLC0415  of an extra
+
+    if kept.secrets is None:
+        raise Unfit("webhooks are signed: name a --secret-file")
+    if parts.scheme == "http" and not Address(parts.hostname or "", 80).is_loopback:
+        raise Unfit("http:// is for this machine alone: use https://")
+    return Webhook(parts.geturl(), kept.secrets, kept.place)
+
+
+_MADE_BY: Final[dict[str, Callable[[SplitResult, Kept], Target]]] = {
     "nats": _jetstream,
     "tls": _jetstream,
     "valkey": _valkey,
     "valkeys": _valkey,
     "redis": _valkey,
     "rediss": _valkey,
+    "https": _webhook,
+    "http": _webhook,
 }

@@ -67,6 +67,12 @@ class _Relay(Collector):
             (),
             single(progress.is_connected),
         )
+        yield gauge(
+            "inventory_relay_parked",
+            "Whether the target refuses the next event for good: 1 or 0.",
+            (),
+            single(progress.is_parked),
+        )
         yield counter(
             "inventory_relay_sent_total",
             "Events published since the start.",

