@@ -8,7 +8,7 @@ from inventory_grpc.client import InventoryClient
 
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS: Final = ("0.0.0.0", "::", "")  # noqa: S104  compared, not listened on
-TIMEOUT_SECONDS: Final = 10.0
+TIMEOUT_SECONDS: Final = 5.0
 
 
 class BadOptions(Exception):

@@ -73,10 +73,11 @@ async function show({ isMove = false } = {}) {
 
 function fail(root, error) {
   hasFailed = true;
-  root.append(el("div", { class: "card pad", role: "alert" },
+  const title = root.querySelector(".title");
+  root.replaceChildren(...(title ? [title] : []), el("div", { class: "card pad", role: "alert" },
     el("h2", {}, error.status === 404 ? "Nothing is recorded under this name" : "This cannot be shown now"),
     el("p", { class: "note" }, error.message),
-    el("button", { type: "button", onclick: () => show() }, "Try again")));
+    el("p", { class: "note" }, el("button", { type: "button", onclick: () => show() }, "Try again"))));
 }
 
 function mark(name) {

@@ -68,6 +68,21 @@ def test_the_server_may_be_restarted_under_an_open_page(
     assert shown[:6] == [*range(last, last - 6, -1)]
 
 
+def test_a_page_that_is_opened_while_the_server_is_away_says_so_and_is_shown_when_it_is_back(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    with InventoryServer() as server, console_process(server.address, tmp_path) as console:
+        with server.client() as shop:
+            add(shop, 2)
+        server.stop()
+        page = browser.new_page()
+        page.goto(f"{console.url()}/#/stock")
+        page.wait_for_selector("[role=alert]:has-text('cannot be shown now')", timeout=30_000)
+        page.wait_for_selector("#live[data-state=away]", timeout=30_000)
+        server.start()
+        page.wait_for_selector("tr[data-key='kettle@lisbon']", timeout=60_000)
+
+
 def test_the_console_may_be_restarted_under_an_open_page_and_no_event_is_lost_or_twice(
     browser: "Browser", server: InventoryServer, shop: SyncInventoryClient, tmp_path: Path
 ) -> None:
