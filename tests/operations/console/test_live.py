@@ -17,7 +17,7 @@ from tests.support.console import (
     positions,
     resident_bytes,
 )
-from tests.support.effort import campaign, runs
+from tests.support.effort import DEEP, campaign, runs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -198,6 +198,8 @@ def test_what_has_passed_takes_no_console_memory(browser: "Browser", tmp_path: P
         noted["bytes"] = measured
         assert len(positions(page)) == 200
         early, late = measured
+        if not DEEP:
+            early.pop("tab")  # after so few events it still grows as its code is compiled
         for part, taken in early.items():
             assert late[part] <= MAX_GROWTH * taken, f"{part}: {taken:,}, then {late[part]:,}"
 
