@@ -10,7 +10,7 @@ from typing import Final
 
 from scripts.bench import goods
 from scripts.bench.calls import ON_HAND, PER_CART
-from scripts.bench.figures import Group, Series
+from scripts.bench.figures import Group, Sample, Series
 from scripts.bench.load import drive
 from scripts.bench.measuring import Bench, Case, fill, recorded
 from scripts.bench.postgres import new_schema, url_of
@@ -22,6 +22,11 @@ LEAST_BULK: Final = 0.7
 LEAST_READS: Final = 0.7
 LEAST_AT_HAND: Final = 0.95
 """Parts of the rate of a file that a call on PostgreSQL should have."""
+
+MOST_CPU: Final = 1.25
+MOST_CPU_OF_CARTS: Final = 1.35
+"""How many times the processor time on a file a command may take on PostgreSQL. Where others use
+the machine as well, these ratios are steadier than those of rates."""
 
 ENGINES: Final = "file", "PostgreSQL"
 
@@ -42,7 +47,9 @@ def case(bench: Bench) -> Case:
     file, other = sides
     for name, aim in _AIMS.items():
         other.series[name].beside(file.series[name], aim=aim)
-    group = Group("engines", [one.series[name] for name in _AIMS for one in sides])
+    cpu = {name: Series(f"{name}, CPU", "times a file's", most=most) for name, most in _CPU.items()}
+    rates = [one.series[name] for name in _AIMS for one in sides]
+    group = Group("engines", [*rates, *cpu.values()])
     cached = "--cached-answers", f"{bench.options.stocks * CACHED}"
 
     async def measure() -> None:
@@ -58,6 +65,9 @@ def case(bench: Bench) -> Case:
                 for name in _AIMS:
                     for side in sides:
                         await side.measure(name)
+                    used = [side.series[name].samples[-1].server_us for side in sides]
+                    if name in cpu and used[0] and used[1]:
+                        cpu[name].samples.append(Sample(used[1] / used[0]))
 
     return Case(group, measure, 1)
 
@@ -70,6 +80,13 @@ _AIMS: Final = {
     BULK: LEAST_BULK,
     MISSED: LEAST_READS,
     AT_HAND: LEAST_AT_HAND,
+}
+
+_CPU: Final = {
+    "AddStock, spread": MOST_CPU,
+    "AddStock, hot": MOST_CPU,
+    "ReserveStock, spread": MOST_CPU,
+    CARTS: MOST_CPU_OF_CARTS,
 }
 
 
