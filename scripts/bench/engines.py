@@ -25,15 +25,15 @@ LEAST_AT_HAND: Final = 0.95
 
 MOST_CPU: Final = 1.25
 MOST_CPU_OF_CARTS: Final = 1.35
-"""How many times the processor time on a file a command may take on PostgreSQL. Where others use
+"""The most processor time of a command on PostgreSQL, in times of that on a file. Where others use
 the machine as well, these ratios are steadier than those of rates."""
 
 ENGINES: Final = "file", "PostgreSQL"
 
 READ_IN_TURN: Final = 4
 CACHED: Final = 2
-"""So many times the stocks of other calls are read in turn, and so many the cache holds: then it
-never has the next one, and always those of other calls."""
+"""The stocks read in turn, and those in the cache, in times of the stocks of other calls. So the
+cache never has the next one in turn, and always those of other calls."""
 
 BULK: Final = "ExecuteStream"
 CARTS: Final = "reserve, commit"
