@@ -1,7 +1,8 @@
 """An import of a file from the command line, beside the client's `ExecuteStream`.
 
-Both send the same deliveries, in turns. The client makes each request in its loop and reads no
-file; the import is measured with the start of its process.
+Both send the same deliveries, in turns, with request ids of the same kind. The client makes each
+request in its loop, but for its id, and reads no file; the import is measured with the start of
+its process.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
+from inventory_grpc.cli.files.identity import Identity
 from inventory_grpc.client import InventoryClient, InventoryError
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from scripts.bench import goods
@@ -25,7 +27,7 @@ from scripts.bench.measuring import Bench, Case, micros, recorded
 from scripts.bench.servers import Server
 from scripts.bench.traffic import BATCH
 
-ROWS: Final = 100_000
+ROWS: Final = 200_000
 IMPORT_SECONDS: Final = 600.0
 QUANTITY: Final = 5
 
@@ -42,9 +44,10 @@ def case(bench: Bench) -> Case:
         turn = f"turn-{len(imported.samples)}"
         _write(file, stocks)
         server = bench.inventory
+        ids = _ids(stocks, f"{turn} of the client")
         async with recorded(server, streamed.name) as events:
             used, own, begun = server.cpu_seconds(), time.process_time(), time.perf_counter()
-            await _stream(server, stocks, turn)
+            await _stream(server, stocks, ids)
             streamed.samples.append(_sample(server, used, begun))
             streaming.samples.append(Sample((time.process_time() - own) / ROWS * 1e6))
             events.append(ROWS)
@@ -75,7 +78,13 @@ def _write(file: Path, stocks: Sequence[Stock]) -> None:
         rows.writerows([*stock, QUANTITY, f"delivery-{n}"] for n, stock in enumerate(stocks))
 
 
-async def _stream(server: Server, stocks: Sequence[Stock], name: str) -> None:
+def _ids(stocks: Sequence[Stock], name: str) -> Sequence[str]:
+    """Return request ids as an import makes them."""
+    identity = Identity(name)
+    return [identity(stock.product_id, f"{stock} {n}".encode()) for n, stock in enumerate(stocks)]
+
+
+async def _stream(server: Server, stocks: Sequence[Stock], ids: Sequence[str]) -> None:
     def messages() -> Iterator[list[AddStockRequest]]:
         for first in range(0, len(stocks), BATCH):
             yield [
@@ -84,7 +93,7 @@ async def _stream(server: Server, stocks: Sequence[Stock], name: str) -> None:
                     store_id=store_id,
                     quantity=QUANTITY,
                     reference=f"delivery-{first + place}",
-                    request_id=f"{name}/{first + place}",
+                    request_id=ids[first + place],
                 )
                 for place, (product_id, store_id) in enumerate(stocks[first : first + BATCH])
             ]

@@ -216,6 +216,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     ),
     "more workers": _beside("workers"),
     "bulk": _beside("bulk"),
+    "imports": _beside("imports"),
     "catch-up": _beside("catch-up"),
     "followers": _by_place("followers", _FOLLOWERS),
     "growth": _kept("growth"),
