@@ -81,20 +81,20 @@ class Events:
     async def ListEvents(self, request: pb.ListEventsRequest, call: Call) -> bytes:
         with Validator(call.caller) as check:
             asked = read_range(check, request)
+        # before the rows, and as their bound: a caller may follow the log from there
+        head = await self._log.head()
         rows, searched, done = await find_page(
             self._log,
             asked.matching,
             asked.after,
-            asked.before,
+            min(asked.before, head + 1),
             asked.size + 1,  # to know whether there are more
             newest_first=request.newest_first,
         )
         shown = page(rows, asked.size)
         if len(shown) < len(rows):
             searched, done = shown[-1][0], False
-        rest = pb.ListEventsResponse(
-            head_position=await self._log.head(), searched_position=searched
-        )
+        rest = pb.ListEventsResponse(head_position=head, searched_position=searched)
         if not done:
             rest.next_page_token = page_tokens.token(request, searched)
         return stored_events.response((event for _, event in shown), rest)

@@ -260,7 +260,9 @@ class ListEventsResponse(_message.Message):
     a page with few events, or none, does not.
     """
     head_position: _builtins.int
-    """The end of the log when this page was read."""
+    """The end of the log when this page was read: no event of it is later. Follow the log
+    from there, and none is missing.
+    """
     searched_position: _builtins.int
     """The position up to which the log was searched for this page, inclusive. With
     `newest_first`, it decreases from page to page. 0 if there was no event to scan.

@@ -186,6 +186,26 @@ async def test_events_are_listed_page_by_page_in_either_direction(engine: Engine
     assert await listed(after_position=9) == []
 
 
+@pytest.mark.parametrize("meanwhile", ["head", "search"])
+async def test_who_follows_from_the_head_of_a_list_misses_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    await engine.record(add(1))
+    log = engine.store.event_log
+    step = getattr(log, meanwhile)
+
+    async def step_before_another_command(*arguments: Any, **more: Any) -> Any:  # noqa: ANN401
+        answer = await step(*arguments, **more)
+        monkeypatch.undo()
+        await engine.record(add(1))
+        return answer
+
+    monkeypatch.setattr(log, meanwhile, step_before_another_command)
+    response = await list_events(engine, pb.ListEventsRequest())
+    assert [event.position for event in response.events] == [1]
+    assert response.head_position == 1
+
+
 @pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
 async def test_a_page_says_how_far_it_looked_and_may_be_empty_and_not_the_last(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, *, newest_first: bool
