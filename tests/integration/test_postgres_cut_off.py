@@ -13,8 +13,9 @@ from tests.support.opened import Opened, checked, events, opened, requests_of
 from tests.support.world import add
 
 CALLERS = 8
-REQUESTS = 40
 CUTS = 6
+MAX_CUTS = 60
+"""It is cut off more often until a call has failed."""
 
 CUT_OFF_ALL = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
@@ -45,20 +46,27 @@ async def test_each_request_is_recorded_once_however_often_connections_are_cut_o
         url = stack.enter_context(postgres.empty_schema())
         shops = [await stack.enter_async_context(opened(url)) for _ in range(2)]
         failed = 0
+        asked = [0] * CALLERS
+        enough = asyncio.Event()
 
         async def call(caller: int) -> None:
             nonlocal failed
-            for number in range(REQUESTS):
-                failed += await insist([*shops[caller % 2 :], *shops], f"{caller}-{number}")
+            while not enough.is_set():
+                request_id = f"{caller}-{asked[caller]}"
+                asked[caller] += 1
+                failed += await insist([*shops[caller % 2 :], *shops], request_id)
 
         calling = [asyncio.create_task(call(caller)) for caller in range(CALLERS)]
-        for _ in range(CUTS):
+        for cut in range(MAX_CUTS):
             await asyncio.sleep(0.15)
             with psycopg.connect(url) as connection:
                 connection.execute(CUT_OFF_ALL)
+            if failed and cut >= CUTS:
+                break
+        enough.set()
         async with asyncio.timeout(60):
             await asyncio.gather(*calling)
         assert failed, "no connection was cut off while it was used"
         recorded = requests_of(events(url))
-        assert recorded == {f"{c}-{n}": 1 for c in range(CALLERS) for n in range(REQUESTS)}
-        assert checked(url).position == CALLERS * REQUESTS
+        assert recorded == {f"{c}-{n}": 1 for c in range(CALLERS) for n in range(asked[c])}
+        assert checked(url).position == sum(asked)
