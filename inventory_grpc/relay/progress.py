@@ -41,7 +41,7 @@ class Progress:
 
     def illness(self) -> str | None:
         """Return why the relay is unhealthy; None if it is not."""
-        if not self.is_connected:
+        if self.is_parked or not self.is_connected:
             return self.trouble or "not connected yet"
         if self.lag and time.monotonic() - self.moved > STALLED_SECONDS:
             return f"still at {self.position} for {STALLED_SECONDS:.0f} s, {self.lag} behind"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.operations.relay.relays import STARTED
 from tests.support.brokers import BROKERS, Broker
 
 
@@ -16,3 +17,10 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     made.start()
     yield made
     made.kill()
+
+
+@pytest.fixture(autouse=True)
+def _no_relay_is_left() -> Iterator[None]:
+    yield
+    while STARTED:
+        STARTED.pop().kill()

@@ -33,6 +33,8 @@ class Relay:
                 env={**ENVIRONMENT, "INVENTORY_LOG_FORMAT": "json"},
             )
 
+        STARTED.append(self)
+
     def told(self) -> str:
         return self._log.read_text("utf-8")
 
@@ -46,6 +48,10 @@ class Relay:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+STARTED: Final = list[Relay]()
+"""Those of the test that runs, which are killed at its end."""
 
 
 def add(shop: SyncInventoryClient, count: int, store: str = "lisbon") -> None:

@@ -163,6 +163,7 @@ def test_what_the_receiver_refuses_for_good_is_parked_and_told_and_never_skipped
         assert not place.exists()
         received.status = 204
         eventually(lambda: page(port, "healthz")[0] == 200)
+        assert received.positions[-1][-1] >= 2
         assert "inventory_relay_parked 0.0" in page(port, "metrics")[1]
         eventually(lambda: read_place(place).position == 3)
         assert relay.stop() == 0
