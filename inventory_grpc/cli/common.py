@@ -42,6 +42,13 @@ DatabaseOption = Annotated[
     ),
 ]
 
+EventTypes = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only events of this type, such as StockReserved; repeatable."),
+]
+Products = Annotated[list[str] | None, typer.Option(help="Only this product; repeatable.")]
+Stores = Annotated[list[str] | None, typer.Option(help="Only this store; repeatable.")]
+
 
 def existing(database: str | None) -> Database:
     path = load(database=database).file

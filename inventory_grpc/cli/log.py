@@ -11,7 +11,15 @@ from typing import Annotated, Final
 import typer
 
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.cli.common import DatabaseOption, errors, named, show
+from inventory_grpc.cli.common import (
+    DatabaseOption,
+    EventTypes,
+    Products,
+    Stores,
+    errors,
+    named,
+    show,
+)
 from inventory_grpc.cli.tail import print_events
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.optional import with_driver
@@ -40,14 +48,9 @@ def events(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue with new events as they are recorded.")
     ] = False,
-    event_type: Annotated[
-        list[str] | None,
-        typer.Option("--type", help="Only events of this type, such as StockReserved; repeatable."),
-    ] = None,
-    product: Annotated[
-        list[str] | None, typer.Option(help="Only this product; repeatable.")
-    ] = None,
-    store: Annotated[list[str] | None, typer.Option(help="Only this store; repeatable.")] = None,
+    event_type: EventTypes = None,
+    product: Products = None,
+    store: Stores = None,
     reservation: Annotated[
         list[str] | None, typer.Option(help="Only this reservation; repeatable.")
     ] = None,

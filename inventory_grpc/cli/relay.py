@@ -8,6 +8,7 @@ import typer
 from inventory_grpc.addresses import Address
 from inventory_grpc.choices import EventFormat, LogFormat
 from inventory_grpc.cli.calls.options import DEFAULT_SERVER, SERVER_VARIABLE
+from inventory_grpc.cli.common import EventTypes, Products, Stores
 
 
 def relay(
@@ -50,14 +51,9 @@ def relay(
             help="File that keeps the place of a receiver of webhooks that does not tell it.",
         ),
     ] = None,
-    event_type: Annotated[
-        list[str] | None,
-        typer.Option("--type", help="Only events of this type, such as StockReserved; repeatable."),
-    ] = None,
-    product: Annotated[
-        list[str] | None, typer.Option(help="Only this product; repeatable.")
-    ] = None,
-    store: Annotated[list[str] | None, typer.Option(help="Only this store; repeatable.")] = None,
+    event_type: EventTypes = None,
+    product: Products = None,
+    store: Stores = None,
     after: Annotated[
         int,
         typer.Option(min=0, help="Begin an empty target with the events after this position."),

@@ -132,6 +132,8 @@ class Relay:
     async def _started(self) -> Place:
         place = await self._target.start()
         self.progress.is_connected = True
+        if not self.progress.is_parked:
+            self.progress.trouble = ""
         if place.position and self._after and self._after != place.position:
             raise Unfit(
                 f"the last event in the target is {place.position}: --after {self._after} is for "

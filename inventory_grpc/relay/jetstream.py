@@ -73,14 +73,15 @@ class JetStream:
 
     async def _place(self, context: JetStreamContext) -> Place:
         info = await self._found_or_made(context)
-        if not info.state.messages:
-            if info.state.last_seq:
-                raise Unfit(
-                    f"the stream {self._stream} had messages, and none is left to tell the place: "
-                    "publish to a new stream, with --after and the position to go on from"
-                )
+        if not info.state.last_seq:
             return Place()
-        last = await context.get_msg(self._stream, info.state.last_seq)
+        try:
+            last = await context.get_msg(self._stream, info.state.last_seq)
+        except NotFoundError:
+            raise Unfit(
+                f"the stream {self._stream} had messages, and none is left to tell the place: "
+                "publish to a new stream, with --after and the position to go on from"
+            ) from None
         headers = last.headers or {}
         try:
             return Place(int(headers[POSITION]), headers[EVENT_ID])

@@ -48,46 +48,21 @@ class _Relay(Collector):
         self._progress = progress
 
     def collect(self) -> Iterable[Metric]:
-        progress = self._progress
-        yield gauge(
-            "inventory_relay_position",
-            "Position up to which every matching event is published.",
-            (),
-            single(progress.position),
-        )
-        yield gauge(
-            "inventory_relay_lag_events",
-            "Events of the log after that position.",
-            (),
-            single(progress.lag),
-        )
-        yield gauge(
-            "inventory_relay_connected",
-            "Whether the target answered last: 1 or 0.",
-            (),
-            single(progress.is_connected),
-        )
-        yield gauge(
-            "inventory_relay_parked",
-            "Whether the target refuses the next event for good: 1 or 0.",
-            (),
-            single(progress.is_parked),
-        )
-        yield counter(
-            "inventory_relay_sent_total",
-            "Events published since the start.",
-            (),
-            single(progress.sent),
-        )
-        yield counter(
-            "inventory_relay_refused_total",
-            "Batches that the target has refused because another event was the last.",
-            (),
-            single(progress.refused),
-        )
-        yield counter(
-            "inventory_relay_failures_total",
-            "Failures to reach the target.",
-            (),
-            single(progress.failures),
-        )
+        one = self._progress
+        for name, value, help_text in (
+            ("position", one.position, "Position up to which every matching event is published."),
+            ("lag_events", one.lag, "Events of the log after that position."),
+            ("connected", one.is_connected, "Whether the target answered last: 1 or 0."),
+            (
+                "parked",
+                one.is_parked,
+                "Whether the target refuses the next event for good: 1 or 0.",
+            ),
+        ):
+            yield gauge(f"inventory_relay_{name}", help_text, (), single(value))
+        for name, value, help_text in (
+            ("sent", one.sent, "Events published since the start."),
+            ("refused", one.refused, "Batches refused because another event was the last."),
+            ("failures", one.failures, "Failures to reach the target."),
+        ):
+            yield counter(f"inventory_relay_{name}_total", help_text, (), single(value))
