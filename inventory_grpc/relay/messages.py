@@ -31,6 +31,8 @@ class Message(NamedTuple):
 
     position: int
     event_id: str
+    key: str
+    """The stream of the event, `<product>@<store>` or `<kind>/<id>`, whose events are in order."""
     subject: str
     """`inventory.v1.<fact>.<store>.<product>`, or `inventory.v1.<fact>.<kind>.<id>`."""
     headers: Mapping[str, str]
@@ -51,9 +53,9 @@ def message_of(event: Event, form: EventFormat) -> Message:
     fact = fact_of(event)
     about = event.product_id, event.store_id
     if any(about):
-        names = [event.store_id, event.product_id]
+        names, key = [event.store_id, event.product_id], f"{event.product_id}@{event.store_id}"
     else:
-        names = [*event.subject.partition("/")[::2]]
+        names, key = [*event.subject.partition("/")[::2]], event.subject
     subject = ".".join([PREFIX, fact, *(name.translate(_RESERVED) for name in names)])
     headers = {EVENT_ID: event.event_id, POSITION: str(event.position)}
     if form is EventFormat.JSON:
@@ -69,7 +71,7 @@ def message_of(event: Event, form: EventFormat) -> Message:
     else:
         body = event.SerializeToString()
         headers["content-type"] = f"application/protobuf; type={PREFIX}.Event"
-    return Message(event.position, event.event_id, subject, headers, body)
+    return Message(event.position, event.event_id, key, subject, headers, body)
 
 
 def batch_of(messages: Sequence[Message]) -> tuple[str, bytes]:

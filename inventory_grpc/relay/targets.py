@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 from inventory_grpc.addresses import Address
 from inventory_grpc.relay.target import Target, Unfit
+
+KAFKA_OPTIONS: Final = ("security.", "sasl.", "ssl.", "client.", "compression.", "message.max.")
+"""Properties of librdkafka in the query of a URL begin with these."""
 
 
 class Kept(NamedTuple):
@@ -50,6 +53,25 @@ def _valkey(parts: SplitResult, _: Kept) -> Target:
     return ValkeyStream(parts._replace(query="").geturl(), stream)
 
 
+def _kafka(parts: SplitResult, _: Kept) -> Target:
+    from inventory_grpc.relay.kafka import TOPIC, KafkaTopic  # noqa: PLC0415  of an extra
+
+    login, _at, servers = parts.netloc.rpartition("@")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if wrong := [name for name in options if not name.startswith(KAFKA_OPTIONS)]:
+        known = ", ".join(KAFKA_OPTIONS)
+        raise Unfit(f"{wrong[0]} is no option of kafka://: name one that begins with {known}")
+    if login:
+        if not {"security.protocol", "sasl.mechanism"} <= {*options}:
+            raise Unfit(
+                "kafka:// with a user needs the options security.protocol, such as SASL_SSL, and "
+                "sasl.mechanism, such as SCRAM-SHA-512"
+            )
+        user, _colon, password = login.partition(":")
+        options |= {"sasl.username": unquote(user), "sasl.password": unquote(password)}
+    return KafkaTopic(servers, parts.path.strip("/") or TOPIC, options)
+
+
 def _webhook(parts: SplitResult, kept: Kept) -> Target:
     from inventory_grpc.relay.webhooks import Webhook  # noqa: PLC0415  of an extra
 
@@ -63,6 +85,7 @@ def _webhook(parts: SplitResult, kept: Kept) -> Target:
 _MADE_BY: Final[dict[str, Callable[[SplitResult, Kept], Target]]] = {
     "nats": _jetstream,
     "tls": _jetstream,
+    "kafka": _kafka,
     "valkey": _valkey,
     "valkeys": _valkey,
     "redis": _valkey,

@@ -109,7 +109,7 @@ class Nats:
                 return []
             consumer = await context.subscribe("inventory.v1.>", ordered_consumer=True)
             messages = [await consumer.next_msg(timeout=10) for _ in range(info.state.messages)]
-            return [_entry(message.headers or {}, message.data) for message in messages]
+            return [entry_of(message.headers or {}, message.data) for message in messages]
         except NotFoundError:
             return []
         finally:
@@ -163,7 +163,7 @@ class ValkeyServer:
             last = f"({page[-1][0].decode()}"
         await client.aclose()
         return [
-            _entry({name.decode(): value.decode() for name, value in fields.items()}, body)
+            entry_of({name.decode(): value.decode() for name, value in fields.items()}, body)
             for _, fields in entries
             if (body := fields.pop(b"event")) is not None
         ]
@@ -182,7 +182,7 @@ class ValkeyServer:
 BROKERS: Final = {"jetstream": Nats, "valkey": ValkeyServer}
 
 
-def _entry(headers: dict[str, str], body: bytes) -> Entry:
+def entry_of(headers: dict[str, str], body: bytes) -> Entry:
     return Entry(int(headers[POSITION]), headers[EVENT_ID], headers, body)
 
 

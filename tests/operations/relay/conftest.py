@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from tests.operations.relay.relays import STARTED
 from tests.support.brokers import BROKERS, Broker
+from tests.support.kafka import KAFKA, MockKafka
+
+ALL: Final[dict[str, Any]] = {**BROKERS, **KAFKA, "kafka-mock": MockKafka}
 
 
-@pytest.fixture(params=BROKERS.values(), ids=[*BROKERS])
+@pytest.fixture(params=[*BROKERS, *KAFKA])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     folder = tmp_path / "broker"
     folder.mkdir()
-    made: Broker = request.param(folder)
+    made: Broker = ALL[request.param](folder)
     made.start()
     yield made
     made.kill()
