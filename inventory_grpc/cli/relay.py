@@ -1,7 +1,7 @@
 """The command that publishes the events of a server to another system."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,15 +10,18 @@ from inventory_grpc.choices import EventFormat, LogFormat
 from inventory_grpc.cli.calls.options import DEFAULT_SERVER, SERVER_VARIABLE
 from inventory_grpc.cli.common import EventTypes, Products, Stores
 
+TARGET_VARIABLE: Final = "INVENTORY_RELAY_TARGET"
+
 
 def relay(
     target: Annotated[
         str,
         typer.Argument(
-            envvar="INVENTORY_RELAY_TARGET",
-            help="nats://HOST:PORT/STREAM for NATS JetStream, or "
+            envvar=TARGET_VARIABLE,
+            help="nats://HOST:PORT/STREAM for NATS JetStream, "
+            "kafka://HOST:PORT,HOST:PORT/TOPIC for Kafka, or "
             "valkey://HOST:PORT/DB?stream=NAME for Valkey and Redis (also valkeys, redis, rediss). "
-            "The stream is `inventory` by default, and made if it is missing. "
+            "The stream or topic is `inventory` by default, and made if it is missing. "
             "https://HOST/PATH for a receiver of webhooks.",
         ),
     ],

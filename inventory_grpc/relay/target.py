@@ -54,6 +54,7 @@ class Target(Protocol):
 
         Raises:
             Unreachable: it cannot be reached.
+            Overtaken: another relay has started at the same time.
             Unfit: it cannot be published to.
         """
 

@@ -57,7 +57,7 @@ class ProgramOnPort:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, *command: object) -> None:
@@ -186,7 +186,7 @@ def entry_of(headers: dict[str, str], body: bytes) -> Entry:
     return Entry(int(headers[POSITION]), headers[EVENT_ID], headers, body)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

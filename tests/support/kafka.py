@@ -7,7 +7,7 @@ has imitated it: what is seen with it is seen with it alone.
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -32,13 +32,17 @@ class _Kafka:
     def url(self) -> str:
         return f"kafka://{self.servers}/{TOPIC}"
 
-    async def read(self, isolation: str = "read_committed") -> Sequence[Entry]:
-        """Return all messages, partition by partition."""
+    async def read(self) -> Sequence[Entry]:
+        """Return all that was committed, partition by partition."""
+        by_partition = await self.read_partitions()
+        return [entry for partition in sorted(by_partition) for entry in by_partition[partition]]
+
+    async def read_partitions(self) -> Mapping[int, Sequence[Entry]]:
         consumer = Consumer(
             {
                 "bootstrap.servers": self.servers,
                 "group.id": "test",
-                "isolation.level": isolation,
+                "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 10,
@@ -58,12 +62,11 @@ class _Kafka:
                     unread.discard(partition)
                     continue
                 headers = {
-                    name.replace("ce_", "ce-"): (value or b"").decode()
-                    for name, value in message.headers() or ()
-                    if not isinstance(value, str)
+                    name.replace("ce_", "ce-"): _text(value)
+                    for name, value in dict(message.headers() or ()).items()
                 }
                 found.setdefault(partition, []).append(entry_of(headers, message.value() or b""))
-            return [entry for partition in sorted(found) for entry in found[partition]]
+            return found
         finally:
             consumer.close()
 
@@ -118,6 +121,10 @@ class NoidaDb(_Kafka):
 
     def kill(self) -> None:
         self._process.kill()
+
+
+def _text(header: str | bytes | None) -> str:
+    return header.decode() if isinstance(header, bytes) else header or ""
 
 
 KAFKA: Final = {"kafka": NoidaDb} if os.environ.get("TEST_KAFKA") else {}

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from inventory_grpc.cli import app
 from inventory_grpc.cli.calls.options import SERVER_VARIABLE
+from inventory_grpc.cli.relay import TARGET_VARIABLE
 from inventory_grpc.client import InventoryClient
 from inventory_grpc.domain.values import BUILT_IN_STATES
 from inventory_grpc.presentation.errors import STATUS
@@ -76,7 +77,7 @@ def test_every_variable_that_a_document_names_is_that_of_a_setting() -> None:
     named = set(re.findall(r"\bINVENTORY_[A-Z_]+", BOOK))
     assert len(named) > 2
     known = {variable(setting.name) for setting in fields(Settings)}
-    assert named <= known | {"INVENTORY_", SERVER_VARIABLE}
+    assert named <= known | {"INVENTORY_", SERVER_VARIABLE, TARGET_VARIABLE}
 
 
 def test_every_refusal_is_in_the_table_of_errors_with_its_code_and_reason() -> None:

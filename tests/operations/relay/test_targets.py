@@ -142,5 +142,7 @@ async def test_a_stream_that_lost_its_last_event_is_told(broker: Broker, target:
 
 @pytest.mark.parametrize("url", ["ftp://lisbon/kettles", "nats:", "", "kettle"])
 def test_what_is_no_target_is_told_with_those_that_are(url: str) -> None:
-    with pytest.raises(Unfit, match=r"is no target: a URL begins with one of nats://, .*kafka://, valkey://"):
+    with pytest.raises(
+        Unfit, match=r"is no target: a URL begins with one of nats://, .*kafka://, valkey://"
+    ):
         target_of(url)
