@@ -5,9 +5,13 @@ was not committed, and forgets everything when it is killed. noida-db does all o
 has imitated it: what is seen with it is seen with it alone.
 """
 
+import asyncio
+import json
 import os
 import stat
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -121,6 +125,28 @@ class NoidaDb(_Kafka):
 
     def kill(self) -> None:
         self._process.kill()
+
+    async def written(self) -> None:
+        """Wait until all that is in the topic is in its file, which it writes once a second."""
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "test"})
+        here = 0
+        for partition in self.partitions():
+            one = TopicPartition(TOPIC, partition)
+            _, high = consumer.get_watermark_offsets(one, _SECONDS) or (0, 0)
+            here += high
+        consumer.close()
+        end = time.monotonic() + _SECONDS
+        while self._in_file() < here:
+            assert time.monotonic() < end, "it is not written"
+            await asyncio.sleep(0.05)
+
+    def _in_file(self) -> int:
+        file = self._process.folder / "data/kafka.json"
+        with suppress(FileNotFoundError, ValueError):  # it is written for the first time
+            topics = dict(json.loads(file.read_text("utf-8"))["topics"])
+            partitions = topics.get(TOPIC, {"partitions": []})["partitions"]
+            return sum(partition["high_watermark"] for _, partition in partitions)
+        return 0
 
 
 def _text(header: str | bytes | None) -> str:
