@@ -28,7 +28,7 @@ _SECONDS: Final = 20.0
 
 
 class _Kafka:
-    """What the clients of both see."""
+    """The view of a client, which is the same of both."""
 
     servers: str
 

@@ -103,3 +103,40 @@ async def test_an_empty_topic_has_no_place_with_any_number_of_partitions(kafka: 
     assert len(kafka.partitions()) > 1
     assert await target.start() == Place()
     await target.close()
+
+
+async def test_the_partition_of_a_key_is_that_of_the_clients_in_java(kafka: MockKafka) -> None:
+    target = target_of(kafka.url)
+    count, place = len(kafka.partitions()), await target.start()
+    for position in range(1, 11):
+        event = Event(position=position, event_id=f"abcdefghjkmn-{position}")
+        event.product_id, event.store_id = "kettle", f"store-{position}"
+        await target.publish(place, [message_of(event, EventFormat.PROTOBUF)])
+        place = Place(position, event.event_id)
+    await target.close()
+    for partition, entries in (await kafka.read_partitions()).items():
+        for entry in entries:
+            key = f"kettle@store-{entry.position}".encode()
+            assert partition == (murmur2(key) & 0x7FFFFFFF) % count
+
+
+def murmur2(key: bytes) -> int:
+    """Return the hash by which Kafka's own clients choose a partition."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    value = 0x9747B28C ^ len(key)
+    whole = len(key) & ~3
+    for at in range(0, whole, 4):
+        part = int.from_bytes(key[at : at + 4], "little") * factor & mask
+        part = (part ^ part >> 24) * factor & mask
+        value = value * factor & mask ^ part
+    if rest := key[whole:]:
+        value = (value ^ int.from_bytes(rest, "little")) * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return value ^ value >> 15
+
+
+def test_the_hash_is_that_of_kafka() -> None:
+    """The figures are those of its own tests."""
+    assert murmur2(b"21") == -973932308 & 0xFFFFFFFF
+    assert murmur2(b"foobar") == -790332482 & 0xFFFFFFFF
+    assert murmur2(b"a-little-bit-long-string") == -985981536 & 0xFFFFFFFF
