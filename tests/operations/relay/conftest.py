@@ -10,6 +10,8 @@ from tests.operations.relay.relays import STARTED
 from tests.support.brokers import BROKERS, Broker
 from tests.support.kafka import KAFKA, MockKafka
 
+collect_ignore = [] if KAFKA else ["test_kafka_transactions.py"]
+
 ALL: Final[dict[str, Any]] = {**BROKERS, **KAFKA, "kafka-mock": MockKafka}
 
 
