@@ -10,6 +10,8 @@ from typing import Final
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from tests.alone import ALONE
 from tests.slow import SLOW
@@ -29,9 +31,12 @@ for proxy in ("grpc_proxy", "https_proxy", "http_proxy", "GRPC_ADDRESS_HTTP_PROX
     os.environ.pop(proxy, None)
 
 # How long an example takes says more of the machine than of the code. Only the deep run tries new
-# examples each time: a law also checks that it came to its rare cases, which chance may leave out.
+# examples each time.
 hypothesis.settings.register_profile("here", deadline=None, derandomize=not DEEP)
 hypothesis.settings.load_profile("here")
+# Values are drawn also from the constants of all loaded modules, so that the examples of a test
+# would depend on the tests before it.
+providers._get_local_constants = Constants  # there is no setting for it
 
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     # under nohup: the servers of the tests would inherit that, but not a handler

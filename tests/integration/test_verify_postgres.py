@@ -177,16 +177,18 @@ def test_of_a_table_only_some_differences_are_shown(
 
 def test_silence_during_the_check_is_no_failure(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL ends a transaction in which the client computes for longer than this."""
-    monkeypatch.setitem(server._COMMON, "idle_in_transaction_session_timeout", "50ms")
+    monkeypatch.setitem(server._COMMON, "idle_in_transaction_session_timeout", "250ms")
     monkeypatch.setattr(replay, "PAGE", 3)
     with closing(server.Server(url).reader()) as wire:
-        assert wire.value("SELECT current_setting('idle_in_transaction_session_timeout')") == "50ms"
+        assert (
+            wire.value("SELECT current_setting('idle_in_transaction_session_timeout')") == "250ms"
+        )
     assert not list(verify(url, lambda _: _wait()))
 
 
 def _wait() -> None:
     with closing(psycopg.connect(postgres.url())) as connection:
-        connection.execute("SELECT pg_sleep(0.1)")
+        connection.execute("SELECT pg_sleep(0.4)")
 
 
 async def test_servers_may_write_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

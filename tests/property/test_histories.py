@@ -135,7 +135,7 @@ async def assert_all_is_shown(store: Store, model: Model) -> None:
         assert_is_shown(stocks.get(stock_id), model, stock_id)
         assert (await store.views.latest.get(stock_id)) == (stocks.get(stock_id), as_of)
     folded = await store.storage.observe(lambda t: [stock_in(t, name) for name in STOCKS])
-    assert [inventory for inventory in folded if inventory.version] == list(stocks.values())
+    assert {stock.stock_id: stock for stock in folded if stock.version} == stocks
     entries = await store.storage.observe(lambda t: t.states(CATALOGUE))
     listed = [
         *(await store.views.latest.read(ProductQuery())).value.rows,

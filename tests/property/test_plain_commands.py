@@ -120,7 +120,8 @@ def test_plain_commands_are_recorded_and_answered_as_decided() -> None:
         request_ids: list[str],
     ) -> None:
         async def playing(store: Store) -> tuple[object, object]:
-            return await play(store, [*history, *moves], batches, request_ids)
+            # a row of plain commands is likelier before a history than after it
+            return await play(store, [*moves, *history, *moves], batches, request_ids)
 
         with patch.object(batch_module, "answer_plain", noted):
             short = in_a_new(kind, playing)

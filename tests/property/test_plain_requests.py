@@ -21,7 +21,7 @@ ROWS = {row.name: row for row in commands() if row.plain}
 REQUESTS: dict[str, Any] = {"AddStock": pb.AddStockRequest, "RemoveStock": pb.RemoveStockRequest}
 
 _names = st.sampled_from(
-    ["kettle", "kettle", "lisbon", "x", "x" * 127, "x" * 128, "x" * 129, "", "é", "a b"]
+    [*["kettle"] * 5, *["lisbon"] * 5, "x", "x" * 127, "x" * 128, "x" * 129, "", "é", "a b"]
 )
 _quantities = st.sampled_from(
     [1, 1, 5, 127, 128, 16_383, 16_384, 2_097_152, Quantity.MAX, Quantity.MAX + 1, 0, -1, 2**62]

@@ -41,6 +41,7 @@ from tests.support.terms import SetTerms
 from tests.support.world import (
     KETTLES,
     SECOND,
+    TOASTERS,
     VIP,
     WEB,
     add,
@@ -104,7 +105,13 @@ def test_a_cart_gets_exactly_what_can_be_had_without_overdue_holds() -> None:
 
     async def story(store: Store, history: list[Step]) -> None:
         writer = player(store, ManualClock())
-        for step in [*history, Step(0, add(100, KETTLES))]:
+        some_lines = reserve(
+            {KETTLES: 1, TOASTERS: 99},
+            "some-lines",
+            expiration=Never(),
+            asked=Asked(mode=Mode.PARTIAL_LINES),
+        )
+        for step in [*history, Step(0, add(100, KETTLES)), Step(0, some_lines)]:
             await ask(writer, step)
         # in every history, somebody has it all, and then somebody else wants it
         shelf = without_overdue(await model_of(store), KETTLES, writer.clock.wall())
