@@ -17,6 +17,7 @@ from tests.alone import ALONE
 from tests.slow import SLOW
 from tests.support import loops, postgres, two_processes
 from tests.support.effort import DEEP
+from tests.support.failures_last import FailuresLast
 from tests.support.quick_run import QuickRun
 from tests.support.skip_list import SkipList
 from tests.support.stores import STORES, Store
@@ -49,12 +50,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fail on skips in CI, where all that tests need is installed; leave out what is slow."""
+    """Fail on skips in CI, where all that tests need is installed; leave out slow tests."""
     if config.option.quick:
         os.environ.setdefault("ROBUSTNESS", "quick")
         config.pluginmanager.register(QuickRun(SLOW), "quick-run")
     if os.environ.get("CI"):
         config.pluginmanager.register(SkipList(MAY_SKIP), "skip-list")
+        config.pluginmanager.register(FailuresLast(), "failures-last")
     if loops.CHOSEN:
         config.pluginmanager.register(loops.OnOneLoop(loops.CHOSEN), "one-loop")
     two_processes.configure(config, ALONE)
