@@ -67,7 +67,7 @@ tools: .venv/.dev .venv/.bench .venv/.node .venv/.tools ## Install Node packages
 
 .PHONY: robustness
 robustness: .venv/.dev ## Run the campaigns at full size, for some hours: ARGS="-k kill", ROBUSTNESS_SHARE=0.1
-	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness $(ARGS)
+	ROBUSTNESS=deep ROBUSTNESS_RECORD=$${ROBUSTNESS_RECORD:-robustness.jsonl} $(BIN)/pytest tests/robustness tests/operations/relay $(ARGS)
 
 .PHONY: mutants
 mutants: .venv/.dev ## Break the code on purpose and see which test fails: ARGS="M7 M9"

@@ -5,7 +5,6 @@ from typing import Annotated, Final
 
 import typer
 
-from inventory_grpc.addresses import Address
 from inventory_grpc.choices import EventFormat, LogFormat
 from inventory_grpc.cli.calls.options import DEFAULT_SERVER, SERVER_VARIABLE
 from inventory_grpc.cli.common import EventTypes, Products, Stores
@@ -18,11 +17,12 @@ def relay(
         str,
         typer.Argument(
             envvar=TARGET_VARIABLE,
-            help="nats://HOST:PORT/STREAM for NATS JetStream, "
+            help="nats://USER:PASSWORD@HOST:PORT/STREAM for NATS JetStream, "
             "kafka://HOST:PORT,HOST:PORT/TOPIC for Kafka, or "
-            "valkey://HOST:PORT/DB?stream=NAME for Valkey and Redis (also valkeys, redis, rediss). "
-            "The stream or topic is `inventory` by default, and made if it is missing. "
-            "https://HOST/PATH for a receiver of webhooks.",
+            "valkey://USER:PASSWORD@HOST:PORT/DB?stream=NAME for Valkey and Redis (also valkeys, "
+            "redis, rediss). The stream or topic is `inventory` by default, and made if it is "
+            "missing. https://HOST/PATH for a receiver of webhooks. Other users of the machine see "
+            "a password among the arguments, and none in the variable.",
         ),
     ],
     server: Annotated[
@@ -68,7 +68,7 @@ def relay(
         str | None,
         typer.Option(
             envvar="INVENTORY_RELAY_METRICS_LISTEN",
-            help="HOST:PORT that serves /metrics and /healthz.",
+            help="HOST:PORT that serves /metrics and /healthz, to all who can reach it.",
         ),
     ] = None,
     log_format: Annotated[
@@ -95,10 +95,9 @@ def relay(
         if given
     }
     is_webhook = target.startswith("http")
-    page = Address.read("--metrics-listen", metrics_listen) if metrics_listen else None
     run(
         Ends(target, server, token_file, ca, secret_file, place_file),
-        page=page,
+        metrics_listen=metrics_listen,
         log_format=log_format,
         form=form or (EventFormat.JSON if is_webhook else EventFormat.PROTOBUF),
         filters=filters,

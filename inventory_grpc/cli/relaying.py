@@ -40,11 +40,12 @@ class Ends(NamedTuple):
     place: Path | None
 
 
-def run(ends: Ends, *, page: Address | None, log_format: LogFormat, **how: Any) -> None:  # noqa: ANN401  those of `Relay`
+def run(ends: Ends, *, metrics_listen: str | None, log_format: LogFormat, **how: Any) -> None:  # noqa: ANN401  those of `Relay`
     """Publish until a signal, or the end of the log; exit with 1 if that is not possible."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     set_up_logging(log_format)
     with errors():
+        page = Address.read("--metrics-listen", metrics_listen) if metrics_listen else None
         try:
             asyncio.run(_run(ends, page, how))
         except Overtaken as overtaken:
@@ -81,7 +82,15 @@ async def _page(address: Address | None, progress: Progress) -> AsyncIterator[No
         from inventory_grpc.telemetry.relay import relay_page  # noqa: PLC0415  of an extra
     except ImportError:
         raise Unfit("--metrics-listen needs pip install 'inventory-grpc[metrics]'") from None
-    async with relay_page(address, progress):
+    try:
+        serving = await relay_page(address, progress)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise Unfit(
+            f"--metrics-listen: nothing can listen on {address.host}:{address.port} ({why}): name "
+            "another address of this machine, or another port"
+        ) from error
+    with serving:
         yield
 
 

@@ -139,21 +139,23 @@ class Relay:
                 f"the last event in the target is {place.position}: --after {self._after} is for "
                 "an empty target"
             )
-        _log.info("publishing after position %d", place.position or self._after)
+        self.progress.position = place.position or self._after
+        _log.info("publishing after position %d", self.progress.position)
         return place
 
     def _failed(self, failure: Unreachable) -> None:
         self.progress.failures += 1
         self.progress.is_connected, self.progress.trouble = False, str(failure)
         self.progress.is_parked = isinstance(failure, Parked)
-        _log.warning("the target does not take events: %s", failure)
+        _log.warning("the target does not take events, and is tried again: %s", failure)
 
     async def _follow(self, place: Place) -> None:
         async with aclosing(self._batches(place)) as batches:
             try:
                 async for batch in batches:
+                    self.progress.head = batch.head_position
                     place = await self._publish(place, batch)
-                    self.progress.reached(batch.position, batch.head_position)
+                    self.progress.reached(batch.position)
             except OtherLog as other:
                 raise Unfit(
                     f"the target has the events of log {place.log_id}, which the server's is not "

@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StorageType, StreamConfig, StreamInfo
 from nats.js.client import JetStreamContext
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from inventory_grpc.relay.messages import EVENT_ID, POSITION, PREFIX, Message
-from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason
+from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason, shown
 
 STREAM: Final = "inventory"
 """The stream, if the URL names none. It is made if it does not exist."""
@@ -37,6 +36,10 @@ _WRONG_LAST: Final = frozenset({10070, 10071})
 _SERVER_ERROR: Final = 500
 """Codes from here on are those of a stream that cannot store for now."""
 
+_REFUSED: Final = "authorization violation"
+_RESERVED: Final = frozenset(".*>/\\ \t\r\n")
+"""Characters that no name of a stream has."""
+
 _FAULTS: Final = (nats.errors.Error, OSError, TimeoutError)
 
 
@@ -44,32 +47,58 @@ class JetStream:
     """A `Target`."""
 
     def __init__(self, url: str, stream: str = STREAM) -> None:
+        if not stream or _RESERVED & {*stream}:
+            raise Unfit(
+                f"{stream} is no name of a stream: it has no dot, slash, space, * or >, as in "
+                f"nats://HOST:4222/{STREAM}"
+            )
         self._url = url
+        self._shown = shown(url)
         self._stream = stream
         self._client: Client | None = None
         self._batch: _Batch | None = None
         self._batches = 0
         self._inbox = ""
+        self._trouble: Exception | None = None
 
     async def start(self) -> Place:
         await self.close()
+        self._trouble = None
         try:
             async with asyncio.timeout(SECONDS):
                 # Messages that a client keeps and sends once it has reconnected are out of order.
-                self._client = client = await nats.connect(
+                self._client = client = Client()
+                await client.connect(
                     self._url,
                     allow_reconnect=False,
-                    connect_timeout=SECONDS,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=int(SECONDS),
                     closed_cb=self._lost,
-                    error_cb=_ignored,
+                    error_cb=self._failed,
                     name="inventory-grpc relay",
                 )
+                self._trouble = None  # one of two addresses may have failed
                 self._inbox = client.new_inbox()
                 await client.subscribe(f"{self._inbox}.*.*", cb=self._answered)
                 return await self._place(client.jetstream())
         except _FAULTS as error:
             await self.close()
-            raise Unreachable(f"{self._url}: {reason(error)}") from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> Exception:
+        if isinstance(error, ServiceUnavailableError):
+            return Unreachable(
+                f"{self._shown}: JetStream does not answer: start NATS with -js, or wait until its "
+                "cluster has a leader"
+            )
+        why = reason(self._trouble or error).removeprefix("nats: ")
+        if _REFUSED in why.lower():
+            return Unfit(
+                f"{self._shown} refuses the user and the password: give those that it knows, "
+                "nats://USER:PASSWORD@HOST:4222"
+            )
+        return Unreachable(f"{self._shown}: {why}")
 
     async def _place(self, context: JetStreamContext) -> Place:
         info = await self._found_or_made(context)
@@ -78,9 +107,13 @@ class JetStream:
         try:
             last = await context.get_msg(self._stream, info.state.last_seq)
         except NotFoundError:
+            what = (
+                f"the last message of the stream {self._stream} was deleted, which told the place"
+                if info.state.messages
+                else f"the stream {self._stream} had messages, and none is left to tell the place"
+            )
             raise Unfit(
-                f"the stream {self._stream} had messages, and none is left to tell the place: "
-                "publish to a new stream, with --after and the position to go on from"
+                f"{what}: publish to a new stream, with --after and the position to go on from"
             ) from None
         headers = last.headers or {}
         try:
@@ -101,7 +134,7 @@ class JetStream:
     async def publish(self, after: Place, messages: Sequence[Message]) -> None:
         client = self._client
         if client is None or client.is_closed:
-            raise Unreachable(f"{self._url}: the connection was lost")
+            raise Unreachable(f"{self._shown}: the connection was lost")
         self._batches += 1
         self._batch = batch = _Batch(self._batches, len(messages))
         last_id = after.event_id
@@ -115,7 +148,7 @@ class JetStream:
                     await client.publish(message.subject, message.body, answer, headers)
                 await batch.stored
         except _FAULTS as error:
-            raise Unreachable(f"{self._url}: {reason(error)}") from error
+            raise self._failure(error) from error
         finally:
             batch.stored.cancel()
 
@@ -144,7 +177,13 @@ class JetStream:
 
     async def _lost(self) -> None:
         if self._batch is not None:
-            self._batch.fail(Unreachable(f"{self._url}: the connection was lost"))
+            self._batch.fail(Unreachable(f"{self._shown}: the connection was lost"))
+
+    async def _failed(self, error: Exception) -> None:
+        """Note an error that the client tells of, such as a permission that is missing."""
+        self._trouble = error
+        if self._batch is not None:
+            self._batch.fail(self._failure(error))
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -172,7 +211,3 @@ class _Batch:
     def fail(self, why: Exception) -> None:
         if not self.stored.done():
             self.stored.set_exception(why)
-
-
-async def _ignored(_: Exception) -> None:
-    """Leave an error to the call that fails for it; by default it is printed with a traceback."""

@@ -36,6 +36,13 @@ class Unfit(Exception):
     """The target is none that a relay can publish to; the message says what to do."""
 
 
+def shown(url: str) -> str:
+    """Return *url* as logs and errors may have it: without user, password and query."""
+    before, separator, rest = url.partition("?")[0].partition("://")
+    name, slash, path = rest.partition("/")
+    return f"{before}{separator}{name.rpartition('@')[2]}{slash}{path}"
+
+
 def reason(error: Exception) -> str:
     """Return the message of *error*, or its kind if it has none."""
     return str(error) or type(error).__name__

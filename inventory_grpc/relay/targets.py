@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlsplit
 
 from inventory_grpc.addresses import Address
-from inventory_grpc.relay.target import Target, Unfit
+from inventory_grpc.relay.target import Target, Unfit, shown
 
 KAFKA_OPTIONS: Final = ("security.", "sasl.", "ssl.", "client.", "compression.", "message.max.")
 """Properties of librdkafka in the query of a URL begin with these."""
@@ -25,11 +25,16 @@ def target_of(url: str, kept: Kept = Kept()) -> Target:  # noqa: B008  it is imm
     Raises:
         Unfit: the URL is none of a target, or its library is not installed.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        if "," not in parts.netloc:
+            _ = parts.port  # is read late, and may be none
+    except ValueError as error:
+        raise Unfit(f"{shown(url)} is no target: {error}") from error
     make = _MADE_BY.get(parts.scheme)
     if make is None or not parts.hostname:
         kinds = ", ".join(f"{scheme}://" for scheme in _MADE_BY)
-        raise Unfit(f"{url} is no target: a URL begins with one of {kinds}, and has a host")
+        raise Unfit(f"{shown(url)} is no target: a URL begins with one of {kinds}, and has a host")
     try:
         return make(parts, kept)
     except ImportError as missing:
@@ -49,7 +54,14 @@ def _jetstream(parts: SplitResult, _: Kept) -> Target:
 def _valkey(parts: SplitResult, _: Kept) -> Target:
     from inventory_grpc.relay.valkey import STREAM, ValkeyStream  # noqa: PLC0415  of an extra
 
-    stream = parse_qs(parts.query).get("stream", [STREAM])[0]
+    options = parse_qs(parts.query, keep_blank_values=True)
+    database = parts.path.strip("/")
+    if {*options} - {"stream"} or not (database or "0").isdecimal():
+        raise Unfit(
+            f"{shown(parts.geturl())} has more than a database and a stream: write "
+            "valkey://HOST:6379/0?stream=NAME"
+        )
+    stream = options.get("stream", [STREAM])[0]
     return ValkeyStream(parts._replace(query="").geturl(), stream)
 
 

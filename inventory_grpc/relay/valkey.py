@@ -21,12 +21,19 @@ from valkey.exceptions import (
 )
 
 from inventory_grpc.relay.messages import EVENT_ID, Message
-from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason
+from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason, shown
 
 STREAM: Final = "inventory"
 
 SECONDS: Final = 10.0
 """The longest time for an answer."""
+
+_NEW_STREAM: Final = "publish to a new stream, with --after and the position to go on from"
+
+_NOT_ABOVE: Final = "equal or smaller than the target stream top item"
+"""The answer to an entry that is not above the last one there has been."""
+
+_REFUSED: Final = ("authentication required", "username-password")
 
 # KEYS: the stream. ARGV: the id of its last entry, and for each event the id, the number of its
 # fields and values, and these.
@@ -48,7 +55,7 @@ class ValkeyStream:
     """A `Target`."""
 
     def __init__(self, url: str, stream: str = STREAM) -> None:
-        self._shown = url.rpartition("@")[2]
+        self._shown = shown(url)
         self._stream = stream
         self._client = Valkey.from_url(
             url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
@@ -67,7 +74,7 @@ class ValkeyStream:
             if await self._client.exists(self._stream):
                 raise Unfit(
                     f"the stream {self._stream} had entries, and none is left to tell the place: "
-                    "publish to a new stream, with --after and the position to go on from"
+                    f"{_NEW_STREAM}"
                 )
         except (ValkeyError, OSError) as error:
             raise self._failure(error) from error
@@ -102,6 +109,16 @@ class ValkeyStream:
             raise Overtaken(f"the last entry of the stream {self._stream} is {found.decode()}")
 
     def _failure(self, error: Exception) -> Exception:
+        if _NOT_ABOVE in str(error):
+            return Unfit(
+                f"the last entry of the stream {self._stream} was deleted, and with it the place: "
+                f"{_NEW_STREAM}"
+            )
+        if any(word in str(error).lower() for word in _REFUSED):
+            return Unfit(
+                f"{self._shown} refuses: {error} Give those that it knows, "
+                "valkey://USER:PASSWORD@HOST:6379 (without a user, valkey://:PASSWORD@HOST:6379)"
+            )
         refuses = isinstance(error, ResponseError | AuthenticationError | NoPermissionError)
         if refuses and not isinstance(error, OutOfMemoryError | ReadOnlyError):
             return Unfit(f"{self._shown} refuses: {error}")

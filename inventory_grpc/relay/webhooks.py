@@ -5,6 +5,7 @@ header `Inventory-Position` where the receiver answers `GET` with it, else it is
 relay that is killed before it has the answer, or the file, sends the batch again: at least once.
 """
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ import httpx
 from inventory_grpc.relay.messages import EVENT_ID, POSITION, Message, batch_of
 from inventory_grpc.relay.place_file import read_place, write_place
 from inventory_grpc.relay.signatures import read_secrets, signature
-from inventory_grpc.relay.target import Overtaken, Parked, Place, Unfit, Unreachable, reason
+from inventory_grpc.relay.target import Overtaken, Parked, Place, Unfit, Unreachable, reason, shown
 
 SECONDS: Final = 30.0
 """The longest time for an answer."""
@@ -36,6 +37,7 @@ class Webhook:
 
     def __init__(self, url: str, secrets: Path, place_file: Path | None = None) -> None:
         self._url = url
+        self._shown = shown(url)
         self._secrets = secrets
         self._place_file = place_file
         self._client = httpx.AsyncClient(timeout=SECONDS, follow_redirects=False)
@@ -43,19 +45,25 @@ class Webhook:
     async def start(self) -> Place:
         read_secrets(self._secrets)
         if self._place_file is not None:
+            folder = self._place_file.absolute().parent
+            if not os.access(folder, os.W_OK):
+                raise Unfit(
+                    f"the place cannot be kept in {self._place_file}: there is no folder {folder} "
+                    "that can be written to; make it, or name another --place-file"
+                )
             return read_place(self._place_file)
         try:
             answer = await self._client.get(self._url)
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._url}: {reason(error)}") from error
+            raise Unreachable(f"{self._shown}: {reason(error)}") from error
         if answer.is_server_error or answer.status_code in _AGAIN:
-            raise Unreachable(f"{self._url}: {answer.status_code} {answer.reason_phrase}")
+            raise Unreachable(f"{self._shown}: {answer.status_code} {answer.reason_phrase}")
         try:
             position = int(answer.headers[POSITION])
             event_id = answer.headers[EVENT_ID] if position else ""
         except (KeyError, ValueError):
             raise Unfit(
-                f"{self._url} answers GET with {answer.status_code} and without the headers "
+                f"{self._shown} answers GET with {answer.status_code} and without the headers "
                 f"{POSITION} and {EVENT_ID} of the last event that it has (0 for none): name a "
                 "--place-file to keep the place in"
             ) from None
@@ -77,8 +85,8 @@ class Webhook:
         try:
             answer = await self._client.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self._url}: {reason(error)}") from error
-        what = f"{self._url}: {answer.status_code} {answer.reason_phrase}".rstrip()
+            raise Unreachable(f"{self._shown}: {reason(error)}") from error
+        what = f"{self._shown}: {answer.status_code} {answer.reason_phrase}".rstrip()
         if answer.status_code == _CONFLICT:
             raise Overtaken(what)
         if answer.is_server_error or answer.status_code in _AGAIN:

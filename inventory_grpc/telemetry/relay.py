@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
@@ -18,9 +18,8 @@ from inventory_grpc.telemetry.page import Page, Rendered
 _log = logging.getLogger(__name__)
 
 
-@asynccontextmanager
-async def relay_page(address: Address, progress: Progress) -> AsyncIterator[None]:
-    """Serve `/metrics` and `/healthz` of a relay on *address* while inside.
+async def relay_page(address: Address, progress: Progress) -> AbstractContextManager[None]:
+    """Serve `/metrics` and `/healthz` of a relay on *address* until the end of the context.
 
     Raises:
         OSError: the address cannot be bound.
@@ -36,6 +35,11 @@ async def relay_page(address: Address, progress: Progress) -> AsyncIterator[None
     page = Page(render, illness=progress.illness)
     server = await asyncio.start_server(page.accept, *address)
     _log.info("metrics are on port %d", server.sockets[0].getsockname()[1])
+    return _closing(server, page)
+
+
+@contextmanager
+def _closing(server: asyncio.Server, page: Page) -> Iterator[None]:
     try:
         yield
     finally:
@@ -51,7 +55,12 @@ class _Relay(Collector):
         one = self._progress
         for name, value, help_text in (
             ("position", one.position, "Position up to which every matching event is published."),
-            ("lag_events", one.lag, "Events of the log after that position."),
+            ("lag_events", one.lag, "Events after that position, as the server told last."),
+            (
+                "still_seconds",
+                one.still_seconds,
+                "Time since it has moved, or was told that it is at the end of the log.",
+            ),
             ("connected", one.is_connected, "Whether the target answered last: 1 or 0."),
             (
                 "parked",

@@ -5,8 +5,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,8 @@ from inventory_grpc_protos.v1.commands_pb2_grpc import InventoryCommandsStub
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
 from inventory_grpc_protos.v1.events_pb2_grpc import InventoryEventsStub
 from inventory_grpc_protos.v1.queries_pb2_grpc import InventoryQueriesStub
+from tests.operations.relay.receivers import SECRET, Received, receiving
+from tests.operations.relay.relays import Relay, page_port
 from tests.support.caller import adding, line, reserving
 from tests.support.certificates import Issued
 from tests.support.documents import ROOT, text_of
@@ -59,6 +61,28 @@ async def _load(channel: grpc.aio.Channel, token: str) -> None:
         await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def _relay(folder: Path, server: str, ca: Path, token: str) -> AsyncIterator[str]:
+    """Run a relay to a receiver of webhooks; yield the address of its page."""
+    token_file, secrets = folder / "relay.token", folder / "relay.secret"
+    token_file.write_text(token)
+    secrets.write_text(SECRET)
+    options = {
+        "--ca": ca,
+        "--token-file": token_file,
+        "--secret-file": secrets,
+        "--place-file": folder / "place",
+        "--metrics-listen": "127.0.0.1:0",
+    }
+    given = [str(it) for both in options.items() for it in both]
+    with receiving(Received()) as url:
+        relay = Relay(folder, server, url, *given)
+        try:
+            yield f"127.0.0.1:{await asyncio.to_thread(page_port, relay)}"
+        finally:
+            relay.kill()
+
+
 @pytest.mark.timeout(180)
 async def test_every_expression_of_rules_and_dashboards_returns_data(tmp_path: Path) -> None:
     chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
@@ -85,7 +109,10 @@ async def test_every_expression_of_rules_and_dashboards_returns_data(tmp_path: P
         )
         await following.read()
         page = await page_address(server)
-        async with prometheus(tmp_path, page, text_of(RULES)) as one:
+        async with (
+            _relay(tmp_path, await server.address(), chain, token) as relay_page,
+            prometheus(tmp_path, page, text_of(RULES), relay=relay_page) as one,
+        ):
             expressions = [*_of_rules(), *_of_dashboards()]
             assert len(expressions) > 60
             for expression in expressions:

@@ -1,5 +1,6 @@
 """Real brokers on this machine, which can be killed and started again on the same data."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -42,6 +43,12 @@ class Broker(Protocol):
     def kill(self) -> None:
         """End it as nothing can be prepared for."""
 
+    def pause(self) -> None:
+        """Stop it, with its connections open, until it is resumed."""
+
+    def resume(self) -> None:
+        """Let it go on after a pause."""
+
     async def read(self) -> Sequence[Entry]:
         """Return all that is in the stream, from the beginning."""
 
@@ -74,6 +81,14 @@ class ProgramOnPort:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
@@ -99,6 +114,12 @@ class Nats:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def pause(self) -> None:
+        self._process.pause()
+
+    def resume(self) -> None:
+        self._process.resume()
 
     async def read(self) -> Sequence[Entry]:
         client = await nats.connect(self._server)
@@ -151,6 +172,12 @@ class ValkeyServer:
 
     def kill(self) -> None:
         self._process.kill()
+
+    def pause(self) -> None:
+        self._process.pause()
+
+    def resume(self) -> None:
+        self._process.resume()
 
     def _client(self) -> Any:  # noqa: ANN401  its stubs know no types of answers
         return Valkey(port=self._process.port)

@@ -126,6 +126,12 @@ class NoidaDb(_Kafka):
     def kill(self) -> None:
         self._process.kill()
 
+    def pause(self) -> None:
+        self._process.pause()
+
+    def resume(self) -> None:
+        self._process.resume()
+
     async def written(self) -> None:
         """Wait until all that is in the topic is in its file, which it writes once a second."""
         consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "test"})

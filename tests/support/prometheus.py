@@ -96,9 +96,14 @@ async def prometheus(
     alertmanager: int | None = None,
     *,
     scrape: str = SCRAPE,
+    relay: str | None = None,
 ) -> AsyncIterator[Prometheus]:
-    """Run Prometheus, which scrapes *target* several times a second, or as *scrape* says."""
+    """Run Prometheus, which scrapes *target* several times a second, or as *scrape* says.
+
+    The page of a relay is scraped as the job that the rules name.
+    """
     port = free_port()
+    jobs = {"inventory": target} | ({"inventory-relay": relay} if relay else {})
     (folder / "alerts.yml").write_text(rules, "utf-8")
     managers = [{"static_configs": [{"targets": [f"127.0.0.1:{alertmanager}"]}]}]
     settings = {
@@ -109,7 +114,9 @@ async def prometheus(
         },
         "rule_files": [str(folder / "alerts.yml")],
         "alerting": {"alertmanagers": managers if alertmanager else []},
-        "scrape_configs": [{"job_name": "inventory", "static_configs": [{"targets": [target]}]}],
+        "scrape_configs": [
+            {"job_name": job, "static_configs": [{"targets": [page]}]} for job, page in jobs.items()
+        ],
     }
     (folder / "prometheus.yml").write_text(json.dumps(settings), "utf-8")
     with running(
@@ -123,7 +130,9 @@ async def prometheus(
         await answering(f"{base}/-/ready")
         async with httpx.AsyncClient(base_url=base, timeout=SECONDS) as client:
             one = Prometheus(client, folder)
-            await one.until("up", lambda found: [each["value"][1] for each in found] == ["1"])
+            await one.until(
+                "up", lambda found: [each["value"][1] for each in found] == ["1"] * len(jobs)
+            )
             yield one
 
 

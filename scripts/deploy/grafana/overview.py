@@ -16,6 +16,12 @@ from scripts.deploy.grafana.queries import (
 
 _FAILURES: Final = "Unknown|Internal|DataLoss|Unavailable|DeadlineExceeded"
 
+
+def _of_relays(counted: str) -> str:
+    """Return the rate of a counter of relays, which are no instances of the variables."""
+    return f"sum by (instance) (rate(inventory_relay_{counted}_total[$__rate_interval]))"
+
+
 OVERVIEW: Final[Rows] = {
     "Is it well": [
         Graph(
@@ -165,6 +171,34 @@ OVERVIEW: Final[Rows] = {
             "To all followers.",
             {
                 "worker {{worker}}": rate("inventory_events_sent_total", by="worker"),
+            },
+        ),
+    ],
+    "Relays": [
+        Graph(
+            "Lag of relays",
+            "short",
+            "Events that they have not published, as the server told last.",
+            {
+                "{{instance}}": "inventory_relay_lag_events",
+            },
+        ),
+        Graph(
+            "Standing still",
+            "s",
+            "Up to 10 is well; more than a minute raises an alert.",
+            {
+                "{{instance}}": "inventory_relay_still_seconds",
+            },
+        ),
+        Graph(
+            "Published",
+            "ops",
+            "Events, and failures to publish them.",
+            {
+                "{{instance}}": _of_relays("sent"),
+                "{{instance}} failed": _of_relays("failures"),
+                "{{instance}} refused": _of_relays("refused"),
             },
         ),
     ],

@@ -1,4 +1,4 @@
-"""Brokers to publish to."""
+"""A shop whose log is followed, and brokers to publish to."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import pytest
 
+from inventory_grpc import SyncInventoryClient
+from inventory_grpc.testing import InventoryServer
 from tests.operations.relay.relays import STARTED
 from tests.support.brokers import BROKERS, Broker
 from tests.support.kafka import KAFKA, MockKafka
@@ -13,6 +15,18 @@ from tests.support.kafka import KAFKA, MockKafka
 collect_ignore = [] if KAFKA else ["test_kafka_transactions.py"]
 
 ALL: Final[dict[str, Any]] = {**BROKERS, **KAFKA, "kafka-mock": MockKafka}
+
+
+@pytest.fixture
+def server() -> Iterator[InventoryServer]:
+    with InventoryServer() as made:
+        yield made
+
+
+@pytest.fixture
+def shop(server: InventoryServer) -> Iterator[SyncInventoryClient]:
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture(params=[*BROKERS, *KAFKA])

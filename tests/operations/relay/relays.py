@@ -1,5 +1,6 @@
 """Relays in processes of their own, and a shop that they follow."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from inventory_grpc import InventoryError, SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
 from inventory_grpc_protos.v1.events_pb2 import Event
+from tests.support.brokers import Broker, Entry
 from tests.support.server_process import COMMAND, ENVIRONMENT
 
 SECONDS: Final = 30.0
@@ -24,11 +26,14 @@ SECONDS: Final = 30.0
 class Relay:
     """A relay that was started; its log goes into a file."""
 
-    def __init__(self, folder: Path, server: InventoryServer, target: str, *options: str) -> None:
+    def __init__(
+        self, folder: Path, server: InventoryServer | str, target: str, *options: str
+    ) -> None:
+        address = server if isinstance(server, str) else server.address
         self._log = folder / f"relay-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "relay", target, "--server", server.address, *options],
+                [*COMMAND, "relay", target, "--server", address, *options],
                 stderr=log,
                 env={**ENVIRONMENT, "INVENTORY_LOG_FORMAT": "json"},
             )
@@ -40,6 +45,12 @@ class Relay:
 
     def ended(self) -> int:
         return self.process.wait(SECONDS)
+
+    def most_bytes(self) -> int:
+        """Return the most memory that it has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text("ascii")
+        [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -75,6 +86,17 @@ def eventually(holds: Callable[[], bool], seconds: float = SECONDS) -> None:
     while not holds():
         assert time.monotonic() < end, "it has not come about"
         time.sleep(0.02)
+
+
+def read(broker: Broker) -> Sequence[Entry]:
+    return asyncio.run(broker.read())
+
+
+def check_complete(broker: Broker, shop: SyncInventoryClient) -> None:
+    """Check that each event of the log is in the stream, once, in order, byte by byte."""
+    found, expected = read(broker), log_of(shop)
+    assert [entry.position for entry in found] == [event.position for event in expected]
+    assert [entry.body for entry in found] == [event.SerializeToString() for event in expected]
 
 
 @contextmanager

@@ -1,54 +1,29 @@
 """A relay in a process of its own, between a real server and a real broker."""
 
-import asyncio
 import json
 import random
 import shutil
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pytest
 
 from inventory_grpc import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from tests.operations.relay.relays import (
     Relay,
     add,
+    check_complete,
     eventually,
     fill,
     log_of,
     page,
     page_port,
+    read,
     selling,
 )
-from tests.support.brokers import Broker, Entry
+from tests.support.brokers import Broker
 from tests.support.effort import SEED, campaign, runs
 
 SECONDS = 30.0
-
-
-@pytest.fixture
-def server() -> Iterator[InventoryServer]:
-    with InventoryServer() as made:
-        yield made
-
-
-@pytest.fixture
-def shop(server: InventoryServer) -> Iterator[SyncInventoryClient]:
-    with server.client() as client:
-        yield client
-
-
-def read(broker: Broker) -> Sequence[Entry]:
-    return asyncio.run(broker.read())
-
-
-def check_complete(broker: Broker, shop: SyncInventoryClient) -> None:
-    """Check that each event of the log is in the stream, once, in order, byte by byte."""
-    found, expected = read(broker), log_of(shop)
-    assert [entry.position for entry in found] == [event.position for event in expected]
-    assert [entry.body for entry in found] == [event.SerializeToString() for event in expected]
 
 
 def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
@@ -80,17 +55,21 @@ def test_kills_of_the_relay_and_of_the_target_lose_and_repeat_nothing(
 def test_of_two_relays_at_once_one_ends_and_nothing_is_there_twice(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
-    with selling(server):
-        relays = [Relay(tmp_path, server, broker.url) for _ in range(2)]
-        eventually(lambda: any(relay.process.poll() is not None for relay in relays))
-    [refused] = [relay for relay in relays if relay.process.poll() is not None]
-    [other] = [relay for relay in relays if relay is not refused]
-    assert refused.ended() == 1
-    assert "another relay publishes to this target" in refused.told()
-    expected = len(log_of(shop))
-    eventually(lambda: len(read(broker)) == expected)
-    assert other.stop() == 0
-    check_complete(broker, shop)
+    times = runs(least=1, ci=1, deep=20)
+    with campaign("two relays", times=times) as noted:
+        for _ in range(times):
+            with selling(server):
+                relays = [Relay(tmp_path, server, broker.url) for _ in range(2)]
+                eventually(lambda: any(relay.process.poll() is not None for relay in relays))  # noqa: B023  of this turn
+            [refused] = [relay for relay in relays if relay.process.poll() is not None]
+            [other] = [relay for relay in relays if relay is not refused]
+            assert refused.ended() == 1
+            assert "another relay publishes to this target" in refused.told()
+            expected = len(log_of(shop))
+            eventually(lambda: len(read(broker)) == expected)  # noqa: B023  of this turn
+            assert other.stop() == 0
+        check_complete(broker, shop)
+        noted["events"] = expected
 
 
 def test_a_relay_waits_for_its_target_and_tells_that_it_does(

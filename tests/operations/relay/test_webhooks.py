@@ -1,15 +1,10 @@
 """Webhooks: at least once, in order, signed, and nothing skipped."""
 
 import base64
-import json
 import random
-import sqlite3
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,12 +14,17 @@ from inventory_grpc.relay.signatures import read_secrets, signature
 from inventory_grpc.relay.target import Place, Unfit
 from inventory_grpc.relay.targets import Kept, target_of
 from inventory_grpc.testing import InventoryServer
+from tests.operations.relay.receivers import (
+    SECRET,
+    Delivery,
+    Example,
+    Received,
+    Recorder,
+    receiving,
+)
 from tests.operations.relay.relays import Relay, add, eventually, log_of, page, page_port, selling
-from tests.support.brokers import ProgramOnPort
-from tests.support.effort import SEED, runs
-from tests.support.server_process import ROOT
+from tests.support.effort import SEED, campaign, runs
 
-SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"o" * 32).decode()
 
 
@@ -33,33 +33,6 @@ def secrets(tmp_path: Path) -> Path:
     file = tmp_path / "relay.secret"
     file.write_text(f"{SECRET}\n")
     return file
-
-
-class Example:
-    """The receiver in scripts/examples."""
-
-    def __init__(self, folder: Path, secrets: Path) -> None:
-        self._process = ProgramOnPort(folder)
-        self._database = folder / "events.db"
-        self._secrets = secrets
-        self.url = f"http://127.0.0.1:{self._process.port}"
-
-    def start(self) -> None:
-        program = ROOT / "scripts/examples/receiver.py"
-        options = self._database, self._secrets, self._process.port
-        self._process.run(sys.executable, program, *options)
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def ids(self) -> Sequence[str]:
-        with closing(sqlite3.connect(self._database)) as database:
-            return [one for (one,) in database.execute("SELECT event_id FROM events ORDER BY 1")]
-
-    def positions(self) -> Sequence[int]:
-        with closing(sqlite3.connect(self._database)) as database:
-            query = "SELECT position FROM events ORDER BY position"
-            return [one for (one,) in database.execute(query)]
 
 
 @pytest.fixture
@@ -72,10 +45,27 @@ def example(tmp_path: Path, secrets: Path) -> Iterator[Example]:
     made.kill()
 
 
-@pytest.fixture
-def server() -> Iterator[InventoryServer]:
-    with InventoryServer() as made:
-        yield made
+def kill_both(
+    relay_of: Callable[..., Relay], receiver: Example | Recorder, server: InventoryServer
+) -> int:
+    """Kill relay and receiver at random while there are sales; return how often."""
+    plan = ["relay"] * runs(least=2, ci=4, deep=100) + ["receiver"] * runs(least=1, ci=1, deep=20)
+    chance = random.Random(SEED)
+    chance.shuffle(plan)
+    with selling(server):
+        relay = relay_of()
+        for what in plan:
+            time.sleep(chance.uniform(0.2, 1.5))
+            if what == "receiver":
+                receiver.kill()
+                receiver.start()
+            else:
+                relay.kill()
+                relay = relay_of()
+        time.sleep(0.5)
+        relay.kill()
+    assert relay_of("--until-head").ended() == 0
+    return len(plan) + 1
 
 
 @pytest.mark.parametrize("kept", ["by the receiver", "in a file"])
@@ -85,90 +75,83 @@ def test_kills_of_relay_and_receiver_lose_nothing_and_the_receiver_keeps_each_ev
     options = ["--secret-file", str(secrets)]
     if kept == "in a file":
         options += ["--place-file", str(tmp_path / "place")]
-    plan = ["relay"] * runs(least=2, ci=4, deep=100) + ["receiver"] * runs(least=1, ci=1, deep=20)
-    chance = random.Random(SEED)
-    chance.shuffle(plan)
-    with selling(server):
-        relay = Relay(tmp_path, server, example.url, *options)
-        for what in plan:
-            time.sleep(chance.uniform(0.2, 1.5))
-            if what == "receiver":
-                example.kill()
-                example.start()
-            else:
-                relay.kill()
-                relay = Relay(tmp_path, server, example.url, *options)
-        time.sleep(0.5)
-        relay.kill()
-    assert Relay(tmp_path, server, example.url, *options, "--until-head").ended() == 0
-    with server.client() as shop:
-        events = log_of(shop)
-    assert example.positions() == [event.position for event in events]
+    with campaign(f"webhooks, place {kept}") as noted:
+        noted["kills"] = kill_both(
+            partial(Relay, tmp_path, server, example.url, *options), example, server
+        )
+        with server.client() as shop:
+            events = log_of(shop)
+        assert example.positions() == [event.position for event in events]
+        noted["events"] = len(events)
 
 
-class Received:
-    """The batches that a receiver has had, which answers with a status that a test sets."""
-
-    def __init__(self) -> None:
-        self.status = 204
-        self.positions: list[list[int]] = []
-        self.signatures: list[str] = []
-
-
-@contextmanager
-def receiving(received: Received) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            received.positions.append([int(event["data"]["position"]) for event in body])
-            received.signatures.append(self.headers["webhook-signature"])
-            self.send_response(received.status)
-            self.end_headers()
-
-        def do_GET(self) -> None:
-            self.send_response(405)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Write nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever)
-        thread.start()
+@pytest.mark.parametrize("kept", ["by the receiver", "in a file"])
+def test_after_kills_only_the_last_batch_comes_again_and_its_events_have_their_ids(
+    tmp_path: Path, server: InventoryServer, secrets: Path, kept: str
+) -> None:
+    """From a receiver that tells what it has, nothing comes again."""
+    receiver = Recorder(tmp_path, tells=kept == "by the receiver")
+    receiver.start()
+    options = ["--secret-file", str(secrets)]
+    if kept == "in a file":
+        options += ["--place-file", str(tmp_path / "place")]
+    with campaign(f"deliveries, place {kept}") as noted:
         try:
-            yield f"http://127.0.0.1:{made.server_address[1]}"
+            noted["kills"] = kill_both(
+                partial(Relay, tmp_path, server, receiver.url, *options), receiver, server
+            )
         finally:
-            made.shutdown()
-            thread.join()
+            receiver.kill()
+        deliveries = receiver.deliveries()
+        with server.client() as shop:
+            ids = {event.position: event.event_id for event in log_of(shop)}
+        noted["events"] = len(ids)
+        noted["again"] = check_deliveries(deliveries, ids)
+        most = noted["kills"] if kept == "in a file" else 0
+        assert noted["again"] <= most, noted
+
+
+def check_deliveries(deliveries: Sequence[Delivery], ids: Mapping[int, str]) -> int:
+    """Check that all events came in order; return how often the batch before came again."""
+    first = last = again = 0
+    for one in deliveries:
+        assert one.ids == [ids[position] for position in one.positions]
+        assert one.positions == [*range(one.after + 1, one.positions[-1] + 1)]
+        if one.after != last:
+            assert one.after == first, "neither the next one nor the last one again"
+            again += 1
+        first, last = one.after, one.positions[-1]
+    assert last == len(ids)
+    return again
 
 
 def test_what_the_receiver_refuses_for_good_is_parked_and_told_and_never_skipped(
     tmp_path: Path, server: InventoryServer, secrets: Path
 ) -> None:
     received = Received()
-    received.status = 422
+    received.poison = 3
     place = tmp_path / "place"
     options = ["--secret-file", str(secrets), "--place-file", str(place)]
     with server.client() as shop, receiving(received) as url:
-        add(shop, 2)
         relay = Relay(tmp_path, server, url, *options, "--metrics-listen", "127.0.0.1:0")
         port = page_port(relay)
-        eventually(lambda: "inventory_relay_parked 1.0" in page(port, "metrics")[1])
-        status, why = page(port, "healthz")
-        assert (status, "422 Unprocessable Entity: the events 1 to 2 are parked" in why) == (
-            503,
-            True,
-        )
+        add(shop, 2)
+        eventually(lambda: read_place(place).position == 2)
         add(shop, 1)
-        assert not place.exists()
-        received.status = 204
+        eventually(lambda: "inventory_relay_parked 1.0" in page(port, "metrics")[1])
+        assert "inventory_relay_lag_events 1.0" in page(port, "metrics")[1]
+        status, why = page(port, "healthz")
+        parked = "422 Unprocessable Entity: the events 3 to 3 are parked"
+        assert (status, parked in why) == (503, True)
+        add(shop, 1)
+        assert read_place(place).position == 2
+        received.poison = 0
         eventually(lambda: page(port, "healthz")[0] == 200)
-        assert received.positions[-1][-1] >= 2
         assert "inventory_relay_parked 0.0" in page(port, "metrics")[1]
-        eventually(lambda: read_place(place).position == 3)
+        eventually(lambda: read_place(place).position == 4)
         assert relay.stop() == 0
-    assert all(batch[0] == 1 for batch in received.positions if 2 in batch)
-    assert received.positions[-1][-1] == 3
+    assert all(batch[0] == 3 for batch in received.positions if 3 in batch)
+    assert received.positions[-1][-1] == 4
 
 
 def test_while_a_secret_is_replaced_both_sign(
