@@ -77,7 +77,7 @@ def test_a_target_that_was_away_while_the_log_grew_has_each_event_once_and_in_or
 def test_to_catch_up_with_a_longer_log_takes_no_more_memory(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
-    counts = runs(least=1_000, ci=2_000, deep=10_000), runs(least=40_000, ci=40_000, deep=200_000)
+    counts = runs(least=5_000, ci=5_000, deep=10_000), runs(least=40_000, ci=40_000, deep=200_000)
     with campaign("memory of a relay", short=counts[0], long=counts[1]) as noted:
         most = []
         for count in counts:
