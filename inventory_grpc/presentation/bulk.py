@@ -4,13 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
-from inventory_grpc.domain.values import MISSING
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.errors import fill_error
 from inventory_grpc.presentation.to_proto import fill_result
@@ -32,8 +31,8 @@ T = TypeVar("T")
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
-Read = Callable[[str, Any], Submission]
-"""Reads a command by its kind and request; raises a refusal if it is invalid."""
+Read = Callable[[pb.Command], Submission]
+"""Reads a command; raises a refusal if it is invalid."""
 
 RecordAll = Callable[[Sequence[Submission]], Awaitable[Answers]]
 """Records many commands; see `inventory_grpc.application.ledger.loop`."""
@@ -113,15 +112,12 @@ def check_size(commands: Sequence[pb.Command]) -> None:
 
 def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:
     """Read *command* and add it to *submissions*, or return the refusal."""
-    kind = command.WhichOneof("command")
-    if kind is None:
-        return InvalidValue([Violation("command", MISSING)])
     try:
-        submissions.append(read(kind, getattr(command, kind)))
+        submissions.append(read(command))
     except Refusal as refusal:
         return refusal.with_traceback(None)  # its frames would keep all requests
     except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
-        return bug(_log, error, kind)
+        return bug(_log, error, command.WhichOneof("command") or "")
     return None
 
 

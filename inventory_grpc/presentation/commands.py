@@ -14,8 +14,8 @@ from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import WallClock
-from inventory_grpc.domain.refusals import InvalidValue
-from inventory_grpc.domain.values import DEFAULT_TTL, Span, Ttl, UnitState
+from inventory_grpc.domain.refusals import InvalidValue, Violation
+from inventory_grpc.domain.values import DEFAULT_TTL, MISSING, Span, Ttl, UnitState
 from inventory_grpc.presentation.atomic import in_its_place, read_atomic
 from inventory_grpc.presentation.bulk import CommandCount, Submitted, check_size, submit
 from inventory_grpc.presentation.call import Call
@@ -66,11 +66,9 @@ class Commands:
         self._streams = CommandStreams()
         rows = command_rows(Ttl(default_ttl), own_states)
         self._row_of = rows_by_kind(rows)
-        self._plain_of = {
-            kind: plain_reader(row) for kind, row in self._row_of.items() if row.plain
-        }
+        self._plain_of = {kind: plain_reader(row) for kind, row in self._row_of.items()}
         self.methods: Mapping[str, Callable[[Any, Call], Any]] = {
-            **{row.name: self._method(row) for row in rows},
+            **{row.name: self._method(kind, row) for kind, row in self._row_of.items()},
             "ExecuteBatch": self._execute_batch,
             "ExecuteStream": self._execute_stream,
         }
@@ -79,15 +77,15 @@ class Commands:
         """End every stream after the answers to its submitted commands."""
         self._streams.close()
 
-    def _method(self, row: CommandRow) -> Behaviour:
+    def _method(self, kind: str, row: CommandRow) -> Behaviour:
         """Return the method that executes one command for each call."""
         respond: Any = GetMessageClass(SERVICE.methods_by_name[row.name].output_type)
-        ledger, now, read_plain = self._ledger, self._now, plain_reader(row)
+        ledger, now, read_plain = self._ledger, self._now, self._plain_of[kind]
 
         async def execute(request: Any, call: Call) -> Message:  # noqa: ANN401  of that method
-            submission = read_plain(request, call.caller)
-            if submission is None:
-                submission = read_command(row, request, Validator(call.caller), now())
+            submission = read_plain(request, call.caller) or read_command(
+                row, request, Validator(call.caller), now()
+            )
             _note_dry_run(call, submission)
             response: Message = respond()
             row.fill(response, await ledger.record(submission, _deadline(call)))
@@ -138,13 +136,17 @@ class Commands:
     async def _submit(
         self, commands: Sequence[pb.Command], call: Call, count: CommandCount
     ) -> Submitted:
-        row_of, check, now = self._row_of, Validator(call.caller), self._now()
-        plain_of, caller = self._plain_of, call.caller
+        caller, now = call.caller, self._now()
+        check, plain_of = Validator(caller), self._plain_of
 
-        def read(kind: str, request: Any) -> Submission:  # noqa: ANN401  the request of that kind
-            if kind in plain_of and (plain := plain_of[kind](request, caller)) is not None:
-                return plain
-            return read_command(row_of[kind], request, check, now)
+        def read(command: pb.Command) -> Submission:
+            kind = command.WhichOneof("command")
+            if kind is None:
+                raise InvalidValue([Violation("command", MISSING)])
+            request = getattr(command, kind)
+            return plain_of[kind](request, caller) or read_command(
+                self._row_of[kind], request, check, now
+            )
 
         record_all = partial(self._ledger.record_all, deadline=_deadline(call))
         return await submit(commands, read, record_all, count)
