@@ -45,9 +45,9 @@ class PostgresServer:
     def url(self) -> str:
         return url_of(self)
 
-    def initialize(self) -> None:
+    def initialize(self, *options: str) -> None:
         run = postgres.run
-        run(self.programs / "initdb", "-D", self.data, "-U", postgres.USER, "-A", "trust")
+        run(self.programs / "initdb", "-D", self.data, "-U", postgres.USER, "-A", "trust", *options)
 
     def start(self) -> None:
         """Start it, also when the processes of a killed one are not all gone yet."""
@@ -76,6 +76,10 @@ class PostgresServer:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
+    def stop(self) -> None:
+        """Have it write all to its files, and end."""
+        postgres.run(self.programs / "pg_ctl", "-D", self.data, "-w", "-m", "fast", "stop")
+
     def _first_process(self) -> int | None:
         with suppress(FileNotFoundError):
             return int((self.data / "postmaster.pid").read_text("ascii").split()[0])
@@ -83,13 +87,38 @@ class PostgresServer:
 
     def standby(self, folder: Path) -> "PostgresServer":
         """Make a server that follows this one, and start it."""
+        copy = self.base_backup(folder, "--write-recovery-conf")
+        copy.start()
+        return copy
+
+    def base_backup(self, folder: Path, *options: str) -> "PostgresServer":
+        """Copy the files of this server, which runs on, into *folder*."""
         copy = PostgresServer(self.programs, folder)
         postgres.run(
             *(self.programs / "pg_basebackup", "-d", self.url, "-D", copy.data),
-            *("--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream"),
+            *("--checkpoint=fast", "--wal-method=stream", *options),
         )
-        copy.start()
         return copy
+
+    def recover_to(self, restore_point: str, archive: Path) -> None:
+        """Start a base backup as it was at *restore_point*, with the WAL in *archive*."""
+        with (self.data / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.write(
+                f"restore_command = 'cp {archive}/%f %p'\n"
+                f"recovery_target_name = '{restore_point}'\n"
+                "recovery_target_action = 'promote'\n"
+            )
+        (self.data / "recovery.signal").touch()
+        self.start()
+        self.wait_for("SELECT NOT pg_is_in_recovery()")
+
+    def upgrade(self, older: "PostgresServer") -> None:
+        """Start with the files of a server of an earlier version, which has ended."""
+        self.initialize("--no-data-checksums")  # as earlier versions have it
+        options = f"-b {older.programs} -B {self.programs} -d {older.data} -D {self.data}"
+        pg_upgrade = f"cd {self.folder} && {self.programs}/pg_upgrade {options} -U {postgres.USER}"
+        postgres.run(Path("/bin/sh"), "-c", pg_upgrade)
+        self.start()
 
     def promote(self) -> None:
         """Have a standby accept writes."""

@@ -6,23 +6,21 @@ Of a standby that lacks some of it, no server that had seen more accepts a write
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-from typer.testing import CliRunner
 
 from inventory_grpc.choices import Failover
-from inventory_grpc.cli import app
 from inventory_grpc.client import InventoryClient
 from inventory_grpc.presentation.health import COMMANDS
 from inventory_grpc.server import serve
 from inventory_grpc.settings import Settings
 from inventory_grpc_protos.v1.admin_pb2 import GetServerInfoRequest, Writes
 from inventory_grpc_protos.v1.events_pb2 import SubscribeRequest
+from tests.operations.postgres.adoption import PATIENCE_SECONDS, adopt, insist
 from tests.operations.postgres.deliveries import Requests, deliver
 from tests.operations.postgres.fleet import Fleet, fleet
 from tests.support.caller import Caller, adding, calling, refusal, refused
@@ -34,7 +32,6 @@ IN_STEP: Final = (
 )
 LOST: Final = 5
 TRIES: Final = 20
-PATIENCE_SECONDS: Final = 30.0
 
 
 class Pair(NamedTuple):
@@ -179,43 +176,6 @@ async def test_a_restart_of_the_primary_is_no_failover() -> None:
                 assert await insist(caller, f"{position}") == position
                 async with serve.serving(settings) as fresh, calling(fresh.address) as other:
                     await other.commands.AddStock(adding(1))
-
-
-async def test_a_restored_dump_is_refused_until_it_is_adopted() -> None:
-    with own_server() as server, own_server() as other:
-        settings = Settings(listen="127.0.0.1:0", database=server.url)
-        restored = replace(settings, database=other.url, failover=Failover.TRUSTED)
-        async with serve.serving(settings) as served, calling(served.address) as caller:
-            await caller.commands.AddStock(adding(1, request_id="kept"))
-            other.restore_dump_of(server)
-            await caller.commands.AddStock(adding(1, request_id="lost"))
-        async with serve.serving(restored) as served, calling(served.address) as caller:
-            answer = await refused(caller.commands.AddStock(adding(1, request_id="lost")))
-            assert "restored from a dump" in answer.message
-            await asyncio.to_thread(adopt, other.url)
-            assert await insist(caller, "lost") == 2
-        assert not differences(other.url)
-        async with serve.serving(settings) as served, calling(served.address) as caller:
-            await caller.commands.AddStock(adding(1))  # the original is where it was
-
-
-def adopt(database: Path | str) -> None:
-    done = CliRunner().invoke(app, ["adopt", str(database), "--yes"])
-    assert done.exit_code == 0, done.stderr
-
-
-async def insist(caller: Caller, request_id: str) -> int:
-    """Send a delivery until it is recorded; return its position."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                answer = await caller.commands.AddStock(adding(1, request_id=request_id))
-            except grpc.aio.AioRpcError as error:
-                if refusal(error).reason != "WRITES_REFUSED":
-                    raise
-                await asyncio.sleep(0.1)
-            else:
-                return int(answer.position)
 
 
 async def read_after(caller: Caller, log_id: str, position: int) -> list[int] | None:
