@@ -33,6 +33,7 @@ from inventory_grpc.domain.values import Instant, ReservationId, Span, StockId
 from inventory_grpc.infrastructure import clocks
 from inventory_grpc.infrastructure.callers_file import CallersFile
 from inventory_grpc.infrastructure.event_bus import InProcessBus
+from inventory_grpc.infrastructure.optional import open_shared_cache
 from inventory_grpc.infrastructure.store import open_store
 from inventory_grpc.presentation.admin import Admin, ServerFacts
 from inventory_grpc.presentation.commands import Commands
@@ -47,6 +48,7 @@ from inventory_grpc.presentation.server import (
     build_server,
     call_controls,
 )
+from inventory_grpc.presentation.shared_answers import SharedAnswers
 from inventory_grpc.presentation.stock_answers import StockAnswers
 from inventory_grpc.settings import Settings
 
@@ -63,6 +65,7 @@ class Engine:
     breaker: CircuitBreaker
     states: States
     answers: StockAnswers
+    shared: SharedAnswers | None
     maintenance: Maintenance
     footprint: Footprint
     clock: LogClock
@@ -86,10 +89,16 @@ async def engine(
     Raises:
         NotOurs, InUse, StorageError: the file cannot be used, and was not changed.
     """
-    async with open_store(settings, wall(), showing) as store:
+    async with (
+        open_store(settings, wall(), showing) as store,
+        open_shared_cache(settings.shared_cache) as cache,
+    ):
         bus, head = InProcessBus(), Head()
         answers = StockAnswers(head, settings.cached_answers, time.monotonic)
         bus.subscribe(answers)
+        shared = SharedAnswers(cache, lambda: store.log.log_id, head) if cache else None
+        if shared:
+            bus.subscribe(shared)
         breaker = CircuitBreaker(clocks.monotonic, random.random)
         clock = LogClock(wall, monotonic, boot())
         states = States(
@@ -129,6 +138,7 @@ async def engine(
                 breaker,
                 states,
                 answers,
+                shared,
                 store.maintenance,
                 store.footprint,
                 clock,
@@ -224,6 +234,7 @@ def build_service(
         parts.breaker,
         shared,
         parts.answers,
+        shared=parts.shared,
         is_loopback=settings.is_loopback,
         shares_port=shares_port,
         with_reflection=settings.serves_reflection,

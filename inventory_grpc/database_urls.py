@@ -1,4 +1,4 @@
-"""The URLs of databases in PostgreSQL, as settings have them."""
+"""The URLs of databases and of a cache, as settings have them."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,10 @@ from inventory_grpc.bad_setting import BadSetting, shown
 
 MAX_SCHEMA_BYTES: Final = 63
 """PostgreSQL cuts longer names."""
+
+_CACHE: Final = re.compile(
+    r"(valkeys?|rediss?)://([^@/?#\s]+@)?[^/?#@:\s]+(:[0-9]{1,5})?(/[0-9]{0,3})?", re.ASCII
+)
 
 _PASSWORD: Final = re.compile(r"://[^/?@]*:[^/?@]*@|[?&]password=")
 
@@ -35,6 +39,19 @@ def check_urls(database: str | Path, replicas: str | None, schema: str) -> None:
     if "\0" in schema or len(schema.encode()) > MAX_SCHEMA_BYTES:
         raise BadSetting(
             f"schema: must be a name of at most {MAX_SCHEMA_BYTES} bytes, and is {shown(schema)}"
+        )
+
+
+def check_cache_url(url: str | None) -> None:
+    """Refuse what is no place for a shared cache; the error does not repeat it, with a password.
+
+    Raises:
+        BadSetting: it is invalid.
+    """
+    if url is not None and not _CACHE.fullmatch(url):
+        raise BadSetting(
+            "shared_cache: must be valkey://HOST:PORT or valkeys://HOST:PORT, and may have the "
+            "number of a database, such as valkey://cache.example.com:6379/0"
         )
 
 

@@ -18,7 +18,7 @@ from inventory_grpc.choices import (
     Prepare,
     Reflection,
 )
-from inventory_grpc.database_urls import check_urls, in_schema, is_postgres
+from inventory_grpc.database_urls import check_cache_url, check_urls, in_schema, is_postgres
 from inventory_grpc.domain.values import (
     DEFAULT_TTL,
     MAX_TTL,
@@ -39,7 +39,7 @@ MAX_REMEMBER_DAYS: Final = 36_500
 MAX_DRAIN_SECONDS: Final = 86_400
 MAX_BATCH: Final = 512
 
-OF_POSTGRES: Final = ("schema", "prepare", "notify")
+OF_POSTGRES: Final = ("schema", "prepare", "notify", "shared_cache")
 """The settings that only a database in PostgreSQL has."""
 
 _ENDPOINT: Final = re.compile(r"https?://[^/?#@\s]+:[0-9]{1,5}/?", re.ASCII)
@@ -114,6 +114,11 @@ class Settings:
     notify: Notify = setting(
         Notify.OFF,
         "PostgreSQL: `on`: commits notify the other servers, which then look at once; `off`",
+        Group.STORAGE,
+    )
+    shared_cache: str | None = setting(
+        None,
+        "PostgreSQL: the URL of a Valkey or Redis that servers share as a second cache of stocks",
         Group.STORAGE,
     )
     tls_certificate: Path | None = setting(
@@ -218,6 +223,7 @@ class Settings:
         if isinstance(self.database, str) and not is_postgres(self.database):
             object.__setattr__(self, "database", Path(self.database))
         check_urls(self.database, self.database_replicas, self.schema)
+        check_cache_url(self.shared_cache)
         for one in fields(self):
             least, most = one.metadata["bounds"] or (None, None)
             value = getattr(self, one.name)

@@ -31,6 +31,7 @@ from inventory_grpc.presentation.interceptors.stocks import AnswerStocks
 from inventory_grpc.presentation.interceptors.tracing import TraceCalls, Tracing
 from inventory_grpc.presentation.nouns import QUERY_ROWS
 from inventory_grpc.presentation.services import handler_of, methods_of
+from inventory_grpc.presentation.shared_answers import SharedAnswers
 from inventory_grpc.presentation.stalled_readers import SendInTime
 from inventory_grpc.presentation.stock import MAX_ANSWER_BYTES
 from inventory_grpc.presentation.stock_answers import StockAnswers
@@ -138,6 +139,7 @@ def build_server(  # noqa: PLR0913  the differences between servers
     controls: CallControls,
     answers: StockAnswers,
     *,
+    shared: SharedAnswers | None = None,
     is_loopback: bool = True,
     shares_port: bool = False,
     with_reflection: bool = True,
@@ -146,7 +148,7 @@ def build_server(  # noqa: PLR0913  the differences between servers
     options = OPTIONS | {"grpc.so_reuseport": int(shares_port)}
     if not is_loopback:
         options |= OPTIONS_OFF_LOOPBACK
-    stocks = AnswerStocks(answers, servicers.queries)
+    stocks = AnswerStocks(answers, servicers.queries, shared)
     server = grpc.aio.server(
         interceptors=interceptors(gate, controls, stocks), options=list(options.items())
     )

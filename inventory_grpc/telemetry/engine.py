@@ -161,6 +161,12 @@ def reading_of(engine: Engine, service: Service) -> Iterable[Metric]:
         ("commands", "hit"): states.hits,
         ("commands", "miss"): states.misses,
     }
+    if (shared := engine.shared) is not None:
+        lookups |= {
+            ("shared", "hit"): shared.hits,
+            ("shared", "miss"): shared.misses,
+            ("shared", "error"): shared.errors,
+        }
     yield counter(
         "inventory_cache_lookups_total",
         "Look-ups in the caches.",

@@ -33,6 +33,22 @@ ANSWERS: Final = (
         _LAW,
     ),
     Mutant(
+        "M83",
+        "answer from the shared cache what is older than the caller asks for",
+        "presentation/shared_answers.py",
+        "        if at_least > self._head.position:\n",
+        "        if False:\n",
+        "tests/integration/test_shared_cache.py",
+    ),
+    Mutant(
+        "M84",
+        "let an older value take the place of a newer one in the shared cache",
+        "infrastructure/valkey_cache.py",
+        "tonumber(was) < tonumber(is) and ",
+        "",
+        "tests/integration/test_valkey_cache.py",
+    ),
+    Mutant(
         "M85",
         "answer with an event of a stock that a later one has followed",
         _FILE,

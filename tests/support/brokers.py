@@ -179,11 +179,17 @@ class ValkeyServer:
     def resume(self) -> None:
         self._process.resume()
 
-    def _client(self) -> Any:  # noqa: ANN401  its stubs know no types of answers
+    async def flush(self) -> None:
+        """Delete all that it has."""
+        client = self.client()
+        await client.flushall()
+        await client.aclose()
+
+    def client(self) -> Any:  # noqa: ANN401  its stubs know no types of answers
         return Valkey(port=self._process.port)
 
     async def read(self) -> Sequence[Entry]:
-        client = self._client()
+        client = self.client()
         entries, last = [], "-"
         while page := await client.xrange("inventory", last, count=_PAGE):
             entries += page
@@ -196,12 +202,12 @@ class ValkeyServer:
         ]
 
     async def add_other(self) -> None:
-        client = self._client()
+        client = self.client()
         await client.xadd("inventory", {"a": "b"})
         await client.aclose()
 
     async def empty(self) -> None:
-        client = self._client()
+        client = self.client()
         await client.xtrim("inventory", maxlen=0, approximate=False)
         await client.aclose()
 

@@ -88,7 +88,7 @@ class Opened:
 
     @property
     def stocks(self) -> StockReads:
-        return StockReads(self.parts.queries, self.parts.answers)
+        return StockReads(self.parts.queries, self.parts.answers, self.parts.shared)
 
     async def until(self, position: int) -> None:
         """Wait until this process has heard of *position*."""

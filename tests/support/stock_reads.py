@@ -13,6 +13,7 @@ from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.interceptors.around import Nested, Wrapping, behaviour_of
 from inventory_grpc.presentation.interceptors.decoding import Decode
 from inventory_grpc.presentation.interceptors.stocks import GET_STOCK, AnswerStocks
+from inventory_grpc.presentation.shared_answers import SharedAnswers
 from inventory_grpc.presentation.stock import get_stock
 from inventory_grpc.presentation.stock_answers import StockAnswers
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
@@ -25,8 +26,10 @@ _NO_CONTEXT: Final[Any] = None
 class StockReads:
     """Asks for stocks, with the cache and without it."""
 
-    def __init__(self, queries: Queries, answers: StockAnswers) -> None:
-        self._cached = _asking(queries, AnswerStocks(answers, queries))
+    def __init__(
+        self, queries: Queries, answers: StockAnswers, shared: SharedAnswers | None = None
+    ) -> None:
+        self._cached = _asking(queries, AnswerStocks(answers, queries, shared))
         self._uncached = _asking(queries)
 
     async def answer(self, request: bytes, caller: Caller = ANYBODY) -> bytes:

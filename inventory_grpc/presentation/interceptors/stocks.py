@@ -11,6 +11,7 @@ from inventory_grpc.application.tracing import CURRENT
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.grpc_types import Handler
 from inventory_grpc.presentation.interceptors.around import Wrapping, behaviour_of
+from inventory_grpc.presentation.shared_answers import SharedAnswers
 from inventory_grpc.presentation.stock_answers import MAX_NAME, StockAnswers, request_for
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 
@@ -30,12 +31,17 @@ class AnswerStocks(Wrapping):
 
     The request of a caller with all stores is looked for as it is. Any other is decoded first:
     of a caller with some stores, with a minimum position, or in another spelling.
+
+    Before storage, the cache is asked that servers share, if there is one.
     """
 
-    def __init__(self, answers: StockAnswers, queries: Queries) -> None:
+    def __init__(
+        self, answers: StockAnswers, queries: Queries, shared: SharedAnswers | None = None
+    ) -> None:
         super().__init__()
         self._answers = answers
         self._queries = queries
+        self._shared = shared
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         if method != GET_STOCK:
@@ -43,11 +49,14 @@ class AnswerStocks(Wrapping):
         inner, encode = behaviour_of(handler), GetStockResponse.SerializeToString
         answers, queries = self._answers, self._queries
 
-        async def read(request: bytes, message: bytes, call: Call) -> bytes:
+        async def read(request: bytes, at_least: int, message: bytes, call: Call) -> bytes:
             """Read a stock, and keep the answer."""
             fill = answers.begin(request)
             try:
-                response = await inner(message, call)
+                response = await self._find(request, at_least)
+                if response is None:
+                    response = await inner(message, call)
+                    self._share(request, response)
                 answer = encode(response)
                 answers.keep(request, response, answer, fill)
             finally:
@@ -60,13 +69,14 @@ class AnswerStocks(Wrapping):
             if answer is None:
                 asked = _read(message, stores)
                 if asked is not None:
-                    answer = answers.find(asked.request, max(queries.shown, asked.min_position))
+                    at_least = max(queries.shown, asked.min_position)
+                    answer = answers.find(asked.request, at_least)
                 if answer is None:
                     answers.misses += 1
                     if asked is None:
                         answer = encode(await inner(message, call))
                     else:
-                        answer = await read(asked.request, message, call)
+                        answer = await read(asked.request, at_least, message, call)
             if CURRENT.get() is not None:
                 call.position = GetStockResponse.FromString(answer).as_of_position
             return answer
@@ -74,6 +84,13 @@ class AnswerStocks(Wrapping):
         make: Any = grpc.unary_unary_rpc_method_handler
         answering: Handler = make(answered)
         return answering
+
+    async def _find(self, request: bytes, at_least: int) -> GetStockResponse | None:
+        return await self._shared.find(request, at_least) if self._shared else None
+
+    def _share(self, request: bytes, response: GetStockResponse) -> None:
+        if self._shared:
+            self._shared.keep(request, response)
 
 
 def _read(message: bytes, stores: Collection[str] | None) -> _Asked | None:

@@ -14,25 +14,19 @@ from inventory_grpc.domain.event import Fact
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.domain.refusals import InvalidValue, StockNotFound
 from inventory_grpc.domain.registry import FACTS
-from inventory_grpc.domain.stock import Inventory, StockAdded
+from inventory_grpc.domain.stock import StockAdded
 from inventory_grpc.domain.values import StockId, StoreId
 from inventory_grpc.infrastructure.event_bus import InProcessBus
 from inventory_grpc.presentation import stock_answers
 from inventory_grpc.presentation.stock_answers import TTL_SECONDS, StockAnswers, request_for
-from inventory_grpc.presentation.to_proto import fill_stock
 from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 from tests.support.clock import ManualClock
 from tests.support.engine import Engine
 from tests.support.history import event_of
+from tests.support.stock_caches import answer_to
 from tests.support.world import KETTLES, NOON, PORTO_KETTLES, SECOND, TOASTERS, add, stock
 
 NAMES = st.text("ABCabc019._:/-", min_size=1, max_size=128)
-
-
-def answer_to(stock_id: StockId, version: int, as_of: int) -> GetStockResponse:
-    response = GetStockResponse(as_of_position=as_of)
-    fill_stock(response.stock, Inventory(stock_id, Levels(version, 0), version, NOON))
-    return response
 
 
 class Shop:
@@ -71,10 +65,6 @@ def shop() -> Shop:
 def test_the_request_for_a_stock_is_what_a_message_is_encoded_as(product: str, store: str) -> None:
     request = GetStockRequest(product_id=product, store_id=store)
     assert request_for(product, store) == request.SerializeToString()
-
-
-def test_what_was_never_asked_for_is_not_there(shop: Shop) -> None:
-    assert shop.find(KETTLES) is None
 
 
 def test_what_was_answered_is_answered_again_byte_by_byte(shop: Shop) -> None:
