@@ -10,8 +10,11 @@ from inventory_grpc.bad_setting import BadSetting, shown
 MAX_SCHEMA_BYTES: Final = 63
 """PostgreSQL cuts longer names."""
 
+_MAX_PORT: Final = 65_535
+
 _CACHE: Final = re.compile(
-    r"(valkeys?|rediss?)://([^@/?#\s]+@)?[^/?#@:\s]+(:[0-9]{1,5})?(/[0-9]{0,3})?", re.ASCII
+    r"(valkeys?|rediss?)://([^@/?#\s]+@)?[^/?#@:\s]+(:(?P<port>[0-9]{1,5}))?(/[0-9]{0,3})?",
+    re.ASCII,
 )
 
 _PASSWORD: Final = re.compile(r"://[^/?@]*:[^/?@]*@|[?&]password=")
@@ -48,7 +51,10 @@ def check_cache_url(url: str | None) -> None:
     Raises:
         BadSetting: it is invalid.
     """
-    if url is not None and not _CACHE.fullmatch(url):
+    if url is None:
+        return
+    found = _CACHE.fullmatch(url)
+    if not found or int(found["port"] or 0) > _MAX_PORT:
         raise BadSetting(
             "shared_cache: must be valkey://HOST:PORT or valkeys://HOST:PORT, and may have the "
             "number of a database, such as valkey://cache.example.com:6379/0"

@@ -29,6 +29,8 @@ _MANY_PROCESSES: Final = (
 )
 
 _SEVERAL_DATABASES: Final = (
+    "tests/integration/test_shared_cache.py",
+    "tests/integration/test_valkey_cache.py",
     (
         "tests/integration/test_rebuild_postgres.py::"
         "test_after_a_failover_meanwhile_the_tables_are_as_they_were_and_it_is_repeated"

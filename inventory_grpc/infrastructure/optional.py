@@ -20,7 +20,7 @@ def with_driver(module: str) -> Any:  # noqa: ANN401  a module
 
 @asynccontextmanager
 async def open_shared_cache(url: str | None) -> AsyncIterator[SharedCache | None]:
-    """Return the shared cache at *url*, if there is one; it is connected when it is used.
+    """Return the shared cache at *url*, if there is one, which need not answer.
 
     Raises:
         Unusable: its client is missing.
@@ -30,6 +30,7 @@ async def open_shared_cache(url: str | None) -> AsyncIterator[SharedCache | None
         return
     cache = _with_extra("cache", "the client of Valkey", "valkey_cache").ValkeyCache(url)
     try:
+        await cache.start()
         yield cache
     finally:
         await cache.close()

@@ -16,7 +16,7 @@ from inventory_grpc.application.shared_cache import Kept, Unanswered
 
 _log = logging.getLogger(__name__)
 
-ANSWER_SECONDS: Final = 0.01
+ANSWER_SECONDS: Final = 0.02
 """The longest time that a caller waits."""
 
 CALL_SECONDS: Final = 1.0
@@ -33,6 +33,9 @@ MAX_NAMES: Final = 256
 
 MAX_BYTES: Final = 4_096
 """Larger values are not kept. A stock mostly has less than 100 bytes."""
+
+MAX_DIGITS: Final = 19
+"""Of a position, which has 64 bits."""
 
 # KEYS: names of values to keep, then of values to find. ARGV: the time to live in milliseconds,
 # then the values to keep, each as position:bytes.
@@ -76,6 +79,10 @@ class ValkeyCache:
         self._turns: asyncio.Task[None] | None = None
         self._works = True
         self._not_before = 0.0
+
+    async def start(self) -> None:
+        """Connect, unless that fails, which is logged."""
+        await self._call({}, {})
 
     async def find(self, name: bytes) -> Kept | None:
         loop = asyncio.get_running_loop()
@@ -161,4 +168,5 @@ class ValkeyCache:
 def _read(value: bytes | None) -> Kept | None:
     """Return a value with its position; None for one that is not of this program."""
     position, _, rest = (value or b"").partition(b":")
-    return Kept(int(position), rest) if position.isdigit() else None
+    is_one = position.isdigit() and len(position) <= MAX_DIGITS
+    return Kept(int(position), rest) if is_one else None

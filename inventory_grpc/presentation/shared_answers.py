@@ -1,5 +1,6 @@
 """The second level of the cache of stocks, which the servers of a log share."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
@@ -34,7 +35,7 @@ class SharedAnswers:
         self._cache = cache
         self._log_id = log_id
         self._head = head
-        self._moved: dict[bytes, int] = {}
+        self._moved = OrderedDict[bytes, int]()
         """The position of the last event of a stock, by the request for it, in order."""
         self._since = 0
         """All stocks that have changed after this position are in `_moved`."""
@@ -88,10 +89,10 @@ class SharedAnswers:
         if type(key) is not StockId:
             return
         moved, request = self._moved, request_for(*key)
-        moved.pop(request, None)
         moved[request] = position
+        moved.move_to_end(request)
         if len(moved) > MAX_MOVED:
-            self._since = moved.pop(next(iter(moved)))
+            _, self._since = moved.popitem(last=False)
 
     def skipped(self, upto: int) -> None:
         self._moved.clear()

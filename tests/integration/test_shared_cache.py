@@ -1,19 +1,26 @@
 """Servers on PostgreSQL that share a cache of stocks: no answer is older than without it."""
 
+import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure import valkey_cache
 from inventory_grpc.presentation import shared_answers
 from inventory_grpc.presentation.shared_answers import SharedAnswers
-from inventory_grpc_protos.v1.queries_pb2 import GetStockResponse
+from inventory_grpc.presentation.stock_answers import request_for
+from inventory_grpc_protos.v1.queries_pb2 import GetStockRequest, GetStockResponse
 from tests.support import postgres
 from tests.support.brokers import ValkeyServer
+from tests.support.caller import adding, calling
 from tests.support.opened import Opened, opened
-from tests.support.stock_caches import Level, be_patient, second_level
+from tests.support.scraping import page_address, page_of, value_of
+from tests.support.server_process import server_process
+from tests.support.stock_caches import PATIENCE_SECONDS, Level, be_patient, second_level
 from tests.support.world import KETTLES, PORTO_KETTLES, TOASTERS, add, stock
 
 NEVER = 60.0
@@ -54,12 +61,19 @@ def shared_of(shop: Opened) -> SharedAnswers:
     return shop.parts.shared
 
 
+async def read_and_keep(shop: Opened, *stocks: StockId) -> list[GetStockResponse]:
+    """Read *stocks*, and wait until the shared cache has them."""
+    read = [await shop.stocks.get(one) for one in stocks]
+    await shared_of(shop).find(request_for(*stocks[-1]), 0)  # what was kept before it is there
+    return read
+
+
 async def test_what_one_server_has_read_another_one_does_not_read(
     writer: Opened, server: ValkeyServer
 ) -> None:
     await writer.record(add(5))
     async with opened(writer.database, shared_cache=server.url) as reader:
-        first = await writer.stocks.get(KETTLES)
+        [first] = await read_and_keep(writer, KETTLES)
         assert await reader.stocks.get(KETTLES) == first
         assert await reader.stocks.get(KETTLES, min_position=1) == first
         shared = shared_of(reader)
@@ -75,8 +89,7 @@ async def test_an_answer_of_the_shared_cache_is_stale_only_without_min_position(
     late = opened(writer.database, shared_cache=server.url, head_poll_seconds=NEVER)
     async with late as reader:
         head = reader.parts.head.position
-        for one in STOCKS:
-            assert (await writer.stocks.get(one)).stock.on_hand == 5
+        await read_and_keep(writer, *STOCKS)
         positions = [(await writer.record(add(1, one))).position for one in STOCKS]
         for one in STOCKS:
             without = await reader.stocks.get(one)
@@ -103,7 +116,7 @@ async def test_a_log_is_not_answered_from_what_was_kept_of_another_one(
     writer: Opened, server: ValkeyServer, new_log: Callable[[], str]
 ) -> None:
     await writer.record(add(5))
-    assert (await writer.stocks.get(KETTLES)).stock.on_hand == 5
+    await read_and_keep(writer, KETTLES)
     async with opened(new_log(), shared_cache=server.url) as other:
         await other.record(add(7))
         assert (await other.stocks.get(KETTLES)).stock.on_hand == 7
@@ -125,43 +138,81 @@ async def test_a_flushed_cache_is_filled_again(writer: Opened, server: ValkeySer
     await writer.record(add(5))
     for _ in range(2):
         async with opened(writer.database, shared_cache=server.url) as reader:
-            for _ in range(2):
-                assert (await reader.stocks.get(KETTLES)).stock.on_hand == 5
-            assert (shared_of(reader).hits, shared_of(reader).misses) == (0, 1)
+            await read_and_keep(reader, KETTLES)
+            assert (shared_of(reader).hits, shared_of(reader).misses) == (1, 1)
             await server.flush()
 
 
 async def test_a_cache_that_is_killed_or_silent_fails_no_call_and_is_used_again(
-    writer: Opened, server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+    writer: Opened,
+    server: ValkeyServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for one in STOCKS:
         await writer.record(add(5, one))
     monkeypatch.setattr(valkey_cache, "REST_SECONDS", 0.0)
 
-    async def ask(reader: Opened) -> None:
-        for one in STOCKS:
-            assert (await reader.stocks.get(one)).stock.on_hand == 5
-
     async def one_more() -> SharedAnswers:
         async with opened(writer.database, shared_cache=server.url) as reader:
-            await ask(reader)
+            read = [await reader.stocks.get(one) for one in STOCKS]
+            assert [one.stock.on_hand for one in read] == [5] * len(STOCKS)
             return shared_of(reader)
 
-    assert (await one_more()).errors == 0
     server.kill()
+    caplog.clear()
     assert (await one_more()).errors == len(STOCKS)
+    [said] = [one.message for one in caplog.records if one.name == valkey_cache.__name__]
+    assert said.startswith("the shared cache 127.0.0.1 is not asked for a while: ConnectionError(")
     server.start()
     await server.flush()
-    assert (await one_more()).misses == len(STOCKS)
+    await read_and_keep(writer, *STOCKS)
     assert (await one_more()).hits == len(STOCKS)
     server.stop()
     monkeypatch.setattr(valkey_cache, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(valkey_cache, "CALL_SECONDS", 0.1)
     try:
         assert (await one_more()).errors == len(STOCKS)
     finally:
         server.go_on()
     be_patient(monkeypatch)
     assert (await one_more()).hits == len(STOCKS)
+
+
+async def test_servers_share_the_cache_and_their_metrics_say_how_often_it_answered(
+    server: ValkeyServer, new_log: Callable[[], str], tmp_path: Path
+) -> None:
+    options = "--shared-cache", server.url, "--metrics-listen", "127.0.0.1:0"
+    database = new_log()
+    async with (
+        server_process(database, tmp_path / "one.log", *options) as one,
+        server_process(database, tmp_path / "other.log", *options) as other,
+        calling(await one.address()) as writer,
+        calling(await other.address()) as reader,
+    ):
+        metrics = await page_address(other)
+
+        async def looked_up(result: str) -> float:
+            page = await page_of(metrics)
+            name = "inventory_cache_lookups_total"
+            return value_of(page, name, cache="shared", result=result)
+
+        async def read_until(result: str) -> None:
+            """Read stocks at both servers until the cache of the other one has this result."""
+            before = await looked_up(result)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while await looked_up(result) == before:
+                    name = f"kettle-{next(numbers)}"
+                    await writer.commands.AddStock(adding(5, name))
+                    for caller in (writer, reader):
+                        request = GetStockRequest(product_id=name, store_id="lisbon")
+                        assert (await caller.queries.GetStock(request)).stock.on_hand == 5
+                        await asyncio.sleep(0.05)  # the other one hears of the position
+
+        numbers = itertools.count()
+        await read_until("hit")
+        server.kill()
+        await read_until("error")
 
 
 async def test_what_was_kept_of_beyond_the_published_head_is_not_used(level: Level) -> None:

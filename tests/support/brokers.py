@@ -1,10 +1,12 @@
 """Real brokers on this machine, which can be killed and started again on the same data."""
 
+import asyncio
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -13,6 +15,7 @@ import nats
 import pytest
 from nats.js.errors import NotFoundError
 from valkey.asyncio import Valkey
+from valkey.exceptions import BusyLoadingError
 
 from inventory_grpc.relay.messages import EVENT_ID, POSITION
 from tests.support.tools import find_tool
@@ -180,10 +183,13 @@ class ValkeyServer:
         self._process.resume()
 
     async def flush(self) -> None:
-        """Delete all that it has."""
-        client = self.client()
-        await client.flushall()
-        await client.aclose()
+        """Delete all that it has, once it has read that."""
+        async with asyncio.timeout(START_SECONDS), self.client() as client:
+            while True:
+                with suppress(BusyLoadingError):
+                    await client.flushall()
+                    return
+                await asyncio.sleep(0.01)
 
     def client(self) -> Any:  # noqa: ANN401  its stubs know no types of answers
         return Valkey(port=self._process.port)

@@ -30,6 +30,13 @@ from inventory_grpc.server.environment import (
 from inventory_grpc.settings import Settings
 
 _FILES = st.builds(Path, st.text("abc .-_/=ä", min_size=1))
+CACHES: Final = (
+    "valkey://cache",
+    "valkey://127.0.0.1:6379",
+    "valkeys://ana:secret@cache.example.com:6380/3",
+    "redis://:secret@cache/",
+    "rediss://cache:1",
+)
 _COUNTS = st.integers(1, 10**9)
 _CHOSEN = st.fixed_dictionaries(
     {
@@ -65,6 +72,7 @@ _CHOSEN = st.fixed_dictionaries(
         "head_poll_seconds": st.floats(0.001, 60),
         "schema": st.sampled_from(["", "shop", 'Lisbon\'s "shop"']),
         "prepare": st.sampled_from(Prepare),
+        "shared_cache": st.sampled_from([None, *CACHES]),
         "notify": st.sampled_from(Notify),
         "drain_seconds": st.floats(0, 86_400),
         "log_format": st.sampled_from(LogFormat),
@@ -187,7 +195,13 @@ def test_an_endpoint_of_traces_is_the_url_of_a_host_and_a_port(endpoint: str) ->
 
 
 @pytest.mark.parametrize(
-    "chosen", [{"schema": "shop"}, {"prepare": Prepare.OFF}, {"notify": Notify.ON}]
+    "chosen",
+    [
+        {"schema": "shop"},
+        {"prepare": Prepare.OFF},
+        {"notify": Notify.ON},
+        {"shared_cache": CACHES[0]},
+    ],
 )
 def test_what_only_postgresql_has_is_refused_with_a_file(chosen: dict[str, Any]) -> None:
     [name] = chosen
@@ -195,6 +209,27 @@ def test_what_only_postgresql_has_is_refused_with_a_file(chosen: dict[str, Any])
         Settings(database=Path("shop.db"), **chosen).check_engine()
     Settings(database="postgresql:///shop", **chosen).check_engine()
     Settings(database=Path("shop.db")).check_engine()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:6379",
+        "http://cache:6379",
+        "valkey://",
+        "valkey://:6379",
+        "valkey://cache:65536",
+        "valkey://cache:secret",
+        "valkey://cache/0?socket_timeout=9",
+        "valkey://cache/stocks",
+        "valkey://ana:secret@one@two",
+    ],
+)
+def test_a_shared_cache_is_the_url_of_a_valkey_and_no_error_has_its_password(url: str) -> None:
+    with pytest.raises(BadSetting, match=r"shared_cache: must be valkey://HOST:PORT") as refused:
+        Settings(shared_cache=url)
+    assert "secret" not in str(refused.value)
 
 
 ONE: Final = "-csearch_path%3D%22one%22"
