@@ -168,13 +168,13 @@ async def test_a_cache_that_is_killed_or_silent_fails_no_call_and_is_used_again(
     await server.flush()
     await read_and_keep(writer, *STOCKS)
     assert (await one_more()).hits == len(STOCKS)
-    server.stop()
+    server.pause()
     monkeypatch.setattr(valkey_cache, "ANSWER_SECONDS", 0.01)
     monkeypatch.setattr(valkey_cache, "CALL_SECONDS", 0.1)
     try:
         assert (await one_more()).errors == len(STOCKS)
     finally:
-        server.go_on()
+        server.resume()
     be_patient(monkeypatch)
     assert (await one_more()).hits == len(STOCKS)
 

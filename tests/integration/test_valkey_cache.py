@@ -126,7 +126,7 @@ async def test_a_server_that_is_silent_is_asked_once_and_then_by_one_caller_at_a
     monkeypatch.setattr(valkey_cache, "CALL_SECONDS", PATIENCE_SECONDS)
     async with open_shared_cache(server.url) as cache:
         assert isinstance(cache, ValkeyCache)
-        server.stop()
+        server.pause()
         try:
             first = asyncio.ensure_future(_is_silent(cache))
             await asyncio.sleep(0)
@@ -142,7 +142,7 @@ async def test_a_server_that_is_silent_is_asked_once_and_then_by_one_caller_at_a
                         cache.keep(name, Kept(1, b"5"))
                         assert not cache._kept
         finally:
-            server.go_on()
+            server.resume()
         be_patient(monkeypatch)
         async with asyncio.timeout(20):
             while await _is_silent(cache):  # noqa: ASYNC110  no event tells
