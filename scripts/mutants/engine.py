@@ -175,4 +175,12 @@ ENGINE: Final = (
         "            close(connection)\n",
         "tests/integration/test_failed_syncs.py",
     ),
+    Mutant(
+        "M90",
+        "take a repeat of the last request that is stored for a new request",
+        "infrastructure/sqlite/transaction.py",
+        "key[1] <= last]",
+        "key[1] < last]",
+        "tests/contract/test_requests.py",
+    ),
 )

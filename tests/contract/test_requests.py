@@ -45,6 +45,19 @@ async def test_an_answer_is_found_under_actor_and_request_id(store: Store) -> No
     await store.storage.observe(look)
 
 
+@pytest.mark.parametrize("actors", [["ana"], ["ben"], ["ana", "ben"]], ids=str)
+async def test_of_many_requests_exactly_those_are_found_that_were_answered(
+    store: Store, actors: list[str]
+) -> None:
+    """The last one that is stored is among them, and there are some after it."""
+    await Scribe(store).record(add(5))
+    answered = {RequestKey("ana", f"id-{number}"): AT_FIRST for number in range(20, 60, 3)}
+    await store.storage.transact(lambda t: t.write([], [*answered.items()]))
+    asked = [RequestKey(actor, f"id-{number}") for number in range(10, 80) for actor in actors]
+    found = await store.storage.observe(lambda t: t.answered(asked))
+    assert found == {key: answered.get(key) for key in asked}
+
+
 async def test_an_answer_without_events_comes_back_as_it_was_given(store: Store) -> None:
     scribe = Scribe(store)
     await scribe.record(

@@ -36,12 +36,16 @@ from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
 SNAPSHOT_EVERY: Final = 500
 """A fold of a subject over more events than this stores a snapshot."""
 
+MANY_REQUESTS: Final = 16
+"""With this many requests of one caller, the last id that is stored is looked up before them."""
+
 _NO_END: Final = 2**62
 _ANSWERED: Final = (
     "WITH wanted (actor, request_id) AS ({}) "
     "SELECT actor, request_id, fingerprint, position, outcome, record_time "
     "FROM wanted CROSS JOIN requests USING (actor, request_id)"
 )
+_LAST_REQUEST: Final = "SELECT max(request_id) FROM requests WHERE actor = ?"
 _PENDING: Final = (
     f"SELECT ({reservations.EARLIEST_EXPIRY}), "  # noqa: S608  constants
     "EXISTS (SELECT 1 FROM stocks WHERE fills_due IS NOT NULL), "
@@ -140,8 +144,20 @@ class SqliteTransaction:
 
     def answered(self, requests: Collection[RequestKey]) -> dict[RequestKey, Answered | None]:
         found: dict[RequestKey, Answered | None] = dict.fromkeys(requests)
-        found.update(map(answered_of, select_with(self._connection, _ANSWERED, [*requests])))
+        wanted = self._maybe_answered(requests)
+        found.update(map(answered_of, select_with(self._connection, _ANSWERED, wanted)))
         return found
+
+    def _maybe_answered(self, requests: Collection[RequestKey]) -> Sequence[RequestKey]:
+        """Return *requests* without those whose ids come after all that are stored.
+
+        That is so for new requests with time-ordered ids, and one look-up tells it of many.
+        """
+        actors = {actor for actor, _ in requests}
+        if len(requests) < MANY_REQUESTS or len(actors) > 1:
+            return [*requests]
+        last = self._connection.execute(_LAST_REQUEST, [*actors]).get
+        return [key for key in requests if last is not None and key[1] <= last]
 
     def replays(self, positions: Collection[int]) -> dict[int, Outcome]:
         return {position: self._replay(position) for position in positions}
