@@ -100,7 +100,9 @@ class KafkaTopic:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             partitions = self._found(consumer)
-        return partitions or [0]  # a broker may not know of it yet
+        if not partitions:
+            raise Unreachable(f"the topic {self._topic} is being made")
+        return partitions
 
     def _found(self, consumer: Consumer) -> Collection[int]:
         topics = self._calls.repeat(lambda step: consumer.list_topics(self._topic, step), consumer)
@@ -144,7 +146,9 @@ class KafkaTopic:
     def _bounds(self, consumer: Consumer, partition: int) -> tuple[int, int]:
         one = TopicPartition(self._topic, partition)
         found = self._calls.repeat(lambda step: consumer.get_watermark_offsets(one, step), consumer)
-        return found or (0, 0)
+        if found is None:  # by the types; to take it for an empty one would repeat all events
+            raise Unreachable(f"the topic {self._topic} does not tell its end")
+        return found
 
     def _read(self, consumer: Consumer, begins: Mapping[int, int]) -> dict[int, Stored]:
         """Return the last committed message of each partition, from an offset of it on."""
