@@ -8,13 +8,14 @@ import pytest
 
 from inventory_grpc import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
+from tests.operations.relay.receivers import Example
 from tests.operations.relay.relays import STARTED
 from tests.support.brokers import BROKERS, Broker
 from tests.support.kafka import KAFKA, MockKafka
 
 collect_ignore = [] if KAFKA else ["test_kafka_transactions.py"]
 
-ALL: Final[dict[str, Any]] = {**BROKERS, **KAFKA, "kafka-mock": MockKafka}
+ALL: Final[dict[str, Any]] = {**BROKERS, **KAFKA, "kafka-mock": MockKafka, "webhooks": Example}
 
 
 @pytest.fixture

@@ -11,24 +11,30 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.support.brokers import ProgramOnPort
+from tests.support.brokers import Entry, ProgramOnPort
 from tests.support.server_process import ROOT
 
 SECRET: Final = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 
+def secret_in(folder: Path) -> Path:
+    file = folder / "relay.secret"
+    file.write_text(f"{SECRET}\n", "ascii")
+    return file
+
+
 class Example:
     """The receiver in scripts/examples."""
 
-    def __init__(self, folder: Path, secrets: Path) -> None:
+    def __init__(self, folder: Path, secrets: Path | None = None) -> None:
         self._process = ProgramOnPort(folder)
         self._database = folder / "events.db"
-        self._secrets = secrets
+        self.secrets = secrets or secret_in(folder)
         self.url = f"http://127.0.0.1:{self._process.port}"
 
     def start(self) -> None:
         program = ROOT / "scripts/examples/receiver.py"
-        options = self._database, self._secrets, self._process.port
+        options = self._database, self.secrets, self._process.port
         self._process.run(sys.executable, program, *options)
 
     def kill(self) -> None:
@@ -37,6 +43,11 @@ class Example:
     def ids(self) -> Sequence[str]:
         with closing(sqlite3.connect(self._database)) as database:
             return [one for (one,) in database.execute("SELECT event_id FROM events ORDER BY 1")]
+
+    async def read(self) -> Sequence[Entry]:
+        with closing(sqlite3.connect(self._database)) as database:
+            rows = database.execute("SELECT position, event_id, event FROM events ORDER BY rowid")
+            return [Entry(position, name, {}, event.encode()) for position, name, event in rows]
 
     def positions(self) -> Sequence[int]:
         with closing(sqlite3.connect(self._database)) as database:

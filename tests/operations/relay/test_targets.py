@@ -1,21 +1,41 @@
 """Every target keeps the same promises to a relay."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Final
 
 import pytest
+from google.protobuf.json_format import Parse
 
 from inventory_grpc.choices import EventFormat
 from inventory_grpc.relay.messages import Message, message_of
 from inventory_grpc.relay.target import Overtaken, Place, Target, Unfit, Unreachable
-from inventory_grpc.relay.targets import target_of
+from inventory_grpc.relay.targets import Kept, target_of
 from inventory_grpc_protos.v1.events_pb2 import Event, StockAdded
+from tests.operations.relay.receivers import Example
 from tests.support.brokers import BROKERS, Broker
 from tests.support.kafka import KAFKA, NoidaDb
 
 LOG = "abcdefghjkmn"
 
-with_the_mock = pytest.mark.parametrize("broker", [*BROKERS, *KAFKA, "kafka-mock"], indirect=True)
-"""For what also the mock cluster of librdkafka can show, which CI has in place of Kafka."""
+MOCK: Final = "kafka-mock"
+"""The mock cluster of librdkafka: CI has it in place of Kafka, for what it can show."""
+
+WEBHOOKS: Final = "webhooks"
+"""The example of a receiver, which skips what it has already: events come at least once."""
+
+
+def on_brokers_and(*more: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("broker", [*BROKERS, *KAFKA, *more], indirect=True)
+
+
+def target_at(broker: Broker) -> Target:
+    return target_of(broker.url, Kept(broker.secrets if isinstance(broker, Example) else None))
+
+
+def refused(broker: Broker) -> AbstractContextManager[object]:
+    """Return what expects that a batch is refused, or for webhooks, that it may be taken."""
+    return suppress(Overtaken) if isinstance(broker, Example) else pytest.raises(Overtaken)
 
 
 def events(first: int, last: int, step: int = 1) -> Sequence[Message]:
@@ -28,7 +48,7 @@ def events(first: int, last: int, step: int = 1) -> Sequence[Message]:
                 store_id="lisbon",
                 stock_added=StockAdded(quantity=position),
             ),
-            EventFormat.PROTOBUF,
+            EventFormat.JSON,
         )
         for position in range(first, last + 1, step)
     ]
@@ -40,7 +60,7 @@ def place(position: int) -> Place:
 
 @pytest.fixture
 async def target(broker: Broker) -> AsyncIterator[Target]:
-    made = target_of(broker.url)
+    made = target_at(broker)
     yield made
     await made.close()
 
@@ -51,31 +71,30 @@ async def positions(broker: Broker) -> Sequence[int]:
 
 async def each_once_and_in_order(broker: Broker) -> None:
     # of a refused batch those may be stored that are next to the last
-
     found = await positions(broker)
     assert found == [*range(1, len(found) + 1)]
 
 
-@with_the_mock
+@on_brokers_and(MOCK, WEBHOOKS)
 async def test_an_empty_target_has_no_last_event(target: Target) -> None:
     assert await target.start() == Place()
 
 
-@with_the_mock
+@on_brokers_and(MOCK, WEBHOOKS)
 async def test_the_place_is_that_of_the_last_event_also_for_another_relay(
     broker: Broker, target: Target
 ) -> None:
     await target.publish(await target.start(), events(1, 300))
     await target.publish(place(300), events(301, 302))
-    other = target_of(broker.url)
+    other = target_at(broker)
     assert await other.start() == place(302)
     await other.close()
     stored = await broker.read()
     assert [entry.position for entry in stored] == [*range(1, 303)]
-    assert Event.FromString(stored[6].body).stock_added.quantity == 7
+    assert Parse(stored[6].body, Event()).stock_added.quantity == 7
 
 
-@with_the_mock
+@on_brokers_and(MOCK, WEBHOOKS)
 async def test_positions_may_have_gaps_as_a_filter_leaves_them(
     broker: Broker, target: Target
 ) -> None:
@@ -84,34 +103,36 @@ async def test_positions_may_have_gaps_as_a_filter_leaves_them(
     assert await positions(broker) == [10, 20, 30, 100]
 
 
-@with_the_mock
+@on_brokers_and(MOCK, WEBHOOKS)
 @pytest.mark.parametrize("after", [0, 2, 4])
 async def test_what_is_published_behind_another_event_is_refused(
     broker: Broker, target: Target, after: int
 ) -> None:
     await target.publish(await target.start(), events(1, 3))
     behind = place(after) if after else Place()
-    with pytest.raises(Overtaken):
+    with refused(broker):
         await target.publish(behind, events(after + 1, after + 3))
     await each_once_and_in_order(broker)
 
 
+@on_brokers_and(WEBHOOKS)
 async def test_of_two_relays_the_one_that_is_late_is_refused(
     broker: Broker, target: Target
 ) -> None:
     await target.start()
-    other = target_of(broker.url)
+    other = target_at(broker)
     await other.publish(await other.start(), events(1, 2))
-    with pytest.raises(Overtaken):
+    with refused(broker):
         await target.publish(Place(), events(1, 3))
     last = await target.start()
     await target.publish(last, events(last.position + 1, last.position + 2))
-    with pytest.raises(Overtaken):
+    with refused(broker):
         await other.publish(place(2), events(3, 5))
     await other.close()
     await each_once_and_in_order(broker)
 
 
+@on_brokers_and(WEBHOOKS)
 async def test_what_was_acknowledged_is_there_after_a_kill(broker: Broker, target: Target) -> None:
     await target.publish(await target.start(), events(1, 50))
     if isinstance(broker, NoidaDb):
@@ -127,7 +148,7 @@ async def test_what_was_acknowledged_is_there_after_a_kill(broker: Broker, targe
     assert await positions(broker) == [*range(1, 52)]
 
 
-@with_the_mock
+@on_brokers_and(MOCK)
 async def test_what_something_else_has_added_is_told(broker: Broker, target: Target) -> None:
     await target.publish(await target.start(), events(1, 1))
     await broker.add_other()
