@@ -55,7 +55,7 @@ operations: .venv/.dev ## Run the tests with real parts around the server, such 
 	$(BIN)/pytest --two-processes tests/operations $(ARGS)
 
 .PHONY: relays
-relays: .venv/.tools .venv/.relays ## Publish to each kind of target, with a broker for Kafka, in about 10 minutes: ARGS="-k kafka"
+relays: .venv/.tools .venv/.relays ## Publish to each kind of target, with a broker for Kafka, in some minutes: ARGS="-k kafka"
 	TEST_KAFKA=noida-db $(BIN)/pytest tests/operations/relay $(ARGS)
 
 .PHONY: clients
