@@ -136,7 +136,10 @@ class JetStream:
         if client is None or client.is_closed:
             raise Unreachable(f"{self._shown}: the connection was lost")
         self._batches += 1
-        self._batch = batch = _Batch(self._batches, len(messages))
+        # Each message is stored only behind the one before: if the last one is, all are. The first
+        # one tells whether another relay was faster.
+        answered = {0, len(messages) - 1}
+        self._batch = batch = _Batch(self._batches, len(answered))
         last_id = after.event_id
         try:
             async with asyncio.timeout(SECONDS):
@@ -144,7 +147,7 @@ class JetStream:
                     condition = {_LAST_ID: last_id} if last_id else {_LAST_SEQUENCE: "0"}
                     last_id = message.event_id
                     headers = {**message.headers, _STREAM: self._stream, _ID: last_id, **condition}
-                    answer = f"{self._inbox}.{batch.number}.{number}"
+                    answer = f"{self._inbox}.{batch.number}.{number}" if number in answered else ""
                     await client.publish(message.subject, message.body, answer, headers)
                 await batch.stored
         except _FAULTS as error:
@@ -196,12 +199,12 @@ class JetStream:
 
 
 class _Batch:
-    """Messages that are being stored."""
+    """Messages that are being stored, and how many answers are to come."""
 
-    def __init__(self, number: int, size: int) -> None:
+    def __init__(self, number: int, answers: int) -> None:
         self.number = number
         self.stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._missing = size
+        self._missing = answers
 
     def store_one(self) -> None:
         self._missing -= 1

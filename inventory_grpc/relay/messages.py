@@ -1,6 +1,7 @@
 """Events as other systems get them: a name, headers and a body."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import orjson
@@ -13,6 +14,9 @@ PREFIX: Final = "inventory.v1"
 
 EVENT_ID: Final = "Inventory-Event-Id"
 POSITION: Final = "Inventory-Position"
+
+MAX_SUBJECTS: Final = 10_000
+"""Subjects that are kept, because the same stocks come again and again."""
 
 _JSON: Final = "application/json"
 
@@ -51,12 +55,13 @@ def log_of(event_id: str) -> str:
 def message_of(event: Event, form: EventFormat) -> Message:
     """Return the message that *event* is published as."""
     fact = fact_of(event)
-    about = event.product_id, event.store_id
-    if any(about):
-        names, key = [event.store_id, event.product_id], f"{event.product_id}@{event.store_id}"
+    if event.product_id or event.store_id:
+        key = f"{event.product_id}@{event.store_id}"
+        subject = _subject(fact, event.store_id, event.product_id)
     else:
-        names, key = [*event.subject.partition("/")[::2]], event.subject
-    subject = ".".join([PREFIX, fact, *(name.translate(_RESERVED) for name in names)])
+        key = event.subject
+        kind, _, name = key.partition("/")
+        subject = _subject(fact, kind, name)
     headers = {EVENT_ID: event.event_id, POSITION: str(event.position)}
     if form is EventFormat.JSON:
         body = MessageToJson(event, preserving_proto_field_name=True, indent=None).encode()
@@ -72,6 +77,11 @@ def message_of(event: Event, form: EventFormat) -> Message:
         body = event.SerializeToString()
         headers["content-type"] = f"application/protobuf; type={PREFIX}.Event"
     return Message(event.position, event.event_id, key, subject, headers, body)
+
+
+@lru_cache(MAX_SUBJECTS)
+def _subject(fact: str, kind: str, name: str) -> str:
+    return ".".join([PREFIX, fact, kind.translate(_RESERVED), name.translate(_RESERVED)])
 
 
 def batch_of(messages: Sequence[Message]) -> tuple[str, bytes]:

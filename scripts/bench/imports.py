@@ -8,7 +8,6 @@ its process.
 import asyncio
 import csv
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from typing import Final
 from inventory_grpc.cli.files.identity import Identity
 from inventory_grpc.client import InventoryClient, InventoryError
 from inventory_grpc_protos.v1.commands_pb2 import AddStockRequest
-from scripts.bench import goods
+from scripts.bench import goods, machine
 from scripts.bench.figures import BenchmarkFailed, Group, Sample, Series
 from scripts.bench.goods import Stock
 from scripts.bench.measuring import Bench, Case, micros, recorded
@@ -52,10 +51,10 @@ def case(bench: Bench) -> Case:
             streaming.samples.append(Sample((time.process_time() - own) / ROWS * 1e6))
             events.append(ROWS)
         async with recorded(server, imported.name) as events:
-            used, own, begun = server.cpu_seconds(), _of_children(), time.perf_counter()
+            used, own, begun = server.cpu_seconds(), machine.cpu_of_children(), time.perf_counter()
             await _import(server, file, turn)
             imported.samples.append(_sample(server, used, begun))
-            importing.samples.append(Sample((_of_children() - own) / ROWS * 1e6))
+            importing.samples.append(Sample((machine.cpu_of_children() - own) / ROWS * 1e6))
             events.append(ROWS)
 
     group = Group("imports", [streamed, imported, streaming, importing])
@@ -64,11 +63,6 @@ def case(bench: Bench) -> Case:
 
 def _sample(server: Server, used: float | None, begun: float) -> Sample:
     return Sample(ROWS / (time.perf_counter() - begun), server_us=micros(server, used, ROWS))
-
-
-def _of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _write(file: Path, stocks: Sequence[Stock]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -56,6 +57,12 @@ def cpu_seconds(*process_ids: int) -> float | None:
     """Return the processor time of the processes and their descendants so far."""
     times = [process.cpu_times() for process in members(*process_ids)]
     return sum(one.user + one.system for one in times) if times else None
+
+
+def cpu_of_children() -> float:
+    """Return the processor time of the processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def resident_mb(*process_ids: int) -> float | None:

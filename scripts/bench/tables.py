@@ -218,6 +218,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
     "bulk": _beside("bulk"),
     "imports": _beside("imports"),
     "catch-up": _beside("catch-up"),
+    "a relay": _beside("relay"),
     "followers": _by_place("followers", _FOLLOWERS),
     "growth": _kept("growth"),
     "growth in rates": _by_place(

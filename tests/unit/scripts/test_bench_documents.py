@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.settings import Settings
-from scripts.bench import catch_up, documents, followers, imports, measuring, results
+from scripts.bench import catch_up, documents, followers, imports, measuring, relays, results
 from scripts.bench.results import Parts
 from scripts.bench.tables import QUESTIONS
 
@@ -56,6 +56,8 @@ def test_numbers_outside_the_figures_are_those_of_the_code() -> None:
         catch_up.MOST,
         followers.COMMANDS,
         imports.ROWS,
+        relays.EVENTS,
+        relays.COUNT,
         Settings().cached_stocks,
         5,  # per cent sent twice, as in scripts/replay_retail.py
     }
