@@ -10,7 +10,6 @@ from inventory_grpc import SyncInventoryClient
 from inventory_grpc.testing import InventoryServer
 from tests.operations.relay.relays import (
     Relay,
-    add,
     check_complete,
     eventually,
     fill,
@@ -23,6 +22,9 @@ from tests.support.effort import campaign, runs
 MEGABYTES = 1024 * 1024
 MORE = 8 * MEGABYTES
 """A batch more or less, and the pieces that a heap is left in."""
+
+FULL_BATCHES = 5_000
+"""Events with which a relay has had as much in memory as it ever will."""
 
 CATCH_UP_SECONDS = 300.0
 
@@ -48,7 +50,7 @@ def test_a_target_that_was_away_while_the_log_grew_has_each_event_once_and_in_or
     seconds = runs(least=11, ci=11, deep=60) if how == "stopped" else runs(least=1, ci=1, deep=60)
     count = runs(least=5_000, ci=10_000, deep=200_000)
     with campaign(f"target {how}", seconds_away=seconds, events=count) as noted:
-        add(shop, 1)
+        fill(shop, FULL_BATCHES)
         relay = Relay(tmp_path, server, broker.url, "--metrics-listen", "127.0.0.1:0")
         port = page_port(relay)
         eventually(lambda: is_at_the_end(port))
@@ -77,7 +79,7 @@ def test_a_target_that_was_away_while_the_log_grew_has_each_event_once_and_in_or
 def test_to_catch_up_with_a_longer_log_takes_no_more_memory(
     tmp_path: Path, server: InventoryServer, shop: SyncInventoryClient, broker: Broker
 ) -> None:
-    counts = runs(least=5_000, ci=5_000, deep=10_000), runs(least=40_000, ci=40_000, deep=200_000)
+    counts = FULL_BATCHES, runs(least=40_000, ci=40_000, deep=200_000)
     with campaign("memory of a relay", short=counts[0], long=counts[1]) as noted:
         most = []
         for count in counts:

@@ -103,6 +103,11 @@ async def test_positions_may_have_gaps_as_a_filter_leaves_them(
     assert await positions(broker) == [10, 20, 30, 100]
 
 
+async def test_all_are_stored_when_it_returns(broker: Broker, target: Target) -> None:
+    await target.publish(await target.start(), events(1, 5_000))
+    assert await positions(broker) == [*range(1, 5_001)]
+
+
 @on_brokers_and(MOCK, WEBHOOKS)
 @pytest.mark.parametrize("after", [0, 2, 4])
 async def test_what_is_published_behind_another_event_is_refused(
