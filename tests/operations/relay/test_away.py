@@ -17,11 +17,11 @@ from tests.operations.relay.relays import (
     page_port,
 )
 from tests.support.brokers import Broker
-from tests.support.effort import campaign, runs
+from tests.support.effort import DEEP, campaign, runs
 
 MEGABYTES = 1024 * 1024
-MORE = 8 * MEGABYTES
-"""A batch more or less, and the pieces that a heap is left in."""
+MORE = (12 if DEEP else 8) * MEGABYTES
+"""A batch more or less, and the pieces that a heap is left in: more after a longer log."""
 
 FULL_BATCHES = 5_000
 """Events with which a relay has had as much in memory as it ever will."""
