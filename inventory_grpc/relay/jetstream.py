@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
@@ -67,7 +67,8 @@ class JetStream:
         try:
             async with asyncio.timeout(SECONDS):
                 # Messages that a client keeps and sends once it has reconnected are out of order.
-                self._client = client = Client()
+                is_over_tls = self._url.startswith("tls:")
+                self._client = client = _OverTls() if is_over_tls else Client()
                 await client.connect(
                     self._url,
                     allow_reconnect=False,
@@ -196,6 +197,21 @@ class JetStream:
             # After a failed write the client leaves the socket open.
             if client._transport is not None:  # noqa: SLF001  it has no other way
                 client._transport.close()  # type: ignore[no-untyped-call]  # noqa: SLF001  as above
+
+
+class _OverTls(Client):
+    """A client that sends nothing, not even its password, to a server without TLS.
+
+    The client of the library takes TLS only where the server asks for it.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  as in the library
+        if not info.get("tls_required"):
+            raise nats.errors.Error(
+                "it does not ask for TLS: configure its tls with a certificate, or name nats:// "
+                "where the network is trusted"
+            )
+        await super()._process_info(info, initial_connection)
 
 
 class _Batch:

@@ -19,6 +19,9 @@ from valkey.exceptions import (
     ResponseError,
     ValkeyError,
 )
+from valkey.exceptions import (
+    TimeoutError as TimedOut,
+)
 
 from inventory_grpc.relay.messages import EVENT_ID, Message
 from inventory_grpc.relay.target import Overtaken, Place, Unfit, Unreachable, reason, shown
@@ -56,12 +59,14 @@ class ValkeyStream:
 
     def __init__(self, url: str, stream: str = STREAM) -> None:
         self._shown = shown(url)
+        self._is_over_tls = url.startswith(("valkeys:", "rediss:"))
         self._stream = stream
         self._client = Valkey.from_url(
             url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
             socket_timeout=SECONDS,
             socket_connect_timeout=SECONDS,
             retry=Retry(NoBackoff(), 0),
+            **({"ssl_check_hostname": True} if self._is_over_tls else {}),
         )
         self._add = self._client.register_script(_ADD)
 
@@ -122,7 +127,10 @@ class ValkeyStream:
         refuses = isinstance(error, ResponseError | AuthenticationError | NoPermissionError)
         if refuses and not isinstance(error, OutOfMemoryError | ReadOnlyError):
             return Unfit(f"{self._shown} refuses: {error}")
-        return Unreachable(f"{self._shown}: {reason(error)}")
+        why = reason(error)
+        if isinstance(error, TimedOut) and self._is_over_tls:
+            why += " (one without TLS does not answer to valkeys:// and rediss://)"
+        return Unreachable(f"{self._shown}: {why}")
 
     async def close(self) -> None:
         with suppress(ValkeyError, OSError):

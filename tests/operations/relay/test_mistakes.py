@@ -1,7 +1,9 @@
 """Mistakes of who runs a relay: the message says what to do, and shows no password."""
 
+import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from tests.operations.relay.receivers import SECRET
 from tests.operations.relay.relays import Relay
 from tests.operations.relay.test_targets import events, place
 from tests.support.brokers import Broker, ProgramOnPort
+from tests.support.certificates import Issued
 from tests.support.tools import find_tool
 
 
@@ -38,6 +41,7 @@ def valkey_server(_: Path, port: int, options: Sequence[str]) -> Sequence[object
             "nats://ana:wrong-one@{}",
             r"refuses the user and the password: .* nats://USER:PASSWORD@HOST",
         ),
+        (nats_server, ["-js"], "tls://ana:wrong-one@{}", "tls://127.* does not ask for TLS: conf"),
         (nats_server, [], "nats://{}", "JetStream does not answer: start NATS with -js"),
         (
             valkey_server,
@@ -52,7 +56,13 @@ def valkey_server(_: Path, port: int, options: Sequence[str]) -> Sequence[object
             r"invalid username-password pair .* Give those that it knows",
         ),
     ],
-    ids=["nats, password", "nats, no JetStream", "valkey, none", "valkey, password"],
+    ids=[
+        "nats, password",
+        "nats, no TLS",
+        "nats, no JetStream",
+        "valkey, none",
+        "valkey, password",
+    ],
 )
 async def test_a_server_that_refuses_is_told_with_what_to_do(
     tmp_path: Path,
@@ -171,3 +181,40 @@ def test_an_address_of_the_page_that_is_none_or_is_taken_is_told(
             assert relay.ended() == 1
             assert why in relay.told()
             assert "Traceback" not in relay.told()
+
+
+async def test_a_server_with_tls_is_published_to_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    Issued.of(ends_in=90).write(chain, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+    process = ProgramOnPort(tmp_path)
+    options = ["-js", "--tls", "--tlscert", str(chain), "--tlskey", str(key)]
+    process.run(*nats_server(tmp_path, process.port, options))
+    target = target_of(f"tls://localhost:{process.port}")
+    try:
+        await target.publish(await target.start(), events(1, 3))
+        assert await target.start() == place(3)
+    finally:
+        await target.close()
+        process.kill()
+
+
+async def test_a_server_over_tls_has_to_be_the_one_in_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Valkey of the tests has no TLS, so anything that has a certificate takes its place."""
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    Issued.of(ends_in=90).write(chain, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(chain))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain, key)
+    other = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    async with other:
+        target = target_of(f"valkeys://127.0.0.1:{other.sockets[0].getsockname()[1]}")
+        with pytest.raises(Unreachable, match="certificate verify failed: IP address mismatch"):
+            await target.start()
+        await target.close()
