@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
 from inventory_grpc.application.ports import (
     NOTHING,
@@ -17,6 +18,7 @@ from inventory_grpc.application.ports import (
 )
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.store import Durability
+from inventory_grpc.infrastructure.postgres import server
 from inventory_grpc.infrastructure.store import open_source, open_store
 from inventory_grpc.settings import Settings
 from tests.support import postgres
@@ -60,7 +62,9 @@ async def open_sqlite(directory: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def open_postgres(_: Path) -> AsyncIterator[Store]:
-    with postgres.emptied_schema() as url:
+    # how long a test computes in a transaction says more of the machine than of the code
+    patience = {"idle_in_transaction_session_timeout": "59s"}
+    with patch.dict(server._COMMON, patience), postgres.emptied_schema() as url:
         settings = Settings(database=url, durability=Durability.RELAXED)
         async with open_store(settings, NOON) as store:
             yield Store(store.storage, store.log, store.views, url, sealing(url))
