@@ -29,13 +29,15 @@ _MANY_PROCESSES: Final = (
 )
 
 _SEVERAL_DATABASES: Final = (
+    "tests/integration/test_log_names.py",
+    "tests/integration/test_postgres_faults.py",
+    "tests/integration/test_replicas.py",
     "tests/integration/test_shared_cache.py",
     "tests/integration/test_valkey_cache.py",
     (
         "tests/integration/test_rebuild_postgres.py::"
         "test_after_a_failover_meanwhile_the_tables_are_as_they_were_and_it_is_repeated"
     ),
-    "tests/integration/test_replicas.py::test_of_several_replicas_one_that_is_left_answers",
 )
 
 _LARGE_FILES: Final = (
@@ -94,9 +96,12 @@ _MANY_CASES: Final = (
     "tests/integration/test_failed_syncs.py",
     "tests/integration/test_storage_errors.py",
     "tests/property/test_amending.py",
+    "tests/property/test_fences.py",
     "tests/property/test_late_fills.py",
+    "tests/property/test_lists.py",
     "tests/property/test_plain_requests.py",
     "tests/property/test_promises.py",
+    "tests/property/test_stock_answers.py",
     "tests/robustness/test_bad_bulk.py",
     "tests/robustness/test_bit_flips.py",
     "tests/robustness/test_scopes.py",
