@@ -204,16 +204,21 @@ class StorageError(Exception):
         return f"{self.public_message()}{committing}" + (f"; {self.detail}" if self.detail else "")
 
 
-NOTHING: Final = Expected()
+def nothing() -> Expected:
+    """Expect no reads."""
+    return Expected()
 
 
 class Storage(Protocol):
     """The storage of the log; one writer at a time, over any number of processes."""
 
-    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
+    async def transact(
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
+    ) -> T:
         """Run *work* under the write lock and commit; on return the writes are on disk.
 
-        Any other exception of *work* propagates, and nothing was written.
+        Before it takes the lock, it calls *prepare* on the same thread. Any other exception of
+        either propagates, and nothing was written.
 
         Raises:
             StorageError: see there.

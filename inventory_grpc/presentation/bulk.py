@@ -4,11 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.unread import Unread, Unreadable
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.errors import fill_error
@@ -22,7 +24,7 @@ MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
 TURN_SECONDS: Final = 0.001
-"""Commands are read, or results written, for this long before other calls can run."""
+"""Parts of an atomic batch are read, or results written, for this long before others can run."""
 
 CHUNK: Final = 16
 """Commands between two checks of the time."""
@@ -53,12 +55,9 @@ class CommandCount:
 
 
 class Submitted:
-    """The commands of one message, of which the ledger has the valid ones."""
+    """The commands of one message, which the ledger has."""
 
-    def __init__(
-        self, refusals: Sequence[Refusal | None], answered: Answers, count: CommandCount
-    ) -> None:
-        self._refusals = refusals
+    def __init__(self, answered: Answers, count: CommandCount) -> None:
         self._answered: Answers | None = answered
         self._count = count
 
@@ -70,11 +69,9 @@ class Submitted:
     async def respond(self, response: Response) -> Response:
         """Wait for all commands, and add their results to *response*, in order."""
         assert self._answered is not None, "a message is answered once"
-        answers = iter(await self._answered)
         add, refused = response.results.add, 0
-        async for chunk in in_chunks(self._refusals):
-            for refusal in chunk:
-                answer = next(answers) if refusal is None else refusal
+        async for chunk in in_chunks(await self._answered):
+            for answer in chunk:
                 if isinstance(answer, tuple):
                     fill_result(add(), answer)
                 else:
@@ -82,25 +79,21 @@ class Submitted:
                     fill_error(add().error, answer)
         self._count.add(refused=refused)
         # this object lives until the response is sent, which may take long
-        self._answered, self._refusals = None, ()
+        self._answered = None
         return response
 
 
 async def submit(
     commands: Sequence[pb.Command], read: Read, record_all: RecordAll, count: CommandCount
 ) -> Submitted:
-    """Submit *commands* to the ledger; return when they are enqueued.
+    """Submit *commands* to the ledger, which reads them; return when they are enqueued.
 
     Raises:
         InvalidValue: there are no commands, or too many.
     """
     check_size(commands)
-    submissions: list[Submission] = []
-    refusals: list[Refusal | None] = []
-    async for chunk in in_chunks(commands):
-        refusals += [_read(command, read, submissions) for command in chunk]
     count.add(commands=len(commands))
-    return Submitted(refusals, await record_all(submissions), count)
+    return Submitted(await record_all(Unread(commands, partial(_read, read))), count)
 
 
 def check_size(commands: Sequence[pb.Command]) -> None:
@@ -110,15 +103,16 @@ def check_size(commands: Sequence[pb.Command]) -> None:
         raise InvalidValue([Violation("commands", problem)])
 
 
-def _read(command: pb.Command, read: Read, submissions: list[Submission]) -> Refusal | None:
-    """Read *command* and add it to *submissions*, or return the refusal."""
+def _read(read: Read, command: pb.Command) -> Submission:
+    """Read *command*; one that is refused stands in its place as that."""
+    refusal: Refusal
     try:
-        submissions.append(read(command))
-    except Refusal as refusal:
-        return refusal.with_traceback(None)  # its frames would keep all requests
+        return read(command)
+    except Refusal as error:
+        refusal = error.with_traceback(None)  # its frames would keep all requests
     except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
-        return bug(_log, error, command.WhichOneof("command") or "")
-    return None
+        refusal = bug(_log, error, command.WhichOneof("command") or "")
+    return Submission.of(Unreadable(refusal))
 
 
 async def in_chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:

@@ -18,7 +18,7 @@ from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.writer import Writer
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import NOTHING, Expected, Storage, Transaction
+from inventory_grpc.application.ports import Expected, Storage, Transaction, nothing
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.stock_commands import AddStock
 from inventory_grpc.domain.values import ProductId, Quantity, StockId, StoreId
@@ -67,9 +67,18 @@ class _Timed:
         self.recover = storage.recover
         self.milliseconds = 0.0
 
-    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
-        began = time.perf_counter()
-        result = await self._storage.transact(work, expecting)
+    async def transact(
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
+    ) -> T:
+        began = 0.0
+
+        def prepare_first() -> Expected:
+            nonlocal began
+            expected = prepare()
+            began = time.perf_counter()
+            return expected
+
+        result = await self._storage.transact(work, prepare_first)
         self.milliseconds = (time.perf_counter() - began) * 1_000
         return result
 

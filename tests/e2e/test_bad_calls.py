@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 from grpc import StatusCode
 
-from inventory_grpc.application.ports import NOTHING, Expected, T, Transaction
+from inventory_grpc.application.ports import Expected, T, Transaction, nothing
 from inventory_grpc.application.queries.snapshot import Latest
 from inventory_grpc.infrastructure.sqlite.storage import SqliteStorage
 from inventory_grpc.presentation.events import Events
@@ -89,11 +89,13 @@ def gate(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     transact = SqliteStorage.transact
 
     async def waiting(
-        storage: SqliteStorage, work: Callable[[Transaction], T], expecting: Expected = NOTHING
+        storage: SqliteStorage,
+        work: Callable[[Transaction], T],
+        prepare: Callable[[], Expected] = nothing,
     ) -> T:
         gate.reached.set()
         await gate.opened.wait()
-        return await transact(storage, work, expecting)
+        return await transact(storage, work, prepare)
 
     monkeypatch.setattr(SqliteStorage, "transact", waiting)
     yield gate

@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 from unittest.mock import patch
 
 from inventory_grpc.application.ports import (
-    NOTHING,
     Expected,
     Storage,
     StorageError,
     T,
     Transaction,
     Views,
+    nothing,
 )
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.store import Durability
@@ -120,14 +120,16 @@ class TroubledStore(MemoryStore):
     def mend(self) -> None:
         self._broken = None
 
-    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
+    async def transact(
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
+    ) -> T:
         self.transactions += 1
         await self.open.wait()
         if self._broken:
             raise self._broken
         if not self._troubles:
             before = await self.head()
-            result = await super().transact(work, expecting)
+            result = await super().transact(work, prepare)
             recorded = await self.head() - before
             self.batches += [recorded] if recorded else []
             return result
@@ -135,14 +137,14 @@ class TroubledStore(MemoryStore):
         if not error.committing:
             raise error
         if kept:
-            await super().transact(work, expecting)
+            await super().transact(work, prepare)
             raise error
 
         def work_in_vain(transaction: Transaction) -> T:
             work(transaction)
             raise error
 
-        return await super().transact(work_in_vain, expecting)
+        return await super().transact(work_in_vain, prepare)
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         if self._broken:

@@ -84,10 +84,13 @@ class Groups:
             try:
                 await self._admit()
             except Refusal as refusal:
-                rest = submissions[first:]
-                refusals = [refusal] * len(rest)
-                group.answer(first, refusals)
-                self._mailbox.count([one.command for one in rest], refusals)
+                await self._refuse(group, range(first, len(submissions), MAX_TOGETHER), refusal)
                 return
             self._mailbox.put_bulk(group.entry(first))
             self._arrived()
+
+    async def _refuse(self, group: Group, firsts: Sequence[int], refusal: Refusal) -> None:
+        """Refuse the entries that begin at *firsts*; each is read, and other calls run between."""
+        for first in firsts:
+            self._mailbox.refuse([group.entry(first)], lambda _: refusal)
+            await asyncio.sleep(0)

@@ -1,8 +1,8 @@
 """Drives a batch: reads the data that it needs, and writes its events and answers."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.clock import LogClock
@@ -14,7 +14,14 @@ from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.terms import PAGE, TermsInForce
 from inventory_grpc.application.ledger.workbook import Workbook
 from inventory_grpc.application.outcomes import RequestKey, State
-from inventory_grpc.application.ports import NO_WALKS, Expected, News, Pending, Transaction
+from inventory_grpc.application.ports import (
+    NO_WALKS,
+    Expected,
+    News,
+    Pending,
+    Transaction,
+    nothing,
+)
 from inventory_grpc.domain.event import Key
 from inventory_grpc.domain.values import EventAt
 
@@ -39,18 +46,28 @@ class Result:
     pending: Pending
 
 
-class Prefetch(NamedTuple):
-    """The known needs of a batch: cached states, and data to be read."""
+class Prefetch:
+    """The commands of a batch and their known needs, found on the writer's thread."""
 
-    states: dict[Key, State]
-    expected: Expected
+    def __init__(self, submissions: Iterable[Submission], states: States) -> None:
+        self._submissions = submissions
+        self._states = states
+        self.submissions: Sequence[Submission] = ()
+        self.states: dict[Key, State] = {}
+        """The cached ones that are needed."""
+        self.expected = nothing()
 
+    def prepare(self) -> Expected:
+        """Read the commands, find the states that are cached, and return the reads that are left.
 
-def prefetch(submissions: Sequence[Submission], states: States) -> Prefetch:
-    """Return the known needs of a batch of *submissions*."""
-    cached, unread = states.find([key for one in submissions for key in one.command.touches])
-    requests = [one.key for one in submissions if one.key is not None]
-    return Prefetch(cached, Expected(unread, requests))
+        It comes before the transaction, whose lock others may want.
+        """
+        self.submissions = submissions = [*self._submissions]
+        touched = [key for one in submissions for key in one.command.touches]
+        self.states, unread = self._states.find(touched)
+        requests = [one.key for one in submissions if one.key is not None]
+        self.expected = Expected(unread, requests)
+        return self.expected
 
 
 def drive(  # noqa: PLR0913  a transaction, and the parts of the engine

@@ -31,7 +31,6 @@ from inventory_grpc.application.ledger.mailbox import (
     Entry,
     Mailbox,
     divided,
-    submissions_of,
 )
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
@@ -204,10 +203,10 @@ class Ledger:
             with watched(self._breaker, self.counts.seconds[Work.COMMANDS]):
                 answers = await execute(self._writer, entries, traced=self._traces)
         except StorageError as error:
-            keys = [one.key for one in submissions_of(entries)]
-            self._mailbox.give(entries, [refusal_after(error, key) for key in keys])
+            failed = error
+            self._mailbox.refuse(entries, lambda one: refusal_after(failed, one.key))
         except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
-            if len(submissions_of(entries)) > 1:
+            if sum(len(entry.submissions) for entry in entries) > 1:
                 await self._answer_singly(entries)
             else:
                 # only storage knows the bytes of a command, and refuses too many

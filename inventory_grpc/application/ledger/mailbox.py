@@ -8,6 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.unread import Unreadable
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tracing import Wait, begin_wait
 from inventory_grpc.domain.refusals import Refusal
@@ -98,6 +99,10 @@ def divided(entries: Sequence[Entry], size: int) -> tuple[Sequence[Entry], Seque
             return [*entries[:index], first], [rest, *entries[index + 1 :]]
         size -= len(entry.submissions)
     return entries, ()
+
+
+def _late(_: Submission) -> TimeoutError:
+    return TimeoutError("the deadline passed before the command was started")
 
 
 class _Single:
@@ -199,8 +204,7 @@ class Mailbox:
             if entry.caller.done():
                 continue
             if entry.deadline is not None and entry.deadline <= now:
-                late = TimeoutError("the deadline passed before the command was started")
-                self.give([entry], [late] * len(entry.submissions))
+                self.refuse([entry], _late)
                 continue
             some, rest = divided([entry], room)
             self.put_back(rest)
@@ -221,6 +225,16 @@ class Mailbox:
             first = after
         self.count([one.command for one in submissions_of(answered)], answers)
 
+    def refuse(self, entries: Sequence[Entry], refusal: Callable[[Submission], Answer]) -> None:
+        """Answer each command with its *refusal*; one that is invalid is told that."""
+        self.give(
+            entries,
+            [
+                one.command.refusal if isinstance(one.command, Unreadable) else refusal(one)
+                for one in submissions_of(entries)
+            ],
+        )
+
     def put_back(self, entries: Sequence[Entry]) -> None:
         """Put *entries* back at the front of the queue."""
         self._entries.extendleft(reversed(entries))
@@ -229,8 +243,7 @@ class Mailbox:
     def refuse_all(self, refusal: Callable[[], Refusal]) -> None:
         """Refuse all commands, each with a separate refusal, since it will be raised."""
         while self._entries:
-            entry = self._pop()
-            self.give([entry], [refusal() for _ in entry.submissions])
+            self.refuse([self._pop()], lambda _: refusal())
         self._has_bulk_room.set()
 
     def _pop(self) -> Entry:

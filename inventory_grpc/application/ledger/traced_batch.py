@@ -6,10 +6,11 @@ A batch is timed only where calls are traced.
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Final, Protocol, TypeVar
 
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ledger.mailbox import Entry, divided, submissions_of
+from inventory_grpc.application.ledger.mailbox import Entry, divided
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tracing import Wait
@@ -59,7 +60,7 @@ class Answers(Protocol):
     """Executes commands in one transaction; see `Writer`."""
 
     async def answer(
-        self, submissions: Sequence[Submission], times: BatchTimes | None = None
+        self, submissions: Iterable[Submission], times: BatchTimes | None = None
     ) -> Sequence[Outcome | Refusal]: ...
 
 
@@ -67,10 +68,10 @@ async def execute(
     writer: Answers, entries: Sequence[Entry], *, traced: bool
 ) -> Sequence[Outcome | Refusal]:
     """Answer *entries* in one transaction; if *traced*, add its steps to the calls that are."""
-    submissions = submissions_of(entries)
+    submissions = chain.from_iterable(entry.submissions for entry in entries)
     if not traced:
         return await writer.answer(submissions)
-    times, answered = BatchTimes(), len(submissions)
+    times, answered = BatchTimes(), sum(len(entry.submissions) for entry in entries)
     try:
         answers = await writer.answer(submissions, times)
         answered = len(answers)

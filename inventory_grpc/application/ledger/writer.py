@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -13,13 +13,19 @@ from inventory_grpc.application.ledger.batch import Batch
 from inventory_grpc.application.ledger.circuit_breaker import CircuitBreaker
 from inventory_grpc.application.ledger.clock import LogClock
 from inventory_grpc.application.ledger.counts import LedgerCounts
-from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, drive, prefetch
+from inventory_grpc.application.ledger.driver import Prefetch, Result, Work, drive
 from inventory_grpc.application.ledger.head import Head
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.traced_batch import BatchTimes
 from inventory_grpc.application.outcomes import Outcome
-from inventory_grpc.application.ports import NOTHING, Pending, Storage, StorageError, Transaction
+from inventory_grpc.application.ports import (
+    Pending,
+    Storage,
+    StorageError,
+    Transaction,
+    nothing,
+)
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.domain.refusals import Refusal
 from inventory_grpc.domain.values import Instant
@@ -73,11 +79,15 @@ class Writer:
         await self.start()
 
     async def answer(
-        self, submissions: Sequence[Submission], times: BatchTimes | None = None
+        self, submissions: Iterable[Submission], times: BatchTimes | None = None
     ) -> Sequence[Outcome | Refusal]:
-        """Answer *submissions* in order, as many as fit in one transaction; note its *times*."""
+        """Answer *submissions* in order, as many as fit in one transaction; note its *times*.
+
+        They are iterated on the writer's thread, where those that are unread are read.
+        """
+        needs = Prefetch(submissions, self._states)
         batch = await self._transact(
-            lambda batch: batch.answer_all(submissions), prefetch(submissions, self._states), times
+            lambda batch: batch.answer_all(needs.submissions), needs, times
         )
         self.counts.transaction_commands.add(len(batch.answers))
         return batch.answers
@@ -116,7 +126,7 @@ class Writer:
             return self._drive(transaction, self._states, self._clock, work, prefetched)
 
         result = await self._storage.transact(
-            times.from_here(run) if times else run, prefetched.expected if prefetched else NOTHING
+            times.from_here(run) if times else run, prefetched.prepare if prefetched else nothing
         )
         if times:
             times.note_commit()

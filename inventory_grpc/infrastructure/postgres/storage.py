@@ -13,7 +13,7 @@ import psycopg
 
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
-from inventory_grpc.application.ports import NOTHING, Expected, Fault, StorageError, Transaction
+from inventory_grpc.application.ports import Expected, Fault, StorageError, Transaction, nothing
 from inventory_grpc.infrastructure.postgres import events as log
 from inventory_grpc.infrastructure.postgres import seal
 from inventory_grpc.infrastructure.postgres.duplicates import Duplicates
@@ -91,8 +91,10 @@ class PostgresStorage:
         """
         await self._run(self._open)
 
-    async def transact(self, work: Callable[[Transaction], T], expecting: Expected = NOTHING) -> T:
-        return await self._run(lambda: self._transact(work, expecting))
+    async def transact(
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
+    ) -> T:
+        return await self._run(lambda: self._transact(work, prepare))
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         return await self._run(lambda: self._observe(work))
@@ -165,11 +167,12 @@ class PostgresStorage:
         log.check_tail(wire, TAIL)
         self._seen.advance(log.tail_of(wire.run([_TAIL])[0], self._seen.log_id))
 
-    def _transact(self, work: Callable[[Transaction], T], expecting: Expected) -> T:
+    def _transact(self, work: Callable[[Transaction], T], prepare: Callable[[], Expected]) -> T:
         wire = self._connected()
+        needs = Reads().needs(prepare())
         try:
             with storage_errors():
-                transaction = self._begun(wire, Reads().needs(expecting))
+                transaction = self._begun(wire, needs)
                 reach("batch_open")
                 result = work(transaction)
                 reach("before_commit")
@@ -239,7 +242,7 @@ class PostgresStorage:
             with storage_errors():
                 seen = self._seen
                 log_id = seen.log_id
-                begun = Begun(wire, log_id, seen.tail, Reads().needs(NOTHING), None)
+                begun = Begun(wire, log_id, seen.tail, Reads().needs(nothing()), None)
                 transaction = PostgresTransaction(
                     wire, log_id, self._numbers, begun, writable=False
                 )

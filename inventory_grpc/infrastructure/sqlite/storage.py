@@ -12,11 +12,11 @@ import apsw
 from inventory_grpc.application.failpoints import pause, reach
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ports import (
-    NOTHING,
     Expected,
     Fault,
     StorageError,
     Transaction,
+    nothing,
 )
 from inventory_grpc.application.store import Durability
 from inventory_grpc.application.tally import Tally
@@ -72,11 +72,9 @@ class SqliteStorage:
         await self._run(self._open)
 
     async def transact(
-        self,
-        work: Callable[[Transaction], T],
-        expecting: Expected = NOTHING,  # noqa: ARG002  prefetching saves no round trips in SQLite
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
     ) -> T:
-        return await self._run(lambda: self._transact(work))
+        return await self._run(lambda: self._transact(work, prepare))
 
     async def observe(self, work: Callable[[Transaction], T]) -> T:
         return await self._run(lambda: self._observe(work))
@@ -129,8 +127,9 @@ class SqliteStorage:
             if missing := self._high_water.missing(connection):
                 raise StorageError(Fault.DAMAGED, detail=missing)
 
-    def _transact(self, work: Callable[[Transaction], T]) -> T:
+    def _transact(self, work: Callable[[Transaction], T], prepare: Callable[[], Expected]) -> T:
         connection = self._connected()
+        prepare()  # prefetching saves no round trips in SQLite
         self._checkpoints.check()
         self._file.check()
         path, written_before = self._database.path, connection.total_changes()

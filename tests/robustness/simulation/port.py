@@ -5,13 +5,13 @@ from typing import Any
 
 from inventory_grpc.application.ledger.loop import Ledger
 from inventory_grpc.application.ports import (
-    NOTHING,
     Expected,
     Query,
     Reading,
     StorageError,
     T,
     Transaction,
+    nothing,
 )
 from inventory_grpc.application.queries.events import EventFilter, Page
 from inventory_grpc.domain.event import Key
@@ -44,8 +44,9 @@ class Port(MemoryStore):
     async def transact(
         self,
         work: Callable[[Transaction], T],
-        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs nothing here
+        prepare: Callable[[], Expected] = nothing,
     ) -> T:
+        prepare()
         try:
             unasked = self.ledger is not None and self.ledger._upkeep.just_stepped
             return await self._disk.transact(self._who, self.base, work, unasked=unasked)

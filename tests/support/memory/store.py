@@ -10,7 +10,6 @@ from typing import Final
 from inventory_grpc.application.outcomes import Answered, Outcome, PartOutcome, RequestKey, State
 from inventory_grpc.application.ports import (
     NO_WALKS,
-    NOTHING,
     Expected,
     Fault,
     Head,
@@ -21,6 +20,7 @@ from inventory_grpc.application.ports import (
     T,
     Transaction,
     Walk,
+    nothing,
 )
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.book import Audience
@@ -46,11 +46,10 @@ class MemoryStore:
         self.views = MemoryViews(self._tables)
 
     async def transact(
-        self,
-        work: Callable[[Transaction], T],
-        expecting: Expected = NOTHING,  # noqa: ARG002  a look-up costs nothing here
+        self, work: Callable[[Transaction], T], prepare: Callable[[], Expected] = nothing
     ) -> T:
         await asyncio.sleep(0)  # others get their turn, as with a store that has to wait
+        prepare()
         transaction = MemoryTransaction(self._tables)
         try:
             return work(transaction)

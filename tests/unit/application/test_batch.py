@@ -7,7 +7,7 @@ import pytest
 from inventory_grpc.application.ledger import batch as batch_module
 from inventory_grpc.application.ledger.atomic import AtomicBatch, Part
 from inventory_grpc.application.ledger.batch import Batch
-from inventory_grpc.application.ledger.driver import UnknownKey, prefetch
+from inventory_grpc.application.ledger.driver import Prefetch, UnknownKey
 from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
@@ -121,10 +121,9 @@ def test_only_what_is_not_cached_is_expected() -> None:
     states = States()
     states.keep(1, {KETTLES: Inventory(KETTLES)})
     named = Submission.of(add(1), Cause(request_id="one"))
-    at_hand, (keys, requests) = prefetch(
-        [named, *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states
-    )
-    assert at_hand == {KETTLES: Inventory(KETTLES)}
+    known = Prefetch([named, *asking(reserve({KETTLES: 1, TOASTERS: 1}), commit())], states)
+    keys, requests = known.prepare()
+    assert known.states == {KETTLES: Inventory(KETTLES)}
     assert list(keys) == [R1, TOASTERS]
     assert requests == [RequestKey("", "one")]
 

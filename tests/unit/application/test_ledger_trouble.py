@@ -146,9 +146,9 @@ async def test_after_a_commit_that_failed_in_a_batch_with_a_bug_nothing_more_is_
 ) -> None:
     original, seen = troubled.transact, list[BaseException]()
 
-    async def transact(work: object, expecting: Expected) -> object:
+    async def transact(work: object, prepare: Callable[[], Expected]) -> object:
         try:
-            return await original(work, expecting)  # type: ignore[arg-type]
+            return await original(work, prepare)  # type: ignore[arg-type]
         except Exception as error:
             seen.append(error)
             if len(seen) == 1:  # the batch is about to be done again, one by one

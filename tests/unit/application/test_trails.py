@@ -4,7 +4,7 @@ import pytest
 
 from inventory_grpc.application.access import Scope
 from inventory_grpc.application.ledger.batch import Batch
-from inventory_grpc.application.ledger.driver import drive, prefetch
+from inventory_grpc.application.ledger.driver import Prefetch, drive
 from inventory_grpc.application.ledger.needs import NotRead
 from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ledger.submission import Submission
@@ -45,7 +45,8 @@ async def answers(store: Store, *submissions: Submission) -> list[Outcome | Refu
     def work(transaction: Transaction) -> Batch:
         states = States()
         states.restart(transaction.head().position)
-        known = prefetch(submissions, states)
+        known = Prefetch(submissions, states)
+        known.prepare()
         clock = ManualClock().over_any_storage()
         return drive(
             transaction, states, clock, lambda batch: batch.answer_all(submissions), known
