@@ -1,12 +1,13 @@
 """Contract of stores on transactions: atomic, in one order, folded correctly."""
 
 import asyncio
+import threading
 from collections.abc import Set as AbstractSet
 
 import pytest
 
 from inventory_grpc.application.outcomes import Outcome, RequestKey
-from inventory_grpc.application.ports import Head, KeptTime, News, Transaction
+from inventory_grpc.application.ports import Expected, Head, KeptTime, News, Transaction
 from inventory_grpc.domain.book import Command
 from inventory_grpc.domain.event import Cause
 from inventory_grpc.domain.levels import Levels
@@ -51,6 +52,31 @@ async def test_an_empty_log_ends_at_nothing(store: Store) -> None:
 async def test_what_the_work_returns_is_returned(store: Store) -> None:
     assert await store.storage.transact(lambda _: "done") == "done"
     assert await store.storage.observe(lambda _: "seen") == "seen"
+
+
+async def test_what_prepares_the_work_comes_before_it_on_the_same_thread(store: Store) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def prepare() -> Expected:
+        seen.append(("prepare", threading.current_thread().name))
+        return Expected([KETTLES], [])
+
+    await store.storage.transact(
+        lambda _: seen.append(("work", threading.current_thread().name)), prepare
+    )
+    [(first, thread), (second, other)] = seen
+    assert (first, second, thread) == ("prepare", "work", other)
+
+
+async def test_work_whose_preparation_fails_is_not_done(store: Store) -> None:
+    def prepare() -> Expected:
+        raise Change
+
+    with pytest.raises(Change):
+        await store.storage.transact(appending(add(5)), prepare)
+    assert await log_of(store) == []
+    await Scribe(store).record(add(1))
+    assert len(await log_of(store)) == 1
 
 
 async def test_the_head_is_the_last_event_and_its_time(store: Store) -> None:

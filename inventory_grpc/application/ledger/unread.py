@@ -1,7 +1,7 @@
 """Commands of a message that are read when the writer comes to them, on the writer's thread.
 
 A thread that reads and another one that decides compete for the interpreter, and the objects of
-each are in the other's processor cache. Measured in turns, a command in bulk takes a tenth less
+each are in the other's processor cache. Measured in turns, a command in bulk takes 7 % less
 processor time than if the event loop reads it.
 """
 
