@@ -217,8 +217,8 @@ class Storage(Protocol):
     ) -> T:
         """Run *work* under the write lock and commit; on return the writes are on disk.
 
-        Before it takes the lock, it calls *prepare* on the same thread. Any other exception of
-        either propagates, and nothing was written.
+        Before it takes the lock, it calls *prepare* once, on the same thread. Any other exception
+        of either propagates, and nothing was written.
 
         Raises:
             StorageError: see there.

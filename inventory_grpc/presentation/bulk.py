@@ -5,12 +5,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from inventory_grpc.application.failures import bug
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.unread import Unread, Unreadable
+from inventory_grpc.application.ledger.unread import Refused, Unread
 from inventory_grpc.domain.refusals import InvalidValue, Refusal, Violation
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.errors import fill_error
@@ -23,13 +23,23 @@ _log = logging.getLogger(__name__)
 MAX_COMMANDS: Final = 1_000
 """Commands in one message."""
 
+UNREAD_BYTES: Final = 512
+"""The most bytes of a command, on average over its message, that the writer's thread reads.
+
+A batch, and callers who are refused together, wait until up to some hundred commands are read,
+which takes tens of milliseconds at most. Larger ones are read by the event loop, in turns.
+"""
+
 TURN_SECONDS: Final = 0.001
-"""Parts of an atomic batch are read, or results written, for this long before others can run."""
+"""Commands are read, or results written, for this long before other calls can run."""
 
 CHUNK: Final = 16
 """Commands between two checks of the time."""
 
 T = TypeVar("T")
+
+Bulk: TypeAlias = pb.ExecuteBatchRequest | pb.ExecuteStreamRequest
+"""A message of many commands."""
 
 Response = TypeVar("Response", pb.ExecuteBatchResponse, pb.ExecuteStreamResponse)
 
@@ -84,16 +94,23 @@ class Submitted:
 
 
 async def submit(
-    commands: Sequence[pb.Command], read: Read, record_all: RecordAll, count: CommandCount
+    message: Bulk, read: Read, record_all: RecordAll, count: CommandCount
 ) -> Submitted:
-    """Submit *commands* to the ledger, which reads them; return when they are enqueued.
+    """Submit the commands of *message* to the ledger; return when they are enqueued.
 
     Raises:
         InvalidValue: there are no commands, or too many.
     """
+    commands = message.commands
     check_size(commands)
+    reader = partial(_read, read)
+    submissions: Sequence[Submission]
+    if message.ByteSize() <= UNREAD_BYTES * len(commands):
+        submissions = Unread(commands, reader)
+    else:
+        submissions = [one async for chunk in in_chunks(commands) for one in map(reader, chunk)]
     count.add(commands=len(commands))
-    return Submitted(await record_all(Unread(commands, partial(_read, read))), count)
+    return Submitted(await record_all(submissions), count)
 
 
 def check_size(commands: Sequence[pb.Command]) -> None:
@@ -104,7 +121,7 @@ def check_size(commands: Sequence[pb.Command]) -> None:
 
 
 def _read(read: Read, command: pb.Command) -> Submission:
-    """Read *command*; one that is refused stands in its place as that."""
+    """Read *command*; if that is refused, return a stand-in with the refusal."""
     refusal: Refusal
     try:
         return read(command)
@@ -112,7 +129,7 @@ def _read(read: Read, command: pb.Command) -> Submission:
         refusal = error.with_traceback(None)  # its frames would keep all requests
     except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
         refusal = bug(_log, error, command.WhichOneof("command") or "")
-    return Submission.of(Unreadable(refusal))
+    return Submission.of(Refused(refusal))
 
 
 async def in_chunks(items: Sequence[T]) -> AsyncIterator[Sequence[T]]:

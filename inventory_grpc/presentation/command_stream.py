@@ -1,7 +1,7 @@
 """`ExecuteStream`: reads further messages of a stream while earlier ones are recorded."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,7 +12,7 @@ from inventory_grpc_protos.v1 import commands_pb2 as pb
 MAX_AHEAD: Final = 2
 """The most messages of a stream that are submitted and not answered; others are not read."""
 
-Submit = Callable[[Sequence[pb.Command]], Awaitable[Submitted]]
+Submit = Callable[[pb.ExecuteStreamRequest], Awaitable[Submitted]]
 
 
 class CommandStream:
@@ -60,7 +60,7 @@ class CommandStream:
         why: Exception | None = RuntimeError("the stream is no longer read")
         try:
             while (request := await self._next()) is not None:
-                self._submitted.put_nowait(await self._submit(request.commands))
+                self._submitted.put_nowait(await self._submit(request))
                 del request  # frees up to a megabyte while waiting for the next one
             why = None
         except Exception as error:  # noqa: BLE001  raised again in `submitted`

@@ -17,7 +17,7 @@ from inventory_grpc.application.ports import WallClock
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from inventory_grpc.domain.values import DEFAULT_TTL, MISSING, Span, Ttl, UnitState
 from inventory_grpc.presentation.atomic import in_its_place, read_atomic
-from inventory_grpc.presentation.bulk import CommandCount, Submitted, check_size, submit
+from inventory_grpc.presentation.bulk import Bulk, CommandCount, Submitted, check_size, submit
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.command_stream import CommandStreams
 from inventory_grpc.presentation.grpc_types import Behaviour
@@ -102,7 +102,7 @@ class Commands:
             for field, _ in request.ListFields():
                 if field.name != "commands":
                     check.violation(field.name, "must be unset without atomic")
-        submitted = await self._submit(request.commands, call, CommandCount(call))
+        submitted = await self._submit(request, call, CommandCount(call))
         return await submitted.respond(pb.ExecuteBatchResponse())
 
     async def _execute_together(
@@ -133,23 +133,21 @@ class Commands:
                 async for submitted in messages:
                     yield await submitted.respond(pb.ExecuteStreamResponse())
 
-    async def _submit(
-        self, commands: Sequence[pb.Command], call: Call, count: CommandCount
-    ) -> Submitted:
-        caller, now = call.caller, self._now()
-        check, plain_of = Validator(caller), self._plain_of
+    async def _submit(self, message: Bulk, call: Call, count: CommandCount) -> Submitted:
+        caller, now, plain_of = call.caller, self._now(), self._plain_of
 
         def read(command: pb.Command) -> Submission:
             kind = command.WhichOneof("command")
             if kind is None:
                 raise InvalidValue([Violation("command", MISSING)])
             request = getattr(command, kind)
+            # two threads may read commands of one message, so that none shares a validator
             return plain_of[kind](request, caller) or read_command(
-                self._row_of[kind], request, check, now
+                self._row_of[kind], request, Validator(caller), now
             )
 
         record_all = partial(self._ledger.record_all, deadline=_deadline(call))
-        return await submit(commands, read, record_all, count)
+        return await submit(message, read, record_all, count)
 
 
 def rows_by_kind(rows: Sequence[CommandRow]) -> Mapping[str, CommandRow]:

@@ -38,6 +38,10 @@ class Group:
         some = self._submissions[first : first + MAX_TOGETHER]
         return Entry(some, self, self._deadline, first, self._parts)
 
+    def forget(self) -> None:
+        """Forget the commands, which all have entries by now."""
+        self._submissions = ()
+
     def done(self) -> bool:
         return self.answered.done()
 
@@ -72,22 +76,23 @@ class Groups:
         group = Group(submissions, deadline, parts)
         try:
             async with self._lock:
-                await self._enqueue(group, submissions)
+                await self._enqueue(group, len(submissions))
         except BaseException:
             group.answered.cancel()
             raise
         return group.answered
 
-    async def _enqueue(self, group: Group, submissions: Sequence[Submission]) -> None:
-        for first in range(0, len(submissions), MAX_TOGETHER):
+    async def _enqueue(self, group: Group, size: int) -> None:
+        for first in range(0, size, MAX_TOGETHER):
             await self._mailbox.wait_for_bulk_room()
             try:
                 await self._admit()
             except Refusal as refusal:
-                await self._refuse(group, range(first, len(submissions), MAX_TOGETHER), refusal)
-                return
+                await self._refuse(group, range(first, size, MAX_TOGETHER), refusal)
+                break
             self._mailbox.put_bulk(group.entry(first))
             self._arrived()
+        group.forget()
 
     async def _refuse(self, group: Group, firsts: Sequence[int], refusal: Refusal) -> None:
         """Refuse the entries that begin at *firsts*; each is read, and other calls run between."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.mailbox import Answer
-from inventory_grpc.application.ledger.unread import Unreadable
+from inventory_grpc.application.ledger.unread import Refused
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tally import SIZES, Tally
 from inventory_grpc.domain.event import Event
@@ -40,7 +40,7 @@ class LedgerCounts:
             [
                 (type(command), answer.replayed if type(answer) is Outcome else type(answer))
                 for command, answer in zip(commands, answers, strict=False)
-                if type(command) is not Unreadable
+                if type(command) is not Refused
             ]
         )
 

@@ -64,9 +64,9 @@ class Prefetch:
         """
         self.submissions = submissions = [*self._submissions]
         touched = [key for one in submissions for key in one.command.touches]
-        self.states, unread = self._states.find(touched)
+        self.states, missing = self._states.find(touched)
         requests = [one.key for one in submissions if one.key is not None]
-        self.expected = Expected(unread, requests)
+        self.expected = Expected(missing, requests)
         return self.expected
 
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol
 from inventory_grpc.application.failures import Overloaded
 from inventory_grpc.application.ledger.atomic import AnyCommand
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.unread import Unreadable
+from inventory_grpc.application.ledger.unread import Refused
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.tracing import Wait, begin_wait
 from inventory_grpc.domain.refusals import Refusal
@@ -226,11 +226,14 @@ class Mailbox:
         self.count([one.command for one in submissions_of(answered)], answers)
 
     def refuse(self, entries: Sequence[Entry], refusal: Callable[[Submission], Answer]) -> None:
-        """Answer each command with its *refusal*; one that is invalid is told that."""
+        """Answer each command with *refusal*; one that was refused before gets that refusal.
+
+        Unread commands are read for it, on the event loop: they are few, by `BULK_ROOM`, and small.
+        """
         self.give(
             entries,
             [
-                one.command.refusal if isinstance(one.command, Unreadable) else refusal(one)
+                one.command.refusal if isinstance(one.command, Refused) else refusal(one)
                 for one in submissions_of(entries)
             ],
         )

@@ -5,38 +5,45 @@ each are in the other's processor cache. Measured in turns, a command in bulk ta
 processor time than if the event loop reads it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, overload
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final, overload
 
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.domain.book import Book
-from inventory_grpc.domain.event import Change
+from inventory_grpc.domain.event import Change, Key
 from inventory_grpc.domain.refusals import Refusal
-from inventory_grpc.domain.values import immutable
 
-Read = Callable[[Any], Submission]
-"""Reads one command from its request. It never raises."""
+Reader = Callable[[Any], Submission]
+"""Reads one command from its request.
+
+It never raises, and has no state: the event loop may read one part of a message, to refuse it,
+while the writer's thread reads another.
+"""
 
 
-@immutable
-class Unreadable:
+class Refused:
     """Stands for a command that was refused when it was read; deciding it raises the refusal."""
 
-    refusal: Refusal
-    touches: Sequence[Any] = ()
-    about: None = None
+    __slots__ = ("refusal",)
+
+    touches: Final[Collection[Key]] = ()
+    about: Final[Key | None] = None
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
 
     def decide(self, book: Book) -> Sequence[Change]:  # noqa: ARG002  as other commands
         raise self.refusal
 
 
 class Unread(Sequence[Submission]):
-    """Submissions that are read together, when the first of them is needed."""
+    """Submissions that are read together, when one of them is needed; a part is read alone."""
 
-    def __init__(self, requests: Sequence[Any], read: Read) -> None:
+    def __init__(self, requests: Sequence[Any], read: Reader, places: range | None = None) -> None:
         self._requests = requests
         self._read = read
-        self._places = range(len(requests))
+        self._places = range(len(requests)) if places is None else places
+        assert self._places.step == 1, "a part is of requests that follow each other"
         self._submissions: Sequence[Submission] | None = None
 
     def __len__(self) -> int:
@@ -49,9 +56,7 @@ class Unread(Sequence[Submission]):
     def __getitem__(self, place: int | slice) -> Submission | Sequence[Submission]:
         if isinstance(place, int) or self._submissions is not None:
             return self._all()[place]
-        part = Unread((), self._read)
-        part._requests, part._places = self._requests, self._places[place]
-        return part
+        return Unread(self._requests, self._read, self._places[place])
 
     def __iter__(self) -> Iterator[Submission]:
         return iter(self._all())
@@ -60,5 +65,5 @@ class Unread(Sequence[Submission]):
         if self._submissions is None:
             first, after = self._places.start, self._places.stop
             self._submissions = [*map(self._read, self._requests[first:after])]
-            self._requests = ()
+            self._requests = ()  # which keep the message
         return self._submissions

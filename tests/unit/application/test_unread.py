@@ -1,14 +1,23 @@
 """Commands of a message are read once, by the writer, and an invalid one is told so."""
 
+import threading
+import weakref
+
 import pytest
 
-from inventory_grpc.application.failures import OutcomeUnknown, WritesRefused
+from inventory_grpc.application.failures import (
+    Internal,
+    OutcomeUnknown,
+    ShuttingDown,
+    WritesRefused,
+)
 from inventory_grpc.application.ledger.submission import Submission
-from inventory_grpc.application.ledger.unread import Unread, Unreadable
+from inventory_grpc.application.ledger.unread import Refused, Unread
 from inventory_grpc.application.outcomes import Outcome
 from inventory_grpc.application.ports import Fault, StorageError
 from inventory_grpc.domain.refusals import InvalidValue, Violation
 from tests.support.engine import Engine, assemble, running
+from tests.support.history import Faulty
 from tests.support.stores import Store, TroubledStore
 from tests.support.world import add
 
@@ -20,10 +29,12 @@ class Reading:
 
     def __init__(self) -> None:
         self.read: list[int] = []
+        self.threads = set[threading.Thread]()
 
     def __call__(self, units: int) -> Submission:
         self.read.append(units)
-        return Submission.of(add(units) if units else Unreadable(INVALID))
+        self.threads.add(threading.current_thread())
+        return Submission.of(add(units) if units else Refused(INVALID))
 
 
 def test_commands_are_read_once_and_only_in_the_part_that_is_needed() -> None:
@@ -48,13 +59,46 @@ def test_a_part_of_what_was_read_is_not_read_again() -> None:
 
 async def test_the_writer_reads_them_and_refuses_the_invalid_ones(store: Store) -> None:
     reading = Reading()
+    writers_thread = await store.storage.transact(lambda _: threading.current_thread())
     async with running(assemble(store)) as engine:
         answers = await (await engine.ledger.record_all(Unread([5, 0, 1], reading)))
         assert [type(answer) for answer in answers] == [Outcome, InvalidValue, Outcome]
         assert answers[1] is INVALID
         assert (reading.read, len(await engine.log())) == ([5, 0, 1], 2)
+        assert reading.threads == {writers_thread}
         counted = {kind.__name__ for kind, _ in engine.ledger.counts.commands}
         assert counted == {"AddStock"}, "what is no command is not counted as one"
+
+
+async def test_refused_commands_are_read_in_parts_and_all_are_answered(idle: Engine) -> None:
+    idle.ledger.close()
+    reading = Reading()
+    answers = await (await idle.ledger.record_all(Unread([1] * 999 + [0], reading)))
+    assert {type(answer) for answer in answers[:-1]} == {ShuttingDown}
+    assert (answers[-1], len(reading.read)) == (INVALID, 1_000)
+
+
+async def test_a_bug_in_a_batch_of_unread_commands_fails_only_its_own(engine: Engine) -> None:
+    def read(units: int) -> Submission:
+        return Submission.of(add(units) if units else Faulty())
+
+    answers = await (await engine.ledger.record_all(Unread([5, 0, 1], read)))
+    assert [type(answer) for answer in answers] == [Outcome, Internal, Outcome]
+    assert len(await engine.log()) == 2
+
+
+async def test_commands_of_a_message_are_let_go_once_they_are_taken(idle: Engine) -> None:
+    class Request:
+        """A request, which can be referred to weakly."""
+
+    request = Request()
+    gone = weakref.ref(request)
+    answers = await idle.ledger.record_all(Unread([request], lambda _: Submission.of(add(1))))
+    del request
+    assert gone() is not None
+    async with running(idle):
+        await answers
+        assert gone() is None, "the message would stay until its answers are sent"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +121,7 @@ async def test_an_invalid_command_is_told_that_also_while_no_commands_are_accept
 ) -> None:
     idle.ledger.close()
     refused, invalid = await (await idle.ledger.record_all(Unread([5, 0], Reading())))
-    assert (type(refused).__name__, invalid) == ("ShuttingDown", INVALID)
+    assert (type(refused), invalid) == (ShuttingDown, INVALID)
 
 
 async def test_an_invalid_command_is_told_that_also_after_its_deadline(engine: Engine) -> None:

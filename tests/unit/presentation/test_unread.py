@@ -1,0 +1,80 @@
+"""Small commands are read by the writer, larger ones before; both get the same answers."""
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+from google.protobuf.message import Message
+
+from inventory_grpc.application.access import Caller, Role, Scope
+from inventory_grpc.application.ledger.mailbox import Answers
+from inventory_grpc.application.ledger.submission import Submission
+from inventory_grpc.application.ledger.unread import Refused, Unread
+from inventory_grpc.domain.values import StoreId
+from inventory_grpc.presentation.bulk import UNREAD_BYTES
+from inventory_grpc.presentation.call import Call
+from inventory_grpc.presentation.commands import Commands
+from inventory_grpc_protos.v1 import commands_pb2 as pb
+from tests.support.caller import batch
+from tests.support.clock import ManualClock
+from tests.unit.presentation.asking import Context, add, line, reserve
+
+LIMITED = Caller("ana", Role.OPERATOR, Scope(frozenset([StoreId("lisbon")])))
+ELSEWHERE = "porto"
+
+
+async def submitted(*requests: Message) -> Sequence[Submission]:
+    """Return what the ledger gets of a message with these commands."""
+    taken: list[Sequence[Submission]] = []
+
+    async def take(submissions: Sequence[Submission], **_: object) -> Answers:
+        taken.append(submissions)
+        answers: Answers = asyncio.get_running_loop().create_future()
+        answers.set_result([])
+        return answers
+
+    service = Commands(Mock(record_all=take), ManualClock().wall)
+    call: Any = Call(cast("Any", Context(None)), LIMITED)
+    await service.methods["ExecuteBatch"](batch(*requests), call)
+    return taken[0]
+
+
+def a_cart(lines: int) -> pb.ReserveStockRequest:
+    return reserve(lines=[line(1, f"kettle-{number}") for number in range(lines)])
+
+
+async def test_commands_that_are_small_on_average_are_left_to_the_writer() -> None:
+    assert isinstance(await submitted(*[add()] * 1_000), Unread)
+    assert isinstance(await submitted(a_cart(10), add()), Unread)
+
+
+async def test_larger_ones_are_read_before() -> None:
+    large = a_cart(500)
+    assert large.ByteSize() > 2 * UNREAD_BYTES
+    first, refused = await submitted(large, add(quantity=0))
+    assert not isinstance(first.command, Refused)
+    assert isinstance(refused.command, Refused)
+
+
+@pytest.fixture
+def _frequent_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_frequent_switches")
+async def test_two_threads_that_read_parts_of_a_message_do_not_mix_their_refusals() -> None:
+    """The event loop reads a part that it refuses while the writer reads another."""
+    both = [add(), add(store_id=ELSEWHERE)]
+    unread = await submitted(*chain.from_iterable([both] * 500))
+    with ThreadPoolExecutor(2) as threads:
+        parts: list[list[Submission]] = [*threads.map(list, [unread[:500], unread[500:]])]
+    read = [isinstance(one.command, Refused) for one in chain.from_iterable(parts)]
+    assert read == [False, True] * 500
