@@ -11,6 +11,8 @@ from inventory_grpc.application.failures import (
     ShuttingDown,
     WritesRefused,
 )
+from inventory_grpc.application.ledger.bulk import Groups
+from inventory_grpc.application.ledger.mailbox import Mailbox, submissions_of
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.unread import Refused, Unread
 from inventory_grpc.application.outcomes import Outcome
@@ -87,18 +89,25 @@ async def test_a_bug_in_a_batch_of_unread_commands_fails_only_its_own(engine: En
     assert len(await engine.log()) == 2
 
 
-async def test_commands_of_a_message_are_let_go_once_they_are_taken(idle: Engine) -> None:
+async def test_a_message_is_let_go_once_its_commands_are_read() -> None:
     class Request:
         """A request, which can be referred to weakly."""
 
+    async def admit() -> None:
+        pass
+
     request = Request()
     gone = weakref.ref(request)
-    answers = await idle.ledger.record_all(Unread([request], lambda _: Submission.of(add(1))))
-    del request
+    mailbox = Mailbox(lambda *_: None)
+    groups = Groups(mailbox, admit, lambda: None)
+    unread = Unread([request], lambda _: Submission.of(add(1)))
+    answered = await groups.submit(unread, None)
+    del request, unread
+    entries = mailbox.take(1)
     assert gone() is not None
-    async with running(idle):
-        await answers
-        assert gone() is None, "the message would stay until its answers are sent"
+    assert len(submissions_of(entries)) == 1
+    assert not answered.done()
+    assert gone() is None, "it would stay until its answers are sent"
 
 
 @pytest.mark.parametrize(

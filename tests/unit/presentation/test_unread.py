@@ -1,10 +1,7 @@
 """Small commands are read by the writer, larger ones before; both get the same answers."""
 
 import asyncio
-import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Sequence
 from typing import Any, cast
 from unittest.mock import Mock
 
@@ -12,13 +9,16 @@ import pytest
 from google.protobuf.message import Message
 
 from inventory_grpc.application.access import Caller, Role, Scope
+from inventory_grpc.application.failures import PermissionDenied
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.unread import Refused, Unread
+from inventory_grpc.domain.refusals import InvalidValue
 from inventory_grpc.domain.values import StoreId
 from inventory_grpc.presentation.bulk import UNREAD_BYTES
 from inventory_grpc.presentation.call import Call
 from inventory_grpc.presentation.commands import Commands
+from inventory_grpc.presentation.validation import Validator
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from tests.support.caller import batch
 from tests.support.clock import ManualClock
@@ -56,25 +56,26 @@ async def test_commands_that_are_small_on_average_are_left_to_the_writer() -> No
 async def test_larger_ones_are_read_before() -> None:
     large = a_cart(500)
     assert large.ByteSize() > 2 * UNREAD_BYTES
-    first, refused = await submitted(large, add(quantity=0))
+    submissions = await submitted(large, add(quantity=0))
+    assert not isinstance(submissions, Unread)
+    first, refused = submissions
     assert not isinstance(first.command, Refused)
     assert isinstance(refused.command, Refused)
 
 
-@pytest.fixture
-def _frequent_switches() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+async def test_a_command_that_is_read_in_the_middle_of_another_one_mixes_no_refusals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event loop may read a part, to refuse it, while the writer's thread reads another."""
+    unread = await submitted(add(store_id=ELSEWHERE), add(quantity=0))
+    leave, meanwhile = Validator.leave, list[Submission]()
+    other = iter([unread[1:]])
 
+    def leave_late(check: Validator) -> None:
+        meanwhile.extend(next(other, ()))
+        leave(check)
 
-@pytest.mark.usefixtures("_frequent_switches")
-async def test_two_threads_that_read_parts_of_a_message_do_not_mix_their_refusals() -> None:
-    """The event loop reads a part that it refuses while the writer reads another."""
-    both = [add(), add(store_id=ELSEWHERE)]
-    unread = await submitted(*chain.from_iterable([both] * 500))
-    with ThreadPoolExecutor(2) as threads:
-        parts: list[list[Submission]] = [*threads.map(list, [unread[:500], unread[500:]])]
-    read = [isinstance(one.command, Refused) for one in chain.from_iterable(parts)]
-    assert read == [False, True] * 500
+    monkeypatch.setattr(Validator, "leave", leave_late)
+    read = [one.command for one in [*unread[:1], *meanwhile]]
+    refusals = [type(one.refusal) for one in read if isinstance(one, Refused)]
+    assert refusals == [PermissionDenied, InvalidValue]
