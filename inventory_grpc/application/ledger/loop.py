@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from inventory_grpc.application.bus import EventBus
@@ -47,6 +48,10 @@ MAX_COMMANDS: Final = 512
 """Commands in a batch."""
 
 GIVE_UP_SECONDS: Final = 60.0
+
+
+def _refusal_after(error: StorageError, submission: Submission) -> Refusal:
+    return refusal_after(error, submission.key)
 
 
 class LedgerBroken(Exception):
@@ -203,8 +208,7 @@ class Ledger:
             with watched(self._breaker, self.counts.seconds[Work.COMMANDS]):
                 answers = await execute(self._writer, entries, traced=self._traces)
         except StorageError as error:
-            failed = error
-            self._mailbox.refuse(entries, lambda one: refusal_after(failed, one.key))
+            self._mailbox.refuse(entries, partial(_refusal_after, error))
         except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
             if sum(len(entry.submissions) for entry in entries) > 1:
                 await self._answer_singly(entries)
