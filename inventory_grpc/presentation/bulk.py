@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from inventory_grpc.application.failures import bug
+from inventory_grpc.application.ledger.bulk import MAX_TOGETHER
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.unread import Refused, Unread
@@ -26,8 +27,9 @@ MAX_COMMANDS: Final = 1_000
 UNREAD_BYTES: Final = 512
 """The most bytes of a command, on average over its message, that the writer's thread reads.
 
-A batch, and callers who are refused together, wait until up to some hundred commands are read,
-which takes tens of milliseconds at most. Larger ones are read by the event loop, in turns.
+A large message counts as if it had `MAX_TOGETHER` commands, since its largest ones may be next to
+each other. So it bounds the bytes that a batch, or callers who are refused together, wait for. The
+commands of other messages are read by the event loop, in turns.
 """
 
 TURN_SECONDS: Final = 0.001
@@ -105,7 +107,7 @@ async def submit(
     check_size(commands)
     reader = partial(_read, read)
     submissions: Sequence[Submission]
-    if message.ByteSize() <= UNREAD_BYTES * len(commands):
+    if message.ByteSize() <= UNREAD_BYTES * min(len(commands), MAX_TOGETHER):
         submissions = Unread(commands, reader)
     else:
         submissions = [one async for chunk in in_chunks(commands) for one in map(reader, chunk)]

@@ -44,7 +44,7 @@ def ledger_of(engine: Engine) -> Iterable[Metric]:
     )
     yield histogram(
         "inventory_transaction_seconds",
-        "Duration of transactions, from reading small commands in bulk to the sync to disk.",
+        "Duration of transactions, from reading bulk to the sync to disk, including failed ones.",
         ("kind",),
         [((kind.value,), seconds) for kind, seconds in counts.seconds.items()],
     )

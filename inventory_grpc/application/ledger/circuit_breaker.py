@@ -20,7 +20,7 @@ from inventory_grpc.application.failures import (
     WritesRefused,
     bug,
 )
-from inventory_grpc.application.outcomes import RequestKey
+from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ports import Fault, MonotonicClock, StorageError
 from inventory_grpc.domain.refusals import Refusal
 
@@ -198,8 +198,8 @@ def refusal_of(error: StorageError, retry_seconds: float) -> Refusal:
             return WritesRefused(retry_seconds, error.public_message())
 
 
-def refusal_after(error: StorageError, key: RequestKey | None) -> Refusal:
+def refusal_after(error: StorageError, submission: Submission) -> Refusal:
     """Return the refusal for a command whose transaction failed."""
     if error.committing:
-        return OutcomeUnknown(key.request_id if key else "")
+        return OutcomeUnknown(submission.key.request_id if submission.key else "")
     return refusal_of(error, RETRY_SECONDS)

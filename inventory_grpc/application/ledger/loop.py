@@ -50,10 +50,6 @@ MAX_COMMANDS: Final = 512
 GIVE_UP_SECONDS: Final = 60.0
 
 
-def _refusal_after(error: StorageError, submission: Submission) -> Refusal:
-    return refusal_after(error, submission.key)
-
-
 class LedgerBroken(Exception):
     """Storage could not be reopened for too long; the process should exit."""
 
@@ -208,7 +204,7 @@ class Ledger:
             with watched(self._breaker, self.counts.seconds[Work.COMMANDS]):
                 answers = await execute(self._writer, entries, traced=self._traces)
         except StorageError as error:
-            self._mailbox.refuse(entries, partial(_refusal_after, error))
+            self._mailbox.refuse(entries, partial(refusal_after, error))
         except Exception as error:  # noqa: BLE001  a bug in one command must not fail the others
             if sum(len(entry.submissions) for entry in entries) > 1:
                 await self._answer_singly(entries)

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from inventory_grpc.application.access import Caller, Role, Scope
 from inventory_grpc.application.failures import PermissionDenied
+from inventory_grpc.application.ledger.bulk import MAX_TOGETHER
 from inventory_grpc.application.ledger.mailbox import Answers
 from inventory_grpc.application.ledger.submission import Submission
 from inventory_grpc.application.ledger.unread import Refused, Unread
@@ -51,6 +52,13 @@ def a_cart(lines: int) -> pb.ReserveStockRequest:
 async def test_commands_that_are_small_on_average_are_left_to_the_writer() -> None:
     assert isinstance(await submitted(*[add()] * 1_000), Unread)
     assert isinstance(await submitted(a_cart(10), add()), Unread)
+
+
+async def test_many_small_ones_hide_no_large_ones() -> None:
+    large, small = [a_cart(500)] * 20, [add()] * 900
+    sizes = [one.ByteSize() for one in [*large, *small]]
+    assert MAX_TOGETHER * UNREAD_BYTES < sum(sizes) < len(sizes) * UNREAD_BYTES
+    assert not isinstance(await submitted(*large, *small), Unread)
 
 
 async def test_larger_ones_are_read_before() -> None:
