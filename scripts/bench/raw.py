@@ -19,7 +19,7 @@ _OF: Final = {
 }
 """The columns of a table, and the condition for the rows of events between two positions."""
 
-_EVENT: Final = 6
+_EVENT: Final = 7
 """The index of the event in its row; the hash follows it."""
 
 CHECKPOINT_PAGES: Final = 4_000

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from inventory_grpc.application.failures import Internal
+from inventory_grpc.application.ports import StorageError
 from inventory_grpc.domain.event import Event
 from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite import storage
+from inventory_grpc.infrastructure.sqlite.connection import Database
+from inventory_grpc.infrastructure.sqlite.links import INDEXED_EVERY
+from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
 from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
 from tests.support.opened import Opened, change, checked, opened, rows
 from tests.support.world import KETTLES, add, commit, release, remove, reserve
@@ -63,19 +68,44 @@ async def test_a_stock_goes_on_from_its_row_however_long_its_history(
 
 
 @pytest.mark.parametrize(
-    "change_it", ["UPDATE stocks SET version = version - 1", "DELETE FROM stocks"]
+    "change_it",
+    [
+        "UPDATE stocks SET version = version - 1",
+        "UPDATE stocks SET version = version - 1, position = position - 1",
+        "DELETE FROM stocks",
+    ],
 )
-async def test_nothing_goes_on_from_a_row_that_is_behind_the_log(
+async def test_no_server_starts_with_a_row_that_is_behind_the_end_of_the_log(
     path: Path, change_it: str
 ) -> None:
     async with opened(path) as shop:
         await shop.record(add(5))
         await shop.record(add(5))
     change(path, change_it)
+    with pytest.raises(StorageError, match="the row of stock kettle@lisbon is behind event 2; run"):
+        async with opened(path):
+            pass
+    rebuild_alone(Database(path), lambda *_: None)
+    async with opened(path) as shop:
+        assert (await shop.record(add(1))).streams[0].version == 3
+
+
+@pytest.mark.parametrize(
+    "change_it", ["UPDATE stocks SET version = 7, position = 7", "DELETE FROM stocks"]
+)
+async def test_no_version_of_the_index_is_recorded_again_from_a_row_that_is_behind(
+    path: Path, change_it: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "TAIL", 0)
+    async with opened(path) as shop:
+        for _ in range(INDEXED_EVERY + 1):
+            await shop.record(add(5))
+    change(path, change_it)
     async with opened(path) as shop:
         with pytest.raises(Internal):
             await shop.record(add(1))
-    assert rows(path, "SELECT version FROM events ORDER BY position") == [(1,), (2,)]
+    versions = [version for (version,) in rows(path, "SELECT version FROM events")]
+    assert versions == [*range(1, INDEXED_EVERY + 2)]
 
 
 async def _live_long(path: Path) -> None:

@@ -140,7 +140,7 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a wrong level": (
         _sql("UPDATE stocks SET on_hand = on_hand + 1 WHERE stream = 1"),
-        r"stocks: unexpected row \(1, 251, .*",
+        r"stocks: unexpected row \(1, 508, 251, .*",
     ),
     "a wrong number of units in a state": (
         _sql("""UPDATE stocks SET particulars = '[[["damaged",2]]]' WHERE stream = 503"""),
@@ -152,7 +152,27 @@ DAMAGES: Final[dict[str, tuple[Damage, str]]] = {
     ),
     "a stock that is missing": (
         _sql("DELETE FROM stocks WHERE stream = 503"),
-        r"stocks: missing row \(503, 9, 2, 3, .*",
+        r"stocks: missing row \(503, 509, 9, 2, 3, .*",
+    ),
+    "a stock with the position of an earlier event": (
+        _sql("UPDATE stocks SET position = 502 WHERE stream = 1"),
+        r"stocks: missing row \(1, 508, .*",
+    ),
+    "a link that skips an event": (
+        _sql("UPDATE events SET previous = 75 WHERE position = 77"),
+        r"event 77: is not the next one of kettle in lisbon",
+    ),
+    "a link to another stock": (
+        _sql("UPDATE events SET previous = 503, version = 2 WHERE position = 508"),
+        r"event 508: is not the next one of kettle in lisbon",
+    ),
+    "a first event with a link": (
+        _sql("UPDATE events SET previous = 1 WHERE position = 503"),
+        r"event 503: is not the next one of toaster in lisbon",
+    ),
+    "events without links": (
+        _sql("UPDATE events SET previous = NULL WHERE position BETWEEN 70 AND 90"),
+        r"event 77: is not the next one of kettle in lisbon",
     ),
     "a reservation line that is missing": (
         _sql("DELETE FROM reservation_lines WHERE reservation = 504 AND stream = 503"),

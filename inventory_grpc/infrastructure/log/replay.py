@@ -14,15 +14,16 @@ Row = tuple[Any, ...]
 stream, its keys, and their names. See `COLUMNS`."""
 
 COLUMNS: Final = (
-    "position, hash, event, version = 1 OR EXISTS (SELECT 1 FROM events AS before "
-    "WHERE before.stream = events.stream AND before.version = events.version - 1 "
-    "AND before.position < events.position), "
+    "position, hash, event, {follows}, "
     "stream, version, ordinal, events.kind, subject, "
     "second_subject, alerts, streams.kind, id, product_id, store_id, streams.name, "
     "subjects.kind, subjects.name "
     "FROM events LEFT JOIN streams USING (stream) LEFT JOIN subjects USING (subject)"
 )
-"""Selects rows; the tables of the log are those of every engine."""
+"""Selects rows, with an engine's condition that an event follows the previous one of its stream.
+
+The tables of the log are those of every engine.
+"""
 
 _STREAM: Final = 4
 """The place of the number of the stream in a row."""
@@ -93,7 +94,7 @@ def play(rows: Iterable[Sequence[Row]], target: Target, progress: Progress) -> I
                 command = []
             recorded = known.whole(event, keys[0]), keys[0], keys[4]
             yield from _misfits(known, event, keys)
-            if event.after is None and not follows:
+            if not follows:
                 yield f"event {position}: is not the next one of {event.key}"
             known.move(recorded)
             command.append(recorded)

@@ -18,8 +18,13 @@ from inventory_grpc.infrastructure.rows.stocks import read_levels
 PAGE: Final = 2_000
 """Events read at a time: more than a command has, and within `ANSWER_SECONDS` on a slow disk."""
 
+_FOLLOWS: Final = (
+    "version = 1 OR EXISTS (SELECT 1 FROM events AS before WHERE before.stream = events.stream "
+    "AND before.version = events.version - 1 AND before.position < events.position)"
+)
 _PAGE: Final = Statement(
-    f"SELECT {COLUMNS} WHERE position > $after::int8 AND position <= $upto::int8 ORDER BY position"
+    f"SELECT {COLUMNS.format(follows=_FOLLOWS)} "
+    "WHERE position > $after::int8 AND position <= $upto::int8 ORDER BY position"
 )
 
 _STOCKS: Final = Statement(

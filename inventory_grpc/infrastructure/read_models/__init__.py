@@ -33,7 +33,7 @@ READ_MODELS: Final[tuple[ReadModel, ...]] = (
     policies.READ_MODEL,
 )
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Increment this with every change of a table or projection: older tables are then rebuilt."""
 
 TABLES: Final[tuple[str, ...]] = tuple(name for model in READ_MODELS for name in model.tables)

@@ -16,19 +16,18 @@ from inventory_grpc.domain.values import (
     StockId,
     StoreId,
 )
-from inventory_grpc.infrastructure.read_models.lines_of_stock import EVENTS, LINE
+from inventory_grpc.infrastructure.read_models.lines_of_stock import LINE, WALKED
 from inventory_grpc.infrastructure.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.rows import bounds
-from inventory_grpc.infrastructure.sqlite.events import version_at
+from inventory_grpc.infrastructure.sqlite.links import WALK, walk_from
 
 _NEWEST: Final = 2**63 - 1
 
-_WALK: Final = (
-    "SELECT event.position, ifnull(line.reservation, 0), ifnull(line.held, 0), "  # noqa: S608  made of constants, values are bound
-    f"ifnull(line.held - line.backordered, 0) FROM {EVENTS} LEFT JOIN {LINE} "
-    "AND line.since = event.position "
-    "WHERE event.stream = ? AND event.version <= ? ORDER BY event.version DESC"
+_STEPS: Final = (
+    f"{WALK}SELECT event.position, ifnull(line.reservation, 0), ifnull(line.held, 0), "  # noqa: S608  made of constants, values are bound
+    f"ifnull(line.held - line.backordered, 0) FROM {WALKED} LEFT JOIN {LINE} "
+    "AND line.since = event.position WHERE event.position < ?3"
 )
 _RESERVATION: Final = (
     "SELECT name, customer_id, order_id FROM reservations JOIN subjects ON subject = reservation "
@@ -101,8 +100,8 @@ def _begin(query: AtRiskQuery, stock_id: StockId) -> RiskKey:
 
 def _newest_first(connection: apsw.Connection, stream: int, before: int) -> Iterator[_Step]:
     """Yield the events of a stock at positions before *before*."""
-    last = version_at(connection, stream, before - 1)
-    return map(_Step._make, connection.execute(_WALK, (stream, last)))
+    begin = walk_from(connection, stream, before - 1)
+    return map(_Step._make, connection.execute(_STEPS, (begin, 0, before)))
 
 
 def _of_customer(

@@ -8,7 +8,8 @@ from typing import Final
 from inventory_grpc.domain.reservation_facts import StockReserved
 from inventory_grpc.infrastructure.codec import KIND
 
-EVENTS: Final = "events AS event"
+WALKED: Final = "walk CROSS JOIN events AS event ON event.position = walk.position"
+"""The events of a `WALK`, newest first as it finds them."""
 
 LINE: Final = (
     f"reservation_lines AS line ON event.kind = {KIND[StockReserved]} "

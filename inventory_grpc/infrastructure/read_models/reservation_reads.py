@@ -154,8 +154,8 @@ def _scan(
     part = source.part(connection, before, max_scanned)
     terms, bindings = _terms(query)
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM {part.tables} WHERE {' AND '.join((part.where, *terms))} "  # noqa: S608  as above
-        f"ORDER BY {part.order} DESC LIMIT ?",
+        f"{part.walk}SELECT {_COLUMNS} FROM {part.tables} "  # noqa: S608  as above
+        f"WHERE {' AND '.join((part.where, *terms))} {part.order} LIMIT ?",
         (*part.bindings, *bindings, limit),
     )
     keyed: list[tuple[Any, Row]] = [(row[0], row) for row in rows]

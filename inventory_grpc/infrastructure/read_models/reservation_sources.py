@@ -5,17 +5,17 @@ from typing import Final, NamedTuple, TypeAlias
 
 import apsw
 
-from inventory_grpc.infrastructure.read_models.lines_of_stock import BEGUN_BY, EVENTS
-from inventory_grpc.infrastructure.sqlite.events import version_at
+from inventory_grpc.infrastructure.read_models.lines_of_stock import BEGUN_BY, WALKED
+from inventory_grpc.infrastructure.sqlite.links import WALK, section
 
 Bindings = list[int | str]
 
 _LINES: Final = "reservation_lines AS line"
 _WITH_RESERVATION: Final = " CROSS JOIN reservations ON reservations.reservation = line.reservation"
-_WALK: Final = f"{EVENTS} CROSS JOIN {BEGUN_BY}{_WITH_RESERVATION}"
+_BEGUN: Final = f"{WALKED} CROSS JOIN {BEGUN_BY}{_WITH_RESERVATION}"
 _EDGE_OF_WALK: Final = (
-    f"SELECT ifnull(line.reservation, event.position) FROM {EVENTS} LEFT JOIN {BEGUN_BY} "  # noqa: S608  made of constants, values are bound
-    "WHERE event.stream = ? AND event.version = ?"
+    f"SELECT ifnull(line.reservation, event.position) FROM events AS event LEFT JOIN {BEGUN_BY} "  # noqa: S608  made of constants, values are bound
+    "WHERE event.position = ?"
 )
 
 
@@ -26,9 +26,11 @@ class Part(NamedTuple):
     where: str
     bindings: Bindings
     order: str
-    """The column that reads it in the order of reservations."""
+    """The clause that reads it in the order of reservations, newest first."""
     edge: int | None
     """The last reservation of the part; None if it is the rest of the source."""
+    walk: str = ""
+    """The clause before the query, if a walk finds the part, which then has that order."""
 
 
 class ByIndex(NamedTuple):
@@ -49,7 +51,8 @@ class ByIndex(NamedTuple):
             (*bindings, max_scanned - 1),
         ).get
         tables = self.table + self.others
-        return Part(tables, f"{where} AND {key} >= ?", [*bindings, edge or 0], key, edge)
+        order = f"ORDER BY {key} DESC"
+        return Part(tables, f"{where} AND {key} >= ?", [*bindings, edge or 0], order, edge)
 
 
 class ByWalk(NamedTuple):
@@ -58,13 +61,12 @@ class ByWalk(NamedTuple):
     stream: int
 
     def part(self, connection: apsw.Connection, before: int, max_scanned: int) -> Part:
-        last = version_at(connection, self.stream, before - 1)
-        first = max(1, last - max_scanned + 1)
+        found = section(connection, self.stream, 1, before - 1, max_scanned, downwards=True)
         edge: int | None = None
-        if first > 1:
-            edge = connection.execute(_EDGE_OF_WALK, (self.stream, first)).get
-        where = "event.stream = ? AND event.version BETWEEN ? AND ?"
-        return Part(_WALK, where, [self.stream, first, last], "event.version", edge)
+        if found.edge is not None:
+            edge = connection.execute(_EDGE_OF_WALK, (found.edge,)).get
+        where = "event.position BETWEEN ?2 AND ?3"
+        return Part(_BEGUN, where, [*found[:3]], "", edge, WALK)
 
 
 Source: TypeAlias = ByIndex | ByWalk

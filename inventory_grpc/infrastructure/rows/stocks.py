@@ -28,17 +28,21 @@ OTHERS: Final = "low_stock", "fills_due", "backordered", "particulars"
 """The columns after the stream number; the others are NULL for a stock without particulars."""
 
 
-def rows_of(recorded: Sequence[NumberedEvent]) -> tuple[list[Row], list[Row]]:
+def rows_of(
+    recorded: Sequence[NumberedEvent], *, positions: bool = False
+) -> tuple[list[Row], list[Row]]:
     """Return the rows of stocks after their last events: those of plain stocks, and others.
 
-    A plain row lacks the columns that are NULL for nearly all stocks.
+    A plain row lacks the columns that are NULL for nearly all stocks. With *positions*, the
+    stream number is followed by the position of the last event.
     """
     last = {stream: event for event, stream, _ in recorded if event.after is not None}
     plain, others = list[Row](), list[Row]()
     for stream, event in last.items():
         on_hand, reserved, particulars = after = event.after
         spare = on_hand - reserved
-        row = (stream, on_hand, reserved, event.version, event.record_time)
+        keys = (stream, event.position) if positions else (stream,)
+        row = (*keys, on_hand, reserved, event.version, event.record_time)
         if particulars is None:
             plain.append((*row, spare, None) if spare >= 0 else (*row, 0, -spare))
         else:

@@ -15,7 +15,12 @@ from inventory_grpc.application.failpoints import reach
 from inventory_grpc.application.store import Durability
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.copying import End, RequestRow, WalkRow
-from inventory_grpc.infrastructure.log.copies import event_rows, stream_rows, subject_rows
+from inventory_grpc.infrastructure.log.copies import (
+    are_of_stocks,
+    event_rows,
+    stream_rows,
+    subject_rows,
+)
 from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row, play
 from inventory_grpc.infrastructure.sqlite import schema
@@ -26,15 +31,12 @@ from inventory_grpc.infrastructure.sqlite.copy_source import end_of
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.file_swap import sync
+from inventory_grpc.infrastructure.sqlite.links import INSERT_EVENTS, linked
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.opening import InUse, locked
 from inventory_grpc.infrastructure.sqlite.replay import SqliteTarget
 from inventory_grpc.infrastructure.sqlite.staging import rename_without_replacing
-from inventory_grpc.infrastructure.sqlite.transaction import (
-    INSERT_EVENTS,
-    INSERT_STREAMS,
-    INSERT_SUBJECTS,
-)
+from inventory_grpc.infrastructure.sqlite.transaction import INSERT_STREAMS, INSERT_SUBJECTS
 from inventory_grpc.infrastructure.sqlite.verify import verify
 
 UNFINISHED: Final = ".copying"
@@ -153,7 +155,9 @@ class SqliteCopy:
         with self._connection:
             execute_with(self._connection, INSERT_STREAMS, stream_rows(page))
             execute_with(self._connection, INSERT_SUBJECTS, subject_rows(page))
-            execute_with(self._connection, INSERT_EVENTS, event_rows(page))
+            execute_with(
+                self._connection, INSERT_EVENTS, linked(event_rows(page), are_of_stocks(page))
+            )
             yield from play([page], SqliteTarget(self._connection), lambda _: None)
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], RequestRow]:

@@ -16,10 +16,11 @@ from inventory_grpc.domain.event import SubjectKey
 from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
 from inventory_grpc.infrastructure.log.chain import bits
-from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
+from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, kind_and_name
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.links import WALK, section
 
 ALERTING: Final = "events INDEXED BY events_with_alerts"
 """The source of events with alerts, which are few; the statement needs `alerts IS NOT NULL`."""
@@ -102,20 +103,21 @@ def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_So
             for one in ("stream", "subject")
         )
         return [
-            *(_of_stream(number, rest) for number in streams),
+            *(_of_other_stream(number, rest) for number in streams),
             *(_of_subject(number, rest) for number in subjects),
         ]
     inner, ids = _of_streams(matching)
     if inner:
-        streams = _numbers(
-            connection,
-            f"SELECT stream FROM streams WHERE {inner}",  # noqa: S608  as above
-            ids,
-            bounds.EVENT_SOURCES + 1,
-        )
-        if len(streams) <= bounds.EVENT_SOURCES:
+        named_streams: Sequence[Any] = connection.execute(
+            f"SELECT stream, kind = {STOCK} FROM streams WHERE {inner} LIMIT ?",  # noqa: S608  as above
+            (*ids, bounds.EVENT_SOURCES + 1),
+        ).fetchall()
+        if len(named_streams) <= bounds.EVENT_SOURCES:
             rest = EventFilter(event_types=matching.event_types, alerts=matching.alerts)
-            return [_of_stream(stream, rest) for stream in streams]
+            return [
+                _of_stock(stream, rest) if is_stock else _of_other_stream(stream, rest)
+                for stream, is_stock in named_streams
+            ]
     return [_of_alerts(matching) if matching.alerts else _of_window(matching)]
 
 
@@ -141,7 +143,28 @@ def _of_window(matching: EventFilter) -> _Source:
     return scan
 
 
-def _of_stream(stream: int, matching: EventFilter) -> _Source:
+def _of_stock(stream: int, matching: EventFilter) -> _Source:
+    where, bindings = where_matching(matching)
+
+    def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
+        most, order = step.max_scanned, ""
+        if not step.newest_first:
+            order = "ORDER BY position"  # which takes the whole section, so it has few more rows
+            most = most if where else min(most, step.limit)
+        found = section(
+            connection, stream, step.first, step.last, most, downwards=step.newest_first
+        )
+        rows = connection.execute(
+            f"{WALK}SELECT position, event FROM walk CROSS JOIN events USING (position) "  # noqa: S608  as above
+            f"WHERE position BETWEEN ?2 AND ?3 {where}{order} LIMIT ?",
+            (*found[:3], *bindings, step.limit),
+        ).fetchall()
+        return step.result(rows, found.edge)
+
+    return scan
+
+
+def _of_other_stream(stream: int, matching: EventFilter) -> _Source:
     """Scan the events of a stream, whose versions have no gaps and rise with positions."""
     where, bindings = where_matching(matching)
 
@@ -150,7 +173,7 @@ def _of_stream(stream: int, matching: EventFilter) -> _Source:
         last = log.version_at(connection, stream, step.last)
         low, high, is_all = step.window(first, last)
         rows = connection.execute(
-            "SELECT position, event FROM events WHERE stream = ? AND version BETWEEN ? AND ? "  # noqa: S608  as above
+            f"SELECT position, event FROM {log.OF_OTHER_STREAM} AND version BETWEEN ? AND ? "  # noqa: S608  as above
             f"{where} ORDER BY version {step.order} LIMIT ?",
             (stream, low, high, *bindings, step.limit),
         ).fetchall()

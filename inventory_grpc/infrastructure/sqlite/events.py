@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Final
 
 import apsw
 
@@ -12,6 +13,9 @@ from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.codec import decode, log_id_of, record_time
 from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS, Tail, link
 from inventory_grpc.infrastructure.log.ids import kind_and_name
+
+OF_OTHER_STREAM: Final = "events WHERE stream = ? AND previous IS NULL"
+"""The events of a stream that is no stock; those of stocks have links, see links.py."""
 
 
 def read_log_id(connection: apsw.Connection) -> str:
@@ -90,34 +94,42 @@ def events_of_subject(
 
 
 def events_of_stream(connection: apsw.Connection, stream: int, upto: int) -> Iterator[Event]:
-    """Yield the events of a stream, up to a version."""
+    """Yield the events of a stream that is no stock, up to a version."""
     rows = connection.execute(
-        "SELECT event FROM events WHERE stream = ? AND version <= ? ORDER BY version",
+        f"SELECT event FROM {OF_OTHER_STREAM} AND version <= ? ORDER BY version",  # noqa: S608  made of constants, values are bound
         (stream, upto),
     )
     return (decode(data) for (data,) in rows)
 
 
 def event_of(connection: apsw.Connection, stream: int, version: int) -> Event:
-    """Return the event with this version of a stream."""
-    data: bytes = connection.execute(
-        "SELECT event FROM events WHERE stream = ? AND version = ?", (stream, version)
-    ).get
+    """Return the event with this version of a stream that is no stock."""
+    return event_at(connection, position_of(connection, stream, version))
+
+
+def event_at(connection: apsw.Connection, position: int) -> Event:
+    """Return the event at a position."""
+    data: bytes = connection.execute("SELECT event FROM events WHERE position = ?", (position,)).get
     return decode(data)
 
 
 def position_of(connection: apsw.Connection, stream: int, version: int) -> int:
-    """Return the position of the event with this version of a stream."""
+    """Return the position of the event with this version of a stream that is no stock."""
     position: int = connection.execute(
-        "SELECT position FROM events WHERE stream = ? AND version = ?", (stream, version)
+        f"SELECT position FROM {OF_OTHER_STREAM} AND version = ?",  # noqa: S608  as above
+        (stream, version),
     ).get
     return position
 
 
 def version_at(connection: apsw.Connection, stream: int, position: int) -> int:
-    """Return the version of a stream after *position*; versions increase with positions."""
+    """Return the version of a stream that is no stock after *position*.
+
+    Versions increase with positions.
+    """
     latest: int = connection.execute(
-        "SELECT max(version) FROM events WHERE stream = ?", (stream,)
+        f"SELECT max(version) FROM {OF_OTHER_STREAM}",  # noqa: S608  as above
+        (stream,),
     ).get
     versions = range(1, latest + 1)
     return bisect_right(versions, position, key=partial(position_of, connection, stream))

@@ -10,8 +10,10 @@ from inventory_grpc.application.ports import Reading
 from inventory_grpc.domain.book import apply_event
 from inventory_grpc.domain.event import Event, Key
 from inventory_grpc.domain.registry import STREAMS, WHOLE
+from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.connection import one_state
+from inventory_grpc.infrastructure.sqlite.links import last_of_stock
 
 
 def find_folded(
@@ -34,10 +36,16 @@ def newest(connection: apsw.Connection, key: Key) -> Reading[State | None]:
 def state_at(connection: apsw.Connection, key: Key, position: int) -> State | None:
     """Return the state of a stream right after *position*; None if it had no history."""
     stream = log.find_stream(connection, key)
-    version = 0 if stream is None else log.version_at(connection, stream, position)
-    if stream is None or not version:
-        return None
-    return state_after(connection, log.event_of(connection, stream, version))
+    last = None if stream is None else _last(connection, key, stream, position)
+    return None if last is None else state_after(connection, log.event_at(connection, last))
+
+
+def _last(connection: apsw.Connection, key: Key, stream: int, upto: int) -> int | None:
+    """Return the position of the last event of a stream up to a position."""
+    if isinstance(key, StockId):
+        return last_of_stock(connection, stream, upto)
+    version = log.version_at(connection, stream, upto)
+    return log.position_of(connection, stream, version) if version else None
 
 
 def state_after(connection: apsw.Connection, event: Event) -> State:

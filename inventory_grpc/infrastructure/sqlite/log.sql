@@ -40,15 +40,17 @@ CREATE TABLE events (
   position       INTEGER PRIMARY KEY CHECK (position > 0),
   stream         INTEGER NOT NULL,
   version        INTEGER NOT NULL CHECK (version > 0),
+  previous       INTEGER CHECK (previous BETWEEN 1 AND position - 1),  -- see links.py
   ordinal        INTEGER NOT NULL,  -- the index in its command, from 0
   kind           INTEGER NOT NULL,  -- the kind of fact: its field number in the message
   subject        INTEGER,
   event          BLOB    NOT NULL,  -- inventory.v1.Event, as followers receive it
   hash           BLOB    NOT NULL,  -- SHA-256 over the previous hash and `event`
   second_subject INTEGER,           -- if an event is about two subjects
-  alerts         INTEGER,           -- if it has alerts: a bit for each, 1 << its number in the message
-  UNIQUE (stream, version)
+  alerts         INTEGER            -- if it has alerts: a bit for each, 1 << its number in the message
 ) STRICT;
+CREATE UNIQUE INDEX events_by_version ON events (stream, version)
+  WHERE (previous IS NULL OR version % 8 = 0);
 CREATE INDEX events_of_subject ON events (subject) WHERE subject IS NOT NULL;
 CREATE INDEX events_of_second_subject ON events (second_subject)
   WHERE second_subject IS NOT NULL;

@@ -19,11 +19,15 @@ from inventory_grpc.infrastructure.log.replay import (
 )
 from inventory_grpc.infrastructure.read_models import stock_reads
 from inventory_grpc.infrastructure.sqlite.events import broken_links
+from inventory_grpc.infrastructure.sqlite.links import FOLLOWS
 
 PAGE: Final = 10_000
 """Events read at a time, which bounds each read transaction."""
 
-_PAGE: Final = f"SELECT {COLUMNS} WHERE position > ? AND position <= ? ORDER BY position"
+_PAGE: Final = (
+    f"SELECT {COLUMNS.format(follows=FOLLOWS)} "
+    "WHERE position > ? AND position <= ? ORDER BY position"
+)
 
 
 def pages(

@@ -18,7 +18,7 @@ from inventory_grpc.infrastructure.sqlite.connection import Database
 APPLICATION_ID: Final = 0x496E7674
 """`Invt`, in the header of every inventory database."""
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """The format of the log, see log.sql. A file of a newer format is not changed."""
 
 _HEADER_BYTES: Final = 100

@@ -26,6 +26,7 @@ from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database, abandon, close
 from inventory_grpc.infrastructure.sqlite.events import check_tail, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
+from inventory_grpc.infrastructure.sqlite.links import check_stocks
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
@@ -37,7 +38,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 TAIL: Final = 1_000
-"""The number of events at the end of the log that are checked when the file is opened."""
+"""The number of events at the end of the log that are checked when the file is opened, with the
+rows of their stocks."""
 
 
 class SqliteStorage:
@@ -124,6 +126,7 @@ class SqliteStorage:
             self.log_id = read_log_id(connection)
             self.refused = seal.refusal(connection)
             check_tail(connection, TAIL)
+            check_stocks(connection, TAIL)
             if missing := self._high_water.missing(connection):
                 raise StorageError(Fault.DAMAGED, detail=missing)
 

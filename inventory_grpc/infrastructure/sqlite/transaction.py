@@ -30,6 +30,7 @@ from inventory_grpc.infrastructure.rows.requests import answered_of, rows_of
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time, unsettled
 from inventory_grpc.infrastructure.sqlite.folding import find_folded, state_after
+from inventory_grpc.infrastructure.sqlite.links import INSERT_EVENTS, linked
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
 
@@ -54,9 +55,6 @@ _PENDING: Final = (
 )
 INSERT_STREAMS: Final = "INSERT INTO streams {}"
 INSERT_SUBJECTS: Final = "INSERT INTO subjects {}"
-INSERT_EVENTS: Final = (
-    "INSERT INTO events (position, stream, version, ordinal, kind, subject, event, hash, alerts) {}"
-)
 _REQUESTS: Final = (
     "INSERT INTO requests (actor, request_id, fingerprint, position, outcome, record_time) {}"
 )
@@ -208,7 +206,8 @@ class SqliteTransaction:
         subjects = [(number, *kind_and_name(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, INSERT_STREAMS, streams)
         execute_with(connection, INSERT_SUBJECTS, subjects)
-        execute_with(connection, INSERT_EVENTS, rows)
+        are_of_stocks = [event.after is not None for event, _, _ in recorded]
+        execute_with(connection, INSERT_EVENTS, linked(rows, are_of_stocks))
         read_models.project(connection, recorded)
         self.appended = True
 

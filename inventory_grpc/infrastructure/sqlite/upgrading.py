@@ -7,6 +7,7 @@ file of a newer format.
 
 import json
 import logging
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
@@ -25,11 +26,13 @@ from inventory_grpc.infrastructure.sqlite.replay import rebuild
 _log = logging.getLogger(__name__)
 
 PAGE: Final = 10_000
-"""Subjects written at a time."""
+"""Subjects written at a time, and events between two calls of the progress."""
 
 
 def make_current(connection: apsw.Connection, progress: Progress) -> int:
     """Upgrade the log, rebuild the read models, and return the position of the head.
+
+    The progress begins again when the events are copied to the table of this format.
 
     The caller holds the exclusive lock.
 
@@ -49,6 +52,8 @@ def make_current(connection: apsw.Connection, progress: Progress) -> int:
                 _upgrade_to_2(connection)
             if before < 4:  # noqa: PLR2004  as above
                 _upgrade_to_4(connection)
+            if before < 5:  # noqa: PLR2004  as above
+                _upgrade_to_5(connection, lambda position: progress(position, head))
             connection.pragma("user_version", schema.FORMAT)
         rebuild(connection, head, lambda position: progress(position, head))
     reach("upgrade_end")
@@ -73,6 +78,17 @@ def _upgrade_to_4(connection: apsw.Connection) -> None:
     connection.execute(
         "UPDATE requests SET outcome = with_particulars(outcome) WHERE outcome IS NOT NULL"
     )
+
+
+def _upgrade_to_5(connection: apsw.Connection, progress: Callable[[int], None]) -> None:
+    def copied(*row: Any) -> int:  # noqa: ANN401  as apsw has it
+        (position,) = row
+        if position % PAGE == 0:
+            progress(position)
+        return int(position)
+
+    connection.create_scalar_function("copied", copied, 1)
+    connection.execute(schema.sql("upgrade_to_5.sql"))
 
 
 def _with_particulars(*outcome: Any) -> str:  # noqa: ANN401  as apsw has it

@@ -1,0 +1,43 @@
+"""Faults of the links between the events of a stock."""
+
+from typing import Final
+
+from scripts.mutants.mutant import Mutant
+
+_FILE: Final = "infrastructure/sqlite/links.py"
+_LONG_STREAMS: Final = "tests/contract/test_long_streams.py"
+
+LINKS: Final = (
+    Mutant(
+        "M86",
+        "record a version of a stock twice",
+        _FILE,
+        "WHERE stream = column2 AND version = column3 - 1)",
+        "WHERE stream = column2)",
+        _LONG_STREAMS,
+    ),
+    Mutant(
+        "M87",
+        "walk back from before an event that is wanted",
+        _FILE,
+        "    version = indexed[number]\n",
+        "    version = indexed[max(number - 1, 0)]\n",
+        _LONG_STREAMS,
+    ),
+    Mutant(
+        "M88",
+        "end a search where a section of a stock ends",
+        _FILE,
+        "return Section(begin.position, edge, last, edge)",
+        "return Section(begin.position, edge, last, None)",
+        _LONG_STREAMS,
+    ),
+    Mutant(
+        "M89",
+        "take an event of another stock for the one before",
+        _FILE,
+        "WHERE before.position = events.previous AND before.stream = events.stream ",
+        "WHERE before.position = events.previous ",
+        "tests/integration/test_verify.py",
+    ),
+)
