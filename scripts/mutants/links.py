@@ -4,14 +4,15 @@ from typing import Final
 
 from scripts.mutants.mutant import Mutant
 
-_FILE: Final = "infrastructure/sqlite/links.py"
+_LINKS: Final = "infrastructure/sqlite/links.py"
+_HISTORY: Final = "infrastructure/sqlite/stock_history.py"
 _LONG_STREAMS: Final = "tests/contract/test_long_streams.py"
 
 LINKS: Final = (
     Mutant(
         "M86",
         "record a version of a stock twice",
-        _FILE,
+        _LINKS,
         "WHERE stream = column2 AND version = column3 - 1)",
         "WHERE stream = column2)",
         _LONG_STREAMS,
@@ -19,7 +20,7 @@ LINKS: Final = (
     Mutant(
         "M87",
         "walk back from before an event that is wanted",
-        _FILE,
+        _HISTORY,
         "    version = indexed[number]\n",
         "    version = indexed[max(number - 1, 0)]\n",
         _LONG_STREAMS,
@@ -27,7 +28,7 @@ LINKS: Final = (
     Mutant(
         "M88",
         "end a search where a section of a stock ends",
-        _FILE,
+        _HISTORY,
         "return Section(begin.position, edge, last, edge)",
         "return Section(begin.position, edge, last, None)",
         _LONG_STREAMS,
@@ -35,7 +36,7 @@ LINKS: Final = (
     Mutant(
         "M89",
         "take an event of another stock for the one before",
-        _FILE,
+        _LINKS,
         "WHERE before.position = events.previous AND before.stream = events.stream ",
         "WHERE before.position = events.previous ",
         "tests/integration/test_verify.py",

@@ -20,7 +20,7 @@ from inventory_grpc.infrastructure.read_models.lines_of_stock import LINE, WALKE
 from inventory_grpc.infrastructure.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.read_models.stock_reads import find_stocks
 from inventory_grpc.infrastructure.rows import bounds
-from inventory_grpc.infrastructure.sqlite.links import WALK, walk_from
+from inventory_grpc.infrastructure.sqlite.stock_history import WALK, walk_from
 
 _NEWEST: Final = 2**63 - 1
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, TypeAlias
 import apsw
 
 from inventory_grpc.infrastructure.read_models.lines_of_stock import BEGUN_BY, WALKED
-from inventory_grpc.infrastructure.sqlite.links import WALK, section
+from inventory_grpc.infrastructure.sqlite.stock_history import WALK, section
 
 Bindings = list[int | str]
 

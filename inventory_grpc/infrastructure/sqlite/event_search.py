@@ -20,7 +20,7 @@ from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, kind_and_n
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.links import WALK, section
+from inventory_grpc.infrastructure.sqlite.stock_history import WALK, section
 
 ALERTING: Final = "events INDEXED BY events_with_alerts"
 """The source of events with alerts, which are few; the statement needs `alerts IS NOT NULL`."""

@@ -13,7 +13,7 @@ from inventory_grpc.domain.registry import STREAMS, WHOLE
 from inventory_grpc.domain.values import StockId
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite.connection import one_state
-from inventory_grpc.infrastructure.sqlite.links import last_of_stock
+from inventory_grpc.infrastructure.sqlite.stock_history import last_of_stock
 
 
 def find_folded(
