@@ -20,7 +20,6 @@ from inventory_grpc.application.ledger.states import States
 from inventory_grpc.application.ports import MonotonicClock, WallClock
 from inventory_grpc.application.queries.events import EventLog
 from inventory_grpc.application.queries.snapshot import Queries
-from inventory_grpc.application.queries.stock import RecentlyMoved
 from inventory_grpc.application.store import (
     Footprint,
     Maintenance,
@@ -50,6 +49,7 @@ from inventory_grpc.presentation.server import (
 )
 from inventory_grpc.presentation.shared_answers import SharedAnswers
 from inventory_grpc.presentation.stock_answers import StockAnswers
+from inventory_grpc.presentation.warming import warm
 from inventory_grpc.settings import Settings
 
 
@@ -84,7 +84,7 @@ async def engine(
 ) -> AsyncIterator[Engine]:
     """Open the database in *settings* and run the ledger on it; close both on exit.
 
-    *showing* reports the progress of upgrading an older file.
+    *showing* reports the progress of upgrading an older file, and of warming the cache.
 
     Raises:
         NotOurs, InUse, StorageError: the file cannot be used, and was not changed.
@@ -121,9 +121,8 @@ async def engine(
             breaker.failed(store.refused)
         if settings.warm_stocks:
             most = min(settings.warm_stocks, settings.cached_answers)
-            warmest = await store.views.latest.read(RecentlyMoved(most))
-            for stock in warmest.value:
-                answers.warm(stock, warmest.as_of)
+            with showing("warming the cache") as progress:
+                await warm(answers, store.views.latest, most, progress)
         async with _running(ledger, store, head, clock) as running:
             yield Engine(
                 ledger,

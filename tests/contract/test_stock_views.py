@@ -43,6 +43,7 @@ from tests.support.world import (
     fence,
     later,
     move,
+    put,
     release,
     remove,
     reserve,
@@ -187,7 +188,7 @@ async def test_states_are_those_of_any_position(store: Store) -> None:
     for command, shown in zip(commands, expected, strict=True):
         assert (await Scribe(store).record(command)).streams == [shown]
         assert (await store.views.latest.get(KETTLES)).value == shown
-        assert (await store.views.latest.read(RecentlyMoved(1))).value == [shown]
+        assert (await store.views.latest.read(RecentlyMoved(1))).value.rows == [shown]
         stocks, *_ = (await store.views.latest.read(StocksById([KETTLES]))).value
         assert stocks == {KETTLES: shown}
         assert (await store.views.latest.read(StockQuery())).value.rows == [shown]
@@ -385,21 +386,23 @@ async def test_pages_of_stocks_are_complete_also_where_few_are_looked_at(
         assert all(len(page) <= 4 for page in pages)
 
 
-async def test_what_moved_last_is_what_a_cache_is_warmed_with(store: Store) -> None:
-    assert list((await store.views.latest.read(RecentlyMoved(10))).value) == []
+async def test_the_stocks_of_the_last_events_are_read_page_by_page(store: Store) -> None:
+    assert (await store.views.latest.read(RecentlyMoved(10))) == (Listing([], None), 0)
     await Scribe(store).record(
-        add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES), add(4, FARO_KETTLES)
+        put("kettle"), add(1, TOASTERS), add(2, PORTO_KETTLES), add(3, KETTLES)
     )
-    await Scribe(store).record(reserve({PORTO_KETTLES: 1}))
-    stocks, as_of = await store.views.latest.read(RecentlyMoved(2))
-    assert as_of == 5
-    assert {row.stock_id: row.levels for row in stocks} == {
-        PORTO_KETTLES: Levels(2, 1),
-        FARO_KETTLES: Levels(4, 0),
-    }
-    assert {row.stock_id for row in (await store.views.latest.read(RecentlyMoved(10))).value} == {
-        TOASTERS,
-        PORTO_KETTLES,
-        KETTLES,
-        FARO_KETTLES,
-    }
+    await Scribe(store).record(reserve({PORTO_KETTLES: 1}), add(1, TOASTERS))
+    pages, before = list[object](), None
+    while True:
+        (rows, before), as_of = await store.views.latest.read(RecentlyMoved(2, before))
+        assert as_of == 6
+        pages.append({row.stock_id: row.levels for row in rows})
+        if before is None:
+            break
+    assert pages == [
+        {PORTO_KETTLES: Levels(2, 1), TOASTERS: Levels(2, 0)},
+        {PORTO_KETTLES: Levels(2, 1), KETTLES: Levels(3, 0)},
+        {TOASTERS: Levels(2, 0)},
+    ]
+    rows, before = (await store.views.latest.read(RecentlyMoved(100))).value
+    assert ({row.stock_id for row in rows}, before) == ({TOASTERS, PORTO_KETTLES, KETTLES}, None)

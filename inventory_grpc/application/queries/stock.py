@@ -75,10 +75,15 @@ class StockQuery(Query[Listing[Inventory, StockKey]]):
 
 
 @dataclass(frozen=True, slots=True)
-class RecentlyMoved(Query[Sequence[Inventory]]):
-    """The most recently changed stocks, to warm a cache."""
+class RecentlyMoved(Query[Listing[Inventory, int]]):
+    """The stocks of the last events, or of those before a position, to warm a cache.
 
-    limit: int
+    The key of the next page is the position of the first of the events. A stock with several
+    events may be on several pages.
+    """
+
+    events: int
+    before: int | None = None
 
 
 class Availability(NamedTuple):

@@ -36,10 +36,8 @@ from inventory_grpc.infrastructure.rows.stocks import (
     rows_of,
     stock_of,
 )
+from inventory_grpc.infrastructure.sqlite.events import read_head
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with
-
-EVENTS_PER_STOCK: Final = 20
-"""Events scanned for each recently moved stock: few stocks may have moved often."""
 
 _DDL: Final = """
 CREATE TABLE stocks (
@@ -118,14 +116,15 @@ def _product(connection: apsw.Connection, query: ProductInventoryById) -> Produc
     return ProductInventory(ShownLevels(*sums, *others), Listing(page, after))
 
 
-def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Sequence[Inventory]:
+def _recently_moved(connection: apsw.Connection, query: RecentlyMoved) -> Listing[Inventory, int]:
+    before = read_head(connection) + 1 if query.before is None else query.before
+    first = max(1, before - query.events)
     rows = connection.execute(
-        f"{SELECT} WHERE stream IN (SELECT stream FROM "  # noqa: S608  as above
-        "(SELECT stream, position FROM events ORDER BY position DESC LIMIT ?) "
-        "GROUP BY stream ORDER BY max(position) DESC LIMIT ?)",
-        (query.limit * EVENTS_PER_STOCK, query.limit),
+        f"{SELECT} WHERE stream IN "  # noqa: S608  as above
+        "(SELECT stream FROM events WHERE position >= ? AND position < ?)",
+        (first, before),
     )
-    return [stock_of(row) for row in rows]
+    return Listing([stock_of(row) for row in rows], first if first > 1 else None)
 
 
 def filled(connection: apsw.Connection, limit: int) -> Sequence[StockId]:

@@ -200,14 +200,12 @@ def _list_policies(
     return _listing(rows, query.limit, lambda shown: shown.entry.key.covers)
 
 
-def _recently_moved(tables: Tables, query: RecentlyMoved) -> Sequence[Inventory]:
-    moved: dict[StockId, Inventory] = {}
-    for event in reversed(tables.events):
-        if len(moved) == query.limit:
-            break
-        if event.key not in moved and event.after is not None:
-            moved[event.key] = Inventory.at(event)
-    return list(moved.values())
+def _recently_moved(tables: Tables, query: RecentlyMoved) -> Listing[Inventory, int]:
+    before = len(tables.events) + 1 if query.before is None else query.before
+    first = max(1, before - query.events)
+    moved = {event.key for event in tables.events[first - 1 : before - 1] if event.after}
+    rows: list[Any] = [tables.state_at(key, tables.head) for key in moved]
+    return Listing(rows, first if first > 1 else None)
 
 
 def _listing(rows: Iterable[T], limit: int, key: Callable[[T], K]) -> Listing[T, K]:

@@ -18,6 +18,7 @@ from inventory_grpc.domain.levels import ShownLevels
 from inventory_grpc.domain.stock import Inventory
 from inventory_grpc.domain.values import ProductId, StockId, StoreId
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
+from inventory_grpc.infrastructure.postgres.events import read_head
 from inventory_grpc.infrastructure.postgres.read_models.read_model import ReadModel, in_scope
 from inventory_grpc.infrastructure.postgres.read_models.stock_lists import list_stocks
 from inventory_grpc.infrastructure.postgres.read_models.stock_reads import (
@@ -38,9 +39,6 @@ from inventory_grpc.infrastructure.rows.stocks import (
 
 READ_TOGETHER: Final = 64
 """The most stocks that are read by one statement for as many calls."""
-
-EVENTS_PER_STOCK: Final = 20
-"""Events scanned for each recently moved stock: few stocks may have moved often."""
 
 _DDL: Final = """
 CREATE TABLE stocks (
@@ -83,9 +81,8 @@ _SELECT_PARTICULARS: Final = (
 """Selects one stock for all that have the same of what few have: with a policy for all stocks
 there are many, and few such groups of them."""
 _RECENTLY_MOVED: Final = (
-    f"{SELECT} WHERE stream IN (SELECT stream FROM "
-    "(SELECT stream, position FROM events ORDER BY position DESC LIMIT $events::int8) AS recent "
-    "GROUP BY stream ORDER BY max(position) DESC LIMIT $limit::int8)"
+    f"{SELECT} WHERE stream IN "
+    "(SELECT stream FROM events WHERE position >= $first::int8 AND position < $before::int8)"
 )
 _FILLED: Final = Statement(
     "SELECT product_id, store_id FROM stocks JOIN streams USING (stream) "
@@ -119,9 +116,11 @@ def _product(wire: Wire, query: ProductInventoryById) -> ProductInventory:
     return ProductInventory(ShownLevels(*numbers, *others), Listing(page, after))
 
 
-def _recently_moved(wire: Wire, query: RecentlyMoved) -> Sequence[Inventory]:
-    events = query.limit * EVENTS_PER_STOCK
-    return [stock_of(row) for row in wire.query(_RECENTLY_MOVED, events=events, limit=query.limit)]
+def _recently_moved(wire: Wire, query: RecentlyMoved) -> Listing[Inventory, int]:
+    before = read_head(wire) + 1 if query.before is None else query.before
+    first = max(1, before - query.events)
+    rows = wire.query(_RECENTLY_MOVED, first=first, before=before)
+    return Listing([stock_of(row) for row in rows], first if first > 1 else None)
 
 
 def filled(wire: Wire, limit: int) -> Sequence[StockId]:
