@@ -36,7 +36,7 @@ ROWS: Final = 1_000
 """Rows of a table compared at a time."""
 
 _OF_SQLITE: Final = {"stocks": "position"}
-"""The column of a table that only SQLite has, see sqlite/links.py."""
+"""The column of a table that only SQLite has, see sqlite/back_links.py."""
 
 
 def verify(url: str, progress: Progress, *, may_be_unfinished: bool = False) -> Iterator[str]:

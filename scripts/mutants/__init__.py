@@ -3,9 +3,9 @@
 from typing import Final
 
 from scripts.mutants.answers import ANSWERS
+from scripts.mutants.back_links import BACK_LINKS
 from scripts.mutants.batches import BATCHES
 from scripts.mutants.engine import ENGINE
-from scripts.mutants.links import LINKS
 from scripts.mutants.names import NAMES
 from scripts.mutants.plain import PLAIN
 from scripts.mutants.postgres import POSTGRES
@@ -30,6 +30,6 @@ MUTANTS: Final = (
     *NAMES,
     *TABLES_AND_SESSIONS,
     *READS,
-    *LINKS,
+    *BACK_LINKS,
     *POSTGRES,
 )

@@ -11,7 +11,7 @@ from inventory_grpc.domain.product import ProductKey
 from inventory_grpc.domain.values import Instant, ProductId
 from inventory_grpc.infrastructure.log import ids
 from inventory_grpc.infrastructure.rows import bounds
-from inventory_grpc.infrastructure.sqlite.links import INDEXED_EVERY
+from inventory_grpc.infrastructure.sqlite.back_links import INDEXED_EVERY
 from inventory_grpc_protos.v1.events_pb2 import Event
 from tests.support.memory import store as memory_store
 from tests.support.scribe import EVERYTHING, Scribe, events_of, log_of

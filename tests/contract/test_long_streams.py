@@ -18,7 +18,7 @@ from inventory_grpc.domain.reservation_facts import StockReserved
 from inventory_grpc.domain.stock import Inventory, StockAdded
 from inventory_grpc.domain.values import ReservationId, StockId
 from inventory_grpc.infrastructure.rows import bounds
-from inventory_grpc.infrastructure.sqlite.links import INDEXED_EVERY
+from inventory_grpc.infrastructure.sqlite.back_links import INDEXED_EVERY
 from tests.support.history import appending, event_of
 from tests.support.scribe import Scribe, events_of
 from tests.support.stores import Store
@@ -129,9 +129,18 @@ async def test_the_promises_at_risk_are_the_newest(store: Store, log: list[Event
     assert seen == _reserved(log)
 
 
-@pytest.mark.parametrize("version", [1, 2, INDEXED_EVERY, LONG - 1, LONG])
-async def test_a_version_is_recorded_once(store: Store, log: list[Event], version: int) -> None:
-    again = event_of(len(log) + 1, KETTLES, StockAdded(1), version=version, after=Levels(9, 0))
+@pytest.mark.parametrize(
+    "versions",
+    [[1], [2], [INDEXED_EVERY], [LONG - 1], [LONG], [LONG + 1, LONG + 1], [LONG + 1, LONG]],
+    ids=str,
+)
+async def test_a_version_is_recorded_once(
+    store: Store, log: list[Event], versions: list[int]
+) -> None:
+    again = [
+        event_of(len(log) + number, KETTLES, StockAdded(1), version=version, after=Levels(9, 0))
+        for number, version in enumerate(versions, 1)
+    ]
     with pytest.raises(Exception):  # noqa: B017, PT011  each engine has its own
-        await store.storage.transact(lambda transaction: transaction.write([again], []))
+        await store.storage.transact(lambda transaction: transaction.write(again, []))
     assert await events_of(store) == log

@@ -395,6 +395,19 @@ def test_a_log_that_contradicts_itself_is_neither_copied_nor_sealed(
         assert original.sealed() is None
 
 
+@pytest.mark.usefixtures("small")
+def test_a_stock_that_lacks_a_version_is_named_wherever_a_page_ends(
+    places: tuple[Place, Place],
+) -> None:
+    source, target = places
+    stock = "SELECT max(position) FROM events WHERE stream IN (SELECT stream FROM stocks)"
+    [(position,)] = rows(source, stock)
+    _execute(source, f"UPDATE events SET version = version + 8 WHERE position = {position}")  # noqa: S608  a number
+    code, said = _told(source, target)
+    assert code == 1
+    assert f"event {position}: version, ordinal, kind are" in said
+
+
 def _execute(place: Place, statement: str) -> None:
     if isinstance(place, str):
         with closing(psycopg.connect(place, autocommit=True)) as connection:

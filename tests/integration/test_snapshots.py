@@ -14,8 +14,8 @@ from inventory_grpc.domain.levels import Levels
 from inventory_grpc.infrastructure.codec import decode
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import storage
+from inventory_grpc.infrastructure.sqlite.back_links import INDEXED_EVERY
 from inventory_grpc.infrastructure.sqlite.connection import Database
-from inventory_grpc.infrastructure.sqlite.links import INDEXED_EVERY
 from inventory_grpc.infrastructure.sqlite.opening import rebuild_alone
 from inventory_grpc.infrastructure.sqlite.transaction import SNAPSHOT_EVERY
 from tests.support.opened import Opened, change, checked, opened, rows
@@ -72,17 +72,21 @@ async def test_a_stock_goes_on_from_its_row_however_long_its_history(
     [
         "UPDATE stocks SET version = version - 1",
         "UPDATE stocks SET version = version - 1, position = position - 1",
+        "UPDATE stocks SET position = 3",
         "DELETE FROM stocks",
     ],
 )
-async def test_no_server_starts_with_a_row_that_is_behind_the_end_of_the_log(
+async def test_no_server_starts_with_a_wrong_row_of_a_stock_that_changed_last(
     path: Path, change_it: str
 ) -> None:
     async with opened(path) as shop:
         await shop.record(add(5))
         await shop.record(add(5))
-    change(path, change_it)
-    with pytest.raises(StorageError, match="the row of stock kettle@lisbon is behind event 2; run"):
+    change(path, f"{change_it} WHERE stream = 1")
+    with pytest.raises(
+        StorageError,
+        match="kettle@lisbon does not belong to the log with event 2",
+    ):
         async with opened(path):
             pass
     rebuild_alone(Database(path), lambda *_: None)

@@ -207,10 +207,20 @@ async def test_repair_of_a_file_of_format_1_leaves_one_of_this_format(carts: Pat
     checked(carts, silent=len(stored(carts)))
 
 
-def test_a_log_that_contradicts_itself_is_not_upgraded(carts: Path) -> None:
-    change(carts, "UPDATE events SET version = 99 WHERE position = 6")
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE events SET version = 99 WHERE position = 6", "event 6"),
+        ("UPDATE events SET version = 1000 - version WHERE stream = 1", "event 1:"),
+    ],
+    ids=["a gap", "versions that fall"],
+)
+def test_a_log_that_contradicts_itself_is_not_upgraded(
+    carts: Path, statement: str, named: str
+) -> None:
+    change(carts, statement)
     before = hash_of(carts)
-    with pytest.raises(LogInconsistent, match="event 6"), prepare(Database(carts), NOON):
+    with pytest.raises(LogInconsistent, match=named), prepare(Database(carts), NOON):
         pass
     assert hash_of(carts) == before
 

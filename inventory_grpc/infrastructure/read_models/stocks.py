@@ -1,7 +1,7 @@
 """Stocks by product and store, after their last events.
 
 The writer continues from the row of a stock, and updates it in the transaction that records an
-event. A wrong row is reported by `verify`; see links.py for versions that the log refuses.
+event. A wrong row is reported by `verify`; see back_links.py for versions that the log refuses.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ from inventory_grpc.infrastructure.sqlite.multirow import execute_with
 _DDL: Final = """
 CREATE TABLE stocks (
   stream      INTEGER PRIMARY KEY,
-  position    INTEGER NOT NULL,  -- of the last event, from which links.py leads to those before
+  position    INTEGER NOT NULL,  -- of the last event, see back_links.py
   on_hand     INTEGER NOT NULL CHECK (on_hand >= 0),
   reserved    INTEGER NOT NULL CHECK (reserved >= 0),
   version     INTEGER NOT NULL,

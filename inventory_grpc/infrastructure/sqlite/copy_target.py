@@ -24,6 +24,7 @@ from inventory_grpc.infrastructure.log.copies import (
 from inventory_grpc.infrastructure.log.names import LogName
 from inventory_grpc.infrastructure.log.replay import Row, play
 from inventory_grpc.infrastructure.sqlite import schema
+from inventory_grpc.infrastructure.sqlite.back_links import INSERT_EVENTS, with_back_links
 from inventory_grpc.infrastructure.sqlite.causes import storage_errors
 from inventory_grpc.infrastructure.sqlite.companions import companion
 from inventory_grpc.infrastructure.sqlite.connection import Database, close
@@ -31,7 +32,6 @@ from inventory_grpc.infrastructure.sqlite.copy_source import end_of
 from inventory_grpc.infrastructure.sqlite.events import read_log_id
 from inventory_grpc.infrastructure.sqlite.file_set import check_files
 from inventory_grpc.infrastructure.sqlite.file_swap import sync
-from inventory_grpc.infrastructure.sqlite.links import INSERT_EVENTS, linked
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.opening import InUse, locked
 from inventory_grpc.infrastructure.sqlite.replay import SqliteTarget
@@ -155,10 +155,16 @@ class SqliteCopy:
         with self._connection:
             execute_with(self._connection, INSERT_STREAMS, stream_rows(page))
             execute_with(self._connection, INSERT_SUBJECTS, subject_rows(page))
-            execute_with(
-                self._connection, INSERT_EVENTS, linked(event_rows(page), are_of_stocks(page))
-            )
-            yield from play([page], SqliteTarget(self._connection), lambda _: None)
+            rows = with_back_links(event_rows(page), are_of_stocks(page))
+            try:
+                execute_with(self._connection, INSERT_EVENTS, rows)
+            except apsw.ConstraintError:
+                yield from self._play(page)  # which names the event that has no back link
+                raise
+            yield from self._play(page)
+
+    def _play(self, page: Sequence[Row]) -> Iterator[str]:
+        return play([page], SqliteTarget(self._connection), lambda _: None)
 
     def requests(self, keys: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], RequestRow]:
         found = select_with(self._connection, _ANSWERED, [*keys])

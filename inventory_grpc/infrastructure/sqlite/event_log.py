@@ -5,7 +5,8 @@ import apsw
 from inventory_grpc.application.queries.events import EventFilter, Found, Page
 from inventory_grpc.domain.values import Instant
 from inventory_grpc.infrastructure.sqlite import events as log
-from inventory_grpc.infrastructure.sqlite.event_search import ALERTING, search, where_matching
+from inventory_grpc.infrastructure.sqlite.event_conditions import where_matching
+from inventory_grpc.infrastructure.sqlite.event_search import ALERTING, search
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 
 

@@ -5,37 +5,26 @@ of the log. If it names alerts, another index yields the events that have some. 
 filter, every event in a window of positions is scanned.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import apsw
 
 from inventory_grpc.application.queries.events import EventFilter, Found
-from inventory_grpc.domain.book import Audience
-from inventory_grpc.domain.event import SubjectKey
-from inventory_grpc.domain.registry import NOUNS
-from inventory_grpc.infrastructure.codec import KIND_BY_NAME
-from inventory_grpc.infrastructure.log.chain import bits
-from inventory_grpc.infrastructure.log.ids import RESERVATION, STOCK, kind_and_name
+from inventory_grpc.infrastructure.log.ids import STOCK
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
 from inventory_grpc.infrastructure.rows import bounds
 from inventory_grpc.infrastructure.sqlite import events as log
+from inventory_grpc.infrastructure.sqlite.event_conditions import (
+    named,
+    of_reservations,
+    of_streams,
+    where_matching,
+)
 from inventory_grpc.infrastructure.sqlite.stock_history import WALK, section
 
 ALERTING: Final = "events INDEXED BY events_with_alerts"
 """The source of events with alerts, which are few; the statement needs `alerts IS NOT NULL`."""
-
-Bindings = list[int | str]
-
-
-def _kinds(audience: Audience) -> str:
-    return ", ".join(str(noun.kind) for noun in NOUNS if noun.audience is audience)
-
-
-_SHOWN_TO_ALL: Final = _kinds(Audience.EVERYBODY)
-_SHOWN_IN_STORE: Final = _kinds(Audience.ITS_STORE)
-_SHOWN_IN_NO_OTHER: Final = _kinds(Audience.NO_OTHER_STORE)
-_STORE_IN_NAME: Final = "substr(name, instr(name, '@') + 1)"
 
 
 class _Step(NamedTuple):
@@ -65,6 +54,9 @@ class _Step(NamedTuple):
         return Scan(rows, rows[-1][0] if len(rows) == self.limit else edge)
 
 
+_LONGER: Final = 4
+"""How many times longer a section of a stock is than the one before."""
+
 _Source = Callable[[apsw.Connection, _Step], Scan[int, bytes]]
 
 
@@ -92,31 +84,31 @@ def search(  # noqa: PLR0913  the parts of the query
 def _sources(connection: apsw.Connection, matching: EventFilter) -> Sequence[_Source]:
     if matching.reservation_ids:
         rest = matching._replace(reservation_ids=frozenset())
-        query, ids = _reservations(matching.reservation_ids)
+        query, ids = of_reservations(matching.reservation_ids)
         numbers = _numbers(connection, query, ids, len(ids))
         return [_of_subject(number, rest) for number in numbers]
     if matching.subjects:
         rest = matching._replace(subjects=frozenset())
-        where, named = _named(matching.subjects)
+        where, names = named(matching.subjects)
         streams, subjects = (
-            _numbers(connection, f"SELECT {one} FROM {one}s WHERE {where}", named, len(named))  # noqa: S608  built from constants, values are bound
+            _numbers(connection, f"SELECT {one} FROM {one}s WHERE {where}", names, len(names))  # noqa: S608  built from constants, values are bound
             for one in ("stream", "subject")
         )
         return [
             *(_of_other_stream(number, rest) for number in streams),
             *(_of_subject(number, rest) for number in subjects),
         ]
-    inner, ids = _of_streams(matching)
+    inner, ids = of_streams(matching)
     if inner:
-        named_streams: Sequence[Any] = connection.execute(
+        found: Sequence[Any] = connection.execute(
             f"SELECT stream, kind = {STOCK} FROM streams WHERE {inner} LIMIT ?",  # noqa: S608  as above
             (*ids, bounds.EVENT_SOURCES + 1),
         ).fetchall()
-        if len(named_streams) <= bounds.EVENT_SOURCES:
+        if len(found) <= bounds.EVENT_SOURCES:
             rest = EventFilter(event_types=matching.event_types, alerts=matching.alerts)
             return [
                 _of_stock(stream, rest) if is_stock else _of_other_stream(stream, rest)
-                for stream, is_stock in named_streams
+                for stream, is_stock in found
             ]
     return [_of_alerts(matching) if matching.alerts else _of_window(matching)]
 
@@ -145,21 +137,35 @@ def _of_window(matching: EventFilter) -> _Source:
 
 def _of_stock(stream: int, matching: EventFilter) -> _Source:
     where, bindings = where_matching(matching)
+    events = (
+        f"{WALK}SELECT position, event FROM walk CROSS JOIN events USING (position) "  # noqa: S608  as above
+        f"WHERE position BETWEEN ?2 AND ?3 {where}"
+    )
 
     def scan(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
-        most, order = step.max_scanned, ""
-        if not step.newest_first:
-            order = "ORDER BY position"  # which takes the whole section, so it has few more rows
-            most = most if where else min(most, step.limit)
-        found = section(
-            connection, stream, step.first, step.last, most, downwards=step.newest_first
-        )
-        rows = connection.execute(
-            f"{WALK}SELECT position, event FROM walk CROSS JOIN events USING (position) "  # noqa: S608  as above
-            f"WHERE position BETWEEN ?2 AND ?3 {where}{order} LIMIT ?",
-            (*found[:3], *bindings, step.limit),
-        ).fetchall()
-        return step.result(rows, found.edge)
+        if step.newest_first:
+            found = section(
+                connection, stream, step.first, step.last, step.max_scanned, downwards=True
+            )
+            query = f"{events} LIMIT ?"
+            rows = connection.execute(query, (*found[:3], *bindings, step.limit)).fetchall()
+            return step.result(rows, found.edge)
+        return scan_upwards(connection, step)
+
+    def scan_upwards(connection: apsw.Connection, step: _Step) -> Scan[int, bytes]:
+        """Scan ever longer sections: all of a section is walked before its first event is known."""
+        rows, first, most, left = list[Any](), step.first, step.limit, step.max_scanned
+        while True:
+            most = min(most, left)
+            found = section(connection, stream, first, step.last, most, downwards=False)
+            query = f"{events} ORDER BY position LIMIT ?"
+            rows += connection.execute(
+                query, (*found[:3], *bindings, step.limit - len(rows))
+            ).fetchall()
+            left -= most
+            if found.edge is None or len(rows) == step.limit or left <= 0:
+                return step.result(rows, found.edge)
+            first, most = found.edge + 1, most * _LONGER
 
     return scan
 
@@ -214,75 +220,3 @@ def _of_index(events: str, numbers: Sequence[int], matching: EventFilter) -> _So
         return step.result(rows, edge)
 
     return scan
-
-
-def where_matching(matching: EventFilter) -> tuple[str, Bindings]:
-    """Return the filter as an SQL condition, and its bindings.
-
-    The plus signs prevent SQLite from choosing another index: the range scanned is chosen here
-    and bounded; the range of an index may not be.
-    """
-    terms: list[str] = []
-    bindings: Bindings = []
-    if matching.event_types:
-        terms.append(_among("+kind", matching.event_types))
-        bindings += [KIND_BY_NAME[name] for name in sorted(matching.event_types)]
-    if matching.alerts:
-        terms.append("alerts IS NOT NULL AND alerts & ?")
-        bindings.append(bits(matching.alerts))
-    inner, ids = _of_streams(matching)
-    if inner:
-        terms.append(
-            f"EXISTS (SELECT 1 FROM streams WHERE streams.stream = events.stream AND {inner})"  # noqa: S608  as above
-        )
-        bindings += ids
-    if matching.reservation_ids:
-        query, ids = _reservations(matching.reservation_ids)
-        terms.append(f"+subject IN ({query})")
-        bindings += ids
-    if matching.subjects:
-        where, named = _named(matching.subjects)
-        terms.append(
-            f"(+stream IN (SELECT stream FROM streams WHERE {where}) "  # noqa: S608  as above
-            f"OR +subject IN (SELECT subject FROM subjects WHERE {where}))"
-        )
-        bindings += 2 * [*named]
-    return "".join(f"AND {term} " for term in terms), bindings
-
-
-def _reservations(ids: frozenset[str]) -> tuple[str, Bindings]:
-    """Return the query for the numbers of reservations, and its bindings."""
-    where = f"kind = {RESERVATION} AND {_among('name', ids)}"
-    return f"SELECT subject FROM subjects WHERE {where}", sorted(ids)  # noqa: S608  as above
-
-
-def _named(keys: Collection[SubjectKey]) -> tuple[str, Bindings]:
-    """Return the condition on rows of `streams` or `subjects` with these keys."""
-    bindings: Bindings = []
-    for key in sorted(keys, key=kind_and_name):
-        bindings += kind_and_name(key)
-    return " OR ".join(["(kind = ? AND name = ?)"] * len(keys)), bindings
-
-
-def _of_streams(matching: EventFilter) -> tuple[str, Bindings]:
-    """Return the filter's conditions on streams as SQL, and their bindings; none is empty."""
-    terms: list[str] = []
-    bindings: Bindings = []
-    for column, values in (("product_id", matching.product_ids), ("store_id", matching.store_ids)):
-        if values:
-            terms.append(_among(column, values))
-            bindings += sorted(values)
-    if matching.stores is not None and not matching.store_ids:
-        own = _among("{}", matching.stores)
-        terms.append(
-            f"({own.format('store_id')} OR kind IN ({_SHOWN_TO_ALL}) "
-            f"OR (kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}) "
-            f"OR (kind IN ({_SHOWN_IN_NO_OTHER}) "
-            f"AND (name LIKE '%@' OR {own.format(_STORE_IN_NAME)})))"
-        )
-        bindings += 3 * sorted(matching.stores)
-    return " AND ".join(terms), bindings
-
-
-def _among(column: str, values: frozenset[str]) -> str:
-    return f"{column} IN ({', '.join('?' * len(values))})"

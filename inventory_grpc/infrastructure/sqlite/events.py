@@ -15,7 +15,7 @@ from inventory_grpc.infrastructure.log.chain import MAX_COMMAND_EVENTS, Tail, li
 from inventory_grpc.infrastructure.log.ids import kind_and_name
 
 OF_OTHER_STREAM: Final = "events WHERE stream = ? AND previous IS NULL"
-"""The events of a stream that is no stock; those of stocks have links, see links.py."""
+"""The events of a stream that is no stock; those of stocks have back links."""
 
 
 def read_log_id(connection: apsw.Connection) -> str:

@@ -40,7 +40,8 @@ CREATE TABLE events (
   position       INTEGER PRIMARY KEY CHECK (position > 0),
   stream         INTEGER NOT NULL,
   version        INTEGER NOT NULL CHECK (version > 0),
-  previous       INTEGER CHECK (previous BETWEEN 1 AND position - 1),  -- see links.py
+  previous       INTEGER CHECK (previous BETWEEN 1 AND position - 1),  -- the event before it, of a
+                                    -- stock only: see back_links.py
   ordinal        INTEGER NOT NULL,  -- the index in its command, from 0
   kind           INTEGER NOT NULL,  -- the kind of fact: its field number in the message
   subject        INTEGER,

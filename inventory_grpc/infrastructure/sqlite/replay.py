@@ -18,8 +18,8 @@ from inventory_grpc.infrastructure.log.replay import (
     whole_commands,
 )
 from inventory_grpc.infrastructure.read_models import stock_reads
+from inventory_grpc.infrastructure.sqlite.back_links import FOLLOWS
 from inventory_grpc.infrastructure.sqlite.events import broken_links
-from inventory_grpc.infrastructure.sqlite.links import FOLLOWS
 
 PAGE: Final = 10_000
 """Events read at a time, which bounds each read transaction."""

@@ -1,4 +1,4 @@
-"""Finds the events of a stock by a walk over their links.
+"""Finds the events of a stock by a walk over their back links.
 
 A walk begins at an event that is in the index by version, or at the last one, whose position is in
 the row of the stock.
@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-from inventory_grpc.infrastructure.sqlite.links import INDEXED_EVERY, IS_INDEXED
+from inventory_grpc.application.ports import Fault, StorageError
+from inventory_grpc.infrastructure.sqlite.back_links import INDEXED_EVERY, IS_INDEXED
 
 WALK: Final = (
     "WITH RECURSIVE walk (position, previous) AS ("
@@ -68,7 +69,7 @@ def section(  # noqa: PLR0913  the range and its bound
 ) -> Section:
     """Return a section of a stock between two positions, from the upper or the lower one on.
 
-    If there are more than *most* events, it has *most* of them or a few more: less than twice
+    If there are more than *most* events, it has *most* of them or a few more: at most twice
     `INDEXED_EVERY`.
     """
     begin = _at_or_after(connection, stream, last if downwards else first)
@@ -86,6 +87,8 @@ def section(  # noqa: PLR0913  the range and its bound
 def _at_or_after(connection: apsw.Connection, stream: int, position: int) -> _Place:
     """Return the first event of a stock at or after *position* in the index, or its last event."""
     row: Any = connection.execute(_NEWEST, (stream,)).fetchone()
+    if row is None:
+        raise StorageError(Fault.DAMAGED, detail=f"the stock of stream {stream} has no row")
     newest = _Place(*row)
     indexed = range(INDEXED_EVERY, newest.version + 1, INDEXED_EVERY)
     number = bisect_left(indexed, position, key=partial(_position_of, connection, stream))

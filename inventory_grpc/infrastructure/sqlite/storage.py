@@ -21,12 +21,12 @@ from inventory_grpc.application.ports import (
 from inventory_grpc.application.store import Durability
 from inventory_grpc.application.tally import Tally
 from inventory_grpc.infrastructure.sqlite import seal
+from inventory_grpc.infrastructure.sqlite.back_links import check_stocks
 from inventory_grpc.infrastructure.sqlite.causes import obstacle, storage_errors
 from inventory_grpc.infrastructure.sqlite.checkpoints import Checkpoints
 from inventory_grpc.infrastructure.sqlite.connection import Database, abandon, close
 from inventory_grpc.infrastructure.sqlite.events import check_tail, read_log_id
 from inventory_grpc.infrastructure.sqlite.high_water import HighWater
-from inventory_grpc.infrastructure.sqlite.links import check_stocks
 from inventory_grpc.infrastructure.sqlite.opened_file import OpenedFile
 from inventory_grpc.infrastructure.sqlite.readers import Readers
 from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds

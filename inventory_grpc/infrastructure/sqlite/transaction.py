@@ -29,8 +29,8 @@ from inventory_grpc.infrastructure.read_models.subject_snapshots import find_sna
 from inventory_grpc.infrastructure.rows.requests import answered_of, rows_of
 from inventory_grpc.infrastructure.sqlite import events as log
 from inventory_grpc.infrastructure.sqlite import kept_time, unsettled
+from inventory_grpc.infrastructure.sqlite.back_links import INSERT_EVENTS, with_back_links
 from inventory_grpc.infrastructure.sqlite.folding import find_folded, state_after
-from inventory_grpc.infrastructure.sqlite.links import INSERT_EVENTS, linked
 from inventory_grpc.infrastructure.sqlite.multirow import execute_with, select_with
 from inventory_grpc.infrastructure.sqlite.stream_ids import StreamIds
 
@@ -206,8 +206,8 @@ class SqliteTransaction:
         subjects = [(number, *kind_and_name(key)) for key, number in numbering.subjects.items()]
         execute_with(connection, INSERT_STREAMS, streams)
         execute_with(connection, INSERT_SUBJECTS, subjects)
-        are_of_stocks = [event.after is not None for event, _, _ in recorded]
-        execute_with(connection, INSERT_EVENTS, linked(rows, are_of_stocks))
+        are_of_stocks = [type(event.key) is StockId for event, _, _ in recorded]
+        execute_with(connection, INSERT_EVENTS, with_back_links(rows, are_of_stocks))
         read_models.project(connection, recorded)
         self.appended = True
 

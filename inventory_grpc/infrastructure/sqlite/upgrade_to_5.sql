@@ -1,5 +1,6 @@
--- Converts the table of events from format 4 to format 5, where the events of stocks have links
--- and the index by stream is sparse. No event is rewritten. See links.py.
+-- Converts the table of events from format 4 to format 5, where the events of stocks have back
+-- links and the index by version is sparse, see back_links.py. No event is changed. The function
+-- `copied` tells of the progress, and returns the position that it is given.
 
 ALTER TABLE events RENAME TO former_events;
 DROP INDEX events_of_subject;
@@ -22,7 +23,8 @@ INSERT INTO events
   SELECT copied(position), stream, version,
     (SELECT before.position FROM former_events AS before
       WHERE streams.kind = 1 AND before.stream = former_events.stream
-      AND before.version = former_events.version - 1),
+      AND before.version = former_events.version - 1
+      AND before.position < former_events.position),
     ordinal, former_events.kind, subject, event, hash, second_subject, alerts
   FROM former_events LEFT JOIN streams USING (stream) ORDER BY position;
 DROP TABLE former_events;

@@ -32,7 +32,7 @@ PAGE: Final = 10_000
 def make_current(connection: apsw.Connection, progress: Progress) -> int:
     """Upgrade the log, rebuild the read models, and return the position of the head.
 
-    The progress begins again when the events are copied to the table of this format.
+    In an upgrade to format 5 the events are copied first; then the progress begins again.
 
     The caller holds the exclusive lock.
 

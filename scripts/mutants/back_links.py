@@ -1,18 +1,18 @@
-"""Faults of the links between the events of a stock."""
+"""Faults of the back links of stocks."""
 
 from typing import Final
 
 from scripts.mutants.mutant import Mutant
 
-_LINKS: Final = "infrastructure/sqlite/links.py"
+_BACK_LINKS: Final = "infrastructure/sqlite/back_links.py"
 _HISTORY: Final = "infrastructure/sqlite/stock_history.py"
 _LONG_STREAMS: Final = "tests/contract/test_long_streams.py"
 
-LINKS: Final = (
+BACK_LINKS: Final = (
     Mutant(
         "M86",
         "record a version of a stock twice",
-        _LINKS,
+        _BACK_LINKS,
         "WHERE stream = column2 AND version = column3 - 1)",
         "WHERE stream = column2)",
         _LONG_STREAMS,
@@ -36,7 +36,7 @@ LINKS: Final = (
     Mutant(
         "M89",
         "take an event of another stock for the one before",
-        _LINKS,
+        _BACK_LINKS,
         "WHERE before.position = events.previous AND before.stream = events.stream ",
         "WHERE before.position = events.previous ",
         "tests/integration/test_verify.py",
