@@ -69,15 +69,16 @@ def with_back_links(
 
     Each begins with position, stream and version.
     """
-    last, found = dict[int, tuple[int, int]](), list[tuple[Any, ...]]()
+    last, found = dict[int, tuple[Any, ...]](), list[tuple[Any, ...]]()
     for row, is_of_stock in zip(rows, are_of_stocks, strict=True):
-        position, stream, version, *_ = row
-        link = None
+        stream, version, link = row[1], row[2], None
         if is_of_stock and version > 1:
-            before, link = last.get(stream, (version - 1, _FROM_ROW))
-            if before != version - 1:
-                link = _REFUSED
-        last[stream] = version, position
+            before = last.get(stream)
+            if before is None:
+                link = _FROM_ROW
+            else:
+                link = before[0] if before[2] == version - 1 else _REFUSED
+        last[stream] = row
         found.append((*row, link))
     return found
 
