@@ -55,7 +55,7 @@ class _Step(NamedTuple):
 
 
 _LONGER: Final = 4
-"""How many times longer a section of a stock is than the one before."""
+"""A section of a stock is so many times longer than the one before."""
 
 _Source = Callable[[apsw.Connection, _Step], Scan[int, bytes]]
 
