@@ -86,10 +86,17 @@ def with_back_links(
 def check_stocks(connection: apsw.Connection, events: int) -> None:
     """Check the rows of the stocks of the last *events* in the log.
 
+    Rows on a page that cannot be read are left to the calls that need them, and others are served.
+
     Raises:
         StorageError: a row is missing, or not as after the last event of its stock.
     """
-    for position, name in connection.execute(_WRONG, (events,)):
+    try:
+        found = connection.execute(_WRONG, (events,)).fetchone()
+    except (apsw.CorruptError, apsw.IOError):
+        return
+    if found is not None:
+        position, name = found
         raise StorageError(
             Fault.DAMAGED,
             detail=f"the row of stock {name} does not belong to the log with event {position}; "
