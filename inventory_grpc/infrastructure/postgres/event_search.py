@@ -9,10 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 from inventory_grpc.application.queries.events import EventFilter, Found
-from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import SubjectKey
-from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.log.audiences import (
+    SHOWN_IN_NO_OTHER,
+    SHOWN_IN_STORE,
+    SHOWN_TO_ALL,
+)
 from inventory_grpc.infrastructure.log.chain import bits
 from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
 from inventory_grpc.infrastructure.log.merged_scans import Scan, merged, share
@@ -22,14 +25,6 @@ from inventory_grpc.infrastructure.rows import bounds
 
 Values = dict[str, object]
 
-
-def _kinds(audience: Audience) -> str:
-    return ", ".join(str(noun.kind) for noun in NOUNS if noun.audience is audience)
-
-
-_SHOWN_TO_ALL: Final = _kinds(Audience.EVERYBODY)
-_SHOWN_IN_STORE: Final = _kinds(Audience.ITS_STORE)
-_SHOWN_IN_NO_OTHER: Final = _kinds(Audience.NO_OTHER_STORE)
 _STORE_IN_NAME: Final = "split_part(name, '@', 2)"
 
 
@@ -246,9 +241,9 @@ def _of_streams(matching: EventFilter) -> tuple[str, Values]:
     if matching.stores is not None and not matching.store_ids:
         own = "{} = ANY($own_stores::text[])"
         terms.append(
-            f"({own.format('store_id')} OR streams.kind IN ({_SHOWN_TO_ALL}) "
-            f"OR (streams.kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}) "
-            f"OR (streams.kind IN ({_SHOWN_IN_NO_OTHER}) "
+            f"({own.format('store_id')} OR streams.kind IN ({SHOWN_TO_ALL}) "
+            f"OR (streams.kind IN ({SHOWN_IN_STORE}) AND {own.format('name')}) "
+            f"OR (streams.kind IN ({SHOWN_IN_NO_OTHER}) "
             f"AND (name LIKE '%@' OR {own.format(_STORE_IN_NAME)})))"
         )
         values["own_stores"] = sorted(matching.stores)

@@ -4,23 +4,18 @@ from collections.abc import Collection
 from typing import Final
 
 from inventory_grpc.application.queries.events import EventFilter
-from inventory_grpc.domain.book import Audience
 from inventory_grpc.domain.event import SubjectKey
-from inventory_grpc.domain.registry import NOUNS
 from inventory_grpc.infrastructure.codec import KIND_BY_NAME
+from inventory_grpc.infrastructure.log.audiences import (
+    SHOWN_IN_NO_OTHER,
+    SHOWN_IN_STORE,
+    SHOWN_TO_ALL,
+)
 from inventory_grpc.infrastructure.log.chain import bits
 from inventory_grpc.infrastructure.log.ids import RESERVATION, kind_and_name
 
 Bindings = list[int | str]
 
-
-def _kinds(audience: Audience) -> str:
-    return ", ".join(str(noun.kind) for noun in NOUNS if noun.audience is audience)
-
-
-_SHOWN_TO_ALL: Final = _kinds(Audience.EVERYBODY)
-_SHOWN_IN_STORE: Final = _kinds(Audience.ITS_STORE)
-_SHOWN_IN_NO_OTHER: Final = _kinds(Audience.NO_OTHER_STORE)
 _STORE_IN_NAME: Final = "substr(name, instr(name, '@') + 1)"
 
 
@@ -83,9 +78,9 @@ def of_streams(matching: EventFilter) -> tuple[str, Bindings]:
     if matching.stores is not None and not matching.store_ids:
         own = _among("{}", matching.stores)
         terms.append(
-            f"({own.format('store_id')} OR kind IN ({_SHOWN_TO_ALL}) "
-            f"OR (kind IN ({_SHOWN_IN_STORE}) AND {own.format('name')}) "
-            f"OR (kind IN ({_SHOWN_IN_NO_OTHER}) "
+            f"({own.format('store_id')} OR kind IN ({SHOWN_TO_ALL}) "
+            f"OR (kind IN ({SHOWN_IN_STORE}) AND {own.format('name')}) "
+            f"OR (kind IN ({SHOWN_IN_NO_OTHER}) "
             f"AND (name LIKE '%@' OR {own.format(_STORE_IN_NAME)})))"
         )
         bindings += 3 * sorted(matching.stores)
