@@ -55,4 +55,20 @@ PLAIN: Final = (
         "fact = next(iter(facts.values()), None)",
         "tests/unit/domain/test_reserve_stories.py",
     ),
+    Mutant(
+        "M91",
+        "begin a stock in the short way though its product is unknown",
+        "application/ledger/plain.py",
+        "if version else book.needs_catalogue)",
+        "if version else False)",
+        "tests/e2e/test_required_catalogue.py",
+    ),
+    Mutant(
+        "M92",
+        "tell no alert of the first event of a stock in the short way",
+        "application/ledger/plain.py",
+        "NO_ALERTS if version else FIRST_ALERTS",
+        "NO_ALERTS",
+        "tests/property/test_plain_commands.py",
+    ),
 )

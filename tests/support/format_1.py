@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from inventory_grpc.application.ledger import workbook
+from inventory_grpc.application.ledger import plain, workbook
 from inventory_grpc.infrastructure.sqlite.companions import COMPANIONS, companion
 from inventory_grpc.infrastructure.sqlite.connection import Database
 
@@ -39,7 +39,10 @@ _TABLES: Final = {
 @contextmanager
 def no_alerts() -> Iterator[None]:
     """Record events without alerts meanwhile, as the releases before format 4 did."""
-    with patch.object(workbook, "alerts_between", lambda *_: ()):
+    with (
+        patch.object(workbook, "alerts_between", lambda *_: ()),
+        patch.object(plain, "FIRST_ALERTS", ()),
+    ):
         yield
 
 

@@ -9,7 +9,15 @@ from orjson import dumps, loads
 
 from inventory_grpc.domain.levels import FenceUnits, Levels, Particulars, StateUnits, Terms
 from inventory_grpc.domain.stock import Inventory
-from inventory_grpc.domain.values import Channel, Instant, ProductId, StockId, StoreId, UnitState
+from inventory_grpc.domain.values import (
+    Channel,
+    Instant,
+    ProductId,
+    StockId,
+    StoreId,
+    UnitState,
+    new,
+)
 from inventory_grpc.infrastructure.log.chain import NumberedEvent
 from inventory_grpc.infrastructure.rows import bounds
 
@@ -81,13 +89,13 @@ def stock(  # noqa: PLR0913, PLR0917  the columns
 ) -> Inventory:
     """Return the stock in these columns."""
     levels = read_levels(on_hand, reserved, particulars)
-    return Inventory(stock_id, levels, version, Instant(update_time))
+    return new(Inventory, (stock_id, levels, version, Instant(update_time)))
 
 
 def read_levels(on_hand: int, reserved: int, particulars: str | None) -> Levels:
     """Return the levels in these columns."""
     if particulars is None:
-        return Levels(on_hand, reserved)
+        return new(Levels, (on_hand, reserved, None))
     states, fences, waiting, terms, is_low, is_still_out = loads(particulars)
     read = Particulars(
         tuple(StateUnits(UnitState(state), units) for state, units in states),

@@ -72,6 +72,8 @@ class SqliteTransaction:
         self._numbering = Numbering(
             ids.streams, ids.subjects, self._find_stream, self._find_subject
         )
+        self._unnumbered = set[Key]()
+        """Subjects that have no number yet; under the write lock, nobody else gives them one."""
         self._writable = writable
         self._tail = log.read_tail(connection, log_id)
         self.appended = False
@@ -80,6 +82,8 @@ class SqliteTransaction:
         return self._ids.stream(self._connection, key)
 
     def _find_subject(self, key: Key) -> int | None:
+        if key in self._unnumbered:
+            return None
         return self._ids.find_subjects(self._connection, [key]).get(key)
 
     def head(self) -> Head:
@@ -107,6 +111,7 @@ class SqliteTransaction:
     def states(self, keys: Collection[Key]) -> dict[Key, State]:
         subjects = [key for key in keys if type(key) in SUBJECTS]
         numbers = self._ids.find_subjects(self._connection, subjects)
+        self._unnumbered.update(key for key in subjects if key not in numbers)
         states: dict[Key, State] = {
             key: self._fold(key, numbers[key]) if key in numbers else None for key in subjects
         }
@@ -117,13 +122,15 @@ class SqliteTransaction:
         by_type: dict[type[Any], list[Any]] = {}
         for key in dict.fromkeys(streams):
             by_type.setdefault(type(key), []).append(key)
-            make: Any = STREAMS[type(key)]
-            states[key] = make(key)
         for kind, keys_of_kind in by_type.items():
             find = read_models.FIND.get(kind, find_folded)
             for key, stream, state in find(self._connection, keys_of_kind):
                 self._ids.streams.put(key, stream)
                 states[key] = state
+            begin: Any = STREAMS[kind]
+            for key in keys_of_kind:
+                if key not in states:
+                    states[key] = begin(key)
         return states
 
     def _fold(self, key: Key, number: int, upto: int = _NO_END) -> State:
