@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from inventory_grpc.cli import app
-from inventory_grpc.cli.calls import NOUNS, commands
+from inventory_grpc.cli.calls import NOUNS, commands, session
 from inventory_grpc.cli.calls.verb import Verb
 from inventory_grpc.cli.calls.verbs import STATUS, VERBS
 from inventory_grpc.cli.calls.words import OTHER_WORDS
@@ -209,6 +209,15 @@ def test_a_server_that_is_not_there_is_told(run: Run) -> None:
         away = run(*words, "--timeout", "0.5", INVENTORY_SERVER="127.0.0.1:1")
         assert away.exit_code == 4
         assert re.search("127.0.0.1:1: (UNAVAILABLE|DEADLINE_EXCEEDED)", away.stderr)
+
+
+def test_a_command_that_waits_for_its_server_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "PATIENCE_SECONDS", 0.05)
+    words, waits = ("status", "--timeout", "0.5"), "waiting for 127.0.0.1:1, for at most 0.5 s"
+    assert waits in run(*words, INVENTORY_SERVER="127.0.0.1:1").stderr
+    assert waits not in run(*words, "--quiet", INVENTORY_SERVER="127.0.0.1:1").stderr
 
 
 @pytest.mark.parametrize(

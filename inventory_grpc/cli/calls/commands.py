@@ -47,7 +47,7 @@ def command(verb: Verb) -> Callable[..., None]:
         arguments = {name: value for name, value in named.items() if value is not None}
         if "request_id" in parameters:
             arguments["request_id"] = arguments.get("request_id") or str(uuid7())
-        with session.client() as client, written_as_options(written):
+        with session.client() as client, session.waiting(), written_as_options(written):
             if is_paged:
                 _list(verb, session, client, {**verb.fixed, **arguments}, limit)
             else:

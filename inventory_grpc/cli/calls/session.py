@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Final, NamedTuple
 
 import typer
@@ -31,6 +32,9 @@ UNREACHABLE: Final = 4
 INTERRUPTED: Final = 130
 """The exit code of shells after Ctrl-C."""
 
+PATIENCE_SECONDS: Final = 1.5
+"""A command that takes longer tells that it waits."""
+
 
 class Session(NamedTuple):
     server: str
@@ -50,6 +54,18 @@ class Session(NamedTuple):
             ) as client,
         ):
             yield client
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Tell that the server is waited for, if what is done in the `with` block takes long."""
+        waits = f"waiting for {self.server}, for at most {self.timeout:g} s a call: see --timeout"
+        timer = Timer(PATIENCE_SECONDS, self.note, [waits])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def loop_client(self) -> InventoryClient:
         """Return a client for an event loop.
