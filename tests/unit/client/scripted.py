@@ -94,6 +94,10 @@ class ScriptedServer(grpc.GenericRpcHandler):
         self._scripts: dict[str, deque[Sequence[Step]]] = defaultdict(deque)
         self.asked: list[Asked] = []
         self.cancelled = asyncio.Event()
+        """Set by a call that is cancelled while its script plays.
+
+        To a call that waits for its next request, gRPC says that no more come.
+        """
 
     def plays(self, method: str, *scripts: Step | Iterable[Step]) -> None:
         for script in scripts:

@@ -25,6 +25,7 @@ from inventory_grpc.client.bulk import SENDING
 from inventory_grpc.client.bulk_messages import CommandRequest
 from inventory_grpc_protos.v1 import commands_pb2 as pb
 from inventory_grpc_protos.v1.errors_pb2 import ShortLine, ShortLines
+from tests.support.waiting import SECONDS, eventually
 from tests.unit.client.scripted import Failure, ScriptedServer, Silence, packed
 
 STOCK: Final[dict[str, Any]] = {"product_id": "kettle", "store_id": "lisbon"}
@@ -201,6 +202,6 @@ async def test_who_leaves_a_stream_leaves_no_call_behind(
     server.plays("ExecuteStream", answer_of(DONE), Silence())
     async with aclosing(client.execute_stream([[ADDING]] * 1_000)) as stream:
         assert await anext(stream) == [DONE]
-    async with asyncio.timeout(5):
-        await server.cancelled.wait()
+        await eventually(lambda: len(server.asked) == 2)
+    await asyncio.wait_for(server.cancelled.wait(), SECONDS)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == SENDING]
