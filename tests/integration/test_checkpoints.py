@@ -23,12 +23,13 @@ from tests.support.opened import checked, opened, stored
 from tests.support.world import add, stock
 
 PAGES: Final = 20
-FEW: Final = 8
+FEW: Final = 0.4
 MOST: Final = 80
 ONE_COMMIT: Final = 12
 """Pages, and more than any commit of these stories writes."""
 
-FRAME_BYTES: Final = 4_096 + 24
+PAGE_BYTES: Final = 4_096
+FRAME_BYTES: Final = PAGE_BYTES + 24
 COMMITS: Final = 400
 
 
@@ -67,9 +68,9 @@ class Scribe:
         self.checkpoints.stop()
         self.checkpoints.watch(self._connection)
 
-    def write(self) -> None:
-        """Commit about two pages."""
-        self._connection.execute("INSERT INTO notes VALUES (zeroblob(5000))")
+    def write(self, size: int = 5_000) -> None:
+        """Commit *size* bytes, about two pages."""
+        self._connection.execute("INSERT INTO notes VALUES (zeroblob(?))", [size])
         self.written += 1
         self.checkpoints.after_commit(self._connection)
 
@@ -94,6 +95,28 @@ def test_pages_are_moved_and_the_wal_begins_anew(path: Path) -> None:
 
         assert wal_pages(path) <= MOST + ONE_COMMIT
         assert scribe.stored() > COMMITS - MOST
+
+
+def test_commits_of_many_pages_share_a_checkpoint(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moves = Moves(monkeypatch)
+    with Scribe(Database(path)) as scribe:
+        for _ in range(checkpoints.COMMITS - 1):
+            scribe.write(PAGES * PAGE_BYTES)
+        assert not moves.begun.is_set()
+        scribe.write()
+        assert moves.begun.wait(10)
+
+
+def test_a_commit_of_very_many_pages_is_checkpointed_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "MANY", MOST)
+    moves = Moves(monkeypatch)
+    with Scribe(Database(path)) as scribe:
+        scribe.write(MOST * PAGE_BYTES)
+        assert moves.begun.wait(10)
 
 
 def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(

@@ -29,11 +29,20 @@ from inventory_grpc.infrastructure.sqlite.connection import Database, close
 _log = logging.getLogger(__name__)
 
 PAGES: Final = 1_000
-"""Pages in the WAL that start a checkpoint. With 4,000, commits wait twice as long for the disk,
-because each checkpoint keeps it busy for longer."""
+"""The fewest pages in the WAL that start a checkpoint."""
 
-FEW: Final = 200
-"""The most remaining pages that the writer moves itself."""
+COMMITS: Final = 16
+"""The fewest commits from one checkpoint to the next.
+
+Commits of many commands write the same pages again and again, and a checkpoint moves each only
+once. Measured with 630,000 stocks, beside a checkpoint at every 1,000 pages: 0.89 of the processor
+time of 2,000 bulk commands a commit, 0.90 of that of 64 carts, and no higher latency."""
+
+MANY: Final = 8_000
+"""Pages in the WAL that start a checkpoint after fewer commits, too."""
+
+FEW: Final = 0.2
+"""The share of the WAL's pages up to which the writer moves those that remain."""
 
 MOST: Final = 16_000
 """Pages in the WAL at which the writer waits for the thread and moves the rest. As always in
@@ -51,6 +60,8 @@ class Checkpoints:
         """The connection of the checkpoint thread."""
         self._moving: Future[int] | None = None
         self._pages = 0
+        self._commits = 0
+        """The commits since a checkpoint was last started."""
         self._failure: StorageError | None = None
         self.seconds = Tally()
         """The durations of checkpoints, which never run at the same time."""
@@ -66,6 +77,7 @@ class Checkpoints:
             if pages <= self._pages:
                 self.may_begin_wal = True  # it has restarted, after another process emptied it
             self._pages = pages
+            self._commits += 1
             return apsw.SQLITE_OK
 
         self._connection = self._database.writer()
@@ -104,17 +116,21 @@ class Checkpoints:
 
     def _take_a_step(self, writer: apsw.Connection) -> None:
         if self._moving is None:
-            if self._pages >= PAGES:
+            if self._is_due():
                 self._begin()
         elif self._moving.done() or self._pages >= MOST:
             left = self._pages - self._moved()
-            if left <= FEW or self._pages >= MOST:
+            if left <= FEW * self._pages or self._pages >= MOST:
                 self.may_begin_wal = True
                 self._checkpoint(writer)
             else:
                 self._begin()
 
+    def _is_due(self) -> bool:
+        return self._pages >= (PAGES if self._commits >= COMMITS else MANY)
+
     def _begin(self) -> None:
+        self._commits = 0
         self.may_begin_wal = True
         assert self._connection is not None
         self._moving = self._thread.submit(self._checkpoint, self._connection)
@@ -135,7 +151,7 @@ class Checkpoints:
         if self._connection is not None:
             close(self._connection)
             self._connection = None
-        self._pages = 0
+        self._pages = self._commits = 0
         self._failure = None
         self.may_begin_wal = True
 
