@@ -27,6 +27,7 @@ from inventory_grpc.domain.values import (
     StoreId,
     Text,
     is_name,
+    new,
     summed,
 )
 
@@ -39,8 +40,8 @@ MAX_VALUES: Final = 100
 MAX_VIOLATIONS: Final = 20
 """The most violations in a status, whose size is limited."""
 
-KNOWN_STOCKS: Final = 50_000
-"""Cached stock ids, which need not be validated again."""
+KNOWN_NAMES: Final = 50_000
+"""Cached ids of products, and of stores, which need not be validated again."""
 
 KNOWN_QUANTITIES: Final = 1_000
 """Cached quantities."""
@@ -276,10 +277,19 @@ def counted(number: int) -> str:
     return f"has {number:,}" if number else MISSING
 
 
-@lru_cache(maxsize=KNOWN_STOCKS)
+_known_product: Final = lru_cache(maxsize=KNOWN_NAMES)(ProductId)
+_known_store: Final = lru_cache(maxsize=KNOWN_NAMES)(StoreId)
+
+
 def known_stock(product_id: str, store_id: str) -> StockId:
-    """Return a cached stock id; to validate ids again would cost some microseconds a call."""
-    return StockId(ProductId(product_id), StoreId(store_id))
+    """Return the stock id of cached names; to validate them again takes twice as long.
+
+    The stocks of many products in many stores have far fewer names than there are stocks.
+
+    Raises:
+        Malformed: one of them is no name.
+    """
+    return new(StockId, (_known_product(product_id), _known_store(store_id)))
 
 
 known_quantity: Final = lru_cache(maxsize=KNOWN_QUANTITIES)(Quantity)
