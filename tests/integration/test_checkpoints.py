@@ -69,7 +69,7 @@ class Scribe:
         self.checkpoints.watch(self._connection)
 
     def write(self, size: int = 5_000) -> None:
-        """Commit *size* bytes, about two pages."""
+        """Commit *size* bytes, by default about two pages."""
         self._connection.execute("INSERT INTO notes VALUES (zeroblob(?))", [size])
         self.written += 1
         self.checkpoints.after_commit(self._connection)
@@ -117,6 +117,25 @@ def test_a_commit_of_very_many_pages_is_checkpointed_alone(
     with Scribe(Database(path)) as scribe:
         scribe.write(MOST * PAGE_BYTES)
         assert moves.begun.wait(10)
+
+
+@pytest.mark.parametrize(("moved", "by_thread"), [(5, True), (15, False)])
+async def test_the_writer_moves_what_remains_if_it_is_little(
+    path: Path, monkeypatch: pytest.MonkeyPatch, moved: int, *, by_thread: bool
+) -> None:
+    moves = Moves(monkeypatch)
+    with Scribe(Database(path)) as scribe:
+        for _ in range(moved):
+            scribe.write()
+        with closing(Database(path).reader()) as reader, one_state(reader):
+            reader.execute("SELECT count(*) FROM notes").fetchall()
+            for _ in range(checkpoints.COMMITS - moved):
+                scribe.write()
+            await moves.ended()
+        moves.begun.clear()
+        scribe.write()
+        assert scribe.stored() == scribe.written
+        assert moves.begun.is_set() == by_thread
 
 
 def test_the_writer_waits_where_the_wal_would_grow_beyond_its_bound(
